@@ -1,0 +1,64 @@
+# nightreel's commands. CI (.ci/run) runs these very targets; infra/setup.sh makes the .venv that they use.
+#
+#   make demo PYTHON=python3.12     which interpreter .venv is made with (3.11 to 3.13; found by itself otherwise)
+#   make test ARGS="-k camera -x"   further arguments for pytest
+#   make lock UPGRADE=1             newest versions, instead of the fewest changes
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+# := and not ?=, so that only the command line sets these, never a stray variable of the same name in the environment.
+OUTPUT := out
+ARGS :=
+UPGRADE :=
+
+# A torch, or a plugin of pytest, must never come from a folder outside .venv.
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: help setup demo test test-long lint types imports check lock bench browser clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Make .venv with everything for work on nightreel (again only after the lock has changed)
+	@infra/setup.sh dev
+
+demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=another folder)
+	@infra/setup.sh runtime
+	@$(BIN)/nightreel render manifests/demo.parquet --output "$(OUTPUT)"; status=$$?; \
+	 echo; for file in "$(OUTPUT)"/*/video.*; do [ -e "$$file" ] && echo "  result  $$file"; done; \
+	 [ -e "$(OUTPUT)/report/index.html" ] && echo "  report  $(OUTPUT)/report/index.html (open it in a browser)"; \
+	 exit $$status
+
+test: setup ## Run all tests but the slow ones (under 25 minutes on 2 cores)
+	@infra/setup.sh browser --unasked
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+test-long: setup ## Run the tests marked slow
+	@infra/setup.sh browser --unasked
+	$(BIN)/pytest -m slow $(ARGS)
+
+lint: setup ## ruff
+	$(BIN)/ruff check .
+
+types: setup ## mypy, over the four packages
+	$(BIN)/mypy
+
+imports: setup ## The import rules of pyproject.toml: who may import whom, and who owns which dependency
+	$(BIN)/lint-imports
+
+check: lint types imports ## lint, types and imports
+
+lock: ## Write requirements*.lock anew from pyproject.toml (exact versions, no addresses; UPGRADE=1)
+	@infra/setup.sh lock $(if $(UPGRADE),--upgrade)
+
+bench: setup ## Measure: seconds per step, and the flow's overhead (tests/benchmarks/bench_*.py)
+	$(BIN)/pytest tests/benchmarks -o python_files="bench_*.py" -o timeout=0 -s $(ARGS)
+
+browser: ## Install Debian's chromium for the browser tests (needs root or sudo)
+	@infra/setup.sh browser
+
+clean: ## Remove caches and test output; .venv and what was rendered stay
+	rm -rf build dist test-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find manifests renderers infra flows tests -type d -name __pycache__ -prune -exec rm -rf {} +

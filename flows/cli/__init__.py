@@ -1,0 +1,69 @@
+"""The command line `nightreel`: one module per group of commands, errors and exit codes in `errors`."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+import cyclopts
+
+from flows.cli import manifest, models, plan, preview, render, status
+from flows.cli.errors import BAD_INPUT, explain
+
+__all__ = ["app", "main", "run"]
+
+app = cyclopts.App(
+    name="nightreel",
+    help="""Render text prompts into pictures and videos, in bulk, with CLIP and VQGAN.
+
+    Example: nightreel preview "a red apple" -o apple.png
+
+    Exit codes: 0 done, 1 some frames or videos are missing, 2 bad input, 3 cluster, storage or models not usable.
+    Every command takes --debug for stack traces.""",
+    version=version("nightreel"),
+    help_format="plaintext",
+)
+app.command(preview.preview)
+app.command(manifest.app)
+app.command(plan.plan)
+app.command(render.render)
+app.command(status.status)
+app.command(models.app)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; errors are told on stderr."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        print(f"nightreel: {' '.join(str(error).split())} (see nightreel {' '.join(_words(arguments))} --help)", file=sys.stderr)
+        return BAD_INPUT
+    try:
+        return int(command(*bound.args, **bound.kwargs) or 0)
+    except KeyboardInterrupt:
+        print("nightreel: stopped; what was committed stays, and the next run goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0  # whoever read our output has had enough
+    except Exception as error:
+        if debug:
+            raise
+        return explain(error)
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """The leading words that name the command."""
+    known = {"preview", "manifest", "plan", "render", "status", "models", "build", "validate", "show", "list"}
+    words = []
+    for argument in arguments:
+        if argument not in known:
+            break
+        words.append(argument)
+    return words

@@ -1,0 +1,132 @@
+"""`nightreel manifest`: author, check, look at manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
+from flows.cli.output import print_json, print_table, problems
+from infra.storage import Storage, manifest_files, read_uri
+from manifests.building import build, kind_of, write_parquet
+from manifests.reading import count_rows, read_rows
+from manifests.results import GoodRow, RowProblem
+from manifests.schema import ManifestRow, format_prompts
+from renderers.plan import VideoPlan
+
+__all__ = ["app"]
+
+Json = Annotated[bool, Parameter(negative="", help="as JSON on stdout")]
+Strict = Annotated[bool, Parameter(negative="", help="do nothing if any row is bad")]
+
+app = cyclopts.App(
+    name="manifest",
+    help="Author, check and look at manifests. Example: nightreel manifest build night.yaml -o night.parquet",
+    help_format="plaintext",
+)
+
+
+@app.command(name="build")
+def build_(
+    source: str,
+    *,
+    output: Annotated[str, Parameter(name=["--output", "-o"], help="the Parquet file to write; a path or a URI")],
+    strict: Strict = False,
+    json: Json = False,
+) -> int:
+    """Build a Parquet manifest from CSV, YAML or JSONL. Example: nightreel manifest build night.yaml -o night.parquet
+
+    Args:
+        source: the file to read; its ending tells what it is (.csv, .yaml, .yml, .jsonl).
+    """
+    import io
+
+    results = build(io.BytesIO(read_uri(source)), kind_of(source), source)
+    target = io.BytesIO()
+    result = write_parquet(results, target)
+    problems(str(problem) for problem in result.problems)
+    written = result.rows > 0 and not (strict and result.problems)
+    if written:
+        folder, _, name = output.rpartition("/")
+        Storage(folder or ".").put(name, target.getvalue(), existing="replace")
+    if json:
+        print_json({"output": output if written else None, "rows": result.rows, "problems": [p.to_dict() for p in result.problems]})
+    elif written:
+        print(f"{output}: {result.rows} rows" + (f", {len(result.problems)} problems" if result.problems else ""))
+    if not written:
+        problems([f"nothing written: {'no good row' if not result.rows else 'not all rows are good, and --strict is given'}"])
+        return BAD_INPUT
+    return INCOMPLETE if result.problems else DONE
+
+
+@app.command
+def validate(manifest: str, *, json: Json = False) -> int:
+    """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/
+
+    Args:
+        manifest: Parquet file, folder or glob.
+    """
+    good, found = 0, []
+    for result in read_rows(manifest_files(manifest)):
+        problem = result if isinstance(result, RowProblem) else None
+        if problem is None:
+            assert isinstance(result, GoodRow)
+            good += 1
+        else:
+            found.append(problem)
+            if not json:
+                problems([str(problem)])
+    bad = len({(problem.file, problem.row) for problem in found})
+    if json:
+        print_json({"rows": good + bad, "good": good, "bad": bad, "problems": [problem.to_dict() for problem in found]})
+    else:
+        print(f"{manifest}: {good} good rows, {bad} bad")
+    return BAD_INPUT if found else DONE
+
+
+@app.command
+def show(
+    manifest: str,
+    *,
+    rows: Annotated[int, Parameter(help="how many rows to show")] = 20,
+    json: Json = False,
+) -> int:
+    """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet
+
+    Args:
+        manifest: Parquet file, folder or glob.
+    """
+    files = manifest_files(manifest)
+    shown: list[ManifestRow] = []
+    for result in read_rows(files):
+        if len(shown) == rows:
+            break
+        if isinstance(result, GoodRow):
+            shown.append(result.row)
+        else:
+            problems([str(result)])
+    if json:
+        print_json([row.model_dump(mode="json", exclude_unset=True) for row in shown])
+        return DONE
+    table = []
+    for row in shown:
+        resolved = VideoPlan.of(row, dict.fromkeys((p for p in [row.init_image] if p), "")).row
+        table.append(
+            (
+                row.video_id,
+                resolved.frames,
+                f"{resolved.width}x{resolved.height}",
+                resolved.model,
+                f"{resolved.steps_first}/{resolved.steps}",
+                resolved.seed,
+                resolved.format,
+                format_prompts(resolved.scenes),
+            )
+        )
+    print_table(("video", "frames", "size", "model", "steps", "seed", "format", "prompt"), table)
+    total = count_rows(files)
+    print(f"{len(shown)} of {total} rows of {Path(manifest).name}")
+    return DONE

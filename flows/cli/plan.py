@@ -1,0 +1,65 @@
+"""`nightreel plan`: a dry run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.errors import BAD_INPUT, DONE
+from flows.cli.output import duration, print_json, print_table, problems
+from flows.job import RenderJob, RenderParameters
+from infra.settings import load_settings
+
+__all__ = ["plan"]
+
+
+def plan(
+    manifest: str,
+    *,
+    output: Annotated[str, Parameter(name=["--output", "-o"], help="where it would be rendered to: what is there counts as done")],
+    range_frames: Annotated[int | None, Parameter(help="frames per segment; unset: by estimated seconds")] = None,
+    force: Annotated[bool, Parameter(negative="", help="as if videos of other settings were to be replaced")] = False,
+    json: Annotated[bool, Parameter(negative="", help="as JSON on stdout")] = False,
+) -> int:
+    """Say what a render would do, without doing it. Example: nightreel plan night.parquet --output s3://bucket/night
+
+    Args:
+        manifest: Parquet file, folder or glob.
+    """
+    settings = load_settings()
+    job = RenderJob(RenderParameters(manifest, output, force=force, range_frames=range_frames), settings)
+    job.read(write=False)
+    actors = settings.actors or 1
+    chunks = job.chunks(actors)
+    seconds = sum(work.seconds for work in job.pending)
+    told = [str(problem) for problem in job.problems] + [reason for _, reason in job.refused]
+    frames = sum(run.work.plan.frames for run in job.runs.values())
+    summary = {
+        "manifest": manifest,
+        "output": output,
+        "videos": len(job.runs),
+        "videos_to_do": len(job.pending),
+        "frames": frames,
+        "frames_done": frames - job.frames_to_render,
+        "frames_to_render": job.frames_to_render,
+        "actor_seconds": round(seconds, 1),
+        "chunks": [
+            {"name": chunk.name, "seconds": round(chunk.seconds, 1), "after": chunk.after,
+             "parts": [{"video": part.video, "range": part.index} for part in chunk.parts]}
+            for chunk in chunks
+        ],
+        "bad_rows": told,
+    }  # fmt: skip
+    if json:
+        print_json(summary)
+        return BAD_INPUT if told else DONE
+    problems(told)
+    print_table(("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), c.after or "") for c in chunks[:50]])
+    if len(chunks) > 50:
+        print(f"... and {len(chunks) - 50} more task runs (--json lists all)")
+    print(
+        f"{len(job.runs)} videos, {frames} frames: {frames - job.frames_to_render} done, {job.frames_to_render} to render "
+        f"in {len(chunks)} task runs; about {duration(seconds)} of one actor (the registry's figure, not this machine's)"
+    )
+    return BAD_INPUT if told else DONE

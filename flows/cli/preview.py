@@ -1,0 +1,131 @@
+"""`nightreel preview`: one prompt, in this process, without Prefect and without Ray."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from cyclopts import Parameter
+from PIL import Image, PngImagePlugin
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from flows.cli.output import print_json, stderr
+from infra.settings import load_settings
+from infra.storage import read_uri
+from manifests.schema import ManifestRow
+from renderers.errors import BadInput
+from renderers.plan import VideoPlan
+
+__all__ = ["preview"]
+
+# The row's columns that make sense for one picture; their types, limits and texts come from the schema.
+COLUMNS = ("seed", "model", "width", "height", "steps_first", "init", "init_image", "upscale")
+
+
+def _options() -> list[inspect.Parameter]:
+    """One option per column, unset unless given, so that the model's own defaults apply."""
+    options = []
+    for name in COLUMNS:
+        field = ManifestRow.model_fields[name]
+        annotation: Any = Annotated[field.annotation | None, Parameter(help=f"{field.description} (default: the model's)")]  # type: ignore[operator]
+        options.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+    return options
+
+
+def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: bool = False, **columns: Any) -> int:
+    """Render one prompt into a PNG, in this process.
+
+    Example: nightreel preview "a red apple | white:-0.5" -o apple.png --seed 3 --set cutouts.number=16
+    """
+    given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
+    for assignment in set_:
+        _assign(given, assignment)
+    row = ManifestRow.model_validate({"video_id": "preview", "prompt": prompt, **given})
+    images = {uri: read_uri(uri) for uri in _pictures(row)}
+    plan = VideoPlan.of(row, {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()})
+    frame = next(plan.walk())
+    if output.suffix.lower() != ".png":
+        raise BadInput(f"output '{output}': a preview is a PNG; name it '{output.with_suffix('.png')}'")
+    if not output.absolute().parent.is_dir():
+        raise BadInput(f"output '{output}': there is no folder '{output.absolute().parent}'")
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps  {task.fields[told]}"),
+        TimeRemainingColumn(), console=stderr, transient=False, disable=json,
+    )  # fmt: skip
+    with bar:
+        line = bar.add_task(f"loading {plan.entry.name}", total=frame.steps, told="")
+        # torch takes seconds to import: after the checks, so that a mistake is told at once
+        from renderers.frame_renderer import FrameRenderer, StepProgress
+        from renderers.models import load_models
+
+        settings = load_settings()
+        renderer = FrameRenderer(load_models(plan.entry, device=settings.device, threads=settings.threads))
+        bar.update(line, description="rendering")
+        bar.reset(line)
+
+        def on_step(step: StepProgress) -> None:
+            told = f"loss {step.loss:.3f}  {step.step / step.seconds:.1f} steps/s"
+            bar.update(line, completed=step.step, told=told)
+
+        rendered = renderer.render(plan, frame, None, images, on_step=on_step)
+    output.write_bytes(_enlarged(rendered.frame.to_bytes(), plan.row.upscale))
+    result = {
+        "output": str(output), "digest": frame.digest, "loss": rendered.losses[-1], "seconds": round(rendered.seconds, 3),
+        "steps": frame.steps, "seed": plan.row.seed,
+    }  # fmt: skip
+    if json:
+        print_json(result)
+    else:
+        print(f"{output}: loss {rendered.losses[-1]:.3f} after {frame.steps} steps in {rendered.seconds:.1f} s, seed {plan.row.seed}")
+    return 0
+
+
+def _pictures(row: ManifestRow) -> list[str]:
+    return [uri for uri in (row.init_image, *(p.image for p in row.image_prompts or ())) if uri]
+
+
+def _assign(given: dict[str, Any], assignment: str) -> None:
+    """Put `cutouts.number=16` into a nested row; values are YAML scalars."""
+    path, equals, text = assignment.partition("=")
+    if not equals:
+        raise BadInput(f"--set '{assignment}': give column=value, such as cutouts.number=16")
+    place = given
+    *outer, last = path.strip().split(".")
+    for key in outer:
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            raise BadInput(f"--set '{assignment}': '{key}' holds a value, not settings")
+    place[last] = yaml.safe_load(text)
+
+
+def _enlarged(png: bytes, factor: int) -> bytes:
+    """The frame object's picture enlarged, with all that the PNG says about itself."""
+    with Image.open(io.BytesIO(png)) as image:
+        info = PngImagePlugin.PngInfo()
+        for key, value in image.text.items():  # type: ignore[attr-defined]
+            info.add_text(key, value, zip=True)
+        large = image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)
+    target = io.BytesIO()
+    large.save(target, format="PNG", pnginfo=info)
+    return target.getvalue()
+
+
+def preview(**arguments: Any) -> int:
+    return _preview(**arguments)
+
+
+preview.__doc__ = _preview.__doc__
+preview.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        inspect.Parameter("prompt", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Annotated[str, Parameter(help="what to draw: text:weight:stop | text:weight")]),
+        inspect.Parameter("output", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Path, Parameter(name=["--output", "-o"], help="the PNG to write")]),
+        *_options(),
+        inspect.Parameter("set_", inspect.Parameter.KEYWORD_ONLY, default=(), annotation=Annotated[tuple[str, ...], Parameter(name="--set", negative="", help="any other column, as column=value, nested ones with dots")]),
+        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bar")]),
+    ]
+)  # fmt: skip

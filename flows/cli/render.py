@@ -1,0 +1,180 @@
+"""`nightreel render`: the main job, run to its end, with progress bars."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
+from flows.cli.output import duration, print_json, problems, stderr
+from flows.job import JobProgress, RenderJob, RenderParameters
+from flows.job_report import REPORT_PAGE
+from flows.session import hand_over, start_pool
+from infra.settings import load_settings, prefect_api_url, prepare_prefect
+from manifests.results import ManifestError
+
+__all__ = ["render"]
+
+
+def render(
+    manifest: str,
+    *,
+    output: Annotated[str, Parameter(name=["--output", "-o"], help="where frames and videos go; a path or a URI")],
+    actors: Annotated[int | None, Parameter(help="actors to render with; unset: what the cluster has room for")] = None,
+    range_frames: Annotated[int | None, Parameter(help="frames per segment; unset: by estimated seconds")] = None,
+    strict: Annotated[bool, Parameter(negative="", help="render nothing if any row is bad")] = False,
+    force: Annotated[bool, Parameter(negative="", help="replace videos that were rendered from other settings")] = False,
+    json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bars")] = False,
+) -> int:
+    """Render a manifest into videos. Example: nightreel render night.parquet --output s3://bucket/night
+
+    Runs the flow `render-manifest` to its end, on the server that PREFECT_API_URL names, or on one of its own. What is
+    in storage already is not rendered again. Exit code 0 only if every frame and every video is there.
+
+    Args:
+        manifest: Parquet file, folder or glob.
+    """
+    for name, value in (("--actors", actors), ("--range-frames", range_frames)):
+        if value is not None and value < 1:
+            raise ManifestError(f"{name} {value}: must be at least 1")
+    settings = load_settings()
+    if actors is not None:
+        settings = settings.model_copy(update={"actors": actors})
+    parameters = RenderParameters(manifest, output, strict, force, range_frames)
+    job = RenderJob(parameters, settings)
+    with stderr.status("planning", spinner="dots"):
+        job.read()
+    told = [str(problem) for problem in job.problems] + [reason for _, reason in job.refused]
+    problems(told)
+    if not job.runs:
+        problems([f"no row of '{manifest}' can be rendered"])
+        return BAD_INPUT
+    if not job.pending and not told and prefect_api_url() is None:
+        # nothing to do, and nobody watches: no server, no cluster
+        return _conclude(job, None, json)
+    state = _run_flow(job, quiet_progress=json)
+    return _conclude(job, state, json)
+
+
+def _run_flow(job: RenderJob, *, quiet_progress: bool) -> Any:
+    settings = job.settings
+    if job.needs_workers:
+        start_pool(job, settings)  # comes up while Prefect does
+    prepare_prefect(quiet=True)
+    with _watching(job, disable=quiet_progress):
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        from flows.render_manifest import render_manifest  # Prefect takes seconds to import
+
+        hand_over(job)
+        p = job.parameters
+        return render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, return_state=True)
+
+
+def _conclude(job: RenderJob, state: Any, json: bool) -> int:
+    """Tell how it ended; a flow that broke raises what broke it."""
+    if state is not None and not job.complete:
+        error = state.result(raise_on_failure=False)
+        if isinstance(error, BaseException) and state.name not in ("FramesMissing", "VideosMissing", "RowsInvalid"):
+            raise error
+    missing, frames = job.frames_missing
+    rendered = sum(run.rendered for run in job.runs.values())
+    videos = [
+        {
+            "video_id": video, "state": "done" if run.done else "failed", "frames": run.work.plan.frames,
+            "missing": run.missing, "rendered": run.rendered, "reason": run.reason,
+            "video": job.output.uri(run.published.key) if run.published else None,
+        }
+        for video, run in job.runs.items()
+    ]  # fmt: skip
+    videos += [{"video_id": row.video_id, "state": "failed", "frames": row.frames, "missing": row.frames, "rendered": 0,
+                "reason": reason, "video": None} for row, reason in job.refused]  # fmt: skip
+    page = job.output.uri(REPORT_PAGE)
+    if json:
+        print_json({"frames": frames, "missing": missing, "rendered": rendered, "complete": job.complete, "report": page,
+                    "videos": videos, "problems": [problem.to_dict() for problem in job.problems]})  # fmt: skip
+    else:
+        problems(f"video '{video}': {run.reason}" for video, run in job.runs.items() if run.reason and not run.done)
+        done = sum(run.done for run in job.runs.values())
+        if not rendered and not missing and not any(run.published for run in job.runs.values()):
+            print(f"nothing to do: all {frames} frames of {done} videos are in '{job.parameters.output}' already")
+        else:
+            again = [video for video, run in job.runs.items() if run.published and not run.published.new]
+            print(f"{rendered} frames rendered, {frames - missing - rendered} were there already, {missing} missing; "
+                  f"{done} of {len(videos)} videos done")  # fmt: skip
+            if again:
+                print(f"the very same bytes came out again of: {', '.join(again[:20])}")
+            print(f"report: {page}")
+    return DONE if job.complete else INCOMPLETE
+
+
+@contextmanager
+def _watching(job: RenderJob, *, disable: bool) -> Iterator[None]:
+    """Bars for the job and a line per worker, until the block ends. On a pipe: one line every half minute."""
+    over = threading.Event()
+    if disable:
+        yield
+        return
+    bars = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[told]}"), console=stderr,
+    )  # fmt: skip
+    first = job.progress()
+    frames = bars.add_task("frames", total=first.frames, completed=first.frames_done, told="starting Prefect and Ray")
+    videos = bars.add_task("videos", total=first.videos, completed=first.videos_done, told="")
+
+    def show(live: Live | None) -> None:
+        said = 0.0
+        while not over.wait(0.5):
+            now = job.progress()
+            told = _told(now)
+            if live is None:
+                if now.elapsed - said >= 30:
+                    said = now.elapsed
+                    print(f"{duration(now.elapsed)}: {now.frames_done}/{now.frames} frames, "
+                          f"{now.videos_done}/{now.videos} videos{told}", file=sys.stderr, flush=True)  # fmt: skip
+                continue
+            bars.update(frames, completed=now.frames_done, told=told)
+            bars.update(videos, completed=now.videos_done)
+            lines = [
+                Text(f"  {w.worker}  {w.video_id} frame {w.frame}  step {w.step}/{w.steps}  loss {w.loss:.3f}  {w.steps_per_second:.1f} steps/s")
+                for w in now.workers[:16]
+                if w.video_id
+            ]  # fmt: skip
+            live.update(Group(bars, *lines))
+        if live is not None:
+            now = job.progress()
+            bars.update(frames, completed=now.frames_done, told="")
+            bars.update(videos, completed=now.videos_done)
+            live.update(Group(bars))
+
+    live = Live(bars, console=stderr, refresh_per_second=4) if stderr.is_terminal else None
+    thread = threading.Thread(target=show, args=(live,), name="progress", daemon=True)
+    if live is not None:
+        live.start()
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=3)
+        if live is not None:
+            live.stop()
+
+
+def _told(now: JobProgress) -> str:
+    parts = []
+    if now.eta is not None and now.frames_done < now.frames:
+        parts.append(f"{duration(now.eta)} left")
+    if now.failed:
+        parts.append(f"{now.failed} failed")
+    return "  " + ", ".join(parts) if parts else ""

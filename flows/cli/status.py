@@ -1,0 +1,49 @@
+"""`nightreel status`: the state of every video, from storage alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
+from flows.cli.output import print_json, print_table, problems
+from flows.storage_state import VideoStatus, stored_status
+from infra.storage import Storage
+from manifests.schema import format_frames
+
+__all__ = ["status"]
+
+
+def status(
+    output: str,
+    *,
+    all_: Annotated[bool, Parameter(name="--all", negative="", help="list finished videos too")] = False,
+    json: Annotated[bool, Parameter(negative="", help="as JSON on stdout")] = False,
+) -> int:
+    """Say which videos are done, missing frames, or failed, and why. Example: nightreel status s3://bucket/night
+
+    Args:
+        output: the root that was rendered to.
+    """
+    found = sorted(stored_status(Storage(output)), key=lambda it: it.video_id)
+    if not found:
+        problems([f"nothing was ever rendered into '{output}'"])
+        return BAD_INPUT
+    counts = Counter(video.state for video in found)
+    if json:
+        print_json({"output": output, "counts": counts, "videos": [video.to_dict() for video in found]})
+    else:
+        shown = [video for video in found if all_ or video.state != "done"]
+        if shown:
+            print_table(("video", "state", "frames", "missing", "reason"), [_row(video) for video in shown])
+        told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        frames, done = sum(video.frames for video in found), sum(video.done for video in found)
+        print(f"{len(found)} videos: {told}; {done} of {frames} frames")
+    return DONE if set(counts) == {"done"} else INCOMPLETE
+
+
+def _row(video: VideoStatus) -> tuple[object, ...]:
+    missing = format_frames(video.missing)
+    return video.video_id, video.state, f"{video.done}/{video.frames}", missing if len(missing) < 60 else missing[:57] + "...", video.reason

@@ -1,0 +1,186 @@
+"""From rows and a listing to work: which frames are missing, which ranges they lie in, which chunks a task run takes.
+
+Pure functions on frozen data: nothing here reads storage, and a whole plan can be asserted in milliseconds.
+A *range* is cut by the video's own estimate and nothing else, because it decides the bytes of the segments: a second
+run, on another cluster, must cut alike. A *chunk* is what one task run takes, one or more ranges, and may be cut freely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from infra.ffmpeg import encoder_settings
+from infra.layout import content_digest, segment_digest, segment_key
+from manifests.schema import format_frames
+from renderers.plan import FramePlan, VideoPlan
+
+__all__ = ["MAX_TASK_RUNS", "Chunk", "Part", "RangeWork", "VideoWork", "chunks_of", "cut", "plan_video"]
+
+# Prefect's server is comfortable with some hundreds of task runs in one flow run (see FACTS: 18-26 KB each).
+MAX_TASK_RUNS = 450
+
+
+@dataclass(frozen=True)
+class RangeWork:
+    """Frames `[start, stop)` of a video: which of them are `missing`, and the `segment` (a key) that they make."""
+
+    start: int
+    stop: int
+    missing: tuple[int, ...]
+    segment: str
+    encode: bool  # the segment is not in storage, or will be made of new frames
+    seconds: float  # estimated, for what is missing
+
+
+@dataclass(frozen=True)
+class VideoWork:
+    """One video: its frames, what of it is in storage, and what is to do."""
+
+    plan: VideoPlan
+    frames: tuple[FramePlan, ...] = field(repr=False)
+    ranges: tuple[RangeWork, ...] = field(repr=False)
+    content: str  # digest of the finished video
+    published: bool  # the very video lies in storage
+
+    @property
+    def video_id(self) -> str:
+        return self.plan.video_id
+
+    @property
+    def missing(self) -> int:
+        """Frames to render."""
+        return sum(len(part.missing) for part in self.ranges)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is to do: the video is there, and so are its frames."""
+        return self.published and not self.missing
+
+    @property
+    def seconds(self) -> float:
+        """Estimated seconds of one actor."""
+        return sum(part.seconds for part in self.ranges)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One range of one video within a chunk; `index` counts the video's ranges."""
+
+    video: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The work of one task run. `after` names the chunk whose last frame this one starts from, if that is to be rendered."""
+
+    name: str
+    parts: tuple[Part, ...]
+    seconds: float
+    after: str | None = None
+
+
+def cut(frames: int, frame_seconds: float, chunk_seconds: float, range_frames: int | None = None) -> tuple[range, ...]:
+    """Cut a video of `frames` into ranges of about `chunk_seconds`, or of `range_frames` where given."""
+    size = range_frames or max(1, int(chunk_seconds / frame_seconds))
+    return tuple(range(start, min(start + size, frames)) for start in range(0, frames, size))
+
+
+def plan_video(
+    plan: VideoPlan,
+    present: Collection[int],
+    segments: Collection[str],
+    *,
+    published_content: str | None,
+    chunk_seconds: float,
+    range_frames: int | None = None,
+) -> VideoWork:
+    """What is to do for one video.
+
+    `present` are the frames in storage under their right digests, `segments` the keys of segments in storage,
+    `published_content` the content digest of the video that was published before, if one was.
+    """
+    row = plan.row
+    frames = tuple(plan.walk())
+    digests = [frame.digest for frame in frames]
+    encoder = encoder_settings(row.format, row.fps, row.upscale)
+    content = content_digest(encoder, digests)
+    ranges = []
+    for piece in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
+        missing = tuple(index for index in piece if index not in present)
+        digest = segment_digest(encoder, digests[piece.start : piece.stop])
+        key = segment_key(plan.video_id, piece.start, piece.stop, digest)
+        seconds = sum(plan.seconds(index, index + 1) for index in missing)
+        ranges.append(RangeWork(piece.start, piece.stop, missing, key, bool(missing) or key not in segments, seconds))
+    return VideoWork(plan, frames, tuple(ranges), content, published_content == content)
+
+
+def chunks_of(videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float) -> tuple[Chunk, ...]:
+    """Cut all work into chunks, in the order in which they should start.
+
+    Higher priority first, then the longest: a long video begun last would keep one actor busy when all others are done.
+    Short videos are bundled; the bundles are small enough that every actor gets several, so that the end is even.
+    """
+    pending = [video for video in videos if not video.complete]
+    pending.sort(key=lambda video: (-video.plan.row.priority, -video.seconds))
+    total = sum(video.seconds for video in pending)
+    target = max(chunk_seconds, total / MAX_TASK_RUNS)
+    bundle_target = min(target, max(1.0, total / (4 * actors)))
+    chunks: list[Chunk] = []
+    bundle: list[VideoWork] = []
+
+    def close_bundle() -> None:
+        if bundle:
+            name = bundle[0].video_id if len(bundle) == 1 else f"{bundle[0].video_id} +{len(bundle) - 1}"
+            if len(bundle) == 1 and bundle[0].plan.frames > 1:
+                name = f"{name} {_named(bundle[0].ranges)}"
+            chunks.append(Chunk(name, tuple(Part(v.video_id, 0) for v in bundle), sum(v.seconds for v in bundle)))
+            bundle.clear()
+
+    for video in pending:
+        if len(video.ranges) == 1:
+            if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
+                close_bundle()
+            bundle.append(video)
+            if sum(v.seconds for v in bundle) >= bundle_target:
+                close_bundle()
+        else:
+            close_bundle()
+            chunks.extend(_chunks_of_video(video, target))
+    close_bundle()
+    return tuple(chunks)
+
+
+def _chunks_of_video(video: VideoWork, target: float) -> list[Chunk]:
+    """The chunks of one video of several ranges, each after the one whose last frame it starts from."""
+    groups: list[list[int]] = []
+    seconds = 0.0
+    for index, piece in enumerate(video.ranges):
+        if not piece.encode:
+            continue
+        if not groups or seconds + piece.seconds > target:
+            groups.append([])
+            seconds = 0.0
+        groups[-1].append(index)
+        seconds += piece.seconds
+    chunks: list[Chunk] = []
+    last_rendered: str | None = None
+    for group in groups:
+        pieces = [video.ranges[index] for index in group]
+        first = next((frame for piece in pieces for frame in piece.missing), None)
+        waits = first is not None and first == pieces[0].start and first > 0 and _missing_at(video, first - 1)
+        name = f"{video.video_id} {_named(pieces)}"
+        parts = tuple(Part(video.video_id, index) for index in group)
+        chunks.append(Chunk(name, parts, sum(p.seconds for p in pieces), last_rendered if waits else None))
+        if first is not None:
+            last_rendered = name
+    return chunks
+
+
+def _missing_at(video: VideoWork, frame: int) -> bool:
+    return any(frame in piece.missing for piece in video.ranges if piece.start <= frame < piece.stop)
+
+
+def _named(pieces: Sequence[RangeWork]) -> str:
+    return format_frames(frame for piece in pieces for frame in range(piece.start, piece.stop))

@@ -1,0 +1,19 @@
+"""The report of a job: records in, one HTML page and one Markdown summary out. No Prefect, no storage, no clock."""
+
+from flows.report.html import render_html
+from flows.report.markdown import escape_markdown, failure_table, inert_text, summary_markdown
+from flows.report.model import STATES, FailureRecord, JobReport, RowProblem, State, VideoReport
+
+__all__ = [
+    "STATES",
+    "FailureRecord",
+    "JobReport",
+    "RowProblem",
+    "State",
+    "VideoReport",
+    "escape_markdown",
+    "failure_table",
+    "inert_text",
+    "render_html",
+    "summary_markdown",
+]

@@ -1,0 +1,174 @@
+"""The job's report as one HTML file that needs nothing else: no server, no network, no folder beside it but the job's.
+
+It is read from `file://`, from a bucket and from a mail; so styles, script, posters and charts are inside, videos and
+contact sheets are relative links, and a content security policy (whose hashes let exactly our own style and script run)
+makes the browser refuse all else, whatever a prompt may hold.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from flows.report import posters, wording
+from flows.report.charts import Chart, line_chart
+from flows.report.model import STATE_MEANING, JobReport, VideoReport
+
+#: Rows of a list before "and N more": problems and incomplete videos at the top, failures within a video.
+LIST_LIMIT = 100
+#: Videos with charts and settings; the page of a larger job gives the others a card and a player only. Those that are
+#: not done come first, because they are what the charts are read for.
+DETAILED_VIDEOS = 2000
+# Points of a chart, two per column: what a wide screen shows, and what keeps the page of 1,000 videos at some 10 MB.
+_COLUMNS_MOST, _COLUMNS_LEAST, _COLUMNS_IN_ALL = 200, 40, 60_000
+_MARKS = 200
+
+
+@dataclass(frozen=True)
+class Card:
+    """A video with what the template draws of it."""
+
+    video: VideoReport
+    number: int
+    prompt: str
+    badge: str
+    poster: posters.Poster | None
+    player: str | None
+    video_href: str | None
+    sheet_href: str | None
+    charts: tuple[Chart, ...]
+    settings: list[tuple[str, list[tuple[str, str]]]]
+    seconds: float
+    loss: float | None
+
+
+def render_html(report: JobReport, *, detailed_videos: int = DETAILED_VIDEOS) -> str:
+    """The page, ready to be written as `report/index.html` in UTF-8. The same report gives the same text.
+
+    detailed_videos: how many videos get charts and settings.
+    """
+    detailed = _detailed(report.videos, detailed_videos)
+    columns = min(_COLUMNS_MOST, max(_COLUMNS_LEAST, _COLUMNS_IN_ALL // max(1, len(detailed))))
+    poster_bytes = posters.share(sum(video.poster is not None for video in report.videos))
+    cards = [
+        _card(video, number, columns=columns, poster_bytes=poster_bytes, detailed=number in detailed)
+        for number, video in enumerate(report.videos)
+    ]
+    style, script = _asset("report.css"), _asset("report.js")
+    return _template().render(
+        report=report,
+        cards=cards,
+        left_plain=len(cards) - len(detailed),
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        meaning=STATE_MEANING,
+        limit=LIST_LIMIT,
+    )
+
+
+def _detailed(videos: Sequence[VideoReport], limit: int) -> set[int]:
+    """Positions of the videos that get charts and settings."""
+    order = sorted(range(len(videos)), key=lambda number: videos[number].state == "done")
+    return set(order[:limit])
+
+
+def _card(video: VideoReport, number: int, *, columns: int, poster_bytes: int, detailed: bool) -> Card:
+    losses = [loss for _, loss in video.frame_losses if loss == loss]
+    return Card(
+        video=video,
+        number=number,
+        prompt=wording.clean(video.prompt),
+        badge=_badge(video),
+        poster=posters.embed(video.poster, poster_bytes),
+        player=_player(video),
+        video_href=_href(video.video_href),
+        sheet_href=_href(video.sheet_href),
+        charts=_charts(video, columns) if detailed else (),
+        settings=wording.setting_groups(video.settings) if detailed else [],
+        seconds=sum(seconds for _, seconds in video.frame_seconds if seconds == seconds),
+        loss=losses[-1] if losses else None,
+    )
+
+
+def _badge(video: VideoReport) -> str:
+    if video.state in ("done", "invalid"):
+        return video.state
+    if video.done >= video.frames:
+        return f"{video.state}: no video"
+    return f"{video.state}: {video.frames - video.done:,} of {video.frames:,}"
+
+
+def _player(video: VideoReport) -> str | None:
+    """The element that shows the result: `video`, `img` (stills, GIF), or None for what is only downloaded (a zip)."""
+    kind = (video.video_mime or "").split("/")[0]
+    return {"video": "video", "image": "img"}.get(kind) if video.video_href else None
+
+
+def _href(path: str | None) -> str | None:
+    """A relative link, quoted; a `:` is quoted as well, so no part of it can be read as a scheme."""
+    return None if path is None else quote(wording.clean(path), safe="/%")
+
+
+def _charts(video: VideoReport, columns: int) -> tuple[Chart, ...]:
+    failed = [failure.frame for failure in video.unresolved if failure.frame is not None][:_MARKS]
+    steps = list(enumerate(video.first_frame_losses, start=1))
+    charts = [
+        line_chart(steps, title="Loss of the first frame, per step", columns=columns),
+        line_chart(video.frame_losses, title="Loss per frame", columns=columns, marks=failed)
+        if len(video.frame_losses) > 1
+        else None,
+        line_chart(
+            video.frame_seconds,
+            title="Seconds per frame",
+            columns=columns,
+            from_zero=True,
+            marks=failed,
+            value_text=wording.seconds_text,
+        )
+        if len(video.frame_seconds) > 1
+        else None,
+    ]
+    return tuple(chart for chart in charts if chart is not None)
+
+
+def _policy(style: str, script: str) -> str:
+    """The content security policy. `file:` is named because browsers differ on what 'self' means on a local page."""
+
+    def allowed(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; script-src {allowed(script)}; style-src {allowed(style)}; "
+        "img-src 'self' file: data:; media-src 'self' file:; base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("flows.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "clean": wording.clean,
+        "one_line": wording.one_line,
+        "seconds": wording.seconds_text,
+        "hours": wording.hours_text,
+        "percent": wording.percent_text,
+        "moment": wording.moment_text,
+    }
+    environment.globals |= {"plural": wording.plural}
+    return environment.from_string(_asset("index.html.j2"))

@@ -1,0 +1,178 @@
+"""The same report for Prefect's UI: a Markdown summary and a table of failed frames.
+
+Prefect shows both in two user interfaces that read them differently [read in the sources of Prefect 3.8.8]: Markdown
+goes through `marked` in the old one and through remark with GitHub's extensions and raw HTML in the new one; the text
+in a table's cell is Markdown in the old one and plain text in the new one. Hence two ways to make foreign text safe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote, urlsplit
+
+from flows.report.model import FailureRecord, JobReport, VideoReport
+from flows.report.wording import hours_text, moment_text, one_line, percent_text, plural, seconds_text
+
+#: Rows of each list in the summary.
+_ROWS = 25
+
+# WORD JOINER: no width, no line break, and neither a letter nor white space to a Markdown parser.
+_JOINER = "\u2060"
+_ACTIVE = re.compile(r"[&<>`*_\[\]()#|~\\!${}^]")
+_BLOCK = re.compile(r"^(?:[-+=:]|\d+(?=[.)](?:\s|$)))")
+# Bare addresses become links even when escaped: remark's GitHub extension looks for them after it has decoded entities.
+# Storage URIs (`s3://`) are no web addresses and stay as they are, to be copied.
+_AUTOLINK = re.compile(r"(?:https?|ftp)://|www(?=\.)|@|(?:mailto|xmpp):", re.IGNORECASE)
+_INERT = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=[#\w])")
+_INERT_BLOCK = re.compile(r"[#>|=+*_~`:-]|\d+[.)](?:\s|$)")
+
+
+def escape_markdown(text: object, limit: int = 300) -> str:
+    """`text` as one line of Markdown (in a paragraph or a table's cell) that shows these very characters, no more.
+
+    Special characters become numeric entities and not backslash escapes: an entity can't be read as structure by any
+    Markdown parser, whereas an escaped `|` ends a cell in some. Bare addresses get an invisible joint and stay text.
+    """
+    line = _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", _AUTOLINK.sub(_jointed, one_line(text, limit)))
+    return _BLOCK.sub(lambda match: "".join(f"&#{ord(character)};" for character in match[0]), line)
+
+
+def inert_text(text: object, limit: int = 500) -> str:
+    """`text` as one line that reads the same as plain text and does nothing as Markdown: no HTML, no link, no picture.
+
+    An invisible joint breaks what would be a tag, an entity, a link or a block; emphasis is let be.
+    """
+    line = _INERT.sub(_jointed, _AUTOLINK.sub(_jointed, one_line(text, limit)))
+    return _JOINER + line if _INERT_BLOCK.match(line) else line
+
+
+def _jointed(match: re.Match[str]) -> str:
+    return match[0] + _JOINER
+
+
+def summary_markdown(report: JobReport) -> str:
+    """The summary of a job for a Prefect Markdown artifact: outcome, counts, times, failures, bad rows, links."""
+    parts = [f"# {escape_markdown(report.title, 120)}", _outcome(report), _totals(report)]
+    if report.problems:
+        parts += [
+            f"## {plural(report.bad_rows, 'row was', 'rows were')} not rendered",
+            _table(
+                ("file", "row", "video", "column", "value", "what is wrong", "what is allowed"),
+                (
+                    (it.file, it.row, it.video_id, it.column, it.value, it.message, it.allowed)
+                    for it in report.problems[:_ROWS]
+                ),
+                more=len(report.problems) - _ROWS,
+            ),
+        ]
+    if report.incomplete:
+        parts += [
+            f"## {plural(len(report.incomplete), 'video is', 'videos are')} not complete",
+            _table(
+                ("video", "state", "frames", "reason", "prompt"),
+                (
+                    (it.video_id, it.state, f"{it.done:,} of {it.frames:,}", it.reason, one_line(it.prompt, 120))
+                    for it in report.incomplete[:_ROWS]
+                ),
+                more=len(report.incomplete) - _ROWS,
+            ),
+        ]
+    if report.failures_by_kind:
+        parts += ["## Failed attempts", _table(("kind", "attempts", "frames", "last message"), _kinds(report))]
+    if report.links:
+        parts += ["## Links", "\n".join(f"- {_link(text, url)}" for text, url in report.links)]
+    if report.versions:
+        versions = (f"{name} {version}" for name, version in report.versions.items())
+        parts.append(" · ".join(escape_markdown(version, 120) for version in versions))
+    return "\n\n".join(parts) + "\n"
+
+
+def failure_table(report: JobReport, limit: int = 200) -> list[dict[str, str | int | float | None]]:
+    """Failed frames as rows of a Prefect table artifact, one per frame, at most `limit`; those that still stand first.
+
+    A frame's row tells its last failure, and how many there were. If frames are left out, the last row says how many.
+    """
+    frames: dict[tuple[str, int | None], list[FailureRecord]] = {}
+    standing: set[tuple[str, int | None]] = set()
+    for video in report.videos:
+        for failure in sorted(video.failures, key=lambda it: it.attempt):
+            frames.setdefault((video.video_id, failure.frame), []).append(failure)
+        standing.update((video.video_id, failure.frame) for failure in video.unresolved)
+    keys = sorted(frames, key=lambda key: key not in standing)  # stable: manifest order within each half
+    left_out = len(keys) - limit
+    rows: list[dict[str, str | int | float | None]] = []
+    for key in keys[: limit - 1] if left_out > 0 else keys:
+        last = frames[key][-1]
+        rows.append(
+            {
+                "video": inert_text(last.video_id, 130),
+                "frame": "all" if last.frame is None else last.frame,
+                "outcome": "not rendered" if key in standing else "rendered later",
+                "failures": len(frames[key]),
+                "kind": inert_text(last.kind, 80),
+                "message": inert_text(last.message),
+                "worker": inert_text(last.worker, 80),
+                "seconds": round(last.seconds, 2),
+                "when": moment_text(last.when),
+            }
+        )
+    if left_out > 0 and rows:
+        blank = dict.fromkeys(rows[0], "")
+        rows.append({**blank, "message": f"and {plural(left_out + 1, 'more frame')}: see the report"})
+    return rows
+
+
+def _outcome(report: JobReport) -> str:
+    if not report.videos and not report.problems:
+        return "The manifest holds no rows."
+    done, videos = report.states["done"], len(report.videos)
+    if report.complete and not report.rendered:
+        return f"**{plural(videos, 'video')}, all there already: nothing was rendered.**"
+    frames = f"{report.frames_done:,} of {plural(report.frames, 'frame')}"
+    return f"**{done:,} of {plural(videos, 'video')} done, {frames}.**"
+
+
+def _totals(report: JobReport) -> str:
+    states = ", ".join(f"{count:,} {state}" for state, count in report.states.items() if count) or "none"
+    rows: list[tuple[object, object]] = [
+        ("videos", states),
+        ("frames", f"{report.rendered:,} rendered now, {report.skipped:,} kept"),
+        ("wall time", seconds_text(report.wall_seconds)),
+        ("render time", seconds_text(report.render_seconds)),
+        ("actor hours", hours_text(report.actor_hours)),
+    ]
+    if report.gpu_hours:
+        rows.append(("GPU hours", hours_text(report.gpu_hours)))
+    if report.overhead is not None:
+        rows.append(("overhead", percent_text(report.overhead)))
+    rows += [("manifest", report.manifest), ("output", report.output)]
+    return _table(("", ""), rows)
+
+
+def _kinds(report: JobReport) -> Iterable[Sequence[object]]:
+    by_kind: dict[str, list[tuple[VideoReport, FailureRecord]]] = {}
+    for video in report.videos:
+        for failure in video.failures:
+            by_kind.setdefault(failure.kind, []).append((video, failure))
+    for kind, count in report.failures_by_kind.items():
+        frames = {(video.video_id, failure.frame) for video, failure in by_kind[kind]}
+        yield kind, count, len(frames), by_kind[kind][-1][1].message
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]], more: int = 0) -> str:
+    lines = [_row(header), _row(["---"] * len(header))]
+    lines += [_row(["–" if cell is None or cell == "" else escape_markdown(cell) for cell in row]) for row in rows]
+    text = "\n".join(lines)
+    return f"{text}\n\nand {more:,} more" if more > 0 else text
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _link(text: str, url: str) -> str:
+    """A link if `url` is a web or file address, else both as text: `s3://` leads nowhere in a browser."""
+    if urlsplit(url).scheme not in ("http", "https", "file"):
+        return f"{escape_markdown(text)}: {escape_markdown(url)}"
+    return f"[{escape_markdown(text)}](<{quote(url, safe=':/?#[]@!$&()*+,;=%~')}>)"

@@ -1,0 +1,209 @@
+"""What a job's report tells, as frozen data: no storage, no Prefect, no HTML.
+
+The caller gathers these records (from the listing, the frames' provenance and the failure objects); `html.py` and
+`markdown.py` turn the very same records into a page and into a Prefect artifact, so the two can never disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+State = Literal["done", "missing", "failed", "invalid"]
+
+#: Worst news first: the order of badges, filters and of the list of incomplete videos.
+STATES: tuple[State, ...] = ("invalid", "failed", "missing", "done")
+
+STATE_MEANING: dict[State, str] = {
+    "done": "every frame is there and the video is published",
+    "missing": "some frames are not rendered yet",
+    "failed": "some frames failed for good",
+    "invalid": "the row could not be rendered as it is written",
+}
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+class RowProblem(Protocol):
+    """What the report needs to know of a bad row; `manifests.reading.RowProblem` is one."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def row(self) -> int | None: ...
+    @property
+    def video_id(self) -> str | None: ...
+    @property
+    def column(self) -> str | None: ...
+    @property
+    def value(self) -> object: ...
+    @property
+    def allowed(self) -> str | None: ...
+    @property
+    def message(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class FailureRecord:
+    """One attempt that failed, as its failure object in storage tells it. `frame` None: the whole video (a stitch)."""
+
+    video_id: str
+    frame: int | None
+    attempt: int
+    worker: str
+    kind: str
+    message: str
+    seconds: float
+    when: str
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """One video (or still) of the job.
+
+    `done` counts the frames that lie in storage, of `frames` wanted; of those, this job `rendered` some and found the
+    others there (`skipped`). `poster` is a PNG. `video_href` and `sheet_href` are relative to `report/index.html`
+    (`../reef/video.mp4`), because the page must work from any folder or bucket that it is copied to.
+    `frame_losses` and `frame_seconds` are (frame number, value) pairs; they may have gaps and NaNs.
+    `first_frame_losses` holds one loss per step of the first frame.
+    """
+
+    video_id: str
+    prompt: str
+    model: str
+    settings: Mapping[str, Any]
+    frames: int
+    done: int
+    state: State
+    reason: str = ""
+    poster: bytes | None = None
+    video_href: str | None = None
+    video_mime: str | None = None
+    sheet_href: str | None = None
+    frame_losses: tuple[tuple[int, float], ...] = ()
+    first_frame_losses: tuple[float, ...] = ()
+    frame_seconds: tuple[tuple[int, float], ...] = ()
+    segments: int = 0
+    failures: tuple[FailureRecord, ...] = ()
+    fps: float = 24.0
+    width: int = 0
+    height: int = 0
+    rendered: int = 0
+    skipped: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a link that would leave the folder of the job."""
+        for name in ("video_href", "sheet_href"):
+            href = getattr(self, name)
+            if href is not None and (_SCHEME.match(href) or href.startswith(("/", "\\"))):
+                raise ValueError(
+                    f"{name} {href!r} of video {self.video_id!r} is not relative: "
+                    "give it relative to report/index.html, such as '../reef/video.mp4'"
+                )
+
+    @property
+    def unresolved(self) -> tuple[FailureRecord, ...]:
+        """Failures that still stand: the frame has not been rendered since (a frame's loss is proof that it was)."""
+        if self.state == "done":
+            return ()
+        rendered = {frame for frame, _ in self.frame_losses}
+        return tuple(failure for failure in self.failures if failure.frame is None or failure.frame not in rendered)
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """One job: a manifest rendered into an output root.
+
+    `wall_seconds` is the time from start to end as a person waits it; `render_seconds` is the time that actors spent on
+    frames, summed over all of them; `start_up_seconds` the part of the wall time before the first frame was begun
+    (server, Ray, models). `actors` is the number of actors that were held, None when unknown; `gpus_per_actor` may be a
+    fraction. `links` are (label, URL) pairs for the Markdown summary, such as the form to re-run; the HTML page holds
+    no URL.
+    """
+
+    title: str
+    manifest: str
+    output: str
+    started: str | datetime
+    finished: str | datetime
+    wall_seconds: float
+    render_seconds: float
+    versions: Mapping[str, str] = field(default_factory=dict)
+    videos: tuple[VideoReport, ...] = ()
+    problems: tuple[RowProblem, ...] = ()
+    start_up_seconds: float = 0.0
+    actors: int | None = None
+    gpus_per_actor: float = 0.0
+    links: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def states(self) -> dict[State, int]:
+        """Videos per state, worst state first, states without a video included."""
+        counts = Counter(video.state for video in self.videos)
+        return {state: counts[state] for state in STATES}
+
+    @property
+    def frames(self) -> int:
+        """Frames wanted, of all videos."""
+        return sum(video.frames for video in self.videos)
+
+    @property
+    def frames_done(self) -> int:
+        """Frames that lie in storage."""
+        return sum(video.done for video in self.videos)
+
+    @property
+    def rendered(self) -> int:
+        """Frames that this very job rendered."""
+        return sum(video.rendered for video in self.videos)
+
+    @property
+    def skipped(self) -> int:
+        """Frames that were there already."""
+        return sum(video.skipped for video in self.videos)
+
+    @property
+    def incomplete(self) -> tuple[VideoReport, ...]:
+        """Videos that are not done, worst state first, in manifest order within a state."""
+        return tuple(sorted((v for v in self.videos if v.state != "done"), key=lambda video: STATES.index(video.state)))
+
+    @property
+    def bad_rows(self) -> int:
+        """Rows with at least one problem (a row may have several)."""
+        return len({(problem.file, problem.row) for problem in self.problems})
+
+    @property
+    def complete(self) -> bool:
+        """True if every row was good and every video is there."""
+        return not self.problems and not self.incomplete
+
+    @property
+    def failures_by_kind(self) -> dict[str, int]:
+        """Failed attempts per error class, the most frequent first; attempts that a retry mended are counted too."""
+        counts = Counter(failure.kind for video in self.videos for failure in video.failures)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def actor_hours(self) -> float:
+        """Hours in which an actor was rendering, summed over actors."""
+        return self.render_seconds / 3600
+
+    @property
+    def gpu_hours(self) -> float:
+        """Actor hours times the share of a GPU that an actor holds; 0 on CPUs."""
+        return self.actor_hours * self.gpus_per_actor
+
+    @property
+    def overhead(self) -> float | None:
+        """Share of actor time, start-up aside, in which no frame was rendered, over the time in which one was.
+
+        `(wall - start-up) * actors / render - 1`: 0.05 means five per cent on top of pure render time. It holds
+        planning, commits, stitching and idle actors alike. None if nothing was rendered or the actors are unknown.
+        """
+        if self.render_seconds <= 0 or not self.actors:
+            return None
+        return max(0.0, (self.wall_seconds - self.start_up_seconds) * self.actors / self.render_seconds - 1)

@@ -1,0 +1,43 @@
+"""A job and the workers it will need, made ready before or inside a flow run.
+
+Prefect's server, Ray and the models each take many seconds to come up. The command line therefore plans first, starts
+the pool in the background, and lets the flow pick both up; a flow run that came from a deployment makes its own.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from flows.job import RenderJob, RenderParameters
+from infra.pool import Pool
+from infra.settings import InfraSettings
+
+__all__ = ["hand_over", "start_pool", "take_over"]
+
+_handed: dict[RenderParameters, RenderJob] = {}
+
+
+def hand_over(job: RenderJob) -> None:
+    """Keep a planned job for the flow run that is about to start in this process with the same parameters."""
+    _handed[job.parameters] = job
+
+
+def take_over(parameters: RenderParameters) -> RenderJob | None:
+    """The job that was handed over for `parameters`, once."""
+    return _handed.pop(parameters, None)
+
+
+def start_pool(job: RenderJob, settings: InfraSettings) -> None:
+    """Start the Ray pool of `job` in the background; `job.pool` holds it, or the error, when it is up."""
+    models = [work.plan.row.model for work in job.pending]
+
+    def start() -> None:
+        try:
+            from infra.ray_pool import RayPool  # Ray takes seconds to import: only when workers are needed
+
+            pool: Pool = RayPool(job.output, settings, warm=models[0] if models else None)
+            job.pool.set_result(pool)
+        except BaseException as error:  # whoever waits for the pool must hear of it
+            job.pool.set_exception(error)
+
+    threading.Thread(target=start, name="pool", daemon=True).start()

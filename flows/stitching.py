@@ -1,0 +1,137 @@
+"""Stitching: segments become one checked video, with a contact sheet and its provenance, each put at once.
+
+The order of the puts is the promise: video, contact sheet, and the provenance last, so that a provenance in storage
+means that the video is there and whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from flows.planning import VideoWork
+from infra.contact_sheet import contact_sheet
+from infra.ffmpeg import decode, extension, ffmpeg_version, join_segments
+from infra.layout import CONTACT_SHEET, PROVENANCE, video_key
+from infra.storage import ObjectConflict, Storage
+from renderers.errors import BadInput
+from renderers.plan import json_safe
+
+__all__ = ["Published", "VideoDiffers", "stitch", "would_overwrite"]
+
+SHEET_CELLS = 24
+
+
+class VideoDiffers(BadInput):
+    """The output holds another video under this id; it is not overwritten without `--force`."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A video in storage: its key and size, and whether its bytes were `new` or the very same lay there already."""
+
+    key: str
+    bytes: int
+    sha256: str
+    new: bool
+    seconds: float
+
+
+def would_overwrite(work: VideoWork, published_content: str | None) -> VideoDiffers | None:
+    """The error that publishing `work` would end with, known before rendering starts."""
+    if published_content is None or published_content == work.content:
+        return None
+    return VideoDiffers(
+        f"the output holds another video '{work.video_id}', rendered from other settings: "
+        "give --force to replace it (its frames stay), another --output, or another video_id"
+    )
+
+
+def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Published:
+    """Join the segments of `work`, check the result, and publish it.
+
+    Raises:
+        VideoDiffers: another video lies there and `force` is not given.
+        ObjectMissing: a segment is not in storage.
+        VideoError: a segment is damaged, or the result is not what it should be.
+    """
+    began = time.perf_counter()
+    row = work.plan.row
+    suffix = extension(row.format, row.frames)
+    with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
+        segments = []
+        for piece in work.ranges:
+            local = output.local_path(piece.segment)
+            if local is None:
+                local = Path(folder) / Path(piece.segment).name
+                local.write_bytes(output.read(piece.segment))
+            segments.append(local)
+        target = Path(folder) / f"video.{suffix}"
+        info = join_segments(
+            segments, format=row.format, fps=row.fps, upscale=row.upscale, frames=row.frames, target=target
+        )
+        with target.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = target.stat().st_size
+        sheet = _sheet(target, work)
+        key = video_key(work.video_id, suffix)
+        provenance = {
+            "video": f"video.{suffix}",
+            "content": work.content,
+            "sha256": sha256,
+            "bytes": size,
+            "frames": info.frames,
+            "duration_seconds": info.duration,
+            "width": info.width,
+            "height": info.height,
+            "codec": info.codec,
+            "last_frame": work.frames[-1].digest,
+            "segments": [piece.segment for piece in work.ranges],
+            "row": json_safe(row.model_dump(mode="json", exclude_none=True)),
+            "images": dict(work.plan.images),
+            "model": {"name": work.plan.entry.name, "digest": work.plan.entry.digest},
+            "software": {"nightreel": version("nightreel"), "ffmpeg": ffmpeg_version()},
+        }
+        try:
+            outcome = output.put_file(key, target, existing="replace" if force else "same")
+        except ObjectConflict as error:
+            raise VideoDiffers(_why_differs(output, work, error)) from error
+    # derived from the video, so they follow it
+    output.put(f"{work.video_id}/{CONTACT_SHEET}", sheet, existing="replace")
+    output.put(f"{work.video_id}/{PROVENANCE}", json.dumps(provenance, indent=1, sort_keys=True).encode(), existing="replace")
+    return Published(key, size, sha256, outcome == "written", time.perf_counter() - began)
+
+
+def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
+    """The output's video has other bytes although its frames are meant to be the same: say what differs."""
+    try:
+        before = json.loads(output.read(f"{work.video_id}/{PROVENANCE}"))
+    except Exception:  # there may be none, or a broken one: the conflict itself is the news
+        return f"another video lies at '{work.video_id}' and has no readable provenance ({error}): give --force to replace it"
+    reasons = []
+    if before.get("content") != work.content:
+        reasons.append("its settings or frames are others")
+    if before.get("segments") != [piece.segment for piece in work.ranges]:
+        reasons.append("it was cut into other segments (another --range-frames or NIGHTREEL_CHUNK_SECONDS)")
+    if before.get("software", {}).get("ffmpeg") != ffmpeg_version():
+        reasons.append(f"it was encoded by ffmpeg {before.get('software', {}).get('ffmpeg')}, here is {ffmpeg_version()}")
+    why = "; ".join(reasons) or "the frames were rendered with other bits (another machine or version of torch)"
+    return f"video '{work.video_id}' in the output has other bytes: {why}. Give --force to replace it"
+
+
+def _sheet(video: Path, work: VideoWork) -> bytes:
+    """Up to 24 frames evenly spread over the video, first and last among them."""
+    count = work.plan.frames
+    cells = min(SHEET_CELLS, count)
+    wanted = sorted({round(i * (count - 1) / max(1, cells - 1)) for i in range(cells)})
+    pictures, labels = [], []
+    for index, picture in enumerate(decode(video)):
+        if index in wanted:
+            pictures.append(picture)
+            labels.append(str(index))
+    return contact_sheet(pictures, labels)

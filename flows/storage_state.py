@@ -1,0 +1,190 @@
+"""What storage says: the listing of an output IS the state of the job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from flows.planning import VideoWork, plan_video
+from flows.report import FailureRecord
+from infra.layout import PROVENANCE, frames_present, plan_key
+from infra.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
+from manifests.schema import ManifestRow, format_frames
+from renderers.errors import BadInput, RenderError
+from renderers.plan import VideoPlan, json_safe
+
+__all__ = ["VideoListing", "VideoStatus", "list_video", "load_work", "read_failures", "save_plan", "stored_status"]
+
+# Listings wait on the network, not on the processor.
+PARALLEL_LISTINGS = 16
+
+
+@dataclass(frozen=True)
+class VideoListing:
+    """One video's folder: every object by its key, and its provenance if it was published."""
+
+    objects: dict[str, ObjectInfo]
+    provenance: dict[str, Any] | None
+
+    @property
+    def content(self) -> str | None:
+        """Content digest of the published video."""
+        return self.provenance.get("content") if self.provenance else None
+
+
+def list_video(output: Storage, video_id: str) -> VideoListing:
+    """List one video's folder and read its provenance. Raises what the storage raises."""
+    objects = {info.key: info for info in output.list(f"{video_id}/")}
+    key = f"{video_id}/{PROVENANCE}"
+    provenance = None
+    if key in objects:
+        document = json.loads(output.read(key))
+        # a provenance without its video promises nothing
+        if f"{video_id}/{document.get('video')}" in objects:
+            provenance = document
+    return VideoListing(objects, provenance)
+
+
+def load_work(
+    output: Storage, rows: Iterable[ManifestRow], *, chunk_seconds: float, range_frames: int | None
+) -> Iterator[VideoWork | tuple[ManifestRow, Exception]]:
+    """Plan every row against storage, in order. A row that can't be planned (its picture is missing, its model unknown,
+    its size odd) comes with its error instead; the storage's own failure is raised."""
+
+    def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, Exception]:
+        row = _located(row)
+        try:
+            plan = VideoPlan.of(row, _image_digests(row))
+            listing = list_video(output, row.video_id)
+            digests = plan.digests
+            return plan_video(
+                plan,
+                frames_present(listing.objects, digests),
+                listing.objects.keys(),
+                published_content=listing.content,
+                chunk_seconds=chunk_seconds,
+                range_frames=range_frames,
+            )
+        except RenderError as error:
+            return row, error
+
+    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
+        yield from threads.map(one, rows)
+
+
+def _located(row: ManifestRow) -> ManifestRow:
+    """`row` with absolute paths: a worker may run in another folder."""
+    update: dict[str, Any] = {}
+    if row.init_image:
+        update["init_image"] = absolute_uri(row.init_image)
+    if row.image_prompts:
+        update["image_prompts"] = tuple(
+            prompt.model_copy(update={"image": absolute_uri(prompt.image)}) for prompt in row.image_prompts
+        )
+    return row.model_copy(update=update) if update else row
+
+
+def _image_digests(row: ManifestRow) -> dict[str, str]:
+    """SHA-256 of every picture that the row names.
+
+    Raises:
+        BadInput: one can't be read; the message names the column and what to do.
+    """
+    named = [("init_image", row.init_image)] if row.init_image else []
+    named += [("image_prompts", prompt.image) for prompt in row.image_prompts or ()]
+    digests = {}
+    for column, uri in named:
+        assert uri is not None
+        try:
+            digests[uri] = hashlib.sha256(read_uri(uri)).hexdigest()
+        except ObjectMissing as error:
+            raise BadInput(f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or mend the row") from error
+        except StorageError as error:
+            raise BadInput(f"{column} '{uri}' of video '{row.video_id}' can't be read: {error}") from error
+    return digests
+
+
+def save_plan(output: Storage, work: VideoWork) -> None:
+    """Keep the plan beside the frames, so that `status` knows what was wanted without the manifest."""
+    document = {
+        "video_id": work.video_id,
+        "row": json_safe(work.plan.row.model_dump(mode="json", exclude_none=True)),
+        "images": dict(work.plan.images),
+        "content": work.content,
+        "range_frames": work.ranges[0].stop - work.ranges[0].start,
+    }
+    key = plan_key(work.video_id, work.content)
+    output.put(key, json.dumps(document, sort_keys=True).encode(), existing="replace")
+
+
+def read_failures(output: Storage, listing: VideoListing, video_id: str) -> tuple[FailureRecord, ...]:
+    """The records of failed attempts, oldest first."""
+    records = []
+    for key in sorted(k for k in listing.objects if k.startswith(f"{video_id}/failures/")):
+        document = json.loads(output.read(key))
+        document.pop("error", None)
+        records.append(FailureRecord(**document))
+    return tuple(sorted(records, key=lambda record: str(record.when)))
+
+
+@dataclass(frozen=True)
+class VideoStatus:
+    """What storage knows of one video: `missing` frames, and the `reason` of its last failure if it is not done."""
+
+    video_id: str
+    state: str  # done, missing, failed
+    frames: int
+    missing: tuple[int, ...]
+    reason: str
+    video: str | None
+
+    @property
+    def done(self) -> int:
+        """Frames in storage."""
+        return self.frames - len(self.missing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        missing = format_frames(self.missing)
+        return {
+            "video_id": self.video_id, "state": self.state, "frames": self.frames, "done": self.done,
+            "missing": missing, "reason": self.reason, "video": self.video,
+        }  # fmt: skip
+
+
+def stored_status(output: Storage) -> Iterator[VideoStatus]:
+    """The status of every video that was ever planned or failed in `output`, by its latest plan, from storage alone.
+
+    Raises:
+        RenderError: a plan names a model that this installation does not know.
+    """
+    latest: dict[str, ObjectInfo] = {}
+    seen: set[str] = set()
+    for info in output.list(""):
+        video_id, folder, _ = [*info.key.split("/", 2), "", ""][:3]
+        if folder in ("plans", "failures"):
+            seen.add(video_id)
+        if folder == "plans" and (video_id not in latest or info.modified > latest[video_id].modified):
+            latest[video_id] = info
+
+    def one(video_id: str) -> VideoStatus:
+        listing = list_video(output, video_id)
+        failures = read_failures(output, listing, video_id)
+        reason = failures[-1].message if failures else ""
+        if video_id not in latest:
+            return VideoStatus(video_id, "failed", 0, (), reason, None)
+        document = json.loads(output.read(latest[video_id].key))
+        plan = VideoPlan.of(ManifestRow.model_validate(document["row"]), document["images"])
+        present = frames_present(listing.objects, plan.digests)
+        missing = tuple(index for index in range(plan.frames) if index not in present)
+        published = listing.content == document["content"]
+        state = "done" if published and not missing else "failed" if failures else "missing"
+        video = output.uri(f"{video_id}/{listing.provenance['video']}") if published and listing.provenance else None
+        return VideoStatus(video_id, state, plan.frames, missing, "" if state == "done" else reason, video)
+
+    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="status") as threads:
+        yield from threads.map(one, sorted(seen))

@@ -1,0 +1,77 @@
+"""Which files a person means by a path to a manifest, on any fsspec file system (handed in by `infra.storage`)."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+__all__ = ["TranslatedFile", "dataset_files"]
+
+_SUFFIXES = (".parquet", ".pq")
+
+
+def dataset_files(filesystem: Any, path: str, given: str) -> dict[str, str]:
+    """Returns {name as `given` puts it: path} of the file, the Parquet files in the folder, or the matches of the glob.
+
+    A folder is searched recursively without what is hidden; the path itself and the matches of a glob may have any
+    suffix. Sorted by path; empty if there is nothing. Raises what the file system raises.
+    """
+    try:
+        kind = filesystem.info(path)["type"]  # not isfile(): it takes "not permitted" for "not there"
+    except FileNotFoundError:
+        if not glob.has_magic(path):
+            return {}
+        matches = filesystem.glob(path, detail=True)
+        return {_as_given(file, given, path): file for file in sorted(matches) if matches[file]["type"] == "file"}
+    if kind == "file":
+        return {given: path}
+    base = path.rstrip("/")
+    inside = {file[len(base) + 1 :]: file for file in sorted(filesystem.find(path))}
+    return {f"{given.rstrip('/')}/{name}": file for name, file in inside.items() if _in_dataset(name)}
+
+
+def _in_dataset(name: str) -> bool:
+    hidden = any(part.startswith((".", "_")) for part in name.split("/"))  # as Spark and Arrow have it
+    return not hidden and name.endswith(_SUFFIXES)
+
+
+def _as_given(file: str, pattern: str, pattern_path: str) -> str:
+    """Names a match of a glob in the way the pattern was written: relative if that was, with its protocol if any."""
+    fixed, fixed_path = (re.split(r"[*?\[]", text, maxsplit=1)[0] for text in (pattern, pattern_path))
+    return fixed + file.removeprefix(fixed_path)
+
+
+class TranslatedFile(io.RawIOBase):
+    """A file opened by fsspec whose errors are translated, so that who reads Parquet from it need not know fsspec."""
+
+    def __init__(self, file: Any, translated: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file = file
+        self._translated = translated
+
+    def readinto(self, buffer: Any) -> int:
+        with self._translated():
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with self._translated():
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

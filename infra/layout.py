@@ -1,0 +1,88 @@
+"""Where things lie below an output root: the one place that makes and reads storage keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+__all__ = [
+    "CONTACT_SHEET",
+    "PROVENANCE",
+    "SHORT",
+    "content_digest",
+    "failure_key",
+    "frame_key",
+    "frames_present",
+    "plan_key",
+    "record_key",
+    "segment_digest",
+    "segment_key",
+    "video_key",
+]
+
+# A key shows this much of a digest: 64 bits, far beyond any chance of two alike under one frame number.
+SHORT = 16
+PROVENANCE = "provenance.json"
+CONTACT_SHEET = "contact_sheet.png"
+
+_FRAME = re.compile(r"frames/(\d{6,})-([0-9a-f]{16})\.png$")
+
+
+def frame_key(video_id: str, index: int, digest: str) -> str:
+    """The key of one frame: number for people and sorting, digest for truth."""
+    return f"{video_id}/frames/{index:06d}-{digest[:SHORT]}.png"
+
+
+def frames_present(keys: Iterable[str], digests: Sequence[str]) -> set[int]:
+    """Which frames of a video lie in storage, from the listing of its `frames/`: right number AND right digest."""
+    found = set()
+    for key in keys:
+        match = _FRAME.search(key)
+        if match:
+            index = int(match[1])
+            if index < len(digests) and digests[index][:SHORT] == match[2]:
+                found.add(index)
+    return found
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def segment_digest(encoder: dict[str, object], digests: Sequence[str]) -> str:
+    """What decides a segment: how it is encoded, and its frames."""
+    return _digest({"encoder": encoder, "frames": list(digests)})
+
+
+def content_digest(encoder: dict[str, object], digests: Sequence[str]) -> str:
+    """What decides a video: how it is encoded, and its last frame (whose digest covers all before it), and how many."""
+    return _digest({"encoder": encoder, "frames": len(digests), "last": digests[-1]})
+
+
+def segment_key(video_id: str, start: int, stop: int, digest: str) -> str:
+    """The key of the encoded frames `[start, stop)`."""
+    return f"{video_id}/segments/{start:06d}-{stop:06d}-{digest[:SHORT]}.seg"
+
+
+def record_key(video_id: str, start: int, stop: int, digest: str) -> str:
+    """The key of what is known about a segment's frames: losses, seconds, workers."""
+    return segment_key(video_id, start, stop, digest).removesuffix(".seg") + ".json"
+
+
+def plan_key(video_id: str, digest: str) -> str:
+    """The key of the plan that a video was last rendered by; `digest` is the last frame's."""
+    return f"{video_id}/plans/{digest[:SHORT]}.json"
+
+
+def failure_key(video_id: str, frame: int | None, digest: str, stamp: str) -> str:
+    """The key of one failed attempt at a frame (or at the whole video); `stamp` tells attempts apart."""
+    place = "video" if frame is None else f"{frame:06d}"
+    return f"{video_id}/failures/{place}-{digest[:SHORT]}-{stamp}.json"
+
+
+def video_key(video_id: str, extension: str) -> str:
+    """The key of the finished video."""
+    return f"{video_id}/video.{extension}"

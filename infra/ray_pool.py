@@ -1,0 +1,186 @@
+"""The Ray actor pool: the one module that imports Ray.
+
+Each actor is a process that holds a `Worker`, loads its models once and renders frame after frame. `max_task_retries=0`:
+the driver owns retries, since only it knows what counts as a failure of the frame and what as a failure of the machine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from infra.pool import PoolWorker, Roster, WorkerLost
+from infra.settings import InfraSettings, ray_environment
+from infra.storage import Storage
+from infra.worker import FrameReport, FrameTask, SegmentReport, SegmentTask, Worker, WorkerProgress
+
+ray_environment()  # before the import: Ray reads them while it is imported
+
+import ray  # noqa: E402
+import ray.exceptions  # noqa: E402
+
+__all__ = ["RayPool", "RayUnavailable"]
+
+
+class RayUnavailable(Exception):
+    """No Ray cluster can be used; the message says why and what to do."""
+
+
+# `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered.
+@ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1})
+class _Actor:
+    def __init__(self, output: Storage, device: str, threads: int) -> None:
+        self._worker = Worker(output, device=device, threads=threads)
+
+    def warm(self, model: str) -> str:
+        return self._worker.warm(model)
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        return self._worker.render_frame(task)
+
+    def encode_segment(self, task: SegmentTask) -> SegmentReport:
+        return self._worker.encode_segment(task)
+
+    @ray.method(concurrency_group="control")
+    def progress(self) -> WorkerProgress:
+        return self._worker.progress()
+
+    @ray.method(concurrency_group="control")
+    def stop(self) -> None:
+        self._worker.stop()
+
+
+class _Handle:
+    """An actor as the flows see it: blocking calls, our errors."""
+
+    def __init__(self, actor: Any, name: str) -> None:
+        self._actor, self.name = actor, name
+
+    def warm(self, model: str) -> Any:
+        """Start loading; does not wait."""
+        return self._actor.warm.remote(model)
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        report: FrameReport = self._ask("render_frame", task)
+        return report
+
+    def encode_segment(self, task: SegmentTask) -> SegmentReport:
+        report: SegmentReport = self._ask("encode_segment", task)
+        return report
+
+    def progress(self) -> Any:
+        """A reference to the answer; does not wait."""
+        return self._actor.progress.remote()
+
+    def stop(self) -> Any:
+        """Tell it; does not wait."""
+        return self._actor.stop.remote()
+
+    def kill(self) -> None:
+        """End the process, without a restart."""
+        ray.kill(self._actor, no_restart=True)
+
+    def _ask(self, method: str, task: Any) -> Any:
+        try:
+            return ray.get(getattr(self._actor, method).remote(task))
+        except ray.exceptions.RayTaskError as error:
+            # the worker's own exception, as it was raised there, with the remote traceback as its cause
+            raise error.cause from error
+        except (ray.exceptions.RayActorError, ray.exceptions.RaySystemError, ray.exceptions.WorkerCrashedError) as error:
+            raise WorkerLost(f"worker {self.name} was lost: {str(error).splitlines()[0]}") from error
+        except (ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
+            raise WorkerLost(f"worker {self.name} was ended by its node: {str(error).splitlines()[0]}") from error
+
+
+class RayPool:
+    """Actors on a Ray cluster, as many as the settings say or the cluster has room for."""
+
+    def __init__(self, output: Storage, settings: InfraSettings, *, warm: str | None = None) -> None:
+        """Connect, or start a cluster of this machine's own, and start the actors; `warm` names a model to load at once.
+
+        Raises:
+            RayUnavailable: no cluster answers, or it has no room for one actor.
+        """
+        self._started = not ray.is_initialized()
+        if self._started:
+            self._connect(settings)
+        resources = ray.cluster_resources()
+        gpus, cpus = resources.get("GPU", 0.0), resources.get("CPU", 0.0)
+        use_gpu = gpus > 0 and settings.device != "cpu"
+        room = int(gpus / settings.gpus_per_actor) if use_gpu else int(cpus / settings.cpus_per_actor)
+        self.size = settings.actors or room
+        if self.size > room or not room:
+            have = f"{gpus:g} GPUs" if use_gpu else f"{cpus:g} CPUs"
+            need = f"{settings.gpus_per_actor:g} GPUs" if use_gpu else f"{settings.cpus_per_actor:g} CPUs"
+            self.close()
+            raise RayUnavailable(
+                f"{self.size or 1} actors of {need} each do not fit on a cluster of {have}: "
+                "set NIGHTREEL_ACTORS, NIGHTREEL_CPUS_PER_ACTOR or NIGHTREEL_GPUS_PER_ACTOR lower"
+            )
+        self.gpus_per_actor = settings.gpus_per_actor if use_gpu else 0.0
+        options = {"num_cpus": settings.cpus_per_actor, "num_gpus": self.gpus_per_actor}
+        device = settings.device if use_gpu or settings.device != "auto" else "cpu"
+        self._handles = [
+            _Handle(_Actor.options(**options).remote(output, device, settings.threads), f"actor-{number}")
+            for number in range(self.size)
+        ]
+        self._roster = Roster(list(self._handles))
+        self._warming = [handle.warm(warm) for handle in self._handles] if warm else []
+
+    def _connect(self, settings: InfraSettings) -> None:
+        try:
+            ray.init(
+                address=settings.ray_address,
+                include_dashboard=False if settings.ray_address is None else None,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise RayUnavailable(
+                f"Ray at {settings.ray_address or 'this machine'} can't be used: {error}. Is the cluster up and "
+                "NIGHTREEL_RAY_ADDRESS right? Unset it to use this machine alone"
+            ) from error
+
+    def wait_warm(self) -> None:
+        """Wait until every actor has loaded its models.
+
+        Raises what loading raised, or WorkerLost.
+        """
+        try:
+            ray.get(self._warming)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except ray.exceptions.RayActorError as error:
+            raise WorkerLost(f"an actor died while loading its models: {error}") from error
+
+    @contextmanager
+    def lease(self, prefer: str | None = None) -> Iterator[PoolWorker]:
+        """Rent a free actor, waiting for one."""
+        with self._roster.lease(prefer) as worker:
+            yield worker
+
+    def progress(self) -> list[WorkerProgress]:
+        """What every actor is doing; those that do not answer within a second are left out."""
+        asked = [handle.progress() for handle in self._handles]
+        ready, _ = ray.wait(asked, num_returns=len(asked), timeout=1.0)
+        answers = []
+        for reference in ready:
+            with suppress(ray.exceptions.RayError):
+                answers.append(ray.get(reference))
+        return answers
+
+    def stop(self) -> None:
+        """Tell all actors to stop between two steps."""
+        told = [handle.stop() for handle in self._handles]
+        ray.wait(told, num_returns=len(told), timeout=5.0)
+
+    def close(self) -> None:
+        """End the actors, and the cluster if this pool started it."""
+        for handle in getattr(self, "_handles", []):
+            with suppress(Exception):
+                handle.kill()
+        if self._started:
+            ray.shutdown()

@@ -1,0 +1,84 @@
+"""Settings of this machine and cluster: the one module that reads the environment.
+
+What is rendered is in the manifest; where and how fast is here. Every setting is an environment variable
+`NIGHTREEL_<NAME>`, and command line options of the same name override it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["InfraSettings", "SettingsInvalid", "load_settings", "prefect_api_url", "prepare_prefect", "ray_environment"]
+
+
+class SettingsInvalid(ValueError):
+    """An environment variable holds what is not allowed; the message names it."""
+
+
+class InfraSettings(BaseSettings):
+    """Where it runs."""
+
+    model_config = SettingsConfigDict(env_prefix="NIGHTREEL_", frozen=True, extra="ignore")
+
+    actors: int | None = Field(None, ge=1, le=10_000, description="actors to render with; unset: what the cluster has room for")
+    gpus_per_actor: float = Field(1.0, gt=0, le=16, description="GPUs of one actor, fractions allowed; counts only where there are GPUs")
+    cpus_per_actor: float = Field(1.0, gt=0, le=256, description="CPUs that Ray reserves for one actor")
+    threads: int = Field(1, ge=1, le=256, description="CPU threads of PyTorch in one actor; part of what makes frames repeatable, so keep it")
+    device: str = Field("auto", description="torch device of the actors: auto, cpu, cuda")
+    ray_address: str | None = Field(None, description="Ray cluster to join (`auto` or host:port); unset: one of its own on this machine")
+    chunk_seconds: float = Field(120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run")
+    attempts: int = Field(3, ge=1, le=100, description="tries of a frame that fails by itself")
+    lost_worker_attempts: int = Field(20, ge=1, le=1000, description="tries of a frame whose worker was lost under it")
+
+
+@cache
+def load_settings() -> InfraSettings:
+    """The settings of this process.
+
+    Raises:
+        SettingsInvalid: a variable holds what is not allowed.
+    """
+    try:
+        return InfraSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "NIGHTREEL_" + str(first["loc"][0]).upper()
+        raise SettingsInvalid(f"environment variable {name}={first['input']!r}: {first['msg']}") from error
+
+
+def prefect_api_url() -> str | None:
+    """The Prefect server that this process was told to use, or None: then it starts its own."""
+    return os.environ.get("PREFECT_API_URL") or None
+
+
+def ray_environment() -> dict[str, str]:
+    """Variables that must be set before Ray is imported: no usage statistics, no banners, no colours in logs."""
+    wanted = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "1"}
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    return wanted
+
+
+def prepare_prefect(*, quiet: bool) -> None:
+    """Settle Prefect's own variables before it is imported; whatever the user has set stays.
+
+    `quiet` keeps its log off the terminal, where progress bars are; the server gets it all the same.
+    """
+    wanted = {
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 s do not suffice on a cold disk
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # the recorder's defaults fall behind a flow of some hundred task runs (13-15/s; 49/s with these)
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    }
+    if quiet:
+        wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,158 @@
+"""From raw values to a row or its problems: the one place where reading and building validate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
+from manifests.schema import ManifestRow, SettingsError
+from manifests.schema.describe import allowed_at, known_columns, names_at
+from manifests.schema.texts import did_you_mean, short
+
+MAX_PROBLEMS = 20  # of one row: a list with 10,000 bad entries is told by its first ones
+
+# pydantic's own entry point costs as much again as the validation of a small row.
+_validate = ManifestRow.__pydantic_validator__.validate_python
+
+
+class VideoIds:
+    """The ids seen so far, across files: 16 bytes of hash each, so that 10^6 rows need some 200 MB at most."""
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, int] = {}
+        self._files: list[str] = []
+
+    def first_place(self, video_id: str, file: str, number: int) -> tuple[str, int] | None:
+        """Note an id; the file and row number where it stood before, or None for a new one."""
+        if not self._files or self._files[-1] != file:
+            self._files.append(file)
+        here = (len(self._files) - 1) << 40 | number
+        before = self._seen.setdefault(blake2b(video_id.encode("utf-8", "replace"), digest_size=16).digest(), here)
+        return None if before == here else (self._files[before >> 40], before & (1 << 40) - 1)
+
+
+def check_row(
+    values: Mapping[str, Any], *, file: str, number: int, ids: VideoIds | None = None, unit: str = "row"
+) -> list[RowResult]:
+    """Validate the given values of one row (what is unset must be absent, not None).
+
+    Returns one GoodRow, or one RowProblem for each thing that is wrong. `ids` also finds ids that were used before.
+    """
+    problems: list[RowProblem] = []
+    try:
+        row = _validate(values)
+    except ValidationError as error:
+        row = None
+        video_id = _shown_id(values)
+        details = error.errors(include_url=False)[:MAX_PROBLEMS]
+        problems = [_problem(entry, values, file, number, video_id, unit) for entry in details]
+    video_id = row.video_id if row is not None else values.get("video_id")
+    if ids is not None and isinstance(video_id, str) and (before := ids.first_place(video_id, file, number)):
+        message = f"video_id '{short(video_id)}' was used before, in {unit} {before[1]} of {before[0]}"
+        allowed = "a name that no other row of the manifest has"
+        problems.append(RowProblem(file, number, short(video_id, 128), "video_id", video_id, allowed, message, unit))
+    if row is None or problems:
+        return list(problems)
+    return [GoodRow(row, file, number)]
+
+
+def check_columns(names: Iterable[str], file: str) -> None:
+    """Raise ManifestError for a column (dotted if nested) that no row has, or where a needed one is missing."""
+    known = known_columns()
+    names = list(names)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ManifestError(f"{file}: column '{twice[0]}' appears twice; keep one of them")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        plural = len(unknown) > 1
+        shown = ", ".join(f"'{short(name)}' {did_you_mean(name, known)}".rstrip() for name in unknown[:10])
+        listed = "?" not in shown  # no near name: show them all
+        raise ManifestError(
+            f"{file}: unknown column{'s' if plural else ''} {shown} (rename or remove {'them' if plural else 'it'}"
+            + (f"; known are {', '.join(ManifestRow.model_fields)})" if listed else ")")
+        )
+    tops = {name.partition(".")[0] for name in names}
+    if "video_id" not in tops:
+        raise ManifestError(f"{file}: there is no column 'video_id'; each row needs a unique name for its video")
+    if not tops & {"prompt", "prompts"}:
+        raise ManifestError(f"{file}: there is neither a column 'prompt' nor 'prompts'; each row needs one of them")
+
+
+def nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted names into nested settings: `{"cutouts.number": 8}` into `{"cutouts": {"number": 8}}`."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        group, dot, rest = name.partition(".")
+        if not dot:
+            nested[name] = {**value, **nested.get(name, {})} if isinstance(value, dict) else value
+        elif isinstance(nested.setdefault(group, {}), dict):
+            nested[group] = {**nested[group], rest: value}
+    return nested
+
+
+def drop_unset(value: Any) -> Any:
+    """`value` without the keys whose value is None, at any depth: null means `not given`."""
+    if isinstance(value, dict):
+        kept = {key: drop_unset(inner) for key, inner in value.items() if inner is not None}
+        return {key: inner for key, inner in kept.items() if inner != {}}
+    if isinstance(value, list):
+        return [drop_unset(inner) for inner in value]
+    return value
+
+
+def _shown_id(values: Mapping[str, Any]) -> str | None:
+    video_id = values.get("video_id")
+    return short(str(video_id), 128) if isinstance(video_id, str | int | float) else None
+
+
+def _problem(
+    details: ErrorDetails, values: Mapping[str, Any], file: str, number: int, video_id: str | None, unit: str
+) -> RowProblem:
+    location = details["loc"]
+    cause = details.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        location = (*location, cause.column)
+    column = _dotted(location)
+    shown = _shown_value(details["input"] if not isinstance(cause, SettingsError) else _at(values, location))
+    allowed = allowed_at(location)
+    kind = details["type"]
+    if kind == "missing":
+        shown, message = "", f"{column} is missing"
+    elif kind == "extra_forbidden":
+        names = names_at(location[:-1])
+        allowed = "one of " + ", ".join(names)
+        message = f"{column} is unknown; {did_you_mean(str(location[-1]), names)}".rstrip("; ")
+    elif cause is not None and str(cause):
+        message = f"{column}: {cause}"
+    elif allowed and "error" not in details.get("ctx", {}):
+        message = f"{column} is {shown}"
+    else:
+        message = f"{column} is {shown}: {details['msg']}"
+    return RowProblem(file, number, video_id, column, shown, allowed, message, unit)
+
+
+def _dotted(location: Iterable[int | str]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "row"
+
+
+def _at(values: Any, location: Iterable[int | str]) -> Any:
+    for part in location:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return values
+
+
+def _shown_value(value: Any) -> str:
+    if value is None:
+        return "not set"
+    return f"'{short(value, 80)}'" if isinstance(value, str) else short(str(value), 80)

@@ -1,0 +1,99 @@
+"""Subjects x styles: one short block of a YAML source that stands for many rows.
+
+expand:
+  subjects: [a red apple, a lighthouse]
+  styles: [watercolour, oil painting]
+  seeds: [0, 1]                          # optional, like styles
+  template: "{subject}, {style}"         # the prompt; the braces may name subject, style, seed
+  id: "{subject}-{style}-{seed}"         # the video_id; each part is slugified
+  set: {frames: 48, zoom: 1.02}          # optional: any other column, the same for all
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from slugify import slugify
+
+from manifests.results import ManifestError
+from manifests.schema.texts import did_you_mean, short
+
+MAX_ROWS = 1_000_000
+_AXES = {"subjects": "subject", "styles": "style", "seeds": "seed"}
+_KEYS = [*_AXES, "template", "id", "set"]
+
+
+def expand(block: Any, place: str) -> Iterator[dict[str, Any]]:
+    """The rows of one `expand` block, subjects varying slowest; `place` is for messages.
+
+    Raises ManifestError for a block that can't be read. Equal ids (two subjects that differ in punctuation only) are
+    told apart by `-2`, `-3`.
+    """
+    axes, template, id_template, common = _read(block, place)
+    used: set[str] = set()
+    for number, values in enumerate(product(*axes.values()), start=1):
+        parts = dict(zip(axes, values, strict=True))
+        slugs = {name: slugify(str(value), max_length=60) or f"{name}{number}" for name, value in parts.items()}
+        row = {"video_id": _unused(id_template.format_map(slugs), used), "prompt": template.format_map(parts), **common}
+        if "seed" in parts:
+            row["seed"] = parts["seed"]
+        yield row
+
+
+def _unused(wanted: str, used: set[str]) -> str:
+    name, number = wanted, 1
+    while name in used:
+        number += 1
+        name = f"{wanted}-{number}"
+    used.add(name)
+    return name
+
+
+def _read(block: Any, place: str) -> tuple[dict[str, list[Any]], str, str, dict[str, Any]]:
+    if not isinstance(block, Mapping):
+        raise ManifestError(f"{place}: expand is {type(block).__name__}; write a block with {', '.join(_KEYS)}")
+    for key in block:
+        if key not in _KEYS:
+            hint = did_you_mean(str(key), _KEYS)
+            raise ManifestError(f"{place}: expand knows no '{short(str(key))}'; {hint} Known are {', '.join(_KEYS)}")
+    axes: dict[str, list[Any]] = {}
+    total = 1
+    for key, name in _AXES.items():
+        if key not in block:
+            continue
+        values = block[key]
+        if not isinstance(values, list) or not values or not all(isinstance(v, str | int | float) for v in values):
+            raise ManifestError(
+                f"{place}: expand needs '{key}' to be a list of texts or numbers with at least one entry"
+            )
+        axes[name] = values
+        total *= len(values)
+    if "subject" not in axes:
+        raise ManifestError(f"{place}: expand needs 'subjects', a list of texts")
+    if total > MAX_ROWS:
+        raise ManifestError(f"{place}: expand makes {total:,} rows; at most {MAX_ROWS:,} are allowed in one block")
+    common = block.get("set") or {}
+    if not isinstance(common, Mapping):
+        raise ManifestError(f"{place}: 'set' of expand must be a block of columns, such as 'set: {{frames: 48}}'")
+    texts = [f"{{{name}}}" for name in axes if name != "seed"]
+    template = _template(block.get("template", ", ".join(texts)), "template", axes, place)
+    id_template = _template(block.get("id", "-".join(f"{{{name}}}" for name in axes)), "id", axes, place)
+    return axes, template, id_template, dict(common)
+
+
+def _template(text: Any, key: str, axes: Mapping[str, Any], place: str) -> str:
+    """Check a template: plain `{name}` only, since str.format would also follow attributes and pad to any width."""
+    if not isinstance(text, str):
+        raise ManifestError(f"{place}: '{key}' of expand must be text, such as \"{{subject}}, {{style}}\"")
+    try:
+        fields = [entry for entry in string.Formatter().parse(text) if entry[1] is not None]
+    except ValueError as error:
+        raise ManifestError(f"{place}: '{key}' of expand can't be read ({error}): {short(text)}") from error
+    for _, name, width, conversion in fields:
+        if name not in axes or width or conversion:
+            known = ", ".join(f"{{{axis}}}" for axis in axes)
+            raise ManifestError(f"{place}: '{key}' of expand holds '{{{short(name or '')}}}'; allowed are {known}")
+    return text

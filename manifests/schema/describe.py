@@ -1,0 +1,119 @@
+"""What a field allows, in words: derived from the row's JSON schema, for error messages, help texts and `docs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from manifests.schema.row import ManifestRow
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """One field of the row: dotted name, what it is for, what it allows, and its default (None where there is none)."""
+
+    name: str
+    description: str
+    allowed: str
+    default: Any
+    required: bool
+
+
+@cache
+def describe_fields() -> tuple[FieldInfo, ...]:
+    """All fields of a row in order; nested settings follow their group, with dotted names (`cutouts.number`)."""
+    return tuple(_walk("", _schema()))
+
+
+@cache
+def known_columns() -> frozenset[str]:
+    """Every name that may stand at the head of a column, dotted ones included."""
+    return frozenset(field.name for field in describe_fields())
+
+
+def allowed_at(location: tuple[int | str, ...]) -> str:
+    """What the field at pydantic's error `location` allows; an empty text where the row has no such field."""
+    node = _schema()
+    for part in location:
+        node = _resolve(node)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        else:
+            return ""
+    return _allowed(node)
+
+
+def names_at(location: tuple[int | str, ...]) -> list[str]:
+    """The names of the fields that the settings at `location` have."""
+    node = _schema()
+    for part in location:
+        node = _resolve(node)
+        node = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, {})
+    return list(_resolve(node).get("properties", {}))
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return ManifestRow.model_json_schema()
+
+
+def _resolve(node: dict[str, Any]) -> dict[str, Any]:
+    """`node` without references and without `or null`, its own words (description, allowed) kept."""
+    options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
+    if options:
+        return _resolve({**options[0], **{key: value for key, value in node.items() if key != "anyOf"}})
+    if "$ref" in node:
+        target = _schema()["$defs"][node["$ref"].rpartition("/")[2]]
+        return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+    return node
+
+
+def _walk(prefix: str, node: dict[str, Any]) -> Iterator[FieldInfo]:
+    required = node.get("required", [])
+    for name, raw in node["properties"].items():
+        field = _resolve(raw)
+        yield FieldInfo(
+            prefix + name, field.get("description", ""), _allowed(raw), field.get("default"), name in required
+        )
+        if "properties" in field:
+            yield from _walk(f"{prefix}{name}.", field)
+
+
+def _allowed(raw: dict[str, Any]) -> str:
+    node = _resolve(raw)
+    kind = node.get("type")
+    if "allowed" in node:
+        return str(node["allowed"])
+    if "enum" in node:
+        return "one of " + ", ".join(node["enum"])
+    if kind in ("integer", "number"):
+        return ("a whole number" if kind == "integer" else "a number") + _bounds(node)
+    if kind == "string":
+        return (
+            f"text of {node.get('minLength', 0)} to {node['maxLength']} characters" if "maxLength" in node else "text"
+        )
+    if kind == "array":
+        return "a list of " + ", ".join(_resolve(node["items"]).get("properties", {}))
+    if kind == "object":
+        return "settings: " + ", ".join(node.get("properties", {}))
+    return ""
+
+
+def _bounds(node: dict[str, Any]) -> str:
+    low = high = ""
+    if "minimum" in node:
+        low = f"{node['minimum']:,g}" if isinstance(node["minimum"], float) else f"{node['minimum']:,}"
+    elif "exclusiveMinimum" in node:
+        low = f"above {node['exclusiveMinimum']:,g}"
+    if "maximum" in node:
+        high = f"{node['maximum']:,g}" if isinstance(node["maximum"], float) else f"{node['maximum']:,}"
+    elif "exclusiveMaximum" in node:
+        limit = node["exclusiveMaximum"]
+        high = f"{limit - 1:,}" if isinstance(limit, int) else f"below {limit:,g}"
+    if low and high:
+        return f" {low} to {high}" if low.startswith("above") else f" from {low} to {high}"
+    return f" of at least {low}" if low else f" of at most {high}" if high else ""

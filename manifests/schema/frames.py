@@ -1,0 +1,56 @@
+"""Frame ranges as people write them: `120-180,200`, both ends included; in code they are half-open ranges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MAX_FRAME = 1_000_000
+_PART = re.compile(r"(\d+)(?:\s*-\s*(\d+))?", re.ASCII)
+
+
+class FrameRangeError(ValueError):
+    """A frame range that can't be read."""
+
+
+def parse_frames(text: str) -> tuple[range, ...]:
+    """Read `120-180,200` as `(range(120, 181), range(200, 201))`: sorted, and joined where they touch or overlap.
+
+    Raises FrameRangeError, which names the offending part and what is allowed.
+    """
+    ranges = []
+    for part in text.split(","):
+        match = _PART.fullmatch(part.strip())
+        if match is None:
+            raise FrameRangeError(
+                f"frame range '{part.strip()}': not a frame number or a range; write '120-180,200', counted from 0"
+            )
+        start, end = (_frame(part, number) for number in (match[1], match[2] or match[1]))
+        if end < start:
+            raise FrameRangeError(f"frame range '{part.strip()}': end {end} precedes start {start}")
+        ranges.append(range(start, end + 1))
+    return join_ranges(ranges)
+
+
+def format_frames(frames: Iterable[int]) -> str:
+    """Write frame numbers, in any order, as `120-180,200`, the inverse of `parse_frames`; none give an empty text."""
+    ranges = join_ranges(range(frame, frame + 1) for frame in frames)
+    return ",".join(str(r.start) if len(r) == 1 else f"{r.start}-{r.stop - 1}" for r in ranges)
+
+
+def join_ranges(ranges: Iterable[range]) -> tuple[range, ...]:
+    """Sort half-open ranges of step 1 and join those that touch or overlap; empty ones vanish."""
+    joined: list[range] = []
+    for r in sorted((r for r in ranges if len(r)), key=lambda r: r.start):
+        if joined and r.start <= joined[-1].stop:
+            joined[-1] = range(joined[-1].start, max(joined[-1].stop, r.stop))
+        else:
+            joined.append(r)
+    return tuple(joined)
+
+
+def _frame(part: str, number: str) -> int:
+    digits = number.lstrip("0") or "0"
+    if len(digits) > len(str(MAX_FRAME)) or int(digits) >= MAX_FRAME:
+        raise FrameRangeError(f"frame range '{part.strip()[:40]}': frame {digits[:20]} is beyond {MAX_FRAME - 1}")
+    return int(digits)

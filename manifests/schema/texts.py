@@ -1,0 +1,19 @@
+"""Small helpers for sentences to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def short(text: str, length: int = 60) -> str:
+    """`text`, cut to at most `length` characters, and fit for a terminal: a manifest is a stranger's text."""
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'frames'?`, or nothing where no known name is near."""
+    near = get_close_matches(name, list(known), 1)
+    return f"did you mean '{near[0]}'?" if near else ""

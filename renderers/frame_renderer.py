@@ -1,0 +1,275 @@
+"""The frame loop: from where a frame starts to its finished picture, step by step.
+
+The step is nerdyrodent/VQGAN-CLIP's (after Crowson, 2021): snap the latent to the codebook with a straight-through
+gradient, decode, clamp, cut, embed, spherical distance to every prompt, Adam on the latent, clamp the latent to the
+codebook's range. What departs from it says so where it does.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from renderers.camera import camera_matrix, move
+from renderers.cutouts import cut, draw_cutouts
+from renderers.errors import BadInput, NonFiniteLoss, Stopped
+from renderers.frame_object import FrameObject
+from renderers.frame_state import FrameState, Moments
+from renderers.losses import ClampWithGradient, concept_contrast, prompt_distance, total_variation
+from renderers.models import Models, Perceptor
+from renderers.plan import ALGORITHM, FramePlan, VideoPlan, json_safe
+from renderers.randomness import address, generator
+
+__all__ = ["FrameRenderer", "RenderedFrame", "StepProgress"]
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """One step done: `step` of `steps` (from 1), its `loss`, and `seconds` since the frame began."""
+
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """A finished frame, the `losses` of its steps, and the `seconds` it took."""
+
+    frame: FrameObject
+    losses: tuple[float, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One prompt as a perceptor sees it: a unit vector `(d,)` with its weight and stop."""
+
+    vector: Tensor
+    weight: float
+    stop: float
+
+
+class FrameRenderer:
+    """Renders frames with models that stay loaded. Not thread-safe: one renderer, one thread."""
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+        codebook = models.vqgan.codebook
+        self._low, self._high = (bound.view(1, -1, 1, 1) for bound in torch.aminmax(codebook, dim=0))
+        self._code_std = float(codebook.std())
+        self._texts: dict[tuple[int, str], Tensor] = {}
+        self._concepts = [
+            p.embed_texts([f"a {name}" for name in models.entry.concepts]) if models.entry.concepts else None
+            for p in models.perceptors
+        ]
+
+    def render(
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        parent: FrameState | None,
+        images: Mapping[str, bytes],
+        *,
+        on_step: Callable[[StepProgress], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> RenderedFrame:
+        """Render `frame` of `plan`, starting from the state of its `parent` (None for the first frame).
+
+        `images` holds the bytes of every picture that the row names, by URI. `should_stop` is asked between steps.
+
+        Raises:
+            BadInput: a picture that the row names can't be read.
+            NonFiniteLoss: the loss left the realm of numbers.
+            Stopped: `should_stop` said so.
+        """
+        if (parent is None) != (frame.parent is None):
+            raise ValueError(f"frame {frame.index} {'needs' if parent is None else 'takes no'} parent state")
+        began = time.perf_counter()
+        row, vqgan, device = plan.row, self.models.vqgan, self.models.device
+        cold = parent is None
+        with torch.no_grad():
+            latent, moments = self._cold_start(plan, images) if parent is None else self._warm_start(plan, frame, parent)
+        latent.requires_grad_(True)
+        settings = row.optimiser
+        adam = torch.optim.Adam([latent], lr=settings.lr, betas=(settings.beta1, settings.beta2))
+        if moments is not None:
+            first, second, steps_before = moments
+            adam.state[latent] = {"step": torch.tensor(float(steps_before)), "exp_avg": first, "exp_avg_sq": second}
+        targets = [self._targets(i, p, plan, frame, images) for i, p in enumerate(self.models.perceptors)]
+
+        losses: list[Tensor] = []
+        for step in range(frame.steps):
+            if should_stop is not None and should_stop():
+                raise Stopped(f"stopped in frame {frame.index} of video '{plan.video_id}' before step {step + 1}")
+            left = 1 - step / frame.steps
+            if cold:
+                # a long first search cools down: smaller steps, less noise; warm frames follow at the final rate.
+                adam.param_groups[0]["lr"] = settings.lr * (settings.lr_final + (1 - settings.lr_final) * left)
+            else:
+                adam.param_groups[0]["lr"] = settings.lr * settings.lr_final
+            noisy = latent
+            if cold and settings.latent_noise:
+                noise = torch.randn(latent.shape, generator=generator(row.seed, frame.index, step, "latent"))
+                noisy = latent + noise.to(device) * (settings.latent_noise * self._code_std * left)
+            loss = self._loss(plan, frame, step, noisy, latent, targets)
+            adam.zero_grad(set_to_none=True)
+            loss.backward()
+            adam.step()
+            with torch.no_grad():
+                latent.clamp_(self._low, self._high)
+            losses.append(loss.detach())
+            if on_step is not None and (device.type == "cpu" or step % 10 == 9 or step + 1 == frame.steps):
+                on_step(StepProgress(step + 1, frame.steps, float(losses[-1]), time.perf_counter() - began))
+
+        history = tuple(torch.stack(losses).tolist())
+        if not all(map(math.isfinite, history)):
+            bad = next(i for i, value in enumerate(history) if not math.isfinite(value))
+            raise NonFiniteLoss(
+                f"the loss of frame {frame.index} of video '{plan.video_id}' became {history[bad]} at step {bad + 1}: "
+                f"try a smaller optimiser.lr (now {settings.lr:g}) or another seed (now {row.seed})"
+            )
+        with torch.no_grad():
+            tokens = vqgan.tokenise(latent)
+            picture = vqgan.decode(vqgan.look_up(tokens)).clamp(0, 1)
+        memory = adam.state[latent]
+        kept = Moments.of(memory["exp_avg"], memory["exp_avg_sq"], int(memory["step"]))
+        state = FrameState(tokens.to(torch.int32).cpu(), kept)
+        pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+        finished = FrameObject(pixels, state, self._provenance(plan, frame, history))
+        return RenderedFrame(finished, history, time.perf_counter() - began)
+
+    # -- where a frame starts ------------------------------------------------------------------------------------
+
+    def _cold_start(self, plan: VideoPlan, images: Mapping[str, bytes]) -> tuple[Tensor, None]:
+        """The latent of a first frame, by the row's `init`. The seed covers it (the peers draw it before seeding)."""
+        row, vqgan, device = plan.row, self.models.vqgan, self.models.device
+        chance = generator(row.seed, 0, 0, "init")
+        unit = self.models.entry.downsampling
+        if row.init == "tokens":
+            shape = (1, row.height // unit, row.width // unit)
+            return vqgan.look_up(torch.randint(len(vqgan.codebook), shape, generator=chance).to(device)), None
+        if row.init == "noise":
+            picture = torch.rand(1, 3, row.height, row.width, generator=chance)
+        elif row.init == "blank":
+            # near-white with a faint low-frequency stain: an even sheet has no gradient to start from.
+            stain = torch.randn(1, 3, 8, 8, generator=chance)
+            stain = F.interpolate(stain, size=(row.height, row.width), mode="bilinear", align_corners=False)
+            picture = (0.9 + 0.1 * stain).clamp(0, 1)
+        else:
+            assert row.init_image is not None  # the schema sees to it
+            picture = _read_picture(images, row.init_image, row.width, row.height)
+        return vqgan.encode(picture.to(device)).contiguous(), None
+
+    def _warm_start(self, plan: VideoPlan, frame: FramePlan, parent: FrameState) -> tuple[Tensor, tuple[Tensor, Tensor, int]]:
+        """The latent and Adam's memory of a frame that starts from `parent`, moved by the camera, all in float.
+
+        The peers go through an 8-bit picture and a new optimiser here.
+        """
+        vqgan, device = self.models.vqgan, self.models.device
+        latent = vqgan.look_up(parent.tokens.to(device))
+        first, second = parent.moments.expand(device)
+        if not frame.camera.still:
+            matrix = camera_matrix(frame.camera, plan.row.width, plan.row.height).to(device)
+            moved = move(vqgan.decode(latent).clamp(0, 1), matrix).clamp(0, 1)
+            latent = vqgan.encode(moved).contiguous()
+            first = move(first, matrix, mode="bilinear")
+        return latent, (first, second, parent.moments.steps)
+
+    # -- what pulls at it ----------------------------------------------------------------------------------------
+
+    def _targets(
+        self, which: int, perceptor: Perceptor, plan: VideoPlan, frame: FramePlan, images: Mapping[str, bytes]
+    ) -> list[_Target]:
+        """Everything that pulls: texts, pictures, and noise, as perceptor number `which` sees them."""
+        targets = [_Target(self._text(which, perceptor, p.text), p.weight, p.stop) for p in frame.prompts]
+        row = plan.row
+        for image in row.image_prompts or ():
+            picture = _read_picture(images, image.image, perceptor.side, perceptor.side).to(self.models.device)
+            with torch.no_grad():
+                targets.append(_Target(perceptor.embed_pictures(picture)[0], image.weight, image.stop))
+        for noise in row.noise_prompts or ():
+            chance = torch.Generator().manual_seed(address(noise.seed, 0, 0, "noise prompt"))
+            vector = F.normalize(torch.randn(perceptor.dimensions, generator=chance), dim=0).to(self.models.device)
+            targets.append(_Target(vector, noise.weight, -math.inf))
+        return targets
+
+    def _text(self, which: int, perceptor: Perceptor, text: str) -> Tensor:
+        """The embedding `(d,)` of a text, computed once per renderer."""
+        key = (which, text)
+        if key not in self._texts:
+            self._texts[key] = perceptor.embed_texts([text])[0]
+        return self._texts[key]
+
+    def _loss(
+        self, plan: VideoPlan, frame: FramePlan, step: int, noisy: Tensor, latent: Tensor, targets: list[list[_Target]]
+    ) -> Tensor:
+        """The loss of one step, a scalar: prompts over all perceptors, and the row's regularisers."""
+        row, vqgan, device = plan.row, self.models.vqgan, self.models.device
+        picture = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(noisy)))
+        total = picture.new_zeros(())
+        for which, (perceptor, wanted) in enumerate(zip(self.models.perceptors, targets, strict=True)):
+            draw = draw_cutouts(row.cutouts, row.width, row.height, generator(row.seed, frame.index, step, f"cutouts {which}"))
+            grain = generator(row.seed, frame.index, step, f"grain {which}", device)
+            seen = perceptor.embed_pictures(cut(picture, draw.to(device), perceptor.side, grain))
+            pull = picture.new_zeros(())
+            for target in wanted:
+                pull = pull + prompt_distance(seen, target.vector, target.weight, target.stop)
+            concepts = self._concepts[which]
+            if row.loss.contrast and concepts is not None:
+                for target in wanted[: len(frame.prompts)]:
+                    if target.weight > 0:
+                        rivalry = concept_contrast(seen, target.vector, concepts, row.loss.contrast_scale)
+                        pull = pull + row.loss.contrast * target.weight * rivalry
+            total = total + pull / len(targets)
+        if row.loss.tv:
+            total = total + row.loss.tv * total_variation(picture)
+        if row.loss.z_decay:
+            # nerdyrodent's -iw: the pull of z to 0 fades with the steps.
+            total = total + row.loss.z_decay / (2 * (2 * step + 1)) * (latent**2).mean()
+        return total
+
+    def _provenance(self, plan: VideoPlan, frame: FramePlan, losses: tuple[float, ...]) -> dict[str, object]:
+        """What made this frame: enough to make it again."""
+        return {
+            "digest": frame.digest,
+            "parent": frame.parent,
+            "video_id": plan.video_id,
+            "frame": frame.index,
+            "frames": plan.frames,
+            "steps": frame.steps,
+            "loss": losses[-1],
+            "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
+            "row": json_safe(plan.row.model_dump(mode="json", exclude_none=True)),
+            "images": dict(plan.images),
+            "model": {"name": plan.entry.name, "digest": plan.entry.digest},
+            "device": self.models.device.type,
+            "software": {"nightreel": version("nightreel"), "algorithm": ALGORITHM, "torch": torch.__version__},
+        }
+
+
+def _read_picture(images: Mapping[str, bytes], uri: str, width: int, height: int) -> Tensor:
+    """The picture at `uri` as `(1, 3, height, width)` in [0, 1]: scaled to cover, centre cropped."""
+    try:
+        with Image.open(io.BytesIO(images[uri])) as image:
+            picture = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise BadInput(f"'{uri}' is not a picture that can be read ({error}): give PNG, JPEG, WebP or GIF") from error
+    scale = max(width / picture.width, height / picture.height)
+    # round up: a picture one pixel short would leave a black line.
+    size = (math.ceil(picture.width * scale), math.ceil(picture.height * scale))
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    pixels = np.array(picture.crop((left, top, left + width, top + height)))
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255

@@ -1,0 +1,71 @@
+"""What a frame hands to the next: its tokens and the optimiser's moments.
+
+The state is CANONICAL: what is written into the frame object is exactly what the next frame starts from, also when the
+render was never interrupted. So a chain that resumes from storage is bit for bit the chain that never stopped.
+The moments are kept small, since they travel with every frame: the first moment in 8 bits per element with one scale
+per channel, the second as its mean per channel. Near-silent places of the second moment would otherwise give the
+largest steps, which shows as flicker; a mean per channel also needs no moving with the camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from renderers.errors import FrameCorrupt
+
+__all__ = ["FrameState", "Moments"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Adam's memory (Kingma & Ba 2015, algorithm 1): `first` `(1, c, h, w)` int8 in units of `scale` `(c,)`,
+    `second` `(c,)`, and the number of `steps` behind them, for the bias correction."""
+
+    first: Tensor
+    scale: Tensor
+    second: Tensor
+    steps: int
+
+    @classmethod
+    def of(cls, exp_avg: Tensor, exp_avg_sq: Tensor, steps: int) -> Moments:
+        """Condense Adam's two moments `(1, c, h, w)`."""
+        scale = exp_avg.abs().amax(dim=(0, 2, 3)).clamp(min=1e-20) / 127
+        first = (exp_avg / scale.view(1, -1, 1, 1)).round().to(torch.int8)
+        return cls(first.cpu(), scale.cpu(), exp_avg_sq.mean(dim=(0, 2, 3)).cpu(), steps)
+
+    def expand(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Adam's two moments `(1, c, h, w)` again, in float32 on `device`."""
+        first = self.first.to(device).float() * self.scale.to(device).view(1, -1, 1, 1)
+        return first, self.second.to(device).view(1, -1, 1, 1).expand_as(first).contiguous()
+
+
+@dataclass(frozen=True)
+class FrameState:
+    """`tokens` `(1, h, w)` int32, which determine the picture completely, and the optimiser's `moments`."""
+
+    tokens: Tensor
+    moments: Moments
+
+    def to_bytes(self) -> bytes:
+        """As safetensors."""
+        m = self.moments
+        tensors = {"tokens": self.tokens, "first": m.first, "scale": m.scale, "second": m.second}
+        return save({**tensors, "steps": torch.tensor([m.steps], dtype=torch.int64)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FrameState:
+        """Inverse of `to_bytes`.
+
+        Raises:
+            FrameCorrupt: the bytes are not a state.
+        """
+        try:
+            t = load(data)
+            return cls(t["tokens"], Moments(t["first"], t["scale"], t["second"], int(t["steps"].item())))
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise FrameCorrupt(f"the frame's state can't be read: {error}") from error

@@ -1,0 +1,61 @@
+"""The terms of the loss, one small function per idea."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["ClampWithGradient", "concept_contrast", "prompt_distance", "spherical_distance", "total_variation"]
+
+
+def spherical_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Squared great-circle distance `2 * asin(|a - b| / 2)^2` between unit vectors, over the last dimension.
+
+    After Crowson's VQGAN+CLIP notebook (2021), where it replaced the cosine. The chord is kept off its ends, where the
+    square root's and the arc sine's gradients are infinite.
+    """
+    chord = (a - b).norm(dim=-1).clamp(1e-6, 2 - 1e-6)
+    return 2 * torch.asin(chord / 2) ** 2
+
+
+def prompt_distance(cutouts: Tensor, target: Tensor, weight: float, stop: float) -> Tensor:
+    """The pull of one prompt, a scalar.
+
+    `cutouts` `(n, d)` and `target` `(d,)` are unit vectors. A negative `weight` pushes away. Once a cutout's signed
+    distance is below `stop` it keeps its value but gives no gradient (nerdyrodent/VQGAN-CLIP's `replace_grad`).
+    """
+    signed = spherical_distance(cutouts, target) * (1.0 if weight >= 0 else -1.0)
+    held = signed.clamp(min=stop)
+    return abs(weight) * (signed.detach() + held - held.detach()).mean()
+
+
+def concept_contrast(cutouts: Tensor, target: Tensor, concepts: Tensor, scale: float) -> Tensor:
+    """Cross-entropy of the prompt against the model's list of concepts, a scalar: be the prompt and none of the others.
+
+    `cutouts` `(n, d)`, `target` `(d,)`, `concepts` `(m, d)`, all unit vectors. Concepts that all but equal the prompt
+    (cosine above 0.8) are no rivals and drop out.
+    """
+    logits = scale * torch.cat([(cutouts @ target)[:, None], cutouts @ concepts.T], dim=1)
+    rivals = concepts @ target <= 0.8
+    keep = torch.cat([rivals.new_ones(1), rivals])
+    return -logits.masked_fill(~keep, -1e4).log_softmax(dim=1)[:, 0].mean()
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """Mean absolute difference of neighbours in `pictures` `(b, 3, h, w)`, a scalar (anisotropic total variation)."""
+    return F.l1_loss(pictures[..., 1:, :], pictures[..., :-1, :]) + F.l1_loss(pictures[..., 1:], pictures[..., :-1])
+
+
+class ClampWithGradient(torch.autograd.Function):
+    """Clamp to [0, 1] whose gradient survives where it points back inside (Crowson's `clamp_with_grad`)."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, pictures: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(pictures)
+        return pictures.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        (pictures,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return gradient * (gradient * (pictures - pictures.clamp(0, 1)) >= 0)

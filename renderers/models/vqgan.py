@@ -1,0 +1,169 @@
+"""VQGAN (Esser et al. 2021, "Taming Transformers", section 3.1) on taming's own modules.
+
+taming's Lightning models can't be imported with today's Lightning; its `Encoder`, `Decoder` and quantiser can. This
+class wires them as `taming.models.vqgan.VQModel` does, under the same state-dict keys, and leaves the training out.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import taming.modules.diffusionmodules.model as taming_blocks
+import torch
+import torch.nn as nn
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from taming.modules.vqvae.quantize import VectorQuantizer2
+from torch import Tensor
+
+from renderers.errors import ModelFilesBroken
+
+__all__ = ["VQGAN", "DDConfig", "VQGANConfig"]
+
+VQMODEL = "taming.models.vqgan.VQModel"
+
+
+class DDConfig(BaseModel):
+    """taming's `ddconfig`: the shape of encoder and decoder. `norm_groups` is ours."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    double_z: bool = False
+    z_channels: int
+    resolution: int
+    in_channels: int = 3
+    out_ch: int = 3
+    ch: int
+    ch_mult: tuple[int, ...]
+    num_res_blocks: int
+    attn_resolutions: tuple[int, ...] = ()
+    dropout: float = 0.0
+    norm_groups: int = Field(32, description="groups of every GroupNorm; taming's blocks have no word for it and take 32")
+
+
+class VQGANConfig(BaseModel):
+    """The `params` of a taming VQModel config that decide the network; the training's are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    embed_dim: int
+    n_embed: int
+    ddconfig: DDConfig
+
+    @property
+    def downsampling(self) -> int:
+        """Pixels per token, each way."""
+        return int(2 ** (len(self.ddconfig.ch_mult) - 1))
+
+    @classmethod
+    def read(cls, path: Path) -> VQGANConfig:
+        """Read a taming YAML config.
+
+        Raises:
+            ModelFilesBroken: it is missing, no YAML, names another class than VQModel, or lacks a value.
+        """
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            target, params = document["model"]["target"], document["model"]["params"]
+        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+            raise ModelFilesBroken(f"'{path}' is not a taming config with model.target and model.params: {error}") from error
+        if target != VQMODEL:
+            raise ModelFilesBroken(f"'{path}' names the class '{target}': only {VQMODEL} is known")
+        try:
+            return cls.model_validate(params)
+        except ValidationError as error:
+            raise ModelFilesBroken(f"'{path}' does not describe a VQModel: {error}") from error
+
+
+_NORM_LOCK = threading.Lock()
+
+
+@contextmanager
+def _norm_groups(groups: int) -> Iterator[None]:
+    """Have taming's blocks make GroupNorms of `groups` groups while they are being built.
+
+    The blocks call their module's `Normalize` and offer no argument; a GroupNorm of 32 groups on 16 channels can't even
+    be constructed, so it can't be mended afterwards either. The lock keeps two builds in threads apart.
+    """
+
+    def normalize(channels: int) -> nn.GroupNorm:
+        return nn.GroupNorm(num_groups=groups, num_channels=channels, eps=1e-6, affine=True)
+
+    with _NORM_LOCK:
+        original = taming_blocks.Normalize
+        taming_blocks.Normalize = normalize
+        try:
+            yield
+        finally:
+            taming_blocks.Normalize = original
+
+
+class VQGAN(nn.Module):
+    """Encoder, codebook and decoder. Pictures are `(b, 3, H, W)` in [0, 1]; latents `(b, c, h, w)`; tokens `(b, h, w)`."""
+
+    def __init__(self, config: VQGANConfig) -> None:
+        super().__init__()
+        self.config = config
+        shape = config.ddconfig.model_dump(exclude={"norm_groups"})
+        # taming's Decoder prints its shape; a library must not write on a command's stdout.
+        with _norm_groups(config.ddconfig.norm_groups), redirect_stdout(io.StringIO()):
+            self.encoder = taming_blocks.Encoder(**shape)
+            self.decoder = taming_blocks.Decoder(**shape)
+        self.quantize = VectorQuantizer2(config.n_embed, config.embed_dim, beta=0.25, sane_index_shape=True)
+        self.quant_conv = nn.Conv2d(config.ddconfig.z_channels, config.embed_dim, 1)
+        self.post_quant_conv = nn.Conv2d(config.embed_dim, config.ddconfig.z_channels, 1)
+
+    @classmethod
+    def load(cls, config_path: Path, weights_path: Path) -> VQGAN:
+        """A VQGAN from taming's YAML and safetensors with taming's keys, in float32, frozen, in eval mode.
+
+        Raises:
+            ModelFilesBroken: a file is missing or damaged, or its keys are not those of the config's network.
+        """
+        model = cls(VQGANConfig.read(config_path))
+        try:
+            state = load_file(weights_path)
+            model.load_state_dict({key: value.float() for key, value in state.items()})
+        except (OSError, SafetensorError) as error:
+            raise ModelFilesBroken(f"can't read the VQGAN weights '{weights_path}': {error}") from error
+        except RuntimeError as error:
+            raise ModelFilesBroken(f"'{weights_path}' does not fit '{config_path}': {error}") from error
+        return model.eval().requires_grad_(False)
+
+    @property
+    def codebook(self) -> Tensor:
+        """The codes, `(n, c)`."""
+        return self.quantize.embedding.weight
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures `(b, 3, H, W)` in [0, 1] to continuous latents `(b, c, h, w)`."""
+        return self.quant_conv(self.encoder(pictures * 2 - 1))
+
+    def tokenise(self, latents: Tensor) -> Tensor:
+        """The nearest codes' indices `(b, h, w)`: the tokens.
+
+        The distance leaves out |z|^2, which is the same for every code.
+        """
+        flat = latents.detach().permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
+        distance = torch.addmm((self.codebook**2).sum(dim=1), flat, self.codebook.T, alpha=-2)
+        return distance.argmin(dim=1).view(latents.shape[0], *latents.shape[2:])
+
+    def look_up(self, tokens: Tensor) -> Tensor:
+        """Tokens `(b, h, w)` to their codes `(b, c, h, w)`: a gather, not the peers' one-hot times codebook."""
+        return self.codebook[tokens].permute(0, 3, 1, 2).contiguous()
+
+    def quantise(self, latents: Tensor) -> Tensor:
+        """Snap latents to their nearest codes, straight-through: the gradient passes as if nothing had happened
+        (van den Oord et al. 2017, section 3.2)."""
+        codes = self.look_up(self.tokenise(latents))
+        return latents + (codes - latents).detach()
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes `(b, c, h, w)` to pictures `(b, 3, H, W)`, nominally in [0, 1] but not clamped."""
+        return (self.decoder(self.post_quant_conv(codes)) + 1) / 2

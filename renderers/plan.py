@@ -1,0 +1,224 @@
+"""The render plan of one video: every setting resolved, every frame addressed, before a single tensor exists.
+
+A plan is frozen data and needs no torch. It also computes the digest chain: a frame's digest covers all that decides
+it, the digest of the frame that it starts from included, so the digests of a whole video are known before rendering.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from manifests.schema import Keyframes, ManifestRow, Prompt, Scene
+from renderers.errors import BadInput
+from renderers.registry import ModelEntry, model_entry
+
+__all__ = ["ALGORITHM", "CameraMove", "FramePlan", "VideoPlan", "WeightedPrompt", "json_safe", "resolve"]
+
+# Part of every digest: raise it when a change of code changes the pictures that the same settings give.
+ALGORITHM = 1
+
+# Columns that decide pictures and are the same for the whole video. What is not here either works frame by frame
+# (prompts, camera, steps: below) or comes after the pictures (fps, format, upscale, priority, video_id).
+PICTURE_COLUMNS = ("width", "height", "seed", "init", "cutouts", "loss", "optimiser", "noise_prompts")
+
+
+@dataclass(frozen=True)
+class WeightedPrompt:
+    """A prompt at one frame: its weight already carries the crossfade."""
+
+    text: str
+    weight: float
+    stop: float
+
+
+@dataclass(frozen=True)
+class CameraMove:
+    """How the picture moves from the frame before: `zoom` a factor, `angle` degrees counter-clockwise, `x`, `y` pixels."""
+
+    zoom: float = 1.0
+    angle: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+
+    @property
+    def still(self) -> bool:
+        """Whether nothing moves."""
+        return self == CameraMove()
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """All that decides frame `index`, but for the video's own settings."""
+
+    index: int
+    prompts: tuple[WeightedPrompt, ...]
+    camera: CameraMove
+    steps: int
+    digest: str
+    parent: str | None  # digest of the frame that this one starts from; None for a cold start
+
+
+def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
+    """Fill what `row` leaves unset from the model's defaults, then from the schema's.
+
+    Raises:
+        BadInput: the size is no multiple of the model's downsampling.
+    """
+    merged = _merge(entry.defaults, row.model_dump(exclude_unset=True))
+    if "init" not in row.model_fields_set and row.init_image is not None:
+        merged["init"] = "image"  # a picture given goes before the model's usual start
+    resolved = ManifestRow.model_validate(merged)
+    for column in ("width", "height"):
+        size, unit = getattr(resolved, column), entry.downsampling
+        if size % unit:
+            near = max(unit, round(size / unit) * unit)
+            raise BadInput(
+                f"{column} {size} of video '{row.video_id}' is not a multiple of {unit}, "
+                f"the pixels per token of model '{entry.name}': take {near}"
+            )
+    return resolved
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`, nested settings key by key."""
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if nested else value
+    return merged
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
+
+    `images` maps the URI of each picture that the row names (`init_image`, `image_prompts`) to the SHA-256 of its
+    bytes: the content decides the frames, not the name.
+    """
+
+    row: ManifestRow
+    entry: ModelEntry
+    images: Mapping[str, str]
+
+    @classmethod
+    def of(cls, row: ManifestRow, images: Mapping[str, str] | None = None) -> VideoPlan:
+        """The plan of an unresolved `row`.
+
+        Raises:
+            UnknownModel: the row's model is not in the registry.
+            BadInput: the row asks for what its model can't do.
+        """
+        entry = model_entry(row.model)
+        return cls(resolve(row, entry), entry, dict(images or {}))
+
+    @property
+    def video_id(self) -> str:
+        return self.row.video_id
+
+    @property
+    def frames(self) -> int:
+        return self.row.frames
+
+    @cached_property
+    def root(self) -> bytes:
+        """Digest of what is the same for every frame."""
+        row = self.row.model_dump(mode="json", include=set(PICTURE_COLUMNS))
+        row["algorithm"] = ALGORITHM
+        row["model"] = self.entry.digest
+        row["init_image"] = self.images[self.row.init_image] if self.row.init_image else None
+        row["image_prompts"] = [
+            (self.images[prompt.image], prompt.weight, prompt.stop) for prompt in self.row.image_prompts or ()
+        ]
+        return hashlib.sha256(_canonical(json_safe(row))).digest()
+
+    @cached_property
+    def _camera_keys(self) -> tuple[Keyframes, ...]:
+        columns = (self.row.zoom, self.row.angle, self.row.translate_x, self.row.translate_y)
+        return tuple(Keyframes.parse(column) for column in columns)
+
+    def camera(self, index: int) -> CameraMove:
+        """The camera's move from frame `index - 1` to frame `index`.
+
+        Raises:
+            BadInput: a keyframe expression gives a zoom that is not positive.
+        """
+        if index == 0:
+            return CameraMove()
+        zoom, angle, x, y = (keys.at(index) for keys in self._camera_keys)
+        if zoom <= 0:
+            raise BadInput(f"zoom '{self.row.zoom}' of video '{self.video_id}' is {zoom:g} at frame {index}: it must be positive")
+        return CameraMove(zoom, angle, x, y)
+
+    def prompts(self, index: int) -> tuple[WeightedPrompt, ...]:
+        """The prompts of frame `index`; a new scene fades in over `crossfade` frames from its key on."""
+        scenes = self.row.scenes
+        current = max(i for i, scene in enumerate(scenes) if scene.at <= index)
+        if current == 0:
+            return _weighted(scenes[0], 1.0)
+        # a scene that begins before the last fade has ended cuts that fade short.
+        room = scenes[current + 1].at - scenes[current].at if current + 1 < len(scenes) else self.row.crossfade
+        fade = min(self.row.crossfade, room)
+        share = min(1.0, (index - scenes[current].at + 1) / (fade + 1))
+        if share == 1.0:
+            return _weighted(scenes[current], 1.0)
+        return _weighted(scenes[current - 1], 1 - share) + _weighted(scenes[current], share)
+
+    def walk(self) -> Iterator[FramePlan]:
+        """The frames in order, each with its digest."""
+        parent: str | None = None
+        for index in range(self.frames):
+            prompts, camera = self.prompts(index), self.camera(index)
+            steps = self.row.steps if index else self.row.steps_first
+            decides = {
+                "frame": index,
+                "prompts": [(p.text, p.weight, json_safe(p.stop)) for p in prompts],
+                "camera": asdict(camera),
+                "steps": steps,
+                "parent": parent,
+            }
+            digest = hashlib.sha256(self.root + _canonical(decides)).hexdigest()
+            yield FramePlan(index, prompts, camera, steps, digest, parent)
+            parent = digest
+
+    @cached_property
+    def digests(self) -> Sequence[str]:
+        """The digest of every frame, in order (64 hexadecimal digits each)."""
+        return tuple(frame.digest for frame in self.walk())
+
+    def seconds(self, start: int, stop: int) -> float:
+        """Estimated seconds of one actor for frames `[start, stop)`, from the registry's figure.
+
+        Deliberately not from measurements: the estimate cuts videos into ranges, and a second run must cut them alike.
+        """
+        size = self.row.width * self.row.height
+        default = self.entry.defaults
+        usual = default.get("width", size) * default.get("height", size)
+        steps = (stop - start) * self.row.steps + (self.row.steps_first - self.row.steps if start == 0 else 0)
+        return steps * self.entry.seconds_per_step * max(1.0, size / usual)
+
+
+def _weighted(scene: Scene, share: float) -> tuple[WeightedPrompt, ...]:
+    def one(prompt: Prompt) -> WeightedPrompt:
+        return WeightedPrompt(prompt.text, prompt.weight * share, prompt.stop)
+
+    return tuple(one(prompt) for prompt in scene.prompts)
+
+
+def json_safe(value: Any) -> Any:
+    """Infinities as text: JSON has none, and a canonical form must not depend on a library's taste."""
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: json_safe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_safe(item) for item in value]
+    return value

@@ -1,0 +1,132 @@
+"""Stitching by copying segments against encoding all frames again from PNGs, on this machine.
+
+    python -m tests.benchmarks.stitch [--frames 2000] [--side 512] [--range 50] [--repeats 3]
+
+Both ways begin with what lies in storage (sealed segments; PNG frames) and end with the same number of frames in an
+H.264 mp4 at equal settings. Encoding the segments is not counted in the first: it happens on the workers while they
+render, and its seconds are printed beside it. The pictures are a moving texture with noise, about as hard to encode
+as ours; they are made once and cycled, so the benchmark needs no renderer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from infra.ffmpeg import check, encode_segment, ffmpeg_version, join_segments
+from infra.png_sequence import encode_png
+from infra.segment_seal import SEAL_BYTES
+
+FPS = 24
+
+
+def texture(count: int, side: int) -> list[NDArray[np.uint8]]:
+    """A zoom into smoothed noise, with a little fresh grain on each frame."""
+    rng = np.random.default_rng(0)
+    base = Image.fromarray(rng.integers(0, 256, (48, 48, 3), np.uint8)).resize(
+        (2 * side, 2 * side), Image.Resampling.BICUBIC
+    )
+    frames = []
+    for t in range(count):
+        edge = side * 0.4 * t / count
+        box = (edge, edge, 2 * side - edge, 2 * side - edge)
+        view = np.asarray(base.resize((side, side), Image.Resampling.BILINEAR, box=box), np.int16)
+        grain = rng.integers(-6, 7, (side, side, 1), np.int16)
+        frames.append((view + grain).clip(0, 255).astype(np.uint8))
+    return frames
+
+
+def timed(repeats: int, work: Callable[[], object]) -> tuple[float, float, float]:
+    """Median, least and greatest wall seconds."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), min(seconds), max(seconds)
+
+
+def machine() -> str:
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"{model}, {os.cpu_count()} cores{load}, Python {platform.python_version()}, ffmpeg {ffmpeg_version()}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--range", type=int, default=50, help="frames of one segment")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    frames: int = options.frames
+    print(f"{frames} frames of {options.side}x{options.side}, segments of {options.range}, median of {options.repeats}")
+    print(machine())
+
+    # Whole cycles of one segment's length: no cut falls elsewhere than where segments begin anyway.
+    pictures = texture(options.range, options.side)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start = time.perf_counter()
+        sealed = encode_segment(pictures, format="mp4", fps=FPS, upscale=1)
+        encode = (time.perf_counter() - start) / len(pictures) * frames
+        segments = []
+        for number in range(frames // options.range):
+            segments.append(folder / f"{number:06d}.seg")
+            segments[-1].write_bytes(sealed)
+        if rest := frames % options.range:
+            segments.append(folder / "rest.seg")
+            segments[-1].write_bytes(encode_segment(pictures[:rest], format="mp4", fps=FPS, upscale=1))
+        stored = []
+        for number, picture in enumerate(pictures):
+            stored.append(folder / f"{number}.png")
+            stored[-1].write_bytes(encode_png(picture))
+        target = folder / "video.mp4"
+
+        def copy() -> None:
+            join_segments(segments, format="mp4", fps=FPS, upscale=1, frames=frames, target=target)
+
+        def again() -> None:
+            def decoded() -> Iterator[NDArray[np.uint8]]:
+                for number in range(frames):
+                    yield np.asarray(Image.open(stored[number % len(stored)]).convert("RGB"))
+
+            data = encode_segment(decoded(), format="mp4", fps=FPS, upscale=1)
+            whole = folder / "whole.seg"
+            whole.write_bytes(data)
+            join_segments([whole], format="mp4", fps=FPS, upscale=1, frames=frames, target=folder / "again.mp4")
+
+        def verify() -> None:
+            check(target, format="mp4", fps=FPS, frames=frames)
+
+        rows = {"copy segments, all checks": timed(options.repeats, copy)}
+        rows["  of it: decode and check the result"] = timed(options.repeats, verify)
+        rows["pipe PNGs into one encoder, all checks"] = timed(options.repeats, again)
+        size = target.stat().st_size
+        for label, (median, least, most) in rows.items():
+            print(f"{label:42} {median:8.2f} s   ({least:.2f} to {most:.2f})   {frames / median:8.0f} frames/s")
+        quick, slow = rows["copy segments, all checks"][0], rows["pipe PNGs into one encoder, all checks"][0]
+        print(
+            f"copying is {slow / quick:.1f} times as quick; {size / 1e6:.1f} MB, {(size / frames) / 1e3:.1f} kB a frame"
+        )
+        print(f"encoding and verifying the segments, spread over the workers: {encode:.1f} s in all")
+        print(f"a seal adds {SEAL_BYTES} bytes to a segment of {len(sealed):,}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Markdown for Prefect: whatever a prompt holds, a real parser finds the same cells and the very same characters."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from flows.report import escape_markdown, failure_table, inert_text, summary_markdown
+from flows.report.wording import one_line
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "</td></tr></table><h1>hi",
+    "&lt;b&gt; &#60;b&#62; &amp;",
+    "[click](https://evil.example)",
+    "![x](data:image/png;base64,AAAA)",
+    "[ref]: https://evil.example",
+    "<https://evil.example>",
+    "https://evil.example www.evil.example me@evil.example mailto:me@evil.example",
+    "a | b || c \\| d",
+    "`code` ``more`` ```",
+    "**bold** _it_ ~~gone~~ $x$",
+    "# heading",
+    "> quote",
+    "- item",
+    "1. item",
+    "    code block",
+    "a\nb\r\n\n| --- | --- |\n\n# c",
+    "=====",
+    "```js\nalert(1)\n```",
+    "trailing backslash \\",
+    "{{ 7*7 }} ^1 [^1]",
+    "雪 👻 שלום",
+]
+
+JOINER = "\u2060"
+PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+# As remark's and marked's GitHub flavours: what would be made a link of plain text, after entities are decoded.
+AUTOLINK = re.compile(r"(?:https?://|www\.)[-.\w]+|[-.\w+]+@[-\w]+\.[-\w]|mailto:[-\w]", re.IGNORECASE)
+
+
+def cells(table: str) -> list[list[str]]:
+    """The table's cells as a browser shows them, of Markdown that must hold one table only; fails on other elements."""
+    shown = PARSER.render(table)
+    assert set(re.findall(r"</?(\w+)", shown)) <= {"table", "thead", "tbody", "tr", "th", "td"}
+    rows = re.findall(r"<tr>(.*?)</tr>", shown, flags=re.DOTALL)
+    return [[html.unescape(cell) for cell in re.findall(r"<t[hd]>(.*?)</t[hd]>", row, flags=re.DOTALL)] for row in rows]
+
+
+def check_escaped(text: str) -> None:
+    wanted = one_line(text, 300)
+    table = f"| a | b |\n| --- | --- |\n| {escape_markdown(text)} | end |"
+    [_, row] = cells(table)
+    assert [cell.replace(JOINER, "") for cell in row] == [wanted.replace(JOINER, ""), "end"]
+    assert not AUTOLINK.search(row[0])
+
+    alone = PARSER.render(f"{escape_markdown(text)}")
+    assert set(re.findall(r"</?(\w+)", alone)) <= {"p"}
+    assert html.unescape(alone.removeprefix("<p>").removesuffix("</p>\n")).replace(JOINER, "") == wanted.replace(
+        JOINER, ""
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_shown_as_it_is(text):
+    check_escaped(text)
+
+
+@given(
+    st.text(alphabet=st.sampled_from("a1 \n\t|`*_~<>&;#[]()!\\-+=.:/@w{}$^\"'\x00\ud800"), max_size=40)
+    | st.text(max_size=40)
+)
+def test_any_text_is_shown_as_it_is(text):
+    check_escaped(text)
+
+
+def test_plain_prompts_are_left_alone():
+    for text in ("a red apple, 4k, oil painting:1.5", "0: a forest at dawn", "s3://bucket/out", "0.69", "3.1 %"):
+        assert escape_markdown(text) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_inert_text_reads_the_same_and_does_nothing_as_markdown(text):
+    inert = inert_text(text)
+    assert inert.replace(JOINER, "") == one_line(text)
+    shown = PARSER.render(inert)
+    assert set(re.findall(r"<(\w+)", shown)) <= {"p", "em", "strong", "s", "code"}  # emphasis does no harm
+    assert not AUTOLINK.search(inert)
+
+
+def sections(markdown: str) -> dict[str, str]:
+    parts = re.split(r"^#+ (.*)$", markdown, flags=re.MULTILINE)
+    return {title.strip(): body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def test_summary_of_a_good_job(make_video, make_job):
+    told = sections(summary_markdown(make_job(make_video(), gpus_per_actor=0.5)))
+    assert list(told) == ["nightly"]
+    assert told["nightly"].startswith("**1 of 1 video done, 4 of 4 frames.**")
+    table = dict(cells(told["nightly"].split("\n\n")[1])[1:])
+    assert table == {
+        "videos": "1 done",
+        "frames": "4 rendered now, 0 kept",
+        "wall time": "2 min 10 s",
+        "render time": "3 min 48 s",
+        "actor hours": "0.063",
+        "GPU hours": "0.032",
+        "overhead": "5.3 %",
+        "manifest": "manifests/nightly.parquet",
+        "output": "s3://renders/nightly",
+    }
+
+
+def test_summary_says_that_nothing_was_rendered(make_video, make_job):
+    job = make_job(make_video(rendered=0, skipped=4), render_seconds=0.0)
+    assert "**1 video, all there already: nothing was rendered.**" in summary_markdown(job)
+    assert "The manifest holds no rows." in summary_markdown(make_job(render_seconds=0.0))
+
+
+def test_summary_of_a_job_with_failures_and_bad_rows(make_video, make_job, make_failure, bad_rows):
+    prompt = "a reef | <script>alert(1)</script>\n| x |"
+    failures = (make_failure(2), make_failure(2, attempt=2, message="again | NaN"))
+    video = make_video(prompt=prompt, state="failed", done=3, reason="1 frame failed", failures=failures)
+    told = sections(summary_markdown(make_job(video, problems=bad_rows, versions={})))
+    assert list(told) == ["nightly", "2 rows were not rendered", "1 video is not complete", "Failed attempts"]
+    assert cells(told["2 rows were not rendered"])[3] == [
+        "b.parquet", "3", "–", "video_id", "<b>&x", "video_id is no name", "letters and digits",
+    ]  # fmt: skip
+    assert cells(told["1 video is not complete"])[1] == ["reef", "failed", "3 of 4", "1 frame failed", one_line(prompt)]
+    assert cells(told["Failed attempts"])[1] == ["FloatingPointError", "2", "1", "again | NaN"]
+
+
+def test_long_lists_of_the_summary_are_cut(make_video, make_job, bad_rows):
+    videos = [make_video(video_id=f"v{n}", state="missing", done=1) for n in range(1000)]
+    text = summary_markdown(make_job(*videos, problems=bad_rows * 100))
+    assert "and 975 more" in text
+    assert "and 275 more" in text
+    assert len(text) < 20_000
+
+
+def test_links_lead_to_web_addresses_only(make_job):
+    links = (
+        ("re-run [these]", 'http://127.0.0.1:4200/v2/run?parameters=%7B"a": "x)>y"%7D\n'),
+        ("report", "s3://renders/nightly/report/index.html"),
+        ("click", "javascript:alert(1)"),
+    )
+    shown = PARSER.render(sections(summary_markdown(make_job(links=links, versions={})))["Links"])
+    [href] = re.findall(r'href="(.*?)"', shown)
+    assert href == "http://127.0.0.1:4200/v2/run?parameters=%7B%22a%22:%20%22x)%3Ey%22%7D%0A"
+    assert "report: s3://renders/nightly/report/index.html" in html.unescape(shown)
+    assert "click: javascript:alert(1)" in html.unescape(shown)
+
+
+def test_failure_table_has_a_row_per_frame_and_standing_ones_first(make_video, make_job, make_failure):
+    mended = make_video(video_id="lagoon", failures=(make_failure(1, video_id="lagoon", kind="ActorDiedError"),))
+    failures = (make_failure(2, attempt=2, message="again"), make_failure(2, attempt=1))
+    lost = make_video(state="failed", done=3, failures=failures, frame_losses=((0, 0.5), (1, 0.4), (3, 0.4)))
+    first, second = failure_table(make_job(mended, lost))
+    assert first == {
+        "video": "reef",
+        "frame": 2,
+        "outcome": "not rendered",
+        "failures": 2,
+        "kind": "FloatingPointError",
+        "message": "again",
+        "worker": "actor-1",
+        "seconds": 1.5,
+        "when": "22 Nov 2026, 03:01:00 UTC",
+    }
+    assert (second["video"], second["outcome"], second["kind"]) == ("lagoon", "rendered later", "ActorDiedError")
+    assert failure_table(make_job()) == []
+
+
+def test_failure_table_is_cut_and_says_so(make_video, make_job, make_failure):
+    failures = tuple(make_failure(n) for n in range(500))
+    job = make_job(make_video(frames=500, done=0, state="failed", failures=failures, frame_losses=()))
+    rows = failure_table(job)
+    assert len(rows) == 200
+    assert rows[-1]["message"] == "and 301 more frames: see the report"
+    assert len({tuple(row) for row in rows}) == 1, "every row has the same columns"
+    assert len(failure_table(job, limit=500)) == 500

@@ -1,0 +1,43 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manifests.schema import FrameRangeError, format_frames, parse_frames
+
+
+def test_ends_are_included():
+    assert parse_frames("120-180,200") == (range(120, 181), range(200, 201))
+
+
+def test_ranges_are_sorted_and_joined():
+    assert parse_frames("9, 4 - 6,5-8,0") == (range(0, 1), range(4, 10))
+
+
+def test_written_for_people():
+    assert format_frames([200, *range(120, 181), 150]) == "120-180,200"
+    assert format_frames([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("9-3", "frame range '9-3': end 3 precedes start 9"),
+        ("", "frame range '': not a frame number"),
+        ("1,,2", "not a frame number"),
+        ("-3", "'-3': not a frame number"),
+        ("1-2-3", "'1-2-3'"),
+        ("all", "'all'"),
+        ("1000000", "beyond 999999"),
+        ("9" * 9999, "beyond 999999"),
+        ("٣", "not a frame number"),
+    ],
+)
+def test_errors(text: str, message: str):
+    with pytest.raises(FrameRangeError, match=message):
+        parse_frames(text)
+
+
+@settings(deadline=None)  # the machine is shared
+@given(st.sets(st.integers(0, 999_999) | st.integers(0, 30), min_size=1))
+def test_round_trip(frames: set[int]):
+    assert {frame for r in parse_frames(format_frames(frames)) for frame in r} == frames
