@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import TypeVar
 
 from flows.failures import allowed_attempts, back_off, classify, record_failure
 from flows.planning import Chunk, Part, VideoWork, chunks_of
 from flows.report import FailureRecord
 from flows.stitching import Published, stitch, would_overwrite
-from flows.storage_state import list_video, load_work, save_plan
+from flows.storage_state import load_work, save_plan
 from infra.pool import Pool, PoolWorker
 from infra.settings import InfraSettings
 from infra.storage import Storage, manifest_files
@@ -26,6 +27,7 @@ from infra.worker import FrameReport, FrameTask, SegmentTask, WorkerProgress
 from manifests.reading import read_rows
 from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import ManifestRow
+from renderers.errors import BadInput
 
 __all__ = ["JobProgress", "RenderJob", "RenderParameters", "VideoRun"]
 
@@ -56,6 +58,8 @@ class VideoRun:
     worker: str | None = None
     published: Published | None = None
     reason: str = ""
+    planned: bool = False  # the plan lies beside the frames
+    unstitchable: bool = False  # the stitch failed for good
 
     @property
     def missing(self) -> int:
@@ -96,6 +100,7 @@ class RenderJob:
         self.first_frame_at: float | None = None
         self.pool: Future[Pool] = Future()
         self._lock = threading.Lock()
+        self.closed = threading.Event()
         self._stopped = threading.Event()
 
     # -- planning ------------------------------------------------------------------------------------------------
@@ -128,15 +133,13 @@ class RenderJob:
                 self.refused.append((row, str(error)))
                 continue
             clash = None
-            if not self.parameters.force and not result.published:
-                clash = would_overwrite(result, list_video(self.output, result.video_id).content)
+            if not self.parameters.force:
+                clash = would_overwrite(result)
             if clash is not None:
                 self.refused.append((result.plan.row, str(clash)))
                 continue
             missing = {frame for piece in result.ranges for frame in piece.missing}
-            left = {index for index, piece in enumerate(result.ranges) if piece.encode}
-            if result.complete:
-                left = set()
+            left = set() if result.complete else set(result.to_encode)
             self.runs[result.video_id] = VideoRun(result, set(range(result.plan.frames)) - missing, left)
 
     @property
@@ -168,13 +171,14 @@ class RenderJob:
 
     def chunks(self, actors: int) -> tuple[Chunk, ...]:
         """The work, cut for `actors`."""
-        return chunks_of((run.work for run in self.runs.values()), actors=actors, chunk_seconds=self.settings.chunk_seconds)
+        videos = (run.work for run in self.runs.values())
+        return chunks_of(videos, actors=actors, chunk_seconds=self.settings.chunk_seconds)
 
     def record_refused(self) -> None:
         """Leave a failure record for every row that could not be planned, so that `status` can tell."""
         for row, reason in self.refused:
             record_failure(
-                self.output, ValueError(reason), video=row.video_id, frame=None, digest="0" * 16, attempt=1,
+                self.output, BadInput(reason), video=row.video_id, frame=None, digest="0" * 16, attempt=1,
                 worker="planner", seconds=0.0,
             )  # fmt: skip
 
@@ -184,54 +188,75 @@ class RenderJob:
         """Render and encode all parts of a chunk; publish the videos that became whole. Returns counts.
 
         One bad part never stops the next. Raises nothing of a frame's own: what failed is in the runs' records.
+        A video that spreads over several chunks is left to the caller, who knows when the last of them is done.
         """
         counts = {"rendered": 0, "skipped": 0, "failed": 0}
         for part in chunk.parts:
             run = self.runs[part.video]
-            before = run.rendered
-            if self._stopped.is_set():
-                break
-            self._run_part(run, part)
             piece = run.work.ranges[part.index]
-            done = run.rendered - before
-            counts["rendered"] += done
+            if part.index in run.ranges_left and not self._stopped.is_set():
+                counts["rendered"] += self._run_part(run, part)
             counts["failed"] += len([i for i in piece.missing if i not in run.available])
             counts["skipped"] += piece.stop - piece.start - len(piece.missing)
-            if len(run.work.ranges) == 1 and self.ready(part.video):
+            mine = {other.index for other in chunk.parts if other.video == part.video}
+            if mine >= run.work.to_encode and self.ready(part.video) and not self._stopped.is_set():
                 self.stitch_video(part.video)
         return counts
 
     def ready(self, video: str) -> bool:
         """Whether every segment of a video lies in storage and it waits to be stitched."""
         run = self.runs[video]
-        return not run.missing and not run.ranges_left and run.published is None and not run.work.complete
+        waits = run.published is None and not run.unstitchable and not run.work.complete
+        return waits and not run.missing and not run.ranges_left
 
     def stitch_video(self, video: str) -> Published | None:
         """Stitch and publish one video; a failure is recorded and tells why, and None is returned."""
         run = self.runs[video]
-        began = time.perf_counter()
-        try:
-            run.published = stitch(self.output, run.work, force=self.parameters.force)
-        except Exception as error:
-            self._failed(run, error, None, 1, "stitch", began)
-            run.reason = str(error)
-            return None
-        return run.published
+        failures = 0
+        while True:
+            began = time.perf_counter()
+            try:
+                self._keep_plan(run)
+                run.published = stitch(self.output, run.work, force=self.parameters.force)
+                return run.published
+            except Exception as error:
+                failures += 1
+                self._failed(run, error, None, failures, "stitch", began)
+                kind = classify(error)
+                # a join that failed once fails again, unless it was the storage's fault
+                again = kind == "infrastructure" and failures < allowed_attempts(kind, self.settings)
+                if not again or self._stopped.is_set():
+                    run.reason, run.unstitchable = str(error), True
+                    return None
+                self._stopped.wait(back_off(kind, failures))
 
-    def _run_part(self, run: VideoRun, part: Part) -> None:
-        save_plan(self.output, run.work)
+    def _keep_plan(self, run: VideoRun) -> bool:
+        """Put the plan, once a job. Also where nothing is rendered: the latest plan is what `status` goes by."""
+        if not run.planned:
+            save_plan(self.output, run.work)
+            run.planned = True
+        return True
+
+    def _run_part(self, run: VideoRun, part: Part) -> int:
+        """Render what is missing of one range, then encode it; returns how many frames were rendered."""
         piece = run.work.ranges[part.index]
         pool = self.pool.result()
+        rendered = 0
         with _Lease(pool, run) as lease:
+            if self._attempt(lease, run, None, lambda _: self._keep_plan(run)) is None:
+                return rendered
             for index in piece.missing:
                 if self._stopped.is_set():
-                    return
+                    return rendered
+                if index in run.available:
+                    continue  # this chunk runs for the second time
                 if index and index - 1 not in run.available:
                     continue  # the frame that it starts from failed; it waits for a re-run with it
                 frame = run.work.frames[index]
                 task = FrameTask(run.work.plan.row, run.work.plan.images, frame)
-                report = self._attempt(lease, run, index, frame.digest, lambda worker, task=task: worker.render_frame(task))
+                report: FrameReport | None = self._attempt(lease, run, index, methodcaller("render_frame", task))
                 if report is not None:
+                    rendered += 1
                     with self._lock:
                         run.available.add(index)
                         run.rendered += 1
@@ -242,14 +267,14 @@ class RenderJob:
             if all(frame.index in run.available for frame in frames):
                 reports = tuple(run.reports[f.index] for f in frames if f.index in run.reports)
                 segment = SegmentTask(run.work.plan.row, frames, reports)
-                encoded = self._attempt(lease, run, None, frames[-1].digest, lambda worker: worker.encode_segment(segment))
+                encoded = self._attempt(lease, run, None, methodcaller("encode_segment", segment))
                 if encoded is not None:
                     with self._lock:
                         run.ranges_left.discard(part.index)
+        return rendered
 
-    def _attempt(  # one place for retries, whatever the work
-        self, lease: _Lease, run: VideoRun, frame: int | None, digest: str, work: Callable[[PoolWorker], T]
-    ) -> T | None:
+    def _attempt(self, lease: _Lease, run: VideoRun, frame: int | None, work: Callable[[PoolWorker], T]) -> T | None:
+        """One place for retries, whatever the work: its result, or None when it failed for good or the job stops."""
         failures: dict[str, int] = {}
         while not self._stopped.is_set():
             began = time.perf_counter()
@@ -257,8 +282,8 @@ class RenderJob:
                 return work(lease.worker)
             except Exception as error:  # every failure is classed and recorded; none may end the other videos
                 kind = classify(error)
-                if kind == "cancelled":
-                    return None
+                if kind == "cancelled" or (kind == "infrastructure" and self._stopped.is_set()):
+                    return None  # whoever stops a job takes the workers away as well: no failure of this frame
                 failures[kind] = failures.get(kind, 0) + 1
                 self._failed(run, error, frame, sum(failures.values()), lease.worker.name, began)
                 if failures[kind] >= allowed_attempts(kind, self.settings):
@@ -287,6 +312,12 @@ class RenderJob:
         if self.pool.done() and not self.pool.exception():
             self.pool.result().stop()
 
+    def close(self) -> None:
+        """Let go of the workers."""
+        if self.pool.done() and not self.pool.exception():
+            self.pool.result().close()
+        self.closed.set()
+
     def progress(self) -> JobProgress:
         """Where the job is now. Safe to call from any thread."""
         with self._lock:
@@ -294,7 +325,8 @@ class RenderJob:
             frames = sum(run.work.plan.frames for run in runs)
             done = sum(len(run.available) for run in runs)
             rendered = sum(run.rendered for run in runs)
-            failed = len({(f.video_id, f.frame) for run in runs for f in run.failures if f.frame not in run.available})
+            failed = len({(f.video_id, f.frame) for run in runs if not run.done for f in run.failures
+                          if f.frame not in run.available})  # fmt: skip
             videos_done = sum(run.done for run in runs)
         workers: tuple[WorkerProgress, ...] = ()
         if self.pool.done() and not self.pool.exception() and not self._stopped.is_set():

@@ -66,7 +66,7 @@ def job_report(job: RenderJob, *, actors: int | None, gpus_per_actor: float = 0.
 
 
 def publish_report(output: Storage, report: JobReport, reports: Iterator[FrameReport]) -> str:
-    """Put the page and the table of frames; returns the page's URI. They describe the latest run, so they are replaced."""
+    """Put the page and the table of frames; returns the page's URI. They tell of the latest run: replaced."""
     columns: dict[str, list[object]] = {name: [] for name in _FRAMES.names}
     for frame in reports:
         for name in _FRAMES.names:
@@ -91,7 +91,9 @@ def video_report(
     """One video's report. `available` counts its frames in storage; `reports` are those of this very run."""
     row = work.plan.row
     known = sorted(_known_frames(output, work, reports or {}), key=lambda report: report.frame)
-    state: State = "done" if published and available == work.plan.frames else "failed" if failures or reason else "missing"
+    state: State = (
+        "done" if published and available == work.plan.frames else "failed" if failures or reason else "missing"
+    )
     if state == "failed" and not reason:
         reason = failures[-1].message
     suffix = extension(row.format, row.frames)
@@ -132,8 +134,8 @@ def _video_report(job: RenderJob, run: VideoRun) -> VideoReport:
 
 def _refused_report(row: ManifestRow, reason: str) -> VideoReport:
     return VideoReport(
-        video_id=row.video_id, prompt=format_prompts(row.scenes), model=row.model, settings={}, frames=row.frames, done=0,
-        state="failed", reason=reason, fps=row.fps, width=row.width, height=row.height,
+        video_id=row.video_id, prompt=format_prompts(row.scenes), model=row.model, settings={}, frames=row.frames,
+        done=0, state="failed", reason=reason, fps=row.fps, width=row.width, height=row.height,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Pure functions on frozen data: nothing here reads storage, and a whole plan can be asserted in milliseconds.
 A *range* is cut by the video's own estimate and nothing else, because it decides the bytes of the segments: a second
-run, on another cluster, must cut alike. A *chunk* is what one task run takes, one or more ranges, and may be cut freely.
+run, on another cluster, must cut alike. A *chunk* is what one task run takes, one or more ranges, and is cut freely.
 """
 
 from __future__ import annotations
@@ -41,11 +41,21 @@ class VideoWork:
     frames: tuple[FramePlan, ...] = field(repr=False)
     ranges: tuple[RangeWork, ...] = field(repr=False)
     content: str  # digest of the finished video
-    published: bool  # the very video lies in storage
+    published_content: str | None  # digest of the video that lies in storage, if one does
 
     @property
     def video_id(self) -> str:
         return self.plan.video_id
+
+    @property
+    def published(self) -> bool:
+        """Whether the very video lies in storage."""
+        return self.published_content == self.content
+
+    @property
+    def to_encode(self) -> frozenset[int]:
+        """Indexes of the ranges whose segments are to be made."""
+        return frozenset(index for index, piece in enumerate(self.ranges) if piece.encode)
 
     @property
     def missing(self) -> int:
@@ -73,7 +83,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Chunk:
-    """The work of one task run. `after` names the chunk whose last frame this one starts from, if that is to be rendered."""
+    """The work of one task run. `after` names the chunk whose last frame this one starts from, if that is missing."""
 
     name: str
     parts: tuple[Part, ...]
@@ -113,20 +123,21 @@ def plan_video(
         key = segment_key(plan.video_id, piece.start, piece.stop, digest)
         seconds = sum(plan.seconds(index, index + 1) for index in missing)
         ranges.append(RangeWork(piece.start, piece.stop, missing, key, bool(missing) or key not in segments, seconds))
-    return VideoWork(plan, frames, tuple(ranges), content, published_content == content)
+    return VideoWork(plan, frames, tuple(ranges), content, published_content)
 
 
 def chunks_of(videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float) -> tuple[Chunk, ...]:
     """Cut all work into chunks, in the order in which they should start.
 
     Higher priority first, then the longest: a long video begun last would keep one actor busy when all others are done.
-    Short videos are bundled; the bundles are small enough that every actor gets several, so that the end is even.
+    Short videos are bundled whole (the ranges of one video follow each other anyway); the bundles are small enough that
+    every actor gets several, so that the end is even. A video that only waits to be stitched needs no chunk.
     """
-    pending = [video for video in videos if not video.complete]
+    pending = [video for video in videos if not video.complete and video.to_encode]
     pending.sort(key=lambda video: (-video.plan.row.priority, -video.seconds))
     total = sum(video.seconds for video in pending)
     target = max(chunk_seconds, total / MAX_TASK_RUNS)
-    bundle_target = min(target, max(1.0, total / (4 * actors)))
+    bundle_target = min(target, max(1.0, total / (4 * actors), total / MAX_TASK_RUNS))
     chunks: list[Chunk] = []
     bundle: list[VideoWork] = []
 
@@ -134,12 +145,13 @@ def chunks_of(videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float)
         if bundle:
             name = bundle[0].video_id if len(bundle) == 1 else f"{bundle[0].video_id} +{len(bundle) - 1}"
             if len(bundle) == 1 and bundle[0].plan.frames > 1:
-                name = f"{name} {_named(bundle[0].ranges)}"
-            chunks.append(Chunk(name, tuple(Part(v.video_id, 0) for v in bundle), sum(v.seconds for v in bundle)))
+                name = f"{name} {_named([bundle[0].ranges[index] for index in sorted(bundle[0].to_encode)])}"
+            parts = tuple(Part(v.video_id, index) for v in bundle for index in sorted(v.to_encode))
+            chunks.append(Chunk(name, parts, sum(v.seconds for v in bundle)))
             bundle.clear()
 
     for video in pending:
-        if len(video.ranges) == 1:
+        if len(video.to_encode) == 1 or video.seconds <= bundle_target:
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
                 close_bundle()
             bundle.append(video)

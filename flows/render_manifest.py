@@ -10,14 +10,20 @@ import heapq
 import queue
 import time
 from contextlib import suppress
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, TypeVar, cast
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed, State
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from pydantic import Field
 
@@ -29,6 +35,8 @@ from flows.session import start_pool, take_over
 from infra.settings import load_settings
 
 __all__ = ["render_manifest"]
+
+T = TypeVar("T")
 
 # Threads wait on actors, so there may be many more of them than cores.
 MAX_THREADS = 256
@@ -42,7 +50,9 @@ def render_chunk(name: str, job: RenderJob, chunk: Chunk) -> State[Any]:
     began = time.perf_counter()
     counts = job.run_chunk(chunk)
     seconds = time.perf_counter() - began
-    told = f"{counts['rendered']} rendered, {counts['skipped']} there already, {counts['failed']} missing, {seconds:.1f} s"
+    told = (
+        f"{counts['rendered']} rendered, {counts['skipped']} there already, {counts['failed']} missing, {seconds:.1f} s"
+    )
     get_run_logger().info("%s: %s", name, told)
     if counts["failed"]:
         return Failed(name="FramesMissing", message=told)
@@ -61,15 +71,19 @@ def stitch_video(name: str, job: RenderJob, video: str) -> State[Any]:
 @flow(
     name="render-manifest",
     flow_run_name="render {manifest}",
-    task_runner=ThreadPoolTaskRunner(max_workers=MAX_THREADS),
+    task_runner=cast("TaskRunner[Any]", ThreadPoolTaskRunner(max_workers=MAX_THREADS)),
     persist_result=False,
 )
 def render_manifest(
-    manifest: Annotated[str, Field(description="Parquet file, folder or glob; any URI that fsspec knows", min_length=1)],
+    manifest: Annotated[
+        str, Field(description="Parquet file, folder or glob; any URI that fsspec knows", min_length=1)
+    ],
     output: Annotated[str, Field(description="Where frames and videos go; any URI that fsspec knows", min_length=1)],
     strict: bool = False,
     force: bool = False,
-    range_frames: Annotated[int | None, Field(description="Frames per segment; unset: by estimated seconds", ge=1)] = None,
+    range_frames: Annotated[
+        int | None, Field(description="Frames per segment; unset: by estimated seconds", ge=1)
+    ] = None,
 ) -> State[Any]:
     """Render a manifest of prompts into videos.
 
@@ -106,13 +120,12 @@ def render_manifest(
         job.stop()  # cancelled, or broken: no actor goes on alone
         raise
     finally:
-        if job.pool.done() and not job.pool.exception():
-            job.pool.result().close()
+        job.close()
     return _conclude(job, actors, gpus)
 
 
 def _render(job: RenderJob, actors: int) -> None:
-    """Run all chunks, each as soon as an actor is near and the chunk it starts from is done; stitch as videos complete."""
+    """Run all chunks, each once an actor is near and the chunk it starts from is done; stitch as videos complete."""
     chunks = job.chunks(actors)
     ready: list[tuple[int, Chunk]] = []
     waiting: dict[str, list[tuple[int, Chunk]]] = {}
@@ -121,7 +134,7 @@ def _render(job: RenderJob, actors: int) -> None:
             heapq.heappush(ready, (order, chunk))
         else:
             waiting.setdefault(chunk.after, []).append((order, chunk))
-    finished: queue.Queue[Chunk | None] = queue.Queue()
+    finished: queue.Queue[Chunk] = queue.Queue()
     rendering: dict[str, PrefectFuture[Any]] = {}
     stitching: list[PrefectFuture[Any]] = []
     stitched: set[str] = set()
@@ -130,7 +143,7 @@ def _render(job: RenderJob, actors: int) -> None:
         for video in videos - stitched:
             if job.ready(video):
                 stitched.add(video)
-                stitching.append(stitch_video.submit(f"{video} stitch", quote(job), video))  # type: ignore[arg-type]
+                stitching.append(stitch_video.submit(f"{video} stitch", opaque(job), video))
 
     # segments that an earlier run left behind unstitched
     stitch_what_is_whole(set(job.runs))
@@ -140,12 +153,11 @@ def _render(job: RenderJob, actors: int) -> None:
         # one more than there are actors: its thread waits at the door, so that no actor waits for this loop.
         while ready and len(rendering) <= actors:
             _, chunk = heapq.heappop(ready)
-            future = render_chunk.submit(chunk.name, quote(job), quote(chunk))  # type: ignore[arg-type]
+            future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk))
             rendering[chunk.name] = future
-            future.add_done_callback(lambda _, chunk=chunk: finished.put(chunk))
+            future.add_done_callback(partial(_tell, finished, chunk))
         with suppress(queue.Empty):
             done = finished.get(timeout=1.0)
-            assert done is not None
             rendering.pop(done.name)
             for item in waiting.pop(done.name, []):
                 heapq.heappush(ready, item)
@@ -158,6 +170,15 @@ def _render(job: RenderJob, actors: int) -> None:
     update_progress_artifact(progress, _percent(job), description=_headline(job))  # type: ignore[arg-type]
 
 
+def opaque(value: T) -> T:
+    """`value` for a task's parameter, to be passed as it is: Prefect would search it for futures otherwise."""
+    return cast("T", quote(value))  # Prefect unwraps it before the task sees it
+
+
+def _tell(finished: queue.Queue[Chunk], chunk: Chunk, _: object) -> None:
+    finished.put(chunk)
+
+
 def _percent(job: RenderJob) -> float:
     missing, frames = job.frames_missing
     return 100.0 * (frames - missing) / frames if frames else 100.0
@@ -165,7 +186,9 @@ def _percent(job: RenderJob) -> float:
 
 def _headline(job: RenderJob) -> str:
     missing, frames = job.frames_missing
-    return f"{frames - missing} of {frames} frames, {sum(run.done for run in job.runs.values())} of {len(job.runs)} videos"
+    return (
+        f"{frames - missing} of {frames} frames, {sum(run.done for run in job.runs.values())} of {len(job.runs)} videos"
+    )
 
 
 def _conclude(job: RenderJob, actors: int | None, gpus: float) -> State[Any]:
@@ -175,7 +198,9 @@ def _conclude(job: RenderJob, actors: int | None, gpus: float) -> State[Any]:
     create_markdown_artifact(summary_markdown(report), key="summary", description=f"report: {page}")
     table = failure_table(report)
     if table:
-        create_table_artifact(table, key="failed-frames", description="Frames that failed, those that still stand first")
+        create_table_artifact(
+            table, key="failed-frames", description="Frames that failed, those that still stand first"
+        )
     missing, frames = job.frames_missing
     if missing:
         return Failed(name="FramesMissing", message=f"{missing}/{frames} frames missing")
@@ -184,6 +209,8 @@ def _conclude(job: RenderJob, actors: int | None, gpus: float) -> State[Any]:
         return Failed(name="VideosMissing", message=f"{len(unfinished)} videos not published: {unfinished[0].reason}")
     if job.problems:
         rows = {(problem.file, problem.row) for problem in job.problems}
-        return Failed(name="RowsInvalid", message=f"{len(rows)} rows of the manifest are invalid; all others are rendered")
+        return Failed(
+            name="RowsInvalid", message=f"{len(rows)} rows of the manifest are invalid; all others are rendered"
+        )
     rendered = sum(run.rendered for run in job.runs.values())
     return Completed(message=f"{frames} frames, {len(job.runs)} videos; {rendered} frames rendered by this run")

@@ -37,6 +37,8 @@ def start_pool(job: RenderJob, settings: InfraSettings) -> None:
 
             pool: Pool = RayPool(job.output, settings, warm=models[0] if models else None)
             job.pool.set_result(pool)
+            # Ray has its servers die with the THREAD that started them (Linux' PR_SET_PDEATHSIG): stay as long as they.
+            job.closed.wait()
         except BaseException as error:  # whoever waits for the pool must hear of it
             job.pool.set_exception(error)
 

@@ -42,9 +42,9 @@ class Published:
     seconds: float
 
 
-def would_overwrite(work: VideoWork, published_content: str | None) -> VideoDiffers | None:
+def would_overwrite(work: VideoWork) -> VideoDiffers | None:
     """The error that publishing `work` would end with, known before rendering starts."""
-    if published_content is None or published_content == work.content:
+    if work.published_content is None or work.published:
         return None
     return VideoDiffers(
         f"the output holds another video '{work.video_id}', rendered from other settings: "
@@ -98,12 +98,17 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
             "software": {"nightreel": version("nightreel"), "ffmpeg": ffmpeg_version()},
         }
         try:
-            outcome = output.put_file(key, target, existing="replace" if force else "same")
+            outcome = output.put_file(key, target, existing="same")
         except ObjectConflict as error:
-            raise VideoDiffers(_why_differs(output, work, error)) from error
+            if not force:
+                raise VideoDiffers(_why_differs(output, work, error)) from error
+            # the old one must not vouch for the new video if this process dies before the last put
+            output.delete(f"{work.video_id}/{PROVENANCE}")
+            outcome = output.put_file(key, target, existing="replace")
     # derived from the video, so they follow it
     output.put(f"{work.video_id}/{CONTACT_SHEET}", sheet, existing="replace")
-    output.put(f"{work.video_id}/{PROVENANCE}", json.dumps(provenance, indent=1, sort_keys=True).encode(), existing="replace")
+    document = json.dumps(provenance, indent=1, sort_keys=True).encode()
+    output.put(f"{work.video_id}/{PROVENANCE}", document, existing="replace")
     return Published(key, size, sha256, outcome == "written", time.perf_counter() - began)
 
 
@@ -112,14 +117,15 @@ def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
     try:
         before = json.loads(output.read(f"{work.video_id}/{PROVENANCE}"))
     except Exception:  # there may be none, or a broken one: the conflict itself is the news
-        return f"another video lies at '{work.video_id}' and has no readable provenance ({error}): give --force to replace it"
+        return f"'{work.video_id}' holds another video, without readable provenance ({error}): --force replaces it"
     reasons = []
     if before.get("content") != work.content:
         reasons.append("its settings or frames are others")
     if before.get("segments") != [piece.segment for piece in work.ranges]:
         reasons.append("it was cut into other segments (another --range-frames or NIGHTREEL_CHUNK_SECONDS)")
-    if before.get("software", {}).get("ffmpeg") != ffmpeg_version():
-        reasons.append(f"it was encoded by ffmpeg {before.get('software', {}).get('ffmpeg')}, here is {ffmpeg_version()}")
+    encoder = before.get("software", {}).get("ffmpeg")
+    if encoder != ffmpeg_version():
+        reasons.append(f"it was encoded by ffmpeg {encoder}, here is {ffmpeg_version()}")
     why = "; ".join(reasons) or "the frames were rendered with other bits (another machine or version of torch)"
     return f"video '{work.video_id}' in the output has other bytes: {why}. Give --force to replace it"
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +43,11 @@ def list_video(output: Storage, video_id: str) -> VideoListing:
     key = f"{video_id}/{PROVENANCE}"
     provenance = None
     if key in objects:
-        document = json.loads(output.read(key))
-        # a provenance without its video promises nothing
-        if f"{video_id}/{document.get('video')}" in objects:
-            provenance = document
+        # a provenance that can't be read, or without its video, promises nothing: the stitch puts a new one
+        with suppress(ValueError, ObjectMissing):
+            document = json.loads(output.read(key))
+            if isinstance(document, dict) and f"{video_id}/{document.get('video')}" in objects:
+                provenance = document
     return VideoListing(objects, provenance)
 
 
@@ -69,7 +71,7 @@ def load_work(
                 chunk_seconds=chunk_seconds,
                 range_frames=range_frames,
             )
-        except RenderError as error:
+        except (RenderError, ValueError) as error:  # ValueError: what the encoder or the resolved row does not allow
             return row, error
 
     with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
@@ -102,7 +104,8 @@ def _image_digests(row: ManifestRow) -> dict[str, str]:
         try:
             digests[uri] = hashlib.sha256(read_uri(uri)).hexdigest()
         except ObjectMissing as error:
-            raise BadInput(f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or mend the row") from error
+            told = f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or mend the row"
+            raise BadInput(told) from error
         except StorageError as error:
             raise BadInput(f"{column} '{uri}' of video '{row.video_id}' can't be read: {error}") from error
     return digests

@@ -28,7 +28,7 @@ SHORT = 16
 PROVENANCE = "provenance.json"
 CONTACT_SHEET = "contact_sheet.png"
 
-_FRAME = re.compile(r"frames/(\d{6,})-([0-9a-f]{16})\.png$")
+_FRAME = re.compile(r"/frames/(\d{6,})-([0-9a-f]{16})\.png$")
 
 
 def frame_key(video_id: str, index: int, digest: str) -> str:
@@ -73,7 +73,7 @@ def record_key(video_id: str, start: int, stop: int, digest: str) -> str:
 
 
 def plan_key(video_id: str, digest: str) -> str:
-    """The key of the plan that a video was last rendered by; `digest` is the last frame's."""
+    """The key of a plan by which a video was rendered; `digest` is that of the video's content."""
     return f"{video_id}/plans/{digest[:SHORT]}.json"
 
 

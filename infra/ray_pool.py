@@ -1,15 +1,16 @@
 """The Ray actor pool: the one module that imports Ray.
 
-Each actor is a process that holds a `Worker`, loads its models once and renders frame after frame. `max_task_retries=0`:
-the driver owns retries, since only it knows what counts as a failure of the frame and what as a failure of the machine.
+Each actor is a process that holds a `Worker`, loads its models once and renders frame after frame.
+`max_task_retries=0`: the driver owns retries, since only it knows what counts as a failure of the frame and what as one
+of the machine.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 from infra.pool import PoolWorker, Roster, WorkerLost
 from infra.settings import InfraSettings, ray_environment
@@ -21,7 +22,7 @@ ray_environment()  # before the import: Ray reads them while it is imported
 import ray  # noqa: E402
 import ray.exceptions  # noqa: E402
 
-__all__ = ["RayPool", "RayUnavailable"]
+__all__ = ["RayPool", "RayUnavailable", "room_for_actors"]
 
 
 class RayUnavailable(Exception):
@@ -88,32 +89,57 @@ class _Handle:
         except ray.exceptions.RayTaskError as error:
             # the worker's own exception, as it was raised there, with the remote traceback as its cause
             raise error.cause from error
-        except (ray.exceptions.RayActorError, ray.exceptions.RaySystemError, ray.exceptions.WorkerCrashedError) as error:
-            raise WorkerLost(f"worker {self.name} was lost: {str(error).splitlines()[0]}") from error
         except (ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
-            raise WorkerLost(f"worker {self.name} was ended by its node: {str(error).splitlines()[0]}") from error
+            raise WorkerLost(f"worker {self.name} was ended by its node: {_first_line(error)}") from error
+        except ray.exceptions.RayError as error:  # whatever else Ray says, it is not the frame's fault
+            raise WorkerLost(f"worker {self.name} was lost: {_first_line(error)}") from error
+
+
+def room_for_actors(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:
+    """How many actors of `cpus` and `gpus` fit on nodes of these resources, together.
+
+    Node by node, and shares of a GPU card by card, as Ray places them: one actor counted too many would wait for ever.
+    """
+
+    def times(have: float, need: float) -> int:
+        return int(have / need + 1e-6)  # 7 / 0.07 is 99.99...
+
+    def on(node: Mapping[str, float]) -> int:
+        room = times(node.get("CPU", 0.0), cpus)
+        if gpus:
+            have = node.get("GPU", 0.0)
+            room = min(room, int(have) * times(1, gpus) if gpus < 1 else times(have, gpus))
+        return room
+
+    return sum(on(node) for node in nodes)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class RayPool:
     """Actors on a Ray cluster, as many as the settings say or the cluster has room for."""
 
     def __init__(self, output: Storage, settings: InfraSettings, *, warm: str | None = None) -> None:
-        """Connect, or start a cluster of this machine's own, and start the actors; `warm` names a model to load at once.
+        """Connect, or start a cluster of this machine's own, and start the actors; `warm` is a model to load at once.
 
         Raises:
             RayUnavailable: no cluster answers, or it has no room for one actor.
         """
+        self._closed = False
         self._started = not ray.is_initialized()
         if self._started:
             self._connect(settings)
-        resources = ray.cluster_resources()
-        gpus, cpus = resources.get("GPU", 0.0), resources.get("CPU", 0.0)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus, cpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("GPU", "CPU"))
         use_gpu = gpus > 0 and settings.device != "cpu"
-        room = int(gpus / settings.gpus_per_actor) if use_gpu else int(cpus / settings.cpus_per_actor)
+        room = room_for_actors(nodes, settings.cpus_per_actor, settings.gpus_per_actor if use_gpu else 0.0)
         self.size = settings.actors or room
         if self.size > room or not room:
-            have = f"{gpus:g} GPUs" if use_gpu else f"{cpus:g} CPUs"
-            need = f"{settings.gpus_per_actor:g} GPUs" if use_gpu else f"{settings.cpus_per_actor:g} CPUs"
+            have, need = f"{cpus:g} CPUs", f"{settings.cpus_per_actor:g} CPUs"
+            if use_gpu:
+                have, need = f"{have} and {gpus:g} GPUs", f"{need} and {settings.gpus_per_actor:g} GPUs"
             self.close()
             raise RayUnavailable(
                 f"{self.size or 1} actors of {need} each do not fit on a cluster of {have}: "
@@ -123,13 +149,14 @@ class RayPool:
         options = {"num_cpus": settings.cpus_per_actor, "num_gpus": self.gpus_per_actor}
         device = settings.device if use_gpu or settings.device != "auto" else "cpu"
         self._handles = [
-            _Handle(_Actor.options(**options).remote(output, device, settings.threads), f"actor-{number}")
+            _Handle(cast(Any, _Actor).options(**options).remote(output, device, settings.threads), f"actor-{number}")
             for number in range(self.size)
         ]
         self._roster = Roster(list(self._handles))
         self._warming = [handle.warm(warm) for handle in self._handles] if warm else []
 
     def _connect(self, settings: InfraSettings) -> None:
+        logging.getLogger("ray").setLevel(logging.ERROR)  # no notes on signals and tokens between our progress lines
         try:
             ray.init(
                 address=settings.ray_address,
@@ -164,6 +191,8 @@ class RayPool:
 
     def progress(self) -> list[WorkerProgress]:
         """What every actor is doing; those that do not answer within a second are left out."""
+        if self._closed:
+            return []  # a call to Ray would start a cluster of its own
         asked = [handle.progress() for handle in self._handles]
         ready, _ = ray.wait(asked, num_returns=len(asked), timeout=1.0)
         answers = []
@@ -174,11 +203,16 @@ class RayPool:
 
     def stop(self) -> None:
         """Tell all actors to stop between two steps."""
+        if self._closed:
+            return
         told = [handle.stop() for handle in self._handles]
         ray.wait(told, num_returns=len(told), timeout=5.0)
 
     def close(self) -> None:
         """End the actors, and the cluster if this pool started it."""
+        if self._closed:
+            return
+        self._closed = True
         for handle in getattr(self, "_handles", []):
             with suppress(Exception):
                 handle.kill()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["InfraSettings", "SettingsInvalid", "load_settings", "prefect_api_url", "prepare_prefect", "ray_environment"]
@@ -24,15 +24,37 @@ class InfraSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NIGHTREEL_", frozen=True, extra="ignore")
 
-    actors: int | None = Field(None, ge=1, le=10_000, description="actors to render with; unset: what the cluster has room for")
-    gpus_per_actor: float = Field(1.0, gt=0, le=16, description="GPUs of one actor, fractions allowed; counts only where there are GPUs")
+    actors: int | None = Field(
+        None, ge=1, le=10_000, description="actors to render with; unset: what the cluster has room for"
+    )
+    gpus_per_actor: float = Field(
+        1.0, gt=0, le=16, description="GPUs of one actor, fractions allowed; counts only where there are GPUs"
+    )
     cpus_per_actor: float = Field(1.0, gt=0, le=256, description="CPUs that Ray reserves for one actor")
-    threads: int = Field(1, ge=1, le=256, description="CPU threads of PyTorch in one actor; part of what makes frames repeatable, so keep it")
-    device: str = Field("auto", description="torch device of the actors: auto, cpu, cuda")
-    ray_address: str | None = Field(None, description="Ray cluster to join (`auto` or host:port); unset: one of its own on this machine")
-    chunk_seconds: float = Field(120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run")
+    threads: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="CPU threads of PyTorch in one actor; part of what makes frames repeatable, so keep it",
+    )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="torch device of the actors: auto, cpu, cuda"
+    )
+    ray_address: str | None = Field(
+        None, description="Ray cluster to join (`auto` or host:port); unset: one of its own on this machine"
+    )
+    chunk_seconds: float = Field(
+        120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run"
+    )
     attempts: int = Field(3, ge=1, le=100, description="tries of a frame that fails by itself")
     lost_worker_attempts: int = Field(20, ge=1, le=1000, description="tries of a frame whose worker was lost under it")
+
+    @field_validator("cpus_per_actor", "gpus_per_actor")
+    @classmethod
+    def _as_ray_takes_it(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("above 1 it must be a whole number, since Ray shares out no fractions of several")
+        return value
 
 
 @cache

@@ -136,7 +136,7 @@ def encoder_settings(format: VideoFormat, fps: float, upscale: int) -> dict[str,
     }
     if format != "png":
         settings["codec"] = " ".join(_codec(format, rate))
-        # An odd size at an even and at an odd upscale: the filter's two shapes.
+        # Of a picture of odd size, so that the padding shows in it too.
         settings["filter"] = _filter(15, 15, format=format, upscale=upscale)
     return settings
 

@@ -91,7 +91,7 @@ class WorkerProgress:
 
 @dataclass
 class _Recent:
-    """The range being rendered, in memory: its last state, and its pictures for the segment. A cache, never the truth."""
+    """The range being rendered, in memory: its last state, its pictures for the segment. A cache, never the truth."""
 
     video_id: str = ""
     digest: str = ""
@@ -174,7 +174,8 @@ class Worker:
 
         def pictures() -> Iterator[np.ndarray]:
             for frame in frames:
-                kept = self._recent.pictures.get(frame.digest)
+                # equal videos of two names have equal digests, but reports of their own
+                kept = self._recent.pictures.get(frame.digest) if self._recent.video_id == row.video_id else None
                 if kept is not None:
                     picture, report = kept
                 else:

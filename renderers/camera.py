@@ -36,5 +36,7 @@ def move(pictures: Tensor, matrix: Tensor, *, mode: str = "bicubic") -> Tensor:
 
     Bicubic keeps detail over many frames where bilinear would blur a little at each.
     """
-    grid = F.affine_grid(matrix.to(pictures)[None].expand(len(pictures), 2, 3), list(pictures.shape), align_corners=False)
+    grid = F.affine_grid(
+        matrix.to(pictures)[None].expand(len(pictures), 2, 3), list(pictures.shape), align_corners=False
+    )
     return F.grid_sample(pictures, grid, mode=mode, padding_mode="reflection", align_corners=False)

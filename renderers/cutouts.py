@@ -41,8 +41,10 @@ class CutoutDraw:
 
     def to(self, device: torch.device) -> CutoutDraw:
         """The same draw on `device`."""
-        moved = (t.to(device, non_blocking=True) for t in (self.homography, self.colour, self.erased, self.noise))
-        return CutoutDraw(*moved, share=self.share)
+        homography, colour, erased, noise = (
+            t.to(device, non_blocking=True) for t in (self.homography, self.colour, self.erased, self.noise)
+        )
+        return CutoutDraw(homography, colour, erased, noise, self.share)
 
 
 def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: torch.Generator) -> CutoutDraw:
@@ -92,8 +94,9 @@ def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: t
 def _perspective(inward: Tensor) -> Tensor:
     """Homographies `(n, 3, 3)` that pull the square's corners inward by `inward` `(n, 4, 2)` half sides.
 
-    As torchvision's RandomPerspective: each corner moves by up to `distortion` of the half side. Solves for the eight
-    free entries (Hartley & Zisserman, Multiple View Geometry, 2nd ed., algorithm 4.1 with h33 = 1).
+    As in torchvision's RandomPerspective each corner moves by up to `distortion` of the half side; but there the whole
+    picture shrinks into the corners and black fills the rest, here the cutout looks through them: no border is seen.
+    Solves for the eight free entries (Hartley & Zisserman, Multiple View Geometry, 2nd ed., algorithm 4.1, h33 = 1).
     """
     corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     n = len(inward)
@@ -132,7 +135,7 @@ def _colour(settings: CutoutSettings, uniform, chance) -> Tensor:  # type: ignor
 
 
 def _erased(settings: CutoutSettings, uniform, chance) -> Tensor:  # type: ignore[no-untyped-def]
-    """Boxes `(n, 4)` to erase: area between the settings' limits, aspect 0.3 to 3.3 (Zhong et al. 2017, section 3.1)."""
+    """Boxes `(n, 4)` to erase: area between the settings' limits, aspect .3 to 3.3 (Zhong et al. 2017, section 3.1)."""
     area = 4 * uniform(settings.erase_min, settings.erase_max) * chance(settings.erase_probability)
     aspect = torch.exp(uniform(math.log(0.3), math.log(3.3)))
     width, height = (area * aspect).sqrt().clamp(max=2), (area / aspect).sqrt().clamp(max=2)
@@ -154,7 +157,7 @@ def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator
     axis = (torch.arange(side, device=picture.device, dtype=picture.dtype) * 2 + 1) / side - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, -1, 3) @ draw.homography.transpose(1, 2)
-    # behind the tilted plane (w <= 0) there is nothing to see; corners pulled inward never get there.
+    # behind the tilted plane (w <= 0) there is nothing to see; only a perspective above 0.7 may get there, seldom.
     grid = (points[..., :2] / points[..., 2:].clamp(min=1e-3)).view(n, side, side, 2)
     cutouts = F.grid_sample(
         picture.expand(n, -1, -1, -1), grid, mode="bilinear", padding_mode="border", align_corners=False

@@ -9,19 +9,24 @@ from __future__ import annotations
 import base64
 import io
 import json
+import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from renderers.errors import FrameCorrupt
 from renderers.frame_state import FrameState
 
-__all__ = ["FrameObject", "read_provenance"]
+__all__ = ["PILLOW_ERRORS", "FrameObject", "read_provenance"]
 
+# Every PNG ends with this chunk: one that does not was cut short, or something was added to it.
+END = bytes.fromhex("00000000 49454e44 ae426082")
 PROVENANCE = "nightreel:provenance"
 STATE = "nightreel:state"
+# With what Pillow answers a damaged file: with whatever breaks first.
+PILLOW_ERRORS = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
 # Pillow refuses text chunks that inflate past 1 MiB; the state of a 1024 px frame is about 1.5 MB as base64.
 PngImagePlugin.MAX_TEXT_CHUNK = 64 * 2**20
 PngImagePlugin.MAX_TEXT_MEMORY = 128 * 2**20
@@ -53,18 +58,22 @@ class FrameObject:
         Raises:
             FrameCorrupt: it is damaged, cut short, no frame object, or another frame than its key says.
         """
+        if not data.endswith(END):
+            raise FrameCorrupt(f"the frame's PNG is damaged: its {len(data)} bytes do not end as a PNG does")
         try:
-            with Image.open(io.BytesIO(data)) as check:
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as check:
                 check.verify()
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
                 picture = np.array(image.convert("RGB"))
                 text = dict(image.text)  # type: ignore[attr-defined]
             provenance = json.loads(text[PROVENANCE])
             state = FrameState.from_bytes(base64.b64decode(text[STATE], validate=True))
         except KeyError as error:
             raise FrameCorrupt(f"the PNG carries no {error}: it is not a nightreel frame") from error
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, EOFError) as error:
+        except PILLOW_ERRORS as error:
             raise FrameCorrupt(f"the frame's PNG is damaged: {error}") from error
+        if not isinstance(provenance, dict):
+            raise FrameCorrupt(f"the frame's provenance is no mapping but {type(provenance).__name__}")
         if digest is not None and provenance.get("digest") != digest:
             raise FrameCorrupt(f"the frame says digest {provenance.get('digest')!r}, its key says {digest!r}")
         return cls(picture, state, provenance)
@@ -77,9 +86,9 @@ def read_provenance(data: bytes) -> dict[str, Any]:
         FrameCorrupt: there is none.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.load()
             found: dict[str, Any] = json.loads(image.text[PROVENANCE])  # type: ignore[attr-defined]
             return found
-    except (KeyError, OSError, ValueError, SyntaxError) as error:
+    except (KeyError, *PILLOW_ERRORS) as error:
         raise FrameCorrupt(f"no provenance of nightreel in this file: {error}") from error

@@ -17,13 +17,13 @@ from importlib.metadata import version
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from renderers.camera import camera_matrix, move
 from renderers.cutouts import cut, draw_cutouts
 from renderers.errors import BadInput, NonFiniteLoss, Stopped
-from renderers.frame_object import FrameObject
+from renderers.frame_object import PILLOW_ERRORS, FrameObject
 from renderers.frame_state import FrameState, Moments
 from renderers.losses import ClampWithGradient, concept_contrast, prompt_distance, total_variation
 from renderers.models import Models, Perceptor
@@ -97,10 +97,15 @@ class FrameRenderer:
         if (parent is None) != (frame.parent is None):
             raise ValueError(f"frame {frame.index} {'needs' if parent is None else 'takes no'} parent state")
         began = time.perf_counter()
+        # torch keeps this number per thread: one that used torch before the models were loaded has another one, and
+        # sums split over another number of threads round differently
+        torch.set_num_threads(self.models.threads)
         row, vqgan, device = plan.row, self.models.vqgan, self.models.device
         cold = parent is None
         with torch.no_grad():
-            latent, moments = self._cold_start(plan, images) if parent is None else self._warm_start(plan, frame, parent)
+            latent, moments = (
+                self._cold_start(plan, images) if parent is None else self._warm_start(plan, frame, parent)
+            )
         latent.requires_grad_(True)
         settings = row.optimiser
         adam = torch.optim.Adam([latent], lr=settings.lr, betas=(settings.beta1, settings.beta2))
@@ -134,10 +139,16 @@ class FrameRenderer:
                 on_step(StepProgress(step + 1, frame.steps, float(losses[-1]), time.perf_counter() - began))
 
         history = tuple(torch.stack(losses).tolist())
-        if not all(map(math.isfinite, history)):
-            bad = next(i for i, value in enumerate(history) if not math.isfinite(value))
+        if not all(map(math.isfinite, history)) or not bool(latent.isfinite().all()):
+            # a finite loss can still have a gradient that is not: the last step's would show in no loss.
+            bad = next((i for i, value in enumerate(history) if not math.isfinite(value)), None)
+            what = (
+                "latent became not finite at the last step"
+                if bad is None
+                else f"loss became {history[bad]} at step {bad + 1}"
+            )
             raise NonFiniteLoss(
-                f"the loss of frame {frame.index} of video '{plan.video_id}' became {history[bad]} at step {bad + 1}: "
+                f"frame {frame.index} of video '{plan.video_id}': the {what}: "
                 f"try a smaller optimiser.lr (now {settings.lr:g}) or another seed (now {row.seed})"
             )
         with torch.no_grad():
@@ -172,7 +183,9 @@ class FrameRenderer:
             picture = _read_picture(images, row.init_image, row.width, row.height)
         return vqgan.encode(picture.to(device)).contiguous(), None
 
-    def _warm_start(self, plan: VideoPlan, frame: FramePlan, parent: FrameState) -> tuple[Tensor, tuple[Tensor, Tensor, int]]:
+    def _warm_start(
+        self, plan: VideoPlan, frame: FramePlan, parent: FrameState
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, int]]:
         """The latent and Adam's memory of a frame that starts from `parent`, moved by the camera, all in float.
 
         The peers go through an 8-bit picture and a new optimiser here.
@@ -209,6 +222,8 @@ class FrameRenderer:
         """The embedding `(d,)` of a text, computed once per renderer."""
         key = (which, text)
         if key not in self._texts:
+            if len(self._texts) >= 4096:  # an actor lives for millions of prompts
+                self._texts.clear()
             self._texts[key] = perceptor.embed_texts([text])[0]
         return self._texts[key]
 
@@ -220,7 +235,9 @@ class FrameRenderer:
         picture = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(noisy)))
         total = picture.new_zeros(())
         for which, (perceptor, wanted) in enumerate(zip(self.models.perceptors, targets, strict=True)):
-            draw = draw_cutouts(row.cutouts, row.width, row.height, generator(row.seed, frame.index, step, f"cutouts {which}"))
+            draw = draw_cutouts(
+                row.cutouts, row.width, row.height, generator(row.seed, frame.index, step, f"cutouts {which}")
+            )
             grain = generator(row.seed, frame.index, step, f"grain {which}", device)
             seen = perceptor.embed_pictures(cut(picture, draw.to(device), perceptor.side, grain))
             pull = picture.new_zeros(())
@@ -263,8 +280,9 @@ def _read_picture(images: Mapping[str, bytes], uri: str, width: int, height: int
     """The picture at `uri` as `(1, 3, height, width)` in [0, 1]: scaled to cover, centre cropped."""
     try:
         with Image.open(io.BytesIO(images[uri])) as image:
-            picture = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+            # cameras leave the turning of a picture to whoever shows it.
+            picture = ImageOps.exif_transpose(image).convert("RGB")
+    except PILLOW_ERRORS as error:
         raise BadInput(f"'{uri}' is not a picture that can be read ({error}): give PNG, JPEG, WebP or GIF") from error
     scale = max(width / picture.width, height / picture.height)
     # round up: a picture one pixel short would leave a black line.

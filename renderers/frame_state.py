@@ -67,5 +67,5 @@ class FrameState:
         try:
             t = load(data)
             return cls(t["tokens"], Moments(t["first"], t["scale"], t["second"], int(t["steps"].item())))
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise FrameCorrupt(f"the frame's state can't be read: {error}") from error

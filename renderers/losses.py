@@ -51,11 +51,11 @@ class ClampWithGradient(torch.autograd.Function):
     """Clamp to [0, 1] whose gradient survives where it points back inside (Crowson's `clamp_with_grad`)."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, pictures: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: torch.autograd.function.FunctionCtx, pictures: Tensor) -> Tensor:
         ctx.save_for_backward(pictures)
         return pictures.clamp(0, 1)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
         (pictures,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return gradient * (gradient * (pictures - pictures.clamp(0, 1)) >= 0)

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from manifests.schema import Keyframes, ManifestRow, Prompt, Scene
+from pydantic import ValidationError
+
+from manifests.schema import KeyframeError, Keyframes, ManifestRow, Prompt, Scene
 from renderers.errors import BadInput
 from renderers.registry import ModelEntry, model_entry
 
@@ -38,7 +40,7 @@ class WeightedPrompt:
 
 @dataclass(frozen=True)
 class CameraMove:
-    """How the picture moves from the frame before: `zoom` a factor, `angle` degrees counter-clockwise, `x`, `y` pixels."""
+    """How the picture moves from the frame before: a factor, degrees counter-clockwise, pixels right and down."""
 
     zoom: float = 1.0
     angle: float = 0.0
@@ -67,12 +69,19 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
     """Fill what `row` leaves unset from the model's defaults, then from the schema's.
 
     Raises:
-        BadInput: the size is no multiple of the model's downsampling.
+        BadInput: the size is no multiple of the model's downsampling, or a value does not go with one of the model's.
     """
     merged = _merge(entry.defaults, row.model_dump(exclude_unset=True))
     if "init" not in row.model_fields_set and row.init_image is not None:
         merged["init"] = "image"  # a picture given goes before the model's usual start
-    resolved = ManifestRow.model_validate(merged)
+    try:
+        resolved = ManifestRow.model_validate(merged)
+    except ValidationError as error:
+        # each is valid by itself: a limit that the row moves may lie beyond the other one, which the model sets.
+        wrong = "; ".join(problem["msg"] for problem in error.errors())
+        raise BadInput(
+            f"video '{row.video_id}' does not go with the defaults of model '{entry.name}': {wrong}"
+        ) from error
     for column in ("width", "height"):
         size, unit = getattr(resolved, column), entry.downsampling
         if size % unit:
@@ -149,13 +158,18 @@ class VideoPlan:
         """The camera's move from frame `index - 1` to frame `index`.
 
         Raises:
-            BadInput: a keyframe expression gives a zoom that is not positive.
+            BadInput: a keyframe expression has no finite value here, or gives a zoom that is not positive.
         """
         if index == 0:
             return CameraMove()
-        zoom, angle, x, y = (keys.at(index) for keys in self._camera_keys)
+        try:
+            zoom, angle, x, y = (keys.at(index) for keys in self._camera_keys)
+        except KeyframeError as error:  # validation of long videos looks at a sample of the frames
+            raise BadInput(f"the camera of video '{self.video_id}' at frame {index}: {error}") from error
         if zoom <= 0:
-            raise BadInput(f"zoom '{self.row.zoom}' of video '{self.video_id}' is {zoom:g} at frame {index}: it must be positive")
+            raise BadInput(
+                f"zoom '{self.row.zoom}' of video '{self.video_id}' is {zoom:g} at frame {index}: it must be positive"
+            )
         return CameraMove(zoom, angle, x, y)
 
     def prompts(self, index: int) -> tuple[WeightedPrompt, ...]:
@@ -200,9 +214,10 @@ class VideoPlan:
         Deliberately not from measurements: the estimate cuts videos into ranges, and a second run must cut them alike.
         """
         size = self.row.width * self.row.height
-        default = self.entry.defaults
-        usual = default.get("width", size) * default.get("height", size)
-        steps = (stop - start) * self.row.steps + (self.row.steps_first - self.row.steps if start == 0 else 0)
+        usual = 1
+        for column in ("width", "height"):
+            usual *= self.entry.defaults.get(column, ManifestRow.model_fields[column].default)
+        steps = (stop - start) * self.row.steps + (self.row.steps_first - self.row.steps if start == 0 < stop else 0)
         return steps * self.entry.seconds_per_step * max(1.0, size / usual)
 
 

@@ -43,7 +43,10 @@ def run(arguments: list[str]) -> int:
     try:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
-        print(f"nightreel: {' '.join(str(error).split())} (see nightreel {' '.join(_words(arguments))} --help)", file=sys.stderr)
+        print(
+            f"nightreel: {' '.join(str(error).split())} (see nightreel {' '.join(_words(arguments))} --help)",
+            file=sys.stderr,
+        )
         return BAD_INPUT
     try:
         return int(command(*bound.args, **bound.kwargs) or 0)

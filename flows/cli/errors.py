@@ -27,7 +27,13 @@ def explain(error: Exception) -> int:
         code = ENVIRONMENT
     else:
         module = type(error).__module__.split(".")[0]
-        code = ENVIRONMENT if module in ("prefect", "httpx", "ray") else BAD_INPUT if isinstance(error, ValueError) else ENVIRONMENT
+        code = (
+            ENVIRONMENT
+            if module in ("prefect", "httpx", "ray")
+            else BAD_INPUT
+            if isinstance(error, ValueError)
+            else ENVIRONMENT
+        )
         if module not in ("manifests", "renderers", "infra", "flows"):
             print(f"nightreel: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
             return code

@@ -53,11 +53,19 @@ def build_(
         folder, _, name = output.rpartition("/")
         Storage(folder or ".").put(name, target.getvalue(), existing="replace")
     if json:
-        print_json({"output": output if written else None, "rows": result.rows, "problems": [p.to_dict() for p in result.problems]})
+        print_json(
+            {
+                "output": output if written else None,
+                "rows": result.rows,
+                "problems": [p.to_dict() for p in result.problems],
+            }
+        )
     elif written:
         print(f"{output}: {result.rows} rows" + (f", {len(result.problems)} problems" if result.problems else ""))
     if not written:
-        problems([f"nothing written: {'no good row' if not result.rows else 'not all rows are good, and --strict is given'}"])
+        problems(
+            [f"nothing written: {'no good row' if not result.rows else 'not all rows are good, and --strict is given'}"]
+        )
         return BAD_INPUT
     return INCOMPLETE if result.problems else DONE
 

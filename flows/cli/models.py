@@ -12,7 +12,9 @@ from renderers.registry import list_models
 
 __all__ = ["app"]
 
-app = cyclopts.App(name="models", help="The registry of models. Example: nightreel models list", help_format="plaintext")
+app = cyclopts.App(
+    name="models", help="The registry of models. Example: nightreel models list", help_format="plaintext"
+)
 
 
 @app.command(name="list")

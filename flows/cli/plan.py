@@ -17,7 +17,9 @@ __all__ = ["plan"]
 def plan(
     manifest: str,
     *,
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="where it would be rendered to: what is there counts as done")],
+    output: Annotated[
+        str, Parameter(name=["--output", "-o"], help="where it would be rendered to: what is there counts as done")
+    ],
     range_frames: Annotated[int | None, Parameter(help="frames per segment; unset: by estimated seconds")] = None,
     force: Annotated[bool, Parameter(negative="", help="as if videos of other settings were to be replaced")] = False,
     json: Annotated[bool, Parameter(negative="", help="as JSON on stdout")] = False,
@@ -55,11 +57,14 @@ def plan(
         print_json(summary)
         return BAD_INPUT if told else DONE
     problems(told)
-    print_table(("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), c.after or "") for c in chunks[:50]])
+    print_table(
+        ("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), c.after or "") for c in chunks[:50]]
+    )
     if len(chunks) > 50:
         print(f"... and {len(chunks) - 50} more task runs (--json lists all)")
     print(
-        f"{len(job.runs)} videos, {frames} frames: {frames - job.frames_to_render} done, {job.frames_to_render} to render "
-        f"in {len(chunks)} task runs; about {duration(seconds)} of one actor (the registry's figure, not this machine's)"
+        f"{len(job.runs)} videos, {frames} frames: {frames - job.frames_to_render} done, "
+        f"{job.frames_to_render} to render in {len(chunks)} task runs; "
+        f"about {duration(seconds)} of one actor (the registry's figure, not this machine's)"
     )
     return BAD_INPUT if told else DONE

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import io
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import yaml
 from cyclopts import Parameter
@@ -26,13 +26,19 @@ __all__ = ["preview"]
 COLUMNS = ("seed", "model", "width", "height", "steps_first", "init", "init_image", "upscale")
 
 
+def _parameter(keyword: str, annotation: Any, text: str, *, default: Any = None, **how: Any) -> inspect.Parameter:
+    """A keyword-only option as cyclopts reads it."""
+    annotated = Annotated[annotation, Parameter(help=text, **how)]
+    return inspect.Parameter(keyword, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotated)
+
+
 def _options() -> list[inspect.Parameter]:
     """One option per column, unset unless given, so that the model's own defaults apply."""
     options = []
     for name in COLUMNS:
         field = ManifestRow.model_fields[name]
-        annotation: Any = Annotated[field.annotation | None, Parameter(help=f"{field.description} (default: the model's)")]  # type: ignore[operator]
-        options.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+        text = f"{field.description} (default: the model's)"
+        options.append(_parameter(name, Optional[field.annotation], text))  # noqa: UP045 - a type known at run time only
     return options
 
 
@@ -75,13 +81,14 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
         rendered = renderer.render(plan, frame, None, images, on_step=on_step)
     output.write_bytes(_enlarged(rendered.frame.to_bytes(), plan.row.upscale))
     result = {
-        "output": str(output), "digest": frame.digest, "loss": rendered.losses[-1], "seconds": round(rendered.seconds, 3),
-        "steps": frame.steps, "seed": plan.row.seed,
+        "output": str(output), "digest": frame.digest, "seed": plan.row.seed, "steps": frame.steps,
+        "loss": rendered.losses[-1], "seconds": round(rendered.seconds, 3),
     }  # fmt: skip
     if json:
         print_json(result)
     else:
-        print(f"{output}: loss {rendered.losses[-1]:.3f} after {frame.steps} steps in {rendered.seconds:.1f} s, seed {plan.row.seed}")
+        steps = f"{frame.steps} steps in {rendered.seconds:.1f} s"
+        print(f"{output}: loss {rendered.losses[-1]:.3f} after {steps}, seed {plan.row.seed}")
     return 0
 
 
@@ -120,12 +127,14 @@ def preview(**arguments: Any) -> int:
 
 
 preview.__doc__ = _preview.__doc__
+_prompt = Annotated[str, Parameter(help="what to draw: text:weight:stop | text:weight")]
+_others = "any other column, as column=value, nested ones with dots"
 preview.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [
-        inspect.Parameter("prompt", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Annotated[str, Parameter(help="what to draw: text:weight:stop | text:weight")]),
-        inspect.Parameter("output", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Path, Parameter(name=["--output", "-o"], help="the PNG to write")]),
+        inspect.Parameter("prompt", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_prompt),
+        _parameter("output", Path, "the PNG to write", default=inspect.Parameter.empty, name=["--output", "-o"]),
         *_options(),
-        inspect.Parameter("set_", inspect.Parameter.KEYWORD_ONLY, default=(), annotation=Annotated[tuple[str, ...], Parameter(name="--set", negative="", help="any other column, as column=value, nested ones with dots")]),
-        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bar")]),
+        _parameter("set_", tuple[str, ...], _others, default=(), name="--set", negative=""),
+        _parameter("json", bool, "the result as JSON on stdout, no progress bar", default=False, negative=""),
     ]
-)  # fmt: skip
+)

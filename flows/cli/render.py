@@ -33,7 +33,9 @@ def render(
     actors: Annotated[int | None, Parameter(help="actors to render with; unset: what the cluster has room for")] = None,
     range_frames: Annotated[int | None, Parameter(help="frames per segment; unset: by estimated seconds")] = None,
     strict: Annotated[bool, Parameter(negative="", help="render nothing if any row is bad")] = False,
-    force: Annotated[bool, Parameter(negative="", help="replace videos that were rendered from other settings")] = False,
+    force: Annotated[
+        bool, Parameter(negative="", help="replace videos that were rendered from other settings")
+    ] = False,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bars")] = False,
 ) -> int:
     """Render a manifest into videos. Example: nightreel render night.parquet --output s3://bucket/night
@@ -100,8 +102,17 @@ def _conclude(job: RenderJob, state: Any, json: bool) -> int:
                 "reason": reason, "video": None} for row, reason in job.refused]  # fmt: skip
     page = job.output.uri(REPORT_PAGE)
     if json:
-        print_json({"frames": frames, "missing": missing, "rendered": rendered, "complete": job.complete, "report": page,
-                    "videos": videos, "problems": [problem.to_dict() for problem in job.problems]})  # fmt: skip
+        print_json(
+            {
+                "frames": frames,
+                "missing": missing,
+                "rendered": rendered,
+                "complete": job.complete,
+                "report": page,
+                "videos": videos,
+                "problems": [problem.to_dict() for problem in job.problems],
+            }
+        )
     else:
         problems(f"video '{video}': {run.reason}" for video, run in job.runs.items() if run.reason and not run.done)
         done = sum(run.done for run in job.runs.values())
@@ -146,7 +157,10 @@ def _watching(job: RenderJob, *, disable: bool) -> Iterator[None]:
             bars.update(frames, completed=now.frames_done, told=told)
             bars.update(videos, completed=now.videos_done)
             lines = [
-                Text(f"  {w.worker}  {w.video_id} frame {w.frame}  step {w.step}/{w.steps}  loss {w.loss:.3f}  {w.steps_per_second:.1f} steps/s")
+                Text(
+                    f"  {w.worker}  {w.video_id} frame {w.frame}  step {w.step}/{w.steps}"
+                    f"  loss {w.loss:.3f}  {w.steps_per_second:.1f} steps/s"
+                )
                 for w in now.workers[:16]
                 if w.video_id
             ]  # fmt: skip

@@ -46,4 +46,10 @@ def status(
 
 def _row(video: VideoStatus) -> tuple[object, ...]:
     missing = format_frames(video.missing)
-    return video.video_id, video.state, f"{video.done}/{video.frames}", missing if len(missing) < 60 else missing[:57] + "...", video.reason
+    return (
+        video.video_id,
+        video.state,
+        f"{video.done}/{video.frames}",
+        missing if len(missing) < 60 else missing[:57] + "...",
+        video.reason,
+    )

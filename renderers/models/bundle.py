@@ -18,12 +18,13 @@ __all__ = ["Models", "load_models"]
 
 @dataclass(frozen=True)
 class Models:
-    """A VQGAN with its perceptors, on one device."""
+    """A VQGAN with its perceptors, on one device; `threads` are the CPU threads that compute with them."""
 
     entry: ModelEntry
     vqgan: VQGAN
     perceptors: tuple[Perceptor, ...]
     device: torch.device
+    threads: int = 1
 
 
 def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) -> Models:
@@ -38,7 +39,10 @@ def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) ->
         BadInput: the device does not exist here.
     """
     torch.set_num_threads(threads)
-    chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device)
+    try:
+        chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    except RuntimeError as error:
+        raise BadInput(f"device '{device}' is none that PyTorch knows: give auto, cpu, cuda or cuda:0") from error
     _verify(entry.vqgan.weights_path, entry.vqgan.sha256)
     vqgan = VQGAN.load(entry.vqgan.config_path, entry.vqgan.weights_path)
     perceptors = []
@@ -47,10 +51,11 @@ def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) ->
         perceptors.append(Perceptor.load(perceptor.path, merges=perceptor.merges, templates=perceptor.templates))
     try:
         # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
-        placed = [m.to(chosen, memory_format=torch.channels_last) for m in (vqgan, *perceptors)]
+        for model in (vqgan, *perceptors):
+            model.to(device=chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     except (RuntimeError, AssertionError) as error:
         raise BadInput(f"device '{device}' can't be used here: {error}") from error
-    return Models(entry, placed[0], tuple(placed[1:]), chosen)  # type: ignore[arg-type]
+    return Models(entry, vqgan, tuple(perceptors), chosen, threads)
 
 
 def _verify(path: Path, expected: str) -> None:
@@ -60,4 +65,6 @@ def _verify(path: Path, expected: str) -> None:
     except OSError as error:
         raise ModelFilesBroken(f"the weights '{path}' can't be read: {error}") from error
     if found != expected:
-        raise ModelFilesBroken(f"the weights '{path}' are damaged: SHA-256 {found}, the registry vouches for {expected}")
+        raise ModelFilesBroken(
+            f"the weights '{path}' are damaged: SHA-256 {found}, the registry vouches for {expected}"
+        )

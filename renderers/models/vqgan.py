@@ -44,7 +44,9 @@ class DDConfig(BaseModel):
     num_res_blocks: int
     attn_resolutions: tuple[int, ...] = ()
     dropout: float = 0.0
-    norm_groups: int = Field(32, description="groups of every GroupNorm; taming's blocks have no word for it and take 32")
+    norm_groups: int = Field(
+        32, description="groups of every GroupNorm; taming's blocks have no word for it and take 32"
+    )
 
 
 class VQGANConfig(BaseModel):
@@ -72,7 +74,9 @@ class VQGANConfig(BaseModel):
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
             target, params = document["model"]["target"], document["model"]["params"]
         except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-            raise ModelFilesBroken(f"'{path}' is not a taming config with model.target and model.params: {error}") from error
+            raise ModelFilesBroken(
+                f"'{path}' is not a taming config with model.target and model.params: {error}"
+            ) from error
         if target != VQMODEL:
             raise ModelFilesBroken(f"'{path}' names the class '{target}': only {VQMODEL} is known")
         try:
@@ -105,7 +109,7 @@ def _norm_groups(groups: int) -> Iterator[None]:
 
 
 class VQGAN(nn.Module):
-    """Encoder, codebook and decoder. Pictures are `(b, 3, H, W)` in [0, 1]; latents `(b, c, h, w)`; tokens `(b, h, w)`."""
+    """Encoder, codebook, decoder. Pictures are `(b, 3, H, W)` in [0, 1]; latents `(b, c, h, w)`; tokens `(b, h, w)`."""
 
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()
@@ -126,7 +130,11 @@ class VQGAN(nn.Module):
         Raises:
             ModelFilesBroken: a file is missing or damaged, or its keys are not those of the config's network.
         """
-        model = cls(VQGANConfig.read(config_path))
+        config = VQGANConfig.read(config_path)
+        try:
+            model = cls(config)
+        except ValueError as error:
+            raise ModelFilesBroken(f"'{config_path}' describes a network that can't be built: {error}") from error
         try:
             state = load_file(weights_path)
             model.load_state_dict({key: value.float() for key, value in state.items()})

@@ -70,17 +70,28 @@ class ModelEntry(_Entry):
     vqgan: VQGANEntry
     perceptors: tuple[PerceptorEntry, ...] = Field(min_length=1)
     concepts: tuple[str, ...] = Field((), description="names that the `contrast` loss tells the prompt from")
-    defaults: dict[str, Any] = Field(default_factory=dict, description="columns of a row, where the row leaves them out")
+    defaults: dict[str, Any] = Field(
+        default_factory=dict, description="columns of a row, where the row leaves them out"
+    )
     seconds_per_step: float = Field(description="at the default size on the machine named in `measured_on`")
     measured_on: str
 
     @property
     def digest(self) -> str:
-        """What of the model decides a picture: weights, configs, templates and concepts."""
-        parts = [self.vqgan.sha256, self.vqgan.config_path.read_bytes().hex()]
-        for perceptor in self.perceptors:
-            parts += [perceptor.sha256, (perceptor.path / "open_clip_config.json").read_bytes().hex()]
-            parts += [perceptor.merges or "", *perceptor.templates]
+        """What of the model decides a picture: weights, configs, byte-pair merges, templates and concepts.
+
+        Raises:
+            ModelFilesBroken: a config or the merges can't be read.
+        """
+        try:
+            parts = [self.vqgan.sha256, self.vqgan.config_path.read_bytes().hex()]
+            for perceptor in self.perceptors:
+                parts += [perceptor.sha256, (perceptor.path / "open_clip_config.json").read_bytes().hex()]
+                # the merges decide the tokens of every text, and no checksum of the registry covers them.
+                parts += [(perceptor.path / perceptor.merges).read_bytes().hex() if perceptor.merges else ""]
+                parts += perceptor.templates
+        except OSError as error:
+            raise ModelFilesBroken(f"a file of model '{self.name}' can't be read: {error}") from error
         return hashlib.sha256("\n".join([*parts, *self.concepts]).encode()).hexdigest()
 
 
@@ -97,7 +108,7 @@ def list_models() -> tuple[ModelEntry, ...]:
 def _read(path: Path) -> ModelEntry:
     try:
         return ModelEntry.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise ModelFilesBroken(f"registry file '{path.name}' is not a model entry: {error}") from error
 
 

@@ -308,6 +308,15 @@ def test_the_tail_of_a_long_video_is_decoded_from_its_own_frame_on(tmp_path: Pat
     assert check(target, format="mp4", fps=23.976, frames=60, decode_from=37).frames == 60
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_video_too_long_to_decode_whole_is_joined_and_its_tail_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    monkeypatch.setattr("infra.ffmpeg.FULL_DECODE_FRAMES", 20)
+    paths = write_segments(tmp_path, split(film(30), [12, 11, 7]), format=format, fps=29.97)
+    assert join(paths, tmp_path / "video", format=format, fps=29.97, frames=30).frames == 30
+
+
 def test_bad_pictures_are_named_and_leave_no_process(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one picture"):
         encode_segment([], format="mp4", fps=24, upscale=1)

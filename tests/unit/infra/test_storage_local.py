@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,11 @@ from tests.storage_contract import StorageContract  # noqa: E402
 
 class TestMemory(StorageContract):
     @pytest.fixture
-    def storage(self) -> Storage:
-        return Storage(f"memory://{uuid.uuid4().hex}")
+    def storage(self) -> Iterator[Storage]:
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)  # so that threads get in each other's way within a few lines of Python
+        yield Storage(f"memory://{uuid.uuid4().hex}")
+        sys.setswitchinterval(interval)
 
     def write_from_elsewhere(self, storage: Storage, key: str, data: bytes) -> None:
         Storage(storage.root).put(key, data)  # memory is this process's own

@@ -1,0 +1,363 @@
+"""The frame loop on random weights: what it starts from, what it keeps, and how it ends badly."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import io
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Planner
+from PIL import Image
+
+from renderers.camera import camera_matrix, move
+from renderers.errors import BadInput, NonFiniteLoss, Stopped
+from renderers.frame_object import FrameObject
+from renderers.frame_renderer import FrameRenderer, RenderedFrame, StepProgress, _read_picture
+from renderers.frame_state import FrameState
+from renderers.models import VQGAN, Models
+from renderers.plan import CameraMove, VideoPlan
+
+
+def encoded(pixels: np.ndarray, format: str = "PNG", **options: Any) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, format=format, **options)
+    return target.getvalue()
+
+
+def picture_bytes(width: int = 32, height: int = 32, seed: int = 0) -> bytes:
+    return encoded(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+IMAGES = {"a.png": picture_bytes(), "b.png": picture_bytes(seed=1)}
+
+
+def chain(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> list[RenderedFrame]:
+    rendered: list[RenderedFrame] = []
+    for frame in plan.walk():
+        parent = rendered[-1].frame.state if rendered else None
+        rendered.append(renderer.render(plan, frame, parent, images or {}))
+    return rendered
+
+
+def first(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> RenderedFrame:
+    return renderer.render(plan, next(plan.walk()), None, images or {})
+
+
+# --- what a frame is --------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_holds_picture_tokens_moments_and_provenance(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(width=40, height=24, frames=2)
+    done, later = chain(renderer, plan)
+    assert done.frame.picture.shape == (24, 40, 3)
+    assert done.frame.picture.dtype == np.uint8
+    assert done.frame.state.tokens.shape == (1, 6, 10)
+    assert done.frame.state.tokens.dtype == torch.int32
+    assert len(done.losses) == plan.row.steps_first == 3
+    assert len(later.losses) == plan.row.steps == 2
+    assert (done.frame.state.moments.steps, later.frame.state.moments.steps) == (3, 5)
+    told = later.frame.provenance
+    assert (told["digest"], told["parent"], told["frame"]) == (plan.digests[1], plan.digests[0], 1)
+    assert told["loss"] == later.losses[-1]
+    assert told["row"]["prompt"] == "a coral reef"
+    assert FrameObject.from_bytes(later.frame.to_bytes(), plan.digests[1]).provenance == told
+
+
+def test_the_tokens_determine_the_picture(renderer: FrameRenderer, planned: Planner) -> None:
+    frame = first(renderer, planned()).frame
+    picture = renderer.models.vqgan.decode(renderer.models.vqgan.look_up(frame.state.tokens)).clamp(0, 1)
+    assert np.array_equal((picture[0] * 255).round().byte().permute(1, 2, 0).numpy(), frame.picture)
+
+
+def test_the_latent_never_leaves_the_range_of_the_codebook(renderer: FrameRenderer, planned: Planner) -> None:
+    """With the greatest rate and no clamp, Adam would carry the latent far out, to the codes at the rim for good."""
+    done = first(renderer, planned(steps_first=4, optimiser={"lr": 10}))
+    assert all(map(math.isfinite, done.losses))
+    assert len(done.frame.state.tokens.unique()) > 1
+
+
+# --- the same again ---------------------------------------------------------------------------------------------------
+
+
+def test_the_same_row_gives_the_same_bytes_whatever_went_before(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(frames=3, zoom="1.05", optimiser={"latent_noise": 0.5})
+    once = [done.frame.to_bytes() for done in chain(renderer, plan)]
+    first(renderer, planned(seed=5, prompt="something else", width=64))
+    torch.manual_seed(99)
+    assert [done.frame.to_bytes() for done in chain(FrameRenderer(renderer.models), plan)] == once
+
+
+def test_a_chain_that_goes_on_from_storage_is_the_chain_that_never_stopped(
+    renderer: FrameRenderer, planned: Planner
+) -> None:
+    plan = planned(frames=4, zoom="1.05", angle="3")
+    whole = [done.frame.to_bytes() for done in chain(renderer, plan)]
+    frames = tuple(plan.walk())
+    for index in (1, 2, 3):
+        parent = FrameObject.from_bytes(whole[index - 1], plan.digests[index - 1]).state
+        again = FrameRenderer(renderer.models).render(plan, frames[index], parent, {})
+        assert again.frame.to_bytes() == whole[index]
+
+
+def test_the_number_of_threads_is_the_models_not_the_callers(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(width=64, height=64)
+    once = first(renderer, plan).frame.to_bytes()
+    torch.set_num_threads(3)
+    assert first(renderer, plan).frame.to_bytes() == once
+    assert torch.get_num_threads() == renderer.models.threads == 1
+
+
+def test_another_seed_is_another_picture(renderer: FrameRenderer, planned: Planner) -> None:
+    for init in ("tokens", "noise", "blank"):
+        one, other = (first(renderer, planned(seed=seed, init=init)).frame.state.tokens for seed in (0, 1))
+        assert not torch.equal(one, other)
+
+
+# --- where a frame starts ---------------------------------------------------------------------------------------------
+
+
+def start(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> torch.Tensor:
+    with torch.no_grad():
+        return renderer._cold_start(plan, images or {})[0]
+
+
+def test_a_start_from_tokens_is_made_of_codes(renderer: FrameRenderer, planned: Planner) -> None:
+    vqgan = renderer.models.vqgan
+    latent = start(renderer, planned(init="tokens"))
+    assert latent.shape == (1, 4, 8, 8)
+    assert torch.equal(vqgan.look_up(vqgan.tokenise(latent)), latent)
+    assert len(vqgan.tokenise(latent).unique()) > 16
+
+
+def test_a_start_from_an_image_is_that_image_encoded(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(IMAGES, init_image="a.png")
+    pixels = np.array(Image.open(io.BytesIO(IMAGES["a.png"])))
+    expected = renderer.models.vqgan.encode(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
+    torch.testing.assert_close(start(renderer, plan, IMAGES), expected, atol=1e-5, rtol=0)
+
+
+def test_blank_and_noise_are_what_they_say(models: Models, planned: Planner) -> None:
+    class Recorder(torch.nn.Module):
+        """An encoder that keeps what it is given."""
+
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            self.seen = (pictures + 1) / 2
+            return torch.zeros(1, 8, 8, 8)
+
+    vqgan = copy.deepcopy(models.vqgan)
+    vqgan.encoder = recorder = Recorder()
+    renderer = with_vqgan(models, vqgan)
+    start(renderer, planned(init="blank", width=64, height=64))
+    assert recorder.seen.mean() > 0.8
+    neighbours = (recorder.seen[..., 1:] - recorder.seen[..., :-1]).abs().mean()
+    assert 0 < neighbours < 0.05  # faint and of low frequency
+    start(renderer, planned(init="noise", width=64, height=64))
+    assert float(recorder.seen.mean()) == pytest.approx(0.5, abs=0.02)
+    assert float(recorder.seen.std()) == pytest.approx(12**-0.5, abs=0.02)  # uniform in [0, 1]
+
+
+def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(frames=2, zoom="1.1", angle="5", translate_x="2")
+    parent = first(renderer, plan).frame.state
+    frame = list(plan.walk())[1]
+    with torch.no_grad():
+        latent, (exp_avg, exp_avg_sq, steps) = renderer._warm_start(plan, frame, parent)
+        vqgan = renderer.models.vqgan
+        matrix = camera_matrix(CameraMove(1.1, 5.0, 2.0, 0.0), 32, 32)
+        decoded = vqgan.decode(vqgan.look_up(parent.tokens)).clamp(0, 1)
+        torch.testing.assert_close(latent, vqgan.encode(move(decoded, matrix).clamp(0, 1)), atol=1e-5, rtol=0)
+    kept, squares = parent.moments.expand(torch.device("cpu"))
+    torch.testing.assert_close(exp_avg, move(kept, matrix, mode="bilinear"))
+    assert torch.equal(exp_avg_sq, squares)
+    assert steps == 3
+
+
+def test_without_a_move_a_frame_starts_from_its_parents_very_codes(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(frames=2)
+    parent = first(renderer, plan).frame.state
+    latent, (exp_avg, _, _) = renderer._warm_start(plan, list(plan.walk())[1], parent)
+    assert torch.equal(renderer.models.vqgan.tokenise(latent), parent.tokens)
+    assert torch.equal(exp_avg, parent.moments.expand(torch.device("cpu"))[0])
+
+
+def test_the_optimisers_memory_matters_to_the_next_frame(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(frames=2, optimiser={"lr": 0.5})
+    parent = first(renderer, plan).frame.state
+    frame = list(plan.walk())[1]
+    backwards = FrameState(parent.tokens, parent.moments.__class__(
+        -parent.moments.first, parent.moments.scale, parent.moments.second, parent.moments.steps
+    ))  # fmt: skip
+    one, other = (renderer.render(plan, frame, state, {}).frame.state.moments for state in (parent, backwards))
+    assert not torch.equal(one.expand(torch.device("cpu"))[0], other.expand(torch.device("cpu"))[0])
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_parent_too_many_or_too_few_is_a_mistake_of_the_caller(
+    renderer: FrameRenderer, planned: Planner, index: int
+) -> None:
+    plan = planned(frames=2)
+    frame = list(plan.walk())[index]
+    parent = first(renderer, plan).frame.state if index == 0 else None
+    with pytest.raises(ValueError, match=f"frame {index} (needs|takes no) parent state"):
+        renderer.render(plan, frame, parent, {})
+
+
+# --- what pulls -------------------------------------------------------------------------------------------------------
+
+
+def loss_of(renderer: FrameRenderer, planned: Planner, **columns: Any) -> float:
+    """Loss of the first step, on the same start and the same cutouts."""
+    return first(renderer, planned(IMAGES, steps_first=1, **columns), IMAGES).losses[0]
+
+
+def test_the_loss_is_the_sum_over_prompts_of_every_kind(renderer: FrameRenderer, planned: Planner) -> None:
+    text, picture, noise = {"prompt": "a reef"}, [{"image": "a.png", "weight": 0.5}], [{"seed": 4, "weight": 0.25}]
+    one = loss_of(renderer, planned, **text)
+    with_picture = loss_of(renderer, planned, **text, image_prompts=picture)
+    with_noise = loss_of(renderer, planned, **text, noise_prompts=noise)
+    every = loss_of(renderer, planned, **text, image_prompts=picture, noise_prompts=noise)
+    assert with_picture > one
+    assert with_noise > one
+    assert every - one == pytest.approx((with_picture - one) + (with_noise - one), rel=1e-4)
+    assert loss_of(renderer, planned, prompt="a reef:2") == pytest.approx(2 * one, rel=1e-5)
+    assert loss_of(renderer, planned, prompt="a reef:-1") == pytest.approx(-one, rel=1e-5)
+    assert loss_of(renderer, planned, prompt="a reef | a reef:-1") == pytest.approx(0, abs=1e-5)
+
+
+def test_regularisers_add_to_the_loss(renderer: FrameRenderer, planned: Planner) -> None:
+    plain = loss_of(renderer, planned)
+    plan = planned(steps_first=1)
+    latent = start(renderer, plan)
+    z_decay = loss_of(renderer, planned, loss={"z_decay": 3}) - plain
+    assert z_decay == pytest.approx(
+        3 / 2 * float((latent**2).mean()), rel=1e-4
+    )  # iw / (2 (2 i + 1)) mean(z^2) at i = 0
+    vqgan = renderer.models.vqgan
+    picture = vqgan.decode(vqgan.quantise(latent)).clamp(0, 1)
+    neighbours = picture.diff(dim=-1).abs().mean() + picture.diff(dim=-2).abs().mean()
+    assert loss_of(renderer, planned, loss={"tv": 2}) - plain == pytest.approx(2 * float(neighbours), rel=1e-4)
+    assert loss_of(renderer, planned, loss={"contrast": 1}) > plain
+    # contrast is for what the picture should show, never for what it should not
+    away = loss_of(renderer, planned, prompt="a reef:-1")
+    assert loss_of(renderer, planned, prompt="a reef:-1", loss={"contrast": 1}) == pytest.approx(away)
+
+
+def test_steps_lower_the_loss(renderer: FrameRenderer, planned: Planner) -> None:
+    quiet = {
+        "number": 8, "affine_probability": 0, "perspective_probability": 0, "jitter_probability": 0,
+        "erase_probability": 0, "noise": 0,
+    }  # fmt: skip
+    losses = first(renderer, planned(steps_first=40, cutouts=quiet)).losses
+    assert min(losses[-5:]) < losses[0] - 0.02
+    losses = first(renderer, planned(prompt="a coral reef:-1", steps_first=40, cutouts=quiet)).losses
+    assert min(losses[-5:]) < losses[0] - 0.02
+
+
+def test_several_perceptors_are_averaged(models: Models, renderer: FrameRenderer, planned: Planner) -> None:
+    two = FrameRenderer(dataclasses.replace(models, perceptors=models.perceptors * 2))
+    quiet = {"affine_probability": 0, "perspective_probability": 0, "jitter_probability": 0, "erase_probability": 0,
+             "noise": 0}  # fmt: skip
+    assert loss_of(two, planned, cutouts=quiet) == pytest.approx(loss_of(renderer, planned, cutouts=quiet), rel=1e-5)
+    # with augmentation they see different cutouts
+    assert loss_of(two, planned) != pytest.approx(loss_of(renderer, planned), rel=1e-5)
+
+
+# --- progress and bad ends --------------------------------------------------------------------------------------------
+
+
+def test_every_step_reports(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(steps_first=4)
+    seen: list[StepProgress] = []
+    done = renderer.render(plan, next(plan.walk()), None, {}, on_step=seen.append)
+    assert [(step.step, step.steps) for step in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert tuple(step.loss for step in seen) == done.losses
+    assert 0 < seen[0].seconds <= seen[-1].seconds <= done.seconds
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_stop_between_steps_keeps_nothing(renderer: FrameRenderer, planned: Planner, after: int) -> None:
+    plan = planned(steps_first=5)
+    seen: list[StepProgress] = []
+    with pytest.raises(Stopped, match=rf"stopped in frame 0 of video 'reef' before step {after + 1}"):
+        renderer.render(plan, next(plan.walk()), None, {}, on_step=seen.append, should_stop=lambda: len(seen) == after)
+    assert len(seen) == after
+
+
+def with_vqgan(models: Models, vqgan: VQGAN) -> FrameRenderer:
+    return FrameRenderer(dataclasses.replace(models, vqgan=vqgan))
+
+
+def test_a_loss_that_is_no_number_is_an_error(models: Models, planned: Planner) -> None:
+    vqgan = copy.deepcopy(models.vqgan)
+    vqgan.decoder.conv_out.weight.data[0] = math.nan
+    with pytest.raises(NonFiniteLoss, match=r"frame 0 of video 'reef': the loss became nan at step 1: try a smaller"):
+        first(with_vqgan(models, vqgan), planned())
+
+
+def test_a_latent_that_is_no_number_is_an_error_though_the_loss_is_one(models: Models, planned: Planner) -> None:
+    """The last step's gradient shows in no loss: without a check, garbage would be committed."""
+    vqgan = copy.deepcopy(models.vqgan)
+    # so steep that its pictures saturate, which the clamp mends, and its gradient overflows, which nothing mends
+    vqgan.decoder.conv_out.weight.data.abs_().mul_(1e38)
+    vqgan.decoder.norm_out.weight.data.mul_(1e6)
+    with pytest.raises(NonFiniteLoss, match=r"frame 0 of video 'reef': the latent became not finite at the last step"):
+        first(with_vqgan(models, vqgan), planned(steps_first=1))
+
+
+# --- pictures of the row ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"not a picture", picture_bytes()[:-40], encoded(np.zeros((9, 9, 3), np.uint8), "JPEG")[:-30]]
+)
+@pytest.mark.parametrize("columns", [{"init_image": "a.png"}, {"image_prompts": [{"image": "a.png"}]}])
+def test_a_picture_that_cannot_be_read_is_bad_input(
+    renderer: FrameRenderer, planned: Planner, data: bytes, columns: dict[str, Any]
+) -> None:
+    with pytest.raises(BadInput, match=r"'a.png' is not a picture that can be read .*give PNG, JPEG, WebP or GIF"):
+        first(renderer, planned({"a.png": data}, **columns), {"a.png": data})
+
+
+def test_a_picture_of_absurd_size_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # rather than a file of 180 megapixels
+    with pytest.raises(BadInput, match="exceeds limit"):
+        _read_picture({"a.png": picture_bytes()}, "a.png", 32, 32)
+
+
+def test_a_wide_picture_covers_the_frame_and_is_cut_in_the_middle() -> None:
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 20:40, 0] = 255  # the middle third is red
+    pixels[:, :20, 1] = pixels[:, 40:, 1] = 255
+    seen = _read_picture({"a": encoded(pixels)}, "a", 40, 40)
+    assert seen.shape == (1, 3, 40, 40)
+    assert float(seen[0, 0, :, 3:-3].min()) > 0.9
+    assert float(seen[0, 1, :, 3:-3].max()) < 0.1
+
+
+@pytest.mark.parametrize(("width", "height"), [(33, 17), (7, 91), (64, 64), (300, 200)])
+def test_every_picture_fills_the_frame(width: int, height: int) -> None:
+    white = encoded(np.full((height, width, 3), 255, np.uint8))
+    assert (_read_picture({"a": white}, "a", 48, 32) == 1).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
+def test_pictures_of_any_mode_are_read(mode: str) -> None:
+    target = io.BytesIO()
+    Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(target, format="TIFF")
+    torch.testing.assert_close(_read_picture({"a": target.getvalue()}, "a", 8, 8), torch.ones(1, 3, 8, 8))
+
+
+def test_a_photograph_stands_upright() -> None:
+    """A camera held upright writes its sensor's rows as they are, and tag 274: turn me."""
+    exif = Image.Exif()
+    exif[274] = 6  # the viewer turns it a quarter clockwise
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    pixels[:, :8] = 255  # white on the left of the sensor is white on top of the picture
+    seen = _read_picture({"a": encoded(pixels, exif=exif)}, "a", 16, 16)
+    assert float(seen[0, :, :8].min()) == 1
+    assert float(seen[0, :, 8:].max()) == 0
