@@ -133,9 +133,11 @@ def _video_report(job: RenderJob, run: VideoRun) -> VideoReport:
 
 
 def _refused_report(row: ManifestRow, reason: str) -> VideoReport:
+    when = datetime.now(UTC).isoformat()
     return VideoReport(
         video_id=row.video_id, prompt=format_prompts(row.scenes), model=row.model, settings={}, frames=row.frames,
         done=0, state="failed", reason=reason, fps=row.fps, width=row.width, height=row.height,
+        failures=(FailureRecord(row.video_id, None, 1, "planner", "bad input", reason, 0.0, when),),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from flows.job import RenderJob, RenderParameters
 from flows.job_report import frame_reports, job_report, publish_report
 from flows.planning import Chunk
 from flows.report import failure_table, summary_markdown
+from flows.report.wording import plural
 from flows.session import start_pool, take_over
 from infra.settings import load_settings
 
@@ -206,11 +207,11 @@ def _conclude(job: RenderJob, actors: int | None, gpus: float) -> State[Any]:
         return Failed(name="FramesMissing", message=f"{missing}/{frames} frames missing")
     unfinished = [run for run in job.runs.values() if not run.done]
     if unfinished:
-        return Failed(name="VideosMissing", message=f"{len(unfinished)} videos not published: {unfinished[0].reason}")
+        told = plural(len(unfinished), "video")
+        return Failed(name="VideosMissing", message=f"{told} not published: {unfinished[0].reason}")
     if job.problems:
         rows = {(problem.file, problem.row) for problem in job.problems}
-        return Failed(
-            name="RowsInvalid", message=f"{len(rows)} rows of the manifest are invalid; all others are rendered"
-        )
+        told = plural(len(rows), "row of the manifest is", "rows of the manifest are")
+        return Failed(name="RowsInvalid", message=f"{told} invalid; all others are rendered")
     rendered = sum(run.rendered for run in job.runs.values())
     return Completed(message=f"{frames} frames, {len(job.runs)} videos; {rendered} frames rendered by this run")

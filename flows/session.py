@@ -36,6 +36,8 @@ def start_pool(job: RenderJob, settings: InfraSettings) -> None:
             from infra.ray_pool import RayPool  # Ray takes seconds to import: only when workers are needed
 
             pool: Pool = RayPool(job.output, settings, warm=models[0] if models else None)
+            if job.closed.is_set():
+                pool.close()  # the flow ended while Ray was coming up
             job.pool.set_result(pool)
             # Ray has its servers die with the THREAD that started them (Linux' PR_SET_PDEATHSIG): stay as long as they.
             job.closed.wait()

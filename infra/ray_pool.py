@@ -8,6 +8,7 @@ of the machine.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
@@ -27,6 +28,9 @@ __all__ = ["RayPool", "RayUnavailable", "room_for_actors"]
 
 class RayUnavailable(Exception):
     """No Ray cluster can be used; the message says why and what to do."""
+
+# A restart takes seconds (a process, torch); one whose node is gone may never come, and another worker goes on.
+RESTART_SECONDS = 60.0
 
 
 # `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered.
@@ -57,7 +61,7 @@ class _Handle:
     """An actor as the flows see it: blocking calls, our errors."""
 
     def __init__(self, actor: Any, name: str) -> None:
-        self._actor, self.name = actor, name
+        self._actor, self.name, self._lost = actor, name, False
 
     def warm(self, model: str) -> Any:
         """Start loading; does not wait."""
@@ -85,14 +89,32 @@ class _Handle:
 
     def _ask(self, method: str, task: Any) -> Any:
         try:
+            if self._lost:
+                self._wait_for_restart()
             return ray.get(getattr(self._actor, method).remote(task))
         except ray.exceptions.RayTaskError as error:
             # the worker's own exception, as it was raised there, with the remote traceback as its cause
             raise error.cause from error
         except (ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
+            self._lost = True
             raise WorkerLost(f"worker {self.name} was ended by its node: {_first_line(error)}") from error
         except ray.exceptions.RayError as error:  # whatever else Ray says, it is not the frame's fault
+            self._lost = True
             raise WorkerLost(f"worker {self.name} was lost: {_first_line(error)}") from error
+
+    def _wait_for_restart(self) -> None:
+        """Wait until the actor's new process answers; until then Ray refuses every call, at the cost of a try."""
+        deadline = time.monotonic() + RESTART_SECONDS
+        while True:
+            try:
+                ray.get(self.progress(), timeout=max(0.0, deadline - time.monotonic()))
+            except ray.exceptions.ActorUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                self._lost = False
+                return
 
 
 def room_for_actors(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:

@@ -27,7 +27,7 @@ PROVENANCE = "nightreel:provenance"
 STATE = "nightreel:state"
 # With what Pillow answers a damaged file: with whatever breaks first.
 PILLOW_ERRORS = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
-# Pillow refuses text chunks that inflate past 1 MiB; the state of a 1024 px frame is about 1.5 MB as base64.
+# Pillow refuses text chunks that inflate past 1 MiB; the state of a 1024 px frame is about 3 MB as base64.
 PngImagePlugin.MAX_TEXT_CHUNK = 64 * 2**20
 PngImagePlugin.MAX_TEXT_MEMORY = 128 * 2**20
 

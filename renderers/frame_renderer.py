@@ -156,7 +156,7 @@ class FrameRenderer:
             picture = vqgan.decode(vqgan.look_up(tokens)).clamp(0, 1)
         memory = adam.state[latent]
         kept = Moments.of(memory["exp_avg"], memory["exp_avg_sq"], int(memory["step"]))
-        state = FrameState(tokens.to(torch.int32).cpu(), kept)
+        state = FrameState.of(tokens, latent.detach(), self._low, self._high, kept)
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
         finished = FrameObject(pixels, state, self._provenance(plan, frame, history))
         return RenderedFrame(finished, history, time.perf_counter() - began)
@@ -191,7 +191,7 @@ class FrameRenderer:
         The peers go through an 8-bit picture and a new optimiser here.
         """
         vqgan, device = self.models.vqgan, self.models.device
-        latent = vqgan.look_up(parent.tokens.to(device))
+        latent = parent.expand(self._low, self._high)
         first, second = parent.moments.expand(device)
         if not frame.camera.still:
             matrix = camera_matrix(frame.camera, plan.row.width, plan.row.height).to(device)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import traceback
 from importlib.metadata import version
 
 import cyclopts
@@ -33,7 +35,13 @@ app.command(models.app)
 
 def main() -> None:
     """Entry point of the console script."""
+    # as Ctrl-C: the actors stop, and the Prefect server that we started ends with us instead of staying behind
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(sys.argv[1:]))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def run(arguments: list[str]) -> int:
@@ -44,7 +52,7 @@ def run(arguments: list[str]) -> int:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
         print(
-            f"nightreel: {' '.join(str(error).split())} (see nightreel {' '.join(_words(arguments))} --help)",
+            f"nightreel: {' '.join(str(error).split())} (see {' '.join(['nightreel', *_words(arguments)])} --help)",
             file=sys.stderr,
         )
         return BAD_INPUT
@@ -57,7 +65,7 @@ def run(arguments: list[str]) -> int:
         return 0  # whoever read our output has had enough
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exception(error)
         return explain(error)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems
@@ -15,6 +16,7 @@ from manifests.building import build, kind_of, write_parquet
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, RowProblem
 from manifests.schema import ManifestRow, format_prompts
+from renderers.errors import BadInput
 from renderers.plan import VideoPlan
 
 __all__ = ["app"]
@@ -44,14 +46,18 @@ def build_(
     """
     import io
 
+    folder, slash, name = output.rpartition("/")
+    if not name or folder.endswith(":/"):
+        raise BadInput(f"output '{output}' names no file: give one, such as '{output.rstrip('/')}/night.parquet'")
+    if output == source:
+        raise BadInput(f"output '{output}' is the source itself: name another file, such as one that ends in .parquet")
     results = build(io.BytesIO(read_uri(source)), kind_of(source), source)
     target = io.BytesIO()
     result = write_parquet(results, target)
     problems(str(problem) for problem in result.problems)
     written = result.rows > 0 and not (strict and result.problems)
     if written:
-        folder, _, name = output.rpartition("/")
-        Storage(folder or ".").put(name, target.getvalue(), existing="replace")
+        Storage(folder or slash or ".").put(name, target.getvalue(), existing="replace")
     if json:
         print_json(
             {
@@ -99,7 +105,7 @@ def validate(manifest: str, *, json: Json = False) -> int:
 def show(
     manifest: str,
     *,
-    rows: Annotated[int, Parameter(help="how many rows to show")] = 20,
+    rows: Annotated[int, Parameter(validator=Number(gte=1), help="how many rows to show")] = 20,
     json: Json = False,
 ) -> int:
     """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet

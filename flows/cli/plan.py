@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE
-from flows.cli.output import duration, print_json, print_table, problems
+from flows.cli.output import bad_rows, duration, print_json, print_table, problems
 from flows.job import RenderJob, RenderParameters
 from infra.settings import load_settings
 
@@ -20,7 +21,9 @@ def plan(
     output: Annotated[
         str, Parameter(name=["--output", "-o"], help="where it would be rendered to: what is there counts as done")
     ],
-    range_frames: Annotated[int | None, Parameter(help="frames per segment; unset: by estimated seconds")] = None,
+    range_frames: Annotated[
+        int | None, Parameter(validator=Number(gte=1), help="frames per segment; unset: by estimated seconds")
+    ] = None,
     force: Annotated[bool, Parameter(negative="", help="as if videos of other settings were to be replaced")] = False,
     json: Annotated[bool, Parameter(negative="", help="as JSON on stdout")] = False,
 ) -> int:
@@ -35,7 +38,7 @@ def plan(
     actors = settings.actors or 1
     chunks = job.chunks(actors)
     seconds = sum(work.seconds for work in job.pending)
-    told = [str(problem) for problem in job.problems] + [reason for _, reason in job.refused]
+    told = bad_rows(job)
     frames = sum(run.work.plan.frames for run in job.runs.values())
     summary = {
         "manifest": manifest,

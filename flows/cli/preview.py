@@ -16,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flows.cli.output import print_json, stderr
 from infra.settings import load_settings
 from infra.storage import read_uri
+from manifests.checking import check_row
+from manifests.results import GoodRow
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.plan import VideoPlan
@@ -50,7 +52,7 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
     given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
     for assignment in set_:
         _assign(given, assignment)
-    row = ManifestRow.model_validate({"video_id": "preview", "prompt": prompt, **given})
+    row = _checked({"video_id": "preview", "prompt": prompt, **given})
     images = {uri: read_uri(uri) for uri in _pictures(row)}
     plan = VideoPlan.of(row, {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()})
     frame = next(plan.walk())
@@ -92,6 +94,16 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
     return 0
 
 
+def _checked(given: dict[str, Any]) -> ManifestRow:
+    """The row, or a BadInput that says of every value what is allowed instead."""
+    told = []
+    for result in check_row(given, file="", number=1):
+        if isinstance(result, GoodRow):
+            return result.row
+        told.append(result.message + (f" (allowed: {result.allowed})" if result.allowed else ""))
+    raise BadInput("; ".join(told))
+
+
 def _pictures(row: ManifestRow) -> list[str]:
     return [uri for uri in (row.init_image, *(p.image for p in row.image_prompts or ())) if uri]
 
@@ -107,7 +119,10 @@ def _assign(given: dict[str, Any], assignment: str) -> None:
         place = place.setdefault(key, {})
         if not isinstance(place, dict):
             raise BadInput(f"--set '{assignment}': '{key}' holds a value, not settings")
-    place[last] = yaml.safe_load(text)
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set '{assignment}': the value is not valid YAML; put quotes around a text") from error
 
 
 def _enlarged(png: bytes, factor: int) -> bytes:
@@ -122,8 +137,8 @@ def _enlarged(png: bytes, factor: int) -> bytes:
     return target.getvalue()
 
 
-def preview(**arguments: Any) -> int:
-    return _preview(**arguments)
+def preview(prompt: str, **options: Any) -> int:
+    return _preview(prompt, **options)
 
 
 preview.__doc__ = _preview.__doc__

@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
-from flows.cli.output import duration, print_json, problems, stderr
+from flows.cli.output import bad_rows, duration, print_json, problems, stderr
 from flows.job import JobProgress, RenderJob, RenderParameters
 from flows.job_report import REPORT_PAGE
 from flows.session import hand_over, start_pool
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
-from manifests.results import ManifestError
 
 __all__ = ["render"]
 
@@ -30,8 +30,13 @@ def render(
     manifest: str,
     *,
     output: Annotated[str, Parameter(name=["--output", "-o"], help="where frames and videos go; a path or a URI")],
-    actors: Annotated[int | None, Parameter(help="actors to render with; unset: what the cluster has room for")] = None,
-    range_frames: Annotated[int | None, Parameter(help="frames per segment; unset: by estimated seconds")] = None,
+    actors: Annotated[
+        int | None,
+        Parameter(validator=Number(gte=1), help="actors to render with; unset: what the cluster has room for"),
+    ] = None,
+    range_frames: Annotated[
+        int | None, Parameter(validator=Number(gte=1), help="frames per segment; unset: by estimated seconds")
+    ] = None,
     strict: Annotated[bool, Parameter(negative="", help="render nothing if any row is bad")] = False,
     force: Annotated[
         bool, Parameter(negative="", help="replace videos that were rendered from other settings")
@@ -46,9 +51,6 @@ def render(
     Args:
         manifest: Parquet file, folder or glob.
     """
-    for name, value in (("--actors", actors), ("--range-frames", range_frames)):
-        if value is not None and value < 1:
-            raise ManifestError(f"{name} {value}: must be at least 1")
     settings = load_settings()
     if actors is not None:
         settings = settings.model_copy(update={"actors": actors})
@@ -56,7 +58,7 @@ def render(
     job = RenderJob(parameters, settings)
     with stderr.status("planning", spinner="dots"):
         job.read()
-    told = [str(problem) for problem in job.problems] + [reason for _, reason in job.refused]
+    told = bad_rows(job)
     problems(told)
     if not job.runs:
         problems([f"no row of '{manifest}' can be rendered"])
@@ -116,7 +118,8 @@ def _conclude(job: RenderJob, state: Any, json: bool) -> int:
     else:
         problems(f"video '{video}': {run.reason}" for video, run in job.runs.items() if run.reason and not run.done)
         done = sum(run.done for run in job.runs.values())
-        if not rendered and not missing and not any(run.published for run in job.runs.values()):
+        untouched = all(run.done and not run.published for run in job.runs.values())
+        if untouched and not missing:
             print(f"nothing to do: all {frames} frames of {done} videos are in '{job.parameters.output}' already")
         else:
             again = [video for video, run in job.runs.items() if run.published and not run.published.new]

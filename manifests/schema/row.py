@@ -17,6 +17,7 @@ from manifests.schema.prompts import Prompt, PromptError, Scene, order_scenes, p
 from manifests.schema.settings import CutoutSettings, ImagePrompt, LossSettings, NoisePrompt, OptimiserSettings, Uri
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+RESERVED_ID = "report"
 # What a camera may do from one frame to the next; beyond it the next frame has nothing in common with this one.
 CAMERA_LIMITS = {
     "zoom": (0.01, 100.0),
@@ -127,6 +128,8 @@ class ManifestRow(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         given = self.__pydantic_fields_set__
+        if self.video_id == RESERVED_ID:
+            raise SettingsError("video_id", f"'{RESERVED_ID}' is the folder of the job's report; give another name")
         if (self.prompt is None) == (self.prompts is None):
             state = "neither is" if self.prompt is None else "both are"
             raise SettingsError("prompt", f"give either 'prompt' or 'prompts', not both; here {state} given")

@@ -135,7 +135,7 @@ def test_damaged_weights_are_not_loaded(tmp_path: Path, file: str) -> None:
     source = model_entry("embedded").perceptors[0].path
     shutil.copytree(source, tmp_path / "embedded")
     data["vqgan"] |= {"config": tmp_path / "embedded/vqgan.yaml", "weights": tmp_path / "embedded/vqgan.safetensors"}
-    data["perceptors"][0] |= {"folder": tmp_path / "embedded"}
+    data["perceptors"] = [data["perceptors"][0] | {"folder": tmp_path / "embedded"}]
     entry = ModelEntry.model_validate(data)
     assert entry.digest == model_entry("embedded").digest
     path = tmp_path / "embedded" / file

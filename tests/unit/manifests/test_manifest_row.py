@@ -167,3 +167,8 @@ def test_every_field_says_what_it_is_and_what_it_allows():
         assert field.allowed, field
     assert {"cutouts.number", "optimiser.lr", "zoom", "loss"} <= known_columns()
     assert [field.name for field in describe_fields() if field.required] == ["video_id"]
+
+
+def test_the_reports_folder_is_no_video() -> None:
+    with pytest.raises(ValueError, match="'report' is the folder of the job's report"):
+        ManifestRow(video_id="report", prompt="a cat")

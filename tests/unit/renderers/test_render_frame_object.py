@@ -19,7 +19,9 @@ def frame_object(seed: int = 0, side: int = 12) -> FrameObject:
     chance = torch.Generator().manual_seed(seed)
     first = torch.randn(1, 4, 3, 3, generator=chance)
     state = FrameState(
-        torch.randint(0, 32, (1, 3, 3), generator=chance, dtype=torch.int32), Moments.of(first, first**2, 5)
+        torch.randint(0, 32, (1, 3, 3), generator=chance, dtype=torch.int32),
+        torch.randint(0, 256, (1, 4, 3, 3), generator=chance, dtype=torch.uint8),
+        Moments.of(first, first**2, 5),
     )
     picture = torch.randint(0, 256, (side, side, 3), generator=chance, dtype=torch.uint8).numpy()
     provenance = {
@@ -66,7 +68,8 @@ def test_any_program_sees_the_picture_and_who_made_it() -> None:
 def test_a_state_larger_than_pillows_limit_for_text_comes_back() -> None:
     """Pillow refuses text of more than 1 MiB; the moments of a large frame are more."""
     first = torch.randn(1, 256, 80, 80, generator=torch.Generator().manual_seed(0))
-    state = FrameState(torch.zeros(1, 80, 80, dtype=torch.int32), Moments.of(first, first**2, 5))
+    tokens, latent = torch.zeros(1, 80, 80, dtype=torch.int32), torch.zeros(1, 4, 80, 80, dtype=torch.uint8)
+    state = FrameState(tokens, latent, Moments.of(first, first**2, 5))
     assert len(state.to_bytes()) > 1.5 * 2**20
     frame = FrameObject(frame_object().picture, state, frame_object().provenance)
     assert FrameObject.from_bytes(frame.to_bytes()).state.to_bytes() == state.to_bytes()

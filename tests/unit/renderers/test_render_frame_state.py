@@ -10,13 +10,15 @@ def random_state(seed: int = 0) -> FrameState:
     first = torch.randn(1, 4, 8, 6, generator=chance) * torch.tensor([1e-6, 1.0, 30.0, 0.0]).view(1, 4, 1, 1)
     second = torch.rand(1, 4, 8, 6, generator=chance)
     tokens = torch.randint(0, 32, (1, 8, 6), generator=chance, dtype=torch.int32)
-    return FrameState(tokens, Moments.of(first, second, 87))
+    latent = torch.randint(0, 256, (1, 4, 8, 6), generator=chance, dtype=torch.uint8)
+    return FrameState(tokens, latent, Moments.of(first, second, 87))
 
 
 def test_a_state_comes_back_as_it_was_bit_by_bit() -> None:
     state = random_state()
     again = FrameState.from_bytes(state.to_bytes())
     assert torch.equal(again.tokens, state.tokens)
+    assert torch.equal(again.latent, state.latent)
     assert again.tokens.dtype == torch.int32
     for name in ("first", "scale", "second"):
         assert torch.equal(getattr(again.moments, name), getattr(state.moments, name))
@@ -66,6 +68,26 @@ def test_tensors_that_are_no_state_are_corrupt() -> None:
 
     with pytest.raises(FrameCorrupt, match="tokens"):
         FrameState.from_bytes(save({"weights": torch.ones(3)}))
-    several = {name: torch.ones(2) for name in ("tokens", "first", "scale", "second", "steps")}
+    several = {name: torch.ones(2) for name in ("tokens", "latent", "first", "scale", "second", "steps")}
     with pytest.raises(FrameCorrupt):
         FrameState.from_bytes(save(several))
+
+
+def test_a_latent_survives_within_half_a_level_and_only_once() -> None:
+    """Condensing what was condensed changes nothing: the state is canonical."""
+    chance = torch.Generator().manual_seed(3)
+    low, high = torch.tensor([-2.0, 0.5, 7.0]).view(1, 3, 1, 1), torch.tensor([1.0, 0.75, 7.0]).view(1, 3, 1, 1)
+    latent = low + (high - low) * torch.rand(1, 3, 5, 4, generator=chance)
+    tokens, moments = torch.zeros(1, 5, 4), Moments.of(latent, latent**2, 1)
+    state = FrameState.of(tokens, latent, low, high, moments)
+    expanded = state.expand(low, high)
+    assert ((expanded - latent).abs() <= (high - low) / 255 * 0.501).all()
+    assert torch.equal(FrameState.of(tokens, expanded, low, high, moments).latent, state.latent)
+
+
+def test_the_bounds_of_the_codebook_are_levels_0_and_255() -> None:
+    low, high = torch.tensor([-2.0, 0.5]).view(1, 2, 1, 1), torch.tensor([1.0, 0.75]).view(1, 2, 1, 1)
+    for bound, level in ((low, 0), (high, 255)):
+        state = FrameState.of(torch.zeros(1, 3, 3), bound.expand(1, 2, 3, 3), low, high, random_state().moments)
+        assert (state.latent == level).all()
+        torch.testing.assert_close(state.expand(low, high), bound.expand(1, 2, 3, 3))

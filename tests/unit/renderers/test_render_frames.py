@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Planner
 from PIL import Image
 
 from renderers.camera import camera_matrix, move
@@ -21,6 +20,7 @@ from renderers.frame_renderer import FrameRenderer, RenderedFrame, StepProgress,
 from renderers.frame_state import FrameState
 from renderers.models import VQGAN, Models
 from renderers.plan import CameraMove, VideoPlan
+from tests.random_model import Planner
 
 
 def encoded(pixels: np.ndarray, format: str = "PNG", **options: Any) -> bytes:
@@ -169,7 +169,7 @@ def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, plan
         latent, (exp_avg, exp_avg_sq, steps) = renderer._warm_start(plan, frame, parent)
         vqgan = renderer.models.vqgan
         matrix = camera_matrix(CameraMove(1.1, 5.0, 2.0, 0.0), 32, 32)
-        decoded = vqgan.decode(vqgan.look_up(parent.tokens)).clamp(0, 1)
+        decoded = vqgan.decode(parent.expand(renderer._low, renderer._high)).clamp(0, 1)
         torch.testing.assert_close(latent, vqgan.encode(move(decoded, matrix).clamp(0, 1)), atol=1e-5, rtol=0)
     kept, squares = parent.moments.expand(torch.device("cpu"))
     torch.testing.assert_close(exp_avg, move(kept, matrix, mode="bilinear"))
@@ -177,11 +177,11 @@ def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, plan
     assert steps == 3
 
 
-def test_without_a_move_a_frame_starts_from_its_parents_very_codes(renderer: FrameRenderer, planned: Planner) -> None:
+def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: FrameRenderer, planned: Planner) -> None:
     plan = planned(frames=2)
     parent = first(renderer, plan).frame.state
     latent, (exp_avg, _, _) = renderer._warm_start(plan, list(plan.walk())[1], parent)
-    assert torch.equal(renderer.models.vqgan.tokenise(latent), parent.tokens)
+    assert torch.equal(latent, parent.expand(renderer._low, renderer._high))
     assert torch.equal(exp_avg, parent.moments.expand(torch.device("cpu"))[0])
 
 
@@ -189,7 +189,7 @@ def test_the_optimisers_memory_matters_to_the_next_frame(renderer: FrameRenderer
     plan = planned(frames=2, optimiser={"lr": 0.5})
     parent = first(renderer, plan).frame.state
     frame = list(plan.walk())[1]
-    backwards = FrameState(parent.tokens, parent.moments.__class__(
+    backwards = FrameState(parent.tokens, parent.latent, parent.moments.__class__(
         -parent.moments.first, parent.moments.scale, parent.moments.second, parent.moments.steps
     ))  # fmt: skip
     one, other = (renderer.render(plan, frame, state, {}).frame.state.moments for state in (parent, backwards))

@@ -11,12 +11,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from conftest import CLIP_CONFIG, VQGAN_PARAMS, sha256, write_model
 from safetensors.torch import load_file, save_file
 
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.models import VQGAN, Models, Perceptor, VQGANConfig, load_models
 from renderers.registry import ModelEntry
+from tests.random_model import CLIP_CONFIG, VQGAN_PARAMS, sha256, write_model
 
 
 def latents(side: int = 8, seed: int = 0) -> torch.Tensor:

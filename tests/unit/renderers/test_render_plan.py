@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import Planner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from manifests.schema import CutoutSettings, LossSettings, ManifestRow, Optimise
 from renderers.errors import BadInput, UnknownModel
 from renderers.plan import CameraMove, FramePlan, VideoPlan, WeightedPrompt, json_safe, resolve
 from renderers.registry import ModelEntry
+from tests.random_model import Planner
 
 STORY = "0: dawn | 10: noon:2 | 20: night:-1:0.5"
 IMAGES = {"a.png": b"a", "b.png": b"b"}

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import sha256, write_model
 
 from manifests.schema import ManifestRow
 from renderers.errors import ModelFilesBroken, RenderError, UnknownModel
 from renderers.plan import resolve
 from renderers.registry import ModelEntry, _read, list_models, model_entry
+from tests.random_model import sha256, write_model
 
 
 def test_every_model_is_known_by_its_name() -> None:

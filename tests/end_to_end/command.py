@@ -1,0 +1,124 @@
+"""`nightreel` as a process of its own, as people run it; and ways to look at the processes that it starts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+NIGHTREEL = Path(sys.executable).with_name("nightreel")  # not resolve(): a virtual environment's python is a link
+
+
+class Ended(NamedTuple):
+    """How the process ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Running(NamedTuple):
+    """A process that leads a process group of its own, and the files that it writes to."""
+
+    process: subprocess.Popen[bytes]
+    out: Path
+    err: Path
+
+    def wait(self, seconds: float) -> Ended:
+        """Its end; past `seconds` the whole group is killed and subprocess.TimeoutExpired raised."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            error.add_note(f"stderr so far:\n{self.err.read_text()[-3000:]}")
+            raise
+        return Ended(code, self.out.read_text(), self.err.read_text())
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+class Commands:
+    """Runs `nightreel` in `folder`, with an environment of which only `environment` is this machine's user's."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        clean = {
+            name: value for name, value in os.environ.items()
+            if not name.startswith(("NIGHTREEL_", "PREFECT_", "RAY_", "AWS_"))
+        }  # fmt: skip
+        self.environment = {**clean, "PREFECT_HOME": str(folder / "prefect"), **environment}
+        self._count = 0
+
+    def start(self, *arguments: object) -> Running:
+        """Start a command; its caller waits for it or kills it."""
+        self._count += 1
+        out, err = (self.folder / f"{self._count}.{name}" for name in ("stdout", "stderr"))
+        with out.open("wb") as to_out, err.open("wb") as to_err:
+            process = subprocess.Popen(
+                [str(NIGHTREEL), *map(str, arguments)], cwd=self.folder, env=self.environment,
+                stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err, start_new_session=True,
+            )  # fmt: skip
+        return Running(process, out, err)
+
+    def __call__(self, *arguments: object, seconds: float = 240) -> Ended:
+        return self.start(*arguments).wait(seconds)
+
+
+def descendants(pid: int) -> dict[int, int]:
+    """The processes below `pid`: their start time by their id, which tells them from later ones of the same id."""
+    parents: dict[int, tuple[int, int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = _parent_and_start(int(entry.name))
+    found: dict[int, int] = {}
+    level = {pid}
+    while level:
+        level = {child for child, (parent, _) in parents.items() if parent in level}
+        found |= {child: parents[child][1] for child in level}
+    return found
+
+
+def alive(processes: Mapping[int, int]) -> Iterator[int]:
+    """Those of `descendants` that still run."""
+    for pid, start in processes.items():
+        with contextlib.suppress(OSError):
+            if _parent_and_start(pid)[1] == start and not _is_zombie(pid):
+                yield pid
+
+
+def wait_until_gone(processes: Mapping[int, int], seconds: float) -> list[str]:
+    """Wait for the end of all; the command lines of those that still run after `seconds`, which are killed then."""
+    deadline = time.monotonic() + seconds
+    while (left := list(alive(processes))) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    told = []
+    for pid in left:
+        with contextlib.suppress(OSError):
+            told.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:200])
+            os.kill(pid, signal.SIGKILL)
+    return told
+
+
+def _parent_and_start(pid: int) -> tuple[int, int]:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return int(fields[1]), int(fields[19])
+
+
+def _is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")

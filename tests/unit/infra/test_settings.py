@@ -1,0 +1,74 @@
+"""The environment, and what is said when it holds nonsense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.settings import InfraSettings, SettingsInvalid, load_settings, prefect_api_url, ray_environment
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in InfraSettings.model_fields:
+        monkeypatch.delenv(f"NIGHTREEL_{name.upper()}", raising=False)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_without_variables_the_defaults_hold_and_every_setting_is_described() -> None:
+    assert load_settings() == InfraSettings()
+    assert (load_settings().actors, load_settings().device, load_settings().threads) == (None, "auto", 1)
+    assert [name for name, field in InfraSettings.model_fields.items() if not field.description] == []
+
+
+def test_variables_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ACTORS": "2", "GPUS_PER_ACTOR": "0.25", "DEVICE": "cuda:1", "RAY_ADDRESS": "auto"}.items():
+        monkeypatch.setenv(f"NIGHTREEL_{name}", value)
+    settings = load_settings()
+    monkeypatch.setenv("NIGHTREEL_ACTORS", "3")
+
+    assert (settings.actors, settings.gpus_per_actor, settings.device) == (2, 0.25, "cuda:1")
+    assert settings.ray_address == "auto"
+    assert load_settings() is settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("ACTORS", "many", "valid integer"),
+        ("ACTORS", "0", "greater than or equal to 1"),
+        ("CHUNK_SECONDS", "0", "greater than 0"),
+        ("GPUS_PER_ACTOR", "1.5", "whole number"),
+        ("CPUS_PER_ACTOR", "2.5", "whole number"),
+        ("DEVICE", "gpu", "auto|cpu|cuda"),
+        ("ATTEMPTS", "101", "less than or equal to 100"),
+    ],
+)
+def test_nonsense_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(f"NIGHTREEL_{name}", value)
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"environment variable NIGHTREEL_{name}='{value}': ")
+    assert told in str(caught.value)
+
+
+def test_an_empty_prefect_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    assert prefect_api_url() is None
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    assert prefect_api_url() == "http://127.0.0.1:4200/api"
+
+
+def test_what_ray_reads_at_import_is_set_unless_somebody_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("RAY_DEDUP_LOGS", "0")
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+    wanted = ray_environment()
+    assert os.environ["RAY_DEDUP_LOGS"] == "0"
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == wanted["RAY_USAGE_STATS_ENABLED"] == "0"
