@@ -85,7 +85,10 @@ class OptimiserSettings(Settings):
 
     lr: float = Field(0.1, gt=0, le=10, description="The learning rate.")
     lr_final: float = Field(
-        1.0, ge=0, le=1, description="Share of the learning rate left at the last step of a frame started cold."
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the learning rate left at the end of a cold start, and kept in all later frames.",
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean gradient.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the mean squared gradient.")

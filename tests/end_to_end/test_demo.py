@@ -198,7 +198,7 @@ def mixed_rows(picture: Path) -> list[dict[str, Any]]:
         {**moving, "prompt": "0: the sun | 3: a full moon | blue:0.3", "frames": 8, "crossfade": 3},
         {
             **moving, "frames": 7, "width": 40, "height": 64, "init_image": str(picture), "zoom": "0.98",
-            "prompts": [{"at": 4, "prompts": [{"text": "a dog"}]}, {"at": 0, "prompts": [{"text": "a cat", "weight": 2}]}],
+            "prompts": [{"at": 4, "prompts": [{"text": "a dog"}]}, {"prompts": [{"text": "a cat", "weight": 2}]}],
         },
     ]  # fmt: skip
     assert len(rows) == 17
