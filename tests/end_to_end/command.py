@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.s3_server import free_port
 
 NIGHTREEL = Path(sys.executable).with_name("nightreel")  # not resolve(): a virtual environment's python is a link
 
@@ -64,19 +67,49 @@ class Commands:
         self.environment = {**clean, "PREFECT_HOME": str(folder / "prefect"), **environment}
         self._count = 0
 
-    def start(self, *arguments: object) -> Running:
-        """Start a command; its caller waits for it or kills it."""
+    def start(self, *arguments: object, **environment: str) -> Running:
+        """Start a command; its caller waits for it or kills it. `environment` goes on top of all others'."""
         self._count += 1
         out, err = (self.folder / f"{self._count}.{name}" for name in ("stdout", "stderr"))
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = subprocess.Popen(
-                [str(NIGHTREEL), *map(str, arguments)], cwd=self.folder, env=self.environment,
+                [str(NIGHTREEL), *map(str, arguments)], cwd=self.folder, env=self.environment | environment,
                 stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err, start_new_session=True,
             )  # fmt: skip
         return Running(process, out, err)
 
-    def __call__(self, *arguments: object, seconds: float = 240) -> Ended:
-        return self.start(*arguments).wait(seconds)
+    def __call__(self, *arguments: object, seconds: float = 240, **environment: str) -> Ended:
+        return self.start(*arguments, **environment).wait(seconds)
+
+
+@contextlib.contextmanager
+def running_prefect_server(folder: Path) -> Iterator[str]:
+    """A Prefect server of the tests' own, with its database in `folder`; its API's address."""
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    command = [str(NIGHTREEL.with_name("prefect")), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 180
+        while not _answers(f"http://127.0.0.1:{port}/api/health"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Prefect's server does not start:\n{(folder / 'server.log').read_text()[-3000:]}")
+            time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+        return bool(answer.status == 200)
+    return False
 
 
 def descendants(pid: int) -> dict[int, int]:

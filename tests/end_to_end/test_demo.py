@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from infra.storage import Storage, disconnect
 from manifests.building import build
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow, arrow_schema, row_to_arrow
-from tests.end_to_end.command import Commands, descendants, wait_until_gone
+from tests.end_to_end.command import Commands, descendants, running_prefect_server, wait_until_gone
 from tests.render_jobs import QUICK, frame_objects, write_manifest
 from tests.s3_server import S3Server, running_s3_server
 
@@ -38,6 +40,13 @@ def s3_server() -> Iterator[S3Server]:
 def nightreel(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Commands:
     """The command, with a Prefect home of its own and the keys of the S3 server."""
     return Commands(tmp_path_factory.mktemp("home"), s3_server.environment)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Prefect server that is there already, as the variable that leads to it."""
+    with running_prefect_server(tmp_path_factory.mktemp("server")) as url:
+        yield {"PREFECT_API_URL": url}
 
 
 @pytest.fixture
@@ -85,7 +94,7 @@ def decoded(storage: Storage, row: ManifestRow, folder: Path) -> list[np.ndarray
 
 @pytest.mark.timeout(600)
 def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
-    nightreel: Commands, storage: Storage, demo: str, tmp_path: Path
+    nightreel: Commands, server: dict[str, str], storage: Storage, demo: str, tmp_path: Path
 ) -> None:
     rows = reduced_demo()
     total = sum(row.frames for row in rows)
@@ -130,7 +139,7 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
         moving.video_id: ("missing", "4-5"), story.video_id: ("missing", str(story.frames - 3)),
     }  # fmt: skip
 
-    third = nightreel("render", demo, "--output", storage.root, "--json")
+    third = nightreel("render", demo, "--output", storage.root, "--json", **server)
     assert third.code == 0, third.err
     counts = {key: third.json[key] for key in ("frames", "rendered", "missing", "complete")}
     assert counts == {"frames": total, "rendered": 3, "missing": 0, "complete": True}
@@ -140,6 +149,8 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
     }
     status = nightreel("status", storage.root, "--json")
     assert (status.code, status.json["counts"]) == (0, {"done": len(rows)})
+
+    assert (f"render {demo}", "Completed") in flow_runs(server)  # on the server that it was told to use
 
     # -- the same into a folder, all processes killed in mid-render and the command given again
     output = tmp_path / "out"
@@ -157,12 +168,21 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
     assert total // 4 <= len(committed) < total
     assert not any((output / video_name(row)).exists() for row in rows if row is story)
 
-    fourth = nightreel("render", demo, "--output", output, "--json")
+    fourth = nightreel("render", demo, "--output", output, "--json", **server)
     assert fourth.code == 0, fourth.err
     assert fourth.json["rendered"] == total - len(committed)
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in committed} == committed
     assert frame_objects(str(output)) == frames  # byte for byte those of the undisturbed run into S3
     assert {row.video_id: (output / video_name(row)).read_bytes() for row in rows} == videos
+
+
+def flow_runs(server: dict[str, str]) -> list[tuple[str, str]]:
+    """Name and state of all flow runs that a Prefect server knows."""
+    request = urllib.request.Request(
+        f"{server['PREFECT_API_URL']}/flow_runs/filter", b"{}", {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return [(run["name"], run["state_name"]) for run in json.load(answer)]
 
 
 def frame_key(frames: dict[str, bytes], row: ManifestRow, index: int) -> str:
@@ -207,7 +227,7 @@ def mixed_rows(picture: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(400)
 def test_a_night_of_twenty_mixed_rows_delivers_the_good_ones_and_names_the_others(
-    nightreel: Commands, tmp_path: Path
+    nightreel: Commands, server: dict[str, str], tmp_path: Path
 ) -> None:
     picture = tmp_path / "house.jpg"
     Image.effect_noise((90, 50), 60).convert("RGB").save(picture)
@@ -220,7 +240,7 @@ def test_a_night_of_twenty_mixed_rows_delivers_the_good_ones_and_names_the_other
     manifest, output = tmp_path / "night.parquet", tmp_path / "out"
     pq.write_table(pa.Table.from_pylist(table, schema=arrow_schema()), manifest)
 
-    ended = nightreel("render", manifest, "--output", output, "--json")
+    ended = nightreel("render", manifest, "--output", output, "--json", **server)
 
     assert ended.code == 1, ended.err
     assert "Traceback" not in ended.err
@@ -229,6 +249,7 @@ def test_a_night_of_twenty_mixed_rows_delivers_the_good_ones_and_names_the_other
         ["init_image", "gone/no.png", "'ghost'"],
     ):  # fmt: skip
         assert any(all(word in line for word in words) for line in ended.err.splitlines()), (words, ended.err)
+    assert (f"render {manifest}", "FramesMissing") in flow_runs(server)
     states = {video["video_id"]: video["state"] for video in ended.json["videos"]}
     assert states == {row.video_id: "done" for row in good} | {"ghost": "failed"}
     assert len(ended.json["problems"]) == 2

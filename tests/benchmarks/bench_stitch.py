@@ -1,6 +1,6 @@
 """Stitching by copying segments against encoding all frames again from PNGs, on this machine.
 
-    python -m tests.benchmarks.stitch [--frames 2000] [--side 512] [--range 50] [--repeats 3]
+    python -m tests.benchmarks.bench_stitch [--frames 2000] [--side 512] [--range 50] [--repeats 3]
 
 Both ways begin with what lies in storage (sealed segments; PNG frames) and end with the same number of frames in an
 H.264 mp4 at equal settings. Encoding the segments is not counted in the first: it happens on the workers while they
