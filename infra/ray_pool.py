@@ -26,6 +26,10 @@ import ray.exceptions  # noqa: E402
 __all__ = ["RayPool", "RayUnavailable", "room_for_actors"]
 
 
+# Ray gives its own servers 30 s to come up, a constant of its code; a busy machine needs longer now and then.
+START_ATTEMPTS = 3
+
+
 class RayUnavailable(Exception):
     """No Ray cluster can be used; the message says why and what to do."""
 
@@ -179,19 +183,28 @@ class RayPool:
 
     def _connect(self, settings: InfraSettings) -> None:
         logging.getLogger("ray").setLevel(logging.ERROR)  # no notes on signals and tokens between our progress lines
-        try:
-            ray.init(
-                address=settings.ray_address,
-                include_dashboard=False if settings.ray_address is None else None,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                configure_logging=False,
-            )
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise RayUnavailable(
-                f"Ray at {settings.ray_address or 'this machine'} can't be used: {error}. Is the cluster up and "
-                "NIGHTREEL_RAY_ADDRESS right? Unset it to use this machine alone"
-            ) from error
+        own = settings.ray_address is None
+        for attempt in range(START_ATTEMPTS if own else 1):
+            try:
+                ray.init(
+                    address=settings.ray_address,
+                    include_dashboard=False if own else None,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    configure_logging=False,
+                )
+                return
+            except Exception as error:  # "node timed out during startup" is a plain Exception of Ray's
+                ray.shutdown()
+                if own and attempt + 1 < START_ATTEMPTS:
+                    continue
+                remedy = (
+                    "Is the machine overloaded, or out of memory or disk? Try again when it has calmed down"
+                    if own
+                    else "Is the cluster up and NIGHTREEL_RAY_ADDRESS right? Unset it to use this machine alone"
+                )
+                where = "on this machine" if own else f"at {settings.ray_address}"
+                raise RayUnavailable(f"Ray {where} can't be used: {error}. {remedy}") from error
 
     def wait_warm(self) -> None:
         """Wait until every actor has loaded its models.
