@@ -179,7 +179,8 @@ class RayPool:
             for number in range(self.size)
         ]
         self._roster = Roster(list(self._handles))
-        self._warming = [handle.warm(warm) for handle in self._handles] if warm else []
+        for handle in self._handles if warm else ():
+            handle.warm(str(warm))  # not waited for: what loading raises, the first frame raises again
 
     def _connect(self, settings: InfraSettings) -> None:
         logging.getLogger("ray").setLevel(logging.ERROR)  # no notes on signals and tokens between our progress lines
@@ -205,18 +206,6 @@ class RayPool:
                 )
                 where = "on this machine" if own else f"at {settings.ray_address}"
                 raise RayUnavailable(f"Ray {where} can't be used: {error}. {remedy}") from error
-
-    def wait_warm(self) -> None:
-        """Wait until every actor has loaded its models.
-
-        Raises what loading raised, or WorkerLost.
-        """
-        try:
-            ray.get(self._warming)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from error
-        except ray.exceptions.RayActorError as error:
-            raise WorkerLost(f"an actor died while loading its models: {error}") from error
 
     @contextmanager
     def lease(self, prefer: str | None = None) -> Iterator[PoolWorker]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -42,12 +41,22 @@ class TestS3(StorageContract):
         assert list(Storage(s3_root).list()) == []
 
     def test_works_after_a_fork(self, storage: Storage) -> None:
-        """A forked child inherits the connections but not the thread that serves them."""
-        storage.put("a", b"parent's")
-        child = multiprocessing.get_context("fork").Process(target=storage.put, args=("b", storage.read("a")))
-        child.start()
-        child.join(60)
-        assert child.exitcode == 0
+        """A forked child inherits the connections but not the thread that serves them.
+
+        In an interpreter of its own: this one may hold Ray by now, whose gRPC does not survive a fork.
+        """
+        script = """
+import multiprocessing, sys
+from infra.storage import Storage
+storage = Storage(sys.argv[1])
+storage.put("a", b"parent's")
+child = multiprocessing.get_context("fork").Process(target=storage.put, args=("b", storage.read("a")))
+child.start()
+child.join(60)
+sys.exit(child.exitcode)
+"""
+        done = subprocess.run([sys.executable, "-c", script, storage.root], capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr.decode()
         assert storage.read("b") == b"parent's"
 
     def test_two_processes_race(self, storage: Storage) -> None:

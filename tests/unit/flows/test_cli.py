@@ -20,7 +20,7 @@ from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT, INCOMPLETE, explain
 from flows.job import RenderJob, RenderParameters
 from infra.pool import WorkerLost
 from infra.settings import InfraSettings, SettingsInvalid, load_settings
-from infra.storage import ObjectConflict, ObjectMissing, StorageUnavailable
+from infra.storage import ObjectConflict, ObjectMissing, StorageUnavailable, disconnect
 from manifests.results import ManifestError
 from manifests.schema import ManifestRow, rows_to_table
 from renderers.errors import BadInput, ModelFilesBroken, UnknownModel
@@ -49,8 +49,9 @@ class Said(NamedTuple):
 def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in InfraSettings.model_fields:
         monkeypatch.delenv(f"NIGHTREEL_{name.upper()}", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
+    disconnect()  # connections of tests before this one were made with their environment
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "nothing"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
