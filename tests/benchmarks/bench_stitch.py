@@ -11,8 +11,6 @@ as ours; they are made once and cycled, so the benchmark needs no renderer.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -26,6 +24,7 @@ from PIL import Image
 from infra.ffmpeg import check, encode_segment, ffmpeg_version, join_segments
 from infra.png_sequence import encode_png
 from infra.segment_seal import SEAL_BYTES
+from tests.benchmarks.machine import machine
 
 FPS = 24
 
@@ -56,40 +55,33 @@ def timed(repeats: int, work: Callable[[], object]) -> tuple[float, float, float
     return statistics.median(seconds), min(seconds), max(seconds)
 
 
-def machine() -> str:
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{model}, {os.cpu_count()} cores{load}, Python {platform.python_version()}, ffmpeg {ffmpeg_version()}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--range", type=int, default=50, help="frames of one segment")
     parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    frames: int = options.frames
-    print(f"{frames} frames of {options.side}x{options.side}, segments of {options.range}, median of {options.repeats}")
-    print(machine())
+    chosen = parser.parse_args()
+    print(f"{machine()}, ffmpeg {ffmpeg_version()}")
+    compare(chosen.frames, chosen.side, chosen.range, chosen.repeats)
+
+
+def compare(frames: int, side: int, length: int, repeats: int) -> float:
+    """Print both ways' figures for segments of `length` frames; returns how many times as quick copying is."""
+    print(f"{frames} frames of {side}x{side}, segments of {length}, median of {repeats}")
 
     # Whole cycles of one segment's length: no cut falls elsewhere than where segments begin anyway.
-    pictures = texture(options.range, options.side)
+    pictures = texture(length, side)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = time.perf_counter()
         sealed = encode_segment(pictures, format="mp4", fps=FPS, upscale=1)
         encode = (time.perf_counter() - start) / len(pictures) * frames
         segments = []
-        for number in range(frames // options.range):
+        for number in range(frames // length):
             segments.append(folder / f"{number:06d}.seg")
             segments[-1].write_bytes(sealed)
-        if rest := frames % options.range:
+        if rest := frames % length:
             segments.append(folder / "rest.seg")
             segments[-1].write_bytes(encode_segment(pictures[:rest], format="mp4", fps=FPS, upscale=1))
         stored = []
@@ -114,9 +106,9 @@ def main() -> None:
         def verify() -> None:
             check(target, format="mp4", fps=FPS, frames=frames)
 
-        rows = {"copy segments, all checks": timed(options.repeats, copy)}
-        rows["  of it: decode and check the result"] = timed(options.repeats, verify)
-        rows["pipe PNGs into one encoder, all checks"] = timed(options.repeats, again)
+        rows = {"copy segments, all checks": timed(repeats, copy)}
+        rows["  of it: decode and check the result"] = timed(repeats, verify)
+        rows["pipe PNGs into one encoder, all checks"] = timed(repeats, again)
         size = target.stat().st_size
         for label, (median, least, most) in rows.items():
             print(f"{label:42} {median:8.2f} s   ({least:.2f} to {most:.2f})   {frames / median:8.0f} frames/s")
@@ -126,6 +118,13 @@ def main() -> None:
         )
         print(f"encoding and verifying the segments, spread over the workers: {encode:.1f} s in all")
         print(f"a seal adds {SEAL_BYTES} bytes to a segment of {len(sealed):,}")
+    return slow / quick
+
+
+def test_stitch() -> None:
+    """For `make bench`, short: the point of stitching by copying is that it is the quicker way."""
+    print(f"\n{machine()}, ffmpeg {ffmpeg_version()}")
+    assert compare(400, 256, 50, 1) > 1
 
 
 if __name__ == "__main__":

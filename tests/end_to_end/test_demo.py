@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import time
 import urllib.request
 import zipfile
@@ -174,6 +176,28 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in committed} == committed
     assert frame_objects(str(output)) == frames  # byte for byte those of the undisturbed run into S3
     assert {row.video_id: (output / video_name(row)).read_bytes() for row in rows} == videos
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ctrl_c_stops_everything_within_seconds_and_says_what_stays(
+    nightreel: Commands, demo: str, tmp_path: Path
+) -> None:
+    running = nightreel.start("render", demo, "--output", tmp_path)
+    deadline = time.monotonic() + 200
+    while len(list(tmp_path.glob("*/frames/*.png"))) < 3:
+        assert running.process.poll() is None, running.err.read_text()
+        assert time.monotonic() < deadline, running.err.read_text()
+        time.sleep(0.05)
+    family = descendants(running.process.pid)
+
+    os.killpg(running.process.pid, signal.SIGINT)  # what a terminal does: to all of the group, not to one process
+
+    ended = running.wait(30)
+    assert ended.code == 130
+    assert "stopped; what was committed stays" in ended.err
+    assert "Traceback" not in ended.err
+    assert wait_until_gone(family, 10) == []
 
 
 def flow_runs(server: dict[str, str]) -> list[tuple[str, str]]:
