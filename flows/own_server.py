@@ -92,7 +92,8 @@ def _serve(port: int) -> None:
     """The child: Prefect's API on loopback, without its pages, until the parent's pipe closes."""
 
     def end_with_parent() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # not sys.stdin: its lock, held by a daemon thread, aborts an interpreter that ends
+            pass
         os._exit(0)
 
     threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
