@@ -4,12 +4,13 @@ Prefect decides when and shows what; the work itself is in flows/job.py. One tas
 long video), never a frame. Tasks are not cached: a retried run plans from storage and submits only what is missing.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: Prefect pickles a served flow by value, and its parameters' types would
+# arrive as names that nothing resolves.
 import heapq
 import queue
 import time
 from contextlib import suppress
+
 from functools import partial
 from typing import Annotated, Any, TypeVar, cast
 

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+import cyclopts
 import pytest
 
 from flows.cli import app
 from infra.settings import InfraSettings
-from manifests.schema.describe import describe_fields
+from manifests.schema.describe import FieldInfo, describe_fields
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("nightreel ")]
 
 
-@pytest.mark.parametrize("name", [field.name for field in describe_fields()])
-def test_every_column_is_there(name: str) -> None:
-    assert f"| `{name}` |" in README
+@pytest.mark.parametrize("field", describe_fields(), ids=lambda field: field.name)
+def test_every_column_is_there_with_its_default(field: FieldInfo) -> None:
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{field.name}` |")]
+    shown = "required" if field.required else "" if field.default is None else f"`{field.default}`"
+    assert row.split("|")[2].strip() == ("" if isinstance(field.default, dict) else shown)
+    if "|" not in field.description:
+        assert field.description in row
+
+
+def command_names(group: cyclopts.App, words: str) -> Iterator[str]:
+    for name in group:
+        if not name.startswith("-"):
+            below = list(command_names(group[name], f"{words} {name}"))
+            yield from below or [f"{words} {name}"]
+
+
+@pytest.mark.parametrize("name", list(command_names(app, "nightreel")))
+def test_every_command_is_there(name: str) -> None:
+    assert name in README
 
 
 @pytest.mark.parametrize("name", list(InfraSettings.model_fields))
