@@ -10,7 +10,6 @@ import heapq
 import queue
 import time
 from contextlib import suppress
-
 from functools import partial
 from typing import Annotated, Any, TypeVar, cast
 
