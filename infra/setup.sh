@@ -154,7 +154,7 @@ write_locks() {
             --no-emit-index-url --no-emit-find-links pyproject.toml "$@"
     }
     compile -o requirements.lock "$@"
-    compile --group dev -c requirements.lock -o requirements-dev.lock "$@"
+    compile --group dev --extra training -c requirements.lock -o requirements-dev.lock "$@"
     say "Wrote requirements.lock ($(grep -c == requirements.lock) packages) and requirements-dev.lock ($(grep -c == requirements-dev.lock) packages)"
 }
 
