@@ -27,7 +27,7 @@ def list_(*, json: Annotated[bool, Parameter(negative="", help="as JSON")] = Fal
     rows = [
         (
             entry.name,
-            f"{entry.size_bytes / 1e6:.1f} MB",
+            f"{entry.size_bytes / 1e6:.1f} MB" if entry.size_bytes else "unknown",
             f"{entry.defaults.get('width', 512)}x{entry.defaults.get('height', 512)}",
             entry.defaults.get("steps_first", 300),
             entry.licence,

@@ -1,0 +1,169 @@
+"""What the registry knows of a model: the schema of its data files, frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from renderers.errors import ModelFilesBroken
+
+__all__ = ["ModelEntry", "PerceptorEntry", "RemoteFile", "VQGANEntry", "VQGANSource"]
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+SHA256 = r"^[0-9a-f]{64}$"
+# A name is a file's and a folder's name too.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RemoteFile(_Entry):
+    """A file that is fetched: whichever of `urls` answers, the checksum says whether it is the file."""
+
+    urls: tuple[str, ...] = Field(min_length=1, description="mirrors, tried in turn")
+    sha256: str = Field(pattern=SHA256)
+    size_bytes: int | None = Field(None, ge=0, description="unset where no mirror states it")
+
+
+class VQGANSource(_Entry):
+    """Where the files of a VQGAN come from, as its authors published them."""
+
+    checkpoint: RemoteFile = Field(description="a Lightning checkpoint, converted to safetensors after it was fetched")
+    config: RemoteFile = Field(description="taming's YAML config that goes with it")
+
+
+class VQGANEntry(_Entry):
+    """Where a VQGAN's files are: paths below `renderers/weights/`, or absolute.
+
+    Either the registry vouches for the weights (`sha256`), or they are converted from a `source` that it vouches for.
+    """
+
+    kind: Literal["vqgan", "gumbel"] = Field("vqgan", description="how it quantises; must be what the config says")
+    config: Path = Field(description="taming's YAML config")
+    weights: Path = Field(description="safetensors with taming's state-dict keys")
+    sha256: str | None = Field(None, pattern=SHA256, description="of the weights")
+    source: VQGANSource | None = Field(None, description="where config and checkpoint come from")
+
+    @model_validator(mode="after")
+    def _vouched_for_once(self) -> VQGANEntry:
+        if (self.sha256 is None) == (self.source is None):
+            raise ValueError("give either sha256 (of weights that are there) or source (of weights to fetch)")
+        return self
+
+    @property
+    def config_path(self) -> Path:
+        return WEIGHTS / self.config
+
+    @property
+    def weights_path(self) -> Path:
+        return WEIGHTS / self.weights
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the checkpoint of a `source` lies, or has to be put on a machine that can't fetch it."""
+        return self.weights_path.with_suffix(".ckpt")
+
+    @property
+    def record_path(self) -> Path:
+        """What the conversion of a `source` left: checksums of the checkpoint and of the weights made of it."""
+        return self.weights_path.with_suffix(".json")
+
+
+class PerceptorEntry(_Entry):
+    """A CLIP that open_clip loads, in one of three ways.
+
+    - `folder` with `open_clip_config.json` and its weights beside it, `sha256` of the weights;
+    - `architecture` and `pretrained`: names of open_clip's own registry;
+    - `architecture` and `weights`, a file of one's own, with its `sha256`.
+    """
+
+    folder: Path | None = Field(None, description="the folder that open_clip's `local-dir:` schema opens")
+    architecture: str | None = Field(None, description="an architecture that open_clip knows, such as ViT-B-32")
+    pretrained: str | None = Field(None, description="a tag of open_clip's for that architecture, such as openai")
+    weights: Path | None = Field(None, description="safetensors or .pt for that architecture, in place of a tag")
+    sha256: str | None = Field(None, pattern=SHA256, description="of the weights; a tag's are checked by open_clip")
+    merges: str | None = Field(None, description="byte-pair merges in that folder, where not open_clip's own")
+    templates: tuple[str, ...] = Field(("{}",), description="a prompt's embedding is the mean over these")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> PerceptorEntry:
+        given = {key for key in ("folder", "architecture", "pretrained", "weights", "sha256") if getattr(self, key)}
+        if given not in ({"folder", "sha256"}, {"architecture", "pretrained"}, {"architecture", "weights", "sha256"}):
+            raise ValueError(
+                "give folder and sha256, or architecture and pretrained, or architecture, weights and sha256"
+            )
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The folder of a perceptor that has one."""
+        if self.folder is None:
+            raise ValueError("this perceptor has no folder of its own")
+        return WEIGHTS / self.folder
+
+    @property
+    def weights_path(self) -> Path:
+        """The weights of a perceptor that has files of its own."""
+        return WEIGHTS / self.weights if self.weights else self.path / "open_clip_model.safetensors"
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        if self.architecture is None:
+            return str(self.path)
+        return f"{self.architecture}:{self.pretrained or self.weights}"
+
+    def digest_parts(self) -> list[str]:
+        """What of it decides a picture."""
+        if self.architecture is not None:
+            return [self.sha256 or "", f"open_clip {self.architecture} {self.pretrained or ''}", *self.templates]
+        parts = [self.sha256 or "", (self.path / "open_clip_config.json").read_bytes().hex()]
+        # the merges decide the tokens of every text, and no checksum of the registry covers them.
+        parts += [(self.path / self.merges).read_bytes().hex() if self.merges else ""]
+        return [*parts, *self.templates]
+
+
+class ModelEntry(_Entry):
+    """One model that a manifest row can name: a VQGAN, the perceptors that judge it, and settings that suit them."""
+
+    name: str = Field(pattern=NAME)
+    like: str | None = Field(None, description="the model that whatever this entry leaves out was taken from")
+    summary: str
+    licence: str
+    size_bytes: int | None = Field(None, description="of all weights together; unset where it is not known")
+    downsampling: int = Field(description="pixels per token, each way: width and height are multiples of it")
+    vqgan: VQGANEntry
+    perceptors: tuple[PerceptorEntry, ...] = Field(min_length=1, description="several make an ensemble")
+    concepts: tuple[str, ...] = Field((), description="names that the `contrast` loss tells the prompt from")
+    defaults: dict[str, Any] = Field(
+        default_factory=dict, description="columns of a row, where the row leaves them out"
+    )
+    seconds_per_step: float = Field(gt=0, description="at the default size on the machine named in `measured_on`")
+    measured_on: str | None = Field(None, description="unset: seconds_per_step is an estimate, not a measurement")
+
+    @property
+    def digest(self) -> str:
+        """What of the model decides a picture: weights, configs, byte-pair merges, templates and concepts.
+
+        A model that has yet to be fetched has its digest already: the checksums of its source are known.
+
+        Raises:
+            ModelFilesBroken: a config or the merges can't be read.
+        """
+        vqgan = self.vqgan
+        try:
+            if vqgan.source is None:
+                parts = [str(vqgan.sha256), vqgan.config_path.read_bytes().hex()]
+            else:
+                parts = [vqgan.source.checkpoint.sha256, vqgan.source.config.sha256]
+            for perceptor in self.perceptors:
+                parts += perceptor.digest_parts()
+        except OSError as error:
+            raise ModelFilesBroken(f"a file of model '{self.name}' can't be read: {error}") from error
+        return hashlib.sha256("\n".join([*parts, *self.concepts]).encode()).hexdigest()
