@@ -1,0 +1,1 @@
+"""How models are made: pictures and captions, training of VQGANs and perceptors. Nothing here is needed to render."""

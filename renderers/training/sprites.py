@@ -1,0 +1,270 @@
+"""Sprites: every emoji of every set and a choice of clip art, drawn once, kept in one file in a cache.
+
+The cache holds `packages/` (as downloaded), `parts/` (one style each, so that an interrupted run goes on) and
+`sprites.npz`. It is made from openly licensed packages and is not shipped.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from renderers.training.concepts import load_concepts
+from renderers.training.sources import EMOJI_NAMES, PACKAGES, Drawing, Package, emoji_labels, fetch, read_drawings
+
+__all__ = ["SIDE", "STYLES", "SpriteProgress", "Sprites", "load_sprites", "make_sprites"]
+
+SIDE = 96
+MARGIN = 4  # px on each side
+DRAWN_SIDE = 2 * SIDE  # drawn larger, then scaled down: thin lines come out softer
+SECONDS_PER_DRAWING = 3.0
+CLIPART_ASPECT = 2.2
+LEAST_COVER = 0.05  # of the square; less is a line or an empty drawing
+FILE = "sprites.npz"
+
+STYLES: dict[str, str] = {package.style: package.role for package in PACKAGES}
+"""style -> training, held out or judge"""
+
+
+@dataclass(frozen=True)
+class Sprites:
+    """Pictures of single things on nothing."""
+
+    pixels: np.ndarray
+    """(n, SIDE, SIDE, 4) uint8, RGB with straight alpha, the thing centred"""
+    style: tuple[str, ...]
+    concept: tuple[str, ...]
+    """a name in concepts.yaml, or ''"""
+    label: tuple[str, ...]
+    """the emoji's label or the clip art's title"""
+    packages: tuple[dict[str, str], ...] = ()
+    """name, version and licence of each package that the pictures came from"""
+
+    def __len__(self) -> int:
+        return len(self.style)
+
+    def of_styles(self, *styles: str) -> Sprites:
+        """Those of the given styles.
+
+        Raises:
+            ValueError: a style is not one of `STYLES`.
+        """
+        if unknown := set(styles) - set(STYLES):
+            raise ValueError(f"unknown sprite style(s) {sorted(unknown)}; known are {', '.join(STYLES)}")
+        return self._where([style in styles for style in self.style])
+
+    def with_concepts(self, *concepts: str) -> Sprites:
+        """Those that show one of `concepts`, or any concept if none is given."""
+        return self._where([bool(name) and (not concepts or name in concepts) for name in self.concept])
+
+    def _where(self, keep: list[bool]) -> Sprites:
+        def chosen(values: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(value for value, kept in zip(values, keep, strict=True) if kept)
+
+        pixels = self.pixels[np.array(keep, dtype=bool)]
+        return Sprites(pixels, chosen(self.style), chosen(self.concept), chosen(self.label), self.packages)
+
+
+@dataclass(frozen=True)
+class SpriteProgress:
+    """One step of `make_sprites`."""
+
+    style: str
+    done: int
+    drawn: int
+    skipped: int
+    """empty, of an odd shape, damaged, or too slow to draw"""
+
+
+def load_sprites(folder: Path) -> Sprites:
+    """The sprites that `make_sprites(folder)` left.
+
+    Raises:
+        ValueError: there are none, or the file is damaged or of another version.
+    """
+    path = Path(folder) / FILE
+    remedy = f"`nightreel models sprites --folder {folder}` makes it"
+    if not path.exists():
+        raise ValueError(f"no sprites in '{folder}': {path.name} is missing; {remedy}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            pixels = file["pixels"]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"'{path}' is not a sprite file ({error}); delete it, then {remedy}") from error
+    # concepts are looked up now, not when drawn: a new line in concepts.yaml needs no new drawing
+    concepts = {concept.emoji: concept.name for concept in load_concepts()}
+    named = tuple(
+        "" if style == "openclipart" else concepts.get(label, "")
+        for style, label in zip(about["style"], about["label"], strict=True)
+    )
+    return Sprites(pixels, tuple(about["style"]), named, tuple(about["label"]), tuple(about["packages"]))
+
+
+def make_sprites(
+    folder: Path,
+    *,
+    packages: Iterable[Package] = PACKAGES,
+    names: Package = EMOJI_NAMES,
+    on_progress: Callable[[SpriteProgress], None] | None = None,
+) -> Sprites:
+    """Fetch `packages`, draw them, and keep the result in `folder`; what is there already is not done again.
+
+    Raises:
+        SourceMissing: a package can't be fetched; the others are still drawn first, so that a second run is short.
+    """
+    folder = Path(folder)
+    packages = tuple(packages)
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    labels = emoji_labels(fetch(names, folder / "packages"))
+    problems = []
+    for package in packages:
+        try:
+            home = fetch(package, folder / "packages")
+        except ValueError as error:
+            problems.append(error)
+            continue
+        part = folder / "parts" / f"{package.style}.npz"
+        if not part.exists():
+            pixels, found = _draw_all(package, read_drawings(package, home, labels), on_progress)
+            version = json.loads((home / "version.json").read_text(encoding="utf-8"))
+            _save(part, pixels, {"label": found, "package": version | {"style": package.style}})
+        elif on_progress:
+            on_progress(SpriteProgress(package.style, 0, 0, 0))
+    if problems:
+        raise type(problems[0])("\n".join(str(problem) for problem in problems))
+    _join(folder, packages, json.loads((folder / "packages" / names.name / "version.json").read_text()))
+    return load_sprites(folder)
+
+
+def _join(folder: Path, packages: tuple[Package, ...], names: dict[str, str]) -> None:
+    pixels, style, label, versions = [], [], [], [names]
+    for package in packages:
+        with np.load(folder / "parts" / f"{package.style}.npz", allow_pickle=False) as part:
+            about = json.loads(str(part["about"]))
+            pixels.append(part["pixels"])
+        style += [package.style] * len(about["label"])
+        label += about["label"]
+        versions.append(about["package"])
+    _save(folder / FILE, np.concatenate(pixels), {"style": style, "label": label, "packages": versions})
+
+
+def _save(path: Path, pixels: np.ndarray, about: dict[str, Any]) -> None:
+    parts = path.with_suffix(f".{os.getpid()}.part")
+    with parts.open("wb") as file:
+        np.savez_compressed(file, pixels=pixels, about=np.array(json.dumps(about)))
+    os.replace(parts, path)
+
+
+def _draw_all(
+    package: Package, drawings: Iterable[Drawing], on_progress: Callable[[SpriteProgress], None] | None
+) -> tuple[np.ndarray, list[str]]:
+    pixels, labels, skipped = [], [], 0
+    with _Draughtsman() as draughtsman:
+        for number, drawing in enumerate(drawings, start=1):
+            picture = draughtsman.draw(drawing.svg, CLIPART_ASPECT if package.kind == "clipart" else float("inf"))
+            if picture is None:
+                skipped += 1
+            else:
+                pixels.append(picture)
+                labels.append(drawing.label)
+            if on_progress and number % 20 == 0:
+                on_progress(SpriteProgress(package.style, number, len(labels), skipped))
+    if on_progress:
+        on_progress(SpriteProgress(package.style, len(labels) + skipped, len(labels), skipped))
+    if not pixels:
+        return np.zeros((0, SIDE, SIDE, 4), np.uint8), labels
+    return np.stack(pixels), labels
+
+
+class _Draughtsman:
+    """A process that draws: an SVG that takes for ever, or brings the library down, costs that one picture."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        if not self._pipe.poll(60) or self._pipe.recv() != "ready":
+            raise ValueError("the process that draws SVGs did not start")
+
+    def __enter__(self) -> _Draughtsman:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def draw(self, svg: str, aspect: float) -> np.ndarray | None:
+        """(SIDE, SIDE, 4) uint8, or None if it can't be drawn."""
+        try:
+            self._pipe.send((svg, aspect))
+            if self._pipe.poll(SECONDS_PER_DRAWING):
+                picture: np.ndarray | None = self._pipe.recv()
+                return picture
+        except (EOFError, OSError):
+            pass
+        self._stop()
+        self._start()
+        return None
+
+
+def _serve(pipe: Connection) -> None:
+    import resvg_py  # noqa: F401  (its absence is told before the first drawing)
+
+    pipe.send("ready")
+    while True:
+        try:
+            svg, aspect = pipe.recv()
+        except EOFError:
+            return
+        try:
+            picture = draw(svg, aspect)
+        except Exception:  # whatever a strange SVG does to the libraries: it is skipped
+            picture = None
+        pipe.send(picture)
+
+
+def draw(svg: str, aspect: float = float("inf")) -> np.ndarray | None:
+    """`svg` drawn, cropped to what is there, centred: (SIDE, SIDE, 4) uint8 RGBA.
+
+    None if there is nearly nothing to see or it is longer or wider than `aspect`.
+    """
+    import resvg_py
+    from PIL import Image
+
+    data = resvg_py.svg_to_bytes(svg_string=svg, width=DRAWN_SIDE, skip_system_fonts=True)
+    picture = Image.open(io.BytesIO(bytes(data))).convert("RGBA")
+    box = picture.getchannel("A").point(lambda value: 255 if value > 8 else 0).getbbox()
+    if box is None:
+        return None
+    width, height = box[2] - box[0], box[3] - box[1]
+    if max(width, height) > aspect * min(width, height):
+        return None
+    scale = (SIDE - 2 * MARGIN) / max(width, height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    thing = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
+    square = Image.new("RGBA", (SIDE, SIDE))
+    square.paste(thing, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
+    pixels = np.array(square)
+    if (pixels[..., 3] > 127).mean() < LEAST_COVER:
+        return None
+    return pixels
