@@ -11,7 +11,7 @@ import yaml
 __all__ = ["COLOURS", "Concept", "load_concepts"]
 
 FILE = Path(__file__).with_name("concepts.yaml")
-COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "grey", "white")
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "gray", "white")
 FIELDS = {"name", "synonyms", "emoji", "colour"}
 
 
