@@ -29,6 +29,7 @@ MARGIN = 4  # px on each side
 DRAWN_SIDE = 2 * SIDE  # drawn larger, then scaled down: thin lines come out softer
 SECONDS_PER_DRAWING = 3.0
 CLIPART_ASPECT = 2.2
+CLIPART_COLOUR = 0.05  # least share of the thing that is not grey: half of the clip art is line drawings
 LEAST_COVER = 0.05  # of the square; less is a line or an empty drawing
 FILE = "sprites.npz"
 
@@ -83,7 +84,7 @@ class SpriteProgress:
     done: int
     drawn: int
     skipped: int
-    """empty, of an odd shape, damaged, or too slow to draw"""
+    """empty, of an odd shape, damaged, too slow to draw, or clip art without colours"""
 
 
 def load_sprites(folder: Path) -> Sprites:
@@ -172,8 +173,9 @@ def _draw_all(
     pixels, labels, skipped = [], [], 0
     with _Draughtsman() as draughtsman:
         for number, drawing in enumerate(drawings, start=1):
-            picture = draughtsman.draw(drawing.svg, CLIPART_ASPECT if package.kind == "clipart" else float("inf"))
-            if picture is None:
+            clipart = package.kind == "clipart"
+            picture = draughtsman.draw(drawing.svg, CLIPART_ASPECT if clipart else float("inf"))
+            if picture is None or (clipart and colourful(picture) < CLIPART_COLOUR):
                 skipped += 1
             else:
                 pixels.append(picture)
@@ -251,7 +253,7 @@ def draw(svg: str, aspect: float = float("inf")) -> np.ndarray | None:
     import resvg_py
     from PIL import Image
 
-    data = resvg_py.svg_to_bytes(svg_string=svg, width=DRAWN_SIDE, skip_system_fonts=True)
+    data = resvg_py.svg_to_bytes(svg_string=svg, width=DRAWN_SIDE, dpi=96, skip_system_fonts=True)
     picture = Image.open(io.BytesIO(bytes(data))).convert("RGBA")
     box = picture.getchannel("A").point(lambda value: 255 if value > 8 else 0).getbbox()
     if box is None:
@@ -268,3 +270,11 @@ def draw(svg: str, aspect: float = float("inf")) -> np.ndarray | None:
     if (pixels[..., 3] > 127).mean() < LEAST_COVER:
         return None
     return pixels
+
+
+def colourful(pixels: np.ndarray) -> float:
+    """Share of what is seen in `pixels` (h, w, 4) that is not some grey."""
+    seen = pixels[pixels[..., 3] > 127][:, :3].astype(int)
+    if not len(seen):
+        return 0.0
+    return float((seen.max(1) - seen.min(1) > 40).mean())
