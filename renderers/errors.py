@@ -3,15 +3,27 @@
 RenderError
 ├── UnknownModel       the registry has no such name
 ├── ModelFilesBroken   weights or config are missing, damaged or of a layout that is not known
+│   └── CheckpointUnsafe   a checkpoint tries to run code; it was refused
 ├── BadInput           the row asks for something that can't be done; trying again changes nothing
 ├── NonFiniteLoss      the optimisation left the realm of numbers
 ├── FrameCorrupt       a frame object is damaged or is not one of ours
+├── TrainingBroken     a training can't go on: its folder, its data or its numbers are no good
 └── Stopped            the render was asked to stop between two steps
 """
 
 from __future__ import annotations
 
-__all__ = ["BadInput", "FrameCorrupt", "ModelFilesBroken", "NonFiniteLoss", "RenderError", "Stopped", "UnknownModel"]
+__all__ = [
+    "BadInput",
+    "CheckpointUnsafe",
+    "FrameCorrupt",
+    "ModelFilesBroken",
+    "NonFiniteLoss",
+    "RenderError",
+    "Stopped",
+    "TrainingBroken",
+    "UnknownModel",
+]
 
 
 class RenderError(Exception):
@@ -26,6 +38,10 @@ class ModelFilesBroken(RenderError):
     """A model's files are missing, damaged, or of a layout that is not known."""
 
 
+class CheckpointUnsafe(ModelFilesBroken):
+    """A checkpoint tries to run code, or names what no checkpoint needs. Nothing of it was run."""
+
+
 class BadInput(RenderError):
     """The row asks for something that can't be done. Never retried."""
 
@@ -36,6 +52,10 @@ class NonFiniteLoss(RenderError):
 
 class FrameCorrupt(RenderError):
     """A stored frame object can't be trusted."""
+
+
+class TrainingBroken(RenderError):
+    """A training can't start or go on."""
 
 
 class Stopped(RenderError):

@@ -1,0 +1,142 @@
+"""What a composed scene shows, as data, and the words for it: a caption, and captions that are wrong in one word.
+
+The wrong ones are hard negatives for the perceptor's training (Yuksekgonul et al. 2023, "When and why vision-language
+models behave like bags-of-words", section 5): they differ from the truth in one colour, count, position, background or
+name, which a perceptor that only knows nouns can't tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+__all__ = ["COLOURS", "RELATIONS", "SHAPES", "SceneObject", "SceneText", "caption", "swapped"]
+
+# Colour words that people use, with one RGB for each.
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (220, 30, 35),
+    "orange": (245, 140, 25),
+    "yellow": (250, 215, 40),
+    "green": (50, 160, 60),
+    "blue": (40, 90, 215),
+    "purple": (130, 50, 180),
+    "pink": (250, 140, 185),
+    "brown": (125, 75, 40),
+    "black": (20, 20, 22),
+    "white": (250, 250, 250),
+    "gray": (135, 135, 140),
+    "cyan": (70, 200, 225),
+}
+
+# How two objects lie, and the opposite.
+RELATIONS: dict[str, str] = {
+    "left of": "right of",
+    "right of": "left of",
+    "above": "below",
+    "below": "above",
+}
+
+SHAPES = ("circle", "square", "triangle", "ring", "diamond", "cross", "bar")
+
+NUMBERS = {2: "two", 3: "three", 4: "four"}
+
+# "{}" stands for what is shown; plain words come most often, since that is how prompts are written.
+TEMPLATES = ("{}", "{}", "{}", "{}", "{}", "{}", "a picture of {}", "a drawing of {}", "an icon of {}", "a painting of {}")
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One thing, or several alike: `name` without article, `colour` only where the caption is to say it."""
+
+    name: str
+    colour: str | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class SceneText:
+    """What a scene shows: one or two objects (none: the background alone), how they lie, and on what.
+
+    `background` is a colour word, or None where the caption says nothing of it.
+    """
+
+    objects: tuple[SceneObject, ...]
+    relation: str | None = None
+    background: str | None = None
+
+
+def caption(text: SceneText, rng: np.random.Generator | None = None) -> str:
+    """The words for a scene; without `rng` in the plainest form."""
+    phrases = [_phrase(thing) for thing in text.objects]
+    if not phrases:
+        return f"a {text.background} background"
+    words = phrases[0] if len(phrases) == 1 else f"{phrases[0]} {text.relation or 'and'} {phrases[1]}"
+    if rng is not None and rng.random() < 0.1 and len(phrases) == 1 and words.startswith(("a ", "an ")):
+        words = words.split(" ", 1)[1]
+    if rng is not None:
+        words = TEMPLATES[rng.integers(len(TEMPLATES))].format(words)
+    if text.background is not None:
+        words += f" on {_article(text.background)} background"
+    return words
+
+
+def swapped(text: SceneText, names: tuple[str, ...], rng: np.random.Generator, *, what: str | None = None) -> SceneText:
+    """`text` with one attribute made wrong: `what` of `name`, `colour`, `count`, `position`, `background` (None: any
+    that the scene says). A name is replaced by one of `names`.
+
+    Raises:
+        ValueError: the scene does not say `what`.
+    """
+    said = ["name"] if text.objects else []
+    if any(thing.colour for thing in text.objects):
+        said.append("colour")
+    if any(thing.count > 1 for thing in text.objects):
+        said.append("count")
+    if text.relation in RELATIONS:
+        said.append("position")
+    if text.background is not None:
+        said.append("background")
+    chosen = what if what is not None else said[int(rng.integers(len(said)))]
+    if chosen not in said:
+        raise ValueError(f"the scene {text} says nothing of '{chosen}'")
+    if chosen == "position":
+        assert text.relation is not None
+        return replace(text, relation=RELATIONS[text.relation])
+    if chosen == "background":
+        return replace(text, background=_another(tuple(COLOURS), text.background, rng))
+    candidates = [
+        i
+        for i, thing in enumerate(text.objects)
+        if chosen == "name" or (chosen == "colour" and thing.colour) or (chosen == "count" and thing.count > 1)
+    ]
+    which = candidates[int(rng.integers(len(candidates)))]
+    thing = text.objects[which]
+    if chosen == "name":
+        thing = replace(thing, name=_another(names, thing.name, rng))
+    elif chosen == "colour":
+        thing = replace(thing, colour=_another(tuple(COLOURS), thing.colour, rng))
+    else:
+        thing = replace(thing, count=_another((1, *NUMBERS), thing.count, rng))
+    return replace(text, objects=(*text.objects[:which], thing, *text.objects[which + 1 :]))
+
+
+def _another(choices: tuple[Any, ...], than: Any, rng: np.random.Generator) -> Any:
+    others = [choice for choice in choices if choice != than]
+    return others[int(rng.integers(len(others)))]
+
+
+def _phrase(thing: SceneObject) -> str:
+    words = f"{thing.colour} {thing.name}" if thing.colour else thing.name
+    return _article(words) if thing.count == 1 else f"{NUMBERS[thing.count]} {_plural(words)}"
+
+
+def _article(words: str) -> str:
+    return f"an {words}" if words[0] in "aeiou" and not words.startswith(("uni", "ufo")) else f"a {words}"
+
+
+def _plural(words: str) -> str:
+    if words.endswith(("s", "x", "ch", "sh")):
+        return f"{words}es"
+    return f"{words[:-1]}ies" if words.endswith("y") and words[-2] not in "aeiou" else f"{words}s"
