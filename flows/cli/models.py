@@ -7,6 +7,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from flows.cli import models_training
 from flows.cli.output import print_json, print_table
 from renderers.registry import list_models
 
@@ -37,3 +38,6 @@ def list_(*, json: Annotated[bool, Parameter(negative="", help="as JSON")] = Fal
     ]
     print_table(("name", "size", "default", "steps", "licence", "what it is"), rows)
     return 0
+
+
+app.command(models_training.sprites)

@@ -48,7 +48,9 @@ def parse_concepts(text: str) -> tuple[Concept, ...]:
     owner: dict[tuple[str, str], str] = {}
     for entry in yaml.safe_load(text):
         if unknown := set(entry) - FIELDS:
-            raise ValueError(f"concepts.yaml: {entry} has unknown field(s) {sorted(unknown)}; known are {sorted(FIELDS)}")
+            raise ValueError(
+                f"concepts.yaml: {entry} has unknown field(s) {sorted(unknown)}; known are {sorted(FIELDS)}"
+            )
         if not entry.get("name") or not entry.get("emoji"):
             raise ValueError(f"concepts.yaml: {entry} needs a name and an emoji")
         concept = Concept(

@@ -12,15 +12,21 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from renderers.errors import RenderError
+
 __all__ = ["EMOJI_NAMES", "PACKAGES", "Drawing", "Package", "SourceMissing", "emoji_labels", "fetch", "read_drawings"]
 
+OTHER_NAMES = Path(__file__).with_name("emoji_names.yaml")
 TIMEOUT = 600  # seconds for one download
 
 
-class SourceMissing(ValueError):
+class SourceMissing(RenderError):
     """A package could not be fetched or is not what it should be."""
 
 
@@ -76,7 +82,7 @@ def fetch(package: Package, folder: Path) -> Path:
         parts.mkdir(parents=True, exist_ok=True)
         version = (_fetch_debian if package.kind == "clipart" else _fetch_npm)(package, parts)
         (parts / "version.json").write_text(json.dumps(version))
-        os.replace(parts, target)
+        parts.replace(target)
     return target
 
 
@@ -157,7 +163,8 @@ def _read_iconify(style: str, folder: Path, labels: dict[str, str]) -> Iterator[
                 pairs[parents.get(name, name), label] = None
     else:
         by_name = {_joined(label): label for label in labels.values()}
-        by_name |= {other: label for other, label in OTHER_NAMES.items() if label in by_name.values()}
+        known = set(by_name.values())
+        by_name |= {other: label for other, label in _other_names().items() if label in known}
         for name in (*icons["icons"], *parents):
             # sets with variants number them: bird-1, bird-2
             label = by_name.get(_joined(name)) or by_name.get(_joined(re.sub(r"-\d$", "", name)))
@@ -212,13 +219,19 @@ def _read_clipart(style: str, folder: Path) -> Iterator[Drawing]:
         for path in paths[:: max(1, -(-len(paths) // CLIPART_PER_FOLDER))]:
             svg = path.read_text(encoding="utf-8", errors="replace")
             found = re.search(r"<dc:title>([^<]+)</dc:title>", svg)
-            title = re.sub(r"[-_]+|\d+|\b[a-z]\b", " ", (found[1] if found else path.stem).lower())
-            yield Drawing(style, " ".join(title.split()), svg)
+            words = re.sub(r"[-_\d]+", " ", (found[1] if found else path.stem).lower()).split()
+            yield Drawing(style, " ".join(word for word in words if len(word) > 1), svg)
 
 
 def _code(text: str) -> str:
     """Code points without variation selectors: sets disagree on where to put them."""
     return "-".join(part for part in text.lower().split("-") if part != "fe0f")
+
+
+@cache
+def _other_names() -> dict[str, str]:
+    names: dict[str, str] = yaml.safe_load(OTHER_NAMES.read_text(encoding="utf-8"))
+    return names
 
 
 def _joined(name: str) -> str:
@@ -227,201 +240,3 @@ def _joined(name: str) -> str:
 
 # Another meaning of the same word.
 NOT_WHAT_IT_SAYS = {("streamline", "turkey"), ("streamline", "bow"), ("emojione", "shield"), ("emojione", "window")}
-
-# Names of sets without code points that differ from today's Unicode names, letters and digits only.
-OTHER_NAMES: dict[str, str] = {
-    "aubergine": "eggplant",
-    "bath": "bathtub",
-    "bedroom": "bed",
-    "chicken": "chicken",
-    "babychick": "baby chick",
-    "frontfacingchick": "front-facing baby chick",
-    "bunny": "rabbit face",
-    "bunnyside": "rabbit",
-    "cat": "cat face",
-    "catside": "cat",
-    "dog": "dog face",
-    "dogside": "dog",
-    "dragonhead": "dragon face",
-    "dragonside": "dragon",
-    "dromedarycamel": "camel",
-    "bactriancamel": "two-hump camel",
-    "mouse": "mouse face",
-    "mouseside": "mouse",
-    "pig": "pig face",
-    "pigside": "pig",
-    "tiger": "tiger face",
-    "tigerside": "tiger",
-    "bear": "bear",
-    "bearface": "bear",
-    "hampster": "hamster",
-    "hamsterface": "hamster",
-    "koalaface": "koala",
-    "wolfface": "wolf",
-    "frogface": "frog",
-    "foxface": "fox",
-    "foxsmiling": "fox",
-    "lionface": "lion",
-    "unicornface": "unicorn",
-    "pandaface": "panda",
-    "ram": "ram",
-    "sheep": "ewe",
-    "leopardside": "leopard",
-    "doveofpeace": "dove",
-    "honeybee": "honeybee",
-    "bee": "honeybee",
-    "ladybeetle": "lady beetle",
-    "spurtingwhale": "spouting whale",
-    "cherryblossom": "cherry blossom",
-    "whiteflower": "white flower",
-    "evergreen": "evergreen tree",
-    "evergreentree": "evergreen tree",
-    "deciduoustree": "deciduous tree",
-    "palmtree": "palm tree",
-    "fallingleaf": "fallen leaf",
-    "leaffluttering": "leaf fluttering in wind",
-    "earofmaize": "ear of corn",
-    "chilipepper": "hot pepper",
-    "sliceofpizza": "pizza",
-    "meatonbone": "meat on bone",
-    "poultryleg": "poultry leg",
-    "friedshrimp": "fried shrimp",
-    "icecream": "ice cream",
-    "softicecream": "soft ice cream",
-    "strawberryshortcake": "shortcake",
-    "beermug": "beer mug",
-    "wineglass": "wine glass",
-    "cocktailglass": "cocktail glass",
-    "hotbeverage": "hot beverage",
-    "forkandknife": "fork and knife",
-    "forkknife": "fork and knife",
-    "hocho": "kitchen knife",
-    "snowmountains": "snow-capped mountain",
-    "desertisland": "desert island",
-    "beachumbrella": "beach with umbrella",
-    "housebuilding": "house",
-    "housebuildings": "houses",
-    "housewithgarden": "house with garden",
-    "europeancastle": "castle",
-    "europeafricaglobe": "globe showing Europe-Africa",
-    "earthglobeeuropeafrica": "globe showing Europe-Africa",
-    "sunriseovermountains": "sunrise over mountains",
-    "steamlocomotive": "locomotive",
-    "racecar": "racing car",
-    "recreationalvehicle": "sport utility vehicle",
-    "verticaltrafficlight": "vertical traffic light",
-    "circustent": "circus tent",
-    "carouselhorse": "carousel horse",
-    "sunrays": "sun",
-    "blacksunwithrays": "sun",
-    "sun": "sun",
-    "sunwithrays": "sun",
-    "whitemediumstar": "star",
-    "raincloud": "cloud with rain",
-    "stormcloud": "cloud with lightning and rain",
-    "snowcloud": "cloud with snow",
-    "umbrellawithraindrops": "umbrella with rain drops",
-    "bolt": "high voltage",
-    "highvoltagesign": "high voltage",
-    "snowmanwithoutsnow": "snowman without snow",
-    "snowman": "snowman",
-    "shootingstar": "shooting star",
-    "cloudwithtornado": "tornado",
-    "halloweenpumpkin": "jack-o-lantern",
-    "jackolantern": "jack-o-lantern",
-    "present": "wrapped gift",
-    "wrappedpresent": "wrapped gift",
-    "partypopper": "party popper",
-    "sportsmedal": "sports medal",
-    "basketballandhoop": "basketball",
-    "tennisball": "tennis",
-    "tennisracquetandball": "tennis",
-    "skiandskiboot": "skis",
-    "directhit": "bullseye",
-    "gamedie": "game die",
-    "performingarts": "performing arts",
-    "darksunglasses": "sunglasses",
-    "tie": "necktie",
-    "mensrunner": "running shoe",
-    "athleticshoe": "running shoe",
-    "heels": "high-heeled shoe",
-    "womanshat": "woman’s hat",
-    "gem": "gem stone",
-    "bullhorn": "megaphone",
-    "cellphone": "mobile phone",
-    "blacktelephone": "telephone",
-    "personalcomputer": "laptop",
-    "opticaldisc": "optical disk",
-    "handheldvideocamera": "video camera",
-    "leftmagnifyingglass": "magnifying glass tilted left",
-    "leftpointingmagnifyingglass": "magnifying glass tilted left",
-    "lightbulb": "light bulb",
-    "electriclightbulb": "light bulb",
-    "electrictorch": "flashlight",
-    "izakayalantern": "red paper lantern",
-    "banknotedollar": "dollar banknote",
-    "closedmailboxraised": "closed mailbox with raised flag",
-    "lowerleftpaintbrush": "paintbrush",
-    "lowerleftcrayon": "crayon",
-    "lowerleftpencil": "pencil",
-    "pencil": "pencil",
-    "tearoffcalendar": "tear-off calendar",
-    "blackpushpin": "pushpin",
-    "straightruler": "straight ruler",
-    "blackscissors": "scissors",
-    "lock": "locked",
-    "daggerknife": "dagger",
-    "nutandbolt": "nut and bolt",
-    "bow": "bow and arrow",
-    "tropicalfish": "tropical fish",
-    "blowfish": "blowfish",
-    "spiralshell": "spiral shell",
-    "redheart": "red heart",
-    "heavyblackheart": "red heart",
-    "brokenheart": "broken heart",
-    "poo": "pile of poo",
-    "fatherchristmas": "Santa Claus",
-    "fistedhand": "raised fist",
-    "raisedfist": "raised fist",
-    "hand": "raised hand",
-    "thumbsup": "thumbs up",
-    "warningsign": "warning",
-    "grinwide": "grinning face",
-    "blackuniversalrecyclingsymbol": "recycling symbol",
-    "crossmark": "cross mark",
-    "whiteheavycheckmark": "check mark",
-    "heavycheckmark": "check mark",
-    "robotface": "robot",
-    "hotdog": "hot dog",
-    "cheese": "cheese wedge",
-    "trash": "wastebasket",
-    "washbasket": "wastebasket",
-    "tophat": "top hat",
-    "waterwave": "water wave",
-    "taco": "taco",
-    "bananas": "banana",
-    "aerialtramway": "aerial tramway",
-    "droplet": "droplet",
-    "racingcar": "racing car",
-    "hammer": "hammer",
-    "key": "key",
-    "oldkey": "old key",
-    "swan": "swan",
-    "saxophone": "saxophone",
-    "classicalbuilding": "classical building",
-    "officebuilding": "office building",
-    "mantelpiececlock": "mantelpiece clock",
-    "crescentmoon": "crescent moon",
-    "cookie": "cookie",
-    "oncomingautomobile": "oncoming automobile",
-    "musicalkeyboard": "musical keyboard",
-    "studiomic": "studio microphone",
-    "videogame": "video game",
-    "pillbottle": "pill",
-    "sportutilityvehicle": "sport utility vehicle",
-    "bellhop": "bellhop bell",
-    "camping": "camping",
-    "frenchfries": "french fries",
-    "greenapple": "green apple",
-    "redapple": "red apple",
-}

@@ -12,6 +12,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,7 +21,16 @@ from typing import Any
 import numpy as np
 
 from renderers.training.concepts import load_concepts
-from renderers.training.sources import EMOJI_NAMES, PACKAGES, Drawing, Package, emoji_labels, fetch, read_drawings
+from renderers.training.sources import (
+    EMOJI_NAMES,
+    PACKAGES,
+    Drawing,
+    Package,
+    SourceMissing,
+    emoji_labels,
+    fetch,
+    read_drawings,
+)
 
 __all__ = ["SIDE", "STYLES", "SpriteProgress", "Sprites", "load_sprites", "make_sprites"]
 
@@ -91,18 +101,18 @@ def load_sprites(folder: Path) -> Sprites:
     """The sprites that `make_sprites(folder)` left.
 
     Raises:
-        ValueError: there are none, or the file is damaged or of another version.
+        SourceMissing: there are none, or the file is damaged.
     """
     path = Path(folder) / FILE
     remedy = f"`nightreel models sprites --folder {folder}` makes it"
     if not path.exists():
-        raise ValueError(f"no sprites in '{folder}': {path.name} is missing; {remedy}")
+        raise SourceMissing(f"no sprites in '{folder}': {path.name} is missing; {remedy}")
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             pixels = file["pixels"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"'{path}' is not a sprite file ({error}); delete it, then {remedy}") from error
+        raise SourceMissing(f"'{path}' is not a sprite file ({error}); delete it, then {remedy}") from error
     # concepts are looked up now, not when drawn: a new line in concepts.yaml needs no new drawing
     concepts = {concept.emoji: concept.name for concept in load_concepts()}
     named = tuple(
@@ -122,18 +132,21 @@ def make_sprites(
     """Fetch `packages`, draw them, and keep the result in `folder`; what is there already is not done again.
 
     Raises:
-        SourceMissing: a package can't be fetched; the others are still drawn first, so that a second run is short.
+        SourceMissing: a package can't be fetched, told after the others are drawn, so that a second run is short.
     """
+    if find_spec("resvg_py") is None:
+        raise SourceMissing("SVGs are drawn by resvg_py, which is not installed: pip install 'nightreel[training]'")
     folder = Path(folder)
     packages = tuple(packages)
     (folder / "parts").mkdir(parents=True, exist_ok=True)
-    labels = emoji_labels(fetch(names, folder / "packages"))
+    named = fetch(names, folder / "packages")
+    labels = emoji_labels(named)
     problems = []
     for package in packages:
         try:
             home = fetch(package, folder / "packages")
-        except ValueError as error:
-            problems.append(error)
+        except SourceMissing as error:
+            problems.append(str(error))
             continue
         part = folder / "parts" / f"{package.style}.npz"
         if not part.exists():
@@ -143,8 +156,8 @@ def make_sprites(
         elif on_progress:
             on_progress(SpriteProgress(package.style, 0, 0, 0))
     if problems:
-        raise type(problems[0])("\n".join(str(problem) for problem in problems))
-    _join(folder, packages, json.loads((folder / "packages" / names.name / "version.json").read_text()))
+        raise SourceMissing("\n".join(problems))
+    _join(folder, packages, json.loads((named / "version.json").read_text(encoding="utf-8")))
     return load_sprites(folder)
 
 
@@ -164,7 +177,7 @@ def _save(path: Path, pixels: np.ndarray, about: dict[str, Any]) -> None:
     parts = path.with_suffix(f".{os.getpid()}.part")
     with parts.open("wb") as file:
         np.savez_compressed(file, pixels=pixels, about=np.array(json.dumps(about)))
-    os.replace(parts, path)
+    parts.replace(path)
 
 
 def _draw_all(
@@ -202,7 +215,7 @@ class _Draughtsman:
         self._process.start()
         theirs.close()
         if not self._pipe.poll(60) or self._pipe.recv() != "ready":
-            raise ValueError("the process that draws SVGs did not start")
+            raise SourceMissing("the process that draws SVGs did not start within 60 s")
 
     def __enter__(self) -> _Draughtsman:
         return self
