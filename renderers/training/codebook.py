@@ -32,7 +32,7 @@ class RunningCodebook:
 
     @torch.no_grad()
     def update(self, latents: Tensor, tokens: Tensor, chance: torch.Generator | None = None) -> None:
-        """Learn from `latents` `(m, c)` that chose `tokens` `(m,)`; with `chance`, dead codes move to random latents."""
+        """Learn from `latents` `(m, c)` that chose `tokens` `(m,)`; with `chance`, dead codes move to random ones."""
         counts = sum_over_workers(torch.bincount(tokens, minlength=len(self.codes)).float())
         sums = sum_over_workers(torch.zeros_like(self.sums).index_add_(0, tokens, latents))
         self.counts.lerp_(counts, 1 - self.decay)

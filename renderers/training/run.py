@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,12 +83,15 @@ class TrainingRun:
         return self._seconds_before + time.monotonic() - self._began
 
     def load(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None for a fresh run. Curves are cut back to it.
+        """The last checkpoint, or None for a fresh run. Curves are cut back to it: those that a kill before the first
+        checkpoint left behind are dropped.
 
         Raises:
             TrainingBroken: it is there and can't be read.
         """
         if not self.checkpoint.exists():
+            if self.writes:
+                (self.folder / "curves.csv").unlink(missing_ok=True)
             return None
         try:
             state: dict[str, Any] = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
@@ -108,7 +110,7 @@ class TrainingRun:
             return
         unfinished = self.checkpoint.with_suffix(".unfinished")
         torch.save({**state, "step": step, "seconds": self.seconds}, unfinished)
-        os.replace(unfinished, self.checkpoint)
+        unfinished.replace(self.checkpoint)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add one line to the curves."""
@@ -178,4 +180,4 @@ class TrainingRun:
 def _write(path: Path, content: bytes) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    unfinished.replace(path)

@@ -25,9 +25,17 @@ from renderers.randomness import generator
 from renderers.training.codebook import RunningCodebook
 from renderers.training.perceptual import PerceptualDistance
 from renderers.training.run import TrainingProgress, TrainingRun, trapezoid
-from renderers.training.workers import average_gradients, rank
+from renderers.training.workers import average_gradients, rank, sum_over_workers, world_size
 
-__all__ = ["PictureSource", "VQGANTraining", "VQGANTrainingSettings", "begin_at_zero", "psnr", "train_vqgan"]
+__all__ = [
+    "PictureSource",
+    "VQGANTraining",
+    "VQGANTrainingSettings",
+    "begin_at_zero",
+    "psnr",
+    "reconstruct",
+    "train_vqgan",
+]
 
 
 class PictureSource(Protocol):
@@ -91,18 +99,35 @@ def psnr(made: Tensor, real: Tensor) -> Tensor:
     return -10 * torch.log10(((made.clamp(0, 1) - real) ** 2).mean(dim=(1, 2, 3)).clamp(min=1e-10))
 
 
+@torch.no_grad()
+def reconstruct(model: VQGAN, pictures: Tensor, *, quantised: bool = True) -> Tensor:
+    """Pictures `(m, 3, side, side)` through `model`, few at a time: a large one fills the memory with its features."""
+    device = model.codebook.device
+    made = []
+    for part in pictures.split(8):
+        latents = model.encode(part.to(device))
+        made.append(model.decode(model.quantise(latents) if quantised else latents).clamp(0, 1))
+    return torch.cat(made)
+
+
 class VQGANTraining:
     """The state of one training, and its step."""
 
     def __init__(
-        self, model: VQGAN, settings: VQGANTrainingSettings, pictures: PictureSource, perceptual: PerceptualDistance | None
+        self,
+        model: VQGAN,
+        settings: VQGANTrainingSettings,
+        pictures: PictureSource,
+        perceptual: PerceptualDistance | None,
     ) -> None:
         self.model, self.settings, self.pictures, self.perceptual = model, settings, pictures, perceptual
         self.device = next(model.parameters()).device
         model.train().requires_grad_(True)
         model.quantize.requires_grad_(False)  # running means move the codes, not gradients
         self.weights = [p for p in model.parameters() if p.requires_grad]
-        self.adam = torch.optim.AdamW(self.weights, lr=settings.lr, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
+        self.adam = torch.optim.AdamW(
+            self.weights, lr=settings.lr, betas=(0.9, 0.99), weight_decay=settings.weight_decay
+        )
         self.codes = RunningCodebook(model.codebook.data)
         self.averaged = {key: value.clone() for key, value in model.state_dict().items()}
         self.critic: nn.Module | None = None
@@ -168,9 +193,7 @@ class VQGANTraining:
     @torch.no_grad()
     def reconstruct(self, pictures: Tensor, *, quantised: bool = True) -> Tensor:
         """Pictures through the averaged weights."""
-        model = self.result().to(self.device)
-        latents = model.encode(pictures.to(self.device))
-        return model.decode(model.quantise(latents) if quantised else latents).clamp(0, 1)
+        return reconstruct(self.result().to(self.device), pictures, quantised=quantised)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step needs."""
@@ -247,7 +270,7 @@ def train_vqgan(
 ) -> VQGAN:
     """Train to the end, or go on with what `run`'s folder holds; gives the averaged model.
 
-    `held_out` `(m, 3, side, side)` are pictures to measure PSNR on, along the way.
+    `held_out` `(m, 3, side, side)` are pictures to measure PSNR on: before the first step, and along the way.
 
     Raises:
         TrainingBroken: the loss left the realm of numbers, or the folder's checkpoint is no good.
@@ -262,28 +285,44 @@ def train_vqgan(
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingBroken(f"the checkpoint '{run.checkpoint}' is of another model: {error}") from error
         first = int(state["step"])
+    elif held_out is not None:
+        run.log(0, {"psnr": _held_out_psnr(training, held_out)})
     for step in range(first, settings.steps):
         if should_stop is not None and should_stop():
             run.save(step, training.state_dict())
-            raise Stopped(f"training stopped before step {step + 1} of {settings.steps}; '{run.folder}' goes on from there")
+            raise Stopped(
+                f"training stopped before step {step + 1} of {settings.steps}; '{run.folder}' goes on from there"
+            )
         terms = training.step(step)
         done = step + 1
         last = done == settings.steps
-        if done % settings.log_every == 0 or last:
-            metrics = {name: round(float(value), 5) for name, value in terms.items()}
+        logged, kept = done % settings.log_every == 0 or last, done % settings.checkpoint_every == 0 or last
+        if logged or kept:
+            metrics = _over_workers(terms)
             if not math.isfinite(metrics["loss"]):
                 raise TrainingBroken(
-                    f"the loss became {metrics['loss']} at step {done}: try a smaller learning rate (now {settings.lr:g}); "
-                    f"the checkpoint in '{run.folder}' is from before"
+                    f"the loss became {metrics['loss']} at step {done}: try a smaller learning rate (now "
+                    f"{settings.lr:g}); the checkpoint in '{run.folder}' is from before"
                 )
+        if logged:
             measured = held_out is not None and (done % (10 * settings.log_every) == 0 or last)
             if measured:
                 assert held_out is not None
-                metrics["psnr"] = round(float(psnr(training.reconstruct(held_out).cpu(), held_out).mean()), 3)
+                metrics["psnr"] = _held_out_psnr(training, held_out)
                 metrics["codes_used"] = float((training.codes.counts > training.codes.dead).float().mean())
             run.log(done, metrics)
         run.progress(done, settings.steps, on_progress)
-        if done % settings.checkpoint_every == 0 or last:
+        if kept:
             run.save(done, training.state_dict())
     run.draw()
     return training.result()
+
+
+def _held_out_psnr(training: VQGANTraining, held_out: Tensor) -> float:
+    return round(float(psnr(training.reconstruct(held_out).cpu(), held_out).mean()), 3)
+
+
+def _over_workers(terms: dict[str, Tensor]) -> dict[str, float]:
+    """The mean of every term over the workers, which thus agree on whether a loss is a number."""
+    values = sum_over_workers(torch.stack([term.float() for term in terms.values()])) / world_size()
+    return {name: round(value, 5) for name, value in zip(terms, values.tolist(), strict=True)}
