@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +17,14 @@ from PIL import Image, PngImagePlugin
 
 from renderers.errors import FrameCorrupt
 from renderers.frame_state import FrameState
+from renderers.pillow import PILLOW_ERRORS
 
-__all__ = ["PILLOW_ERRORS", "FrameObject", "read_provenance"]
+__all__ = ["FrameObject", "read_provenance"]
 
 # Every PNG ends with this chunk: one that does not was cut short, or something was added to it.
 END = bytes.fromhex("00000000 49454e44 ae426082")
 PROVENANCE = "nightreel:provenance"
 STATE = "nightreel:state"
-# With what Pillow answers a damaged file: with whatever breaks first.
-PILLOW_ERRORS = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
 # Pillow refuses text chunks that inflate past 1 MiB; the state of a 1024 px frame is about 3 MB as base64.
 PngImagePlugin.MAX_TEXT_CHUNK = 64 * 2**20
 PngImagePlugin.MAX_TEXT_MEMORY = 128 * 2**20

@@ -23,10 +23,11 @@ from torch import Tensor
 from renderers.camera import camera_matrix, move
 from renderers.cutouts import cut, draw_cutouts
 from renderers.errors import BadInput, NonFiniteLoss, Stopped
-from renderers.frame_object import PILLOW_ERRORS, FrameObject
+from renderers.frame_object import FrameObject
 from renderers.frame_state import FrameState, Moments
 from renderers.losses import ClampWithGradient, concept_contrast, prompt_distance, total_variation
 from renderers.models import Models, Perceptor
+from renderers.pillow import PILLOW_ERRORS
 from renderers.plan import ALGORITHM, FramePlan, VideoPlan, json_safe
 from renderers.randomness import address, generator
 
