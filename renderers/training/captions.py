@@ -43,7 +43,18 @@ SHAPES = ("circle", "square", "triangle", "ring", "diamond", "cross", "bar")
 NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 # "{}" stands for what is shown; plain words come most often, since that is how prompts are written.
-TEMPLATES = ("{}", "{}", "{}", "{}", "{}", "{}", "a picture of {}", "a drawing of {}", "an icon of {}", "a painting of {}")
+TEMPLATES = (
+    "{}",
+    "{}",
+    "{}",
+    "{}",
+    "{}",
+    "{}",
+    "a picture of {}",
+    "a drawing of {}",
+    "an icon of {}",
+    "a painting of {}",
+)
 
 
 @dataclass(frozen=True)

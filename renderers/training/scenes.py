@@ -80,8 +80,16 @@ class SceneComposer:
         self._own_colour = {i: _dominant(pixels[i]) for own in self._of_concept.values() for i in own}
         self._shapes = _shapes(pixels.shape[-1])
 
-    def compose(self, n: int, seed: int, step: int, purpose: str = "scenes", *, kind: str | None = None,
-                any_sprite: bool = False) -> Scenes:
+    def compose(
+        self,
+        n: int,
+        seed: int,
+        step: int,
+        purpose: str = "scenes",
+        *,
+        kind: str | None = None,
+        any_sprite: bool = False,
+    ) -> Scenes:
         """Compose `n` scenes at the address (`seed`, `step`, `purpose`), all of one `kind` if given.
 
         `any_sprite` also draws from sprites without a concept; their captions are not to be used.
@@ -191,7 +199,9 @@ class SceneComposer:
                 pictures[i] = F.interpolate(torch.from_numpy(low).float(), size=(side, side), mode="bilinear")[0]
             else:
                 horizon = int(side * rng.uniform(0.5, 0.8))
-                sky, grass = torch.from_numpy(np.array([[0.55, 0.8, 0.97], [0.4, 0.72, 0.3]]) + rng.normal(0, 0.05, (2, 3)))
+                sky, grass = torch.from_numpy(
+                    np.array([[0.55, 0.8, 0.97], [0.4, 0.72, 0.3]]) + rng.normal(0, 0.05, (2, 3))
+                )
                 pictures[i] = sky.float().view(3, 1, 1)
                 pictures[i, :, horizon:] = grass.float().view(3, 1, 1)
             names.append(name)
@@ -257,7 +267,9 @@ def _shrink(pixels: Tensor) -> Tensor:
     for some in pixels.split(512):
         colour, alpha = some[:, :3].float(), some[:, 3:].float()
         mean = F.avg_pool2d(alpha, 2)
-        halves.append(torch.cat([F.avg_pool2d(colour * alpha, 2) / mean.clamp(min=1e-3), mean], 1).round().to(torch.uint8))
+        halves.append(
+            torch.cat([F.avg_pool2d(colour * alpha, 2) / mean.clamp(min=1e-3), mean], 1).round().to(torch.uint8)
+        )
     return torch.cat(halves)
 
 

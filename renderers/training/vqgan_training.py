@@ -8,7 +8,6 @@ Fixup), and a loss at low frequencies, without which a short training never lear
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,13 +18,13 @@ from taming.modules.diffusionmodules.model import ResnetBlock
 from taming.modules.discriminator.model import NLayerDiscriminator, weights_init
 from torch import Tensor, nn
 
-from renderers.errors import Stopped, TrainingBroken
 from renderers.models.vqgan import VQGAN
 from renderers.randomness import generator
 from renderers.training.codebook import RunningCodebook
+from renderers.training.loop import train
 from renderers.training.perceptual import PerceptualDistance
 from renderers.training.run import TrainingProgress, TrainingRun, trapezoid
-from renderers.training.workers import average_gradients, rank, sum_over_workers, world_size
+from renderers.training.workers import average_gradients, rank
 
 __all__ = [
     "PictureSource",
@@ -276,53 +275,19 @@ def train_vqgan(
         TrainingBroken: the loss left the realm of numbers, or the folder's checkpoint is no good.
         Stopped: `should_stop` said so; the last checkpoint is kept, and the next call goes on.
     """
-    settings = training.settings
-    state = run.load()
-    first = 0
-    if state is not None:
-        try:
-            training.load_state_dict(state)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise TrainingBroken(f"the checkpoint '{run.checkpoint}' is of another model: {error}") from error
-        first = int(state["step"])
-    elif held_out is not None:
-        run.log(0, {"psnr": _held_out_psnr(training, held_out)})
-    for step in range(first, settings.steps):
-        if should_stop is not None and should_stop():
-            run.save(step, training.state_dict())
-            raise Stopped(
-                f"training stopped before step {step + 1} of {settings.steps}; '{run.folder}' goes on from there"
-            )
-        terms = training.step(step)
-        done = step + 1
-        last = done == settings.steps
-        logged, kept = done % settings.log_every == 0 or last, done % settings.checkpoint_every == 0 or last
-        if logged or kept:
-            metrics = _over_workers(terms)
-            if not math.isfinite(metrics["loss"]):
-                raise TrainingBroken(
-                    f"the loss became {metrics['loss']} at step {done}: try a smaller learning rate (now "
-                    f"{settings.lr:g}); the checkpoint in '{run.folder}' is from before"
-                )
-        if logged:
-            measured = held_out is not None and (done % (10 * settings.log_every) == 0 or last)
-            if measured:
-                assert held_out is not None
-                metrics["psnr"] = _held_out_psnr(training, held_out)
-                metrics["codes_used"] = float((training.codes.counts > training.codes.dead).float().mean())
-            run.log(done, metrics)
-        run.progress(done, settings.steps, on_progress)
-        if kept:
-            run.save(done, training.state_dict())
-    run.draw()
+
+    def measure() -> dict[str, float]:
+        assert held_out is not None
+        return {
+            "psnr": float(psnr(training.reconstruct(held_out).cpu(), held_out).mean()),
+            "codes_used": float((training.codes.counts > training.codes.dead).float().mean()),
+        }
+
+    train(
+        training,
+        run,
+        measure=None if held_out is None else measure,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
     return training.result()
-
-
-def _held_out_psnr(training: VQGANTraining, held_out: Tensor) -> float:
-    return round(float(psnr(training.reconstruct(held_out).cpu(), held_out).mean()), 3)
-
-
-def _over_workers(terms: dict[str, Tensor]) -> dict[str, float]:
-    """The mean of every term over the workers, which thus agree on whether a loss is a number."""
-    values = sum_over_workers(torch.stack([term.float() for term in terms.values()])) / world_size()
-    return {name: round(value, 5) for name, value in zip(terms, values.tolist(), strict=True)}

@@ -1,0 +1,318 @@
+"""Training a small perceptor: a CLIP that is good at guiding a renderer, which is more than telling pictures apart.
+
+Contrastive (Radford et al. 2021, section 2.3) over scenes as the renderer shows them: through its own cutouts, some of
+them drawn by the VQGAN. Then adversarial, without which a small CLIP is fooled by texture: pictures are pushed by up to
+`epsilon` where it hurts most (Madry et al. 2018, section 2.1; robust features are those that gradients draw, Santurkar
+et al. 2019, "Image synthesis with a single robust classifier"), decoded random codes are told to be nothing, and
+`dreams` wear down what the renderer would find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from manifests.schema import CutoutSettings
+from renderers.cutouts import cut, draw_cutouts
+from renderers.losses import spherical_distance
+from renderers.models.vqgan import VQGAN
+from renderers.randomness import generator
+from renderers.training.dreams import Dreams
+from renderers.training.run import trapezoid
+from renderers.training.scenes import SceneComposer
+from renderers.training.workers import average_gradients, rank
+
+__all__ = ["PerceptorTraining", "PerceptorTrainingSettings"]
+
+EXCLUDED = -1e4  # a logit for what must not count as wrong
+
+
+class PerceptorTrainingSettings(BaseModel):
+    """How to train. The defaults made the embedded perceptor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(0, ge=0, description="decides the weights at the start and every batch")
+    steps: int = Field(3000, ge=1, description="steps altogether")
+    batch: int = Field(30, ge=2, description="scenes per step and worker")
+    reconstructed: float = Field(0.3, ge=0, le=1, description="share of the scenes that pass through the VQGAN")
+    garbage: int = Field(6, ge=0, description="decoded random codes per step, which are nothing")
+    dreams: int = Field(8, ge=0, description="pictures being optimised along, each with a real one beside it")
+    bank: int = Field(64, ge=0, description="names per step that a picture is told from, besides the batch's captions")
+    lr: float = Field(1e-3, gt=0, description="learning rate of the text tower and the projection")
+    trunk_rate: float = Field(0.35, ge=0, le=1, description="that of the pretrained trunk, as a share of it")
+    trunk_from: int = Field(150, ge=0, description="steps before the trunk begins to learn")
+    warm_up: int = Field(80, ge=0, description="steps over which the learning rate rises")
+    cool_down: float = Field(0.4, ge=0, le=1, description="last share of the steps, over which it falls to 0")
+    adversarial_from: int = Field(400, ge=0, description="first step of the adversarial phase; `steps` for none")
+    ramp: int = Field(400, ge=1, description="steps over which epsilon rises to its value")
+    epsilon: float = Field(1.5, ge=0, description="most that a cutout is pushed, in L2 over pixels in [0, 1]")
+    average: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, which are the result")
+    log_every: int = Field(50, ge=1, description="steps between two lines of the curves")
+    checkpoint_every: int = Field(100, ge=1, description="steps between two checkpoints")
+
+
+class PerceptorTraining:
+    """The state of one training, and its step. `clip` is open_clip's, with a timm trunk in its vision tower."""
+
+    def __init__(
+        self,
+        clip: Any,
+        tokenizer: Callable[[list[str]], Tensor],
+        settings: PerceptorTrainingSettings,
+        composer: SceneComposer,
+        vqgan: VQGAN,
+        cutouts: CutoutSettings,
+        *,
+        mean: float,
+        std: float,
+    ) -> None:
+        self.clip, self.tokenizer, self.settings, self.composer = clip, tokenizer, settings, composer
+        self.vqgan, self.cutouts, self._mean, self._std = vqgan, cutouts, mean, std
+        self.device = next(clip.parameters()).device
+        size = clip.visual.image_size
+        self.side: int = size if isinstance(size, int) else size[0]
+        trunk = {id(p) for p in clip.visual.trunk.parameters()}
+        matrices = [p for p in clip.parameters() if p.ndim >= 2 and id(p) not in trunk]
+        rest = [p for p in clip.parameters() if p.ndim < 2 and id(p) not in trunk]
+        self.adam = torch.optim.AdamW(
+            [
+                {"params": list(clip.visual.trunk.parameters()), "weight_decay": 0.01},
+                {"params": matrices, "weight_decay": 0.05},
+                {"params": rest, "weight_decay": 0.0},
+            ],
+            lr=settings.lr,
+            betas=(0.9, 0.98),
+        )
+        self.weights = [p for group in self.adam.param_groups for p in group["params"]]
+        self.names = composer.names
+        self.dreams = Dreams(vqgan, settings.dreams, composer.side, seed=settings.seed) if settings.dreams else None
+        self.averaged = {key: value.clone() for key, value in clip.state_dict().items()}
+
+    # -- one step ------------------------------------------------------------------------------------------------
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """Do step number `step` (from 0); gives the losses."""
+        settings = self.settings
+        self._set_rates(step)
+        adversarial = step >= settings.adversarial_from
+        scenes = self.composer.compose(settings.batch, settings.seed, step, f"scenes {rank()}")
+        pictures = scenes.pictures.to(self.device)
+        through = round(settings.batch * settings.reconstructed)
+        with torch.no_grad():
+            pictures[:through] = self._redraw(pictures[:through])
+        captions, false, concepts = list(scenes.captions), list(scenes.false_captions), scenes.concepts
+        dreaming = self.dreams if adversarial else None
+        if dreaming is not None:
+            self._renew_dreams(dreaming, step)
+            pictures = torch.cat([pictures, dreaming.companions])
+            captions, false = captions + dreaming.captions, false + dreaming.false_captions
+            concepts = torch.cat([concepts, dreaming.concepts])
+        real = len(pictures)
+        if settings.garbage:
+            pictures = torch.cat([pictures, self._garbage(pictures[:through], step)])
+        bank = torch.randperm(len(self.names), generator=generator(settings.seed, rank(), step, "bank"))[
+            : settings.bank
+        ]
+        texts = captions + false + [_an(self.names[i]) for i in bank]
+        tokens = self.tokenizer(texts).to(self.device)
+        wrong = _exclusions(captions, concepts, [self.names[i] for i in bank], bank).to(self.device)
+
+        nothing = len(pictures) - real
+        if adversarial:
+            with torch.no_grad():
+                words = F.normalize(self.clip.encode_text(tokens), dim=-1)
+            seen, drawn = self._attack(pictures, words, wrong, real, nothing, dreaming, step)
+        else:
+            seen, drawn = self._look(pictures, step), None
+        self._learning(True)
+        words = F.normalize(self.clip.encode_text(tokens), dim=-1)
+        views = F.normalize(self.clip.encode_image(seen if drawn is None else torch.cat([seen, drawn])), dim=-1)
+        by_picture, by_text = self._losses(views, words, wrong, real)
+        loss = (by_picture + by_text) / 2
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(self.weights)
+        nn.utils.clip_grad_norm_(self.weights, 1.0)
+        self.adam.step()
+        self._average(step)
+        with torch.no_grad():
+            right = (views[:real] * words[:real]).sum(dim=1)
+            terms = {"loss": loss, "by_picture": by_picture, "by_text": by_text, "similarity": right.mean()}
+            terms["scale"] = self.clip.logit_scale.exp()
+            if dreaming is not None and drawn is not None:
+                n = len(dreaming.captions)
+                dreamt = (views[-n:] * words[real - n : real]).sum(dim=1)
+                terms["dreamt_similarity"] = dreamt.mean()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _losses(self, views: Tensor, words: Tensor, wrong: Tensor, real: int) -> tuple[Tensor, Tensor]:
+        """The two cross-entropies: each real picture among texts, its false caption included; each caption among
+        pictures, garbage and dreams included."""
+        scale = self.clip.logit_scale.exp().clamp(max=50)
+        captions, false, bank = words[:real], words[real : 2 * real], words[2 * real :]
+        among = scale * views[:real] @ torch.cat([captions, bank]).T
+        own_false = scale * (views[:real] * false).sum(dim=1, keepdim=True)
+        among = torch.cat([among.masked_fill(wrong, EXCLUDED), own_false], dim=1)
+        answer = torch.arange(real, device=views.device)
+        by_picture = F.cross_entropy(among, answer)
+        among = scale * captions @ views.T
+        never = F.pad(wrong[:, :real].T, (0, len(views) - real))
+        return by_picture, F.cross_entropy(among.masked_fill(never, EXCLUDED), answer)
+
+    def _attack(
+        self,
+        pictures: Tensor,
+        words: Tensor,
+        wrong: Tensor,
+        real: int,
+        nothing: int,
+        dreaming: Dreams | None,
+        step: int,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Cutouts of `pictures`, pushed to where the loss is worst within epsilon; and cutouts of the dreams, which
+        move on by one step of their own."""
+        settings = self.settings
+        self._learning(False)
+        seen = self._look(pictures, step)
+        ramp = min(1.0, (step - settings.adversarial_from + 1) / settings.ramp)
+        chance = generator(settings.seed, rank(), step, "push")
+        # each its own reach, up to epsilon: some stay nearly clean.
+        reach = settings.epsilon / self._std * ramp * torch.rand(len(seen), 1, 1, 1, generator=chance).to(self.device)
+        start = torch.randn(seen.shape, generator=chance).to(self.device)
+        push = (start / _norms(start) * reach * 0.5).requires_grad_(True)
+        scale = self.clip.logit_scale.detach().exp().clamp(max=50)
+        shown, wanted = seen + push, [push]
+        n = 0
+        if dreaming is not None:
+            drawn, latents = dreaming.draw(step)
+            n = len(drawn)
+            dreamt = self._look(drawn, step, "dreams")
+            shown, wanted = torch.cat([shown, dreamt]), [push, latents]
+        views = F.normalize(self.clip.encode_image(shown), dim=-1)
+        among = scale * views[:real] @ torch.cat([words[:real], words[2 * real :]]).T
+        answer = torch.arange(real, device=self.device)
+        goal = F.cross_entropy(among.masked_fill(wrong, EXCLUDED), answer, reduction="sum")
+        if nothing:
+            # garbage climbs towards whatever text is nearest.
+            goal = goal + (scale * views[real : real + nothing] @ words[:real].T).logsumexp(dim=1).sum()
+        if dreaming is not None:
+            # what the renderer minimises: the distance to the prompt, and rivalry with other names.
+            targets = words[real - n : real]
+            rivals = 20 * views[-n:] @ torch.cat([targets, words[2 * real :]]).T
+            hidden = F.pad(wrong[real - n : real, real:], (n, 0))
+            rivalry = F.cross_entropy(
+                rivals.masked_fill(hidden | _others(n, rivals), EXCLUDED),
+                torch.arange(n, device=self.device),
+                reduction="sum",
+            )
+            goal = goal - spherical_distance(views[-n:], targets).sum() - 0.7 * rivalry
+        gradients = torch.autograd.grad(goal, wanted)
+        with torch.no_grad():
+            push = push + gradients[0] / _norms(gradients[0]) * reach
+            push = push * (reach / _norms(push)).clamp(max=1)
+            if dreaming is None:
+                return seen + push, None
+            dreaming.move(-gradients[1])
+            return (seen + push).detach(), dreamt.detach()
+
+    # -- pictures ------------------------------------------------------------------------------------------------
+
+    def _look(self, pictures: Tensor, step: int, purpose: str = "") -> Tensor:
+        """One cutout of each picture, normalised, `(n, 3, side, side)`."""
+        settings = self.cutouts.model_copy(update={"number": len(pictures)})
+        side = self.composer.side
+        draw = draw_cutouts(settings, side, side, generator(self.settings.seed, rank(), step, f"cutouts {purpose}"))
+        grain = generator(self.settings.seed, rank(), step, f"grain {purpose}", self.device)
+        seen = cut(pictures, draw.to(self.device), self.side, grain)
+        return ((seen - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+    def _redraw(self, pictures: Tensor) -> Tensor:
+        """Pictures as the VQGAN draws them."""
+        return self.vqgan.decode(self.vqgan.quantise(self.vqgan.encode(pictures))).clamp(0, 1)
+
+    @torch.no_grad()
+    def _garbage(self, drawn: Tensor, step: int) -> Tensor:
+        """Decoded random codes, patches of them laid over codes of real pictures: nothing that has a name."""
+        n, chance = self.settings.garbage, generator(self.settings.seed, rank(), step, "garbage")
+        real = self.vqgan.tokenise(self.vqgan.encode(drawn[:n]))
+        random = torch.randint(len(self.vqgan.codebook), real.shape, generator=chance).to(self.device)
+        coarse = F.interpolate(torch.rand(len(real), 1, 4, 4, generator=chance), size=real.shape[-2:])[:, 0]
+        share = 0.5 + 0.6 * torch.rand(len(real), 1, 1, generator=chance)
+        tokens = torch.where((coarse < share).to(self.device), random, real)
+        return self.vqgan.decode(self.vqgan.look_up(tokens)).clamp(0, 1)
+
+    def _renew_dreams(self, dreams: Dreams, step: int) -> None:
+        due = dreams.due()
+        if due:
+            scenes = self.composer.compose(len(due), self.settings.seed, step, f"dreams {rank()}")
+            dreams.begin(due, scenes.pictures, scenes.captions, scenes.false_captions, scenes.concepts, step)
+
+    # -- weights -------------------------------------------------------------------------------------------------
+
+    def _set_rates(self, step: int) -> None:
+        settings = self.settings
+        rate = settings.lr * trapezoid(step, settings.steps, warm_up=settings.warm_up, cool_down=settings.cool_down)
+        trunk = min(1.0, max(0, step - settings.trunk_from) / 100) * settings.trunk_rate
+        for group, share in zip(self.adam.param_groups, (trunk, 1.0, 1.0), strict=True):
+            group["lr"] = rate * share
+
+    def _learning(self, on: bool) -> None:
+        """Let gradients reach the weights or not. The trunk's batch statistics stay those of its pretraining, since a
+        batch that is part attack and part garbage has none worth keeping."""
+        self.clip.train(on)
+        self.clip.visual.trunk.eval()
+        for weight in self.weights:
+            weight.requires_grad_(on)
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        decay = min(self.settings.average, (step + 1) / (step + 10))
+        for key, value in self.clip.state_dict().items():
+            if value.is_floating_point():
+                self.averaged[key].lerp_(value, 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step needs."""
+        state = {"clip": self.clip.state_dict(), "averaged": self.averaged, "adam": self.adam.state_dict()}
+        return state | ({"dreams": self.dreams.state_dict()} if self.dreams is not None else {})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.clip.load_state_dict(state["clip"])
+        self.averaged = {key: value.to(self.device) for key, value in state["averaged"].items()}
+        self.adam.load_state_dict(state["adam"])
+        if self.dreams is not None and "dreams" in state:
+            self.dreams.load_state_dict(state["dreams"])
+
+
+def _exclusions(captions: list[str], concepts: Tensor, names: list[str], bank: Tensor) -> Tensor:
+    """What must not count as wrong, `(n, n + m)`: other captions that are true of picture i too (the same words, or the
+    same single concept), and names of the bank that picture i shows."""
+    same_words = torch.tensor([[a == b for b in captions] for a in captions])
+    same_concept = (concepts[:, None] == concepts[None]) & (concepts[:, None] >= 0)
+    others = (same_words | same_concept) & ~torch.eye(len(captions), dtype=torch.bool)
+    named = torch.tensor([[f" {name} " in f" {caption} ".replace("s ", " ") for name in names] for caption in captions])
+    shown = concepts[:, None] == bank[None]
+    return torch.cat([others, named.view(len(captions), len(names)) | shown], dim=1)
+
+
+def _others(n: int, logits: Tensor) -> Tensor:
+    """A mask that hides every dream's target but its own."""
+    mask = torch.zeros_like(logits, dtype=torch.bool)
+    mask[:, :n] = ~torch.eye(n, dtype=torch.bool, device=logits.device)
+    return mask
+
+
+def _norms(x: Tensor) -> Tensor:
+    """L2 norms `(n, 1, 1, 1)`, kept off zero."""
+    return x.flatten(1).norm(dim=1).clamp(min=1e-9).view(-1, 1, 1, 1)
+
+
+def _an(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
