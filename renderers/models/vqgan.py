@@ -1,7 +1,9 @@
 """VQGAN (Esser et al. 2021, "Taming Transformers", section 3.1) on taming's own modules.
 
-taming's Lightning models can't be imported with today's Lightning; its `Encoder`, `Decoder` and quantiser can. This
-class wires them as `taming.models.vqgan.VQModel` does, under the same state-dict keys, and leaves the training out.
+taming's Lightning models can't be imported with today's Lightning; its `Encoder`, `Decoder` and quantisers can. This
+class wires them as `taming.models.vqgan.VQModel` and `GumbelVQ` do, under the same state-dict keys, and leaves the
+training out. The renderer sees one interface: whatever the encoder thinks of a picture, latents live in the space of
+the codes, and a latent's token is the code nearest to it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import taming.modules.diffusionmodules.model as taming_blocks
 import torch
@@ -19,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from taming.modules.vqvae.quantize import VectorQuantizer2
+from taming.modules.vqvae.quantize import GumbelQuantize, VectorQuantizer2
 from torch import Tensor
 
 from renderers.errors import ModelFilesBroken
@@ -27,6 +30,12 @@ from renderers.errors import ModelFilesBroken
 __all__ = ["VQGAN", "DDConfig", "VQGANConfig"]
 
 VQMODEL = "taming.models.vqgan.VQModel"
+KINDS: dict[str, Literal["vqgan", "gumbel"]] = {VQMODEL: "vqgan", "taming.models.vqgan.GumbelVQ": "gumbel"}
+# A transformer over the codes of a VQGAN, which its config holds as `first_stage_config`.
+NET2NET = "taming.models.cond_transformer.Net2NetTransformer"
+
+# A config is somebody else's file: far above any real one, so that a slip of a digit does not take all memory.
+Width = Annotated[int, Field(ge=1, le=16_384)]
 
 
 class DDConfig(BaseModel):
@@ -35,13 +44,13 @@ class DDConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     double_z: bool = False
-    z_channels: int
-    resolution: int
-    in_channels: int = 3
-    out_ch: int = 3
-    ch: int
-    ch_mult: tuple[int, ...]
-    num_res_blocks: int
+    z_channels: Width
+    resolution: Width
+    in_channels: Width = 3
+    out_ch: Width = 3
+    ch: Width
+    ch_mult: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(min_length=1, max_length=10)
+    num_res_blocks: int = Field(ge=0, le=32)
     attn_resolutions: tuple[int, ...] = ()
     dropout: float = 0.0
     norm_groups: int = Field(
@@ -50,13 +59,14 @@ class DDConfig(BaseModel):
 
 
 class VQGANConfig(BaseModel):
-    """The `params` of a taming VQModel config that decide the network; the training's are ignored."""
+    """The `params` of a taming config that decide the network; the training's are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    embed_dim: int
-    n_embed: int
+    embed_dim: Width
+    n_embed: int = Field(ge=1, le=2**24)
     ddconfig: DDConfig
+    kind: Literal["vqgan", "gumbel"] = "vqgan"
 
     @property
     def downsampling(self) -> int:
@@ -68,21 +78,26 @@ class VQGANConfig(BaseModel):
         """Read a taming YAML config.
 
         Raises:
-            ModelFilesBroken: it is missing, no YAML, names another class than VQModel, or lacks a value.
+            ModelFilesBroken: it is missing, no YAML, names another class than those known here, or lacks a value.
         """
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
             target, params = document["model"]["target"], document["model"]["params"]
-        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+            if target == NET2NET:
+                target, params = params["first_stage_config"]["target"], params["first_stage_config"]["params"]
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
             raise ModelFilesBroken(
                 f"'{path}' is not a taming config with model.target and model.params: {error}"
             ) from error
-        if target != VQMODEL:
-            raise ModelFilesBroken(f"'{path}' names the class '{target}': only {VQMODEL} is known")
+        # taming imports whatever class the config names; here it is one of two, and compared, not imported.
+        if not isinstance(target, str) or target not in KINDS:
+            known = ", ".join([*KINDS, f"{NET2NET} with one of them as its first stage"])
+            raise ModelFilesBroken(f"'{path}' names the class {target!r}: known are {known}")
+        kind = KINDS[target]
         try:
-            return cls.model_validate(params)
-        except ValidationError as error:
-            raise ModelFilesBroken(f"'{path}' does not describe a VQModel: {error}") from error
+            return cls.model_validate({**params, "kind": kind})
+        except (TypeError, ValidationError) as error:
+            raise ModelFilesBroken(f"'{path}' does not describe a {target.rpartition('.')[2]}: {error}") from error
 
 
 _NORM_LOCK = threading.Lock()
@@ -108,6 +123,16 @@ def _norm_groups(groups: int) -> Iterator[None]:
             taming_blocks.Normalize = original
 
 
+def _quantiser(config: VQGANConfig) -> Any:
+    """taming's own, which hold the codes under the keys that checkpoints have."""
+    if config.kind == "vqgan":
+        return VectorQuantizer2(config.n_embed, config.embed_dim, beta=0.25, sane_index_shape=True)
+    hidden = config.ddconfig.z_channels
+    if hidden != config.embed_dim:  # GumbelVQ feeds embed_dim channels to a projection of z_channels
+        raise ValueError(f"a GumbelVQ needs embed_dim equal to z_channels, and has {config.embed_dim} and {hidden}")
+    return GumbelQuantize(hidden, config.embed_dim, n_embed=config.n_embed)
+
+
 class VQGAN(nn.Module):
     """Encoder, codebook, decoder. Pictures are `(b, 3, H, W)` in [0, 1]; latents `(b, c, h, w)`; tokens `(b, h, w)`."""
 
@@ -119,9 +144,22 @@ class VQGAN(nn.Module):
         with _norm_groups(config.ddconfig.norm_groups), redirect_stdout(io.StringIO()):
             self.encoder = taming_blocks.Encoder(**shape)
             self.decoder = taming_blocks.Decoder(**shape)
-        self.quantize = VectorQuantizer2(config.n_embed, config.embed_dim, beta=0.25, sane_index_shape=True)
+        self.quantize = _quantiser(config)
         self.quant_conv = nn.Conv2d(config.ddconfig.z_channels, config.embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.ddconfig.z_channels, 1)
+
+    @classmethod
+    def build(cls, config_path: Path) -> VQGAN:
+        """The network that taming's YAML at `config_path` describes, with random weights.
+
+        Raises:
+            ModelFilesBroken: see `VQGANConfig.read`; or it describes what can't be built.
+        """
+        config = VQGANConfig.read(config_path)
+        try:
+            return cls(config)
+        except ValueError as error:
+            raise ModelFilesBroken(f"'{config_path}' describes a network that can't be built: {error}") from error
 
     @classmethod
     def load(cls, config_path: Path, weights_path: Path) -> VQGAN:
@@ -130,11 +168,7 @@ class VQGAN(nn.Module):
         Raises:
             ModelFilesBroken: a file is missing or damaged, or its keys are not those of the config's network.
         """
-        config = VQGANConfig.read(config_path)
-        try:
-            model = cls(config)
-        except ValueError as error:
-            raise ModelFilesBroken(f"'{config_path}' describes a network that can't be built: {error}") from error
+        model = cls.build(config_path)
         try:
             state = load_file(weights_path)
             model.load_state_dict({key: value.float() for key, value in state.items()})
@@ -147,11 +181,18 @@ class VQGAN(nn.Module):
     @property
     def codebook(self) -> Tensor:
         """The codes, `(n, c)`."""
-        return self.quantize.embedding.weight
+        return self.quantize.embed.weight if self.config.kind == "gumbel" else self.quantize.embedding.weight
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures `(b, 3, H, W)` in [0, 1] to continuous latents `(b, c, h, w)`."""
-        return self.quant_conv(self.encoder(pictures * 2 - 1))
+        """Pictures `(b, 3, H, W)` in [0, 1] to latents `(b, c, h, w)` in the space of the codes.
+
+        A Gumbel encoder gives no point of that space but the odds of every code; the likeliest stand for it.
+        (taming's GumbelQuantize draws one at random by those odds; an init picture should not depend on a die.)
+        """
+        encoded = self.quant_conv(self.encoder(pictures * 2 - 1))
+        if self.config.kind == "gumbel":
+            return self.look_up(self.quantize.proj(encoded).argmax(dim=1))
+        return encoded
 
     def tokenise(self, latents: Tensor) -> Tensor:
         """The nearest codes' indices `(b, h, w)`: the tokens.

@@ -90,7 +90,8 @@ def _given(entry: ModelEntry | Mapping[str, Any] | Path) -> tuple[dict[str, Any]
 
 def _copied(given: Mapping[str, Any], whole: ModelEntry, files: Path) -> dict[str, Any]:
     """Copy what `given` names itself into `files`; the parts of the entry that name the copies."""
-    name, parts = files.name, {}
+    name = files.name
+    parts: dict[str, Any] = {}
     if "vqgan" in given:
         vqgan = whole.vqgan
         _copy(vqgan.config_path, files / "vqgan.yaml")

@@ -183,8 +183,12 @@ def rewrite_config(path: Path, **params: object) -> None:
         (lambda path: path.write_text(""), "is not a taming config"),
         (lambda path: path.unlink(), "is not a taming config"),
         (
+            lambda path: path.write_text(path.read_text().replace("VQModel", "EMAVQ")),
+            "names the class 'taming.*EMAVQ'",
+        ),
+        (
             lambda path: path.write_text(path.read_text().replace("VQModel", "GumbelVQ")),
-            "names the class 'taming.*GumbelVQ'",
+            "a GumbelVQ needs embed_dim equal to z_channels, and has 4 and 8",
         ),
         (lambda path: rewrite_config(path, n_embed="many"), "does not describe a VQModel"),
         (lambda path: rewrite_config(path, ddconfig={"ch": 8}), "does not describe a VQModel"),
