@@ -97,9 +97,12 @@ class Dreams:
     def state_dict(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""
         names = ("latents", "first", "second", "ages", "companions", "captions", "false_captions", "concepts")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"codebook": self.vqgan.codebook}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint. Dreams of another VQGAN, whose latents mean other things, begin anew."""
+        if not torch.equal(state["codebook"], self.vqgan.codebook.cpu()):
+            return
         for name, value in state.items():
-            setattr(self, name, value.to(getattr(self, name).device) if isinstance(value, Tensor) else list(value))
+            if name != "codebook":
+                setattr(self, name, value.to(getattr(self, name).device) if isinstance(value, Tensor) else list(value))

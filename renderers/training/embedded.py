@@ -13,15 +13,23 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
+from open_clip.model import CLIP
+from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
+from manifests.schema import CutoutSettings
 from renderers.models.vqgan import VQGAN, DDConfig, VQGANConfig
+from renderers.registry.entry import WEIGHTS
 from renderers.training.concepts import load_concepts
+from renderers.training.loop import train
+from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings
 from renderers.training.perceptual import PerceptualDistance
-from renderers.training.pretrained import efficientnet_lite0
-from renderers.training.run import TrainingProgress, TrainingRun
+from renderers.training.pretrained import ARCHITECTURE, MEAN, STD, efficientnet_lite0
+from renderers.training.run import TrainingProgress, TrainingRun, read_checkpoint
 from renderers.training.scenes import SceneComposer
 from renderers.training.sprites import load_sprites
 from renderers.training.vqgan_training import VQGANTraining, VQGANTrainingSettings, begin_at_zero, train_vqgan
@@ -32,11 +40,41 @@ SIDE = 64
 TRAINING_STYLES = ("noto", "fluent", "twemoji", "openclipart")
 HELD_OUT_STYLE = "openmoji"
 
+# The renderer's cutouts for this pair, which its perceptor is trained through.
+CUTOUTS = CutoutSettings(
+    size_min=0.65, size_max=1.1, degrees=15, translate=0, shear=0, affine_probability=1, perspective_probability=0,
+    brightness=0.1, contrast=0.2, saturation=0.1, hue=0, jitter_probability=1, erase_probability=0, noise=0.1,
+)  # fmt: skip
+
 VQGAN_CONFIG = VQGANConfig(
     embed_dim=8,
     n_embed=2048,
     ddconfig=DDConfig(z_channels=64, resolution=SIDE, ch=16, ch_mult=(1, 2, 4, 4), num_res_blocks=1, norm_groups=1),
 )
+
+
+PERCEPTOR_CONFIG: dict[str, Any] = {
+    "model_cfg": {
+        "embed_dim": 192,
+        "vision_cfg": {
+            "timm_model_name": ARCHITECTURE,
+            "timm_model_pretrained": False,
+            "timm_pool": "avg",
+            "timm_proj": "linear",
+            "timm_proj_bias": True,
+            "image_size": 80,
+        },
+        "text_cfg": {"context_length": 20, "vocab_size": 3515, "width": 128, "heads": 4, "layers": 3},
+    },
+    "preprocess_cfg": {
+        "size": 80,
+        "mode": "RGB",
+        "mean": [MEAN] * 3,
+        "std": [STD] * 3,
+        "interpolation": "bilinear",
+        "resize_mode": "squash",
+    },
+}
 
 
 class ScenePictures:
@@ -69,6 +107,68 @@ def embedded_vqgan_training(sprites: Path, settings: VQGANTrainingSettings, devi
     return VQGANTraining(model, settings, ScenePictures(composer), distance)
 
 
+def embedded_perceptor(sprites: Path, seed: int) -> Any:
+    """The embedded perceptor at its beginning: a pretrained trunk, its features whitened into a random projection."""
+    config = PERCEPTOR_CONFIG["model_cfg"]
+    torch.manual_seed(seed)
+    clip = CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
+    trunk = clip.visual.trunk
+    kept = efficientnet_lite0().state_dict()
+    trunk.load_state_dict({key: kept[key] for key in trunk.state_dict()})
+    clip.eval()
+    composer = SceneComposer(load_sprites(sprites).of_styles(*TRAINING_STYLES), load_concepts(), side=SIDE)
+    pictures = composer.compose(256, seed, 0, "whitening").pictures
+    with torch.no_grad():
+        pictures = F.interpolate(pictures, size=config["vision_cfg"]["image_size"], mode="bilinear")
+        features = trunk((pictures - MEAN) / STD)
+        projection = clip.visual.head.proj
+        # without this the mean of the features, which says nothing, drowns what tells pictures apart.
+        projection.weight /= features.std(dim=0) + 1e-3
+        projection.bias.copy_(-(projection.weight @ features.mean(dim=0)))
+    return clip
+
+
+def tokenizer() -> SimpleTokenizer:
+    """The embedded perceptor's: the first 3,000 byte-pair merges of OpenAI's."""
+    text = PERCEPTOR_CONFIG["model_cfg"]["text_cfg"]
+    return SimpleTokenizer(
+        bpe_path=str(WEIGHTS / "embedded" / "bpe_merges.txt.gz"), context_length=text["context_length"]
+    )
+
+
+def embedded_perceptor_training(
+    sprites: Path, vqgan: VQGAN, settings: PerceptorTrainingSettings, device: str
+) -> PerceptorTraining:
+    """The embedded perceptor's training, at its beginning."""
+    composer = SceneComposer(
+        load_sprites(sprites).of_styles(*TRAINING_STYLES).with_concepts(), load_concepts(), side=SIDE
+    )
+    clip = embedded_perceptor(sprites, settings.seed)
+    vqgan = vqgan.eval().requires_grad_(False)
+    for module in (clip, vqgan):
+        module.to(device=device, memory_format=torch.channels_last)
+    return PerceptorTraining(clip, tokenizer(), settings, composer, vqgan, CUTOUTS, mean=MEAN, std=STD)
+
+
+def retrieval(training: PerceptorTraining, sprites: Path, style: str, n: int = 240) -> float:
+    """Share of `n` single things of a style for which the averaged perceptor puts the right name first."""
+    composer = SceneComposer(load_sprites(sprites).of_styles(style), load_concepts(), side=SIDE)
+    scenes = composer.compose(n, 0, 0, "retrieval", kind="one")
+    clip = embedded_perceptor_shell()
+    clip.load_state_dict({key: value.cpu() for key, value in training.averaged.items()})
+    with torch.no_grad():
+        words = F.normalize(clip.encode_text(tokenizer()([f"a {name}" for name in composer.names])), dim=-1)
+        pictures = F.interpolate(scenes.pictures, size=training.side, mode="bilinear")
+        views = F.normalize(clip.encode_image((pictures - MEAN) / STD), dim=-1)
+        return float(((views @ words.T).argmax(dim=1) == scenes.concepts).float().mean())
+
+
+def embedded_perceptor_shell() -> Any:
+    """The embedded perceptor without weights, in eval mode."""
+    config = PERCEPTOR_CONFIG["model_cfg"]
+    return CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"]).eval()
+
+
 def _told(every: int = 50) -> Callable[[TrainingProgress], None]:
     began = time.monotonic()
 
@@ -80,6 +180,17 @@ def _told(every: int = 50) -> Callable[[TrainingProgress], None]:
     return tell
 
 
+def trained_vqgan(folder: Path) -> VQGAN:
+    """The averaged VQGAN of a training's folder, finished or not.
+
+    Raises:
+        TrainingBroken: there is no checkpoint in it that can be read.
+    """
+    model = VQGAN(VQGAN_CONFIG)
+    model.load_state_dict(read_checkpoint(folder)["averaged"])
+    return model.eval().requires_grad_(False)
+
+
 def main() -> None:
     """Train from a shell, where only torch is."""
     parser = argparse.ArgumentParser(description="Train the embedded pair (see the module's docstring).")
@@ -88,6 +199,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where checkpoints and results go")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--vqgan", type=Path, help="folder of the VQGAN's training, for the perceptor")
+    parser.add_argument("--clean", action="store_true", help="perceptor without its adversarial phase (an ablation)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -97,6 +210,20 @@ def main() -> None:
         training = embedded_vqgan_training(arguments.sprites, settings, arguments.device)
         run = TrainingRun(arguments.folder, settings)
         train_vqgan(training, run, held_out=held_out_pictures(arguments.sprites, 100), on_progress=_told())
+
+    else:
+        if arguments.vqgan is None:
+            parser.error("the perceptor needs --vqgan FOLDER")
+        clean = {"adversarial_from": 10**9} if arguments.clean else {}
+        of_perceptor = PerceptorTrainingSettings(**changes, **clean)
+        learner = embedded_perceptor_training(
+            arguments.sprites, trained_vqgan(arguments.vqgan), of_perceptor, arguments.device
+        )
+
+        def measure() -> dict[str, float]:
+            return {style: retrieval(learner, arguments.sprites, style) for style in (HELD_OUT_STYLE, "noto")}
+
+        train(learner, TrainingRun(arguments.folder, of_perceptor), measure=measure, on_progress=_told())
 
 
 if __name__ == "__main__":

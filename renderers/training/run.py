@@ -1,9 +1,9 @@
 """A training's folder: checkpoints that survive a kill, curves as CSV and as a plot, and progress for whoever looks.
 
-    <folder>/checkpoint.pt   all that the next step needs, replaced atomically
-    <folder>/curves.csv      one line per logged step
-    <folder>/curves.png      the same, drawn
-    <folder>/settings.json   what the run was started with
+<folder>/checkpoint.pt   all that the next step needs, replaced atomically
+<folder>/curves.csv      one line per logged step
+<folder>/curves.png      the same, drawn
+<folder>/settings.json   what the run was started with
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from pydantic import BaseModel
 
 from renderers.errors import TrainingBroken
 
-__all__ = ["TrainingProgress", "TrainingRun", "trapezoid"]
+__all__ = ["TrainingProgress", "TrainingRun", "read_checkpoint", "trapezoid"]
+
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,20 @@ class TrainingProgress:
     steps: int
     seconds: float
     metrics: Mapping[str, float]
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """The last checkpoint of the training in `folder`, on the CPU.
+
+    Raises:
+        TrainingBroken: there is none, or it can't be read.
+    """
+    path = folder / CHECKPOINT
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its pickle, zip and file readers do
+        raise TrainingBroken(f"the checkpoint '{path}' can't be read: {error}") from error
+    return state
 
 
 def trapezoid(step: int, steps: int, *, warm_up: int, cool_down: float) -> float:
@@ -75,7 +91,7 @@ class TrainingRun:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     @property
     def seconds(self) -> float:
@@ -93,10 +109,7 @@ class TrainingRun:
             if self.writes:
                 (self.folder / "curves.csv").unlink(missing_ok=True)
             return None
-        try:
-            state: dict[str, Any] = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises whatever its pickle, zip and file readers do
-            raise TrainingBroken(f"the checkpoint '{self.checkpoint}' can't be read: {error}") from error
+        state = read_checkpoint(self.folder)
         self._seconds_before, self._began = float(state["seconds"]), time.monotonic()
         if self.writes:
             rows = [row for row in self.curves() if row["step"] <= state["step"]]
