@@ -3,7 +3,8 @@
 RenderError
 ├── UnknownModel       the registry has no such name
 ├── ModelFilesBroken   weights or config are missing, damaged or of a layout that is not known
-│   └── CheckpointUnsafe   a checkpoint tries to run code; it was refused
+│   ├── CheckpointUnsafe   a checkpoint tries to run code; it was refused
+│   └── FetchFailed        a model's files can't be fetched; the message says where to put them
 ├── BadInput           the row asks for something that can't be done; trying again changes nothing
 ├── NonFiniteLoss      the optimisation left the realm of numbers
 ├── FrameCorrupt       a frame object is damaged or is not one of ours
@@ -16,6 +17,7 @@ from __future__ import annotations
 __all__ = [
     "BadInput",
     "CheckpointUnsafe",
+    "FetchFailed",
     "FrameCorrupt",
     "ModelFilesBroken",
     "NonFiniteLoss",
@@ -40,6 +42,10 @@ class ModelFilesBroken(RenderError):
 
 class CheckpointUnsafe(ModelFilesBroken):
     """A checkpoint tries to run code, or names what no checkpoint needs. Nothing of it was run."""
+
+
+class FetchFailed(ModelFilesBroken):
+    """Files of a model can't be fetched, or have not been. The message says which to put where."""
 
 
 class BadInput(RenderError):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from renderers.errors import BadInput, ModelFilesBroken
+from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
+from renderers.models.conversion import file_sha256, recorded
 from renderers.models.perceptor import Perceptor
 from renderers.models.vqgan import VQGAN
-from renderers.registry import ModelEntry
+from renderers.registry import ModelEntry, not_fetched, open_clip_cache
 
 __all__ = ["Models", "load_models"]
 
@@ -35,6 +35,7 @@ def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) ->
     a frame must not depend on how many actors share a machine.
 
     Raises:
+        FetchFailed: the model has yet to be fetched; the message says how, and which file to put where.
         ModelFilesBroken: files are missing, damaged, or not those that the registry vouches for.
         BadInput: the device does not exist here.
     """
@@ -43,12 +44,12 @@ def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) ->
         chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     except RuntimeError as error:
         raise BadInput(f"device '{device}' is none that PyTorch knows: give auto, cpu, cuda or cuda:0") from error
-    _verify(entry.vqgan.weights_path, entry.vqgan.sha256)
-    vqgan = VQGAN.load(entry.vqgan.config_path, entry.vqgan.weights_path)
+    vqgan = _load_vqgan(entry)
     perceptors = []
     for perceptor in entry.perceptors:
-        _verify(perceptor.weights_path, perceptor.sha256)
-        perceptors.append(Perceptor.load(perceptor.path, merges=perceptor.merges, templates=perceptor.templates))
+        if perceptor.sha256 is not None:
+            _verify(perceptor.weights_path, perceptor.sha256)
+        perceptors.append(Perceptor.open(perceptor, open_clip_cache()))
     try:
         # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
         for model in (vqgan, *perceptors):
@@ -58,13 +59,26 @@ def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) ->
     return Models(entry, vqgan, tuple(perceptors), chosen, threads)
 
 
-def _verify(path: Path, expected: str) -> None:
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelFilesBroken(f"the weights '{path}' can't be read: {error}") from error
-    if found != expected:
+def _load_vqgan(entry: ModelEntry) -> VQGAN:
+    place, source = entry.vqgan, entry.vqgan.source
+    vouched = place.sha256
+    if source is not None:
+        vouched = recorded(place.record_path, source.checkpoint.sha256)
+        if vouched is None or not place.config_path.is_file():
+            raise FetchFailed(not_fetched(entry))
+        _verify(place.config_path, source.config.sha256)
+    _verify(place.weights_path, str(vouched))
+    vqgan = VQGAN.load(place.config_path, place.weights_path)
+    found, said = (vqgan.config.kind, vqgan.config.downsampling), (place.kind, entry.downsampling)
+    if found != said:
         raise ModelFilesBroken(
-            f"the weights '{path}' are damaged: SHA-256 {found}, the registry vouches for {expected}"
+            f"the registry calls model '{entry.name}' a {said[0]} of {said[1]} pixels per token, "
+            f"and '{place.config_path}' describes a {found[0]} of {found[1]}"
         )
+    return vqgan
+
+
+def _verify(path: Path, expected: str) -> None:
+    found = file_sha256(path)
+    if found != expected:
+        raise ModelFilesBroken(f"'{path}' is damaged: SHA-256 {found}, the registry vouches for {expected}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,30 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor
 
-from renderers.errors import ModelFilesBroken
+from renderers.errors import FetchFailed, ModelFilesBroken
+from renderers.models.open_clip_tags import find_tag
+from renderers.registry import PerceptorEntry
 
 __all__ = ["Perceptor"]
+
+
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Have open_clip load quietly, and its errors be ours."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.WARNING)  # open_clip reports every step of loading on the root logger
+    try:
+        yield
+    # ImportError: some tokenizers need the package transformers; UnpicklingError: weights that are no mere tensors
+    except (
+        OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ImportError,
+        pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        told = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelFilesBroken(f"open_clip can't load {what}: {told}") from error
+    finally:
+        root.setLevel(level)
 
 
 class Perceptor(nn.Module):
@@ -38,24 +62,68 @@ class Perceptor(nn.Module):
         self.register_buffer("std", torch.tensor(preprocess["std"]).view(1, 3, 1, 1))
 
     @classmethod
+    def open(cls, entry: PerceptorEntry, cache: Path) -> Perceptor:
+        """The perceptor that the registry describes; `cache` holds what was fetched for open_clip's tags.
+
+        Raises:
+            ModelFilesBroken: a file is missing or damaged.
+            BadInput: open_clip knows no such architecture or tag.
+        """
+        if entry.architecture is None:
+            return cls.load(entry.path, merges=entry.merges, templates=entry.templates)
+        if entry.pretrained is None:
+            return cls.load_architecture(entry.architecture, entry.weights_path, cache=cache, templates=entry.templates)
+        tag = find_tag(entry.architecture, entry.pretrained)
+        weights = tag.cached(cache)
+        if weights is None:
+            raise FetchFailed(tag.instructions(cache))
+        tag.check(weights)
+        return cls.load_architecture(
+            entry.architecture, weights, preprocess=tag.preprocess, cache=cache, templates=entry.templates
+        )
+
+    @classmethod
     def load(cls, folder: Path, *, merges: str | None = None, templates: tuple[str, ...] = ("{}",)) -> Perceptor:
         """A perceptor from a folder with `open_clip_config.json` and weights, in float32, frozen, in eval mode.
 
         Raises:
             ModelFilesBroken: a file is missing or damaged.
         """
-        quiet = logging.getLogger()
-        level = quiet.level
-        quiet.setLevel(logging.WARNING)  # open_clip reports every step of loading on the root logger
-        try:
-            name = f"local-dir:{folder}"
+        name = f"local-dir:{folder}"
+        with _loading(f"a model from '{folder}'"):
             clip = open_clip.create_model(name, require_pretrained=True)
             tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(folder / merges)} if merges else {}))
-        except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            what = f"it lacks {error}" if isinstance(error, KeyError) else error
-            raise ModelFilesBroken(f"open_clip can't load a model from '{folder}': {what}") from error
-        finally:
-            quiet.setLevel(level)
+        return cls(clip, tokenizer, templates).eval().requires_grad_(False)
+
+    @classmethod
+    def load_architecture(
+        cls,
+        architecture: str,
+        weights: Path,
+        *,
+        preprocess: Mapping[str, Any] | None = None,
+        cache: Path | None = None,
+        templates: tuple[str, ...] = ("{}",),
+    ) -> Perceptor:
+        """A perceptor of an `architecture` that open_clip knows, with the weights in a file.
+
+        `preprocess` is how its pictures were normalised (unset: as OpenAI's); `cache` holds the tokenizers that some
+        architectures fetch.
+
+        Raises:
+            ModelFilesBroken: the file is missing or damaged, or does not fit; or the tokenizer can't be had.
+        """
+        folder = None if cache is None else str(cache)
+        with _loading(f"{architecture} with the weights '{weights}'"):
+            clip = open_clip.create_model(
+                architecture,
+                pretrained=str(weights),
+                weights_only=True,
+                require_pretrained=True,
+                force_preprocess_cfg=dict(preprocess or {}),
+                cache_dir=folder,
+            )
+            tokenizer = open_clip.get_tokenizer(architecture, cache_dir=folder)
         return cls(clip, tokenizer, templates).eval().requires_grad_(False)
 
     def embed_texts(self, texts: list[str]) -> Tensor:

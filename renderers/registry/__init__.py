@@ -5,7 +5,16 @@ A model's `defaults` stand between the row and the schema: what the row leaves o
 """
 
 from renderers.registry.entry import ModelEntry, PerceptorEntry, RemoteFile, VQGANEntry, VQGANSource
-from renderers.registry.reading import list_models, model_entry, models_folder, read_entry, shipped_names, use_folder
+from renderers.registry.reading import (
+    list_models,
+    model_entry,
+    models_folder,
+    not_fetched,
+    open_clip_cache,
+    read_entry,
+    shipped_names,
+    use_folder,
+)
 from renderers.registry.registering import check_new_name, register
 
 __all__ = [
@@ -18,6 +27,8 @@ __all__ = [
     "list_models",
     "model_entry",
     "models_folder",
+    "not_fetched",
+    "open_clip_cache",
     "read_entry",
     "register",
     "shipped_names",

@@ -86,7 +86,7 @@ class PerceptorEntry(_Entry):
     folder: Path | None = Field(None, description="the folder that open_clip's `local-dir:` schema opens")
     architecture: str | None = Field(None, description="an architecture that open_clip knows, such as ViT-B-32")
     pretrained: str | None = Field(None, description="a tag of open_clip's for that architecture, such as openai")
-    weights: Path | None = Field(None, description="safetensors or .pt for that architecture, in place of a tag")
+    weights: Path | None = Field(None, description="safetensors for that architecture, in place of a tag's")
     sha256: str | None = Field(None, pattern=SHA256, description="of the weights; a tag's are checked by open_clip")
     merges: str | None = Field(None, description="byte-pair merges in that folder, where not open_clip's own")
     templates: tuple[str, ...] = Field(("{}",), description="a prompt's embedding is the mean over these")
@@ -98,6 +98,8 @@ class PerceptorEntry(_Entry):
             raise ValueError(
                 "give folder and sha256, or architecture and pretrained, or architecture, weights and sha256"
             )
+        if self.weights is not None and self.weights.suffix != ".safetensors":
+            raise ValueError(f"the weights '{self.weights}' are no safetensors: `nightreel models add` converts them")
         return self
 
     @property

@@ -17,7 +17,16 @@ import yaml
 from renderers.errors import ModelFilesBroken, UnknownModel
 from renderers.registry.entry import WEIGHTS, ModelEntry
 
-__all__ = ["list_models", "model_entry", "models_folder", "read_entry", "shipped_names", "use_folder"]
+__all__ = [
+    "list_models",
+    "model_entry",
+    "models_folder",
+    "not_fetched",
+    "open_clip_cache",
+    "read_entry",
+    "shipped_names",
+    "use_folder",
+]
 
 FOLDER = Path(__file__).parent
 
@@ -33,6 +42,11 @@ def use_folder(folder: Path | None) -> None:
 def models_folder() -> Path:
     """The folder given to `use_folder`; before that the package's own weights."""
     return _chosen or WEIGHTS
+
+
+def open_clip_cache() -> Path:
+    """Where the weights lie that were fetched for open_clip's tags."""
+    return models_folder() / "open_clip"
 
 
 @cache
@@ -116,6 +130,17 @@ def build_entry(data: Mapping[str, Any], base: Path, seen: tuple[str, ...] = ())
         inherited = _entry_like(str(like), seen).model_dump(exclude={"name", "like"}, exclude_unset=True)
         given = inherited | given
     return ModelEntry.model_validate(given)
+
+
+def not_fetched(entry: ModelEntry) -> str:
+    """What to do about a model whose files are not there: with a network, and without."""
+    source, place = entry.vqgan.source, entry.vqgan
+    told = f"model '{entry.name}' is not fetched: run `nightreel models fetch {entry.name}`"
+    if source is None:
+        return told
+    files = ((source.checkpoint, place.checkpoint_path), (source.config, place.config_path))
+    puts = " and ".join(f"{file.urls[0]} as '{path}' (SHA-256 {file.sha256})" for file, path in files)
+    return f"{told}. Where there is no network, put {puts} and run the same command there"
 
 
 def _entry_like(name: str, seen: tuple[str, ...]) -> ModelEntry:

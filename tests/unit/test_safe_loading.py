@@ -16,8 +16,8 @@ PACKAGES = ("manifests", "renderers", "infra", "flows")
 # What runs a file's content, by the last words of its name.
 RUNS = {
     "pickle.load", "pickle.loads", "pickle.Unpickler", "cloudpickle.load", "cloudpickle.loads", "dill.load",
-    "joblib.load", "marshal.load", "marshal.loads", "shelve.open", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "torch.jit.load",
-    "hub.load", "runpy.run_path", "eval", "exec",
+    "joblib.load", "marshal.load", "marshal.loads", "shelve.open", "yaml.load", "yaml.unsafe_load", "yaml.full_load",
+    "torch.jit.load", "hub.load", "runpy.run_path", "eval", "exec",
 }  # fmt: skip
 
 

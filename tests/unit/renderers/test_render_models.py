@@ -158,7 +158,7 @@ def flip_a_bit(path: Path) -> None:
 @pytest.mark.parametrize("file", ["vqgan.safetensors", "open_clip_model.safetensors"])
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(cut_short, "are damaged: SHA-256"), (flip_a_bit, "are damaged: SHA-256"), (Path.unlink, "can't be read")],
+    [(cut_short, "is damaged: SHA-256"), (flip_a_bit, "is damaged: SHA-256"), (Path.unlink, "can't be read")],
 )
 def test_weights_that_the_registry_does_not_vouch_for_are_not_loaded(
     tmp_path: Path, file: str, damage: Callable[[Path], None], message: str
