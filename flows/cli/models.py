@@ -7,7 +7,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from flows.cli import models_training
+from flows.cli import models_eval, models_training
 from flows.cli.output import print_json, print_table
 from renderers.registry import list_models
 
@@ -40,4 +40,6 @@ def list_(*, json: Annotated[bool, Parameter(negative="", help="as JSON")] = Fal
     return 0
 
 
+app.command(models_eval.evaluate, name="eval")
 app.command(models_training.sprites)
+app.command(models_training.train)

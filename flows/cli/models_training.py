@@ -1,18 +1,32 @@
-"""`nightreel models sprites`: the pictures that the embedded models are made from."""
+"""`nightreel models sprites` and `nightreel models train`: the embedded pair, made anew."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import cyclopts
 import platformdirs
 from cyclopts import Parameter
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from flows.cli.output import print_json, print_table, stderr
 
-__all__ = ["sprites", "sprites_folder"]
+if TYPE_CHECKING:
+    from renderers.training.run import TrainingProgress
+
+__all__ = ["sprites", "sprites_folder", "train"]
 
 
 def sprites_folder() -> Path:
@@ -59,3 +73,95 @@ def sprites(
     print_table(("style", "role", "sprites", "package", "version", "licence"), rows)
     print(f"{target}: {len(made)} sprites of {len({name for name in made.concept if name})} concepts")
     return 0
+
+
+train = cyclopts.App(
+    name="train",
+    help="Make the embedded pair anew: a VQGAN, the perceptor beside it, and their export. "
+    "Example: nightreel models train vqgan --folder runs/vqgan",
+    help_format="plaintext",
+)
+
+Sprites = Annotated[Path | None, Parameter(help="folder of `nightreel models sprites` (default: the user's cache)")]
+Steps = Annotated[int | None, Parameter(help="steps altogether (default: the recipe's)")]
+Device = Annotated[str, Parameter(help="torch device: cpu, cuda")]
+Threads = Annotated[int, Parameter(help="CPU threads")]
+
+
+@train.command
+def vqgan(
+    *, folder: Path, sprites: Sprites = None, steps: Steps = None, device: Device = "cpu", threads: Threads = 1
+) -> int:
+    """Train the embedded VQGAN; goes on with what FOLDER holds.
+
+    Example: nightreel models train vqgan --folder runs/vqgan
+    """
+    from renderers.training.embedded import train_vqgan
+
+    with _watched("VQGAN", threads) as on_progress:
+        train_vqgan(sprites or sprites_folder(), folder, steps=steps, device=device, on_progress=on_progress)
+    print(f"{folder}: checkpoint.pt, curves.csv, curves.png")
+    return 0
+
+
+@train.command
+def perceptor(
+    *,
+    folder: Path,
+    vqgan: Annotated[Path, Parameter(help="folder of the VQGAN's training, finished or not")],
+    sprites: Sprites = None,
+    steps: Steps = None,
+    clean: Annotated[bool, Parameter(negative="", help="without the adversarial phase: an ablation")] = False,
+    device: Device = "cpu",
+    threads: Threads = 1,
+) -> int:
+    """Train the embedded perceptor beside a VQGAN; goes on with what FOLDER holds.
+
+    Example: nightreel models train perceptor --vqgan runs/vqgan --folder runs/perceptor
+    """
+    from renderers.training.embedded import train_perceptor
+
+    with _watched("perceptor", threads) as on_progress:
+        train_perceptor(
+            sprites or sprites_folder(), folder, vqgan=vqgan, steps=steps, device=device, clean=clean,
+            on_progress=on_progress,
+        )  # fmt: skip
+    print(f"{folder}: checkpoint.pt, curves.csv, curves.png")
+    return 0
+
+
+@train.command
+def export(*, vqgan: Path, perceptor: Path, output: Annotated[Path, Parameter(name=("--output", "-o"))]) -> int:
+    """Write a trained pair as the registry wants it, and print the SHA-256 of its weights.
+
+    Example: nightreel models train export --vqgan runs/vqgan --perceptor runs/perceptor -o pair
+    """
+    from renderers.training.embedded import export_pair
+
+    for name, checksum in export_pair(vqgan, perceptor, output).items():
+        print(f"{checksum}  {output / name}")
+    return 0
+
+
+@contextmanager
+def _watched(what: str, threads: int) -> Iterator[Callable[[TrainingProgress], None]]:
+    """A progress bar on stderr, with the loss, for as long as the context lasts."""
+    from renderers.training.workers import use_threads
+
+    use_threads(threads)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=stderr) as bar:
+        line = bar.add_task(what, total=None, told="")
+
+        def on_progress(progress: TrainingProgress) -> None:
+            told = "  ".join(
+                f"{name} {progress.metrics[name]:.3g}"
+                for name in ("loss", "psnr", "openmoji")
+                if name in progress.metrics
+            )
+            bar.update(line, completed=progress.step, total=progress.steps, told=told)
+
+        yield on_progress

@@ -1,16 +1,9 @@
 """The recipe of the embedded pair: which shapes, which data, which settings. Nothing here is general; nothing else is
-particular to it.
-
-    python -m renderers.training.embedded vqgan SPRITES FOLDER [--steps N] [--device cuda]
-    python -m renderers.training.embedded perceptor SPRITES FOLDER --vqgan VQGAN_FOLDER [--steps N] [--device cuda]
-
-or, with progress bars, `nightreel models train vqgan|perceptor`. Both go on where a kill left them.
-"""
+particular to it."""
 
 from __future__ import annotations
 
-import argparse
-import time
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +17,9 @@ from torch import Tensor
 from manifests.schema import CutoutSettings
 from renderers.models.vqgan import VQGAN, DDConfig, VQGANConfig
 from renderers.registry.entry import WEIGHTS
+from renderers.training import vqgan_training
 from renderers.training.concepts import load_concepts
+from renderers.training.export import write_perceptor, write_vqgan
 from renderers.training.loop import train
 from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings
 from renderers.training.perceptual import PerceptualDistance
@@ -32,13 +27,24 @@ from renderers.training.pretrained import ARCHITECTURE, MEAN, STD, efficientnet_
 from renderers.training.run import TrainingProgress, TrainingRun, read_checkpoint
 from renderers.training.scenes import SceneComposer
 from renderers.training.sprites import load_sprites
-from renderers.training.vqgan_training import VQGANTraining, VQGANTrainingSettings, begin_at_zero, train_vqgan
+from renderers.training.vqgan_training import VQGANTraining, VQGANTrainingSettings, begin_at_zero
 
-__all__ = ["HELD_OUT_STYLE", "TRAINING_STYLES", "VQGAN_CONFIG", "embedded_vqgan_training", "held_out_pictures"]
+__all__ = [
+    "HELD_OUT_STYLE",
+    "PERCEPTOR_CONFIG",
+    "SIDE",
+    "TRAINING_STYLES",
+    "VQGAN_CONFIG",
+    "export_pair",
+    "train_perceptor",
+    "train_vqgan",
+    "trained_vqgan",
+]
 
 SIDE = 64
 TRAINING_STYLES = ("noto", "fluent", "twemoji", "openclipart")
 HELD_OUT_STYLE = "openmoji"
+MERGES = WEIGHTS / "embedded" / "bpe_merges.txt.gz"
 
 # The renderer's cutouts for this pair, which its perceptor is trained through.
 CUTOUTS = CutoutSettings(
@@ -146,7 +152,7 @@ def embedded_perceptor_training(
     clip = embedded_perceptor(sprites, settings.seed)
     vqgan = vqgan.eval().requires_grad_(False)
     for module in (clip, vqgan):
-        module.to(device=device, memory_format=torch.channels_last)
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return PerceptorTraining(clip, tokenizer(), settings, composer, vqgan, CUTOUTS, mean=MEAN, std=STD)
 
 
@@ -169,17 +175,6 @@ def embedded_perceptor_shell() -> Any:
     return CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"]).eval()
 
 
-def _told(every: int = 50) -> Callable[[TrainingProgress], None]:
-    began = time.monotonic()
-
-    def tell(progress: TrainingProgress) -> None:
-        if progress.step % every == 0 or progress.step == progress.steps:
-            numbers = "  ".join(f"{name} {value:.4g}" for name, value in progress.metrics.items())
-            print(f"{progress.step}/{progress.steps}  {time.monotonic() - began:.0f} s  {numbers}", flush=True)
-
-    return tell
-
-
 def trained_vqgan(folder: Path) -> VQGAN:
     """The averaged VQGAN of a training's folder, finished or not.
 
@@ -191,40 +186,67 @@ def trained_vqgan(folder: Path) -> VQGAN:
     return model.eval().requires_grad_(False)
 
 
-def main() -> None:
-    """Train from a shell, where only torch is."""
-    parser = argparse.ArgumentParser(description="Train the embedded pair (see the module's docstring).")
-    parser.add_argument("what", choices=["vqgan", "perceptor"])
-    parser.add_argument("sprites", type=Path, help="folder of `nightreel models sprites`")
-    parser.add_argument("folder", type=Path, help="where checkpoints and results go")
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--vqgan", type=Path, help="folder of the VQGAN's training, for the perceptor")
-    parser.add_argument("--clean", action="store_true", help="perceptor without its adversarial phase (an ablation)")
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    changes = {"steps": arguments.steps} if arguments.steps else {}
-    if arguments.what == "vqgan":
-        settings = VQGANTrainingSettings(batch=12, **changes)
-        training = embedded_vqgan_training(arguments.sprites, settings, arguments.device)
-        run = TrainingRun(arguments.folder, settings)
-        train_vqgan(training, run, held_out=held_out_pictures(arguments.sprites, 100), on_progress=_told())
+def train_vqgan(
+    sprites: Path,
+    folder: Path,
+    *,
+    steps: int | None = None,
+    device: str = "cpu",
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> None:
+    """Train the embedded VQGAN in `folder`, or go on with it.
 
-    else:
-        if arguments.vqgan is None:
-            parser.error("the perceptor needs --vqgan FOLDER")
-        clean = {"adversarial_from": 10**9} if arguments.clean else {}
-        of_perceptor = PerceptorTrainingSettings(**changes, **clean)
-        learner = embedded_perceptor_training(
-            arguments.sprites, trained_vqgan(arguments.vqgan), of_perceptor, arguments.device
-        )
-
-        def measure() -> dict[str, float]:
-            return {style: retrieval(learner, arguments.sprites, style) for style in (HELD_OUT_STYLE, "noto")}
-
-        train(learner, TrainingRun(arguments.folder, of_perceptor), measure=measure, on_progress=_told())
+    Raises:
+        TrainingBroken, Stopped: as `renderers.training.loop.train`.
+    """
+    settings = VQGANTrainingSettings(batch=12, **({"steps": steps} if steps else {}))
+    training = embedded_vqgan_training(sprites, settings, device)
+    vqgan_training.train_vqgan(
+        training,
+        TrainingRun(folder, settings),
+        held_out=held_out_pictures(sprites, 100),
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
 
 
-if __name__ == "__main__":
-    main()
+def train_perceptor(
+    sprites: Path,
+    folder: Path,
+    *,
+    vqgan: Path,
+    steps: int | None = None,
+    device: str = "cpu",
+    clean: bool = False,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> None:
+    """Train the embedded perceptor in `folder` beside the VQGAN whose training is in folder `vqgan`, or go on with it.
+
+    `clean` leaves the adversarial phase out: an ablation.
+
+    Raises:
+        TrainingBroken, Stopped: as `renderers.training.loop.train`.
+    """
+    changes = {"steps": steps} if steps else {}
+    settings = PerceptorTrainingSettings(**changes, **({"adversarial_from": 10**9} if clean else {}))
+    training = embedded_perceptor_training(sprites, trained_vqgan(vqgan), settings, device)
+
+    def measure() -> dict[str, float]:
+        return {style: retrieval(training, sprites, style) for style in (HELD_OUT_STYLE, TRAINING_STYLES[0])}
+
+    train(training, TrainingRun(folder, settings), measure=measure, on_progress=on_progress, should_stop=should_stop)
+
+
+def export_pair(vqgan: Path, perceptor: Path, target: Path) -> dict[str, str]:
+    """Write the pair of two trainings as the registry wants it; gives the SHA-256 of both weights.
+
+    Raises:
+        TrainingBroken: a folder has no checkpoint that can be read.
+    """
+    of_vqgan = write_vqgan(VQGAN_CONFIG, read_checkpoint(vqgan)["averaged"], target, half=True)
+    of_perceptor = write_perceptor(PERCEPTOR_CONFIG, read_checkpoint(perceptor)["averaged"], target, half=True)
+    if target.resolve() != MERGES.parent.resolve():
+        shutil.copyfile(MERGES, target / MERGES.name)
+    return {"vqgan.safetensors": of_vqgan, "open_clip_model.safetensors": of_perceptor}

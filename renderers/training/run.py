@@ -186,7 +186,7 @@ class TrainingRun:
 
     def _write_curves(self, rows: list[dict[str, float]]) -> None:
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        lines = [columns, *([row.get(key, "") for key in columns] for row in rows)]
+        lines: list[list[float | str]] = [[*columns], *([row.get(key, "") for key in columns] for row in rows)]
         _write(self.folder / "curves.csv", "".join(",".join(map(str, line)) + "\r\n" for line in lines).encode())
 
 

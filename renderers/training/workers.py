@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["average_gradients", "broadcast", "rank", "sum_over_workers", "world_size"]
+__all__ = ["average_gradients", "broadcast", "rank", "sum_over_workers", "use_threads", "world_size"]
 
 
 def world_size() -> int:
@@ -51,3 +51,8 @@ def broadcast(tensor: Tensor) -> Tensor:
     if world_size() > 1:
         dist.broadcast(tensor, src=0)
     return tensor
+
+
+def use_threads(threads: int) -> None:
+    """Compute with so many CPU threads in this process."""
+    torch.set_num_threads(threads)

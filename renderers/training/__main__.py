@@ -1,0 +1,59 @@
+"""Training the embedded pair from a shell, where there is torch and no command line of nightreel's (a GPU machine):
+
+    python -m renderers.training vqgan SPRITES FOLDER [--steps N] [--device cuda]
+    python -m renderers.training perceptor SPRITES FOLDER --vqgan VQGAN_FOLDER [--steps N] [--device cuda]
+    python -m renderers.training export VQGAN_FOLDER PERCEPTOR_FOLDER TARGET
+
+SPRITES is the folder of `nightreel models sprites`. Each goes on where a kill left it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from renderers.training.embedded import export_pair, train_perceptor, train_vqgan
+from renderers.training.run import TrainingProgress
+
+
+def _tell(progress: TrainingProgress) -> None:
+    if progress.step % 50 == 0 or progress.step == progress.steps:
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in progress.metrics.items())
+        print(f"{progress.step}/{progress.steps}  {progress.seconds:.0f} s  {numbers}", flush=True)
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    what = parser.add_subparsers(dest="what", required=True)
+    vqgan = what.add_parser("vqgan")
+    perceptor = what.add_parser("perceptor")
+    for part in (vqgan, perceptor):
+        part.add_argument("sprites", type=Path)
+        part.add_argument("folder", type=Path)
+        part.add_argument("--steps", type=int)
+    perceptor.add_argument("--vqgan", type=Path, required=True, help="folder of the VQGAN's training")
+    perceptor.add_argument("--clean", action="store_true", help="without the adversarial phase (an ablation)")
+    export = what.add_parser("export")
+    for name in ("vqgan", "perceptor", "target"):
+        export.add_argument(name, type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.what == "vqgan":
+        train_vqgan(given.sprites, given.folder, steps=given.steps, device=given.device, on_progress=_tell)
+    elif given.what == "perceptor":
+        train_perceptor(
+            given.sprites, given.folder, vqgan=given.vqgan, steps=given.steps, device=given.device, clean=given.clean,
+            on_progress=_tell,
+        )  # fmt: skip
+    else:
+        for name, checksum in export_pair(given.vqgan, given.perceptor, given.target).items():
+            print(f"{checksum}  {name}")
+
+
+if __name__ == "__main__":
+    main()
