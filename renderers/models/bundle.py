@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
+from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
-from renderers.models.conversion import file_sha256, recorded
+from renderers.models.conversion import recorded
 from renderers.models.perceptor import Perceptor
-from renderers.models.vqgan import VQGAN
+from renderers.models.vqgan import VQGAN, VQGANConfig
 from renderers.registry import ModelEntry, not_fetched, open_clip_cache
 
-__all__ = ["Models", "load_models"]
+__all__ = ["Models", "check_config", "load_models"]
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,22 @@ def _load_vqgan(entry: ModelEntry) -> VQGAN:
         _verify(place.config_path, source.config.sha256)
     _verify(place.weights_path, str(vouched))
     vqgan = VQGAN.load(place.config_path, place.weights_path)
-    found, said = (vqgan.config.kind, vqgan.config.downsampling), (place.kind, entry.downsampling)
+    check_config(entry, vqgan.config)
+    return vqgan
+
+
+def check_config(entry: ModelEntry, config: VQGANConfig) -> None:
+    """Compare what the registry says of a model's VQGAN with what its config says.
+
+    Raises:
+        ModelFilesBroken: they speak of two.
+    """
+    found, said = (config.kind, config.downsampling), (entry.vqgan.kind, entry.downsampling)
     if found != said:
         raise ModelFilesBroken(
             f"the registry calls model '{entry.name}' a {said[0]} of {said[1]} pixels per token, "
-            f"and '{place.config_path}' describes a {found[0]} of {found[1]}"
+            f"and '{entry.vqgan.config_path}' describes a {found[0]} of {found[1]}"
         )
-    return vqgan
 
 
 def _verify(path: Path, expected: str) -> None:

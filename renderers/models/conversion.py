@@ -6,7 +6,6 @@ everything but its first stage, the VQGAN.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -18,11 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from renderers.checksums import file_sha256
 from renderers.errors import ModelFilesBroken
 from renderers.models.checkpoint import open_checkpoint
 from renderers.models.vqgan import VQGAN
 
-__all__ = ["convert_checkpoint", "file_sha256", "read_record", "recorded"]
+__all__ = ["convert_checkpoint", "convert_state", "recorded"]
 
 NET2NET_PREFIX = "first_stage_model."
 
@@ -39,6 +39,27 @@ def convert_checkpoint(checkpoint: Path, config: Path, target: Path) -> str:
     wanted = _shapes(config)
     source = file_sha256(checkpoint)
     tensors = _from_safetensors(checkpoint, wanted) if _is_safetensors(checkpoint) else _from_pickle(checkpoint, wanted)
+    return _save(tensors, target, source)
+
+
+def convert_state(checkpoint: Path, target: Path) -> str:
+    """Write all tensors of `checkpoint`'s state dict to `target`, under their keys, less the `module.` of a training
+    on several GPUs. Returns the SHA-256 of `target`.
+
+    Raises:
+        CheckpointUnsafe: the checkpoint tries to run code. It did not.
+        ModelFilesBroken: it can't be read.
+    """
+    source = file_sha256(checkpoint)
+    with open_checkpoint(checkpoint) as opened:
+        held = opened.tensors()
+        prefix = "module." if all(key.startswith("module.") for key in held) else ""
+        tensors = {key.removeprefix(prefix): opened.read(ref) for key, ref in held.items()}
+    return _save(tensors, target, source)
+
+
+def _save(tensors: dict[str, Tensor], target: Path, source: str) -> str:
+    """Put `tensors` in place, checked in their record, whole or not at all."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
     os.close(handle)
     scratch = Path(name)
@@ -52,14 +73,14 @@ def convert_checkpoint(checkpoint: Path, config: Path, target: Path) -> str:
         # weights without a record count as not converted, so the record may come second
         scratch.replace(target)
         _write(target.with_suffix(".json"), json.dumps(record, indent=1))
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ModelFilesBroken(f"can't write '{target}': {error}") from error
     finally:
         scratch.unlink(missing_ok=True)
     return made
 
 
-def read_record(path: Path) -> dict[str, str]:
+def _read_record(path: Path) -> dict[str, str]:
     """What the conversion recorded; empty where there is no (whole) record."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -70,21 +91,8 @@ def read_record(path: Path) -> dict[str, str]:
 
 def recorded(path: Path, source_sha256: str) -> str | None:
     """The checksum of the weights that were made of the checkpoint `source_sha256`, if `path` records them."""
-    record = read_record(path)
+    record = _read_record(path)
     return str(record.get("sha256")) if record.get("source_sha256") == source_sha256 else None
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        ModelFilesBroken: it can't be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelFilesBroken(f"'{path}' can't be read: {error}") from error
 
 
 def _shapes(config: Path) -> dict[str, torch.Size]:

@@ -6,7 +6,6 @@ actor does not download in the middle of a job, and a machine without a network 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from open_clip.pretrained import get_pretrained_cfg
 
+from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
 
 __all__ = ["TagWeights", "find_tag"]
@@ -80,8 +80,7 @@ class TagWeights:
         place = path.resolve()
         if not re.fullmatch(r"[0-9a-f]{64}", place.name):
             return  # somebody put the file there by hand
-        with place.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(place)
         if found != place.name:
             raise ModelFilesBroken(
                 f"the weights '{path}' are damaged: SHA-256 {found}, published as {place.name}. "

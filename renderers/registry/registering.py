@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from renderers.checksums import file_sha256
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.registry.entry import NAME, ModelEntry
 from renderers.registry.reading import build_entry, shipped_names
@@ -120,8 +120,7 @@ def _copy(source: Path, target: Path, sha256: str | None = None) -> None:
     shutil.copyfile(source, target)
     if sha256 is None:
         return
-    with target.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(target)
     if found != sha256:
         raise ModelFilesBroken(f"'{source}' has SHA-256 {found}, its entry vouches for {sha256}")
 

@@ -142,5 +142,5 @@ def test_damaged_weights_are_not_loaded(tmp_path: Path, file: str) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[-1000] ^= 0x10
     path.write_bytes(bytes(damaged))
-    with pytest.raises(ModelFilesBroken, match=f"{file}' are damaged: SHA-256"):
+    with pytest.raises(ModelFilesBroken, match=f"{file}' is damaged: SHA-256"):
         load_models(entry, device="cpu")

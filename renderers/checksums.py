@@ -1,0 +1,23 @@
+"""Checksums of files: one function, so that every damaged file is found in the same way."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from renderers.errors import ModelFilesBroken
+
+__all__ = ["file_sha256"]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        ModelFilesBroken: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelFilesBroken(f"'{path}' can't be read: {error.strerror or error}") from error
