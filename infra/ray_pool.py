@@ -1,4 +1,4 @@
-"""The Ray actor pool: the one module that imports Ray.
+"""The Ray actor pool.
 
 Each actor is a process that holds a `Worker`, loads its models once and renders frame after frame.
 `max_task_retries=0`: the driver owns retries, since only it knows what counts as a failure of the frame and what as one
@@ -7,31 +7,22 @@ of the machine.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, cast
 
 from infra.pool import PoolWorker, Roster, WorkerLost
-from infra.settings import InfraSettings, ray_environment
+from infra.ray_cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
+from infra.settings import InfraSettings
 from infra.storage import Storage
 from infra.worker import FrameReport, FrameTask, SegmentReport, SegmentTask, Worker, WorkerProgress
 
-ray_environment()  # before the import: Ray reads them while it is imported
-
-import ray  # noqa: E402
-import ray.exceptions  # noqa: E402
+import ray  # isort: skip
+import ray.exceptions  # isort: skip
 
 __all__ = ["RayPool", "RayUnavailable", "room_for_actors"]
-
-
-# Ray gives its own servers 30 s to come up, a constant of its code; a busy machine needs longer now and then.
-START_ATTEMPTS = 3
-
-
-class RayUnavailable(Exception):
-    """No Ray cluster can be used; the message says why and what to do."""
 
 # A restart takes seconds (a process, torch); one whose node is gone may never come, and another worker goes on.
 RESTART_SECONDS = 60.0
@@ -40,8 +31,8 @@ RESTART_SECONDS = 60.0
 # `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered.
 @ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1})
 class _Actor:
-    def __init__(self, output: Storage, device: str, threads: int) -> None:
-        self._worker = Worker(output, device=device, threads=threads)
+    def __init__(self, output: Storage, device: str, threads: int, models_folder: Path) -> None:
+        self._worker = Worker(output, device=device, threads=threads, models_folder=models_folder)
 
     def warm(self, model: str) -> str:
         return self._worker.warm(model)
@@ -121,25 +112,6 @@ class _Handle:
                 return
 
 
-def room_for_actors(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:
-    """How many actors of `cpus` and `gpus` fit on nodes of these resources, together.
-
-    Node by node, and shares of a GPU card by card, as Ray places them: one actor counted too many would wait for ever.
-    """
-
-    def times(have: float, need: float) -> int:
-        return int(have / need + 1e-6)  # 7 / 0.07 is 99.99...
-
-    def on(node: Mapping[str, float]) -> int:
-        room = times(node.get("CPU", 0.0), cpus)
-        if gpus:
-            have = node.get("GPU", 0.0)
-            room = min(room, int(have) * times(1, gpus) if gpus < 1 else times(have, gpus))
-        return room
-
-    return sum(on(node) for node in nodes)
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -154,10 +126,8 @@ class RayPool:
             RayUnavailable: no cluster answers, or it has no room for one actor.
         """
         self._closed = False
-        self._started = not ray.is_initialized()
-        if self._started:
-            self._connect(settings)
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self._started = connect(settings)
+        nodes = alive_nodes()
         gpus, cpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("GPU", "CPU"))
         use_gpu = gpus > 0 and settings.device != "cpu"
         room = room_for_actors(nodes, settings.cpus_per_actor, settings.gpus_per_actor if use_gpu else 0.0)
@@ -174,38 +144,11 @@ class RayPool:
         self.gpus_per_actor = settings.gpus_per_actor if use_gpu else 0.0
         options = {"num_cpus": settings.cpus_per_actor, "num_gpus": self.gpus_per_actor}
         device = settings.device if use_gpu or settings.device != "auto" else "cpu"
-        self._handles = [
-            _Handle(cast(Any, _Actor).options(**options).remote(output, device, settings.threads), f"actor-{number}")
-            for number in range(self.size)
-        ]
+        actor, given = cast(Any, _Actor).options(**options), (output, device, settings.threads, settings.models_folder)
+        self._handles = [_Handle(actor.remote(*given), f"actor-{number}") for number in range(self.size)]
         self._roster = Roster(list(self._handles))
         for handle in self._handles if warm else ():
             handle.warm(str(warm))  # not waited for: what loading raises, the first frame raises again
-
-    def _connect(self, settings: InfraSettings) -> None:
-        logging.getLogger("ray").setLevel(logging.ERROR)  # no notes on signals and tokens between our progress lines
-        own = settings.ray_address is None
-        for attempt in range(START_ATTEMPTS if own else 1):
-            try:
-                ray.init(
-                    address=settings.ray_address,
-                    include_dashboard=False if own else None,
-                    logging_level=logging.ERROR,
-                    log_to_driver=False,
-                    configure_logging=False,
-                )
-                return
-            except Exception as error:  # "node timed out during startup" is a plain Exception of Ray's
-                ray.shutdown()
-                if own and attempt + 1 < START_ATTEMPTS:
-                    continue
-                remedy = (
-                    "Is the machine overloaded, or out of memory or disk? Try again when it has calmed down"
-                    if own
-                    else "Is the cluster up and NIGHTREEL_RAY_ADDRESS right? Unset it to use this machine alone"
-                )
-                where = "on this machine" if own else f"at {settings.ray_address}"
-                raise RayUnavailable(f"Ray {where} can't be used: {error}. {remedy}") from error
 
     @contextmanager
     def lease(self, prefer: str | None = None) -> Iterator[PoolWorker]:

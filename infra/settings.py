@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from pathlib import Path
 
+import platformdirs
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -43,11 +45,21 @@ class InfraSettings(BaseSettings):
     ray_address: str | None = Field(
         None, description="Ray cluster to join (`auto` or host:port); unset: one of its own on this machine"
     )
+    models_folder: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("nightreel") / "models",
+        description="where models of your own are, and those that are fetched; on a cluster one that every machine sees",
+    )
     chunk_seconds: float = Field(
         120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run"
     )
     attempts: int = Field(3, ge=1, le=100, description="tries of a frame that fails by itself")
     lost_worker_attempts: int = Field(20, ge=1, le=1000, description="tries of a frame whose worker was lost under it")
+
+    @field_validator("models_folder")
+    @classmethod
+    def _whole(cls, value: Path) -> Path:
+        # absolute: it travels to processes that were started elsewhere
+        return value.expanduser().absolute()
 
     @field_validator("cpus_per_actor", "gpus_per_actor")
     @classmethod
@@ -79,7 +91,16 @@ def prefect_api_url() -> str | None:
 
 def ray_environment() -> dict[str, str]:
     """Variables that must be set before Ray is imported: no usage statistics, no banners, no colours in logs."""
-    wanted = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "1"}
+    wanted = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DEDUP_LOGS": "1",
+        # Ray Train's: torch takes longer than 60 s to import on a cold, busy machine
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+        # processes and threads of its own that nobody here looks at
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+        "RAY_TRAIN_METRICS_ENABLED": "0",
+    }
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
     return wanted

@@ -56,7 +56,7 @@ def test_every_import_rule_notices_a_breach(tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     breaches = {
         "renderers/breach.py": "import flows\nimport prefect\nimport manifests.reading\nimport ray\n",
-        "infra/breach.py": "import torch\nimport fsspec\nimport imageio_ffmpeg\n",
+        "infra/breach.py": "import ray\nimport torch\nimport fsspec\nimport imageio_ffmpeg\n",
     }
     for name, text in breaches.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,81 @@
+"""Joining a Ray cluster, or starting one of this machine's own; what the pool and the training have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from infra.settings import InfraSettings, ray_environment
+
+ray_environment()  # before the import: Ray reads them while it is imported
+
+import ray  # noqa: E402
+
+__all__ = ["RayUnavailable", "alive_nodes", "connect", "room_for_actors"]
+
+# Ray gives its own servers 30 s to come up, a constant of its code; a busy machine needs longer now and then.
+START_ATTEMPTS = 3
+
+
+class RayUnavailable(Exception):
+    """No Ray cluster can be used; the message says why and what to do."""
+
+
+def connect(settings: InfraSettings) -> bool:
+    """Connect to the settings' cluster, or start one; returns whether this call did it, False if it was done before.
+
+    Ray's own servers end with the THREAD that started them (Linux' PR_SET_PDEATHSIG): it must live as long as they.
+
+    Raises:
+        RayUnavailable: no cluster answers.
+    """
+    if ray.is_initialized():
+        return False
+    logging.getLogger("ray").setLevel(logging.ERROR)  # no notes on signals and tokens between our progress lines
+    own = settings.ray_address is None
+    for attempt in range(START_ATTEMPTS if own else 1):
+        try:
+            ray.init(
+                address=settings.ray_address,
+                include_dashboard=False if own else None,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+            return True
+        except Exception as error:  # "node timed out during startup" is a plain Exception of Ray's
+            ray.shutdown()
+            if own and attempt + 1 < START_ATTEMPTS:
+                continue
+            remedy = (
+                "Is the machine overloaded, or out of memory or disk? Try again when it has calmed down"
+                if own
+                else "Is the cluster up and NIGHTREEL_RAY_ADDRESS right? Unset it to use this machine alone"
+            )
+            where = "on this machine" if own else f"at {settings.ray_address}"
+            raise RayUnavailable(f"Ray {where} can't be used: {error}. {remedy}") from error
+    return True
+
+
+def alive_nodes() -> list[Mapping[str, float]]:
+    """The resources of every node of the cluster."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def room_for_actors(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:
+    """How many actors of `cpus` and `gpus` fit on nodes of these resources, together.
+
+    Node by node, and shares of a GPU card by card, as Ray places them: one actor counted too many would wait for ever.
+    """
+
+    def times(have: float, need: float) -> int:
+        return int(have / need + 1e-6)  # 7 / 0.07 is 99.99...
+
+    def on(node: Mapping[str, float]) -> int:
+        room = times(node.get("CPU", 0.0), cpus)
+        if gpus:
+            have = node.get("GPU", 0.0)
+            room = min(room, int(have) * times(1, gpus) if gpus < 1 else times(have, gpus))
+        return room
+
+    return sum(on(node) for node in nodes)
