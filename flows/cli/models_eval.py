@@ -1,0 +1,99 @@
+"""`nightreel models eval`: how good a model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from cyclopts import Parameter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from flows.cli.models_training import sprites_folder
+from flows.cli.output import print_json, print_table, stderr
+from renderers.errors import BadInput
+from renderers.registry import model_entry
+
+__all__ = ["evaluate"]
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise BadInput(f"--{option} '{text}': give whole numbers with commas, such as 0,1,2") from error
+    if min(numbers) < 0:
+        raise BadInput(f"--{option} '{text}': seeds are 0 or more")
+    return numbers
+
+
+def evaluate(
+    model: Annotated[str, Parameter(help="a name of the registry")],
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="folder for the report and the contact sheets")],
+    sprites: Annotated[Path | None, Parameter(help="what `nightreel models sprites` made (default: its own)")] = None,
+    work: Annotated[Path | None, Parameter(help="folder for pictures and judges (default: the user's cache)")] = None,
+    seeds: Annotated[str, Parameter(help="seeds of the model's pictures")] = "0,1,2",
+    ablation_seeds: Annotated[str, Parameter(help="seeds of the ablations' pictures")] = "0",
+    without_adversary: Annotated[
+        Path | None, Parameter(help="folder of a perceptor trained without the adversarial phase: the other ablation")
+    ] = None,
+    pixels: Annotated[bool, Parameter(help="whether to render without the VQGAN, too")] = True,
+    metrics: Annotated[bool, Parameter(help="whether to measure reconstruction and retrieval, too")] = True,
+    prompts: Annotated[int | None, Parameter(help="only the first so many prompts, to try it out")] = None,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], help="processes that render, one thread each")] = 1,
+    judge_steps: Annotated[int | None, Parameter(help="steps of the judge's fit, to try it out")] = None,
+    judge_start: Annotated[Path | None, Parameter(help="folder of a judge to go on from, in WORK/judges")] = None,
+    json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bar")] = False,
+) -> int:
+    """Measure a model: pictures of 100 prompts by an independent judge, retrieval, PSNR. Goes on where it was stopped.
+
+    Example: nightreel models eval embedded -o report --jobs 2
+    """
+    if prompts is not None and prompts < 1:
+        raise BadInput(f"--prompts {prompts}: give 1 or more")
+    if jobs < 1:
+        raise BadInput(f"--jobs {jobs}: give 1 or more")
+    chosen, chosen_ablation = _numbers(seeds, "seeds"), _numbers(ablation_seeds, "ablation-seeds")
+    entry = model_entry(model)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=stderr, disable=json,
+    )  # fmt: skip
+    with bar:
+        line = bar.add_task("loading", total=None, told="")
+        # torch takes seconds to import: after the checks, so that a mistake is told at once
+        from renderers.evaluation import evaluation
+        from renderers.evaluation.judge import JudgeSettings
+        from renderers.evaluation.prompts import load_prompts
+        from renderers.evaluation.report import recognition_table, summary, write_report
+
+        name = ""
+
+        def on_stage(stage: evaluation.Stage) -> None:
+            nonlocal name
+            if stage.name != name:
+                name = stage.name
+                bar.reset(line, description=name, total=stage.total or None)
+            bar.update(line, completed=stage.done, total=stage.total or None, told=stage.told)
+
+        settings = evaluation.EvaluationSettings(
+            seeds=chosen,
+            ablation_seeds=chosen_ablation,
+            without_adversary=without_adversary,
+            pixels=pixels,
+            prompts=prompts,
+            jobs=jobs,
+            metrics=metrics,
+            judge=JudgeSettings() if judge_steps is None else JudgeSettings(steps=judge_steps),
+            judge_start=judge_start,
+        )
+        folder = work or platformdirs.user_cache_path("nightreel") / "evaluation"
+        found, pictures = evaluation.evaluate(entry, sprites or sprites_folder(), folder, settings, on_stage=on_stage)
+        written = write_report(output, found, pictures, load_prompts()[:prompts])
+    if json:
+        print_json({"report": str(written[0]), **summary(found)})
+        return 0
+    print_table(*recognition_table(found))
+    print(f"{written[0]}: the report; {len(written) - 2} contact sheets beside it")
+    return 0
