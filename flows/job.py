@@ -28,6 +28,7 @@ from manifests.reading import read_rows
 from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
+from renderers.registry import use_folder
 
 __all__ = ["JobProgress", "RenderJob", "RenderParameters", "VideoRun"]
 
@@ -92,6 +93,7 @@ class RenderJob:
 
     def __init__(self, parameters: RenderParameters, settings: InfraSettings) -> None:
         self.parameters, self.settings = parameters, settings
+        use_folder(settings.models_folder)  # a flow run from a deployment has no command line that did
         self.output = Storage(parameters.output)
         self.problems: list[RowProblem] = []
         self.refused: list[tuple[ManifestRow, str]] = []

@@ -47,7 +47,7 @@ class InfraSettings(BaseSettings):
     )
     models_folder: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("nightreel") / "models",
-        description="where models of your own are, and those that are fetched; on a cluster one that every machine sees",
+        description="where your own and fetched models are; on a cluster a folder that every machine sees",
     )
     chunk_seconds: float = Field(
         120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run"

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from infra.storage import ObjectMissing, Storage, read_uri
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.plan import FramePlan, VideoPlan
-from renderers.registry import model_entry
+from renderers.registry import model_entry, use_folder
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
     from renderers.frame_object import FrameObject
@@ -106,7 +107,12 @@ class Worker:
     # Pictures kept for the segment; beyond it they are read back from storage.
     MEMORY = 512 * 2**20
 
-    def __init__(self, output: Storage, *, device: str = "auto", threads: int = 1) -> None:
+    def __init__(
+        self, output: Storage, *, device: str = "auto", threads: int = 1, models_folder: Path | None = None
+    ) -> None:
+        """`models_folder` tells a process of its own where the models are; unset, whoever started this one has."""
+        if models_folder is not None:
+            use_folder(models_folder)
         self.output, self.device, self.threads = output, device, threads
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._renderer: FrameRenderer | None = None
@@ -205,9 +211,11 @@ class Worker:
         from renderers.frame_renderer import FrameRenderer
         from renderers.models import load_models
 
-        if self._renderer is None or self._renderer.models.entry.name != model:
+        entry = model_entry(model)
+        # the whole entry: a model of that name may have been replaced since
+        if self._renderer is None or self._renderer.models.entry != entry:
             self._renderer = None
-            self._renderer = FrameRenderer(load_models(model_entry(model), device=self.device, threads=self.threads))
+            self._renderer = FrameRenderer(load_models(entry, device=self.device, threads=self.threads))
         return self._renderer
 
     def _image(self, uri: str, sha256: str) -> bytes:

@@ -11,6 +11,8 @@ import cyclopts
 
 from flows.cli import manifest, models, plan, preview, render, status
 from flows.cli.errors import BAD_INPUT, explain
+from infra.settings import load_settings
+from renderers.registry import use_folder
 
 __all__ = ["app", "main", "run"]
 
@@ -57,6 +59,7 @@ def run(arguments: list[str]) -> int:
         )
         return BAD_INPUT
     try:
+        use_folder(load_settings().models_folder)
         return int(command(*bound.args, **bound.kwargs) or 0)
     except KeyboardInterrupt:
         print("nightreel: stopped; what was committed stays, and the next run goes on from there", file=sys.stderr)
@@ -71,7 +74,8 @@ def run(arguments: list[str]) -> int:
 
 def _words(arguments: list[str]) -> list[str]:
     """The leading words that name the command."""
-    known = {"preview", "manifest", "plan", "render", "status", "models", "build", "validate", "show", "list"}
+    known = {"preview", "manifest", "plan", "render", "status", "models", "build", "validate", "show", "list",
+             "fetch", "verify", "add"}  # fmt: skip
     words = []
     for argument in arguments:
         if argument not in known:

@@ -7,28 +7,36 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from flows.cli import models_eval, models_training
-from flows.cli.output import print_json, print_table
-from renderers.registry import list_models
+from flows.cli import models_eval, models_files, models_training
+from flows.cli.output import print_json, print_table, problems
+from renderers.errors import ModelFilesBroken
+from renderers.registry import ModelEntry, list_models, models_folder
 
 __all__ = ["app"]
 
 app = cyclopts.App(
-    name="models", help="The registry of models. Example: nightreel models list", help_format="plaintext"
+    name="models",
+    help="""The registry of models. Example: nightreel models list
+
+    Fetched models and models of your own are in the folder that NIGHTREEL_MODELS_FOLDER names.""",
+    help_format="plaintext",
 )
 
 
 @app.command(name="list")
 def list_(*, json: Annotated[bool, Parameter(negative="", help="as JSON")] = False) -> int:
     """List the models that a manifest row can name. Example: nightreel models list --json"""
-    entries = list_models()
+    broken: list[ModelFilesBroken] = []
+    entries = list_models(broken.append)
+    problems(map(str, broken))
     if json:
-        print_json([entry.model_dump(mode="json") | {"digest": entry.digest} for entry in entries])
+        print_json([_told(entry) for entry in entries])
         return 0
     rows = [
         (
             entry.name,
-            f"{entry.size_bytes / 1e6:.1f} MB" if entry.size_bytes else "unknown",
+            "yes" if _here(entry) else "to fetch",
+            _size(entry),
             f"{entry.defaults.get('width', 512)}x{entry.defaults.get('height', 512)}",
             entry.defaults.get("steps_first", 300),
             entry.licence,
@@ -36,10 +44,29 @@ def list_(*, json: Annotated[bool, Parameter(negative="", help="as JSON")] = Fal
         )
         for entry in entries
     ]
-    print_table(("name", "size", "default", "steps", "licence", "what it is"), rows)
+    print_table(("name", "here", "size", "default", "steps", "licence", "what it is"), rows)
+    print(f"models of your own and fetched ones: {models_folder()}")
     return 0
 
 
+def _here(entry: ModelEntry) -> bool:
+    """Whether its VQGAN is; perceptors of open_clip's may still be missing, which is dear to find out."""
+    return entry.vqgan.weights_path.is_file()
+
+
+def _size(entry: ModelEntry) -> str:
+    source = entry.vqgan.source
+    size = entry.size_bytes or (source.checkpoint.size_bytes if source else None)
+    return f"{size / 1e6:.1f} MB" if size else "not stated"
+
+
+def _told(entry: ModelEntry) -> dict[str, object]:
+    return entry.model_dump(mode="json") | {"digest": entry.digest, "here": _here(entry)}
+
+
+app.command(models_files.fetch)
+app.command(models_files.verify)
+app.command(models_files.add)
 app.command(models_eval.evaluate, name="eval")
 app.command(models_training.sprites)
 app.command(models_training.train)

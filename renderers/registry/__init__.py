@@ -12,6 +12,7 @@ from renderers.registry.reading import (
     not_fetched,
     open_clip_cache,
     read_entry,
+    shipped_configs,
     shipped_names,
     use_folder,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "open_clip_cache",
     "read_entry",
     "register",
+    "shipped_configs",
     "shipped_names",
     "use_folder",
 ]

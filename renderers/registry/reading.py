@@ -24,6 +24,7 @@ __all__ = [
     "not_fetched",
     "open_clip_cache",
     "read_entry",
+    "shipped_configs",
     "shipped_names",
     "use_folder",
 ]
@@ -53,6 +54,11 @@ def open_clip_cache() -> Path:
 def shipped_names() -> tuple[str, ...]:
     """Names of the models that the package knows by itself. No others may take them."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def shipped_configs() -> dict[str, Path]:
+    """taming configs that the package has, by name: the shapes of the models that were published."""
+    return {path.stem: path for path in sorted((FOLDER / "configs").glob("*.yaml"))}
 
 
 def list_models(on_broken: Callable[[ModelFilesBroken], None] | None = None) -> tuple[ModelEntry, ...]:

@@ -1,0 +1,149 @@
+"""`nightreel models fetch|verify|add`: the files of models, brought, checked and added to the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
+from flows.cli.output import print_json, print_table, problems, stderr
+from infra.downloads import OnProgress
+from infra.model_files import OnFile, fetch_model, verify_model
+from renderers.errors import ModelFilesBroken
+from renderers.registry import list_models, model_entry, models_folder
+
+__all__ = ["add", "fetch", "verify"]
+
+Json = Annotated[bool, Parameter(negative="", help="as JSON on stdout")]
+
+
+def fetch(
+    *names: str,
+    discard: Annotated[
+        bool, Parameter(negative="", help="remove a checkpoint once it is converted to safetensors")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Fetch models, check and convert them. Example: nightreel models fetch imagenet-f16-16384
+
+    A download that broke off is resumed. Files that somebody put into the models folder are used as they are, if they
+    are the right ones: so a machine without a network is told what to put where, and this command does the rest.
+
+    Args:
+        names: models of the registry (see `nightreel models list`).
+    """
+    entries = [model_entry(name) for name in dict.fromkeys(names)]
+    if not entries:
+        problems(["name the models to fetch; `nightreel models list` shows which there are"])
+        return BAD_INPUT
+    with _bars(disable=json) as on_file:
+        for entry in entries:
+            fetch_model(entry, on_file=on_file, discard=discard)
+    if json:
+        print_json([{"name": entry.name, "folder": str(models_folder()), "digest": entry.digest} for entry in entries])
+    else:
+        print(f"ready in '{models_folder()}': {', '.join(entry.name for entry in entries)}")
+    return DONE
+
+
+@contextmanager
+def _bars(*, disable: bool) -> Iterator[OnFile]:
+    """A bar per file, on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=stderr, disable=disable) as bars:
+
+        def on_file(name: str) -> OnProgress:
+            line = bars.add_task(name, total=None)
+
+            def on_progress(done: int, total: int | None) -> None:
+                bars.update(line, completed=done, total=total)
+
+            return on_progress
+
+        yield on_file
+
+
+def verify(*names: str, json: Json = False) -> int:
+    """Check the files of models against the registry. Example: nightreel models verify embedded
+
+    Without names: of all models that are here. Exit code 3 if a file is damaged, or one of a named model is missing.
+
+    Args:
+        names: models of the registry.
+    """
+    broken: list[ModelFilesBroken] = []
+    entries = [model_entry(name) for name in dict.fromkeys(names)] or list_models(broken.append)
+    found = {entry.name: verify_model(entry) for entry in entries}
+    if not names:  # one that was never fetched is no fault
+        found = {
+            name: checks for name, checks in found.items() if any(check.state != "missing" for check in checks[:2])
+        }
+    bad = [
+        f"{name}: '{check.file}' is {check.state}" + (f": {check.detail}" if check.detail else "")
+        for name, checks in found.items()
+        for check in checks
+        if check.state != "ok" and (check.needed or check.state == "damaged")
+    ]
+    if json:
+        print_json({name: [vars(check) for check in checks] for name, checks in found.items()})
+    else:
+        rows = [(name, check.state, check.file) for name, checks in found.items() for check in checks]
+        print_table(("model", "state", "file"), rows)
+    problems([*bad, *map(str, broken)])
+    return ENVIRONMENT if bad or broken else DONE
+
+
+def add(
+    name: str,
+    *,
+    config: Annotated[
+        str | None, Parameter(help="taming's YAML; or the name of one that the package has, such as vqgan-f16-16384")
+    ] = None,
+    weights: Annotated[Path | None, Parameter(help="the checkpoint: a Lightning .ckpt, or safetensors")] = None,
+    perceptor: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            help="ARCHITECTURE:TAG or ARCHITECTURE:FILE as open_clip knows them, or a folder; several make an ensemble",
+        ),
+    ] = (),
+    from_: Annotated[
+        str | None,
+        Parameter(name="--from", help="model that gives whatever is not given here: settings, perceptors, ..."),
+    ] = None,
+    summary: Annotated[str | None, Parameter(help="a sentence for `nightreel models list`")] = None,
+    licence: Annotated[str | None, Parameter(help="the terms of the weights, for `nightreel models list`")] = None,
+    replace: Annotated[bool, Parameter(negative="", help="replace a model of that name")] = False,
+    json: Json = False,
+) -> int:
+    """Add a model of your own. Example: nightreel models add maps --config maps.yaml --weights last.ckpt
+
+    Two perceptors for a VQGAN that is here already:
+    nightreel models add duo --from coco-f16-8192 --perceptor ViT-B-32-quickgelu:openai --perceptor RN50:path.pt
+
+    The files are copied into the models folder, and a checkpoint is converted to safetensors without running it.
+
+    Args:
+        name: what a manifest's `model` will say.
+    """
+    from renderers.models.adding import add_model  # torch takes seconds to import
+
+    entry = add_model(
+        models_folder(), name, config=config, weights=weights, perceptors=perceptor, like=from_,
+        summary=summary, licence=licence, replace=replace,
+    )  # fmt: skip
+    waiting = [check for check in verify_model(entry) if check.state == "missing"]
+    if json:
+        print_json(entry.model_dump(mode="json") | {"digest": entry.digest, "complete": not waiting})
+        return DONE
+    print(f"added '{name}' to '{models_folder()}'")
+    if waiting:
+        print(f"still to fetch: nightreel models fetch {name}")
+    else:
+        print(f'try it: nightreel preview "a red apple" --model {name} -o apple.png')
+    return DONE

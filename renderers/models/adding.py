@@ -1,0 +1,123 @@
+"""A user's own model, made of files that lie about: taming's config and checkpoint, perceptors by name or by file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+
+from renderers.checksums import file_sha256
+from renderers.errors import BadInput, ModelFilesBroken
+from renderers.models.conversion import convert_checkpoint, convert_state
+from renderers.models.open_clip_tags import find_tag
+from renderers.models.vqgan import VQGANConfig
+from renderers.registry import ModelEntry, check_new_name, model_entry, register, shipped_configs
+
+__all__ = ["DEFAULT_PERCEPTOR", "add_model"]
+
+DEFAULT_PERCEPTOR = "ViT-B-32-quickgelu:openai"
+# What an entry needs to plan by where nobody has measured: an estimate, and marked as one (`measured_on` is unset).
+SECONDS_PER_STEP = 0.1
+
+
+def add_model(
+    folder: Path,
+    name: str,
+    *,
+    config: str | None = None,
+    weights: Path | None = None,
+    perceptors: Sequence[str] = (),
+    like: str | None = None,
+    summary: str | None = None,
+    licence: str | None = None,
+    replace: bool = False,
+) -> ModelEntry:
+    """Register a model `name` in the models folder, with copies of its files, checkpoints converted to safetensors.
+
+    `config` is a taming YAML or the name of one that the package has; `weights` a Lightning checkpoint or safetensors.
+    A perceptor is `ARCHITECTURE:TAG`, `ARCHITECTURE:FILE`, or a folder that open_clip wrote. What is not given is
+    taken from the model `like`.
+
+    Raises:
+        BadInput: something does not go together, or the name is taken.
+        CheckpointUnsafe: a checkpoint tries to run code. It did not.
+        ModelFilesBroken: a file can't be read, or is none of its kind.
+        UnknownModel: there is no model `like`.
+    """
+    check_new_name(folder, name, replace=replace)
+    if (config is None) != (weights is None):
+        raise BadInput("give a config and weights, or neither: they belong together")
+    if like is not None:
+        model_entry(like)
+    elif weights is None:
+        raise BadInput("give a config and weights, or the model that the VQGAN is to be taken from (--from MODEL)")
+    chosen = list(perceptors) or ([] if like else [DEFAULT_PERCEPTOR])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as scratch:
+            given = _described(name, like, summary, licence)
+            if config is not None and weights is not None:
+                given.update(_vqgan(_config_path(config), weights, Path(scratch)))
+            if chosen:
+                given["perceptors"] = [_perceptor(text, Path(scratch), number) for number, text in enumerate(chosen)]
+            return register(given, folder, name, replace=replace)
+    except OSError as error:
+        raise ModelFilesBroken(f"'{name}' can't be added to '{folder}': {error}") from error
+
+
+def _described(name: str, like: str | None, summary: str | None, licence: str | None) -> dict[str, Any]:
+    given: dict[str, Any] = {"name": name}
+    if like is not None:
+        given["like"] = like
+    else:
+        given["seconds_per_step"] = SECONDS_PER_STEP
+    given["summary"] = summary or f"added by hand{f', like {like}' if like else ''}"
+    given["licence"] = licence or "not stated"
+    return given
+
+
+def _config_path(config: str) -> Path:
+    path = Path(config).expanduser()
+    if path.exists():
+        return path
+    known = shipped_configs()
+    if config in known:
+        return known[config]
+    raise BadInput(f"config '{config}': there is no such file; the package itself has {', '.join(known)}")
+
+
+def _vqgan(config: Path, weights: Path, scratch: Path) -> dict[str, Any]:
+    read = VQGANConfig.read(config)
+    target = scratch / "vqgan.safetensors"
+    made = convert_checkpoint(weights.expanduser(), config, target)
+    return {
+        "downsampling": read.downsampling,
+        "vqgan": {"kind": read.kind, "config": config.absolute(), "weights": target, "sha256": made},
+    }
+
+
+def _perceptor(text: str, scratch: Path, number: int) -> dict[str, Any]:
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        weights = folder / "open_clip_model.safetensors"
+        return {"folder": folder.absolute(), "sha256": file_sha256(weights)}
+    architecture, colon, source = text.partition(":")
+    if not colon or not source:
+        raise BadInput(
+            f"perceptor '{text}': give ARCHITECTURE:TAG, ARCHITECTURE:FILE, or a folder with open_clip_config.json"
+        )
+    path = Path(source).expanduser()
+    if not path.is_file():
+        if path.suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt"):
+            raise BadInput(f"perceptor '{text}': there is no file '{path}'")
+        find_tag(architecture, source)
+        return {"architecture": architecture, "pretrained": source}
+    if architecture not in open_clip.list_models():
+        find_tag(architecture, source)  # says which architectures there are
+    if path.suffix == ".safetensors":
+        return {"architecture": architecture, "weights": path.absolute(), "sha256": file_sha256(path)}
+    target = scratch / f"perceptor-{number}.safetensors"
+    return {"architecture": architecture, "weights": target, "sha256": convert_state(path, target)}
