@@ -16,9 +16,12 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 
-__all__ = ["ServerUnavailable", "own_server"]
+__all__ = ["ServerUnavailable", "own_server", "prefect_server"]
 
 # 20 s do not suffice on a cold disk, nor beside Ray and its actors, which start at the same moment.
 START_SECONDS = 180.0
@@ -39,6 +42,21 @@ def own_server() -> OwnServer:
     # at exit and not before: Prefect sends its last events when the interpreter ends (handlers run last in, first out)
     atexit.register(server.stop)
     return server
+
+
+@contextmanager
+def prefect_server(module: str) -> Iterator[None]:
+    """The server that the environment or Prefect's profile names, or one of this process's own; `module`, which takes
+    seconds to import, is imported while that one comes up."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    server = own_server()
+    import_module(module)
+    with temporary_settings({PREFECT_API_URL: server.wait()}):
+        yield
 
 
 class OwnServer:

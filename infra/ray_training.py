@@ -8,16 +8,18 @@ that is the same for all, driver included (a network file system), and so do the
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from infra.ray_cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
 from infra.settings import InfraSettings
-from renderers.errors import RenderError, TrainingBroken
+from renderers.errors import BadInput, RenderError, TrainingBroken
 from renderers.registry import models_folder, use_folder
 from renderers.training.finetune_job import FinetuneJob, finished
 
@@ -98,7 +100,8 @@ class RayTraining:
             self._place()
             self._go.wait()
             if not self._closed.is_set():
-                self._fit()
+                with _alone(self.job):
+                    self._fit()
             self._result.set_result(None)
         except BaseException as error:  # whoever waits must hear of it
             self._result.set_exception(error)
@@ -122,7 +125,6 @@ class RayTraining:
             )
 
     def _fit(self) -> None:
-        self.job.training.mkdir(parents=True, exist_ok=True)
         for leftover in (self.job.stop_file, self.job.progress_file):
             leftover.unlink(missing_ok=True)
         settings = self._settings
@@ -158,6 +160,22 @@ class RayTraining:
                 f"the workers' results are not in '{self.job.folder}': workers on other machines need a folder that is "
                 "the same one there and here"
             )
+
+
+@contextmanager
+def _alone(job: FinetuneJob) -> Iterator[None]:
+    """Keep a second training out of the folder; the lock falls with this process, however it ends.
+
+    Raises:
+        BadInput: somebody trains there.
+    """
+    job.training.mkdir(parents=True, exist_ok=True)
+    with (job.training / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput(f"another process trains in '{job.folder}': wait for its end") from error
+        yield
 
 
 def _work(config: dict[str, Any]) -> BaseException | None:

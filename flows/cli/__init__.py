@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import cyclopts
 
-from flows.cli import manifest, models, plan, preview, render, status
+from flows.cli import finetune, manifest, models, plan, preview, render, status
 from flows.cli.errors import BAD_INPUT, explain
 from infra.settings import load_settings
 from renderers.registry import use_folder
@@ -33,6 +33,7 @@ app.command(plan.plan)
 app.command(render.render)
 app.command(status.status)
 app.command(models.app)
+app.command(finetune.finetune)
 
 
 def main() -> None:
@@ -75,7 +76,7 @@ def run(arguments: list[str]) -> int:
 def _words(arguments: list[str]) -> list[str]:
     """The leading words that name the command."""
     known = {"preview", "manifest", "plan", "render", "status", "models", "build", "validate", "show", "list",
-             "fetch", "verify", "add"}  # fmt: skip
+             "fetch", "verify", "add", "finetune"}  # fmt: skip
     words = []
     for argument in arguments:
         if argument not in known:

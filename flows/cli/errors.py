@@ -7,7 +7,7 @@ import sys
 from infra.settings import SettingsInvalid
 from infra.storage import ObjectConflict, ObjectMissing, StorageError
 from manifests.results import ManifestError
-from renderers.errors import BadInput, ModelFilesBroken, UnknownModel
+from renderers.errors import BadInput, ModelFilesBroken, TrainingBroken, UnknownModel
 
 __all__ = ["BAD_INPUT", "DONE", "ENVIRONMENT", "INCOMPLETE", "explain"]
 
@@ -21,7 +21,7 @@ def explain(error: Exception) -> int:
         "RayUnavailable",
         "WorkerLost",
     )
-    if isinstance(error, (ManifestError, BadInput, UnknownModel, ObjectMissing, ObjectConflict)):
+    if isinstance(error, (ManifestError, BadInput, TrainingBroken, UnknownModel, ObjectMissing, ObjectConflict)):
         code = BAD_INPUT
     elif environment or isinstance(error, StorageError):
         code = ENVIRONMENT

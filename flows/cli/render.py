@@ -20,7 +20,7 @@ from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import bad_rows, duration, print_json, problems, stderr
 from flows.job import JobProgress, RenderJob, RenderParameters
 from flows.job_report import REPORT_PAGE
-from flows.own_server import own_server
+from flows.own_server import prefect_server
 from flows.session import hand_over, start_pool
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
@@ -78,27 +78,12 @@ def _run_flow(job: RenderJob, *, quiet_progress: bool) -> Any:
     prepare_prefect(quiet=True)
     with _watching(job, disable=quiet_progress):
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        with _prefect_server():
+        with prefect_server("flows.render_manifest"):
             from flows.render_manifest import render_manifest  # Prefect takes seconds to import
 
             hand_over(job)
             p = job.parameters
             return render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, return_state=True)
-
-
-@contextmanager
-def _prefect_server() -> Iterator[None]:
-    """The server that the environment or Prefect's profile names, or one of this process's own."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    if PREFECT_API_URL.value():
-        yield
-        return
-    server = own_server()
-    import flows.render_manifest  # noqa: F401 - takes seconds, and so does the server
-
-    with temporary_settings({PREFECT_API_URL: server.wait()}):
-        yield
 
 
 def _conclude(job: RenderJob, state: Any, json: bool) -> int:

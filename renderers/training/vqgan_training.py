@@ -9,7 +9,7 @@ Fixup), and a loss at low frequencies, without which a short training never lear
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -75,7 +75,7 @@ class VQGANTrainingSettings(BaseModel):
     checkpoint_every: int = Field(250, ge=1, description="steps between two checkpoints")
 
     @classmethod
-    def for_finetuning(cls, **changes: Any) -> VQGANTrainingSettings:
+    def for_finetuning(cls, **changes: Any) -> Self:
         """Defaults for weights that are good already: small steps, no autoencoder phase, codes that only drift."""
         gentle = {
             "steps": 500, "batch": 4, "lr": 1e-4, "warm_up": 20, "autoencoder_steps": 0, "codebook_restarts": False,

@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "manifests" / "demo.parquet"
 COMMANDS = [
     [], ["preview"], ["manifest"], ["manifest", "build"], ["manifest", "validate"], ["manifest", "show"], ["plan"],
-    ["render"], ["status"], ["models"], ["models", "list"],
+    ["render"], ["status"], ["models"], ["models", "list"], ["models", "fetch"],
+    ["models", "verify"], ["models", "add"], ["finetune"],
 ]  # fmt: skip
 
 
@@ -94,14 +95,14 @@ def test_help_of_every_command_shows_an_example_that_parses(command: list[str], 
 
 def test_commands_are_all_that_the_design_wants_so_far() -> None:
     found = {name for name in app if not name.startswith("-")}
-    assert found == {"preview", "manifest", "plan", "render", "status", "models"}
+    assert found == {"preview", "manifest", "plan", "render", "status", "models", "finetune"}
 
 
 @pytest.mark.parametrize("example", [
     'preview "a red apple | white:-0.5" -o apple.png --seed 3 --set cutouts.number=16',
     "manifest build night.yaml -o night.parquet", "manifest validate s3://bucket/night/", "manifest show night.parquet",
     "plan night.parquet --output s3://bucket/night", "render night.parquet --output s3://bucket/night",
-    "status s3://bucket/night", "models list --json",
+    "status s3://bucket/night", "models list --json", "finetune pictures/ --from embedded -o mine",
 ])  # fmt: skip
 def test_examples_of_the_help_are_there_and_parse(example: str, nightreel: Callable[..., Said]) -> None:
     words = shlex.split(example)
