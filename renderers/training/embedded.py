@@ -53,9 +53,9 @@ CUTOUTS = CutoutSettings(
 )  # fmt: skip
 
 VQGAN_CONFIG = VQGANConfig(
-    embed_dim=8,
+    embed_dim=6,
     n_embed=2048,
-    ddconfig=DDConfig(z_channels=64, resolution=SIDE, ch=16, ch_mult=(1, 2, 4, 4), num_res_blocks=1, norm_groups=1),
+    ddconfig=DDConfig(z_channels=64, resolution=SIDE, ch=16, ch_mult=(1, 2, 4), num_res_blocks=1, norm_groups=1),
 )
 
 

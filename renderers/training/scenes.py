@@ -30,6 +30,7 @@ KINDS = {"one": 0.70, "two": 0.12, "count": 0.08, "shape": 0.06, "empty": 0.04}
 # A background is named in the caption when it has one colour.
 BACKGROUNDS = {"white": 0.30, "plain": 0.34, "gradient": 0.13, "clouds": 0.11, "landscape": 0.12}
 TINTED = 0.2  # share of single objects painted in another colour than their own
+OUTLINED = 0.15  # share of objects redrawn with dark lines, as comics are: no training style has them
 SAYS_COLOUR = 0.35  # share of captions that say an object's own colour
 SAYS_BACKGROUND = 0.6  # share of captions that say a background's colour
 SAYS_POSITION = 0.6  # share of captions of two objects that say how they lie
@@ -67,8 +68,9 @@ class SceneComposer:
         self.names = tuple(concept.name for concept in concepts)
         index = {name: i for i, name in enumerate(self.names)}
         pixels = torch.from_numpy(sprites.pixels).permute(0, 3, 1, 2)
-        # half the size, box filtered: small objects are drawn from these, so that they don't alias.
-        self._full, self._half = pixels, _shrink(pixels)
+        # the same at smaller sizes, box filtered: each object is drawn from the next larger one, so that thin lines
+        # don't alias.
+        self._levels = [pixels, *(_shrink(pixels, round(side * share)) for share in (1.0, 0.75))]
         self._of_concept: dict[int, list[int]] = {}
         for i, name in enumerate(sprites.concept):
             if name in index:
@@ -218,10 +220,15 @@ class SceneComposer:
                 passes.append([])
             passes[level].append(layer)
         for group in passes:
-            for small in (False, True):
-                part = [layer for layer in group if (layer.size < 0.62) == small]
+            for level, library in enumerate(self._levels):
+                part = [layer for layer in group if self._level(layer.size) == level]
                 if part:
-                    self._paint_once(pictures, part, self._half if small else self._full, rng)
+                    self._paint_once(pictures, part, library, rng)
+
+    def _level(self, size: float) -> int:
+        """Which level an object of `size` (a share of the picture's side) is drawn from: the smallest not below it."""
+        fitting = [i for i, level in enumerate(self._levels) if level.shape[-1] >= size * self.side]
+        return fitting[-1] if fitting else 0
 
     def _paint_once(self, pictures: Tensor, layers: list[_Layer], library: Tensor, rng: np.random.Generator) -> None:
         n = len(layers)
@@ -230,6 +237,9 @@ class SceneComposer:
             sprites[k] = library[layer.sprite].float() / 255 if layer.sprite >= 0 else self._shape(layer, library)
         sprites[:, :3] *= sprites[:, 3:]
         sprites = _vary(sprites, rng)
+        inked = np.flatnonzero(rng.random(n) < OUTLINED)
+        if len(inked):
+            sprites[inked] = _outlined(sprites[inked], rng)
         tinted = [k for k, layer in enumerate(layers) if layer.colour >= 0 and layer.sprite >= 0]
         if tinted:
             sprites[tinted] = _tint(sprites[tinted], COLOUR_VALUES[[layers[k].colour for k in tinted]])
@@ -261,16 +271,14 @@ _PLACES = {
 }
 
 
-def _shrink(pixels: Tensor) -> Tensor:
-    """Sprites `(n, 4, s, s)` uint8 at half the size, averaged with their alpha as weight."""
-    halves = []
+def _shrink(pixels: Tensor, side: int) -> Tensor:
+    """Sprites `(n, 4, s, s)` uint8 at `side` pixels, averaged with their alpha as weight."""
+    smaller = []
     for some in pixels.split(512):
         colour, alpha = some[:, :3].float(), some[:, 3:].float()
-        mean = F.avg_pool2d(alpha, 2)
-        halves.append(
-            torch.cat([F.avg_pool2d(colour * alpha, 2) / mean.clamp(min=1e-3), mean], 1).round().to(torch.uint8)
-        )
-    return torch.cat(halves)
+        premultiplied, mean = (F.interpolate(x, size=side, mode="area") for x in (colour * alpha, alpha))
+        smaller.append(torch.cat([premultiplied / mean.clamp(min=1e-3), mean], dim=1).round().to(torch.uint8))
+    return torch.cat(smaller)
 
 
 def _dominant(pixels: Tensor) -> str | None:
@@ -299,6 +307,18 @@ def _vary(sprites: Tensor, rng: np.random.Generator) -> Tensor:
     bright = torch.from_numpy(rng.normal(1, 0.1, (n, 1, 1, 1))).float()
     colour = torch.einsum("nij,njhw->nihw", matrix, sprites[:, :3]) * bright
     return torch.cat([torch.minimum(colour.clamp(min=0), alpha), alpha], dim=1)
+
+
+def _outlined(sprites: Tensor, rng: np.random.Generator) -> Tensor:
+    """Premultiplied sprites `(n, 4, s, s)` with dark lines around them and along the edges within."""
+    alpha = sprites[:, 3:]
+    width = 2 * int(rng.integers(1, 3)) + 1
+    around = F.max_pool2d(alpha, width, 1, width // 2)
+    light = (sprites[:, :3] * LUMA).sum(1, keepdim=True)
+    step = F.max_pool2d(light, 3, 1, 1) + F.max_pool2d(-light, 3, 1, 1)
+    lines = torch.maximum(around - alpha, ((step - 0.15) * 4).clamp(0, 1) * around)
+    ink = torch.from_numpy(rng.uniform(0, 0.2, (len(sprites), 1, 1, 1))).float()
+    return torch.cat([sprites[:, :3] * (1 - lines) + ink * lines, around], dim=1)
 
 
 def _tint(sprites: Tensor, colours: Tensor) -> Tensor:
