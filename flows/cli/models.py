@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from flows.cli import models_eval, models_files, models_training
 from flows.cli.output import print_json, print_table, problems
 from renderers.errors import ModelFilesBroken
-from renderers.registry import ModelEntry, list_models, models_folder
+from renderers.registry import ModelEntry, list_models
 
 __all__ = ["app"]
 
@@ -45,7 +45,6 @@ def list_(*, json: Annotated[bool, Parameter(negative="", help="as JSON")] = Fal
         for entry in entries
     ]
     print_table(("name", "here", "size", "default", "steps", "licence", "what it is"), rows)
-    print(f"models of your own and fetched ones: {models_folder()}")
     return 0
 
 

@@ -113,7 +113,8 @@ def _bounds(node: dict[str, Any]) -> str:
         high = f"{node['maximum']:,g}" if isinstance(node["maximum"], float) else f"{node['maximum']:,}"
     elif "exclusiveMaximum" in node:
         limit = node["exclusiveMaximum"]
-        high = f"{limit - 1:,}" if isinstance(limit, int) else f"below {limit:,g}"
+        # the limit's own type says nothing: pydantic writes `lt=1` of a float as a whole 1
+        high = f"{limit - 1:,}" if node.get("type") == "integer" else f"below {limit:,g}"
     if low and high:
         return f" {low} to {high}" if low.startswith("above") else f" from {low} to {high}"
     return f" of at least {low}" if low else f" of at most {high}" if high else ""

@@ -96,6 +96,7 @@ def test_numbers_and_texts_are_taken_sensibly():
         ({"frames": "many"}, "frames", "frames is 'many'; allowed: a whole number"),
         ({"fps": math.nan}, "fps", "fps is nan; allowed: a number above 0 to 240"),
         ({"seed": 2**63}, "seed", "allowed: a whole number from 0 to 9,223,372,036,854,775,807"),
+        ({"optimiser": {"beta2": 1}}, "optimiser.beta2", "is 1; allowed: a number from 0 to below 1"),
         ({"video_id": "../x"}, "video_id", "video_id is '../x'; allowed: 1 to 128 letters"),
         ({"video_id": "reef\n"}, "video_id", "allowed: 1 to 128 letters"),
         ({"video_id": "a" * 129}, "video_id", "allowed: 1 to 128 letters"),
