@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["COLOURS", "RELATIONS", "SHAPES", "SceneObject", "SceneText", "caption", "swapped"]
+__all__ = ["COLOURS", "RELATIONS", "SHAPES", "SceneObject", "SceneText", "caption", "plural", "swapped"]
 
 # Colour words that people use, with one RGB for each.
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -82,7 +82,7 @@ def caption(text: SceneText, rng: np.random.Generator | None = None) -> str:
     """The words for a scene; without `rng` in the plainest form."""
     phrases = [_phrase(thing) for thing in text.objects]
     if not phrases:
-        return f"a {text.background} background"
+        return f"{_article(str(text.background))} background"
     words = phrases[0] if len(phrases) == 1 else f"{phrases[0]} {text.relation or 'and'} {phrases[1]}"
     if rng is not None and rng.random() < 0.1 and len(phrases) == 1 and words.startswith(("a ", "an ")):
         words = words.split(" ", 1)[1]
@@ -140,14 +140,15 @@ def _another(choices: tuple[Any, ...], than: Any, rng: np.random.Generator) -> A
 
 def _phrase(thing: SceneObject) -> str:
     words = f"{thing.colour} {thing.name}" if thing.colour else thing.name
-    return _article(words) if thing.count == 1 else f"{NUMBERS[thing.count]} {_plural(words)}"
+    return _article(words) if thing.count == 1 else f"{NUMBERS[thing.count]} {plural(words)}"
 
 
 def _article(words: str) -> str:
     return f"an {words}" if words[0] in "aeiou" and not words.startswith(("uni", "ufo")) else f"a {words}"
 
 
-def _plural(words: str) -> str:
+def plural(words: str) -> str:
+    """More than one of it."""
     if words.endswith(("s", "x", "ch", "sh")):
         return f"{words}es"
     return f"{words[:-1]}ies" if words.endswith("y") and words[-2] not in "aeiou" else f"{words}s"

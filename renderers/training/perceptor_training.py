@@ -22,6 +22,7 @@ from renderers.cutouts import cut, draw_cutouts
 from renderers.losses import spherical_distance
 from renderers.models.vqgan import VQGAN
 from renderers.randomness import generator
+from renderers.training.captions import plural
 from renderers.training.dreams import Dreams
 from renderers.training.run import trapezoid
 from renderers.training.scenes import SceneComposer
@@ -297,7 +298,8 @@ def _exclusions(captions: list[str], concepts: Tensor, names: list[str], bank: T
     same_words = torch.tensor([[a == b for b in captions] for a in captions])
     same_concept = (concepts[:, None] == concepts[None]) & (concepts[:, None] >= 0)
     others = (same_words | same_concept) & ~torch.eye(len(captions), dtype=torch.bool)
-    named = torch.tensor([[f" {name} " in f" {caption} ".replace("s ", " ") for name in names] for caption in captions])
+    said = [f" {caption} " for caption in captions]
+    named = torch.tensor([[f" {name} " in words or f" {plural(name)} " in words for name in names] for words in said])
     shown = concepts[:, None] == bank[None]
     return torch.cat([others, named.view(len(captions), len(names)) | shown], dim=1)
 
