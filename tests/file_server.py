@@ -26,6 +26,7 @@ class FileServer:
     statuses: list[int] = field(default_factory=list)  # answers these first, request by request
     redirects: dict[str, str] = field(default_factory=dict)
     lies_about_ranges: bool = False  # answers a range with the file's beginning, as 206
+    headers: Headers = field(default_factory=dict)  # sent with every file
     url: str = ""
     on_request: Callable[[str], None] | None = None
 
@@ -45,6 +46,7 @@ class FileServer:
         validator = {"etag": {"ETag": tag}, "weak": {"ETag": f"W/{tag}"}, "none": {},
                      "date": {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}}[self.validator]  # fmt: skip
         start = self._start(headers, validator)
+        validator |= self.headers
         if start is not None and start >= len(data):
             return self._say(handler, 416, {"Content-Range": f"bytes */{len(data)}"}, b"")
         if start is None:

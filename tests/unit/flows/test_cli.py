@@ -102,7 +102,9 @@ def test_commands_are_all_that_the_design_wants_so_far() -> None:
     'preview "a red apple | white:-0.5" -o apple.png --seed 3 --set cutouts.number=16',
     "manifest build night.yaml -o night.parquet", "manifest validate s3://bucket/night/", "manifest show night.parquet",
     "plan night.parquet --output s3://bucket/night", "render night.parquet --output s3://bucket/night",
-    "status s3://bucket/night", "models list --json", "finetune pictures/ --from embedded -o mine",
+    "status s3://bucket/night", "models list --json", "models fetch imagenet-f16-16384",
+    "models verify embedded", "models add maps --config maps.yaml --weights last.ckpt",
+    "finetune pictures/ --from embedded -o mine",
 ])  # fmt: skip
 def test_examples_of_the_help_are_there_and_parse(example: str, nightreel: Callable[..., Said]) -> None:
     words = shlex.split(example)
