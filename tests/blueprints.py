@@ -25,12 +25,12 @@ def blueprint(seed: int, side: int = 160) -> Image.Image:
         draw.line((0, at, wide, at), fill=FAINT, width=1)
     draw.rectangle((8, 8, wide - 9, wide - 9), outline=LINE, width=3)
     for _ in range(chance.randint(2, 4)):
-        x, y = chance.randint(20, wide - 140), chance.randint(20, wide - 140)
-        w, h = chance.randint(50, 120), chance.randint(50, 120)
+        x, y = chance.uniform(0.06, 0.55) * wide, chance.uniform(0.06, 0.55) * wide
+        w, h = chance.uniform(0.16, 0.37) * wide, chance.uniform(0.16, 0.37) * wide
         kind = chance.choice(("room", "wheel", "truss"))
         if kind == "room":
             draw.rectangle((x, y, x + w, y + h), outline=LINE, width=5)
-            draw.line((x, y + h // 2, x + w // 2, y + h // 2), fill=LINE, width=4)
+            draw.line((x, y + h / 2, x + w / 2, y + h / 2), fill=LINE, width=4)
         elif kind == "wheel":
             draw.ellipse((x, y, x + w, y + w), outline=LINE, width=4)
             draw.ellipse((x + w / 3, y + w / 3, x + 2 * w / 3, y + 2 * w / 3), outline=LINE, width=3)
