@@ -1,8 +1,8 @@
 """What is fine-tuned, on what, into which folder; checked before anything heavy begins. Nothing here needs torch.
 
-    <folder>/training/            checkpoint, curves, and what whoever waits can see (see `FinetuneJob`)
-    <folder>/vqgan.yaml, vqgan.safetensors, <name>.yaml   the model, and its entry for the registry
-    <folder>/before-after.png, model-card.md, report.json   what came of it; the report is written last
+<folder>/training/            checkpoint, curves, and what whoever waits can see (see `FinetuneJob`)
+<folder>/vqgan.yaml, vqgan.safetensors, <name>.yaml   the model, and its entry for the registry
+<folder>/before-after.png, model-card.md, report.json   what came of it; the report is written last
 """
 
 from __future__ import annotations

@@ -87,9 +87,7 @@ def _settings(job: FinetuneJob, entry: ModelEntry, pictures: str, shape: DDConfi
     given |= {name: value for name in names if (value := getattr(job, name)) is not None}
     # the rate falls with the width, as Adam wants it (Yang et al. 2021, "Tensor Programs V", table 3).
     usual = {"side": shape.resolution, "mirror": True, "lr": round(16e-3 / shape.ch, 6)}
-    return FinetuneSettings.for_finetuning(
-        **{**usual, **given}, base=f"{entry.name} {entry.digest}", pictures=pictures
-    )
+    return FinetuneSettings.for_finetuning(**{**usual, **given}, base=f"{entry.name} {entry.digest}", pictures=pictures)
 
 
 def _wanted_to_stop(job: FinetuneJob, device: torch.device) -> bool:
@@ -98,9 +96,7 @@ def _wanted_to_stop(job: FinetuneJob, device: torch.device) -> bool:
     return bool(sum_over_workers(seen))
 
 
-def _progress(
-    job: FinetuneJob, tell: Callable[[TrainingProgress], None] | None
-) -> Callable[[TrainingProgress], None]:
+def _progress(job: FinetuneJob, tell: Callable[[TrainingProgress], None] | None) -> Callable[[TrainingProgress], None]:
     began, last = time.monotonic(), 0.0
     first_step: int | None = None
     psnr: float | None = None

@@ -29,9 +29,7 @@ class PictureFolder:
     seen. Decoded pictures are kept up to `cache_bytes`, those used last.
     """
 
-    def __init__(
-        self, files: PictureFiles, side: int, *, mirror: bool = True, cache_bytes: int = 256 * 2**20
-    ) -> None:
+    def __init__(self, files: PictureFiles, side: int, *, mirror: bool = True, cache_bytes: int = 256 * 2**20) -> None:
         self.files, self.side, self.mirror = files, side, mirror
         self._cache: OrderedDict[Path, NDArray[np.uint8]] = OrderedDict()
         self._cache_bytes, self._held = cache_bytes, 0
