@@ -41,9 +41,8 @@ def evaluate(
     pixels: Annotated[bool, Parameter(help="whether to render without the VQGAN, too")] = True,
     metrics: Annotated[bool, Parameter(help="whether to measure reconstruction and retrieval, too")] = True,
     prompts: Annotated[int | None, Parameter(help="only the first so many prompts, to try it out")] = None,
-    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], help="processes that render, one thread each")] = 1,
-    judge_steps: Annotated[int | None, Parameter(help="steps of the judge's fit, to try it out")] = None,
-    judge_start: Annotated[Path | None, Parameter(help="folder of a judge to go on from, in WORK/judges")] = None,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], help="processes, one thread each")] = 1,
+    judge_steps: Annotated[int | None, Parameter(help="steps of each stage of the judge's fit, to try it out")] = None,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bar")] = False,
 ) -> int:
     """Measure a model: pictures of 100 prompts by an independent judge, retrieval, PSNR. Goes on where it was stopped.
@@ -85,8 +84,7 @@ def evaluate(
             prompts=prompts,
             jobs=jobs,
             metrics=metrics,
-            judge=JudgeSettings() if judge_steps is None else JudgeSettings(steps=judge_steps),
-            judge_start=judge_start,
+            judge=JudgeSettings() if judge_steps is None else JudgeSettings(steps_crisp=judge_steps, steps=judge_steps),
         )
         folder = work or platformdirs.user_cache_path("nightreel") / "evaluation"
         found, pictures = evaluation.evaluate(entry, sprites or sprites_folder(), folder, settings, on_stage=on_stage)

@@ -1,7 +1,7 @@
 """Which colour word a person would use for what pixels show: are colours and backgrounds of a prompt obeyed?
 
-The nearest of the caption's colour words in CIELAB (CIE 1976), where distances are as eyes see them. Light blue passes
-for blue: "cyan" is a word of captions, not of prompts.
+The nearest of some shades of each word in CIELAB (CIE 1976), where distances are as eyes see them. The shades are CSS
+colours: those that captions were trained on have no part in it. Light blue is blue.
 """
 
 from __future__ import annotations
@@ -9,13 +9,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from renderers.training.captions import COLOURS
-
-__all__ = ["background_colour", "colour_names", "named_colour_obeyed"]
+__all__ = ["SHADES", "background_colour", "colour_names", "lab", "named_colour_obeyed"]
 
 BORDER = 1 / 12  # of the side: the ring that counts as background
-ALIKE = {"cyan": "blue"}
-NAMES = tuple(COLOURS)
+# One shade of a word is not enough: in CIELAB navy lies nearer to purple than to a medium blue.
+SHADES = {
+    "red": ("ff0000", "b22222", "dc143c"),
+    "orange": ("ffa500", "ff8c00", "ff7f50"),
+    "yellow": ("ffff00", "ffd700", "f0e68c"),
+    "green": ("008000", "32cd32", "228b22", "90ee90", "6b8e23"),
+    "blue": ("0000ff", "00008b", "4169e1", "1e90ff", "87ceeb", "00ced1"),
+    "purple": ("800080", "9932cc", "9370db", "4b0082"),
+    "pink": ("ffc0cb", "ff69b4", "ff1493"),
+    "brown": ("8b4513", "a0522d", "d2b48c", "5c4033"),
+    "black": ("000000", "202020"),
+    "gray": ("808080", "696969", "a9a9a9", "c8c8c8"),
+    "white": ("ffffff", "f5f5f5"),
+}
+_WORDS = [word for word, shades in SHADES.items() for _ in shades]
+_RGB = torch.tensor([list(bytes.fromhex(shade)) for shades in SHADES.values() for shade in shades]) / 255
 
 
 def lab(colours: Tensor) -> Tensor:
@@ -27,19 +39,13 @@ def lab(colours: Tensor) -> Tensor:
     return torch.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], dim=-1)
 
 
-def _nearest(pixels: Tensor) -> Tensor:
-    """Indices of the nearest colour words, for `pixels` `(m, 3)` in [0, 1]."""
-    words = lab(torch.tensor(list(COLOURS.values())) / 255)
-    return torch.cdist(lab(pixels), words).argmin(dim=1)
-
-
 def colour_names(pixels: Tensor) -> dict[str, float]:
-    """Colour words of `pixels` `(m, 3)` with their shares, the largest first."""
-    shares: dict[str, float] = {}
-    counts = torch.bincount(_nearest(pixels), minlength=len(NAMES)) / max(1, len(pixels))
-    for name, share in zip(NAMES, counts.tolist(), strict=True):
-        name = ALIKE.get(name, name)
-        shares[name] = shares.get(name, 0.0) + share
+    """Colour words of `pixels` `(m, 3)` in [0, 1] with their shares, the largest first."""
+    nearest = torch.cdist(lab(pixels), lab(_RGB)).argmin(dim=1)
+    counts = torch.bincount(nearest, minlength=len(_WORDS)) / max(1, len(pixels))
+    shares = dict.fromkeys(SHADES, 0.0)
+    for word, share in zip(_WORDS, counts.tolist(), strict=True):
+        shares[word] += share
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from renderers.evaluation.judge import Judge, JudgeSettings, fit_judge, judge_key, judge_styles, sitters
 from renderers.evaluation.judge_pictures import PLAIN_GUISE, Guise, compose, reconstruct
-from renderers.evaluation.metrics import measure_pair
-from renderers.evaluation.prompts import EvaluationPrompt, load_prompts
-from renderers.evaluation.recognition import RenderProgress, Variant, read_pictures, render_pictures, with_perceptor
+from renderers.evaluation.metrics import PairMetrics, measure_pair
+from renderers.evaluation.prompts import load_prompts
+from renderers.evaluation.recognition import Variant, read_pictures, start_rendering, with_perceptor
 from renderers.evaluation.results import Ceiling, Evaluation, Recognition, ceiling, judged, recognition
-from renderers.models import VQGAN, load_models
-from renderers.registry import ModelEntry
-from renderers.training.run import TrainingProgress
+from renderers.models import load_models
+from renderers.registry import ModelEntry, models_folder, use_folder
 from renderers.training.sprites import Sprites, load_sprites
 
 __all__ = ["EvaluationSettings", "Stage", "evaluate"]
@@ -25,6 +27,7 @@ __all__ = ["EvaluationSettings", "Stage", "evaluate"]
 # Styles that the pair may have seen and the judge never: what its ceiling is measured on.
 UNSEEN = ("noto", "twemoji", "fluent")
 CEILING_SEED = 90_210
+CONCEPTS = tuple(prompt.concept for prompt in load_prompts())  # the judge's classes
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,11 @@ class EvaluationSettings:
     prompts: int | None = None
     """only the first so many prompts (for a try-out; the judge still chooses among all)"""
     jobs: int = 1
+    """processes of one thread each; they fit the judge and render side by side"""
     metrics: bool = True
+    ceiling_pictures: int = 900
+    """at least so many of each kind; every sprite is shown as often as any other"""
     judge: JudgeSettings = field(default_factory=JudgeSettings)
-    judge_start: Path | None = None
-    """folder of a judge fitted on another VQGAN, to go on from"""
 
 
 @dataclass(frozen=True)
@@ -73,95 +77,145 @@ def evaluate(
         ModelFilesBroken: the model, the other perceptor or the judge can't be read.
     """
     tell = on_stage or (lambda _: None)
-    tell(Stage("loading"))
-    sprites = load_sprites(sprites_folder)
-    models = load_models(entry, device="cpu", threads=1)
-    side = int(entry.defaults.get("width", 256))
     everything = load_prompts()
     prompts = everything[: settings.prompts]
-    judge, about, ceilings = _judge(entry, models.vqgan, side, sprites, everything, work, settings, tell)
-
-    metrics = None
-    if settings.metrics:
-        metrics = measure_pair(models, sprites, on_progress=lambda what: tell(Stage("measuring", told=what)))
-
     variants = [(Variant("the model", entry), settings.seeds)]
     if settings.without_adversary is not None:
         other = with_perceptor(entry, settings.without_adversary)
         variants.append((Variant("no adversarial phase", other), settings.ablation_seeds))
     if settings.pixels:
         variants.append((Variant("pixels, no VQGAN", entry, without_vqgan=True), settings.ablation_seeds))
-    recognitions: list[Recognition] = []
+    tell(Stage("loading"))
+    job = _JudgeJob.of(entry, load_sprites(sprites_folder), sprites_folder, work / "judges", settings)
     pictures: dict[str, dict[tuple[int, int], Path]] = {}
     seconds: dict[str, float] = {}
-    for variant, seeds in variants:
-        took: list[float] = []
-
-        def on_render(progress: RenderProgress, took: list[float] = took) -> None:
-            if progress.seconds:
-                took.append(progress.seconds)
-            tell(Stage(f"rendering: {progress.variant}", progress.done, progress.total))
-
-        paths = render_pictures(variant, prompts, seeds, work / "renders", jobs=settings.jobs, on_progress=on_render)
-        tell(Stage(f"judging: {variant.name}"))
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    where = (models_folder(),)  # a new process knows nothing of the folder that this one was told of
+    with ProcessPoolExecutor(settings.jobs, mp_context=context, initializer=use_folder, initargs=where) as pool:
+        try:
+            fit = pool.submit(_fit_judge, job)
+            metrics = pool.submit(_measure, entry, sprites_folder) if settings.metrics else None
+            rendering = {}
+            for variant, seeds in variants:
+                pictures[variant.name], rendering[variant.name] = start_rendering(
+                    pool, variant, prompts, seeds, work / "renders"
+                )
+            futures = [future for some in rendering.values() for future in some]
+            _wait([fit, *([metrics] if metrics else []), *futures], job, tell)
+            ceilings, about = fit.result()
+            measured = metrics.result() if metrics else None
+            for name, some in rendering.items():
+                if some:
+                    seconds[name] = sum(future.result() for future in some) / len(some)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    tell(Stage("judging"))
+    torch.set_num_threads(1)
+    judge = Judge.load(job.folder)
+    recognitions: list[Recognition] = []
+    for name, paths in pictures.items():
         seen = read_pictures(list(paths.values()))
-        classes = torch.tensor([number for number, _ in paths])
-        results = judged(list(paths), seen, judge.ranks(seen, classes), prompts)
-        recognitions.append(recognition(variant.name, results))
-        pictures[variant.name] = paths
-        if took:
-            seconds[variant.name] = sum(took) / len(took)
+        ranks = judge.ranks(seen, torch.tensor([number for number, _ in paths]))
+        recognitions.append(recognition(name, judged(list(paths), seen, ranks, prompts)))
     if len(recognitions) > 1 and set(settings.ablation_seeds) < set(settings.seeds):
         own = [r for r in recognitions[0].results if r.seed in settings.ablation_seeds]
         recognitions.append(recognition("the model, the ablations' seeds", own))
     chance = (1 / len(everything), 5 / len(everything))
-    return Evaluation(
-        entry.name, entry.digest, chance, ceilings, about, tuple(recognitions), metrics, seconds
-    ), pictures
+    found = Evaluation(entry.name, entry.digest, chance, ceilings, about, tuple(recognitions), measured, seconds)
+    return found, pictures
 
 
-def _judge(
-    entry: ModelEntry,
-    vqgan: VQGAN,
-    side: int,
-    sprites: Sprites,
-    prompts: Sequence[EvaluationPrompt],
-    work: Path,
-    settings: EvaluationSettings,
-    tell: Callable[[Stage], None],
-) -> tuple[Judge, dict[str, object], tuple[Ceiling, ...]]:
-    """The judge of this VQGAN's pictures, what there is to say of it, and what it names of real sprites."""
-    concepts = tuple(prompt.concept for prompt in prompts)
-    own = sitters(sprites, concepts, *judge_styles())
-    key = judge_key(str(entry.vqgan.sha256), own, side, settings.judge)
-    folder = work / "judges" / key
+def _wait(futures: list[Future[Any]], job: _JudgeJob, tell: Callable[[Stage], None]) -> None:
+    """Wait for all of `futures`, telling how far they are; the first that fails ends it."""
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=5, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+        fitting = futures[0] in waiting
+        tell(Stage("rendering", len(futures) - len(waiting), len(futures), job.told() if fitting else "judge fitted"))
 
-    def on_fit(progress: TrainingProgress) -> None:
-        told = ", ".join(f"{name} {value:.2f}" for name, value in progress.metrics.items())
-        tell(Stage("fitting the judge", progress.step, progress.steps, told))
 
-    judge = fit_judge(folder, own, vqgan, side, settings.judge, start=settings.judge_start, on_progress=on_fit)
-    about = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
-    about |= {"styles": list(judge_styles()), "key": key, "started from": str(settings.judge_start or "nothing")}
-    kept = folder / "ceilings.json"
+def _measure(entry: ModelEntry, sprites_folder: Path) -> PairMetrics:
+    return measure_pair(load_models(entry, device="cpu", threads=1), load_sprites(sprites_folder))
+
+
+@dataclass(frozen=True)
+class _JudgeJob:
+    """All that another process needs to fit the judge of a VQGAN's pictures."""
+
+    entry: ModelEntry
+    sprites_folder: Path
+    settings: JudgeSettings
+    ceiling_pictures: int
+    side: int
+    base: Path
+    """folder of the first stage, which all VQGANs of pictures of this side share"""
+    folder: Path
+
+    @classmethod
+    def of(
+        cls, entry: ModelEntry, sprites: Sprites, sprites_folder: Path, judges: Path, settings: EvaluationSettings
+    ) -> _JudgeJob:
+        side = int(entry.defaults.get("width", 256))
+        own = sitters(sprites, CONCEPTS, *judge_styles())
+        base = judges / f"base-{judge_key(None, own, side, settings.judge)}"
+        source = entry.vqgan.source
+        weights = entry.vqgan.sha256 or (source.checkpoint.sha256 if source else entry.digest)
+        folder = judges / judge_key(weights, own, side, settings.judge)
+        return cls(entry, sprites_folder, settings.judge, settings.ceiling_pictures, side, base, folder)
+
+    def told(self) -> str:
+        """How far it is, from what the fit keeps."""
+        for folder, steps, name in (
+            (self.folder, self.settings.steps, "second"),
+            (self.base, self.settings.steps_crisp, "first"),
+        ):
+            curves = folder / "curves.csv"
+            if curves.exists():
+                step = curves.read_text(encoding="utf-8").rstrip().rsplit("\n", 1)[-1].split(",")[0]
+                return f"judge, {name} stage: {step.removesuffix('.0')} of {steps} steps"
+        return "judge: loading"
+
+
+def _fit_judge(job: _JudgeJob) -> tuple[tuple[Ceiling, ...], dict[str, object]]:
+    """Fit both stages, as far as they are not there; gives what the judge names of real sprites, and what to say of it.
+
+    The judge itself stays in its folder.
+    """
+    sprites = load_sprites(job.sprites_folder)
+    vqgan = load_models(job.entry, device="cpu", threads=1).vqgan
+    own = sitters(sprites, CONCEPTS, *judge_styles())
+    fit_judge(job.base, own, None, job.side, job.settings)
+    judge = fit_judge(job.folder, own, vqgan, job.side, job.settings, start=job.base)
+    about = {
+        "styles": ", ".join(judge_styles()),
+        "sprites": len(own.classes),
+        "seconds of fitting": sum(
+            json.loads((f / "judge.json").read_text())["seconds"] for f in (job.base, job.folder)
+        ),
+        "steps": f"{job.settings.steps_crisp} + {job.settings.steps}",
+        "key": job.folder.name,
+    }
+    kept = job.folder / "ceilings.json"
     if kept.exists():
-        return judge, about, tuple(Ceiling(**one) for one in json.loads(kept.read_text(encoding="utf-8")))
-    tell(Stage("measuring the judge's ceiling"))
-    unseen = sitters(sprites, concepts, *UNSEEN)
+        return tuple(Ceiling(**one) for one in json.loads(kept.read_text(encoding="utf-8"))), about
+    unseen = sitters(sprites, CONCEPTS, *UNSEEN)
     looks = {
         "styles it never saw, reconstructed": (unseen, PLAIN_GUISE, True),
         "styles it never saw, crisp": (unseen, PLAIN_GUISE, False),
         "its own styles, plainly composed, reconstructed": (own, PLAIN_GUISE, True),
-        "its own styles, composed as in training, reconstructed": (own, Guise(), True),
-        "its own styles, composed as in training, crisp": (own, Guise(), False),
+        "its own styles, strangely composed, reconstructed": (own, Guise(), True),
+        "its own styles, strangely composed, crisp": (own, Guise(), False),
     }
     ceilings = []
     for what, (people, guise, through) in looks.items():
         chance = torch.Generator().manual_seed(CEILING_SEED)
-        each = torch.arange(len(people.classes)).repeat(max(1, 1200 // len(people.classes)))
-        seen = compose(people.pixels[each], side, chance, guise)
+        each = torch.arange(len(people.classes)).repeat(max(1, job.ceiling_pictures // len(people.classes)))
+        seen = compose(people.pixels[each], job.side, chance, guise)
         if through:
             seen = reconstruct(vqgan, seen)
         ceilings.append(ceiling(what, judge.ranks(seen, people.classes[each])))
     kept.write_text(json.dumps([vars(one) for one in ceilings], indent=1), encoding="utf-8")
-    return judge, about, tuple(ceilings)
+    return tuple(ceilings), about

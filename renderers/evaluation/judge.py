@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor
 from renderers.errors import ModelFilesBroken
 from renderers.evaluation.judge_pictures import Sitters, blurred, compose_for_fitting, recoloured, reconstruct
 from renderers.models.vqgan import VQGAN
-from renderers.randomness import generator
+from renderers.randomness import address, generator
 from renderers.training.run import TrainingProgress, TrainingRun, trapezoid
 from renderers.training.sprites import STYLES, Sprites
 
@@ -37,11 +38,12 @@ class JudgeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    widths: tuple[int, ...] = (32, 64, 128, 256)
-    blocks: tuple[int, ...] = (1, 1, 2, 1)
-    steps: int = 1600
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    blocks: tuple[int, ...] = (1, 1, 1, 1)
+    steps_crisp: int = 2000  # of the first stage, which needs no VQGAN and serves all
+    steps: int = 2000  # of the second, half of whose pictures are reconstructions
     batch: int = 64
-    renewed: int = 8  # reconstructions made anew each step; the others are shown again, in other colours
+    renewed: int = 5  # reconstructions made anew each step; the others are shown again, in other colours
     pool: int = 2048
     lr: float = 3e-3
     weight_decay: float = 0.05
@@ -143,7 +145,7 @@ def sitters(sprites: Sprites, concepts: tuple[str, ...], *styles: str) -> Sitter
 def fit_judge(
     folder: Path,
     people: Sitters,
-    vqgan: VQGAN,
+    vqgan: VQGAN | None,
     side: int,
     settings: JudgeSettings,
     *,
@@ -152,56 +154,35 @@ def fit_judge(
 ) -> Judge:
     """The judge of `folder`: fitted if it is not there, resumed if it was stopped.
 
-    `people` are the sprites; they are composed at `side` pixels, the model's own. `start` is the folder of a judge of
-    the same shape to go on from (fitted on another VQGAN), instead of from nothing.
+    `people` are the sprites; they are composed at `side` pixels, the model's own. Without a `vqgan` it is the first
+    stage, on crisp pictures; with one the second, which goes on from the judge in the folder `start`.
     """
     if (folder / "judge.safetensors").exists():
         return Judge.load(folder)
+    steps = settings.steps_crisp if vqgan is None else settings.steps
     classes = int(people.classes.max()) + 1
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.seed)  # the first weights
     run = TrainingRun(folder, settings)
     judge = Judge(classes, settings)
     if start is not None:
         judge.load_state_dict(Judge.load(start).state_dict())
     judge = judge.to(memory_format=torch.channels_last)
-    decayed = [p for p in judge.parameters() if p.ndim > 1]
-    others = [p for p in judge.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=settings.lr,
-    )
+    optimiser = _optimiser(judge, settings)
     average = {key: value.clone() for key, value in judge.state_dict().items()}
-    pool = torch.zeros(settings.pool, 3, side, side, dtype=torch.uint8)
-    pool_classes, filled, first = torch.zeros(settings.pool, dtype=torch.long), 0, 0
+    pool = _Pool.empty(settings.pool if vqgan is not None else 0, side)
+    first = 0
     if (kept := run.load()) is not None:
         judge.load_state_dict(kept["judge"])
         optimiser.load_state_dict(kept["optimiser"])
-        average, pool, pool_classes, filled, first = (
-            kept[key] for key in ("average", "pool", "pool_classes", "filled", "step")
-        )
+        average, pool, first = kept["average"], _Pool(*kept["pool"]), kept["step"]
     judge.train()
     hits = seen = 0
-    for step in range(first, settings.steps):
-        chance = generator(settings.seed, 0, step, "judge")
-        fresh = settings.renewed if filled else settings.batch * 4
-        drawn = people.draw(fresh, chance)
-        composed = compose_for_fitting(people.pixels[drawn], side, chance)
-        places = torch.arange(filled, filled + fresh) % settings.pool
-        pool[places] = (reconstruct(vqgan, composed, chance) * 255).round().to(torch.uint8)
-        pool_classes[places] = people.classes[drawn]
-        filled += fresh
-
-        crisp = people.draw(settings.batch // 2, chance)
-        again = torch.randint(min(filled, settings.pool), (settings.batch - len(crisp),), generator=chance)
-        again[: len(places)] = places[: len(again)]  # what is new is seen at once
-        pictures = torch.cat([compose_for_fitting(people.pixels[crisp], side, chance), pool[again].float() / 255])
-        wanted = torch.cat([people.classes[crisp], pool_classes[again]])
-        mirrored = torch.rand(len(pictures), 1, 1, 1, generator=chance) < 0.5
-        pictures = torch.where(mirrored, pictures.flip(3), pictures)
-        pictures = blurred(recoloured(pictures, chance, 0.12, 0.12), chance)
-
+    for step in range(first, steps):
+        chance = generator(settings.seed, 0, step, "judge" if vqgan is None else "judge reconstructed")
+        torch.manual_seed(address(settings.seed, 0, step, "judge dropout"))  # so that a resumed fit drops the same
+        pictures, wanted = _batch(people, vqgan, side, settings, pool, chance)
         for group in optimiser.param_groups:
-            group["lr"] = settings.lr * trapezoid(step, settings.steps, warm_up=50, cool_down=0.6)
+            group["lr"] = settings.lr * trapezoid(step, steps, warm_up=50, cool_down=0.6)
         logits = judge(pictures)
         loss = F.cross_entropy(logits, wanted, label_smoothing=settings.smoothing)
         optimiser.zero_grad(set_to_none=True)
@@ -216,14 +197,14 @@ def fit_judge(
                 else:
                     average[key].copy_(value)
         hits, seen = hits + int((logits.argmax(1) == wanted).sum()), seen + len(wanted)
-        if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
-            run.log(step + 1, {"loss": float(loss), "training top-1": hits / seen})
+        if (step + 1) % settings.log_every == 0 or step + 1 == steps:
+            run.log(step + 1, {"loss": float(loss.detach()), "training top-1": hits / seen})
             hits = seen = 0
             if on_progress is not None:
-                on_progress(TrainingProgress(step + 1, settings.steps, run.seconds, run.metrics))
+                on_progress(TrainingProgress(step + 1, steps, run.seconds, run.metrics))
         if (step + 1) % settings.checkpoint_every == 0:
             state = {"judge": judge.state_dict(), "optimiser": optimiser.state_dict(), "average": average}
-            run.save(step + 1, {**state, "pool": pool, "pool_classes": pool_classes, "filled": filled})
+            run.save(step + 1, {**state, "pool": (pool.pictures, pool.classes, pool.filled)})
     judge.load_state_dict(average)
     about = {
         "classes": classes,
@@ -239,9 +220,59 @@ def fit_judge(
     return Judge.load(folder)
 
 
-def judge_key(vqgan_sha256: str, people: Sitters, side: int, settings: JudgeSettings) -> str:
+@dataclass
+class _Pool:
+    """Reconstructions, the newest in the place of the oldest: they cost more than all else of a step."""
+
+    pictures: Tensor
+    """`(n, 3, side, side)` uint8"""
+    classes: Tensor
+    filled: int
+
+    @classmethod
+    def empty(cls, size: int, side: int) -> _Pool:
+        return cls(torch.zeros(size, 3, side, side, dtype=torch.uint8), torch.zeros(size, dtype=torch.long), 0)
+
+    def add(self, pictures: Tensor, classes: Tensor) -> Tensor:
+        """Keep `pictures` in [0, 1]; gives their places."""
+        places = torch.arange(self.filled, self.filled + len(pictures)) % len(self.classes)
+        self.pictures[places] = (pictures * 255).round().to(torch.uint8)
+        self.classes[places] = classes
+        self.filled += len(pictures)
+        return places
+
+
+def _optimiser(judge: Judge, settings: JudgeSettings) -> torch.optim.Optimizer:
+    decayed = [p for p in judge.parameters() if p.ndim > 1]
+    others = [p for p in judge.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.lr)
+
+
+def _batch(
+    people: Sitters, vqgan: VQGAN | None, side: int, settings: JudgeSettings, pool: _Pool, chance: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Pictures `(n, 3, side, side)` and their classes `(n,)`; half of them through the VQGAN, where there is one."""
+    crisp = people.draw(settings.batch if vqgan is None else settings.batch // 2, chance)
+    pictures, wanted = compose_for_fitting(people.pixels[crisp], side, chance), people.classes[crisp]
+    if vqgan is not None:
+        fresh = people.draw(settings.renewed if pool.filled else settings.batch * 4, chance)
+        composed = compose_for_fitting(people.pixels[fresh], side, chance)
+        places = pool.add(reconstruct(vqgan, composed, chance), people.classes[fresh])
+        shown = torch.randint(min(pool.filled, len(pool.classes)), (settings.batch - len(crisp),), generator=chance)
+        shown[: len(places)] = places[: len(shown)]  # what is new is seen at once
+        pictures = torch.cat([pictures, pool.pictures[shown].float() / 255])
+        wanted = torch.cat([wanted, pool.classes[shown]])
+    mirrored = torch.rand(len(pictures), 1, 1, 1, generator=chance) < 0.5
+    pictures = torch.where(mirrored, pictures.flip(3), pictures)
+    return blurred(recoloured(pictures, chance, 0.12, 0.12), chance), wanted
+
+
+def judge_key(vqgan_sha256: str | None, people: Sitters, side: int, settings: JudgeSettings) -> str:
     """A short name for all that decides a judge: settings, sprites, and the VQGAN whose pictures it knows."""
-    digest = hashlib.sha256(settings.model_dump_json().encode())
+    # the second stage's length does not decide the first
+    decides = settings if vqgan_sha256 else settings.model_copy(update={"steps": 0})
+    digest = hashlib.sha256(decides.model_dump_json().encode())
     digest.update(f"{vqgan_sha256} {side}".encode())
     digest.update(people.pixels.numpy().tobytes())
     digest.update(people.classes.numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Rendering what is judged: every prompt with every seed, by the real renderer, several processes side by side.
+"""Rendering what is judged: every prompt with every seed, by the real renderer, in whatever processes there are.
 
 Pictures are kept under names that carry the digest of all that decides them, so an evaluation that was stopped goes on,
 and one of another model or other settings never takes over a wrong picture.
@@ -7,9 +7,9 @@ and one of another model or other settings never takes over a wrong picture.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,12 +23,13 @@ from manifests.schema import ManifestRow
 from renderers.errors import ModelFilesBroken
 from renderers.evaluation.pixels import Pixels
 from renderers.evaluation.prompts import EvaluationPrompt
+from renderers.frame_renderer import FrameRenderer
 from renderers.models import Models, load_models
 from renderers.models.vqgan import VQGAN
 from renderers.plan import VideoPlan, resolve
-from renderers.registry import ModelEntry
+from renderers.registry import ModelEntry, PerceptorEntry
 
-__all__ = ["RenderProgress", "Variant", "picture_paths", "read_pictures", "render_pictures", "with_perceptor"]
+__all__ = ["Variant", "picture_paths", "plan_of", "read_pictures", "start_rendering", "with_perceptor"]
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,6 @@ class Variant:
     name: str
     entry: ModelEntry
     without_vqgan: bool = False
-
-
-@dataclass(frozen=True)
-class RenderProgress:
-    """`done` of `total` pictures of a variant are there; `seconds` of computing went into the last one."""
-
-    variant: str
-    done: int
-    total: int
-    seconds: float
 
 
 def with_perceptor(entry: ModelEntry, folder: Path) -> ModelEntry:
@@ -62,7 +53,7 @@ def with_perceptor(entry: ModelEntry, folder: Path) -> ModelEntry:
         raise ModelFilesBroken(f"'{folder}' holds no perceptor: {weights.name} is missing")
     own = entry.perceptors[0]
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    other = own.model_copy(update={"folder": folder, "sha256": sha256})
+    other = PerceptorEntry(folder=folder, sha256=sha256, merges=own.merges, templates=own.templates)
     return entry.model_copy(update={"perceptors": (other,)})
 
 
@@ -92,59 +83,42 @@ def read_pictures(paths: Sequence[Path]) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
-def render_pictures(
+def start_rendering(
+    pool: Executor,
     variant: Variant,
     prompts: Sequence[EvaluationPrompt],
     seeds: Sequence[int],
     folder: Path,
-    *,
-    jobs: int = 1,
-    on_progress: Callable[[RenderProgress], None] | None = None,
-) -> dict[tuple[int, int], Path]:
-    """Render what of `picture_paths` is not there yet, in `jobs` processes of one thread each; gives all paths."""
+) -> tuple[dict[tuple[int, int], Path], list[Future[float]]]:
+    """Have `pool` render what of `picture_paths` is not there yet; gives all paths, and the seconds each will take."""
     paths = picture_paths(variant, prompts, seeds, folder)
-    missing = [(prompts[number].prompt, seed, path) for (number, seed), path in paths.items() if not path.exists()]
-    done = len(paths) - len(missing)
-    if on_progress is not None:
-        on_progress(RenderProgress(variant.name, done, len(paths), 0.0))
-    if not missing:
-        return paths
-    next(iter(paths.values())).parent.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_load, initargs=(variant,)) as pool:
-        try:
-            for future in as_completed([pool.submit(_render, *task) for task in missing]):
-                done += 1
-                seconds = future.result()
-                if on_progress is not None:
-                    on_progress(RenderProgress(variant.name, done, len(paths), seconds))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return paths
+    futures = []
+    for (number, seed), path in paths.items():
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            futures.append(pool.submit(render_picture, variant, prompts[number].prompt, seed, path))
+    return paths, futures
 
 
-_renderer: tuple[Variant, Any] | None = None  # of a worker process; loading takes longer than rendering
+_renderers: dict[str, Any] = {}  # of a worker process: loading takes longer than rendering
 
 
-def _load(variant: Variant) -> None:
-    global _renderer
-    from renderers.frame_renderer import FrameRenderer
+def render_picture(variant: Variant, prompt: str, seed: int, path: Path) -> float:
+    """Render one picture into `path`, whole or not at all; gives the seconds it took."""
+    if variant.name not in _renderers:
+        _renderers[variant.name] = _renderer(variant)
+    plan = plan_of(variant, prompt, seed)
+    rendered = _renderers[variant.name].render(plan, next(plan.walk()), None, {})
+    unfinished = path.with_suffix(f".{os.getpid()}")  # two variants may come to the same picture
+    Image.fromarray(rendered.frame.picture).save(unfinished, format="PNG")
+    unfinished.replace(path)
+    return float(rendered.seconds)
 
+
+def _renderer(variant: Variant) -> FrameRenderer:
     models = load_models(variant.entry, device="cpu", threads=1)
     if variant.without_vqgan:
         bare = cast(VQGAN, Pixels())
         entry = models.entry.model_copy(update={"downsampling": 1})
         models = Models(entry, bare, models.perceptors, models.device, models.threads)
-    _renderer = (variant, FrameRenderer(models))
-
-
-def _render(prompt: str, seed: int, path: Path) -> float:
-    assert _renderer is not None  # the pool's initializer sees to it
-    variant, renderer = _renderer
-    plan = plan_of(variant, prompt, seed)
-    rendered = renderer.render(plan, next(plan.walk()), None, {})
-    unfinished = path.with_suffix(".unfinished")
-    Image.fromarray(rendered.frame.pixels).save(unfinished, format="PNG")
-    unfinished.replace(path)
-    return float(rendered.seconds)
+    return FrameRenderer(models)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,18 +39,9 @@ def write_report(
             contact_sheet(found, pictures[found.variant], prompts).save(sheets[found.variant], optimize=True)
     report, data = folder / "report.md", folder / "report.json"
     report.write_text(markdown(evaluation, prompts, {k: v.name for k, v in sheets.items()}), encoding="utf-8")
-    document = _plain(dataclasses.asdict(evaluation)) | {"prompts": [dataclasses.asdict(p) for p in prompts]}
+    document = dataclasses.asdict(evaluation) | {"prompts": [dataclasses.asdict(p) for p in prompts]}
     data.write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
     return [report, data, *sheets.values()]
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no word for not-a-number."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def contact_sheet(
@@ -145,7 +135,7 @@ def recognition_table(evaluation: Evaluation) -> tuple[tuple[str, ...], list[tup
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
     """The figures without the pictures, for JSON."""
-    document: dict[str, Any] = _plain(dataclasses.asdict(evaluation))
+    document: dict[str, Any] = dataclasses.asdict(evaluation)
     for found in document["recognitions"]:
         del found["results"]
     return document
@@ -199,12 +189,12 @@ def _table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> list[s
 
 
 def _percent(share: float) -> str:
-    return "none" if math.isnan(share) else f"{100 * share:.0f} %"
+    return f"{100 * share:.0f} %"
 
 
 def _ratio(share: float, of: float) -> str:
     return f"{share / of:.2f}" if of else "none"
 
 
-def _asked(share: float, count: int) -> str:
-    return f"{_percent(share)} of {count}" if count else "none"
+def _asked(share: float | None, count: int) -> str:
+    return "none asked" if share is None else f"{_percent(share)} of {count}"

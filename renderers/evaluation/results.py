@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +42,10 @@ class Recognition:
     top5: float
     top1_interval: tuple[float, float]
     top5_interval: tuple[float, float]
-    colours_obeyed: float
+    colours_obeyed: float | None
+    """None where no prompt asked for one"""
     colours_asked: int
-    backgrounds_obeyed: float
+    backgrounds_obeyed: float | None
     backgrounds_asked: int
     results: tuple[PictureResult, ...]
 
@@ -105,8 +106,8 @@ def recognition(variant: str, results: Sequence[PictureResult]) -> Recognition:
         variant=variant,
         pictures=len(results),
         seeds=tuple(sorted({r.seed for r in results})),
-        top1=_share(r.rank <= 1 for r in results),
-        top5=_share(r.rank <= 5 for r in results),
+        top1=float(np.mean([r.rank <= 1 for r in results])),
+        top5=float(np.mean([r.rank <= 5 for r in results])),
         top1_interval=_interval(results, 1),
         top5_interval=_interval(results, 5),
         colours_obeyed=_share(colours),
@@ -117,9 +118,8 @@ def recognition(variant: str, results: Sequence[PictureResult]) -> Recognition:
     )
 
 
-def _share(values: Iterable[bool]) -> float:
-    listed = list(values)
-    return sum(listed) / len(listed) if listed else float("nan")
+def _share(values: list[bool]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def _interval(results: Sequence[PictureResult], places: int) -> tuple[float, float]:
