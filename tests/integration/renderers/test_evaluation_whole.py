@@ -113,7 +113,7 @@ def shapes() -> Sitters:
 
 def test_the_judge_learns_shapes_on_any_background(tmp_path: Path) -> None:
     people = shapes()
-    settings = TINY.model_copy(update={"steps_crisp": 120, "batch": 16, "average": 0.9, "checkpoint_every": 1000})
+    settings = TINY.model_copy(update={"steps_crisp": 200, "batch": 32, "lr": 0.01, "average": 0.9})
     judge = fit_judge(tmp_path, people, None, 48, settings)
     each = torch.arange(2).repeat(50)
     seen = compose(people.pixels[each], 48, torch.Generator().manual_seed(1), PLAIN_GUISE)
