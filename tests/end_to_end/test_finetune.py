@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.blueprints import write_blueprints
 from tests.end_to_end.command import Commands, Running, descendants, running_prefect_server, wait_until_gone
 from tests.render_jobs import quick_row, write_manifest
@@ -25,6 +27,7 @@ def wait_for(condition: Callable[[], bool], running: Running, seconds: float) ->
         time.sleep(0.05)
 
 
+@pytest.mark.slow  # five minutes, most of which Ray Train takes to start, three times
 def test_a_new_domain_through_two_kills_to_a_rendered_frame(tmp_path: Path) -> None:
     write_blueprints(tmp_path / "pictures", 50)
     (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
