@@ -16,10 +16,10 @@ import yaml
 from flows.cli import run
 from infra.settings import load_settings
 from renderers.models import VQGAN
-from renderers.registry import models_folder, use_folder
 from tests.checkpoints import save_lightning
+from tests.command_line import Said
 from tests.file_server import FileServer, file_server
-from tests.random_model import VQGAN_PARAMS
+from tests.random_model import VQGAN_PARAMS, models_in
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,15 @@ class Published:
         return {"checkpoint": file("last.ckpt", self.checkpoint), "config": file("model.yaml", self.config)}
 
 
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The models folder of the commands that a test calls."""
-    before = models_folder()
     monkeypatch.setenv("NIGHTREEL_MODELS_FOLDER", str(tmp_path / "models"))
     monkeypatch.setenv("COLUMNS", "300")
     load_settings.cache_clear()
-    yield tmp_path / "models"
+    with models_in(tmp_path / "models"):
+        yield tmp_path / "models"
     load_settings.cache_clear()
-    use_folder(before)
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from renderers.models import Perceptor, load_models
 from renderers.plan import VideoPlan
 from renderers.registry import PerceptorEntry, model_entry, open_clip_cache
 from tests.checkpoints import Calls, save_lightning, save_program
-from tests.integration.models.conftest import Published, Said
+from tests.command_line import Said
+from tests.integration.models.conftest import Published
 from tests.random_model import CLIP_CONFIG, write_model
 
 Command = Callable[..., Said]

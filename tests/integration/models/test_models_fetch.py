@@ -13,7 +13,8 @@ from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
 from renderers.errors import FetchFailed, ModelFilesBroken
 from renderers.models import load_models
 from renderers.registry import model_entry, use_folder
-from tests.integration.models.conftest import Published, Said
+from tests.command_line import Said
+from tests.integration.models.conftest import Published
 
 Command = Callable[..., Said]
 

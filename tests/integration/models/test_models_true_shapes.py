@@ -22,18 +22,17 @@ from renderers.frame_renderer import FrameRenderer
 from renderers.models import VQGAN, load_models
 from renderers.models.adding import add_model
 from renderers.plan import VideoPlan
-from renderers.registry import models_folder, shipped_configs, use_folder
+from renderers.registry import shipped_configs
 from tests.checkpoints import save_lightning
+from tests.random_model import models_in
 
 ARCHITECTURE = "ViT-B-32-quickgelu"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    before = models_folder()
-    use_folder(tmp_path / "models")
-    yield tmp_path / "models"
-    use_folder(before)
+    with models_in(tmp_path / "models") as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -16,22 +16,19 @@ from renderers.registry import (
     ModelEntry,
     list_models,
     model_entry,
-    models_folder,
     read_entry,
     register,
     shipped_names,
     use_folder,
 )
-from tests.random_model import write_model
+from tests.random_model import models_in, write_model
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A models folder, in use while the test runs."""
-    before = models_folder()
-    use_folder(tmp_path / "models")
-    yield tmp_path / "models"
-    use_folder(before)
+    with models_in(tmp_path / "models") as folder:
+        yield folder
 
 
 @pytest.fixture
