@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from operator import methodcaller
+from functools import partial
 from typing import TypeVar
 
-from flows.failures import allowed_attempts, back_off, classify, record_failure
+from flows.crew import Crew, Lease, Work
+from flows.failure_policy import Attempt, Budget, Decision, decide
+from flows.failures import classify, record_failure
 from flows.planning import Chunk, Part, VideoWork, chunks_of
 from flows.report import FailureRecord
 from flows.stitching import Published, stitch, would_overwrite
@@ -28,6 +29,7 @@ from manifests.reading import read_rows
 from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
+from renderers.plan import FramePlan
 from renderers.registry import use_folder
 
 __all__ = ["JobProgress", "RenderJob", "RenderParameters", "VideoRun"]
@@ -104,6 +106,8 @@ class RenderJob:
         self._lock = threading.Lock()
         self.closed = threading.Event()
         self._stopped = threading.Event()
+        self._crew: Crew | None = None
+        self._failed_for_good: set[tuple[str, int]] = set()
 
     # -- planning ------------------------------------------------------------------------------------------------
 
@@ -171,6 +175,18 @@ class RenderJob:
         """Whether every row was good and every video is there."""
         return not self.problems and not self.refused and all(run.done for run in self.runs.values())
 
+    @property
+    def gave_up(self) -> str:
+        """Why no more frames are begun, '' while they are."""
+        budget = Budget(self.frames_missing[1], self.settings.failure_share)
+        failed = len(self._failed_for_good)
+        if not budget.spent(failed):
+            return ""
+        return (
+            f"{failed} frames failed for good, more than the {budget.allowed} that NIGHTREEL_FAILURE_SHARE="
+            f"{self.settings.failure_share:g} allows"
+        )
+
     def chunks(self, actors: int) -> tuple[Chunk, ...]:
         """The work, cut for `actors`."""
         videos = (run.work for run in self.runs.values())
@@ -214,7 +230,7 @@ class RenderJob:
     def stitch_video(self, video: str) -> Published | None:
         """Stitch and publish one video; a failure is recorded and tells why, and None is returned."""
         run = self.runs[video]
-        failures = 0
+        failures: list[Attempt] = []
         while True:
             began = time.perf_counter()
             try:
@@ -222,15 +238,15 @@ class RenderJob:
                 run.published = stitch(self.output, run.work, force=self.parameters.force)
                 return run.published
             except Exception as error:
-                failures += 1
-                self._failed(run, error, None, failures, "stitch", began)
-                kind = classify(error)
+                failures.append(Attempt(classify(error), "stitch"))
+                self._failed(run, None, error, len(failures), "stitch", time.perf_counter() - began)
+                decision = decide(failures, self.settings, workers=1, cutouts=1)
                 # a join that failed once fails again, unless it was the storage's fault
-                again = kind == "infrastructure" and failures < allowed_attempts(kind, self.settings)
+                again = failures[-1].kind == "infrastructure" and decision.again
                 if not again or self._stopped.is_set():
                     run.reason, run.unstitchable = str(error), True
                     return None
-                self._stopped.wait(back_off(kind, failures))
+                self._stopped.wait(decision.wait)
 
     def _keep_plan(self, run: VideoRun) -> bool:
         """Put the plan, once a job. Also where nothing is rendered: the latest plan is what `status` goes by."""
@@ -242,21 +258,25 @@ class RenderJob:
     def _run_part(self, run: VideoRun, part: Part) -> int:
         """Render what is missing of one range, then encode it; returns how many frames were rendered."""
         piece = run.work.ranges[part.index]
-        pool = self.pool.result()
+        crew = self._workers()
+        row, images = run.work.plan.row, run.work.plan.images
         rendered = 0
-        with _Lease(pool, run) as lease:
-            if self._attempt(lease, run, None, lambda _: self._keep_plan(run)) is None:
+        with Lease(crew, run.worker) as lease:
+            if not self._attempt(crew, lease, run, None, lambda *_: self._keep_plan(run)):
                 return rendered
             for index in piece.missing:
-                if self._stopped.is_set():
+                if self._stopped.is_set() or self.gave_up:
                     return rendered
                 if index in run.available:
                     continue  # this chunk runs for the second time
                 if index and index - 1 not in run.available:
                     continue  # the frame that it starts from failed; it waits for a re-run with it
                 frame = run.work.frames[index]
-                task = FrameTask(run.work.plan.row, run.work.plan.images, frame)
-                report: FrameReport | None = self._attempt(lease, run, index, methodcaller("render_frame", task))
+
+                def render(worker: PoolWorker, how: Decision, frame: FramePlan = frame) -> FrameReport:
+                    return worker.render_frame(FrameTask(row, images, frame, how.cutouts_at_once, how.reseeded))
+
+                report = self._attempt(crew, lease, run, index, render)
                 if report is not None:
                     rendered += 1
                     with self._lock:
@@ -268,40 +288,42 @@ class RenderJob:
             frames = run.work.frames[piece.start : piece.stop]
             if all(frame.index in run.available for frame in frames):
                 reports = tuple(run.reports[f.index] for f in frames if f.index in run.reports)
-                segment = SegmentTask(run.work.plan.row, frames, reports)
-                encoded = self._attempt(lease, run, None, methodcaller("encode_segment", segment))
-                if encoded is not None:
+                segment = SegmentTask(row, frames, reports)
+                if self._attempt(crew, lease, run, None, lambda worker, _: worker.encode_segment(segment)):
                     with self._lock:
                         run.ranges_left.discard(part.index)
         return rendered
 
-    def _attempt(self, lease: _Lease, run: VideoRun, frame: int | None, work: Callable[[PoolWorker], T]) -> T | None:
-        """One place for retries, whatever the work: its result, or None when it failed for good or the job stops."""
-        failures: dict[str, int] = {}
-        while not self._stopped.is_set():
-            began = time.perf_counter()
-            try:
-                return work(lease.worker)
-            except Exception as error:  # every failure is classed and recorded; none may end the other videos
-                kind = classify(error)
-                if kind == "cancelled" or (kind == "infrastructure" and self._stopped.is_set()):
-                    return None  # whoever stops a job takes the workers away as well: no failure of this frame
-                failures[kind] = failures.get(kind, 0) + 1
-                self._failed(run, error, frame, sum(failures.values()), lease.worker.name, began)
-                if failures[kind] >= allowed_attempts(kind, self.settings):
-                    run.reason = str(error)
-                    return None
-                self._stopped.wait(back_off(kind, failures[kind]))
-                lease.renew()
+    def _workers(self) -> Crew:
+        """The job's workers; waits until they are up."""
+        pool = self.pool.result()
+        with self._lock:
+            if self._crew is None:
+                self._crew = Crew(pool, self.settings, self._stopped)
+            return self._crew
+
+    def _attempt(
+        self, crew: Crew, lease: Lease, run: VideoRun, frame: int | None, do: Callable[[PoolWorker, Decision], T]
+    ) -> T | None:
+        """What `do` gives in the end, or None when it failed for good or the job stops."""
+        what = Work(run.work.video_id, frame, run.work.plan.row.cutouts.number)
+        done = crew.attempt(lease, what, do, partial(self._failed, run, frame))
+        run.worker = lease.worker.name
+        if not isinstance(done, Exception):
+            return done
+        run.reason = str(done)
+        if frame is not None:
+            with self._lock:
+                self._failed_for_good.add((run.work.video_id, frame))
         return None
 
     def _failed(
-        self, run: VideoRun, error: Exception, frame: int | None, attempt: int, worker: str, began: float
+        self, run: VideoRun, frame: int | None, error: Exception, attempt: int, worker: str, seconds: float
     ) -> None:
         digest = run.work.content if frame is None else run.work.frames[frame].digest
         record = record_failure(
             self.output, error, video=run.work.video_id, frame=frame, digest=digest, attempt=attempt,
-            worker=worker, seconds=time.perf_counter() - began,
+            worker=worker, seconds=seconds,
         )  # fmt: skip
         with self._lock:
             run.failures.append(record)
@@ -316,6 +338,8 @@ class RenderJob:
 
     def close(self) -> None:
         """Let go of the workers."""
+        if self._crew is not None:
+            self._crew.close()
         if self.pool.done() and not self.pool.exception():
             self.pool.result().close()
         self.closed.set()
@@ -338,26 +362,3 @@ class RenderJob:
         return JobProgress(
             frames, done, rendered, failed, len(runs), videos_done, time.time() - self.began, eta, workers
         )
-
-
-class _Lease:
-    """A rented worker that can be traded for another after a failure."""
-
-    def __init__(self, pool: Pool, run: VideoRun) -> None:
-        self._pool, self._run, self._stack = pool, run, ExitStack()
-
-    def __enter__(self) -> _Lease:
-        self._rent(self._run.worker)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def renew(self) -> None:
-        """Give the worker back and rent one anew: another, where one is free."""
-        self._stack.close()
-        self._rent(None)
-
-    def _rent(self, prefer: str | None) -> None:
-        self.worker = self._stack.enter_context(self._pool.lease(prefer))
-        self._run.worker = self.worker.name

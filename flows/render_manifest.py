@@ -203,6 +203,8 @@ def _conclude(job: RenderJob, actors: int | None, gpus: float) -> State[Any]:
             table, key="failed-frames", description="Frames that failed, those that still stand first"
         )
     missing, frames = job.frames_missing
+    if job.gave_up:
+        return Failed(name="TooManyFailures", message=f"{missing}/{frames} frames missing; gave up: {job.gave_up}")
     if missing:
         return Failed(name="FramesMissing", message=f"{missing}/{frames} frames missing")
     unfinished = [run for run in job.runs.values() if not run.done]

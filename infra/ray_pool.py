@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from infra.pool import PoolWorker, Roster, WorkerLost
+from infra.pool import PoolWorker, Roster, WorkerLost, WorkerOutOfMemory, WorkerStalled
 from infra.ray_cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
 from infra.settings import InfraSettings
 from infra.storage import Storage
@@ -56,7 +56,7 @@ class _Handle:
     """An actor as the flows see it: blocking calls, our errors."""
 
     def __init__(self, actor: Any, name: str) -> None:
-        self._actor, self.name, self._lost = actor, name, False
+        self._actor, self.name, self._lost, self._stalled = actor, name, False, False
 
     def warm(self, model: str) -> Any:
         """Start loading; does not wait."""
@@ -82,6 +82,11 @@ class _Handle:
         """End the process, without a restart."""
         ray.kill(self._actor, no_restart=True)
 
+    def restart(self) -> None:
+        """End the process; Ray starts a new one."""
+        self._stalled = True
+        ray.kill(self._actor, no_restart=False)
+
     def _ask(self, method: str, task: Any) -> Any:
         try:
             if self._lost:
@@ -90,11 +95,14 @@ class _Handle:
         except ray.exceptions.RayTaskError as error:
             # the worker's own exception, as it was raised there, with the remote traceback as its cause
             raise error.cause from error
-        except (ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
+        except ray.exceptions.OutOfMemoryError as error:
             self._lost = True
-            raise WorkerLost(f"worker {self.name} was ended by its node: {_first_line(error)}") from error
+            raise WorkerOutOfMemory(f"worker {self.name} was ended by its node: {_first_line(error)}") from error
         except ray.exceptions.RayError as error:  # whatever else Ray says, it is not the frame's fault
             self._lost = True
+            if self._stalled:
+                self._stalled = False
+                raise WorkerStalled(f"worker {self.name} made no step for too long and was restarted") from error
             raise WorkerLost(f"worker {self.name} was lost: {_first_line(error)}") from error
 
     def _wait_for_restart(self) -> None:
@@ -146,26 +154,35 @@ class RayPool:
         device = settings.device if use_gpu or settings.device != "auto" else "cpu"
         actor, given = cast(Any, _Actor).options(**options), (output, device, settings.threads, settings.models_folder)
         self._handles = [_Handle(actor.remote(*given), f"actor-{number}") for number in range(self.size)]
+        self.names = tuple(handle.name for handle in self._handles)
+        self._processes: dict[str, _Handle] = {}
         self._roster = Roster(list(self._handles))
         for handle in self._handles if warm else ():
             handle.warm(str(warm))  # not waited for: what loading raises, the first frame raises again
 
     @contextmanager
-    def lease(self, prefer: str | None = None) -> Iterator[PoolWorker]:
+    def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
         """Rent a free actor, waiting for one."""
-        with self._roster.lease(prefer) as worker:
+        with self._roster.lease(prefer, exclude) as worker:
             yield worker
+
+    def restart(self, process: str) -> None:
+        """Give the actor of a process that hangs a new one."""
+        handle = self._processes.pop(process, None)
+        if handle is not None and not self._closed:
+            handle.restart()
 
     def progress(self) -> list[WorkerProgress]:
         """What every actor is doing; those that do not answer within a second are left out."""
         if self._closed:
             return []  # a call to Ray would start a cluster of its own
-        asked = [handle.progress() for handle in self._handles]
-        ready, _ = ray.wait(asked, num_returns=len(asked), timeout=1.0)
+        asked = {handle.progress(): handle for handle in self._handles}
+        ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=1.0)
         answers = []
         for reference in ready:
             with suppress(ray.exceptions.RayError):
                 answers.append(ray.get(reference))
+                self._processes[answers[-1].worker] = asked[reference]
         return answers
 
     def stop(self) -> None:

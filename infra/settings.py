@@ -52,8 +52,24 @@ class InfraSettings(BaseSettings):
     chunk_seconds: float = Field(
         120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run"
     )
-    attempts: int = Field(3, ge=1, le=100, description="tries of a frame that fails by itself")
+    attempts: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="tries of a frame that fails by itself, on two workers at least where there are two",
+    )
     lost_worker_attempts: int = Field(20, ge=1, le=1000, description="tries of a frame whose worker was lost under it")
+
+    stall_seconds: float = Field(
+        900.0, gt=0, le=86_400, description="seconds without a step after which a worker is restarted"
+    )
+    worker_strikes: int = Field(
+        3, ge=1, le=1000, description="frames that a worker may fail and another render, before it is set aside"
+    )
+    forgive_seconds: float = Field(3600.0, gt=0, description="seconds for which such a worker is set aside")
+    failure_share: float = Field(
+        0.2, gt=0, le=1, description="share of a job's frames (or 20, if that is more) past which it gives up"
+    )
 
     @field_validator("models_folder")
     @classmethod

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,14 @@ __all__ = ["FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "Worker",
 
 @dataclass(frozen=True)
 class FrameTask:
-    """One frame to render. `row` is resolved; `images` maps the URIs that it names to the SHA-256 of their bytes."""
+    """One frame to render. `row` is resolved; `images` maps the URIs that it names to the SHA-256 of their bytes;
+    the rest is what earlier failures taught (see `FrameRenderer.render`)."""
 
     row: ManifestRow
     images: Mapping[str, str]
     frame: FramePlan
+    cutouts_at_once: int | None = None
+    reseeded: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class SegmentReport:
 
 @dataclass(frozen=True)
 class WorkerProgress:
-    """What a worker is doing at this moment."""
+    """What a worker is doing at this moment; not `busy`: what it did last."""
 
     worker: str
     video_id: str = ""
@@ -88,6 +91,7 @@ class WorkerProgress:
     steps: int = 0
     loss: float = 0.0
     steps_per_second: float = 0.0
+    busy: bool = False
 
 
 @dataclass
@@ -139,6 +143,15 @@ class Worker:
 
         Raises what `FrameRenderer.render` and the storage raise.
         """
+        row, frame = task.row, task.frame
+        # loading a model, reading the parent: step 0
+        self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.steps, busy=True)
+        try:
+            return self._render_frame(task)
+        finally:
+            self._progress = replace(self._progress, busy=False)
+
+    def _render_frame(self, task: FrameTask) -> FrameReport:
         began = time.perf_counter()
         row, frame = task.row, task.frame
         renderer = self._load(row.model)
@@ -149,10 +162,13 @@ class Worker:
         def on_step(step: StepProgress) -> None:
             rate = step.step / step.seconds if step.seconds else 0.0
             self._progress = WorkerProgress(
-                self.name, row.video_id, frame.index, step.step, step.steps, step.loss, rate
+                self.name, row.video_id, frame.index, step.step, step.steps, step.loss, rate, busy=True
             )
 
-        rendered = renderer.render(plan, frame, parent, images, on_step=on_step, should_stop=self._stopping.is_set)
+        rendered = renderer.render(
+            plan, frame, parent, images, cutouts_at_once=task.cutouts_at_once, reseeded=task.reseeded,
+            on_step=on_step, should_stop=self._stopping.is_set,
+        )  # fmt: skip
         key = frame_key(row.video_id, frame.index, frame.digest)
         made = rendered.frame
         if self.output.put(key, made.to_bytes(), existing="keep") == "kept":

@@ -7,6 +7,7 @@ RenderError
 │   └── FetchFailed        a model's files can't be fetched; the message says where to put them
 ├── BadInput           the row asks for something that can't be done; trying again changes nothing
 ├── NonFiniteLoss      the optimisation left the realm of numbers
+├── OutOfMemory        the frame does not fit into memory as it is rendered
 ├── FrameCorrupt       a frame object is damaged or is not one of ours
 ├── TrainingBroken     a training can't go on: its folder, its data or its numbers are no good
 └── Stopped            the render was asked to stop between two steps
@@ -21,6 +22,7 @@ __all__ = [
     "FrameCorrupt",
     "ModelFilesBroken",
     "NonFiniteLoss",
+    "OutOfMemory",
     "RenderError",
     "Stopped",
     "TrainingBroken",
@@ -54,6 +56,10 @@ class BadInput(RenderError):
 
 class NonFiniteLoss(RenderError):
     """The loss became infinite or not a number."""
+
+
+class OutOfMemory(RenderError):
+    """A frame does not fit into the device's memory; with fewer cutouts at once it may."""
 
 
 class FrameCorrupt(RenderError):

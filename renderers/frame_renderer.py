@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -20,12 +21,14 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from manifests.schema import ManifestRow
 from renderers.camera import camera_matrix, move
 from renderers.cutouts import cut, draw_cutouts
 from renderers.errors import BadInput, NonFiniteLoss, Stopped
 from renderers.frame_object import FrameObject
 from renderers.frame_state import FrameState, Moments
 from renderers.losses import ClampWithGradient, concept_contrast, prompt_distance, total_variation
+from renderers.memory import in_parts, memory_errors
 from renderers.models import Models, Perceptor
 from renderers.pillow import PILLOW_ERRORS
 from renderers.plan import ALGORITHM, FramePlan, VideoPlan, json_safe
@@ -83,18 +86,39 @@ class FrameRenderer:
         parent: FrameState | None,
         images: Mapping[str, bytes],
         *,
+        cutouts_at_once: int | None = None,
+        reseeded: bool = False,
         on_step: Callable[[StepProgress], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> RenderedFrame:
         """Render `frame` of `plan`, starting from the state of its `parent` (None for the first frame).
 
         `images` holds the bytes of every picture that the row names, by URI. `should_stop` is asked between steps.
+        `cutouts_at_once` go through a perceptor together (None: all of a step): fewer need less memory and more time,
+        and sums that round otherwise. `reseeded` draws all chance from another seed, itself decided by the row's.
 
         Raises:
             BadInput: a picture that the row names can't be read.
             NonFiniteLoss: the loss left the realm of numbers.
+            OutOfMemory: the frame does not fit into the device's memory.
             Stopped: `should_stop` said so.
         """
+        at_once = cutouts_at_once or plan.row.cutouts.number
+        what = f"frame {frame.index} of video '{plan.video_id}' ({plan.row.width}x{plan.row.height}, {at_once} cutouts)"
+        with memory_errors(what, self.models.device):
+            return self._render(plan, frame, parent, images, cutouts_at_once, reseeded, on_step, should_stop)
+
+    def _render(
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        parent: FrameState | None,
+        images: Mapping[str, bytes],
+        cutouts_at_once: int | None,
+        reseeded: bool,
+        on_step: Callable[[StepProgress], None] | None,
+        should_stop: Callable[[], bool] | None,
+    ) -> RenderedFrame:
         if (parent is None) != (frame.parent is None):
             raise ValueError(f"frame {frame.index} {'needs' if parent is None else 'takes no'} parent state")
         began = time.perf_counter()
@@ -102,10 +126,11 @@ class FrameRenderer:
         # sums split over another number of threads round differently
         torch.set_num_threads(self.models.threads)
         row, vqgan, device = plan.row, self.models.vqgan, self.models.device
+        seed = address(row.seed, frame.index, 0, "another seed") if reseeded else row.seed
         cold = parent is None
         with torch.no_grad():
             latent, moments = (
-                self._cold_start(plan, images) if parent is None else self._warm_start(plan, frame, parent)
+                self._cold_start(plan, images, seed) if parent is None else self._warm_start(plan, frame, parent)
             )
         latent.requires_grad_(True)
         settings = row.optimiser
@@ -127,9 +152,9 @@ class FrameRenderer:
                 adam.param_groups[0]["lr"] = settings.lr * settings.lr_final
             noisy = latent
             if cold and settings.latent_noise:
-                noise = torch.randn(latent.shape, generator=generator(row.seed, frame.index, step, "latent"))
+                noise = torch.randn(latent.shape, generator=generator(seed, frame.index, step, "latent"))
                 noisy = latent + noise.to(device) * (settings.latent_noise * self._code_std * left)
-            loss = self._loss(plan, frame, step, noisy, latent, targets)
+            loss = self._loss(plan, frame, step, noisy, latent, targets, seed, cutouts_at_once)
             adam.zero_grad(set_to_none=True)
             loss.backward()
             adam.step()
@@ -150,7 +175,7 @@ class FrameRenderer:
             )
             raise NonFiniteLoss(
                 f"frame {frame.index} of video '{plan.video_id}': the {what}: "
-                f"try a smaller optimiser.lr (now {settings.lr:g}) or another seed (now {row.seed})"
+                f"try a smaller optimiser.lr (now {settings.lr:g}) or another seed (now {seed})"
             )
         with torch.no_grad():
             tokens = vqgan.tokenise(latent)
@@ -159,15 +184,15 @@ class FrameRenderer:
         kept = Moments.of(memory["exp_avg"], memory["exp_avg_sq"], int(memory["step"]))
         state = FrameState.of(tokens, latent.detach(), self._low, self._high, kept)
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-        finished = FrameObject(pixels, state, self._provenance(plan, frame, history))
+        finished = FrameObject(pixels, state, self._provenance(plan, frame, history, seed))
         return RenderedFrame(finished, history, time.perf_counter() - began)
 
     # -- where a frame starts ------------------------------------------------------------------------------------
 
-    def _cold_start(self, plan: VideoPlan, images: Mapping[str, bytes]) -> tuple[Tensor, None]:
-        """The latent of a first frame, by the row's `init`. The seed covers it (the peers draw it before seeding)."""
+    def _cold_start(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int) -> tuple[Tensor, None]:
+        """The latent of a first frame, by the row's `init`. `seed` covers it (the peers draw it before seeding)."""
         row, vqgan, device = plan.row, self.models.vqgan, self.models.device
-        chance = generator(row.seed, 0, 0, "init")
+        chance = generator(seed, 0, 0, "init")
         unit = self.models.entry.downsampling
         if row.init == "tokens":
             shape = (1, row.height // unit, row.width // unit)
@@ -229,7 +254,15 @@ class FrameRenderer:
         return self._texts[key]
 
     def _loss(
-        self, plan: VideoPlan, frame: FramePlan, step: int, noisy: Tensor, latent: Tensor, targets: list[list[_Target]]
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        step: int,
+        noisy: Tensor,
+        latent: Tensor,
+        targets: list[list[_Target]],
+        seed: int,
+        cutouts_at_once: int | None,
     ) -> Tensor:
         """The loss of one step, a scalar: prompts over all perceptors, and the row's regularisers."""
         row, vqgan, device = plan.row, self.models.vqgan, self.models.device
@@ -237,20 +270,15 @@ class FrameRenderer:
         total = picture.new_zeros(())
         for which, (perceptor, wanted) in enumerate(zip(self.models.perceptors, targets, strict=True)):
             draw = draw_cutouts(
-                row.cutouts, row.width, row.height, generator(row.seed, frame.index, step, f"cutouts {which}")
+                row.cutouts, row.width, row.height, generator(seed, frame.index, step, f"cutouts {which}")
             )
-            grain = generator(row.seed, frame.index, step, f"grain {which}", device)
-            seen = perceptor.embed_pictures(cut(picture, draw.to(device), perceptor.side, grain))
-            pull = picture.new_zeros(())
-            for target in wanted:
-                pull = pull + prompt_distance(seen, target.vector, target.weight, target.stop)
-            concepts = self._concepts[which]
-            if row.loss.contrast and concepts is not None:
-                for target in wanted[: len(frame.prompts)]:
-                    if target.weight > 0:
-                        rivalry = concept_contrast(seen, target.vector, concepts, row.loss.contrast_scale)
-                        pull = pull + row.loss.contrast * target.weight * rivalry
-            total = total + pull / len(targets)
+            grain = generator(seed, frame.index, step, f"grain {which}", device)
+            cutouts = cut(picture, draw.to(device), perceptor.side, grain)
+            pull = partial(self._pull, row, which, wanted, len(frame.prompts))
+            if cutouts_at_once is None or cutouts_at_once >= len(cutouts):
+                total = total + pull(cutouts) / len(targets)
+            else:
+                total = total + in_parts(cutouts, cutouts_at_once, pull) / len(targets)
         if row.loss.tv:
             total = total + row.loss.tv * total_variation(picture)
         if row.loss.z_decay:
@@ -258,7 +286,24 @@ class FrameRenderer:
             total = total + row.loss.z_decay / (2 * (2 * step + 1)) * (latent**2).mean()
         return total
 
-    def _provenance(self, plan: VideoPlan, frame: FramePlan, losses: tuple[float, ...]) -> dict[str, object]:
+    def _pull(self, row: ManifestRow, which: int, wanted: list[_Target], prompts: int, cutouts: Tensor) -> Tensor:
+        """The mean pull of all targets on `cutouts` `(n, 3, side, side)`, as perceptor number `which` sees them; the
+        first `prompts` of the targets are prompts."""
+        perceptor, concepts = self.models.perceptors[which], self._concepts[which]
+        seen = perceptor.embed_pictures(cutouts)
+        pull = cutouts.new_zeros(())
+        for target in wanted:
+            pull = pull + prompt_distance(seen, target.vector, target.weight, target.stop)
+        if row.loss.contrast and concepts is not None:
+            for target in wanted[:prompts]:
+                if target.weight > 0:
+                    rivalry = concept_contrast(seen, target.vector, concepts, row.loss.contrast_scale)
+                    pull = pull + row.loss.contrast * target.weight * rivalry
+        return pull
+
+    def _provenance(
+        self, plan: VideoPlan, frame: FramePlan, losses: tuple[float, ...], seed: int
+    ) -> dict[str, object]:
         """What made this frame: enough to make it again."""
         return {
             "digest": frame.digest,
@@ -270,6 +315,8 @@ class FrameRenderer:
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
             "row": json_safe(plan.row.model_dump(mode="json", exclude_none=True)),
+            # only after a loss that was no number: the row's seed otherwise
+            **({"seed": seed} if seed != plan.row.seed else {}),
             "images": dict(plan.images),
             "model": {"name": plan.entry.name, "digest": plan.entry.digest},
             "device": self.models.device.type,

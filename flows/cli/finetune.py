@@ -149,9 +149,7 @@ def _watching(training: RayTraining, *, disable: bool) -> Iterator[None]:
         while not over.wait(0.5):
             now = training.progress()
             if now is not None:
-                bar.update(
-                    line, description="fine-tuning", total=now["steps"], completed=now["step"], told=_told(now)
-                )
+                bar.update(line, description="fine-tuning", total=now["steps"], completed=now["step"], told=_told(now))
             if not stderr.is_terminal and time.monotonic() - said >= 30:
                 said = time.monotonic()
                 where = f"step {now['step']}/{now['steps']}  {_told(now)}" if now else "starting Prefect and Ray"

@@ -4,7 +4,8 @@
     python -m renderers.training perceptor SPRITES FOLDER --vqgan VQGAN_FOLDER [--steps N] [--device cuda]
     python -m renderers.training export VQGAN_FOLDER PERCEPTOR_FOLDER TARGET
 
-SPRITES is the folder of `nightreel models sprites`. Each goes on where a kill left it.
+SPRITES is the folder of `nightreel models sprites`. Each goes on where a kill left it. Several workers average their
+gradients: torchrun --nproc-per-node 2 -m renderers.training perceptor ...
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import argparse
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from renderers.training.embedded import export_pair, train_perceptor, train_vqgan
 from renderers.training.run import TrainingProgress
+from renderers.training.workers import rank
 
 
 def _tell(progress: TrainingProgress) -> None:
-    if progress.step % 50 == 0 or progress.step == progress.steps:
+    if rank() == 0 and (progress.step % 50 == 0 or progress.step == progress.steps):
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in progress.metrics.items())
         print(f"{progress.step}/{progress.steps}  {progress.seconds:.0f} s  {numbers}", flush=True)
 
@@ -41,14 +44,17 @@ def main() -> None:
     export = what.add_parser("export")
     for name in ("vqgan", "perceptor", "target"):
         export.add_argument(name, type=Path)
+    perceptor.add_argument("--from", dest="start", type=Path, help="folder of an exported perceptor to begin from")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    if dist.is_torchelastic_launched():
+        dist.init_process_group("nccl" if given.device == "cuda" else "gloo")
     if given.what == "vqgan":
         train_vqgan(given.sprites, given.folder, steps=given.steps, device=given.device, on_progress=_tell)
     elif given.what == "perceptor":
         train_perceptor(
             given.sprites, given.folder, vqgan=given.vqgan, steps=given.steps, device=given.device, clean=given.clean,
-            on_progress=_tell,
+            start=given.start, on_progress=_tell,
         )  # fmt: skip
     else:
         for name, checksum in export_pair(given.vqgan, given.perceptor, given.target).items():

@@ -12,9 +12,12 @@ import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
+from renderers.errors import ModelFilesBroken
 from renderers.models.vqgan import VQGAN, DDConfig, VQGANConfig
 from renderers.registry.entry import WEIGHTS
 from renderers.training import vqgan_training
@@ -28,6 +31,7 @@ from renderers.training.run import TrainingProgress, TrainingRun, read_checkpoin
 from renderers.training.scenes import SceneComposer
 from renderers.training.sprites import load_sprites
 from renderers.training.vqgan_training import VQGANTraining, VQGANTrainingSettings, begin_at_zero
+from renderers.training.workers import rank
 
 __all__ = [
     "HELD_OUT_STYLE",
@@ -113,11 +117,18 @@ def embedded_vqgan_training(sprites: Path, settings: VQGANTrainingSettings, devi
     return VQGANTraining(model, settings, ScenePictures(composer), distance)
 
 
-def embedded_perceptor(sprites: Path, seed: int) -> Any:
-    """The embedded perceptor at its beginning: a pretrained trunk, its features whitened into a random projection."""
+def embedded_perceptor(sprites: Path, seed: int, start: Path | None = None) -> Any:
+    """The embedded perceptor at its beginning: a pretrained trunk, its features whitened into a random projection; or
+    the perceptor in folder `start`, an exported one of the same widths.
+
+    Raises:
+        ModelFilesBroken: the weights in `start` can't be read or are of another shape.
+    """
     config = PERCEPTOR_CONFIG["model_cfg"]
     torch.manual_seed(seed)
     clip = CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
+    if start is not None:
+        return _started(clip, start / "open_clip_model.safetensors").eval()
     trunk = clip.visual.trunk
     kept = efficientnet_lite0().state_dict()
     trunk.load_state_dict({key: kept[key] for key in trunk.state_dict()})
@@ -134,6 +145,19 @@ def embedded_perceptor(sprites: Path, seed: int) -> Any:
     return clip
 
 
+def _started(clip: Any, weights: Path) -> Any:
+    """`clip` with the weights of another, which may read fewer tokens."""
+    try:
+        theirs = {key: value.float() for key, value in load_file(weights).items()}
+        positions = theirs["positional_embedding"]
+        more = len(clip.positional_embedding) - len(positions)
+        theirs["positional_embedding"] = torch.cat([positions, positions[-1:].expand(more, -1)])
+        clip.load_state_dict(theirs)
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise ModelFilesBroken(f"no training can start from the perceptor '{weights}': {error}") from error
+    return clip
+
+
 def tokenizer() -> SimpleTokenizer:
     """The embedded perceptor's: the first 3,000 byte-pair merges of OpenAI's."""
     text = PERCEPTOR_CONFIG["model_cfg"]["text_cfg"]
@@ -143,13 +167,13 @@ def tokenizer() -> SimpleTokenizer:
 
 
 def embedded_perceptor_training(
-    sprites: Path, vqgan: VQGAN, settings: PerceptorTrainingSettings, device: str
+    sprites: Path, vqgan: VQGAN, settings: PerceptorTrainingSettings, device: str, start: Path | None = None
 ) -> PerceptorTraining:
     """The embedded perceptor's training, at its beginning."""
     composer = SceneComposer(
         load_sprites(sprites).of_styles(*TRAINING_STYLES).with_concepts(), load_concepts(), side=SIDE
     )
-    clip = embedded_perceptor(sprites, settings.seed)
+    clip = embedded_perceptor(sprites, settings.seed, start)
     vqgan = vqgan.eval().requires_grad_(False)
     for module in (clip, vqgan):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -204,7 +228,7 @@ def train_vqgan(
     training = embedded_vqgan_training(sprites, settings, device)
     vqgan_training.train_vqgan(
         training,
-        TrainingRun(folder, settings),
+        TrainingRun(folder, settings, writes=rank() == 0),
         held_out=held_out_pictures(sprites, 100),
         on_progress=on_progress,
         should_stop=should_stop,
@@ -219,24 +243,28 @@ def train_perceptor(
     steps: int | None = None,
     device: str = "cpu",
     clean: bool = False,
+    start: Path | None = None,
     on_progress: Callable[[TrainingProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> None:
     """Train the embedded perceptor in `folder` beside the VQGAN whose training is in folder `vqgan`, or go on with it.
 
-    `clean` leaves the adversarial phase out: an ablation.
+    `clean` leaves the adversarial phase out: an ablation. A training that begins takes the weights of the perceptor in
+    folder `start`, if given.
 
     Raises:
+        ModelFilesBroken: the weights in `start` can't be read or are of another shape.
         TrainingBroken, Stopped: as `renderers.training.loop.train`.
     """
     changes = {"steps": steps} if steps else {}
     settings = PerceptorTrainingSettings(**changes, **({"adversarial_from": 10**9} if clean else {}))
-    training = embedded_perceptor_training(sprites, trained_vqgan(vqgan), settings, device)
+    training = embedded_perceptor_training(sprites, trained_vqgan(vqgan), settings, device, start)
 
     def measure() -> dict[str, float]:
         return {style: retrieval(training, sprites, style) for style in (HELD_OUT_STYLE, TRAINING_STYLES[0])}
 
-    train(training, TrainingRun(folder, settings), measure=measure, on_progress=on_progress, should_stop=should_stop)
+    run = TrainingRun(folder, settings, writes=rank() == 0)
+    train(training, run, measure=measure, on_progress=on_progress, should_stop=should_stop)
 
 
 def export_pair(vqgan: Path, perceptor: Path, target: Path) -> dict[str, str]:

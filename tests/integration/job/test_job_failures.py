@@ -16,7 +16,7 @@ from infra.settings import InfraSettings
 from infra.storage import Storage
 from infra.worker import FrameReport, FrameTask, SegmentReport, SegmentTask, Worker
 from manifests.results import ManifestError
-from renderers.errors import NonFiniteLoss
+from renderers.errors import NonFiniteLoss, OutOfMemory
 from renderers.frame_object import FrameObject
 from tests.render_jobs import drive, frame_files, frame_objects, planned, quick_row, render, write_manifest
 
@@ -125,7 +125,7 @@ class _FailsFrameThree(Worker):
     def render_frame(self, task: FrameTask) -> FrameReport:
         self.asked.append((task.row.video_id, task.frame.index))
         if (task.row.video_id, task.frame.index) == ("reef", 3):
-            raise NonFiniteLoss("the loss of frame 3 became nan")
+            raise RuntimeError("frame 3 can not be")
         return super().render_frame(task)
 
 
@@ -145,13 +145,84 @@ def test_a_frame_that_always_fails_leaves_those_behind_it_waiting_and_other_vide
     assert isinstance(worker, _FailsFrameThree)
     assert [frame for video, frame in worker.asked if video == "reef"] == [0, 1, 2, 3, 3]
     assert run.available == {0, 1, 2}
-    assert (run.reason, job.ready("reef")) == ("the loss of frame 3 became nan", False)
+    assert (run.reason, job.ready("reef")) == ("frame 3 can not be", False)
     assert {video for video, run in job.runs.items() if run.done} == {"apple", "boat"}
     assert (job.frames_missing, job.progress().failed, job.complete) == ((5, 14), 1, False)
 
     # and once it is mended, only what is missing is rendered
     mended = render(manifest, output, range_frames=3)
     assert (mended.complete, sorted(mended.runs["reef"].reports)) == (True, [3, 4, 5, 6, 7])
+
+
+class _Delicate(Worker):
+    """Frame 1 needs another seed, frame 2 fits only two cutouts at a time."""
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        if task.frame.index == 1 and not task.reseeded:
+            raise NonFiniteLoss("the loss became nan")
+        if task.frame.index == 2 and (task.cutouts_at_once or 9) > 2:
+            raise OutOfMemory("9 cutouts do not fit")
+        return super().render_frame(task)
+
+
+def test_another_seed_after_nan_and_fewer_cutouts_after_memory_ran_out(tmp_path: Path) -> None:
+    row = quick_row("reef", "a fish", frames=4, cutouts={"number": 9})
+    outputs = [str(tmp_path / name) for name in ("one", "two")]
+    jobs = [
+        render(
+            write_manifest(tmp_path / "m.parquet", [row]), output, make=_Delicate, settings=InfraSettings(attempts=1)
+        )
+        for output in outputs
+    ]
+
+    (run,) = jobs[0].runs.values()
+    assert jobs[0].complete
+    assert [(f.frame, f.kind) for f in run.failures] == [(1, "not finite"), (2, "out of memory"), (2, "out of memory")]
+    assert frame_objects(outputs[0]) == frame_objects(outputs[1])  # the other seed is the same every time
+    frames = [FrameObject.from_bytes(path.read_bytes()) for path in frame_files(outputs[0], "reef")]
+    assert ["seed" in frame.provenance for frame in frames] == [False, True, False, False]
+
+
+class _BadAtEven(Worker):
+    """The first worker fails what the second can do."""
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        if self.name.endswith("/0"):
+            raise RuntimeError("this machine is broken")
+        return super().render_frame(task)
+
+
+def test_a_worker_that_fails_what_another_can_do_gets_no_more_work(tmp_path: Path) -> None:
+    rows = [quick_row(f"still-{n}") for n in range(8)]
+    settings = InfraSettings(worker_strikes=3, attempts=2, chunk_seconds=0.01)
+
+    job = render(
+        write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out"), workers=2, make=_BadAtEven,
+        settings=settings,
+    )  # fmt: skip
+
+    assert job.complete
+    failures = [f for run in job.runs.values() for f in run.failures]
+    assert 3 <= len(failures) <= 4  # the fourth may have begun when the third was mended
+    assert all(failure.worker.endswith("/0") for failure in failures)
+
+
+class _NeverWorks(Worker):
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        raise RuntimeError("no")
+
+
+def test_a_job_past_its_failure_budget_begins_no_more_frames(tmp_path: Path) -> None:
+    rows = [quick_row(f"still-{n}") for n in range(40)]
+    settings = InfraSettings(attempts=1, failure_share=0.1)
+
+    job = render(
+        write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out"), make=_NeverWorks, settings=settings
+    )
+
+    assert sum(len(run.failures) for run in job.runs.values()) == 21
+    assert job.gave_up == ("21 frames failed for good, more than the 20 that NIGHTREEL_FAILURE_SHARE=0.1 allows")
+    assert job.frames_missing == (40, 40)
 
 
 class _FailsToEncodeOnce(Worker):

@@ -203,6 +203,22 @@ class TestRayPool(PoolContract):
         render(manifest, str(tmp_path / "out"), range_frames=5)
         assert frame_objects(str(tmp_path / "out")).items() <= frame_objects(output).items()
 
+    def test_an_actor_that_hangs_is_restarted_and_its_frame_rendered(self, output: Storage, tmp_path: Path) -> None:
+        # one without end stands for one that hangs: its steps go on, but `stall_seconds` are shorter than one.
+        manifest = write_manifest(tmp_path / "m.parquet", [quick_row("hung", steps_first=LONG)])
+        settings = InfraSettings(actors=2, cpus_per_actor=0.4, attempts=1, stall_seconds=0.001)
+        pool = RayPool(output, settings, warm="embedded")
+        try:
+            job = planned(manifest, output.root, settings)
+            drive(job, pool)
+        finally:
+            pool.close()
+
+        (video,) = job.runs.values()
+        assert [(f.kind, f.frame) for f in video.failures] == [("stalled", 0)] * 2
+        assert len({f.worker for f in video.failures}) == 2  # two workers must have failed it
+        assert "made no step for too long" in video.reason
+
     def test_more_actors_than_fit_are_refused_with_what_to_do(self, output: Storage) -> None:
         with pytest.raises(RayUnavailable) as caught:
             RayPool(output, InfraSettings(actors=9, cpus_per_actor=1))

@@ -1,4 +1,4 @@
-"""What a failure means, and the record that it leaves."""
+"""The class of every error, and the record that a failure leaves."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.failures import allowed_attempts, back_off, classify, record_failure
+from flows.failures import classify, record_failure
 from flows.stitching import VideoDiffers
 from infra.ffmpeg import FfmpegError, VideoDefect
-from infra.pool import WorkerLost
-from infra.settings import InfraSettings
+from infra.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
 from infra.storage import ObjectConflict, ObjectMissing, Storage, StorageError, StorageUnavailable
-from renderers.errors import BadInput, FrameCorrupt, ModelFilesBroken, NonFiniteLoss, Stopped, UnknownModel
+from renderers.errors import BadInput, FrameCorrupt, ModelFilesBroken, NonFiniteLoss, OutOfMemory, Stopped, UnknownModel
 
 CLASSES = [
     (Stopped("stopped"), "cancelled"),
@@ -28,7 +27,10 @@ CLASSES = [
     (StorageError("odd"), "application"),
     (ObjectConflict("other bytes", "--force"), "application"),
     (FrameCorrupt("damaged"), "application"),
-    (NonFiniteLoss("nan"), "application"),
+    (NonFiniteLoss("nan"), "not finite"),
+    (OutOfMemory("too large"), "out of memory"),
+    (WorkerOutOfMemory("ended"), "out of memory"),
+    (WorkerStalled("no step"), "stalled"),
     (FfmpegError("ended with 1"), "application"),
     (VideoDefect("cut short"), "application"),
     (KeyError("x"), "application"),
@@ -42,17 +44,6 @@ def test_every_error_has_its_class_and_keeps_it_on_its_way_home_from_a_worker(er
     assert str(arrived) == str(error)
 
 
-def test_the_frame_is_blamed_a_few_times_the_machine_many_times_and_the_row_once() -> None:
-    settings = InfraSettings(attempts=4, lost_worker_attempts=9)
-    kinds = ("application", "infrastructure", "bad input", "cancelled")
-    assert [allowed_attempts(kind, settings) for kind in kinds] == [4, 9, 1, 1]
-
-
-def test_only_infrastructure_is_waited_for_and_never_long() -> None:
-    assert [back_off("infrastructure", n) for n in (1, 2, 3, 4, 5, 6, 100)] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
-    assert back_off("application", 3) == back_off("bad input", 1) == 0.0
-
-
 def test_a_failure_becomes_an_object_that_tells_it_all(tmp_path: Path) -> None:
     output = Storage(str(tmp_path))
     about = {"video": "reef", "frame": 7, "digest": "ab" * 32, "worker": "actor-1"}
@@ -63,7 +54,7 @@ def test_a_failure_becomes_an_object_that_tells_it_all(tmp_path: Path) -> None:
     stored = [(info.key, json.loads(output.read(info.key))) for info in output.list("reef/failures")]
     assert [key.rpartition("-")[0] for key, _ in stored] == ["reef/failures/000007-" + "ab" * 8] * 2
     assert stored[0][1] == {
-        "video_id": "reef", "frame": 7, "attempt": 1, "worker": "actor-1", "kind": "application",
+        "video_id": "reef", "frame": 7, "attempt": 1, "worker": "actor-1", "kind": "not finite",
         "error": "NonFiniteLoss", "message": "loss is nan", "seconds": 1.235, "when": first.when,
     }  # fmt: skip
     assert stored[1][1]["message"] == "KeyError"  # an error without words still has a name

@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 
 from renderers.camera import camera_matrix, move
-from renderers.errors import BadInput, NonFiniteLoss, Stopped
+from renderers.errors import BadInput, NonFiniteLoss, OutOfMemory, Stopped
 from renderers.frame_object import FrameObject
 from renderers.frame_renderer import FrameRenderer, RenderedFrame, StepProgress, _read_picture
 from renderers.frame_state import FrameState, Moments
+from renderers.memory import memory_errors
 from renderers.models import VQGAN, Models
 from renderers.plan import CameraMove, VideoPlan
 from tests.random_model import Planner
@@ -125,7 +126,7 @@ def test_another_seed_is_another_picture(renderer: FrameRenderer, planned: Plann
 
 def start(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> torch.Tensor:
     with torch.no_grad():
-        return renderer._cold_start(plan, images or {})[0]
+        return renderer._cold_start(plan, images or {}, plan.row.seed)[0]
 
 
 def test_a_start_from_tokens_is_made_of_codes(renderer: FrameRenderer, planned: Planner) -> None:
@@ -401,3 +402,31 @@ def test_a_photograph_stands_upright() -> None:
     seen = _read_picture({"a": encoded(pixels, exif=exif)}, "a", 16, 16)
     assert float(seen[0, :, :8].min()) == 1
     assert float(seen[0, :, 8:].max()) == 0
+
+
+# --- when memory is short ---------------------------------------------------------------------------------------------
+
+
+def test_fewer_cutouts_at_once_draw_the_same_but_for_rounding(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(loss={"contrast": 0.5}, cutouts={"number": 5})
+    frame = next(plan.walk())
+    whole, parts = (renderer.render(plan, frame, None, {}, cutouts_at_once=n) for n in (None, 2))
+    assert parts.losses == pytest.approx(whole.losses, rel=1e-4)
+    assert np.abs(whole.frame.picture.astype(int) - parts.frame.picture).mean() < 1
+
+
+def test_another_seed_is_another_picture_always_the_same_and_told(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned()
+    frame = next(plan.walk())
+    once, again = (renderer.render(plan, frame, None, {}, reseeded=True).frame for _ in range(2))
+    assert once.to_bytes() == again.to_bytes()
+    assert not np.array_equal(once.picture, first(renderer, plan).frame.picture)
+    assert once.provenance["seed"] != plan.row.seed
+
+
+def test_an_allocation_that_fails_says_what_does_not_fit() -> None:
+    said = r"frame 3 does not fit into memory: .*allocate"
+    with pytest.raises(OutOfMemory, match=said), memory_errors("frame 3", torch.device("cpu")):
+        torch.empty(2**60)
+    with pytest.raises(RuntimeError, match="another"), memory_errors("frame 3", torch.device("cpu")):
+        raise RuntimeError("another")

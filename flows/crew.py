@@ -1,0 +1,120 @@
+"""The workers of one job, used as its failures have taught: who gets which work, what is tried again and how, who is
+set aside, who is restarted because it hangs.
+
+The rules are `flows.failure_policy`'s; this is where they meet a pool, a clock and threads.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flows.failure_policy import Attempt, Decision, StallWatch, WorkerRecords, decide, excluded
+from flows.failures import classify
+from infra.pool import Pool, PoolWorker
+from infra.settings import InfraSettings
+
+__all__ = ["Crew", "Lease", "Work"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is being tried: a frame of a video (None: a segment of it), with so many cutouts a step."""
+
+    video: str
+    frame: int | None
+    cutouts: int = 1
+
+
+class Crew:
+    """A pool's workers in the hands of one job, until `stopped`."""
+
+    def __init__(self, pool: Pool, settings: InfraSettings, stopped: threading.Event) -> None:
+        self.pool, self.settings, self.stopped = pool, settings, stopped
+        self._records = WorkerRecords(time.monotonic, settings.worker_strikes, settings.forgive_seconds)
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="stall watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching. The pool is its owner's to close."""
+        self._closed.set()
+
+    def exclude(self, avoid: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Who must not get a piece of work that `avoid` failed."""
+        with self._lock:
+            return excluded(self.pool.names, self._records.aside(), avoid)
+
+    def attempt(
+        self,
+        lease: Lease,
+        what: Work,
+        do: Callable[[PoolWorker, Decision], T],
+        on_failure: Callable[[Exception, int, str, float], None],
+    ) -> T | Exception | None:
+        """Do one piece of work, again as often as the policy says; gives its result, the last error if it failed for
+        good, or None if the job stops. `on_failure` hears of every failure: error, attempt, worker, seconds."""
+        failures: list[Attempt] = []
+        decision = Decision(again=True)
+        while not self.stopped.is_set():
+            worker = lease.worker
+            began = time.perf_counter()
+            try:
+                done = do(worker, decision)
+            except Exception as error:  # every failure is classed and recorded; none may end the other videos
+                kind = classify(error)
+                if kind == "cancelled" or (kind in ("infrastructure", "stalled") and self.stopped.is_set()):
+                    return None  # whoever stops a job takes the workers away as well: no failure of this frame
+                failures.append(Attempt(kind, worker.name))
+                on_failure(error, len(failures), worker.name, time.perf_counter() - began)
+                fit = len(self.pool.names) - len(self.exclude())
+                decision = decide(failures, self.settings, workers=fit, cutouts=what.cutouts, chance=random.random())
+                with self._lock:
+                    # a lost process is no fault of the machine's; a failure of its own may be
+                    if kind in ("application", "out of memory"):
+                        self._records.failed(worker.name, what.video, what.frame)
+                if not decision.again:
+                    return error
+                self.stopped.wait(decision.wait)
+                lease.renew(decision.avoid)
+            else:
+                with self._lock:
+                    self._records.rendered(worker.name, what.video, what.frame)
+                return done
+        return None
+
+    def _watch(self) -> None:
+        watch = StallWatch(self.settings.stall_seconds)
+        while not self._closed.wait(min(5.0, self.settings.stall_seconds / 4)) and not self.stopped.is_set():
+            for worker in watch.stalled(time.monotonic(), self.pool.progress()):
+                self.pool.restart(worker)
+
+
+class Lease:
+    """A rented worker that can be traded for another after a failure. `worker` is the one rented now."""
+
+    def __init__(self, crew: Crew, prefer: str | None) -> None:
+        self._crew, self._prefer, self._stack = crew, prefer, ExitStack()
+        self.worker: PoolWorker
+
+    def __enter__(self) -> Lease:
+        self._rent(self._prefer, frozenset())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def renew(self, avoid: frozenset[str]) -> None:
+        """Give the worker back and rent one anew, none of `avoid` where there is another."""
+        self._stack.close()
+        self._rent(None, avoid)
+
+    def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
+        self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, self._crew.exclude(avoid)))

@@ -1,0 +1,44 @@
+"""When memory is short: a loss taken in parts, and what is said when even that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from renderers.errors import OutOfMemory
+
+__all__ = ["in_parts", "memory_errors"]
+
+
+@contextmanager
+def memory_errors(what: str, device: torch.device) -> Iterator[None]:
+    """Turn a failed allocation into OutOfMemory, which says that `what` does not fit, and let go of what is cached."""
+    try:
+        yield
+        return
+    except (MemoryError, RuntimeError) as error:
+        # torch.OutOfMemoryError is CUDA's; PyTorch's allocator of CPU memory has these words only
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
+            raise
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+    # outside of the handler, since the error's traceback holds on to the very tensors that must go
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    raise OutOfMemory(f"{what} does not fit into memory: {said}")
+
+
+def in_parts(whole: Tensor, size: int, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """`loss(whole)` for a loss that is a mean over the first dimension, from `size` rows at a time: what one part needs
+    for its gradient is let go before the next. Differentiable once, with respect to `whole` alone."""
+    leaf = whole.detach().requires_grad_(True)
+    value = whole.new_zeros(())
+    for part in leaf.split(size):
+        term = loss(part) * (len(part) / len(whole))
+        term.backward()
+        value = value + term.detach()
+    assert leaf.grad is not None
+    pulled = (whole * leaf.grad).sum()
+    return value + pulled - pulled.detach()
