@@ -13,7 +13,9 @@ from infra.worker import WorkerProgress
 
 __all__ = ["Attempt", "Budget", "Decision", "Kind", "StallWatch", "WorkerRecords", "decide", "excluded"]
 
-Kind = Literal["application", "not finite", "out of memory", "infrastructure", "stalled", "bad input", "cancelled"]
+Kind = Literal[
+    "application", "not finite", "out of memory", "infrastructure", "stalled", "corrupt", "bad input", "cancelled"
+]  # fmt: skip
 
 LONGEST_WAIT = 10.0  # seconds
 DISTINCT_WORKERS = 2  # that must have failed a frame before the frame is to blame
@@ -65,6 +67,7 @@ def decide(
         "not finite": counts.get("not finite", 0) < 2,
         "out of memory": not hopeless,
         "infrastructure": counts.get("infrastructure", 0) < settings.lost_worker_attempts,
+        "corrupt": False,  # what can't be read must be made anew first
         "bad input": False,
         "cancelled": False,
     }[last]

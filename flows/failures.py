@@ -11,7 +11,7 @@ from flows.report import FailureRecord
 from infra.layout import failure_key
 from infra.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
 from infra.storage import ObjectMissing, Storage, StorageUnavailable
-from renderers.errors import BadInput, ModelFilesBroken, NonFiniteLoss, OutOfMemory, Stopped, UnknownModel
+from renderers.errors import BadInput, FrameCorrupt, ModelFilesBroken, NonFiniteLoss, OutOfMemory, Stopped, UnknownModel
 
 __all__ = ["classify", "record_failure"]
 
@@ -26,6 +26,8 @@ def classify(error: BaseException) -> Kind:
         return "not finite"
     if isinstance(error, (OutOfMemory, WorkerOutOfMemory)):
         return "out of memory"
+    if isinstance(error, FrameCorrupt):
+        return "corrupt"
     if isinstance(error, WorkerStalled):
         return "stalled"
     if isinstance(error, (WorkerLost, StorageUnavailable)):

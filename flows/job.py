@@ -10,15 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from flows.crew import Crew, Lease, Work
 from flows.failure_policy import Attempt, Budget, Decision, decide
 from flows.failures import classify, record_failure
+from flows.job_state import JobProgress, VideoRun
 from flows.planning import Chunk, Part, VideoWork, chunks_of
-from flows.report import FailureRecord
 from flows.stitching import Published, stitch, would_overwrite
 from flows.storage_state import load_work, save_plan
 from infra.pool import Pool, PoolWorker
@@ -28,11 +28,10 @@ from infra.worker import FrameReport, FrameTask, SegmentTask, WorkerProgress
 from manifests.reading import read_rows
 from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import ManifestRow
-from renderers.errors import BadInput
-from renderers.plan import FramePlan
+from renderers.errors import BadInput, FrameCorrupt
 from renderers.registry import use_folder
 
-__all__ = ["JobProgress", "RenderJob", "RenderParameters", "VideoRun"]
+__all__ = ["RenderJob", "RenderParameters"]
 
 T = TypeVar("T")
 
@@ -46,48 +45,6 @@ class RenderParameters:
     strict: bool = False
     force: bool = False
     range_frames: int | None = None
-
-
-@dataclass
-class VideoRun:
-    """One video in progress. Fields are guarded by the job's lock; `available` are frames that lie in storage."""
-
-    work: VideoWork
-    available: set[int]
-    ranges_left: set[int]
-    rendered: int = 0
-    reports: dict[int, FrameReport] = field(default_factory=dict)
-    failures: list[FailureRecord] = field(default_factory=list)
-    worker: str | None = None
-    published: Published | None = None
-    reason: str = ""
-    planned: bool = False  # the plan lies beside the frames
-    unstitchable: bool = False  # the stitch failed for good
-
-    @property
-    def missing(self) -> int:
-        """Frames that are not in storage."""
-        return self.work.plan.frames - len(self.available)
-
-    @property
-    def done(self) -> bool:
-        """Whether every frame and the video are in storage."""
-        return not self.missing and (self.published is not None or self.work.complete)
-
-
-@dataclass(frozen=True)
-class JobProgress:
-    """A moment of the job: frames and videos `done` of all, `rendered` by this run, and what the workers are doing."""
-
-    frames: int
-    frames_done: int
-    rendered: int
-    failed: int
-    videos: int
-    videos_done: int
-    elapsed: float
-    eta: float | None
-    workers: tuple[WorkerProgress, ...]
 
 
 class RenderJob:
@@ -259,7 +216,6 @@ class RenderJob:
         """Render what is missing of one range, then encode it; returns how many frames were rendered."""
         piece = run.work.ranges[part.index]
         crew = self._workers()
-        row, images = run.work.plan.row, run.work.plan.images
         rendered = 0
         with Lease(crew, run.worker) as lease:
             if not self._attempt(crew, lease, run, None, lambda *_: self._keep_plan(run)):
@@ -271,28 +227,35 @@ class RenderJob:
                     continue  # this chunk runs for the second time
                 if index and index - 1 not in run.available:
                     continue  # the frame that it starts from failed; it waits for a re-run with it
-                frame = run.work.frames[index]
-
-                def render(worker: PoolWorker, how: Decision, frame: FramePlan = frame) -> FrameReport:
-                    return worker.render_frame(FrameTask(row, images, frame, how.cutouts_at_once, how.reseeded))
-
-                report = self._attempt(crew, lease, run, index, render)
-                if report is not None:
-                    rendered += 1
-                    with self._lock:
-                        run.available.add(index)
-                        run.rendered += 1
-                        run.reports[index] = report
-                        if self.first_frame_at is None:
-                            self.first_frame_at = time.time() - (report.total_seconds or 0.0)
+                rendered += self._render_frame(crew, lease, run, index) is not None
             frames = run.work.frames[piece.start : piece.stop]
             if all(frame.index in run.available for frame in frames):
                 reports = tuple(run.reports[f.index] for f in frames if f.index in run.reports)
-                segment = SegmentTask(row, frames, reports)
+                segment = SegmentTask(run.work.plan.row, frames, reports)
                 if self._attempt(crew, lease, run, None, lambda worker, _: worker.encode_segment(segment)):
                     with self._lock:
                         run.ranges_left.discard(part.index)
         return rendered
+
+    def _render_frame(
+        self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False
+    ) -> FrameReport | None:
+        """Render one frame; gives its report, or None when it failed for good or the job stops."""
+        plan, frame = run.work.plan, run.work.frames[index]
+
+        def render(worker: PoolWorker, how: Decision) -> FrameReport:
+            task = FrameTask(plan.row, plan.images, frame, how.cutouts_at_once, how.reseeded, replace)
+            return worker.render_frame(task)
+
+        report = self._attempt(crew, lease, run, index, render)
+        if report is not None:
+            with self._lock:
+                run.available.add(index)
+                run.rendered += 1
+                run.reports[index] = report
+                if self.first_frame_at is None:
+                    self.first_frame_at = time.time() - (report.total_seconds or 0.0)
+        return report
 
     def _workers(self) -> Crew:
         """The job's workers; waits until they are up."""
@@ -307,15 +270,30 @@ class RenderJob:
     ) -> T | None:
         """What `do` gives in the end, or None when it failed for good or the job stops."""
         what = Work(run.work.video_id, frame, run.work.plan.row.cutouts.number)
-        done = crew.attempt(lease, what, do, partial(self._failed, run, frame))
-        run.worker = lease.worker.name
-        if not isinstance(done, Exception):
-            return done
+        while True:
+            done = crew.attempt(lease, what, do, partial(self._failed, run, frame))
+            run.worker = lease.worker.name
+            if not isinstance(done, Exception):
+                return done
+            if not (isinstance(done, FrameCorrupt) and self._mend(crew, lease, run, done.frame)):
+                break
         run.reason = str(done)
         if frame is not None:
             with self._lock:
                 self._failed_for_good.add((run.work.video_id, frame))
         return None
+
+    def _mend(self, crew: Crew, lease: Lease, run: VideoRun, frame: int | None) -> bool:
+        """Render a frame anew whose object can't be read, and put it in its place: the same picture, bit for bit, so
+        what was made from it stays. Gives whether it is there; a frame that was mended once is not mended again."""
+        if frame is None or frame in run.mended:
+            return False
+        run.mended.add(frame)
+        report = self._render_frame(crew, lease, run, frame, replace=True)
+        with self._lock:
+            if report is None:
+                run.available.discard(frame)
+        return report is not None
 
     def _failed(
         self, run: VideoRun, frame: int | None, error: Exception, attempt: int, worker: str, seconds: float

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from flows.job import RenderJob, VideoRun
+from flows.job import RenderJob
+from flows.job_state import VideoRun
 from flows.planning import VideoWork
 from flows.report import FailureRecord, JobReport, State, VideoReport, render_html
 from infra.contact_sheet import poster

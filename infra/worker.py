@@ -21,7 +21,7 @@ import numpy as np
 
 from infra.ffmpeg import VideoFormat, encode_segment, encoder_settings
 from infra.layout import frame_key, record_key, segment_digest, segment_key
-from infra.storage import ObjectMissing, Storage, read_uri
+from infra.storage import Existing, ObjectMissing, Storage, read_uri
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.plan import FramePlan, VideoPlan
@@ -44,6 +44,8 @@ class FrameTask:
     frame: FramePlan
     cutouts_at_once: int | None = None
     reseeded: bool = False
+    replace: bool = False
+    """put it in the place of an object that is there and can't be read"""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,8 @@ class Worker:
         )  # fmt: skip
         key = frame_key(row.video_id, frame.index, frame.digest)
         made = rendered.frame
-        if self.output.put(key, made.to_bytes(), existing="keep") == "kept":
+        existing: Existing = "replace" if task.replace else "keep"
+        if self.output.put(key, made.to_bytes(), existing=existing) == "kept":
             # somebody else committed this frame first: theirs is the one that the chain goes on from.
             made = self._read_frame(row.video_id, frame.index, frame.digest)
         every = max(1, len(rendered.losses) // 200)
@@ -261,7 +264,7 @@ class Worker:
         try:
             return FrameObject.from_bytes(self.output.read(key), digest)
         except FrameCorrupt as error:
-            raise FrameCorrupt(f"{error} (frame {index} of video '{video_id}', object '{key}')") from error
+            raise FrameCorrupt(f"{error} (frame {index} of video '{video_id}', object '{key}')", index) from error
         except ObjectMissing as error:
             raise ObjectMissing(f"frame {index} of video '{video_id}' is gone from storage: {error}") from error
 

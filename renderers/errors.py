@@ -63,7 +63,14 @@ class OutOfMemory(RenderError):
 
 
 class FrameCorrupt(RenderError):
-    """A stored frame object can't be trusted."""
+    """A stored frame object can't be trusted; `frame` is its number, where whoever read it knew that."""
+
+    def __init__(self, message: str, frame: int | None = None) -> None:
+        super().__init__(message, frame)  # all arguments: the error travels between processes
+        self.frame = frame
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class TrainingBroken(RenderError):

@@ -30,6 +30,7 @@ from renderers.frame_state import FrameState, Moments
 from renderers.losses import ClampWithGradient, concept_contrast, prompt_distance, total_variation
 from renderers.memory import in_parts, memory_errors
 from renderers.models import Models, Perceptor
+from renderers.optimiser import LatentAdam
 from renderers.pillow import PILLOW_ERRORS
 from renderers.plan import ALGORITHM, FramePlan, VideoPlan, json_safe
 from renderers.randomness import address, generator
@@ -134,10 +135,9 @@ class FrameRenderer:
             )
         latent.requires_grad_(True)
         settings = row.optimiser
-        adam = torch.optim.Adam([latent], lr=settings.lr, betas=(settings.beta1, settings.beta2))
+        adam = LatentAdam(latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
         if moments is not None:
-            first, second, steps_before = moments
-            adam.state[latent] = {"step": torch.tensor(float(steps_before)), "exp_avg": first, "exp_avg_sq": second}
+            adam.resume(*moments)
         targets = [self._targets(i, p, plan, frame, images) for i, p in enumerate(self.models.perceptors)]
 
         losses: list[Tensor] = []
@@ -147,17 +147,16 @@ class FrameRenderer:
             left = 1 - step / frame.steps
             if cold:
                 # a long first search cools down: smaller steps, less noise; warm frames follow at the final rate.
-                adam.param_groups[0]["lr"] = settings.lr * (settings.lr_final + (1 - settings.lr_final) * left)
+                lr = settings.lr * (settings.lr_final + (1 - settings.lr_final) * left)
             else:
-                adam.param_groups[0]["lr"] = settings.lr * settings.lr_final
+                lr = settings.lr * settings.lr_final
             noisy = latent
             if cold and settings.latent_noise:
                 noise = torch.randn(latent.shape, generator=generator(seed, frame.index, step, "latent"))
                 noisy = latent + noise.to(device) * (settings.latent_noise * self._code_std * left)
             loss = self._loss(plan, frame, step, noisy, latent, targets, seed, cutouts_at_once)
-            adam.zero_grad(set_to_none=True)
-            loss.backward()
-            adam.step()
+            (gradient,) = torch.autograd.grad(loss, latent)
+            adam.step(gradient, lr)
             with torch.no_grad():
                 latent.clamp_(self._low, self._high)
             losses.append(loss.detach())
@@ -180,8 +179,7 @@ class FrameRenderer:
         with torch.no_grad():
             tokens = vqgan.tokenise(latent)
             picture = vqgan.decode(vqgan.look_up(tokens)).clamp(0, 1)
-        memory = adam.state[latent]
-        kept = Moments.of(memory["exp_avg"], memory["exp_avg_sq"], int(memory["step"]))
+        kept = Moments.of(adam.first, adam.second, adam.steps)
         state = FrameState.of(tokens, latent.detach(), self._low, self._high, kept)
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
         finished = FrameObject(pixels, state, self._provenance(plan, frame, history, seed))
@@ -301,9 +299,7 @@ class FrameRenderer:
                     pull = pull + row.loss.contrast * target.weight * rivalry
         return pull
 
-    def _provenance(
-        self, plan: VideoPlan, frame: FramePlan, losses: tuple[float, ...], seed: int
-    ) -> dict[str, object]:
+    def _provenance(self, plan: VideoPlan, frame: FramePlan, losses: tuple[float, ...], seed: int) -> dict[str, object]:
         """What made this frame: enough to make it again."""
         return {
             "digest": frame.digest,

@@ -96,6 +96,8 @@ def _allowed(raw: dict[str, Any]) -> str:
         return (
             f"text of {node.get('minLength', 0)} to {node['maxLength']} characters" if "maxLength" in node else "text"
         )
+    if kind == "boolean":
+        return "true or false"
     if kind == "array":
         return "a list of " + ", ".join(_resolve(node["items"]).get("properties", {}))
     if kind == "object":

@@ -92,6 +92,10 @@ class OptimiserSettings(Settings):
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean gradient.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the mean squared gradient.")
+    even: bool = Field(
+        False,
+        description="One mean squared gradient for the whole latent: what the prompts do not pull at stays as it is.",
+    )
     latent_noise: float = Field(
         0.0, ge=0, le=10, description="Fading noise on the latent of a cold start, in standard deviations of the codes."
     )

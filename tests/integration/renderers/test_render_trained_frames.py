@@ -169,7 +169,7 @@ def test_a_video_keeps_its_subject_while_the_camera_moves(models: Models, render
 
 
 def test_a_camera_slower_than_a_token_a_frame_still_moves(renderer: FrameRenderer) -> None:
-    """A pixel a frame is an eighth of a token; were each frame rounded to its tokens, nothing would ever move."""
+    """A pixel a frame is a quarter of a token; were each frame rounded to its tokens, nothing would ever move."""
     plan = planned(
         IMAGES, prompt="a red apple", init_image="disc.png", frames=9, translate_x="1", steps_first=1, steps=1,
         cutouts={"number": 1}, loss={"contrast": 0, "tv": 0}, optimiser={"lr": 1e-6, "latent_noise": 0},

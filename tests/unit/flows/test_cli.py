@@ -93,7 +93,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence_and_2(
 @pytest.mark.parametrize(("arguments", "told"), [
     (["--set", "foo=3"], ["foo is unknown", "one of "]),
     (["--width", "3"], ["width is 3", "16"]),
-    (["--width", "60"], ["width 60", "multiple of 8", "take 64"]),
+    (["--width", "62"], ["width 62", "multiple of 4", "take 64"]),
     (["--set", "cutouts.number=0", "--seed", "-1"], ["cutouts.number is 0", "seed is -1"]),
     (["--set", "cutouts.nubmer=8"], ["cutouts.nubmer is unknown", "did you mean 'number'"]),
     (["--set", "cutouts.number"], ["--set 'cutouts.number'", "column=value"]),

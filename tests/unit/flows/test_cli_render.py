@@ -62,7 +62,7 @@ def test_plan_names_every_row_that_can_not_be_rendered(nightreel: Callable[..., 
     good = {"video_id": "reef", "prompt": "b"}
     rows = [
         good, {**good, "video_id": "ghost", "init_image": str(tmp_path / "no.png")},
-        {**good, "video_id": "odd", "width": 100}, {**good, "video_id": "who", "model": "sd15"},
+        {**good, "video_id": "odd", "width": 101}, {**good, "video_id": "who", "model": "sd15"},
     ]  # fmt: skip
     manifest_of(tmp_path / "a.parquet", *rows)
     pq.write_table(pa.table({"video_id": ["x", "y"], "prompt": ["p", "q"], "frames": [0, 1]}), tmp_path / "b.parquet")
@@ -76,7 +76,7 @@ def test_plan_names_every_row_that_can_not_be_rendered(nightreel: Callable[..., 
     assert [line.removeprefix("nightreel: ") for line in told] == whole.json["bad_rows"]
     for words in (
         ["frames is 0", "row 1", "video 'x'", "b.parquet"], ["init_image", "no.png' of video 'ghost' does not exist"],
-        ["width 100 of video 'odd' is not a multiple of 8", "take 96"], ["video 'who'", "'sd15'", "embedded"],
+        ["width 101 of video 'odd' is not a multiple of 4", "take 100"], ["video 'who'", "'sd15'", "embedded"],
     ):  # fmt: skip
         assert any(all(word in line for word in words) for line in told), (words, told)
     assert len(told) == 4

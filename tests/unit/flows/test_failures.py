@@ -26,7 +26,7 @@ CLASSES = [
     (StorageUnavailable("no bucket", "make one"), "infrastructure"),
     (StorageError("odd"), "application"),
     (ObjectConflict("other bytes", "--force"), "application"),
-    (FrameCorrupt("damaged"), "application"),
+    (FrameCorrupt("damaged", 3), "corrupt"),
     (NonFiniteLoss("nan"), "not finite"),
     (OutOfMemory("too large"), "out of memory"),
     (WorkerOutOfMemory("ended"), "out of memory"),

@@ -1,0 +1,55 @@
+"""Where a job stands: each video's run, and a moment of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flows.planning import VideoWork
+from flows.report import FailureRecord
+from flows.stitching import Published
+from infra.worker import FrameReport, WorkerProgress
+
+__all__ = ["JobProgress", "VideoRun"]
+
+
+@dataclass
+class VideoRun:
+    """One video in progress. Fields are guarded by the job's lock; `available` are frames that lie in storage."""
+
+    work: VideoWork
+    available: set[int]
+    ranges_left: set[int]
+    rendered: int = 0
+    reports: dict[int, FrameReport] = field(default_factory=dict)
+    failures: list[FailureRecord] = field(default_factory=list)
+    worker: str | None = None
+    published: Published | None = None
+    reason: str = ""
+    planned: bool = False  # the plan lies beside the frames
+    unstitchable: bool = False  # the stitch failed for good
+    mended: set[int] = field(default_factory=set)  # frames whose objects were damaged, and were rendered anew
+
+    @property
+    def missing(self) -> int:
+        """Frames that are not in storage."""
+        return self.work.plan.frames - len(self.available)
+
+    @property
+    def done(self) -> bool:
+        """Whether every frame and the video are in storage."""
+        return not self.missing and (self.published is not None or self.work.complete)
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """A moment of the job: frames and videos `done` of all, `rendered` by this run, and what the workers are doing."""
+
+    frames: int
+    frames_done: int
+    rendered: int
+    failed: int
+    videos: int
+    videos_done: int
+    elapsed: float
+    eta: float | None
+    workers: tuple[WorkerProgress, ...]
