@@ -18,7 +18,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from renderers.errors import ModelFilesBroken
@@ -27,6 +27,7 @@ from renderers.models.vqgan import VQGAN
 from renderers.randomness import address, generator
 from renderers.training.run import TrainingProgress, TrainingRun, trapezoid
 from renderers.training.sprites import STYLES, Sprites
+from renderers.weights_file import write_weights
 
 __all__ = ["Judge", "JudgeSettings", "fit_judge", "judge_key", "judge_styles", "sitters"]
 
@@ -213,9 +214,7 @@ def fit_judge(
         "sprites": len(people.classes),
     }
     (folder / "judge.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-    unfinished = folder / "judge.unfinished"
-    save_file({key: value.contiguous() for key, value in judge.state_dict().items()}, unfinished)
-    unfinished.replace(folder / "judge.safetensors")
+    write_weights(judge.state_dict(), folder / "judge.safetensors")
     run.checkpoint.unlink(missing_ok=True)  # large, and of no more use
     return Judge.load(folder)
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from renderers.checksums import file_sha256
 from renderers.errors import ModelFilesBroken
 from renderers.models.checkpoint import open_checkpoint
 from renderers.models.vqgan import VQGAN
+from renderers.weights_file import write_weights
 
 __all__ = ["convert_checkpoint", "convert_state", "recorded"]
 
@@ -60,23 +59,13 @@ def convert_state(checkpoint: Path, target: Path) -> str:
 
 def _save(tensors: dict[str, Tensor], target: Path, source: str) -> str:
     """Put `tensors` in place, checked in their record, whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    os.close(handle)
-    scratch = Path(name)
     try:
-        save_file(tensors, scratch, metadata={"source_sha256": source})
-        scratch.chmod(0o644)
-        made = file_sha256(scratch)
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        record = {"source_sha256": source, "sha256": made, "size_bytes": scratch.stat().st_size}
+        made = write_weights(tensors, target, {"source_sha256": source})
+        record = {"source_sha256": source, "sha256": made, "size_bytes": target.stat().st_size}
         # weights without a record count as not converted, so the record may come second
-        scratch.replace(target)
         _write(target.with_suffix(".json"), json.dumps(record, indent=1))
     except (OSError, SafetensorError) as error:
         raise ModelFilesBroken(f"can't write '{target}': {error}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
     return made
 
 

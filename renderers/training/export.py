@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors.torch import save_file
 from torch import Tensor
 
 from renderers.models.vqgan import VQMODEL, VQGANConfig
+from renderers.weights_file import write_weights
 
 __all__ = ["write_perceptor", "write_vqgan"]
 
@@ -36,10 +35,7 @@ def _write_weights(state: Mapping[str, Tensor], path: Path, *, half: bool) -> st
     """Matrices in half precision if `half`; vectors (norms, biases, running statistics) stay whole: they weigh nothing,
     and a small variance does not survive it."""
     kept = {
-        key: (value.half() if half and value.is_floating_point() and value.ndim >= 2 else value).contiguous().cpu()
+        key: value.half() if half and value.is_floating_point() and value.ndim >= 2 else value
         for key, value in state.items()
     }
-    unfinished = path.with_name(path.name + ".unfinished")
-    save_file(kept, unfinished)
-    unfinished.replace(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return write_weights(kept, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 import yaml
 from PIL import Image, ImageDraw, ImageFont
-from safetensors.torch import save_file
 from torch import Tensor
 
 from renderers.models import VQGAN, load_models
@@ -26,6 +24,7 @@ from renderers.training.picture_files import PictureFiles
 from renderers.training.run import TrainingRun
 from renderers.training.vqgan_training import VQGANTrainingSettings, psnr, reconstruct
 from renderers.training.workers import world_size
+from renderers.weights_file import write_weights
 
 __all__ = ["sheet", "write_results"]
 
@@ -55,10 +54,7 @@ def write_results(
     document = {"model": {"target": VQMODEL, "params": _plain(trained)}}
     _write_text(job.folder / "vqgan.yaml", yaml.safe_dump(document, sort_keys=False))
     weights = job.folder / "vqgan.safetensors"
-    unfinished = weights.with_suffix(".unfinished")
-    save_file({key: value.contiguous().cpu() for key, value in trained.state_dict().items()}, unfinished)
-    unfinished.replace(weights)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    digest = write_weights(trained.state_dict(), weights)
 
     broken = {str(path): why for path, why in (*files.broken, *unreadable.items())}
     report: dict[str, Any] = {

@@ -124,7 +124,8 @@ def test_the_perceptor_tells_its_concepts_apart(models: Models) -> None:
     """Texts alone: each name is nearest to itself said otherwise, and no two names are one."""
     names = list(models.entry.concepts)
     perceptor = models.perceptors[0]
-    said, otherwise = perceptor.embed_texts(names), perceptor.embed_texts([f"one {name}" for name in names])
+    said = perceptor.embed_texts([f"a {name}" for name in names])
+    otherwise = perceptor.embed_texts([f"a painting of a {name}" for name in names])
     nearest = (otherwise @ said.T).argmax(dim=1)
     assert float((nearest == torch.arange(len(names))).float().mean()) > 0.9
 
