@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +94,8 @@ def evaluate(
     pictures: dict[str, dict[tuple[int, int], Path]] = {}
     seconds: dict[str, float] = {}
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    where = (models_folder(),)  # a new process knows nothing of the folder that this one was told of
-    with ProcessPoolExecutor(settings.jobs, mp_context=context, initializer=use_folder, initargs=where) as pool:
+    begin = partial(_begin_worker, models_folder(), os.getpid())
+    with ProcessPoolExecutor(settings.jobs, mp_context=context, initializer=begin) as pool:
         try:
             fit = pool.submit(_fit_judge, job)
             metrics = pool.submit(_measure, entry, sprites_folder) if settings.metrics else None
@@ -124,6 +128,18 @@ def evaluate(
     chance = (1 / len(everything), 5 / len(everything))
     found = Evaluation(entry.name, entry.digest, chance, ceilings, about, tuple(recognitions), measured, seconds)
     return found, pictures
+
+
+def _begin_worker(folder: Path | None, parent: int) -> None:
+    """Tell a new process where the models are, and have it end with `parent`: a killed one leaves nobody fitting on."""
+    use_folder(folder)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _wait(futures: list[Future[Any]], job: _JudgeJob, tell: Callable[[Stage], None]) -> None:
