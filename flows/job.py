@@ -65,6 +65,7 @@ class RenderJob:
         self._stopped = threading.Event()
         self._crew: Crew | None = None
         self._failed_for_good: set[tuple[str, int]] = set()
+        self._budget = Budget(0, settings.failure_share)
 
     # -- planning ------------------------------------------------------------------------------------------------
 
@@ -104,6 +105,7 @@ class RenderJob:
             missing = {frame for piece in result.ranges for frame in piece.missing}
             left = set() if result.complete else set(result.to_encode)
             self.runs[result.video_id] = VideoRun(result, set(range(result.plan.frames)) - missing, left)
+        self._budget = Budget(self.frames_missing[1], self.settings.failure_share)
 
     @property
     def pending(self) -> list[VideoWork]:
@@ -135,12 +137,11 @@ class RenderJob:
     @property
     def gave_up(self) -> str:
         """Why no more frames are begun, '' while they are."""
-        budget = Budget(self.frames_missing[1], self.settings.failure_share)
         failed = len(self._failed_for_good)
-        if not budget.spent(failed):
+        if not self._budget.spent(failed):
             return ""
         return (
-            f"{failed} frames failed for good, more than the {budget.allowed} that NIGHTREEL_FAILURE_SHARE="
+            f"{failed} frames failed for good, more than the {self._budget.allowed} that NIGHTREEL_FAILURE_SHARE="
             f"{self.settings.failure_share:g} allows"
         )
 

@@ -150,9 +150,9 @@ def _render(job: RenderJob, actors: int) -> None:
     stitch_what_is_whole(set(job.runs))
     progress = create_progress_artifact(0.0, key="progress", description=_headline(job))
     shown = time.monotonic()
-    while ready or rendering:
+    while (ready and not job.gave_up) or rendering:
         # one more than there are actors: its thread waits at the door, so that no actor waits for this loop.
-        while ready and len(rendering) <= actors:
+        while ready and len(rendering) <= actors and not job.gave_up:
             _, chunk = heapq.heappop(ready)
             future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk))
             rendering[chunk.name] = future

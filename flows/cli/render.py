@@ -27,6 +27,9 @@ from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
 __all__ = ["render"]
 
+# How the flow names its end when something is missing; anything else is a flow that broke.
+INCOMPLETE_STATES = ("FramesMissing", "VideosMissing", "RowsInvalid", "TooManyFailures")
+
 
 def render(
     manifest: str,
@@ -91,7 +94,7 @@ def _conclude(job: RenderJob, state: Any, json: bool) -> int:
     """Tell how it ended; a flow that broke raises what broke it."""
     if state is not None and not job.complete:
         error = state.result(raise_on_failure=False)
-        if isinstance(error, BaseException) and state.name not in ("FramesMissing", "VideosMissing", "RowsInvalid"):
+        if isinstance(error, BaseException) and state.name not in INCOMPLETE_STATES:
             raise error
     missing, frames = job.frames_missing
     rendered = sum(run.rendered for run in job.runs.values())
@@ -119,6 +122,8 @@ def _conclude(job: RenderJob, state: Any, json: bool) -> int:
             }
         )
     else:
+        if job.gave_up:
+            problems([f"gave up: {job.gave_up}"])
         problems(f"video '{video}': {run.reason}" for video, run in job.runs.items() if run.reason and not run.done)
         done = sum(run.done for run in job.runs.values())
         untouched = all(run.done and not run.published for run in job.runs.values())

@@ -212,3 +212,17 @@ def test_a_cluster_without_room_fails_the_run_with_the_remedy(tmp_path: Path, mo
     assert run.state.name == "Failed"
     assert "99 actors" in run.state.message
     assert "NIGHTREEL_ACTORS" in run.state.message
+
+
+@pytest.mark.timeout(300)
+def test_a_job_that_fails_too_often_gives_up_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    rows = [quick_row(f"bad-{n:02}", init_image=str(tmp_path / "text.png")) for n in range(40)]
+
+    run = FlowRun(write_manifest(tmp_path / "m.parquet", rows), tmp_path / "out")
+
+    assert (run.state.type.value, run.state.name) == ("FAILED", "TooManyFailures")
+    assert run.state.message is not None
+    assert run.state.message.startswith("40/40 frames missing; gave up: ")
+    assert "more than the 20 that NIGHTREEL_FAILURE_SHARE=0.2 allows" in run.state.message
+    assert 21 <= len(run.task_runs(21)) < 30  # what was under way may end
