@@ -43,7 +43,7 @@ def test_a_manifest_is_built_validated_and_shown(name: str, nightreel: Callable[
     shown = nightreel("manifest", "show", target, "--rows", 1)
     assert "1 of 2 rows of night.parquet" in shown.out
     (line,) = (line for line in shown.out.splitlines() if line.startswith("reef"))
-    assert line.split()[:7] == ["reef", "48", "64x64", "embedded", "80/8", "0", "mp4"]  # the model's own defaults
+    assert line.split()[:7] == ["reef", "48", "64x64", "embedded", "64/8", "0", "mp4"]  # the model's own defaults
     assert "moon" not in shown.out
 
 

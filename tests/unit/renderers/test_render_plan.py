@@ -233,12 +233,13 @@ RANGES = {"size_min": 0.5, "size_max": 0.9, "erase_min": 0.2, "erase_max": 0.5}
 
 
 def changed_settings() -> list[dict[str, Any]]:
-    """One change for each number of the nested settings: a setting added later is tested without being named here."""
+    """One change for each of the nested settings: a setting added later is tested without being named here."""
     changes = []
     for column, model in (("cutouts", CutoutSettings), ("loss", LossSettings), ("optimiser", OptimiserSettings)):
         for name, field in model.model_fields.items():
             value = RANGES.get(name, field.default) if column == "cutouts" else field.default
-            changes.append({column: {name: value + 1 if field.annotation is int else value * 0.9 + 0.015}})
+            others = {int: lambda it: it + 1, float: lambda it: it * 0.9 + 0.015, bool: lambda it: not it}
+            changes.append({column: {name: others[field.annotation](value)}})
     return changes
 
 
