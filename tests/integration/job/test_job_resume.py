@@ -15,7 +15,6 @@ import pytest
 from flows.stitching import stitch
 from flows.storage_state import list_video, stored_status
 from infra.storage import Existing, PutOutcome, Storage, StorageUnavailable
-from renderers.frame_object import FrameObject
 from tests.render_jobs import frame_files, frame_objects, planned, quick_row, render, write_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -208,30 +207,27 @@ def test_sigkill_in_mid_render_costs_the_frame_in_progress_and_nothing_else(tmp_
     assert Path(output, "reef/video.mp4").read_bytes() == Path(undisturbed, "reef/video.mp4").read_bytes()
 
 
-def test_an_unreadable_frame_fails_the_one_that_starts_from_it_by_name(tmp_path: Path) -> None:
+def test_an_unreadable_frame_is_told_by_name_and_rendered_anew_with_the_one_that_starts_from_it(
+    tmp_path: Path,
+) -> None:
     output, manifest = str(tmp_path / "out"), manifest_of(tmp_path, REEF, quick_row("apple"))
     render(manifest, output, range_frames=5)
+    whole = frame_objects(output)
     broken, gone = frame_files(output, "reef")[6:8]
     data = bytearray(broken.read_bytes())
     data[len(data) // 2] ^= 1
     broken.write_bytes(data)
     gone.unlink()
-    Path(output, "apple/video.png").unlink()
 
     job = render(manifest, output, range_frames=5)
 
     run = job.runs["reef"]
-    assert job.runs["apple"].done
-    assert (run.rendered, run.missing, job.frames_missing) == (0, 1, (1, 13))
-    assert {failure.frame for failure in run.failures} == {7}
-    assert f"object 'reef/frames/{broken.name}'" in run.reason
-    assert "frame 6 of video 'reef'" in run.reason
-
-    # what the message leads to: delete it, and both are rendered
-    broken.unlink()
-    mended = render(manifest, output, range_frames=5)
-    assert (mended.complete, sorted(mended.runs["reef"].reports)) == (True, [6, 7])
-    FrameObject.from_bytes(broken.read_bytes())
+    assert (job.complete, sorted(run.reports)) == (True, [6, 7])
+    (failure,) = run.failures
+    assert (failure.kind, failure.frame) == ("corrupt", 7)
+    assert f"object 'reef/frames/{broken.name}'" in failure.message
+    assert "frame 6 of video 'reef'" in failure.message
+    assert frame_objects(output) == whole
 
 
 def test_a_re_rendered_row_leaves_the_record_of_its_segment_in_place(tmp_path: Path) -> None:
