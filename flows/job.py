@@ -45,6 +45,7 @@ class RenderParameters:
     strict: bool = False
     force: bool = False
     range_frames: int | None = None
+    priority: int = 0
 
 
 class RenderJob:

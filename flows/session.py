@@ -7,12 +7,16 @@ the pool in the background, and lets the flow pick both up; a flow run that came
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from flows.job import RenderJob, RenderParameters
 from infra.pool import Pool
-from infra.settings import InfraSettings
+from infra.settings import InfraSettings, load_settings
 
-__all__ = ["hand_over", "start_pool", "take_over"]
+__all__ = ["begin", "hand_over", "start_pool"]
+
+P = TypeVar("P", bound=RenderParameters)
 
 _handed: dict[RenderParameters, RenderJob] = {}
 
@@ -22,9 +26,19 @@ def hand_over(job: RenderJob) -> None:
     _handed[job.parameters] = job
 
 
-def take_over(parameters: RenderParameters) -> RenderJob | None:
-    """The job that was handed over for `parameters`, once."""
-    return _handed.pop(parameters, None)
+def begin(parameters: P, make: Callable[[P, InfraSettings], RenderJob]) -> RenderJob:
+    """The job that was handed over for `parameters`, or a new one: planned, its workers on their way.
+
+    Raises what `RenderJob.read` raises.
+    """
+    job = _handed.pop(parameters, None)
+    if job is None:
+        settings = load_settings()
+        job = make(parameters, settings)
+        job.read()
+        if job.needs_workers:
+            start_pool(job, settings)
+    return job
 
 
 def start_pool(job: RenderJob, settings: InfraSettings) -> None:

@@ -42,6 +42,9 @@ def render(
     range_frames: Annotated[
         int | None, Parameter(validator=Number(gte=1), help="frames per segment; unset: by estimated seconds")
     ] = None,
+    priority: Annotated[
+        int, Parameter(validator=Number(gte=-100, lte=100), help="goes before runs of lower priority on one cluster")
+    ] = 0,
     strict: Annotated[bool, Parameter(negative="", help="render nothing if any row is bad")] = False,
     force: Annotated[
         bool, Parameter(negative="", help="replace videos that were rendered from other settings")
@@ -59,7 +62,7 @@ def render(
     settings = load_settings()
     if actors is not None:
         settings = settings.model_copy(update={"actors": actors})
-    parameters = RenderParameters(manifest, output, strict, force, range_frames)
+    parameters = RenderParameters(manifest, output, strict, force, range_frames, priority)
     job = RenderJob(parameters, settings)
     with stderr.status("planning", spinner="dots"):
         job.read()
@@ -87,7 +90,9 @@ def _run_flow(job: RenderJob, *, quiet_progress: bool) -> Any:
 
             hand_over(job)
             p = job.parameters
-            return render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, return_state=True)
+            return render_manifest(
+                p.manifest, p.output, p.strict, p.force, p.range_frames, p.priority, return_state=True
+            )
 
 
 def _conclude(job: RenderJob, state: Any, json: bool) -> int:

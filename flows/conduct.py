@@ -1,0 +1,191 @@
+"""Running a planned job as a Prefect flow run: its chunks become task runs, its end a state, a report and artifacts.
+
+Every flow that renders (`render-manifest`, `rerun-frames`, `nightly`) is a form in front of `conduct`. One task run is
+one chunk (or one stitch of a long video), never a frame. Tasks are not cached: a retried run plans from storage and
+submits only what is missing.
+"""
+
+import heapq
+import queue
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from prefect import get_run_logger, task
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.states import Completed, Failed, State
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
+
+from flows.job import RenderJob
+from flows.job_report import frame_reports, job_report, publish_report
+from flows.planning import Chunk
+from flows.report import failure_table, summary_markdown
+from flows.report.wording import plural
+
+__all__ = ["conduct", "opaque", "threads"]
+
+T = TypeVar("T")
+
+# Threads wait on actors, so there may be many more of them than cores.
+MAX_THREADS = 256
+# An artifact's update is a row on the server.
+PROGRESS_SECONDS = 5.0
+
+
+def threads() -> TaskRunner[Any]:
+    """The task runner of a flow that conducts a job."""
+    return cast("TaskRunner[Any]", ThreadPoolTaskRunner(max_workers=MAX_THREADS))
+
+
+def conduct(job: RenderJob) -> State[Any]:
+    """Run a planned job whose pool is starting (flows.session) to its end, and say how it ended.
+
+    A job that is cancelled, or broken, leaves no actor working.
+    """
+    logger = get_run_logger()
+    job.record_refused()
+    for problem in job.problems:
+        logger.warning("row not rendered: %s", problem)
+    for row, reason in job.refused:
+        logger.warning("video '%s' not rendered: %s", row.video_id, reason)
+    logger.info("%d frames to render in %d of %d videos", job.frames_to_render, len(job.pending), len(job.runs))
+
+    actors, gpus = None, 0.0
+    try:
+        if job.needs_workers:
+            pool = job.pool.result()
+            actors, gpus = pool.size, getattr(pool, "gpus_per_actor", 0.0)
+        _render(job, actors or 1)
+    except BaseException:
+        job.stop()  # cancelled, or broken: no actor goes on alone
+        raise
+    finally:
+        job.close()
+    return _conclude(job, actors, gpus)
+
+
+@task(name="render", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def render_chunk(name: str, job: RenderJob, chunk: Chunk) -> State[Any]:
+    """Render one chunk of frames; ends Failed when some of them could not be rendered."""
+    began = time.perf_counter()
+    counts = job.run_chunk(chunk)
+    seconds = time.perf_counter() - began
+    told = (
+        f"{counts['rendered']} rendered, {counts['skipped']} there already, {counts['failed']} missing, {seconds:.1f} s"
+    )
+    get_run_logger().info("%s: %s", name, told)
+    if counts["failed"]:
+        return Failed(name="FramesMissing", message=told)
+    return Completed(message=told)
+
+
+@task(name="stitch", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def stitch_video(name: str, job: RenderJob, video: str) -> State[Any]:
+    """Join the segments of one video and publish it."""
+    published = job.stitch_video(video)
+    if published is None:
+        return Failed(message=job.runs[video].reason)
+    return Completed(message=f"{published.bytes:,} bytes in {published.seconds:.1f} s")
+
+
+def _render(job: RenderJob, actors: int) -> None:
+    """Run all chunks, each once an actor is near and the chunk it starts from is done; stitch as videos complete."""
+    chunks = job.chunks(actors)
+    ready: list[tuple[int, Chunk]] = []
+    waiting: dict[str, list[tuple[int, Chunk]]] = {}
+    for order, chunk in enumerate(chunks):
+        if chunk.after is None:
+            heapq.heappush(ready, (order, chunk))
+        else:
+            waiting.setdefault(chunk.after, []).append((order, chunk))
+    finished: queue.Queue[Chunk] = queue.Queue()
+    rendering: dict[str, PrefectFuture[Any]] = {}
+    stitching: list[PrefectFuture[Any]] = []
+    stitched: set[str] = set()
+
+    def stitch_what_is_whole(videos: set[str]) -> None:
+        for video in videos - stitched:
+            if job.ready(video):
+                stitched.add(video)
+                stitching.append(stitch_video.submit(f"{video} stitch", opaque(job), video))
+
+    # segments that an earlier run left behind unstitched
+    stitch_what_is_whole(set(job.runs))
+    progress = create_progress_artifact(0.0, key="progress", description=_headline(job))
+    shown = time.monotonic()
+    while (ready and not job.gave_up) or rendering:
+        # one more than there are actors: its thread waits at the door, so that no actor waits for this loop.
+        while ready and len(rendering) <= actors and not job.gave_up:
+            _, chunk = heapq.heappop(ready)
+            future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk))
+            rendering[chunk.name] = future
+            future.add_done_callback(partial(_tell, finished, chunk))
+        with suppress(queue.Empty):
+            done = finished.get(timeout=1.0)
+            rendering.pop(done.name)
+            for item in waiting.pop(done.name, []):
+                heapq.heappush(ready, item)
+            stitch_what_is_whole({part.video for part in done.parts})
+        if time.monotonic() - shown > PROGRESS_SECONDS:
+            update_progress_artifact(progress, _percent(job), description=_headline(job))  # type: ignore[arg-type]
+            shown = time.monotonic()
+    for future in stitching:
+        future.wait()
+    update_progress_artifact(progress, _percent(job), description=_headline(job))  # type: ignore[arg-type]
+
+
+def opaque(value: T) -> T:
+    """`value` for a task's parameter, to be passed as it is: Prefect would search it for futures otherwise."""
+    return cast("T", quote(value))  # Prefect unwraps it before the task sees it
+
+
+def _tell(finished: queue.Queue[Chunk], chunk: Chunk, _: object) -> None:
+    finished.put(chunk)
+
+
+def _percent(job: RenderJob) -> float:
+    missing, frames = job.frames_missing
+    return 100.0 * (frames - missing) / frames if frames else 100.0
+
+
+def _headline(job: RenderJob) -> str:
+    missing, frames = job.frames_missing
+    return (
+        f"{frames - missing} of {frames} frames, {sum(run.done for run in job.runs.values())} of {len(job.runs)} videos"
+    )
+
+
+def _conclude(job: RenderJob, actors: int | None, gpus: float) -> State[Any]:
+    """Publish the report and the artifacts, and say how the job ended."""
+    report = job_report(job, actors=actors, gpus_per_actor=gpus)
+    page = publish_report(job.output, report, frame_reports(job))
+    create_markdown_artifact(summary_markdown(report), key="summary", description=f"report: {page}")
+    table = failure_table(report)
+    if table:
+        create_table_artifact(
+            table, key="failed-frames", description="Frames that failed, those that still stand first"
+        )
+    missing, frames = job.frames_missing
+    if job.gave_up:
+        return Failed(name="TooManyFailures", message=f"{missing}/{frames} frames missing; gave up: {job.gave_up}")
+    if missing:
+        return Failed(name="FramesMissing", message=f"{missing}/{frames} frames missing")
+    unfinished = [run for run in job.runs.values() if not run.done]
+    if unfinished:
+        told = plural(len(unfinished), "video")
+        return Failed(name="VideosMissing", message=f"{told} not published: {unfinished[0].reason}")
+    if job.problems:
+        rows = {(problem.file, problem.row) for problem in job.problems}
+        told = plural(len(rows), "row of the manifest is", "rows of the manifest are")
+        return Failed(name="RowsInvalid", message=f"{told} invalid; all others are rendered")
+    rendered = sum(run.rendered for run in job.runs.values())
+    return Completed(message=f"{frames} frames, {len(job.runs)} videos; {rendered} frames rendered by this run")
