@@ -8,7 +8,8 @@ submits only what is missing.
 import heapq
 import queue
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -30,8 +31,12 @@ from flows.job_report import frame_reports, job_report, publish_report
 from flows.planning import Chunk
 from flows.report import failure_table, summary_markdown
 from flows.report.wording import plural
+from infra.settings import SettingsInvalid
+from infra.storage import ObjectMissing
+from manifests.results import ManifestError
+from renderers.errors import BadInput, UnknownModel
 
-__all__ = ["conduct", "opaque", "threads"]
+__all__ = ["conduct", "invalid_input", "opaque", "threads"]
 
 T = TypeVar("T")
 
@@ -44,6 +49,16 @@ PROGRESS_SECONDS = 5.0
 def threads() -> TaskRunner[Any]:
     """The task runner of a flow that conducts a job."""
     return cast("TaskRunner[Any]", ThreadPoolTaskRunner(max_workers=MAX_THREADS))
+
+
+@contextmanager
+def invalid_input() -> Iterator[list[State[Any]]]:
+    """Turns what a user can mend into a state that says so, which the list holds then, instead of a stack trace."""
+    refused: list[State[Any]] = []
+    try:
+        yield refused
+    except (BadInput, ManifestError, ObjectMissing, SettingsInvalid, UnknownModel) as error:
+        refused.append(Failed(name="InputInvalid", message=str(error)))
 
 
 def conduct(job: RenderJob) -> State[Any]:
@@ -65,6 +80,8 @@ def conduct(job: RenderJob) -> State[Any]:
             pool = job.pool.result()
             actors, gpus = pool.size, getattr(pool, "gpus_per_actor", 0.0)
         _render(job, actors or 1)
+        while job.plan_again():
+            _render(job, actors or 1)
     except BaseException:
         job.stop()  # cancelled, or broken: no actor goes on alone
         raise

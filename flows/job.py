@@ -103,10 +103,12 @@ class RenderJob:
             if clash is not None:
                 self.refused.append((result.plan.row, str(clash)))
                 continue
-            missing = {frame for piece in result.ranges for frame in piece.missing}
-            left = set() if result.complete else set(result.to_encode)
-            self.runs[result.video_id] = VideoRun(result, set(range(result.plan.frames)) - missing, left)
+            self.runs[result.video_id] = VideoRun.of(result)
         self._budget = Budget(self.frames_missing[1], self.settings.failure_share)
+
+    def plan_again(self) -> bool:
+        """After all chunks: whether what was rendered has changed the plan, so that there is more to do."""
+        return False
 
     @property
     def pending(self) -> list[VideoWork]:
@@ -227,13 +229,14 @@ class RenderJob:
                     return rendered
                 if index in run.available:
                     continue  # this chunk runs for the second time
-                if index and index - 1 not in run.available:
+                if index and index - 1 not in run.available and not run.work.frames[index].kept:
                     continue  # the frame that it starts from failed; it waits for a re-run with it
-                rendered += self._render_frame(crew, lease, run, index) is not None
+                if run.wanted(index):
+                    rendered += self._render_frame(crew, lease, run, index) is not None
             frames = run.work.frames[piece.start : piece.stop]
             if all(frame.index in run.available for frame in frames):
                 reports = tuple(run.reports[f.index] for f in frames if f.index in run.reports)
-                segment = SegmentTask(run.work.plan.row, frames, reports)
+                segment = SegmentTask(run.work.plan.row, frames, reports, run.renews(piece))
                 if self._attempt(crew, lease, run, None, lambda worker, _: worker.encode_segment(segment)):
                     with self._lock:
                         run.ranges_left.discard(part.index)
@@ -244,6 +247,7 @@ class RenderJob:
     ) -> FrameReport | None:
         """Render one frame; gives its report, or None when it failed for good or the job stops."""
         plan, frame = run.work.plan, run.work.frames[index]
+        replace = replace or index in run.renewed
 
         def render(worker: PoolWorker, how: Decision) -> FrameReport:
             task = FrameTask(plan.row, plan.images, frame, how.cutouts_at_once, how.reseeded, replace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flows.planning import VideoWork
+from flows.planning import RangeWork, VideoWork
 from flows.report import FailureRecord
 from flows.stitching import Published
 from infra.worker import FrameReport, WorkerProgress
@@ -28,6 +28,23 @@ class VideoRun:
     planned: bool = False  # the plan lies beside the frames
     unstitchable: bool = False  # the stitch failed for good
     mended: set[int] = field(default_factory=set)  # frames whose objects were damaged, and were rendered anew
+    renewed: frozenset[int] = frozenset()  # frames to be rendered in the place of their objects in storage
+    settled: int | None = None  # frames from this one on need not be rendered
+
+    @classmethod
+    def of(cls, work: VideoWork, renewed: frozenset[int] = frozenset()) -> VideoRun:
+        """The run of a planned video, at its beginning."""
+        missing = {frame for piece in work.ranges for frame in piece.missing}
+        left = set() if work.complete else set(work.to_encode)
+        return cls(work, set(range(work.plan.frames)) - missing, left, renewed=renewed)
+
+    def wanted(self, frame: int) -> bool:
+        """Whether a missing frame is to be rendered."""
+        return self.settled is None or frame < self.settled
+
+    def renews(self, piece: RangeWork) -> bool:
+        """Whether frames of a range take the place of others, and its segment too."""
+        return any(piece.start <= frame < piece.stop for frame in self.renewed)
 
     @property
     def missing(self) -> int:

@@ -105,25 +105,28 @@ def plan_video(
     published_content: str | None,
     chunk_seconds: float,
     range_frames: int | None = None,
+    stale: Collection[int] = (),
 ) -> VideoWork:
     """What is to do for one video.
 
     `present` are the frames in storage under their right digests, `segments` the keys of segments in storage,
-    `published_content` the content digest of the video that was published before, if one was.
+    `published_content` the content digest of the video that was published before, if one was. Segments of `stale`
+    frames are made anew even if they are there.
     """
     row = plan.row
     frames = tuple(plan.walk())
     digests = [frame.digest for frame in frames]
     encoder = encoder_settings(row.format, row.fps, row.upscale)
-    content = content_digest(encoder, digests)
+    content = content_digest(encoder, digests, [frame.index for frame in frames if frame.kept])
     ranges = []
     for piece in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
         missing = tuple(index for index in piece if index not in present)
         digest = segment_digest(encoder, digests[piece.start : piece.stop])
         key = segment_key(plan.video_id, piece.start, piece.stop, digest)
         seconds = sum(plan.seconds(index, index + 1) for index in missing)
-        ranges.append(RangeWork(piece.start, piece.stop, missing, key, bool(missing) or key not in segments, seconds))
-    return VideoWork(plan, frames, tuple(ranges), content, published_content)
+        encode = bool(missing) or key not in segments or any(index in stale for index in piece)
+        ranges.append(RangeWork(piece.start, piece.stop, missing, key, encode, seconds))
+    return VideoWork(plan, frames, tuple(ranges), content, None if stale else published_content)
 
 
 def chunks_of(videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float) -> tuple[Chunk, ...]:

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.states import State
 from pydantic import Field
 
-from flows.conduct import conduct, threads
+from flows.conduct import conduct, invalid_input, threads
 from flows.job import RenderJob, RenderParameters
 from flows.session import begin
 
@@ -45,4 +45,6 @@ def render_manifest(
         range_frames: frames per segment; unset: by estimated seconds.
         priority: a run of higher priority gets its actors first on a cluster that several runs share.
     """
-    return conduct(begin(RenderParameters(manifest, output, strict, force, range_frames, priority), RenderJob))
+    with invalid_input() as refused:
+        job = begin(RenderParameters(manifest, output, strict, force, range_frames, priority), RenderJob)
+    return refused[0] if refused else conduct(job)

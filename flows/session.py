@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from flows.job import RenderJob, RenderParameters
 from infra.pool import Pool
@@ -17,6 +17,7 @@ from infra.settings import InfraSettings, load_settings
 __all__ = ["begin", "hand_over", "start_pool"]
 
 P = TypeVar("P", bound=RenderParameters)
+J = TypeVar("J", bound=RenderJob)
 
 _handed: dict[RenderParameters, RenderJob] = {}
 
@@ -26,18 +27,19 @@ def hand_over(job: RenderJob) -> None:
     _handed[job.parameters] = job
 
 
-def begin(parameters: P, make: Callable[[P, InfraSettings], RenderJob]) -> RenderJob:
+def begin(parameters: P, make: Callable[[P, InfraSettings], J]) -> J:
     """The job that was handed over for `parameters`, or a new one: planned, its workers on their way.
 
     Raises what `RenderJob.read` raises.
     """
-    job = _handed.pop(parameters, None)
-    if job is None:
-        settings = load_settings()
-        job = make(parameters, settings)
-        job.read()
-        if job.needs_workers:
-            start_pool(job, settings)
+    handed = _handed.pop(parameters, None)
+    if handed is not None:
+        return cast("J", handed)  # whoever handed it over made it for the same flow
+    settings = load_settings()
+    job = make(parameters, settings)
+    job.read()
+    if job.needs_workers and not getattr(parameters, "dry_run", False):
+        start_pool(job, settings)
     return job
 
 

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from flows.planning import VideoWork, plan_video
 from flows.report import FailureRecord
-from infra.layout import PROVENANCE, frames_present, plan_key
+from infra.layout import PROVENANCE, frames_present, plan_key, retake_key
 from infra.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
 from manifests.schema import ManifestRow, format_frames
 from renderers.errors import BadInput, RenderError
-from renderers.plan import VideoPlan, json_safe
+from renderers.plan import Retake, VideoPlan, json_safe
 
-__all__ = ["VideoListing", "VideoStatus", "list_video", "load_work", "read_failures", "save_plan", "stored_status"]
+__all__ = [
+    "StoredPlan",
+    "VideoListing",
+    "VideoStatus",
+    "list_video",
+    "load_work",
+    "read_failures",
+    "read_plan",
+    "read_retakes",
+    "save_plan",
+    "save_retakes",
+    "stored_status",
+]
 
 # Listings wait on the network, not on the processor.
 PARALLEL_LISTINGS = 16
@@ -60,12 +73,12 @@ def load_work(
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, Exception]:
         row = _located(row)
         try:
-            plan = VideoPlan.of(row, _image_digests(row))
+            resolved = VideoPlan.of(row, _image_digests(row))
             listing = list_video(output, row.video_id)
-            digests = plan.digests
+            plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
             return plan_video(
                 plan,
-                frames_present(listing.objects, digests),
+                frames_present(listing.objects, plan.digests),
                 listing.objects.keys(),
                 published_content=listing.content,
                 chunk_seconds=chunk_seconds,
@@ -134,6 +147,43 @@ def read_failures(output: Storage, listing: VideoListing, video_id: str) -> tupl
     return tuple(sorted(records, key=lambda record: str(record.when)))
 
 
+def read_retakes(output: Storage, keys: Iterable[str], video_id: str) -> tuple[Retake, ...]:
+    """The decisions of all re-runs of a video whose folder holds `keys`, oldest first."""
+    documents = sorted(key for key in keys if key.startswith(f"{video_id}/retakes/"))
+    return tuple(Retake(**entry) for key in documents for entry in json.loads(output.read(key))["retakes"])
+
+
+def save_retakes(output: Storage, video_id: str, retakes: Sequence[Retake]) -> None:
+    """Keep what a re-run has decided, after all that was decided before."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    document = {"video_id": video_id, "retakes": [asdict(retake) for retake in retakes]}
+    output.put(retake_key(video_id, stamp), json.dumps(document, sort_keys=True).encode(), existing="replace")
+
+
+@dataclass(frozen=True)
+class StoredPlan:
+    """The latest plan of a video as it lies in storage: with what it was cut by, and the digest of its content."""
+
+    plan: VideoPlan
+    range_frames: int
+    content: str
+
+
+def read_plan(output: Storage, listing: VideoListing, video_id: str) -> StoredPlan | None:
+    """The latest plan of a video, with the decisions of its re-runs; None if there is none.
+
+    Raises:
+        RenderError: it names a model that this installation does not know.
+    """
+    plans = [info for info in listing.objects.values() if info.key.startswith(f"{video_id}/plans/")]
+    if not plans:
+        return None
+    document = json.loads(output.read(max(plans, key=lambda info: info.modified).key))
+    retakes = read_retakes(output, listing.objects, video_id)
+    plan = VideoPlan.of(ManifestRow.model_validate(document["row"]), document["images"], retakes)
+    return StoredPlan(plan, document["range_frames"], document["content"])
+
+
 @dataclass(frozen=True)
 class VideoStatus:
     """What storage knows of one video: `missing` frames, and the `reason` of its last failure if it is not done."""
@@ -165,26 +215,24 @@ def stored_status(output: Storage) -> Iterator[VideoStatus]:
     Raises:
         RenderError: a plan names a model that this installation does not know.
     """
-    latest: dict[str, ObjectInfo] = {}
-    seen: set[str] = set()
-    for info in output.list(""):
-        video_id, folder, _ = [*info.key.split("/", 2), "", ""][:3]
-        if folder in ("plans", "failures"):
-            seen.add(video_id)
-        if folder == "plans" and (video_id not in latest or info.modified > latest[video_id].modified):
-            latest[video_id] = info
+    seen = {
+        video_id
+        for info in output.list("")
+        for video_id, folder, _ in [[*info.key.split("/", 2), "", ""][:3]]
+        if folder in ("plans", "failures")
+    }
 
     def one(video_id: str) -> VideoStatus:
         listing = list_video(output, video_id)
         failures = read_failures(output, listing, video_id)
         reason = failures[-1].message if failures else ""
-        if video_id not in latest:
+        stored = read_plan(output, listing, video_id)
+        if stored is None:
             return VideoStatus(video_id, "failed", 0, (), reason, None)
-        document = json.loads(output.read(latest[video_id].key))
-        plan = VideoPlan.of(ManifestRow.model_validate(document["row"]), document["images"])
+        plan = stored.plan
         present = frames_present(listing.objects, plan.digests)
         missing = tuple(index for index in range(plan.frames) if index not in present)
-        published = listing.content == document["content"]
+        published = listing.content == stored.content
         state = "done" if published and not missing else "failed" if failures else "missing"
         video = output.uri(f"{video_id}/{listing.provenance['video']}") if published and listing.provenance else None
         return VideoStatus(video_id, state, plan.frames, missing, "" if state == "done" else reason, video)

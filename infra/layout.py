@@ -18,6 +18,7 @@ __all__ = [
     "frames_present",
     "plan_key",
     "record_key",
+    "retake_key",
     "segment_digest",
     "segment_key",
     "video_key",
@@ -57,9 +58,13 @@ def segment_digest(encoder: dict[str, object], digests: Sequence[str]) -> str:
     return _digest({"encoder": encoder, "frames": list(digests)})
 
 
-def content_digest(encoder: dict[str, object], digests: Sequence[str]) -> str:
-    """What decides a video: how it is encoded, and its last frame (whose digest covers all before it), and how many."""
-    return _digest({"encoder": encoder, "frames": len(digests), "last": digests[-1]})
+def content_digest(encoder: dict[str, object], digests: Sequence[str], kept: Sequence[int] = ()) -> str:
+    """What decides a video: how it is encoded, its last frame (whose digest covers all before it), and how many.
+
+    A frame of `kept` goes on from another take of the frame before than the one shown: its digest does not cover that.
+    """
+    before = {"before kept": [digests[index - 1] for index in kept]} if kept else {}
+    return _digest({"encoder": encoder, "frames": len(digests), "last": digests[-1], **before})
 
 
 def segment_key(video_id: str, start: int, stop: int, digest: str) -> str:
@@ -75,6 +80,11 @@ def record_key(video_id: str, start: int, stop: int, digest: str) -> str:
 def plan_key(video_id: str, digest: str) -> str:
     """The key of a plan by which a video was rendered; `digest` is that of the video's content."""
     return f"{video_id}/plans/{digest[:SHORT]}.json"
+
+
+def retake_key(video_id: str, stamp: str) -> str:
+    """The key of one re-run's decisions; `stamp` puts them in order."""
+    return f"{video_id}/retakes/{stamp}.json"
 
 
 def failure_key(video_id: str, frame: int | None, digest: str, stamp: str) -> str:

@@ -65,11 +65,13 @@ class FrameReport:
 
 @dataclass(frozen=True)
 class SegmentTask:
-    """Frames `frames` of a video, all in storage, to encode; `reports` are those of the frames just rendered."""
+    """Frames `frames` of a video, all in storage, to encode; `reports` are those of the frames just rendered. `replace`
+    says that some of them took the place of others, so that a segment that is there may show those."""
 
     row: ManifestRow
     frames: tuple[FramePlan, ...]
     reports: tuple[FrameReport, ...]
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,9 +218,10 @@ class Worker:
         digest = segment_digest(encoder, [frame.digest for frame in frames])
         record = {"video_id": row.video_id, "start": start, "stop": stop, "frames": [asdict(r) for r in reports]}
         # the record first: a segment in storage means that the range is finished.
-        self.output.put(record_key(row.video_id, start, stop, digest), json.dumps(record).encode(), existing="keep")
+        existing: Existing = "replace" if task.replace else "keep"
+        self.output.put(record_key(row.video_id, start, stop, digest), json.dumps(record).encode(), existing=existing)
         key = segment_key(row.video_id, start, stop, digest)
-        self.output.put(key, data, existing="keep")
+        self.output.put(key, data, existing=existing)
         self._recent.pictures.clear()
         self._recent.bytes = 0
         return SegmentReport(key, len(data), tuple(reports), time.perf_counter() - began)

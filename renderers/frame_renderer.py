@@ -127,7 +127,9 @@ class FrameRenderer:
         # sums split over another number of threads round differently
         torch.set_num_threads(self.models.threads)
         row, vqgan, device = plan.row, self.models.vqgan, self.models.device
-        seed = address(row.seed, frame.index, 0, "another seed") if reseeded else row.seed
+        seed = row.seed if frame.seed is None else frame.seed
+        if reseeded:
+            seed = address(seed, frame.index, 0, "another seed")
         cold = parent is None
         with torch.no_grad():
             latent, moments = (
@@ -311,7 +313,7 @@ class FrameRenderer:
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
             "row": json_safe(plan.row.model_dump(mode="json", exclude_none=True)),
-            # only after a loss that was no number: the row's seed otherwise
+            # of a retake, or after a loss that was no number; the row's otherwise
             **({"seed": seed} if seed != plan.row.seed else {}),
             "images": dict(plan.images),
             "model": {"name": plan.entry.name, "digest": plan.entry.digest},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from manifests.schema import KeyframeError, Keyframes, ManifestRow, Prompt, Scen
 from renderers.errors import BadInput
 from renderers.registry import ModelEntry, model_entry
 
-__all__ = ["ALGORITHM", "CameraMove", "FramePlan", "VideoPlan", "WeightedPrompt", "json_safe", "resolve"]
+__all__ = ["ALGORITHM", "CameraMove", "FramePlan", "Retake", "VideoPlan", "WeightedPrompt", "json_safe", "resolve"]
 
 # Part of every digest: raise it when a change of code changes the pictures that the same settings give.
 ALGORITHM = 2
@@ -63,6 +63,30 @@ class FramePlan:
     steps: int
     digest: str
     parent: str | None  # digest of the frame that this one starts from; None for a cold start
+    seed: int | None = None  # of a retake; None: the row's
+
+    kept: bool = False  # it starts from another take of the frame before than the one that the video shows
+    retaken_from: str = ""  # the digest that it would have without a retake of its own, if it has one
+
+    @property
+    def planned(self) -> str:
+        """The digest that it would have without a retake of its own."""
+        return self.retaken_from or self.digest
+
+
+@dataclass(frozen=True)
+class Retake:
+    """A decision about one frame that was taken after it had been planned: another `seed`, or the digest of the take
+    that it goes on from (`parent`) though the frame before was taken anew.
+
+    It holds where frame `frame` would have the digest `instead_of` without it, and nowhere else: when the row changes
+    in what decides that frame, the decision lapses. One with neither takes an earlier decision back.
+    """
+
+    frame: int
+    instead_of: str
+    seed: int | None = None
+    parent: str | None = None
 
 
 def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
@@ -111,15 +135,16 @@ class VideoPlan:
     """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
 
     `images` maps the URI of each picture that the row names (`init_image`, `image_prompts`) to the SHA-256 of its
-    bytes: the content decides the frames, not the name.
+    bytes: the content decides the frames, not the name. Of several `retakes` of one frame the last holds.
     """
 
     row: ManifestRow
     entry: ModelEntry
     images: Mapping[str, str]
+    retakes: tuple[Retake, ...] = ()
 
     @classmethod
-    def of(cls, row: ManifestRow, images: Mapping[str, str] | None = None) -> VideoPlan:
+    def of(cls, row: ManifestRow, images: Mapping[str, str] | None = None, retakes: Sequence[Retake] = ()) -> VideoPlan:
         """The plan of an unresolved `row`.
 
         Raises:
@@ -127,7 +152,7 @@ class VideoPlan:
             BadInput: the row asks for what its model can't do.
         """
         entry = model_entry(row.model)
-        return cls(resolve(row, entry), entry, dict(images or {}))
+        return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes))
 
     @property
     def video_id(self) -> str:
@@ -188,7 +213,13 @@ class VideoPlan:
 
     def walk(self) -> Iterator[FramePlan]:
         """The frames in order, each with its digest."""
-        parent: str | None = None
+        retakes = {(retake.frame, retake.instead_of): retake for retake in self.retakes}
+        return self.walk_with(lambda frame, digest: retakes.get((frame, digest)))
+
+    def walk_with(self, decide: Callable[[int, str], Retake | None]) -> Iterator[FramePlan]:
+        """As `walk`, with other retakes than the plan's own: `decide` is asked for each frame's, by number and by the
+        digest that it has without one."""
+        before: str | None = None
         for index in range(self.frames):
             prompts, camera = self.prompts(index), self.camera(index)
             steps = self.row.steps if index else self.row.steps_first
@@ -197,11 +228,20 @@ class VideoPlan:
                 "prompts": [(p.text, p.weight, json_safe(p.stop)) for p in prompts],
                 "camera": asdict(camera),
                 "steps": steps,
-                "parent": parent,
+                "parent": before,
             }
-            digest = hashlib.sha256(self.root + _canonical(decides)).hexdigest()
-            yield FramePlan(index, prompts, camera, steps, digest, parent)
-            parent = digest
+            digest = self._digest(decides)
+            parent, seed, retaken_from = before, None, ""
+            retake = decide(index, digest)
+            if retake is not None:
+                parent, seed, retaken_from = retake.parent or parent, retake.seed, digest
+                again = decides | {"parent": parent} | ({} if seed is None else {"seed": seed})
+                digest = self._digest(again)
+            yield FramePlan(index, prompts, camera, steps, digest, parent, seed, parent != before, retaken_from)
+            before = digest
+
+    def _digest(self, decides: Mapping[str, Any]) -> str:
+        return hashlib.sha256(self.root + _canonical(decides)).hexdigest()
 
     @cached_property
     def digests(self) -> Sequence[str]:

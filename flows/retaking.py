@@ -1,0 +1,122 @@
+"""What a re-run does to the plan of one video: which frames it takes anew, and what becomes of those that start from
+them. Pure: plans and sets of frames in, decisions out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Literal
+
+from manifests.schema import FrameRangeError, format_frames, parse_frames
+from renderers.errors import BadInput
+from renderers.plan import Retake, VideoPlan
+
+__all__ = ["FRAMES", "After", "Retaking", "choose_frames", "keep_from", "retake", "told"]
+
+After = Literal["re-render", "keep", "until-same"]
+
+WORDS = ("failed", "missing", "all")
+# As far as a form can check it; `choose_frames` knows the rest.
+FRAMES = rf"^\s*({'|'.join(WORDS)}|\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*)\s*$"
+
+
+@dataclass(frozen=True)
+class Retaking:
+    """The plan after a re-run was decided on, and what to do for it.
+
+    `retakes` are to be kept in storage. `renewed` frames are in storage already and are rendered once more in place,
+    since nothing about them changes; what the others need is missing under its new digest. `skipped` frames are
+    missing and stay so.
+    """
+
+    plan: VideoPlan
+    retakes: tuple[Retake, ...]
+    chosen: frozenset[int]
+    renewed: frozenset[int]
+    skipped: frozenset[int]
+
+
+def choose_frames(text: str, frames: int, *, missing: Collection[int], failed: Collection[int]) -> frozenset[int]:
+    """The frames that `text` means, of a video of `frames`: `failed`, `missing`, `all`, or ranges like `120-180,200`.
+
+    Raises:
+        BadInput: it is none of these, or names frames that the video does not have.
+    """
+    word = text.strip().lower()
+    if word == "all":
+        return frozenset(range(frames))
+    if word in WORDS:
+        return frozenset(missing) & frozenset(failed) if word == "failed" else frozenset(missing)
+    try:
+        ranges = parse_frames(text)
+    except FrameRangeError as error:
+        near = get_close_matches(word, WORDS, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ", or one of the words failed, missing, all"
+        raise BadInput(f"frames: {error}{hint}") from error
+    beyond = [piece for piece in ranges if piece.stop > frames]
+    if beyond:
+        raise BadInput(
+            f"frames '{text.strip()}': the video has {frames} frames, 0 to {frames - 1}; {beyond[0].stop - 1} is beyond"
+        )
+    return frozenset(frame for piece in ranges for frame in piece)
+
+
+def retake(
+    plan: VideoPlan, chosen: frozenset[int], present: Collection[int], *, after: After, seed: int | None
+) -> Retaking:
+    """Decide on a re-run of the frames `chosen`, of which (and of all others) `present` lie in storage.
+
+    With a `seed` of its own each chosen frame is another picture. Frames after them start from others then, and are
+    others too (`re-render`; `until-same` begins like it), unless they go on from the take that they know (`keep`). The
+    row's own seed takes earlier re-runs of these frames back. Without a seed the same pictures are rendered once more.
+    """
+    before = tuple(plan.walk())
+    known = {(entry.frame, entry.instead_of): entry for entry in plan.retakes}
+    decided: list[Retake] = []
+
+    def decide(index: int, digest: str) -> Retake | None:
+        entry = known.get((index, digest))
+        if seed is None:
+            return entry
+        if index in chosen:
+            other = None if seed == plan.row.seed else seed
+            # one that goes on from another take goes on from it still
+            decided.append(Retake(index, digest, other, entry.parent if entry else None))
+        elif after == "keep" and index - 1 in chosen and index in present and before[index].planned != digest:
+            decided.append(Retake(index, digest, before[index].seed, before[index].parent))
+        else:
+            return entry
+        return decided[-1]
+
+    now = tuple(plan.walk_with(decide))
+    first = min(chosen, default=plan.frames)
+    same = {frame.index for frame in now if frame.digest == before[frame.index].digest and frame.index in present}
+    again = chosen if after == "keep" else chosen | set(range(first, plan.frames))
+    absent = set(range(plan.frames)) - set(present) - chosen
+    return Retaking(
+        replace(plan, retakes=(*plan.retakes, *decided)),
+        tuple(decided),
+        chosen,
+        frozenset(again & same) if seed is None else frozenset(),
+        # those before a chosen frame are needed to start from
+        frozenset(frame for frame in absent if after == "keep" and frame > max(chosen, default=-1)),
+    )
+
+
+def keep_from(plan: VideoPlan, before: VideoPlan, frame: int) -> Retake:
+    """The decision that keeps frame `frame`, and so those after it, as plan `before` of the same video has them."""
+    old = next(f for f in before.walk() if f.index == frame)
+    new = next(f for f in plan.walk() if f.index == frame)
+    return Retake(frame, new.planned, old.seed, old.parent)
+
+
+def told(retaking: Retaking, missing: Collection[int]) -> str:
+    """A sentence for people: what will be rendered."""
+    parts = [f"frames {format_frames(retaking.renewed)} once more"] if retaking.renewed else []
+    fresh = set(missing) - retaking.renewed - retaking.skipped
+    parts += [f"frames {format_frames(fresh)}"] if fresh else []
+    kept = [entry.frame for entry in retaking.retakes if entry.frame not in retaking.chosen]
+    text = " and ".join(parts) or "nothing"
+    return f"renders {text}" + (f"; frames from {kept[0]} on stay as they are" if kept else "")
