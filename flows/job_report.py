@@ -17,18 +17,20 @@ from PIL import Image
 from flows.job import RenderJob
 from flows.job_state import VideoRun
 from flows.planning import VideoWork
-from flows.report import FailureRecord, JobReport, State, VideoReport, render_html
+from flows.report import FailureRecord, JobReport, State, VideoReport, render_html, summary_document
 from infra.contact_sheet import poster
 from infra.ffmpeg import extension, ffmpeg_version, mime_type
 from infra.layout import CONTACT_SHEET, frame_key
 from infra.storage import ObjectMissing, Storage, StorageError
+from infra.storage_errors import without_secrets
 from infra.worker import FrameReport
 from manifests.schema import ManifestRow, format_prompts
 
-__all__ = ["FRAMES_TABLE", "REPORT_PAGE", "frame_reports", "job_report", "publish_report", "video_report"]
+__all__ = ["FRAMES_TABLE", "REPORT_PAGE", "SUMMARY", "frame_reports", "job_report", "publish_report", "video_report"]
 
 REPORT_PAGE = "report/index.html"
 FRAMES_TABLE = "report/frames.parquet"
+SUMMARY = "report/summary.json"
 POSTER_SIDE = 320
 
 _FRAMES = pa.schema(
@@ -45,14 +47,14 @@ _FRAMES = pa.schema(
 
 def job_report(job: RenderJob, *, actors: int | None, gpus_per_actor: float = 0.0) -> JobReport:
     """The report of a job as it stands now, read back from storage where other runs did the work."""
-    now = time.time()
+    now, manifest = time.time(), without_secrets(job.parameters.manifest)
     videos = [_video_report(job, run) for run in job.runs.values()]
     videos += [_refused_report(row, reason) for row, reason in job.refused]
     rendered = [report for run in job.runs.values() for report in run.reports.values()]
     return JobReport(
-        title=job.parameters.manifest.rstrip("/").rsplit("/", 1)[-1],
-        manifest=job.parameters.manifest,
-        output=job.parameters.output,
+        title=manifest.rstrip("/").rsplit("/", 1)[-1],
+        manifest=manifest,
+        output=without_secrets(job.parameters.output),
         started=datetime.fromtimestamp(job.began, UTC),
         finished=datetime.fromtimestamp(now, UTC),
         wall_seconds=now - job.began,
@@ -67,7 +69,8 @@ def job_report(job: RenderJob, *, actors: int | None, gpus_per_actor: float = 0.
 
 
 def publish_report(output: Storage, report: JobReport, reports: Iterator[FrameReport]) -> str:
-    """Put the page and the table of frames; returns the page's URI. They tell of the latest run: replaced."""
+    """Put the page, its numbers as JSON and the table of frames; returns the page's URI. They tell of the latest run:
+    replaced."""
     columns: dict[str, list[object]] = {name: [] for name in _FRAMES.names}
     for frame in reports:
         for name in _FRAMES.names:
@@ -75,6 +78,8 @@ def publish_report(output: Storage, report: JobReport, reports: Iterator[FrameRe
     table = io.BytesIO()
     pq.write_table(pa.table(columns, schema=_FRAMES), table)
     output.put(FRAMES_TABLE, table.getvalue(), existing="replace")
+    summary = json.dumps(summary_document(report), indent=1, ensure_ascii=False, allow_nan=False)
+    output.put(SUMMARY, summary.encode(), existing="replace")
     output.put(REPORT_PAGE, render_html(report).encode(), existing="replace")
     return output.uri(REPORT_PAGE)
 

@@ -1,5 +1,7 @@
-"""The report of a job: records in, one HTML page and one Markdown summary out. No Prefect, no storage, no clock."""
+"""The report of a job: records in; one HTML page, one Markdown summary and one JSON document out. No Prefect, no
+storage, no clock."""
 
+from flows.report.document import summary_document
 from flows.report.html import render_html
 from flows.report.markdown import escape_markdown, failure_table, inert_text, summary_markdown
 from flows.report.model import STATES, FailureRecord, JobReport, RowProblem, State, VideoReport
@@ -15,5 +17,6 @@ __all__ = [
     "failure_table",
     "inert_text",
     "render_html",
+    "summary_document",
     "summary_markdown",
 ]

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from flows.report import posters, wording
 from flows.report.charts import Chart, line_chart
-from flows.report.model import STATE_MEANING, JobReport, VideoReport
+from flows.report.model import STATE_MEANING, JobReport, VideoReport, per_frame
 
 #: Rows of a list before "and N more": problems and incomplete videos at the top, failures within a video.
 LIST_LIMIT = 100
@@ -94,7 +94,7 @@ def _card(video: VideoReport, number: int, *, columns: int, poster_bytes: int, d
         sheet_href=_href(video.sheet_href),
         charts=_charts(video, columns) if detailed else (),
         settings=wording.setting_groups(video.settings) if detailed else [],
-        seconds=sum(seconds for _, seconds in video.frame_seconds if seconds == seconds),
+        seconds=video.render_seconds,
         loss=losses[-1] if losses else None,
     )
 
@@ -170,5 +170,5 @@ def _template() -> jinja2.Template:
         "percent": wording.percent_text,
         "moment": wording.moment_text,
     }
-    environment.globals |= {"plural": wording.plural}
+    environment.globals |= {"plural": wording.plural, "per_frame": per_frame}
     return environment.from_string(_asset("index.html.j2"))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote, urlsplit
 
-from flows.report.model import FailureRecord, JobReport, VideoReport
+from flows.report.model import FailureRecord, JobReport, VideoReport, per_frame
 from flows.report.wording import hours_text, moment_text, one_line, percent_text, plural, seconds_text
 
 #: Rows of each list in the summary.
@@ -80,6 +80,17 @@ def summary_markdown(report: JobReport) -> str:
         ]
     if report.failures_by_kind:
         parts += ["## Failed attempts", _table(("kind", "attempts", "frames", "last message"), _kinds(report))]
+    if len(report.slowest) > 1:  # one video's times are the job's own
+        parts += [
+            "## Slowest videos",
+            _table(
+                ("video", "render time", "frames", "per frame"),
+                (
+                    (it.video_id, seconds_text(it.render_seconds), f"{it.frames:,}", seconds_text(per_frame(it)))
+                    for it in report.slowest
+                ),
+            ),
+        ]
     if report.links:
         parts += ["## Links", "\n".join(f"- {_link(text, url)}" for text, url in report.links)]
     if report.versions:

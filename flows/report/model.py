@@ -6,6 +6,7 @@ The caller gathers these records (from the listing, the frames' provenance and t
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ STATE_MEANING: dict[State, str] = {
     "failed": "some frames failed for good",
     "invalid": "the row could not be rendered as it is written",
 }
+
+#: Videos in the list of the slowest.
+SLOWEST = 10
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -106,12 +110,23 @@ class VideoReport:
                 )
 
     @property
+    def render_seconds(self) -> float:
+        """Seconds that actors spent on this video's frames, as far as they are known; earlier runs' frames included."""
+        return sum(seconds for _, seconds in self.frame_seconds if math.isfinite(seconds))
+
+    @property
     def unresolved(self) -> tuple[FailureRecord, ...]:
         """Failures that still stand: the frame has not been rendered since (a frame's loss is proof that it was)."""
         if self.state == "done":
             return ()
         rendered = {frame for frame, _ in self.frame_losses}
         return tuple(failure for failure in self.failures if failure.frame is None or failure.frame not in rendered)
+
+
+def per_frame(video: VideoReport) -> float:
+    """Mean seconds of one frame, over the frames whose time is known; 0 if none is."""
+    timed = sum(math.isfinite(seconds) for _, seconds in video.frame_seconds)
+    return video.render_seconds / timed if timed else 0.0
 
 
 @dataclass(frozen=True)
@@ -186,6 +201,12 @@ class JobReport:
         """Failed attempts per error class, the most frequent first; attempts that a retry mended are counted too."""
         counts = Counter(failure.kind for video in self.videos for failure in video.failures)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def slowest(self) -> tuple[VideoReport, ...]:
+        """The videos that took the most render time, of those that this job rendered frames of: at most `SLOWEST`."""
+        timed = [video for video in self.videos if video.rendered and video.render_seconds > 0]
+        return tuple(sorted(timed, key=lambda video: -video.render_seconds)[:SLOWEST])
 
     @property
     def actor_hours(self) -> float:

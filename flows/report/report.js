@@ -52,6 +52,8 @@
     if (!card.open) video.pause();
   }, true);
   addEventListener("hashchange", follow);
-  document.querySelector(".incomplete")?.addEventListener("click", () => setTimeout(follow)); // the same link again
+  for (const list of document.querySelectorAll(".incomplete, .slowest tbody")) {
+    list.addEventListener("click", () => setTimeout(follow)); // the same link again
+  }
   if (location.hash) follow();
 })();

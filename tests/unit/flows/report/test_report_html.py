@@ -197,7 +197,16 @@ def test_failures_are_told_with_frame_and_message(make_video, make_job, make_fai
     assert "all mended by a retry" in page.text
     assert "#video-reef" in [link["href"] for link in page.all("a")]
     assert text.count('class="mark"') == 2, "the failed frame is marked in both charts over frames, of this video only"
-    assert [card["data-state"] for card in page.all("details")] == ["failed", "done"]
+    cards = [it for it in page.all("details") if "data-state" in it]
+    assert [card["data-state"] for card in cards] == ["failed", "done"]
+
+
+def test_slowest_videos_are_listed_and_lead_to_their_cards(make_video, make_job):
+    videos = [make_video(video_id=f"v{n}", frame_seconds=((0, float(n)),)) for n in (10, 40, 20)]
+    page = Page(render_html(make_job(*videos)))
+    linked = [link["href"] for link in page.all("a") if str(link["href"]).startswith("#video-")]
+    assert linked == ["#video-v40", "#video-v20", "#video-v10"]
+    assert "Slowest videos" not in render_html(make_job(videos[0]))  # its time is the job's
 
 
 def test_long_lists_are_cut_and_say_so(make_video, make_job, make_failure, bad_rows):
@@ -266,7 +275,7 @@ def test_a_thousand_videos_fit_and_do_not_take_long(make_video, make_job, make_p
     text = render_html(make_job(*videos))
     assert time.process_time() - started < 20  # 2 s where it was written
     assert len(text) < 48 * 2**20  # posters within 24 MiB are 32 as base64, and 16 KiB for all else of a video
-    assert text.count("<details") == text.count("<video ") == text.count('preload="none"') == 1000
+    assert text.count('<details class="card') == text.count("<video ") == text.count('preload="none"') == 1000
     assert text.count("<img ") == text.count('loading="lazy"') == 2000
     assert not re.search(r"<details[^>]* open", text)
 

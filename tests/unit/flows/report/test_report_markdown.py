@@ -117,6 +117,17 @@ def test_summary_of_a_good_job(make_video, make_job):
     }
 
 
+def test_summary_lists_the_slowest_videos(make_video, make_job):
+    videos = [make_video(video_id=f"v{n}", frame_seconds=((0, float(n)), (1, 3.0 * n))) for n in (10, 40, 20)]
+    told = sections(summary_markdown(make_job(*videos)))
+    assert cells(told["Slowest videos"].split("\n\n")[0]) == [
+        ["video", "render time", "frames", "per frame"],
+        ["v40", "2 min 40 s", "4", "1 min 20 s"],
+        ["v20", "1 min 20 s", "4", "40 s"],
+        ["v10", "40 s", "4", "20 s"],
+    ]
+
+
 def test_summary_says_that_nothing_was_rendered(make_video, make_job):
     job = make_job(make_video(rendered=0, skipped=4), render_seconds=0.0)
     assert "**1 video, all there already: nothing was rendered.**" in summary_markdown(job)

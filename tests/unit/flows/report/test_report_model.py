@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from flows.report import wording
+from flows.report.model import per_frame
 
 
 def test_overhead_is_the_actor_time_beside_rendering(make_job):
@@ -32,6 +33,19 @@ def test_incomplete_videos_come_worst_first(make_job, make_video):
     job = make_job(*(make_video(video_id=f"v{n}", state=state) for n, state in enumerate(states)))
     assert [video.video_id for video in job.incomplete] == ["v4", "v2", "v1", "v3"]
     assert job.states == {"invalid": 1, "failed": 1, "missing": 2, "done": 1}
+
+
+def test_slowest_videos_are_those_that_this_job_rendered(make_job, make_video):
+    def video(name, *seconds, rendered=1):
+        timed = tuple(enumerate(seconds))
+        return make_video(video_id=name, frames=len(seconds), frame_seconds=timed, rendered=rendered)
+
+    quick, slow = video("quick", 1.0, 2.0), video("slow", 4.0, float("nan"), 2.0)
+    kept, unknown = video("kept", 100.0, rendered=0), video("unknown")
+    assert make_job(quick, kept, slow, unknown).slowest == (slow, quick)
+    assert (slow.render_seconds, per_frame(slow), per_frame(unknown)) == (6.0, 3.0, 0.0)
+    many = [video(f"v{n}", float(n)) for n in range(1, 40)]
+    assert [it.video_id for it in make_job(*many).slowest] == [f"v{n}" for n in range(39, 29, -1)]
 
 
 def test_a_failure_stands_until_its_frame_is_there(make_video, make_failure):

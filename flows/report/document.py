@@ -1,0 +1,103 @@
+"""The same report for programs: `report/summary.json`.
+
+| key | holds |
+|---|---|
+| `schema` | 1; a higher number means that a key changed its meaning |
+| `title`, `manifest`, `output` | as in the page; user names, passwords and signatures of links are left out |
+| `started`, `finished` | ISO 8601, UTC |
+| `complete` | true if every row was good and every video is there |
+| `wall_seconds`, `start_up_seconds`, `render_seconds` | see `JobReport` |
+| `actors`, `gpus_per_actor`, `actor_hours`, `gpu_hours`, `overhead` | see `JobReport`; null when unknown |
+| `videos` | `total`, and how many are `done`, `missing`, `failed`, `invalid` |
+| `frames` | `wanted`, `done`, `missing`, and of the done ones `rendered` by this run and `kept` |
+| `bad_rows` | rows of the manifest that could not be read |
+| `problems` | each: `file`, `row`, `video_id`, `column`, `message`, `allowed` |
+| `failures` | by class: `attempts`, `frames`, and `standing`, those of the frames that are still not there |
+| `incomplete` | videos that are not done, worst first: `video_id`, `state`, `frames`, `done`, `reason` |
+| `slowest` | at most ten videos: `video_id`, `render_seconds`, `frames`, `seconds_per_frame` |
+| `versions` | of nightreel and what it renders with |
+
+Prompts and settings are not in it: they are in each video's `provenance.json`.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from flows.report.model import JobReport, per_frame
+from flows.report.wording import one_line
+
+__all__ = ["summary_document"]
+
+
+def summary_document(report: JobReport) -> dict[str, Any]:
+    """The report's numbers and lists as plain values that JSON can hold (no NaN)."""
+    return {
+        "schema": 1,
+        "title": report.title,
+        "manifest": report.manifest,
+        "output": report.output,
+        "started": _moment(report.started),
+        "finished": _moment(report.finished),
+        "complete": report.complete,
+        "wall_seconds": _number(report.wall_seconds),
+        "start_up_seconds": _number(report.start_up_seconds),
+        "render_seconds": _number(report.render_seconds),
+        "actors": report.actors,
+        "gpus_per_actor": report.gpus_per_actor,
+        "actor_hours": _number(report.actor_hours, 5),
+        "gpu_hours": _number(report.gpu_hours, 5),
+        "overhead": _number(report.overhead),
+        "videos": {"total": len(report.videos), **report.states},
+        "frames": {
+            "wanted": report.frames,
+            "done": report.frames_done,
+            "missing": report.frames - report.frames_done,
+            "rendered": report.rendered,
+            "kept": report.skipped,
+        },
+        "bad_rows": report.bad_rows,
+        "problems": [
+            {"file": it.file, "row": it.row, "video_id": it.video_id, "column": it.column,
+             "message": one_line(it.message), "allowed": it.allowed}
+            for it in report.problems
+        ],
+        "failures": _failures(report),
+        "incomplete": [
+            {"video_id": it.video_id, "state": it.state, "frames": it.frames, "done": it.done,
+             "reason": one_line(it.reason)}
+            for it in report.incomplete
+        ],
+        "slowest": [
+            {"video_id": it.video_id, "render_seconds": _number(it.render_seconds), "frames": it.frames,
+             "seconds_per_frame": _number(per_frame(it))}
+            for it in report.slowest
+        ],
+        "versions": dict(report.versions),
+    }  # fmt: skip
+
+
+def _failures(report: JobReport) -> dict[str, dict[str, int]]:
+    frames: dict[str, set[tuple[str, int | None]]] = {}
+    standing: dict[str, set[tuple[str, int | None]]] = {}
+    for video in report.videos:
+        for failure in video.failures:
+            frames.setdefault(failure.kind, set()).add((video.video_id, failure.frame))
+        for failure in video.unresolved:
+            standing.setdefault(failure.kind, set()).add((video.video_id, failure.frame))
+    return {
+        kind: {"attempts": attempts, "frames": len(frames[kind]), "standing": len(standing.get(kind, ()))}
+        for kind, attempts in report.failures_by_kind.items()
+    }
+
+
+def _number(value: float | None, digits: int = 3) -> float | None:
+    return round(value, digits) if value is not None and math.isfinite(value) else None
+
+
+def _moment(moment: str | datetime) -> str:
+    if isinstance(moment, str):
+        return moment
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).isoformat(timespec="seconds")
