@@ -1,0 +1,120 @@
+"""Who may hold how many actors on a cluster that several jobs want: decisions only; the clock and the nodes are
+arguments.
+
+A share is a claim, not an actor: what is claimed and still in use by another job is waited for in Ray's own queue. The
+shares of all jobs fit on the nodes together, and no actor needs more than its own, so that nobody waits in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+__all__ = ["FORGET_SECONDS", "Demand", "Sharing", "shares"]
+
+FORGET_SECONDS = 15.0  # without a word from a job, and it has lost its share
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a job says of itself: how many actors it could keep busy and how many it has, of which size.
+
+    `since` (seconds since 1970) tells who came first; `heard` is the listener's, seconds of its own clock.
+    """
+
+    job: str
+    wanted: int
+    held: int = 0
+    priority: int = 0
+    since: float = 0.0
+    heard: float = 0.0
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+def shares(
+    nodes: Sequence[Mapping[str, float]], demands: Iterable[Demand], now: float, *, forget: float = FORGET_SECONDS
+) -> dict[str, int]:
+    """How many actors each job may have, by the nodes' resources ("CPU", "GPU"); jobs not heard of are left out.
+
+    Every job gets one first, for as long as there are any: the highest priority and then the earliest before others.
+    What is left goes to the highest priority, in equal parts among equals, and so on down. What nobody wants stays with
+    those who have it: an idle actor holds its models, and may be needed again.
+    """
+    live = [demand for demand in demands if now - demand.heard <= forget]
+    live.sort(key=lambda demand: (-demand.priority, demand.since, demand.job))
+    room = _Room(nodes)
+    given = dict.fromkeys((demand.job for demand in live), 0)
+
+    def give(demand: Demand, most: int) -> bool:
+        if given[demand.job] >= most or not room.take(demand.cpus, demand.gpus):
+            return False
+        given[demand.job] += 1
+        return True
+
+    for demand in live:
+        give(demand, min(demand.wanted, 1))
+    wishes: tuple[Callable[[Demand], int], ...] = (lambda demand: demand.wanted, lambda demand: demand.held)
+    for wish in wishes:
+        for _, equals in groupby(live, key=lambda demand: demand.priority):
+            taking = list(equals)
+            while taking:
+                taking = [demand for demand in taking if give(demand, wish(demand))]
+    return given
+
+
+@dataclass
+class Sharing:
+    """The demands of all jobs of a cluster, as they come in."""
+
+    _demands: dict[str, Demand] = field(default_factory=dict)
+
+    def tell(self, demand: Demand, nodes: Sequence[Mapping[str, float]], now: float) -> int:
+        """Hear a job at the time `now`; gives its share."""
+        self._demands[demand.job] = replace(demand, heard=now)
+        given = shares(nodes, self._demands.values(), now)
+        self._demands = {job: known for job, known in self._demands.items() if job in given}
+        return given[demand.job]
+
+    def leave(self, job: str) -> None:
+        """A job has ended."""
+        self._demands.pop(job, None)
+
+
+class _Room:
+    """What is left of the nodes. Actors are placed as Ray does it: whole on one node, a share of a GPU on one card."""
+
+    def __init__(self, nodes: Sequence[Mapping[str, float]]) -> None:
+        self._cpus = [node.get("CPU", 0.0) for node in nodes]
+        self._cards = [[1.0] * int(node.get("GPU", 0.0)) for node in nodes]
+        self._full: dict[tuple[float, float], int] = {}
+
+    def take(self, cpus: float, gpus: float) -> bool:
+        """Place one actor, if it fits."""
+        first = self._full.get((cpus, gpus), 0)  # a node that refused once will refuse again
+        for node in range(first, len(self._cpus)):
+            if self._take_on(node, cpus, gpus):
+                return True
+            self._full[cpus, gpus] = node + 1
+        return False
+
+    def _take_on(self, node: int, cpus: float, gpus: float) -> bool:
+        cards = self._cards[node]
+        if self._cpus[node] < cpus - 1e-6:  # sums of fractions are not exact
+            return False
+        if gpus < 1:
+            fitting = [card for card in range(len(cards)) if cards[card] >= gpus - 1e-6] if gpus else []
+            taken = [min(fitting, key=lambda card: cards[card])] if fitting else []
+            if gpus and not taken:
+                return False
+            each = gpus
+        else:
+            taken = [card for card in range(len(cards)) if cards[card] >= 1 - 1e-6][: int(gpus)]
+            if len(taken) < gpus:
+                return False
+            each = 1.0
+        self._cpus[node] -= cpus
+        for card in taken:
+            cards[card] -= each
+        return True
