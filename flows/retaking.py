@@ -97,7 +97,7 @@ def retake(
     absent = set(range(plan.frames)) - set(present) - chosen
     return Retaking(
         replace(plan, retakes=(*plan.retakes, *decided)),
-        tuple(decided),
+        tuple(entry for entry in decided if known.get((entry.frame, entry.instead_of)) != entry),
         chosen,
         frozenset(again & same) if seed is None else frozenset(),
         # those before a chosen frame are needed to start from

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from flows.job import RenderJob, RenderParameters
 from flows.planning import Chunk
+from flows.rerun import RerunJob, RerunParameters
+from flows.retaking import After
 from infra.pool import LocalPool, Pool
 from infra.settings import InfraSettings
 from infra.storage import Storage
@@ -51,7 +53,13 @@ def drive(job: RenderJob, pool: Pool | None) -> tuple[Chunk, ...]:
     """Run a planned job to its end as the flow does: each chunk once the one it starts from is done, then the joins."""
     if pool is not None:
         job.pool.set_result(pool)
-    actors = pool.size if pool else 1
+    chunks = _drive_once(job, pool.size if pool else 1)
+    while job.plan_again():
+        chunks += _drive_once(job, pool.size if pool else 1)
+    return chunks
+
+
+def _drive_once(job: RenderJob, actors: int) -> tuple[Chunk, ...]:
     chunks = job.chunks(actors)
     waiting, running, done = list(chunks), dict[Future[Any], Chunk](), set[str]()
     with ThreadPoolExecutor(actors + 1) as threads:
@@ -76,6 +84,14 @@ def render(
     """Plan and run a whole job on a `LocalPool`."""
     job = planned(manifest, output, settings, **parameters)
     drive(job, LocalPool(Storage(output), size=workers, make=make) if job.needs_workers else None)
+    return job
+
+
+def rerun(output: str, video: str, frames: str, after: After = "re-render", seed: int | None = None) -> RerunJob:
+    """Plan and run a re-run on a `LocalPool`."""
+    job = RerunJob(RerunParameters.of(output, video, frames, after, seed, False, 0), InfraSettings())
+    job.read()
+    drive(job, LocalPool(Storage(output)) if job.needs_workers else None)
     return job
 
 

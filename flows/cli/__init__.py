@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import cyclopts
 
-from flows.cli import finetune, manifest, models, plan, preview, render, status
+from flows.cli import finetune, manifest, models, plan, preview, render, rerun, status
 from flows.cli.errors import BAD_INPUT, explain
 from infra.settings import load_settings
 from renderers.registry import use_folder
@@ -31,6 +31,7 @@ app.command(preview.preview)
 app.command(manifest.app)
 app.command(plan.plan)
 app.command(render.render)
+app.command(rerun.rerun)
 app.command(status.status)
 app.command(models.app)
 app.command(finetune.finetune)
@@ -75,7 +76,7 @@ def run(arguments: list[str]) -> int:
 
 def _words(arguments: list[str]) -> list[str]:
     """The leading words that name the command."""
-    known = {"preview", "manifest", "plan", "render", "status", "models", "build", "validate", "show", "list",
+    known = {"preview", "manifest", "plan", "render", "rerun", "status", "models", "build", "validate", "show", "list",
              "fetch", "verify", "add", "finetune"}  # fmt: skip
     words = []
     for argument in arguments:

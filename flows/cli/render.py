@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -25,10 +25,12 @@ from flows.own_server import prefect_server
 from flows.session import hand_over, start_pool
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
-__all__ = ["render"]
+__all__ = ["conclude", "render", "run_flow"]
+
+J = TypeVar("J", bound=RenderJob)
 
 # How the flow names its end when something is missing; anything else is a flow that broke.
-INCOMPLETE_STATES = ("FramesMissing", "VideosMissing", "RowsInvalid", "TooManyFailures")
+INCOMPLETE_STATES = ("FramesMissing", "VideosMissing", "RowsInvalid", "TooManyFailures", "Cancelled")
 
 
 def render(
@@ -73,29 +75,32 @@ def render(
         return BAD_INPUT
     if not job.pending and not told and prefect_api_url() is None:
         # nothing to do, and nobody watches: no server, no cluster
-        return _conclude(job, None, json)
-    state = _run_flow(job, quiet_progress=json)
-    return _conclude(job, state, json)
+        return conclude(job, None, json)
+    state = run_flow(job, _flow, quiet_progress=json)
+    return conclude(job, state, json)
 
 
-def _run_flow(job: RenderJob, *, quiet_progress: bool) -> Any:
+def run_flow(job: J, flow: Callable[[J], Any], *, quiet_progress: bool) -> Any:
+    """Run `flow` for a planned job with progress bars; gives the state that it ended in."""
     settings = job.settings
     if job.needs_workers:
         start_pool(job, settings)  # comes up while Prefect does
     prepare_prefect(quiet=True)
     with _watching(job, disable=quiet_progress):
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        with prefect_server("flows.render_manifest"):
-            from flows.render_manifest import render_manifest  # Prefect takes seconds to import
-
+        with prefect_server("flows.conduct"):
             hand_over(job)
-            p = job.parameters
-            return render_manifest(
-                p.manifest, p.output, p.strict, p.force, p.range_frames, p.priority, return_state=True
-            )
+            return flow(job)
 
 
-def _conclude(job: RenderJob, state: Any, json: bool) -> int:
+def _flow(job: RenderJob) -> Any:
+    from flows.render_manifest import render_manifest  # Prefect takes seconds to import
+
+    p = job.parameters
+    return render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, p.priority, return_state=True)
+
+
+def conclude(job: RenderJob, state: Any, json: bool) -> int:
     """Tell how it ended; a flow that broke raises what broke it."""
     if state is not None and not job.complete:
         error = state.result(raise_on_failure=False)
