@@ -3,13 +3,12 @@
 Contrastive (Radford et al. 2021, section 2.3) over scenes as the renderer shows them: through its own cutouts, some of
 them drawn by the VQGAN. Then adversarial, without which a small CLIP is fooled by texture: pictures are pushed by up to
 `epsilon` where it hurts most (Madry et al. 2018, section 2.1; robust features are those that gradients draw, Santurkar
-et al. 2019, "Image synthesis with a single robust classifier"), decoded random codes are told to be nothing, and
-`dreams` wear down what the renderer would find.
+et al. 2019, "Image synthesis with a single robust classifier"), and decoded random codes are told to be nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,11 +18,9 @@ from torch import Tensor, nn
 
 from manifests.schema import CutoutSettings
 from renderers.cutouts import cut, draw_cutouts
-from renderers.losses import spherical_distance
 from renderers.models.vqgan import VQGAN
 from renderers.randomness import generator
 from renderers.training.captions import plural
-from renderers.training.dreams import Dreams
 from renderers.training.run import trapezoid
 from renderers.training.scenes import SceneComposer
 from renderers.training.workers import average_gradients, rank
@@ -43,7 +40,6 @@ class PerceptorTrainingSettings(BaseModel):
     batch: int = Field(32, ge=2, description="scenes per step and worker")
     reconstructed: float = Field(0.3, ge=0, le=1, description="share of the scenes that pass through the VQGAN")
     garbage: int = Field(4, ge=0, description="decoded random codes per step, which are nothing")
-    dreams: int = Field(0, ge=0, description="pictures being optimised along, each with a real one beside it")
     bank: int = Field(128, ge=0, description="names per step that a picture is told from, besides the batch's captions")
     lr: float = Field(1e-3, gt=0, description="learning rate of the text tower and the projection")
     trunk_rate: float = Field(0.35, ge=0, le=1, description="that of the pretrained trunk, as a share of it")
@@ -93,7 +89,6 @@ class PerceptorTraining:
         self.weights = [p for group in self.adam.param_groups for p in group["params"]]
         self._fixed = _slow_filters(clip.visual.trunk)
         self.names = composer.names
-        self.dreams = Dreams(vqgan, settings.dreams, composer.side, seed=settings.seed) if settings.dreams else None
         self.averaged = {key: value.clone() for key, value in clip.state_dict().items()}
 
     # -- one step ------------------------------------------------------------------------------------------------
@@ -102,39 +97,30 @@ class PerceptorTraining:
         """Do step number `step` (from 0); gives the losses."""
         settings = self.settings
         self._set_rates(step)
-        adversarial = step >= settings.adversarial_from
         scenes = self.composer.compose(settings.batch, settings.seed, step, f"scenes {rank()}")
         pictures = scenes.pictures.to(self.device)
         through = round(settings.batch * settings.reconstructed)
         with torch.no_grad():
             pictures[:through] = self._redraw(pictures[:through])
-        captions, false, concepts = list(scenes.captions), list(scenes.false_captions), scenes.concepts
-        dreaming = self.dreams if adversarial else None
-        if dreaming is not None:
-            self._renew_dreams(dreaming, step)
-            pictures = torch.cat([pictures, dreaming.companions])
-            captions, false = captions + dreaming.captions, false + dreaming.false_captions
-            concepts = torch.cat([concepts, dreaming.concepts])
         real = len(pictures)
         if settings.garbage:
             pictures = torch.cat([pictures, self._garbage(pictures[:through], step)])
         bank = torch.randperm(len(self.names), generator=generator(settings.seed, rank(), step, "bank"))[
             : settings.bank
         ]
-        texts = captions + false + [_an(self.names[i]) for i in bank]
+        texts = [*scenes.captions, *scenes.false_captions, *(_an(self.names[i]) for i in bank)]
         tokens = self.tokenizer(texts).to(self.device)
-        wrong = _exclusions(captions, concepts, [self.names[i] for i in bank], bank).to(self.device)
+        wrong = _exclusions(scenes.captions, scenes.concepts, [self.names[i] for i in bank], bank).to(self.device)
 
-        nothing = len(pictures) - real
-        if adversarial:
+        if step >= settings.adversarial_from:
             with torch.no_grad():
                 words = F.normalize(self.clip.encode_text(tokens), dim=-1)
-            seen, drawn = self._attack(pictures, words, wrong, real, nothing, dreaming, step)
+            seen = self._attack(pictures, words, wrong, real, step)
         else:
-            seen, drawn = self._look(pictures, step), None
+            seen = self._look(pictures, step)
         self._learning(True)
         words = F.normalize(self.clip.encode_text(tokens), dim=-1)
-        views = F.normalize(self.clip.encode_image(seen if drawn is None else torch.cat([seen, drawn])), dim=-1)
+        views = F.normalize(self.clip.encode_image(seen), dim=-1)
         by_picture, by_text = self._losses(views, words, wrong, real)
         loss = (by_picture + by_text) / 2
         self.adam.zero_grad(set_to_none=True)
@@ -147,15 +133,11 @@ class PerceptorTraining:
             right = (views[:real] * words[:real]).sum(dim=1)
             terms = {"loss": loss, "by_picture": by_picture, "by_text": by_text, "similarity": right.mean()}
             terms["scale"] = self.clip.logit_scale.exp()
-            if dreaming is not None and drawn is not None:
-                n = len(dreaming.captions)
-                dreamt = (views[-n:] * words[real - n : real]).sum(dim=1)
-                terms["dreamt_similarity"] = dreamt.mean()
         return {name: term.detach() for name, term in terms.items()}
 
     def _losses(self, views: Tensor, words: Tensor, wrong: Tensor, real: int) -> tuple[Tensor, Tensor]:
         """The two cross-entropies: each real picture among texts, its false caption included; each caption among
-        pictures, garbage and dreams included."""
+        pictures, garbage included."""
         scale = self.clip.logit_scale.exp().clamp(max=50)
         captions, false, bank = words[:real], words[real : 2 * real], words[2 * real :]
         among = scale * views[:real] @ torch.cat([captions, bank]).T
@@ -167,18 +149,9 @@ class PerceptorTraining:
         never = F.pad(wrong[:, :real].T, (0, len(views) - real))
         return by_picture, F.cross_entropy(among.masked_fill(never, EXCLUDED), answer)
 
-    def _attack(
-        self,
-        pictures: Tensor,
-        words: Tensor,
-        wrong: Tensor,
-        real: int,
-        nothing: int,
-        dreaming: Dreams | None,
-        step: int,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Cutouts of `pictures`, pushed to where the loss is worst within epsilon; and cutouts of the dreams, which
-        move on by one step of their own."""
+    def _attack(self, pictures: Tensor, words: Tensor, wrong: Tensor, real: int, step: int) -> Tensor:
+        """Cutouts of `pictures`, pushed to where the loss is worst within epsilon. The first `real` of them have a
+        caption; the others are garbage."""
         settings = self.settings
         self._learning(False)
         seen = self._look(pictures, step)
@@ -189,48 +162,27 @@ class PerceptorTraining:
         start = torch.randn(seen.shape, generator=chance).to(self.device)
         push = (start / _norms(start) * reach * 0.5).requires_grad_(True)
         scale = self.clip.logit_scale.detach().exp().clamp(max=50)
-        shown, wanted = seen + push, [push]
-        n = 0
-        if dreaming is not None:
-            drawn, latents = dreaming.draw(step)
-            n = len(drawn)
-            dreamt = self._look(drawn, step, "dreams")
-            shown, wanted = torch.cat([shown, dreamt]), [push, latents]
-        views = F.normalize(self.clip.encode_image(shown), dim=-1)
+        views = F.normalize(self.clip.encode_image(seen + push), dim=-1)
         among = scale * views[:real] @ torch.cat([words[:real], words[2 * real :]]).T
         answer = torch.arange(real, device=self.device)
         goal = F.cross_entropy(among.masked_fill(wrong, EXCLUDED), answer, reduction="sum")
-        if nothing:
+        if len(pictures) > real:
             # garbage climbs towards whatever text is nearest.
-            goal = goal + (scale * views[real : real + nothing] @ words[:real].T).logsumexp(dim=1).sum()
-        if dreaming is not None:
-            # what the renderer minimises: the distance to the prompt, and rivalry with other names.
-            targets = words[real - n : real]
-            rivals = 20 * views[-n:] @ torch.cat([targets, words[2 * real :]]).T
-            hidden = F.pad(wrong[real - n : real, real:], (n, 0))
-            rivalry = F.cross_entropy(
-                rivals.masked_fill(hidden | _others(n, rivals), EXCLUDED),
-                torch.arange(n, device=self.device),
-                reduction="sum",
-            )
-            goal = goal - spherical_distance(views[-n:], targets).sum() - 0.7 * rivalry
-        gradients = torch.autograd.grad(goal, wanted)
+            goal = goal + (scale * views[real:] @ words[:real].T).logsumexp(dim=1).sum()
+        (gradient,) = torch.autograd.grad(goal, [push])
         with torch.no_grad():
-            push = push + gradients[0] / _norms(gradients[0]) * reach
-            push = push * (reach / _norms(push)).clamp(max=1)
-            if dreaming is None:
-                return seen + push, None
-            dreaming.move(-gradients[1])
-            return (seen + push).detach(), dreamt.detach()
+            push = push + gradient / _norms(gradient) * reach
+            return seen + push * (reach / _norms(push)).clamp(max=1)
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
-    def _look(self, pictures: Tensor, step: int, purpose: str = "") -> Tensor:
+    def _look(self, pictures: Tensor, step: int) -> Tensor:
         """One cutout of each picture, normalised, `(n, 3, side, side)`."""
         settings = self.cutouts.model_copy(update={"number": len(pictures)})
         side = self.composer.side
-        draw = draw_cutouts(settings, side, side, generator(self.settings.seed, rank(), step, f"cutouts {purpose}"))
-        grain = generator(self.settings.seed, rank(), step, f"grain {purpose}", self.device)
+        # the trailing spaces belong to the addresses: without them, one seed would give other batches than it gave.
+        draw = draw_cutouts(settings, side, side, generator(self.settings.seed, rank(), step, "cutouts "))
+        grain = generator(self.settings.seed, rank(), step, "grain ", self.device)
         seen = cut(pictures, draw.to(self.device), self.side, grain)
         return ((seen - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
 
@@ -248,12 +200,6 @@ class PerceptorTraining:
         share = 0.5 + 0.6 * torch.rand(len(real), 1, 1, generator=chance)
         tokens = torch.where((coarse < share).to(self.device), random, real)
         return self.vqgan.decode(self.vqgan.look_up(tokens)).clamp(0, 1)
-
-    def _renew_dreams(self, dreams: Dreams, step: int) -> None:
-        due = dreams.due()
-        if due:
-            scenes = self.composer.compose(len(due), self.settings.seed, step, f"dreams {rank()}")
-            dreams.begin(due, scenes.pictures, scenes.captions, scenes.false_captions, scenes.concepts, step)
 
     # -- weights -------------------------------------------------------------------------------------------------
 
@@ -281,16 +227,13 @@ class PerceptorTraining:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step needs."""
-        state = {"clip": self.clip.state_dict(), "averaged": self.averaged, "adam": self.adam.state_dict()}
-        return state | ({"dreams": self.dreams.state_dict()} if self.dreams is not None else {})
+        return {"clip": self.clip.state_dict(), "averaged": self.averaged, "adam": self.adam.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.clip.load_state_dict(state["clip"])
         self.averaged = {key: value.to(self.device) for key, value in state["averaged"].items()}
         self.adam.load_state_dict(state["adam"])
-        if self.dreams is not None and "dreams" in state:
-            self.dreams.load_state_dict(state["dreams"])
 
 
 def _slow_filters(trunk: nn.Module) -> set[int]:
@@ -300,7 +243,7 @@ def _slow_filters(trunk: nn.Module) -> set[int]:
     return {id(layer.weight) for layer in layers if layer.groups > 1 and layer.kernel_size[0] == 5}
 
 
-def _exclusions(captions: list[str], concepts: Tensor, names: list[str], bank: Tensor) -> Tensor:
+def _exclusions(captions: Sequence[str], concepts: Tensor, names: Sequence[str], bank: Tensor) -> Tensor:
     """What must not count as wrong, `(n, n + m)`: other captions that are true of picture i too (the same words, or the
     same single concept), and names of the bank that picture i shows."""
     same_words = torch.tensor([[a == b for b in captions] for a in captions])
@@ -310,13 +253,6 @@ def _exclusions(captions: list[str], concepts: Tensor, names: list[str], bank: T
     named = torch.tensor([[f" {name} " in words or f" {plural(name)} " in words for name in names] for words in said])
     shown = concepts[:, None] == bank[None]
     return torch.cat([others, named.view(len(captions), len(names)) | shown], dim=1)
-
-
-def _others(n: int, logits: Tensor) -> Tensor:
-    """A mask that hides every dream's target but its own."""
-    mask = torch.zeros_like(logits, dtype=torch.bool)
-    mask[:, :n] = ~torch.eye(n, dtype=torch.bool, device=logits.device)
-    return mask
 
 
 def _norms(x: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ from renderers.errors import TrainingBroken
 __all__ = ["TrainingProgress", "TrainingRun", "read_checkpoint", "trapezoid"]
 
 CHECKPOINT = "checkpoint.pt"
+# what a resume may change: how long the training goes on, and how often it tells.
+MAY_CHANGE = frozenset({"steps", "checkpoint_every", "log_every"})
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,9 @@ class TrainingRun:
         self.folder, self.settings, self.writes = folder, settings, writes
         self._seconds_before, self._began = 0.0, time.monotonic()
         self.metrics: dict[str, float] = {}
-        # what a run may change when it is resumed: how long it goes on, and how often it tells.
-        may_change = {"steps", "checkpoint_every", "log_every"}
-        wanted = settings.model_dump(mode="json")
-        path = folder / "settings.json"
-        if path.exists():
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            different = [k for k in wanted if k not in may_change and kept.get(k) != wanted[k]]
-            if different and self.checkpoint.exists():
-                raise TrainingBroken(
-                    f"'{folder}' holds a training with other settings ({', '.join(different)}): "
-                    "take an empty folder, or the same settings to go on with it"
-                )
+        wanted, path = settings.model_dump(mode="json"), folder / "settings.json"
+        if path.exists() and self.checkpoint.exists():
+            _require_same(path, wanted)
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
             _write(path, json.dumps(wanted, indent=2).encode())
@@ -188,6 +181,26 @@ class TrainingRun:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         lines: list[list[float | str]] = [[*columns], *([row.get(key, "") for key in columns] for row in rows)]
         _write(self.folder / "curves.csv", "".join(",".join(map(str, line)) + "\r\n" for line in lines).encode())
+
+
+def _require_same(path: Path, wanted: Mapping[str, Any]) -> None:
+    """Make sure that a kept training is the one that is `wanted`, but for what may change when it is resumed."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrainingBroken(f"the settings '{path}' can't be read: {error}; take an empty folder") from error
+    unknown = sorted(kept.keys() - wanted.keys())
+    if unknown:
+        raise TrainingBroken(
+            f"'{path.parent}' holds a training with settings that this version of nightreel does not have "
+            f"({', '.join(unknown)}): go on with the version that began it, or take an empty folder"
+        )
+    different = [name for name in wanted if name not in MAY_CHANGE and kept.get(name) != wanted[name]]
+    if different:
+        raise TrainingBroken(
+            f"'{path.parent}' holds a training with other settings ({', '.join(different)}): "
+            "take an empty folder, or the same settings to go on with it"
+        )
 
 
 def _write(path: Path, content: bytes) -> None:

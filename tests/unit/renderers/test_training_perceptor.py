@@ -1,4 +1,4 @@
-"""The perceptor's training on a tiny CLIP: it learns, its attack hurts, dreams climb, a resume is exact."""
+"""The perceptor's training on a tiny CLIP: it learns, its attack hurts, a resume is exact."""
 
 import json
 
@@ -12,7 +12,6 @@ from manifests.schema import CutoutSettings
 from renderers.models.perceptor import Perceptor
 from renderers.models.vqgan import VQGAN, DDConfig, VQGANConfig
 from renderers.training.concepts import Concept
-from renderers.training.dreams import Dreams
 from renderers.training.embedded import MERGES, PERCEPTOR_CONFIG
 from renderers.training.export import write_perceptor, write_vqgan
 from renderers.training.loop import train
@@ -56,7 +55,7 @@ def training(vqgan, composer, **settings):
     model = CONFIG["model_cfg"]
     clip = CLIP(model["embed_dim"], model["vision_cfg"], model["text_cfg"])
     tokenizer = SimpleTokenizer(bpe_path=str(MERGES), context_length=20)
-    small = {"batch": 6, "garbage": 2, "dreams": 2, "bank": 2, "ramp": 1, "trunk_from": 0, "warm_up": 0, **settings}
+    small = {"batch": 6, "garbage": 2, "bank": 2, "ramp": 1, "trunk_from": 0, "warm_up": 0, **settings}
     return PerceptorTraining(
         clip,
         tokenizer,
@@ -75,30 +74,26 @@ def test_clean_training_learns(vqgan, composer):
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
-def test_adversarial_steps_move_weights_and_dreams(vqgan, composer):
+def test_an_adversarial_step_moves_the_weights(vqgan, composer):
     learner = training(vqgan, composer, steps=10, adversarial_from=0)
     before = {name: value.clone() for name, value in learner.clip.state_dict().items()}
     terms = learner.step(0)
-    assert set(terms) >= {"loss", "by_picture", "by_text", "similarity", "dreamt_similarity"}
+    assert set(terms) >= {"loss", "by_picture", "by_text", "similarity"}
     moved = [name for name, value in learner.clip.state_dict().items() if not torch.equal(value, before[name])]
     assert any("trunk" not in name for name in moved)
     assert not any("running_mean" in name and "trunk" in name for name in moved)  # the trunk's statistics stay
-    first = learner.dreams.latents.clone()
-    learner.step(1)
-    assert not torch.equal(first, learner.dreams.latents)
 
 
 def test_the_push_hurts_and_stays_within_reach(vqgan, composer):
-    learner = training(vqgan, composer, steps=10, adversarial_from=0, epsilon=2.0, dreams=0, garbage=0)
+    learner = training(vqgan, composer, steps=10, adversarial_from=0, epsilon=2.0, garbage=0)
     scenes = composer.compose(16, 0, 0)
     tokens = learner.tokenizer(list(scenes.captions))
     wrong = torch.zeros(16, 16, dtype=torch.bool)
     with torch.no_grad():
         words = torch.nn.functional.normalize(learner.clip.eval().encode_text(tokens), dim=-1)
         both = torch.cat([words, words])  # captions, and false captions that are not looked at
-    pushed, dreamt = learner._attack(scenes.pictures, both, wrong, 16, 0, None, 0)
+    pushed = learner._attack(scenes.pictures, both, wrong, 16, 0)
     clean = learner._look(scenes.pictures, 0)
-    assert dreamt is None
     assert float((pushed - clean).flatten(1).norm(dim=1).max()) <= 2.0 / 0.5 + 1e-4
 
     def loss(seen):
@@ -107,24 +102,6 @@ def test_the_push_hurts_and_stays_within_reach(vqgan, composer):
             return float(torch.nn.functional.cross_entropy(14 * views @ words.T, torch.arange(16)))
 
     assert loss(pushed) > loss(clean)
-
-
-def test_dreams_climb_towards_what_scores(vqgan):
-    """A score that is the picture's redness: dreams become redder; the old begin anew."""
-    dreams = Dreams(vqgan, 3, 32, seed=0, life=30)
-    assert dreams.due() == [0, 1, 2]
-    dreams.begin([0, 1, 2], torch.rand(3, 3, 32, 32), ["a", "b", "c"], ["x", "y", "z"], torch.tensor([0, 1, -1]), 0)
-    assert dreams.due() == []
-
-    def redness(pictures):
-        return (pictures[:, 0] - pictures[:, 1:].mean(dim=1)).mean()
-
-    first = float(redness(dreams.draw(0)[0]).detach())
-    for step in range(12):
-        pictures, latents = dreams.draw(step)
-        dreams.move(torch.autograd.grad(-redness(pictures), latents)[0])
-    assert float(redness(dreams.draw(12)[0]).detach()) > first
-    assert dreams.due() == [2]  # ages are staggered: it began at 20 of 30
 
 
 def test_resume_is_exact(vqgan, composer, tmp_path):
@@ -146,20 +123,6 @@ def test_resume_is_exact(vqgan, composer, tmp_path):
         run(tmp_path / "cut", stop_at=5)
     resumed = run(tmp_path / "cut")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
-def test_dreams_of_another_vqgan_begin_anew(vqgan):
-    dreams = Dreams(vqgan, 2, 32, seed=0)
-    dreams.begin([0, 1], torch.rand(2, 3, 32, 32), ["a", "b"], ["x", "y"], torch.tensor([0, 1]), 0)
-    state = {
-        name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in dreams.state_dict().items()
-    }
-    same, other = Dreams(vqgan, 2, 32, seed=0), VQGAN(vqgan.config).eval().requires_grad_(False)
-    same.load_state_dict(state)
-    assert same.captions == ["a", "b"]
-    fresh = Dreams(other, 2, 32, seed=0)
-    fresh.load_state_dict(state)
-    assert fresh.due() == [0, 1]
 
 
 def test_what_must_not_count_as_wrong():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,20 @@ def test_other_settings_are_refused_but_more_steps_go_on(tmp_path: Path) -> None
         TrainingRun(tmp_path, training(lr=0.5).settings)
     train(tmp_path, steps=8)
     assert TrainingRun(tmp_path, training(steps=8).settings).curves()[-1]["step"] == 8
+
+
+def test_settings_of_another_version_or_damaged_are_refused_with_a_checkpoint_beside_them(tmp_path: Path) -> None:
+    settings = training().settings
+    kept = tmp_path / "settings.json"
+    kept.write_text(json.dumps(settings.model_dump(mode="json") | {"visions": 0}), encoding="utf-8")
+    TrainingRun(tmp_path, settings)  # nothing to go on with: begun anew
+    assert "visions" not in json.loads(kept.read_text(encoding="utf-8"))
+    (tmp_path / "checkpoint.pt").write_bytes(b"a checkpoint")
+    for content, said in (('{"visions": 0}', r"does not have \(visions\)"), ('{"lr', "can't be read")):
+        kept.write_text(content, encoding="utf-8")
+        with pytest.raises(TrainingBroken, match=said):
+            TrainingRun(tmp_path, settings)
+        assert kept.read_text(encoding="utf-8") == content
 
 
 def test_a_damaged_checkpoint_and_one_of_another_model_are_refused(tmp_path: Path) -> None:
