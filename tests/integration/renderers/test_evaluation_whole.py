@@ -86,7 +86,7 @@ def test_a_model_is_evaluated_from_sprites_to_report_and_a_second_time_for_nothi
     assert max(stage.total for stage in stages) == 1 + 4 + 2 + 2
 
     written = write_report(tmp_path / "report", found, pictures, load_prompts()[:2])
-    assert [path.suffix for path in written] == [".md", ".json", ".png", ".png", ".png"]
+    assert [path.suffix for path in written] == [".md", ".json", ".webp", ".webp", ".webp"]
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.png")}
     # the ablation's perceptor is the model's own here, so its pictures are the model's
     assert len(kept) == 4 + 2

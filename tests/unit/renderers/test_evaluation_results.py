@@ -11,7 +11,7 @@ from PIL import Image
 
 from renderers.evaluation.metrics import PairMetrics, Retrieval, Swap
 from renderers.evaluation.prompts import EvaluationPrompt
-from renderers.evaluation.report import contact_sheet, recognition_table, summary, write_report
+from renderers.evaluation.report import contact_sheet, document, recognition_table, summary, write_report
 from renderers.evaluation.results import Evaluation, PictureResult, ceiling, judged, recognition
 
 PROMPTS = (
@@ -82,14 +82,34 @@ def test_the_report_holds_every_prompt_and_every_picture(tmp_path: Path) -> None
         pixels = (picture * 255).to(torch.uint8).permute(1, 2, 0).numpy()
         Image.fromarray(pixels).save(paths[key])
     written = write_report(tmp_path / "report", evaluation(), {"the model": paths}, PROMPTS)
-    assert [path.name for path in written] == ["report.md", "report.json", "sheet-the-model.png"]
+    assert [path.name for path in written] == ["report.md", "report.json", "sheet-the-model.webp"]
     text = written[0].read_text()
     assert "| a red apple on a blue background | 1, 3 | 1/2 | 1/2 |" in text
     assert "| a dog | 9, 1 |  |  |" in text
-    assert "![all pictures, the model](sheet-the-model.png)" in text
-    document = json.loads(written[1].read_text())
-    assert [r["rank"] for r in document["recognitions"][0]["results"]] == [1, 3, 9, 1]
-    assert "results" not in summary(evaluation())["recognitions"][0]
+    assert "![all pictures, the model](sheet-the-model.webp)" in text
+    with Image.open(written[2]) as sheet:
+        assert sheet.format == "WEBP"
+
+
+def test_the_figures_can_be_computed_again_from_the_json() -> None:
+    text = document(evaluation(), PROMPTS)
+    told = json.loads(text)
+    assert told["recognitions"] == json.loads(json.dumps(summary(evaluation())["recognitions"]))
+    assert [line["prompt"] for line in told["prompts"]] == [prompt.prompt for prompt in PROMPTS]
+    apple, dog = (line["the model"] for line in told["prompts"])
+    assert apple == {"places": [1, 3], "colours": [True, False], "backgrounds": ["blue", "red"]}
+    assert dog == {"places": [9, 1], "backgrounds": ["red", "red"]}
+    assert sum('"places"' in line for line in text.splitlines()) == len(PROMPTS)
+
+
+def test_a_sheet_of_very_many_seeds_is_wide_rather_than_too_tall_for_its_format(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "white").save(tmp_path / "x.png")
+    keys = [(number, seed) for number in range(30) for seed in range(60)]
+    many = tuple(PictureResult(*key, 1, None, "white", None) for key in keys)
+    prompts = [EvaluationPrompt("a dog", "dog")] * 30
+    sheet = contact_sheet(recognition("m", many), dict.fromkeys(keys, tmp_path / "x.png"), prompts)
+    assert sheet.height <= 16_383
+    assert sheet.width == 15 * (96 + 2 * 3 + 4)
 
 
 @pytest.mark.parametrize(("key", "mark"), [((0, 0), (30, 160, 60)), ((0, 1), (230, 170, 20)), ((1, 0), (205, 45, 45))])
