@@ -7,7 +7,6 @@ import io
 import os
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 __all__ = ["TranslatedFile", "dataset_files"]
@@ -47,21 +46,20 @@ def _as_given(file: str, pattern: str, pattern_path: str) -> str:
 
 
 class TranslatedFile(io.RawIOBase):
-    """A file opened by fsspec whose errors are translated, so that who reads Parquet from it need not know fsspec."""
+    """A file opened by fsspec, of which everything is asked through `do`: it translates errors, so that who reads
+    Parquet from here need not know fsspec, and asks again for what broke off half-way."""
 
-    def __init__(self, file: Any, translated: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, file: Any, do: Callable[[Callable[[], Any]], Any]) -> None:
         self._file = file
-        self._translated = translated
+        self._do = do
 
     def readinto(self, buffer: Any) -> int:
-        with self._translated():
-            data = self._file.read(len(buffer))
+        data = self._do(lambda: self._file.read(len(buffer)))
         buffer[: len(data)] = data
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with self._translated():
-            return int(self._file.seek(offset, whence))
+        return int(self._do(lambda: self._file.seek(offset, whence)))
 
     def tell(self) -> int:
         return int(self._file.tell())

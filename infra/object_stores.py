@@ -12,15 +12,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from infra.patience import PATIENCE, Patience
 from infra.storage_errors import s3_code
 
 __all__ = ["GcsStore", "MemoryStore", "ObjectInfo", "ObjectStore", "S3Store"]
-
-PATIENCE = 60.0  # seconds for one write (and another per MB): a hung server must not hold a worker for ever
-CHECK_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,10 @@ class GcsStore:
 
     content_type_option = "content_type"
 
-    def __init__(self, filesystem: Any, root: str) -> None:
+    def __init__(self, filesystem: Any, root: str, patience: Patience = PATIENCE) -> None:
         self.fs = filesystem
         self.root = root  # bucket/prefix, without slashes around
+        self.patience = patience
 
     def read(self, key: str) -> bytes:
         return cast(bytes, self.fs.cat_file(self._path(key)))
@@ -105,13 +105,15 @@ class GcsStore:
                 yield ObjectInfo(path[len(self._path("")) + 1 :], int(info["size"]), _moment(changed))
 
     def check(self, *, write: bool) -> None:
-        self.fs.ls(self._path("").split("/")[0], timeout=CHECK_PATIENCE)
+        self.fs.ls(self._path("").split("/")[0], timeout=self.patience.check_seconds)
 
     def _path(self, key: str) -> str:
         return f"{self.root}/{key}".strip("/")
 
     def _send(self, send: Callable[..., None], key: str, size: int, exclusive: bool) -> bool:
-        options: dict[str, Any] = {"mode": "create" if exclusive else "overwrite", "timeout": PATIENCE + size / 1e6}
+        options: dict[str, Any] = {
+            "mode": "create" if exclusive else "overwrite", "timeout": self.patience.for_write(size)
+        }  # fmt: skip
         if content_type := mimetypes.guess_type(key)[0]:  # so that a browser shows what it gets by the object's link
             options[self.content_type_option] = content_type
         for attempt in itertools.count(1):
@@ -136,8 +138,8 @@ class S3Store(GcsStore):
 
     content_type_option = "ContentType"
 
-    def __init__(self, filesystem: Any, root: str) -> None:
-        super().__init__(filesystem, root)
+    def __init__(self, filesystem: Any, root: str, patience: Patience = PATIENCE) -> None:
+        super().__init__(filesystem, root, patience)
         self.bucket, _, prefix = root.partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
 
@@ -167,13 +169,13 @@ class S3Store(GcsStore):
             following = {"ContinuationToken": page["NextContinuationToken"]}
 
     def check(self, *, write: bool) -> None:
-        call = self.fs.call_s3
-        call("list_objects_v2", Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1, timeout=CHECK_PATIENCE)
+        call = partial(self.fs.call_s3, timeout=self.patience.check_seconds)
+        call("list_objects_v2", Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
         if write:  # an upload in parts that is never completed needs the right to write, and makes no object
             probe = {"Bucket": self.bucket, "Key": f"{self.prefix}.nightreel-check"}
-            upload = call("create_multipart_upload", **probe, timeout=CHECK_PATIENCE)["UploadId"]
+            upload = call("create_multipart_upload", **probe)["UploadId"]
             with contextlib.suppress(OSError):  # may be forbidden on its own
-                call("abort_multipart_upload", **probe, UploadId=upload, timeout=CHECK_PATIENCE)
+                call("abort_multipart_upload", **probe, UploadId=upload)
 
 
 class MemoryStore(GcsStore):

@@ -4,9 +4,11 @@
     ├── ObjectMissing            there is no such object (or no such manifest, picture, ...)
     ├── ObjectConflict           the key holds other bytes already, and they may not be replaced
     └── StorageUnavailable       no object here can be read or written until somebody mends something (see `remedy`)
+        └── StorageBusy          nor now, but later perhaps: overloaded, restarting, not reachable, no answer in time
+            └── AnswerCutOff     an answer broke off half-way
 
-Errors of the operating system and the answers of S3 are translated here; exceptions of botocore's and fsspec's own in
-`infra.storage`, their one owner.
+Before a StorageBusy is raised, storage was asked as often as `infra.patience` allows. Errors of the operating system
+and the answers of S3 are translated here; exceptions of botocore's and fsspec's own in `infra.filesystems`.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ import errno
 import re
 
 __all__ = [
+    "AnswerCutOff",
     "ObjectConflict",
     "ObjectMissing",
+    "StorageBusy",
     "StorageError",
     "StorageUnavailable",
     "from_os_error",
@@ -56,6 +60,14 @@ class StorageUnavailable(StorageError):
         super().__init__(message, remedy)
 
 
+class StorageBusy(StorageUnavailable):
+    """Storage is of no use at this moment, and it may well mend itself."""
+
+
+class AnswerCutOff(StorageBusy):
+    """What was read is not whole; nothing of it is used."""
+
+
 _SECRETS = (
     (re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@"), "***@"),  # https://user:password@host
     (re.compile(r"(?i)((?:signature|credential|token|secret|password|key)=)[^&\s'\"]+"), r"\1***"),  # presigned links
@@ -85,7 +97,9 @@ def from_os_error(error: OSError, place: str) -> StorageError:
     if isinstance(error, FileNotFoundError) or number == errno.ENOENT:
         return ObjectMissing(f"nothing at '{place}'")
     if number in _FULL:
-        return StorageUnavailable(f"no space left for '{place}'", "free space or choose another output")
+        return StorageUnavailable(
+            f"no space left on the disk of '{place}'", "free space there or choose another output, then start again"
+        )
     if number == errno.EROFS:
         return StorageUnavailable(f"'{place}' is on a read-only file system", "choose an output that can be written")
     if isinstance(error, PermissionError) or number in _FORBIDDEN:
@@ -104,16 +118,19 @@ def from_os_error(error: OSError, place: str) -> StorageError:
     if number == errno.ENAMETOOLONG:
         return StorageError(f"a name in '{place}' is too long for its file system", "use a shorter output path")
     if isinstance(error, TimeoutError):
-        return StorageUnavailable(f"no answer in time from '{place}'", "check the server and the network")
+        return StorageBusy(f"no answer in time from '{place}'", "check the server and the network")
     if isinstance(error, ConnectionError) or number in _UNREACHABLE:
-        return StorageUnavailable(f"cannot reach '{place}'", "check the server and the network, then try again")
+        return StorageBusy(f"cannot reach '{place}'", "check the server and the network, then try again")
     return StorageError(f"'{place}': {without_secrets(error.strerror or str(error) or type(error).__name__)}")
 
 
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) to a pair that this endpoint knows"
 _SESSION = "sign in again, or set a fresh AWS_SESSION_TOKEN with its key and secret"
 _REGION = "set AWS_DEFAULT_REGION to the region of the bucket (and AWS_ENDPOINT_URL if it is not on AWS)"
-_BUSY = "try again later, or with fewer actors"
+_BUSY = {
+    "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "Throttling",
+    "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded", "500", "502", "503", "504", "429",
+}  # fmt: skip
 _UNAVAILABLE: dict[str, tuple[str, str]] = {
     # the codes as S3 answers them, and the bare HTTP status where an answer has no body (HEAD)
     **dict.fromkeys(("NoSuchBucket",), ("no such bucket: '{place}'", "create the bucket, or name one that exists")),
@@ -137,11 +154,6 @@ _UNAVAILABLE: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(
         ("InvalidBucketName", "InvalidURI"), ("not a bucket's name: '{place}'", "write s3://bucket/prefix")
-    ),
-    **dict.fromkeys(
-        ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "Throttling",
-         "RequestLimitExceeded", "500", "502", "503", "504", "429"),
-        ("the server is overloaded or restarting: '{place}'", _BUSY),
     ),
     **dict.fromkeys(
         ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507"),
@@ -170,6 +182,10 @@ def from_s3_code(code: str, place: str, detail: str) -> StorageError:
     """Translates an answer of S3 met at `place`; `detail` is the server's own sentence, used if the code is unknown."""
     if code in ("NoSuchKey", "NoSuchVersion", "404"):
         return ObjectMissing(f"nothing at '{place}'")
+    if code in _BUSY:
+        return StorageBusy(
+            f"the server is overloaded or restarting: '{place}'", "try again later, or with fewer actors"
+        )
     if code in _UNAVAILABLE:
         message, remedy = _UNAVAILABLE[code]
         return StorageUnavailable(message.format(place=place), remedy)

@@ -15,7 +15,8 @@ import pytest
 from fsspec.exceptions import FSTimeoutError
 from s3fs.errors import ERROR_CODE_TO_EXCEPTION, translate_boto_error
 
-from infra.storage import ObjectMissing, Storage, StorageError, StorageUnavailable, translate
+from infra.filesystems import translate
+from infra.storage import ObjectMissing, Storage, StorageBusy, StorageError, StorageUnavailable
 
 PLACE = "s3://bucket/night"
 
@@ -81,8 +82,8 @@ def test_answers_of_s3(code: str, by_s3fs: bool) -> None:
         ("ExpiredToken", StorageUnavailable, "sign in again"),
         ("RequestTimeTooSkewed", StorageUnavailable, "clock"),
         ("PermanentRedirect", StorageUnavailable, "AWS_DEFAULT_REGION"),
-        ("SlowDown", StorageUnavailable, "try again later"),
-        ("503", StorageUnavailable, "try again later"),
+        ("SlowDown", StorageBusy, "try again later"),
+        ("503", StorageBusy, "try again later"),
         ("NotImplemented", StorageUnavailable, "If-None-Match"),
         ("EntityTooLarge", StorageError, "EntityTooLarge.*own words"),
         ("SomethingNew", StorageError, "SomethingNew.*own words"),
@@ -168,7 +169,7 @@ class Broken:
 def test_no_method_lets_a_foreign_error_through(
     error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    monkeypatch.setattr("infra.storage._filesystem", lambda kind, options: Broken(error))
+    monkeypatch.setattr("infra.storage.filesystem", lambda kind, options, patience: Broken(error))
     (tmp_path / "a").write_bytes(b"x")
     storage = Storage("s3://bucket/out")
     for use in (
@@ -188,7 +189,7 @@ def test_no_method_lets_a_foreign_error_through(
 
 
 def test_a_bug_stays_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.storage._filesystem", lambda kind, options: Broken(TypeError("a bug")))
+    monkeypatch.setattr("infra.storage.filesystem", lambda kind, options, patience: Broken(TypeError("a bug")))
     with pytest.raises(TypeError, match="a bug"):
         Storage("s3://bucket/out").read("a")
 

@@ -126,7 +126,7 @@ class TestFile(StorageContract):
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
         try:
-            with pytest.raises(StorageUnavailable, match=r"no space left for '.*reef/1'") as caught:
+            with pytest.raises(StorageUnavailable, match=r"no space left on the disk of '.*reef/1'") as caught:
                 storage.put("reef/1", b"x" * 100_000, existing=existing)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
