@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger, runtime, task
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -21,16 +21,21 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import Pause
 from prefect.futures import PrefectFuture
-from prefect.states import Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
+from prefect.utilities.urls import url_for
 
 from flows.job import RenderJob
 from flows.job_report import frame_reports, job_report, publish_report
 from flows.planning import Chunk
-from flows.report import failure_table, summary_markdown
+from flows.report import FailureRecord, failure_table, summary_markdown
 from flows.report.wording import plural
+from flows.rerun_link import rerun_address
+from flows.run_watch import watching
+from infra.pool import Pool
 from infra.settings import SettingsInvalid
 from infra.storage import ObjectMissing
 from manifests.results import ManifestError
@@ -65,8 +70,12 @@ def conduct(job: RenderJob) -> State[Any]:
     """Run a planned job whose pool is starting (flows.session) to its end, and say how it ended.
 
     A job that is cancelled, or broken, leaves no actor working.
+
+    Raises:
+        Pause: the run was suspended; it goes on from storage when it is resumed.
     """
     logger = get_run_logger()
+    job.log_address, job.on_failure = _log_address, _log_failure
     job.record_refused()
     for problem in job.problems:
         logger.warning("row not rendered: %s", problem)
@@ -74,20 +83,36 @@ def conduct(job: RenderJob) -> State[Any]:
         logger.warning("video '%s' not rendered: %s", row.video_id, reason)
     logger.info("%d frames to render in %d of %d videos", job.frames_to_render, len(job.pending), len(job.runs))
 
-    actors, gpus = None, 0.0
-    try:
-        if job.needs_workers:
-            pool = job.pool.result()
-            actors, gpus = pool.size, getattr(pool, "gpus_per_actor", 0.0)
-        _render(job, actors or 1)
-        while job.plan_again():
-            _render(job, actors or 1)
-    except BaseException:
-        job.stop()  # cancelled, or broken: no actor goes on alone
-        raise
-    finally:
-        job.close()
-    return _conclude(job, actors, gpus)
+    actors, gpus = 0, 0.0
+    with watching(job) as watch:
+        try:
+            pool = job.pool.result() if job.needs_workers else None
+            gpus = getattr(pool, "gpus_per_actor", 0.0)
+            actors = _render(job, pool)
+            while job.plan_again():
+                actors = max(actors, _render(job, pool))
+        except BaseException:
+            job.stop()  # cancelled, or broken: no actor goes on alone
+            raise
+        finally:
+            job.close()
+    if watch.ended is not None and watch.ended.is_paused():
+        raise Pause(state=watch.ended)
+    state = _conclude(job, actors or None, gpus)
+    return Cancelled(message=state.message) if watch.ended is not None else state
+
+
+def _log_address() -> str:
+    identity = runtime.task_run.id
+    return (url_for("task-run", obj_id=identity) if identity else "") or ""
+
+
+def _log_failure(record: FailureRecord) -> None:
+    frame = "" if record.frame is None else f" frame {record.frame}"
+    get_run_logger().warning(
+        "video '%s'%s failed on %s (%s, attempt %d): %s",
+        record.video_id, frame, record.worker, record.kind, record.attempt, record.message,
+    )  # fmt: skip
 
 
 @task(name="render", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
@@ -114,9 +139,11 @@ def stitch_video(name: str, job: RenderJob, video: str) -> State[Any]:
     return Completed(message=f"{published.bytes:,} bytes in {published.seconds:.1f} s")
 
 
-def _render(job: RenderJob, actors: int) -> None:
-    """Run all chunks, each once an actor is near and the chunk it starts from is done; stitch as videos complete."""
-    chunks = job.chunks(actors)
+def _render(job: RenderJob, pool: Pool | None) -> int:
+    """Run all chunks, each once an actor is near and the chunk it starts from is done; stitch as videos complete. Gives
+    the most actors that it had at a time: other runs make them fewer, their end more."""
+    chunks = job.chunks(pool.capacity if pool else 1)
+    actors = 0
     ready: list[tuple[int, Chunk]] = []
     waiting: dict[str, list[tuple[int, Chunk]]] = {}
     for order, chunk in enumerate(chunks):
@@ -139,13 +166,17 @@ def _render(job: RenderJob, actors: int) -> None:
     stitch_what_is_whole(set(job.runs))
     progress = create_progress_artifact(0.0, key="progress", description=_headline(job))
     shown = time.monotonic()
-    while (ready and not job.gave_up) or rendering:
+    while (ready and not job.gave_up and not job.stopped) or rendering:
         # one more than there are actors: its thread waits at the door, so that no actor waits for this loop.
-        while ready and len(rendering) <= actors and not job.gave_up:
+        size = pool.size if pool else 0
+        actors = max(actors, size)
+        while ready and len(rendering) <= size and not job.gave_up and not job.stopped:
             _, chunk = heapq.heappop(ready)
             future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk))
             rendering[chunk.name] = future
             future.add_done_callback(partial(_tell, finished, chunk))
+        if pool is not None:
+            pool.want(len(ready) + len(rendering))
         with suppress(queue.Empty):
             done = finished.get(timeout=1.0)
             rendering.pop(done.name)
@@ -158,6 +189,7 @@ def _render(job: RenderJob, actors: int) -> None:
     for future in stitching:
         future.wait()
     update_progress_artifact(progress, _percent(job), description=_headline(job))  # type: ignore[arg-type]
+    return actors
 
 
 def opaque(value: T) -> T:
@@ -185,8 +217,9 @@ def _conclude(job: RenderJob, actors: int | None, gpus: float) -> State[Any]:
     """Publish the report and the artifacts, and say how the job ended."""
     report = job_report(job, actors=actors, gpus_per_actor=gpus)
     page = publish_report(job.output, report, frame_reports(job))
-    create_markdown_artifact(summary_markdown(report), key="summary", description=f"report: {page}")
-    table = failure_table(report)
+    rerun = rerun_address(job.parameters.output)
+    create_markdown_artifact(summary_markdown(report, rerun), key="summary", description=f"report: {page}")
+    table = failure_table(report, rerun)
     if table:
         create_table_artifact(
             table, key="failed-frames", description="Frames that failed, those that still stand first"

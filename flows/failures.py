@@ -37,12 +37,14 @@ def classify(error: BaseException) -> Kind:
 
 def record_failure(
     output: Storage, error: BaseException, *, video: str, frame: int | None, digest: str, attempt: int, worker: str,
-    seconds: float,
+    seconds: float, log: str = "",
 ) -> FailureRecord:  # fmt: skip
     """Make a failure's record and put it in storage. A storage that refuses it does not hide the failure itself."""
     now = datetime.now(UTC)
     message = str(error).strip() or type(error).__name__
-    record = FailureRecord(video, frame, attempt, worker, classify(error), message, round(seconds, 3), now.isoformat())
+    record = FailureRecord(
+        video, frame, attempt, worker, classify(error), message, round(seconds, 3), now.isoformat(), log
+    )
     key = failure_key(video, frame, digest, now.strftime("%Y%m%dT%H%M%S%f"))
     try:
         output.put(key, json.dumps({**asdict(record), "error": type(error).__name__}).encode(), existing="keep")

@@ -19,6 +19,7 @@ from flows.failure_policy import Attempt, Budget, Decision, decide
 from flows.failures import classify, record_failure
 from flows.job_state import JobProgress, VideoRun
 from flows.planning import Chunk, Part, VideoWork, chunks_of
+from flows.report import FailureRecord
 from flows.stitching import Published, stitch, would_overwrite
 from flows.storage_state import load_work, save_plan
 from infra.pool import Pool, PoolWorker
@@ -67,6 +68,11 @@ class RenderJob:
         self._crew: Crew | None = None
         self._failed_for_good: set[tuple[str, int]] = set()
         self._budget = Budget(0, settings.failure_share)
+        self._going = threading.Event()  # cleared while the job is held
+        self._going.set()
+        # Called in the thread of the chunk or stitch that failed; a flow run puts its own here.
+        self.on_failure: Callable[[FailureRecord], None] = lambda record: None
+        self.log_address: Callable[[], str] = lambda: ""
 
     # -- planning ------------------------------------------------------------------------------------------------
 
@@ -225,6 +231,7 @@ class RenderJob:
             if not self._attempt(crew, lease, run, None, lambda *_: self._keep_plan(run)):
                 return rendered
             for index in piece.missing:
+                self._going.wait()
                 if self._stopped.is_set() or self.gave_up:
                     return rendered
                 if index in run.available:
@@ -307,16 +314,31 @@ class RenderJob:
         digest = run.work.content if frame is None else run.work.frames[frame].digest
         record = record_failure(
             self.output, error, video=run.work.video_id, frame=frame, digest=digest, attempt=attempt,
-            worker=worker, seconds=seconds,
+            worker=worker, seconds=seconds, log=self.log_address(),
         )  # fmt: skip
         with self._lock:
             run.failures.append(record)
+        self.on_failure(record)
 
     # -- watching ------------------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Begin no further frame until `go_on`; frames in progress are finished."""
+        self._going.clear()
+
+    def go_on(self) -> None:
+        """Go on after `hold`."""
+        self._going.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the job was stopped before its end."""
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """Stop between two steps; frames in progress are dropped, committed ones stay."""
         self._stopped.set()
+        self._going.set()
         if self.pool.done() and not self.pool.exception():
             self.pool.result().stop()
 

@@ -8,7 +8,7 @@ in a table's cell is Markdown in the old one and plain text in the new one. Henc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import quote, urlsplit
 
 from flows.report.model import FailureRecord, JobReport, VideoReport, per_frame
@@ -51,8 +51,15 @@ def _jointed(match: re.Match[str]) -> str:
     return match[0] + _JOINER
 
 
-def summary_markdown(report: JobReport) -> str:
-    """The summary of a job for a Prefect Markdown artifact: outcome, counts, times, failures, bad rows, links."""
+def _no_form(video: str, frames: str) -> str:
+    return ""
+
+
+def summary_markdown(report: JobReport, rerun: Callable[[str, str], str] = _no_form) -> str:
+    """The summary of a job for a Prefect Markdown artifact: outcome, counts, times, failures, bad rows, links.
+
+    `rerun` gives the address of the form that re-runs frames (such as `missing`) of a video, "" where there is none.
+    """
     parts = [f"# {escape_markdown(report.title, 120)}", _outcome(report), _totals(report)]
     if report.problems:
         parts += [
@@ -78,6 +85,9 @@ def summary_markdown(report: JobReport) -> str:
                 more=len(report.incomplete) - _ROWS,
             ),
         ]
+        forms = [(it.video_id, rerun(it.video_id, "missing")) for it in report.incomplete[:_ROWS] if it.failures]
+        links = [_link(video, address) for video, address in forms if address]
+        parts += ["Render their missing frames again, with other settings: " + " · ".join(links)] if links else []
     if report.failures_by_kind:
         parts += ["## Failed attempts", _table(("kind", "attempts", "frames", "last message"), _kinds(report))]
     if len(report.slowest) > 1:  # one video's times are the job's own
@@ -99,7 +109,9 @@ def summary_markdown(report: JobReport) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def failure_table(report: JobReport, limit: int = 200) -> list[dict[str, str | int | float | None]]:
+def failure_table(
+    report: JobReport, rerun: Callable[[str, str], str] = _no_form, limit: int = 200
+) -> list[dict[str, str | int | float | None]]:
     """Failed frames as rows of a Prefect table artifact, one per frame, at most `limit`; those that still stand first.
 
     A frame's row tells its last failure, and how many there were. If frames are left out, the last row says how many.
@@ -126,6 +138,11 @@ def failure_table(report: JobReport, limit: int = 200) -> list[dict[str, str | i
                 "worker": inert_text(last.worker, 80),
                 "seconds": round(last.seconds, 2),
                 "when": moment_text(last.when),
+                # bare addresses: a link in one of Prefect's UIs, text to be copied in the other
+                "log": last.log,
+                "re-run": rerun(last.video_id, "missing" if last.frame is None else str(last.frame))
+                if key in standing
+                else "",
             }
         )
     if left_out > 0 and rows:

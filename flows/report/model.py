@@ -53,7 +53,8 @@ class RowProblem(Protocol):
 
 @dataclass(frozen=True)
 class FailureRecord:
-    """One attempt that failed, as its failure object in storage tells it. `frame` None: the whole video (a stitch)."""
+    """One attempt that failed, as its failure object in storage tells it. `frame` None: the whole video (a stitch).
+    `log` is the address of the task run in Prefect's UI, where its log is."""
 
     video_id: str
     frame: int | None
@@ -63,6 +64,7 @@ class FailureRecord:
     message: str
     seconds: float
     when: str
+    log: str = ""
 
 
 @dataclass(frozen=True)

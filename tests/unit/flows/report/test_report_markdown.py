@@ -155,6 +155,22 @@ def test_long_lists_of_the_summary_are_cut(make_video, make_job, bad_rows):
     assert len(text) < 20_000
 
 
+def test_what_failed_leads_to_the_form_that_renders_it_again(make_video, make_job, make_failure):
+    lost = make_video(state="failed", done=3, failures=(make_failure(2),), frame_losses=((0, 0.5), (1, 0.4)))
+    done = make_video(video_id="lagoon", failures=(make_failure(1, video_id="lagoon"),))
+
+    def form(video: str, frames: str) -> str:
+        return f"http://ui/run?parameters={video}/{frames}"
+
+    rows = failure_table(make_job(done, lost), form)
+    assert [(row["video"], row["re-run"]) for row in rows] == [
+        ("reef", "http://ui/run?parameters=reef/2"),
+        ("lagoon", ""),
+    ]
+    shown = PARSER.render(summary_markdown(make_job(done, lost), form))
+    assert re.findall(r'href="(.*?)"', shown) == ["http://ui/run?parameters=reef/missing"]
+
+
 def test_links_lead_to_web_addresses_only(make_job):
     links = (
         ("re-run [these]", 'http://127.0.0.1:4200/v2/run?parameters=%7B"a": "x)>y"%7D\n'),
@@ -183,6 +199,8 @@ def test_failure_table_has_a_row_per_frame_and_standing_ones_first(make_video, m
         "worker": "actor-1",
         "seconds": 1.5,
         "when": "22 Nov 2026, 03:01:00 UTC",
+        "log": "",
+        "re-run": "",
     }
     assert (second["video"], second["outcome"], second["kind"]) == ("lagoon", "rendered later", "ActorDiedError")
     assert failure_table(make_job()) == []

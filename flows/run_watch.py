@@ -1,0 +1,74 @@
+"""Hearing what an operator does to a flow run from the UI while its job renders.
+
+Prefect ends the process of a cancelled run itself, if the run came from a deployment whose runner lives; a run that was
+started by hand, or whose runner is gone, would render on. And nothing tells a running flow that it was paused: task
+runs change their states on the client's side [read in Prefect 3.8.8]. So the run asks for its own state.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect import runtime
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging import get_logger
+
+from flows.job import RenderJob
+
+__all__ = ["RunWatch", "watching"]
+
+SECONDS = 2.0  # between two looks: cancelling must take less than ten
+
+
+class RunWatch:
+    """What was done to the flow run so far. `ended` is the state that put an end to it, if one did."""
+
+    def __init__(self, job: RenderJob, attempt: int) -> None:
+        self._job, self._attempt = job, attempt
+        self.ended: State | None = None
+
+    def look(self, run: FlowRun) -> None:
+        """Do what the run's state says."""
+        state = run.state
+        if state is None:
+            return
+        superseded = run.run_count > self._attempt
+        suspended = state.is_paused() and state.state_details.pause_reschedule
+        if state.is_cancelling() or state.is_final() or superseded or suspended:
+            # final: somebody took it for dead. Superseded: another process has begun it anew.
+            self.ended = state
+            self._job.stop()
+        elif state.is_paused():
+            self._job.hold()
+        else:
+            self._job.go_on()
+
+
+@contextmanager
+def watching(job: RenderJob) -> Iterator[RunWatch]:
+    """Watch the flow run of this thread's context until the block ends."""
+    over = threading.Event()
+    identity, attempt = runtime.flow_run.id, runtime.flow_run.run_count
+    watch = RunWatch(job, attempt or 1)
+
+    def look() -> None:
+        client: SyncPrefectClient | None = None
+        logger = get_logger("nightreel")
+        while not over.wait(SECONDS):
+            try:
+                client = client or get_client(sync_client=True)
+                watch.look(client.read_flow_run(identity))
+            except Exception as error:  # a server that restarts must not end a night
+                logger.debug("the run's state can't be read: %s", error)
+                client = None
+            if watch.ended is not None:
+                return
+
+    thread = threading.Thread(target=look, name="run watch", daemon=True)
+    if identity:
+        thread.start()
+    try:
+        yield watch
+    finally:
+        over.set()
