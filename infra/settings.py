@@ -7,14 +7,25 @@ What is rendered is in the manifest; where and how fast is here. Every setting i
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["InfraSettings", "SettingsInvalid", "load_settings", "prefect_api_url", "prepare_prefect", "ray_environment"]
+__all__ = [
+    "InfraSettings",
+    "SettingsInvalid",
+    "child_environment",
+    "load_settings",
+    "prefect_api_url",
+    "prefect_home",
+    "prepare_prefect",
+    "ray_environment",
+    "up_environment",
+]
 
 
 class SettingsInvalid(ValueError):
@@ -70,6 +81,15 @@ class InfraSettings(BaseSettings):
     failure_share: float = Field(
         0.2, gt=0, le=1, description="share of a job's frames (or 20, if that is more) past which it gives up"
     )
+    notify_url: SecretStr | None = Field(
+        None, description="webhook that is called when a nightly run ends, with JSON; kept secret"
+    )
+    heartbeat_seconds: int = Field(
+        60, ge=30, le=3600, description="seconds between a flow run's signs of life; after three without, it crashed"
+    )
+    crash_restarts: int = Field(
+        5, ge=0, le=100, description="starts of a flow run up to which the server starts it again after a crash"
+    )
 
     @field_validator("models_folder")
     @classmethod
@@ -77,12 +97,24 @@ class InfraSettings(BaseSettings):
         # absolute: it travels to processes that were started elsewhere
         return value.expanduser().absolute()
 
+    @field_validator("notify_url")
+    @classmethod
+    def _a_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("write http://... or https://...")
+        return value
+
     @field_validator("cpus_per_actor", "gpus_per_actor")
     @classmethod
     def _as_ray_takes_it(cls, value: float) -> float:
         if value > 1 and value != int(value):
             raise ValueError("above 1 it must be a whole number, since Ray shares out no fractions of several")
         return value
+
+
+_SECRET = {"notify_url"}
 
 
 @cache
@@ -96,13 +128,48 @@ def load_settings() -> InfraSettings:
         return InfraSettings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "NIGHTREEL_" + str(first["loc"][0]).upper()
+        field = str(first["loc"][0])
+        name = "NIGHTREEL_" + field.upper()
+        if field in _SECRET:
+            # without its cause, which quotes the value
+            raise SettingsInvalid(f"environment variable {name} (not shown here): {first['msg']}") from None
         raise SettingsInvalid(f"environment variable {name}={first['input']!r}: {first['msg']}") from error
 
 
 def prefect_api_url() -> str | None:
     """The Prefect server that this process was told to use, or None: then it starts its own."""
     return os.environ.get("PREFECT_API_URL") or None
+
+
+def prefect_home() -> Path:
+    """Prefect's folder of this user, where its database is."""
+    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser().absolute()
+
+
+def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with `variables` on top."""
+    return {**os.environ, **variables}
+
+
+def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, str]:
+    """What the processes of `nightreel up` find in their environment: the server at `url`, the cluster at `ray_address`
+    (`own_ray`: one that `up` starts), and patience with a server that is being restarted."""
+    wanted = {
+        "PREFECT_API_URL": f"{url}/api",
+        "PREFECT_UI_URL": url,
+        "PREFECT_UI_API_URL": f"{url}/api",
+        "NIGHTREEL_RAY_ADDRESS": ray_address,
+        # waits of 2, 4, 8 ... s: a server that comes back within two minutes breaks no run
+        "PREFECT_CLIENT_MAX_RETRIES": os.environ.get("PREFECT_CLIENT_MAX_RETRIES", "7"),
+    }
+    if own_ray:
+        wanted |= {
+            "RAY_GCS_SERVER_PORT": ray_address.rpartition(":")[2],
+            # Ray's name for "this machine has the address 127.0.0.1": all its servers then listen on loopback only
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token"),
+        }
+    return wanted
 
 
 def ray_environment() -> dict[str, str]:
@@ -132,6 +199,8 @@ def prepare_prefect(*, quiet: bool) -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 s do not suffice on a cold disk
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # flows.automations takes a run for dead that misses three of them: Prefect's own 180 s make that nine minutes
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(load_settings().heartbeat_seconds),
         # the recorder's defaults fall behind a flow of some hundred task runs (13-15/s; 49/s with these)
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",

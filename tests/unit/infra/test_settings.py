@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -55,6 +56,24 @@ def test_nonsense_is_refused_by_the_name_of_its_variable(
         load_settings()
     assert str(caught.value).startswith(f"environment variable NIGHTREEL_{name}='{value}': ")
     assert told in str(caught.value)
+
+
+def test_the_webhook_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTREEL_NOTIFY_URL", "https://hooks.example/token")
+    url = load_settings().notify_url
+    assert url is not None
+    assert url.get_secret_value() == "https://hooks.example/token"
+    assert "token" not in repr(load_settings())
+
+    monkeypatch.setenv("NIGHTREEL_NOTIFY_URL", "")
+    load_settings.cache_clear()
+    assert load_settings().notify_url is None
+
+    monkeypatch.setenv("NIGHTREEL_NOTIFY_URL", "hooks.example/token")
+    load_settings.cache_clear()
+    with pytest.raises(SettingsInvalid, match=r"NIGHTREEL_NOTIFY_URL \(not shown here\): .*write http://") as caught:
+        load_settings()
+    assert "token" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_empty_prefect_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
