@@ -1,54 +1,22 @@
-"""The frame loop on random weights: what it starts from, what it keeps, and how it ends badly."""
+"""The frame loop on random weights: what it keeps, what pulls, and how it ends badly."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import io
 import math
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from renderers.camera import camera_matrix, move
-from renderers.errors import BadInput, NonFiniteLoss, OutOfMemory, Stopped
+from renderers.errors import NonFiniteLoss, Stopped
 from renderers.frame_object import FrameObject
-from renderers.frame_renderer import FrameRenderer, RenderedFrame, StepProgress, _read_picture
-from renderers.frame_state import FrameState, Moments
-from renderers.memory import memory_errors
-from renderers.models import VQGAN, Models
-from renderers.optimiser import LatentAdam
-from renderers.plan import CameraMove, VideoPlan
+from renderers.frame_renderer import FrameRenderer, StepProgress
+from renderers.models import Models
+from tests.frames import IMAGES, chain, first, start, with_vqgan
 from tests.random_model import Planner
-
-
-def encoded(pixels: np.ndarray, format: str = "PNG", **options: Any) -> bytes:
-    target = io.BytesIO()
-    Image.fromarray(pixels).save(target, format=format, **options)
-    return target.getvalue()
-
-
-def picture_bytes(width: int = 32, height: int = 32, seed: int = 0) -> bytes:
-    return encoded(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-IMAGES = {"a.png": picture_bytes(), "b.png": picture_bytes(seed=1)}
-
-
-def chain(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> list[RenderedFrame]:
-    rendered: list[RenderedFrame] = []
-    for frame in plan.walk():
-        parent = rendered[-1].frame.state if rendered else None
-        rendered.append(renderer.render(plan, frame, parent, images or {}))
-    return rendered
-
-
-def first(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> RenderedFrame:
-    return renderer.render(plan, next(plan.walk()), None, images or {})
-
 
 # --- what a frame is --------------------------------------------------------------------------------------------------
 
@@ -122,118 +90,13 @@ def test_another_seed_is_another_picture(renderer: FrameRenderer, planned: Plann
         assert not torch.equal(one, other)
 
 
-# --- where a frame starts ---------------------------------------------------------------------------------------------
-
-
-def start(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> torch.Tensor:
-    with torch.no_grad():
-        return renderer._cold_start(plan, images or {}, plan.row.seed)[0]
-
-
-def test_a_start_from_tokens_is_made_of_codes(renderer: FrameRenderer, planned: Planner) -> None:
-    vqgan = renderer.models.vqgan
-    latent = start(renderer, planned(init="tokens"))
-    assert latent.shape == (1, 4, 8, 8)
-    assert torch.equal(vqgan.look_up(vqgan.tokenise(latent)), latent)
-    assert len(vqgan.tokenise(latent).unique()) > 16
-
-
-def test_a_start_from_an_image_is_that_image_encoded(renderer: FrameRenderer, planned: Planner) -> None:
-    plan = planned(IMAGES, init_image="a.png")
-    pixels = np.array(Image.open(io.BytesIO(IMAGES["a.png"])))
-    expected = renderer.models.vqgan.encode(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
-    torch.testing.assert_close(start(renderer, plan, IMAGES), expected, atol=1e-5, rtol=0)
-
-
-def test_blank_and_noise_are_what_they_say(models: Models, planned: Planner) -> None:
-    class Recorder(torch.nn.Module):
-        """An encoder that keeps what it is given."""
-
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            self.seen = (pictures + 1) / 2
-            return torch.zeros(1, 8, 8, 8)
-
-    vqgan = copy.deepcopy(models.vqgan)
-    vqgan.encoder = recorder = Recorder()
-    renderer = with_vqgan(models, vqgan)
-    start(renderer, planned(init="blank", width=64, height=64))
-    assert recorder.seen.mean() > 0.8
-    neighbours = (recorder.seen[..., 1:] - recorder.seen[..., :-1]).abs().mean()
-    assert 0 < neighbours < 0.05  # faint and of low frequency
-    start(renderer, planned(init="noise", width=64, height=64))
-    assert float(recorder.seen.mean()) == pytest.approx(0.5, abs=0.02)
-    assert float(recorder.seen.std()) == pytest.approx(12**-0.5, abs=0.02)  # uniform in [0, 1]
-
-
-def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, planned: Planner) -> None:
-    plan = planned(frames=2, zoom="1.1", angle="5", translate_x="2")
-    parent = first(renderer, plan).frame.state
-    frame = list(plan.walk())[1]
-    with torch.no_grad():
-        latent, (exp_avg, exp_avg_sq, steps) = renderer._warm_start(plan, frame, parent)
-        vqgan = renderer.models.vqgan
-        matrix = camera_matrix(CameraMove(1.1, 5.0, 2.0, 0.0), 32, 32)
-        decoded = vqgan.decode(parent.expand(renderer._low, renderer._high)).clamp(0, 1)
-        torch.testing.assert_close(latent, vqgan.encode(move(decoded, matrix).clamp(0, 1)), atol=1e-5, rtol=0)
-    kept, squares = parent.moments.expand(torch.device("cpu"))
-    torch.testing.assert_close(exp_avg, move(kept, matrix, mode="bilinear"))
-    assert torch.equal(exp_avg_sq, squares)
-    assert steps == 3
-
-
-def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: FrameRenderer, planned: Planner) -> None:
-    plan = planned(frames=2)
-    parent = first(renderer, plan).frame.state
-    latent, (exp_avg, _, _) = renderer._warm_start(plan, list(plan.walk())[1], parent)
-    assert torch.equal(latent, parent.expand(renderer._low, renderer._high))
-    assert torch.equal(exp_avg, parent.moments.expand(torch.device("cpu"))[0])
-
-
-def move_by(renderer: FrameRenderer, before: torch.Tensor, after: FrameState) -> float:
-    """How far most elements of a latent went in a frame."""
-    return float((after.expand(renderer._low, renderer._high) - before).abs().median())
-
-
-def test_a_cold_start_begins_at_the_full_rate_and_later_frames_go_on_at_the_last(
-    renderer: FrameRenderer, planned: Planner
-) -> None:
-    plan = planned(frames=2, steps_first=1, steps=1, optimiser={"lr": 0.4, "lr_final": 0.5})
-    done = first(renderer, plan).frame.state
-    # Adam's first step is the learning rate, whatever the gradient
-    assert move_by(renderer, start(renderer, plan), done) == pytest.approx(0.4, abs=0.02)
-    fresh = Moments.of(torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8), 0)
-    later = renderer.render(plan, list(plan.walk())[1], dataclasses.replace(done, moments=fresh), {}).frame.state
-    assert move_by(renderer, done.expand(renderer._low, renderer._high), later) == pytest.approx(0.2, abs=0.02)
-
-
-def test_noise_on_the_latent_is_for_cold_starts_only(renderer: FrameRenderer, planned: Planner) -> None:
-    quiet, noisy = (planned(frames=2, optimiser={"latent_noise": noise}) for noise in (0, 5))
-    parent = first(renderer, quiet).frame.state
-    assert not torch.equal(first(renderer, noisy).frame.state.tokens, parent.tokens)
-    one, other = (renderer.render(plan, list(plan.walk())[1], parent, {}).frame.state for plan in (quiet, noisy))
-    assert one.to_bytes() == other.to_bytes()
-
-
-def test_the_optimisers_memory_matters_to_the_next_frame(renderer: FrameRenderer, planned: Planner) -> None:
-    plan = planned(frames=2, optimiser={"lr": 0.5})
-    parent = first(renderer, plan).frame.state
-    frame = list(plan.walk())[1]
-    backwards = FrameState(parent.tokens, parent.latent, parent.moments.__class__(
-        -parent.moments.first, parent.moments.scale, parent.moments.second, parent.moments.steps
-    ))  # fmt: skip
-    one, other = (renderer.render(plan, frame, state, {}).frame.state.moments for state in (parent, backwards))
-    assert not torch.equal(one.expand(torch.device("cpu"))[0], other.expand(torch.device("cpu"))[0])
-
-
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_parent_too_many_or_too_few_is_a_mistake_of_the_caller(
-    renderer: FrameRenderer, planned: Planner, index: int
-) -> None:
-    plan = planned(frames=2)
-    frame = list(plan.walk())[index]
-    parent = first(renderer, plan).frame.state if index == 0 else None
-    with pytest.raises(ValueError, match=f"frame {index} (needs|takes no) parent state"):
-        renderer.render(plan, frame, parent, {})
+def test_another_seed_is_another_picture_always_the_same_and_told(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned()
+    frame = next(plan.walk())
+    once, again = (renderer.render(plan, frame, None, {}, reseeded=True).frame for _ in range(2))
+    assert once.to_bytes() == again.to_bytes()
+    assert not np.array_equal(once.picture, first(renderer, plan).frame.picture)
+    assert once.provenance["seed"] != plan.row.seed
 
 
 # --- what pulls -------------------------------------------------------------------------------------------------------
@@ -330,10 +193,6 @@ def test_a_stop_between_steps_keeps_nothing(renderer: FrameRenderer, planned: Pl
     assert len(seen) == after
 
 
-def with_vqgan(models: Models, vqgan: VQGAN) -> FrameRenderer:
-    return FrameRenderer(dataclasses.replace(models, vqgan=vqgan))
-
-
 def test_a_loss_that_is_no_number_is_an_error(models: Models, planned: Planner) -> None:
     vqgan = copy.deepcopy(models.vqgan)
     vqgan.decoder.conv_out.weight.data[0] = math.nan
@@ -349,119 +208,3 @@ def test_a_latent_that_is_no_number_is_an_error_though_the_loss_is_one(models: M
     vqgan.decoder.norm_out.weight.data.mul_(1e6)
     with pytest.raises(NonFiniteLoss, match=r"frame 0 of video 'reef': the latent became not finite at the last step"):
         first(with_vqgan(models, vqgan), planned(steps_first=1))
-
-
-# --- pictures of the row ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"not a picture", picture_bytes()[:-40], encoded(np.zeros((9, 9, 3), np.uint8), "JPEG")[:-30]]
-)
-@pytest.mark.parametrize("columns", [{"init_image": "a.png"}, {"image_prompts": [{"image": "a.png"}]}])
-def test_a_picture_that_cannot_be_read_is_bad_input(
-    renderer: FrameRenderer, planned: Planner, data: bytes, columns: dict[str, Any]
-) -> None:
-    with pytest.raises(BadInput, match=r"'a.png' is not a picture that can be read .*give PNG, JPEG, WebP or GIF"):
-        first(renderer, planned({"a.png": data}, **columns), {"a.png": data})
-
-
-def test_a_picture_of_absurd_size_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # rather than a file of 180 megapixels
-    with pytest.raises(BadInput, match="exceeds limit"):
-        _read_picture({"a.png": picture_bytes()}, "a.png", 32, 32)
-
-
-def test_a_wide_picture_covers_the_frame_and_is_cut_in_the_middle() -> None:
-    pixels = np.zeros((20, 60, 3), np.uint8)
-    pixels[:, 20:40, 0] = 255  # the middle third is red
-    pixels[:, :20, 1] = pixels[:, 40:, 1] = 255
-    seen = _read_picture({"a": encoded(pixels)}, "a", 40, 40)
-    assert seen.shape == (1, 3, 40, 40)
-    assert float(seen[0, 0, :, 3:-3].min()) > 0.9
-    assert float(seen[0, 1, :, 3:-3].max()) < 0.1
-
-
-@pytest.mark.parametrize(("width", "height"), [(33, 17), (7, 91), (64, 64), (300, 200)])
-def test_every_picture_fills_the_frame(width: int, height: int) -> None:
-    white = encoded(np.full((height, width, 3), 255, np.uint8))
-    assert (_read_picture({"a": white}, "a", 48, 32) == 1).all()
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
-def test_pictures_of_any_mode_are_read(mode: str) -> None:
-    target = io.BytesIO()
-    Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(target, format="TIFF")
-    torch.testing.assert_close(_read_picture({"a": target.getvalue()}, "a", 8, 8), torch.ones(1, 3, 8, 8))
-
-
-def test_a_photograph_stands_upright() -> None:
-    """A camera held upright writes its sensor's rows as they are, and tag 274: turn me."""
-    exif = Image.Exif()
-    exif[274] = 6  # the viewer turns it a quarter clockwise
-    pixels = np.zeros((16, 16, 3), np.uint8)
-    pixels[:, :8] = 255  # white on the left of the sensor is white on top of the picture
-    seen = _read_picture({"a": encoded(pixels, exif=exif)}, "a", 16, 16)
-    assert float(seen[0, :, :8].min()) == 1
-    assert float(seen[0, :, 8:].max()) == 0
-
-
-# --- when memory is short ---------------------------------------------------------------------------------------------
-
-
-def test_fewer_cutouts_at_once_draw_the_same_but_for_rounding(renderer: FrameRenderer, planned: Planner) -> None:
-    plan = planned(loss={"contrast": 0.5}, cutouts={"number": 5})
-    frame = next(plan.walk())
-    whole, parts = (renderer.render(plan, frame, None, {}, cutouts_at_once=n) for n in (None, 2))
-    assert parts.losses == pytest.approx(whole.losses, rel=1e-4)
-    assert np.abs(whole.frame.picture.astype(int) - parts.frame.picture).mean() < 1
-
-
-def test_another_seed_is_another_picture_always_the_same_and_told(renderer: FrameRenderer, planned: Planner) -> None:
-    plan = planned()
-    frame = next(plan.walk())
-    once, again = (renderer.render(plan, frame, None, {}, reseeded=True).frame for _ in range(2))
-    assert once.to_bytes() == again.to_bytes()
-    assert not np.array_equal(once.picture, first(renderer, plan).frame.picture)
-    assert once.provenance["seed"] != plan.row.seed
-
-
-def test_an_allocation_that_fails_says_what_does_not_fit() -> None:
-    said = r"frame 3 does not fit into memory: .*allocate"
-    with pytest.raises(OutOfMemory, match=said), memory_errors("frame 3", torch.device("cpu")):
-        torch.empty(2**60)
-    with pytest.raises(RuntimeError, match="another"), memory_errors("frame 3", torch.device("cpu")):
-        raise RuntimeError("another")
-
-
-# --- the optimiser ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("resumed", [False, True])
-def test_the_latents_adam_is_adam(resumed: bool) -> None:
-    chance = torch.Generator().manual_seed(0)
-    start, gradients = torch.randn(1, 3, 4, 5, generator=chance), torch.randn(7, 1, 3, 4, 5, generator=chance)
-    theirs = start.clone().requires_grad_(True)
-    adam = torch.optim.Adam([theirs], lr=0.1, betas=(0.8, 0.95))
-    ours = start.clone()
-    own = LatentAdam(ours, beta1=0.8, beta2=0.95, even=False)
-    for number, gradient in enumerate(gradients):
-        if resumed and number == 3:
-            before, own = own, LatentAdam(ours, beta1=0.8, beta2=0.95, even=False)
-            own.resume(before.first, before.second, before.steps)
-        theirs.grad = gradient.clone()
-        adam.step()
-        own.step(gradient, 0.1)
-    assert torch.allclose(ours, theirs, atol=1e-6)
-
-
-def test_an_even_optimiser_hardly_moves_what_nothing_pulls_at() -> None:
-    gradient = torch.zeros(1, 2, 4, 4)
-    gradient[..., 0] = 1.0
-    gradient[..., 3] = 1e-4
-    moved = {}
-    for even in (False, True):
-        latent = torch.zeros(1, 2, 4, 4)
-        LatentAdam(latent, beta1=0.9, beta2=0.99, even=even).step(gradient, 0.1)
-        moved[even] = latent.abs().amax(dim=(0, 1, 2))
-    assert moved[False].tolist() == pytest.approx([0.1, 0, 0, 0.1], rel=1e-3)
-    assert moved[True].tolist() == pytest.approx([0.2, 0, 0, 2e-5], rel=1e-3)  # rms of the whole is the rate
