@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -12,23 +11,12 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from tests.command_line import Said
 from tests.s3_server import free_port
 
 NIGHTREEL = Path(sys.executable).with_name("nightreel")  # not resolve(): a virtual environment's python is a link
-
-
-class Ended(NamedTuple):
-    """How the process ended, and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 class Running(NamedTuple):
@@ -38,7 +26,7 @@ class Running(NamedTuple):
     out: Path
     err: Path
 
-    def wait(self, seconds: float) -> Ended:
+    def wait(self, seconds: float) -> Said:
         """Its end; past `seconds` the whole group is killed and subprocess.TimeoutExpired raised."""
         try:
             code = self.process.wait(seconds)
@@ -46,7 +34,7 @@ class Running(NamedTuple):
             self.kill()
             error.add_note(f"stderr so far:\n{self.err.read_text()[-3000:]}")
             raise
-        return Ended(code, self.out.read_text(), self.err.read_text())
+        return Said(code, self.out.read_text(), self.err.read_text())
 
     def kill(self) -> None:
         """SIGKILL to the whole group."""
@@ -78,7 +66,7 @@ class Commands:
             )  # fmt: skip
         return Running(process, out, err)
 
-    def __call__(self, *arguments: object, seconds: float = 240, **environment: str) -> Ended:
+    def __call__(self, *arguments: object, seconds: float = 240, **environment: str) -> Said:
         return self.start(*arguments, **environment).wait(seconds)
 
 
