@@ -64,6 +64,8 @@ class Crew:
         failures: list[Attempt] = []
         decision = Decision(again=True)
         while not self.stopped.is_set():
+            if lease.worker.retiring:
+                lease.renew(frozenset())  # another run needs its place: between two frames nothing is lost
             worker = lease.worker
             began = time.perf_counter()
             try:

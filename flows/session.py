@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from flows.job import RenderJob, RenderParameters
+from flows.planning import MAX_TASK_RUNS
 from infra.pool import Pool
 from infra.settings import InfraSettings, load_settings
 
@@ -46,12 +47,16 @@ def begin(parameters: P, make: Callable[[P, InfraSettings], J]) -> J:
 def start_pool(job: RenderJob, settings: InfraSettings) -> None:
     """Start the Ray pool of `job` in the background; `job.pool` holds it, or the error, when it is up."""
     models = [work.plan.row.model for work in job.pending]
+    # what could be rendered side by side if there were actors enough: `conduct` says it more exactly as it goes on
+    chunks = sum(chunk.after is None for chunk in job.chunks(settings.actors or MAX_TASK_RUNS))
 
     def start() -> None:
         try:
             from infra.ray_pool import RayPool  # Ray takes seconds to import: only when workers are needed
 
-            pool: Pool = RayPool(job.output, settings, warm=models[0] if models else None)
+            pool: Pool = RayPool(
+                job.output, settings, warm=models[0] if models else None, priority=job.parameters.priority, want=chunks
+            )
             if job.closed.is_set():
                 pool.close()  # the flow ended while Ray was coming up
             job.pool.set_result(pool)

@@ -7,7 +7,7 @@ in threads, and serves unit tests and one-process runs.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,6 +34,10 @@ class PoolWorker(Protocol):
     """A rented worker: calls block until the work is done."""
 
     name: str
+    retiring: bool
+    """its pool wants it back before the next piece of work"""
+    lost: bool
+    """its process is gone: whoever gives it back gives back nothing"""
 
     def render_frame(self, task: FrameTask) -> FrameReport:
         """See `Worker.render_frame`. Raises WorkerLost too."""
@@ -45,13 +49,26 @@ class PoolWorker(Protocol):
 class Pool(Protocol):
     """Workers for rent."""
 
-    size: int
-    names: tuple[str, ...]
+    @property
+    def size(self) -> int:
+        """How many workers it has now, those on their way included; changes from moment to moment, down to 0."""
+
+    @property
+    def capacity(self) -> int:
+        """How many it could come to have."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who these are."""
 
     @contextmanager
     def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
-        """Rent a free worker, waiting for one that is not among `exclude` (never all of `names`). `prefer` names the
-        one that has this video's state in memory."""
+        """Rent a free worker, waiting for one that is not among `exclude` where there is any such. `prefer` names the
+        one that has this video's state in memory. Once the pool is stopped or closed nobody waits: the worker rented
+        fails at whatever it is asked."""
+
+    def want(self, workers: int) -> None:
+        """Say how many workers could be kept busy now. More are let go if somebody else wants them."""
 
     def progress(self) -> list[WorkerProgress]:
         """What every worker is doing; those that do not answer are left out."""
@@ -75,12 +92,36 @@ class _Waiting:
 
 
 class Roster:
-    """Who is free. Waiting callers are served first come, first served, as far as who is free suits them."""
+    """Who is free. Waiting callers are served first come, first served, as far as who is free suits them.
 
-    def __init__(self, workers: list[PoolWorker]) -> None:
-        self._free = list(workers)
+    Workers come (`add`) and go (`retire`) while others work: one that is rented goes when it is given back, and so does
+    one that was lost. `left` hears of each that has gone, in whatever thread that happens; `coming` names those that a
+    caller may wait for although they are not here (call `wake` when it changes). Neither may call back.
+    """
+
+    def __init__(
+        self,
+        workers: Iterable[PoolWorker] = (),
+        *,
+        left: Callable[[PoolWorker], None] = lambda _: None,
+        coming: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._free, self._rented = list(workers), list[PoolWorker]()
+        self._left, self._coming = left, coming
         self._queue: list[_Waiting] = []
         self._changed = threading.Condition()
+        self._closed = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who is here to stay, free or rented."""
+        with self._changed:
+            return tuple(worker.name for worker in self._staying())
+
+    def everyone(self) -> list[PoolWorker]:
+        """All that are free or rented, those about to go included."""
+        with self._changed:
+            return [*self._free, *self._rented]
 
     @contextmanager
     def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
@@ -88,30 +129,112 @@ class Roster:
         try:
             yield worker
         finally:
-            with self._changed:
-                self._free.append(worker)
-                self._changed.notify_all()
+            self._give_back(worker)
+
+    def add(self, worker: PoolWorker) -> None:
+        """Offer one more, or one that has come back."""
+        with self._changed:
+            self._free.append(worker)
+            self._changed.notify_all()
+
+    def retire(self, number: int) -> None:
+        """Let so many go: free ones at once, the latest first, then rented ones when they are given back."""
+        with self._changed:
+            leaving = list(reversed(self._free))[:number]
+            self._free = [worker for worker in self._free if worker not in leaving]
+            rented = [worker for worker in reversed(self._rented) if self._stays(worker)][: number - len(leaving)]
+            for worker in (*leaving, *rented):
+                worker.retiring = True
+            self._changed.notify_all()
+        for worker in leaving:
+            self._left(worker)
+
+    def recall(self, number: int) -> int:
+        """Keep up to so many of the rented that were to go; gives how many."""
+        with self._changed:
+            kept = [worker for worker in self._rented if worker.retiring and not worker.lost][:number]
+            for worker in kept:
+                worker.retiring = False
+            return len(kept)
+
+    def sweep(self) -> None:
+        """Take off those who were lost while they were free."""
+        with self._changed:
+            leaving = [worker for worker in self._free if worker.lost]
+            self._free = [worker for worker in self._free if not worker.lost]
+            self._changed.notify_all()
+        for worker in leaving:
+            self._left(worker)
+
+    def wake(self) -> None:
+        """Have those who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Keep nobody waiting any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def _take(self, prefer: str | None, me: _Waiting) -> PoolWorker:
         with self._changed:
             self._queue.append(me)
             try:
                 while not (offered := self._offered(me)):
+                    if self._closed:
+                        return _Nobody()
                     self._changed.wait()
                 worker = next((worker for worker in offered if worker.name == prefer), offered[0])
                 self._free.remove(worker)
+                self._rented.append(worker)
                 return worker
             finally:
                 self._queue.remove(me)
                 self._changed.notify_all()
 
+    def _give_back(self, worker: PoolWorker) -> None:
+        with self._changed:
+            if worker not in self._rented:
+                return
+            self._rented.remove(worker)
+            goes = not self._stays(worker)
+            if not goes:
+                self._free.append(worker)
+            self._changed.notify_all()
+        if goes:
+            self._left(worker)
+
     def _offered(self, me: _Waiting) -> list[PoolWorker]:
         """Those of the free that suit `me`, unless all of them will go to callers who came before."""
+        names = {*self._coming(), *(worker.name for worker in self._staying())}
+
+        def suiting(caller: _Waiting) -> list[PoolWorker]:
+            choosy = not names <= caller.exclude  # whom it waits for may have left since it came: then anybody will do
+            return [worker for worker in self._free if not choosy or worker.name not in caller.exclude]
+
         ahead = self._queue[: self._queue.index(me)]
-        before = sum(any(worker.name not in other.exclude for worker in self._free) for other in ahead)
-        if before >= len(self._free):
-            return []
-        return [worker for worker in self._free if worker.name not in me.exclude]
+        before = sum(bool(suiting(other)) for other in ahead)
+        return [] if before >= len(self._free) else suiting(me)
+
+    def _staying(self) -> list[PoolWorker]:
+        return [worker for worker in (*self._free, *self._rented) if self._stays(worker)]
+
+    @staticmethod
+    def _stays(worker: PoolWorker) -> bool:
+        return not (worker.retiring or worker.lost)
+
+
+class _Nobody:
+    """What is rented from a closed pool: fails at everything, as a lost worker does."""
+
+    name, retiring, lost = "nobody", False, True
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        raise WorkerLost("the pool of workers was stopped")
+
+    def encode_segment(self, task: SegmentTask) -> SegmentReport:
+        raise WorkerLost("the pool of workers was stopped")
 
 
 class LocalPool:
@@ -119,7 +242,7 @@ class LocalPool:
 
     def __init__(self, output: Storage, *, size: int = 1, device: str = "auto", threads: int = 1,
                  make: Callable[..., Worker] = Worker) -> None:  # fmt: skip
-        self.size = size
+        self.size = self.capacity = size
         self._workers = [make(output, device=device, threads=threads) for _ in range(size)]
         for number, worker in enumerate(self._workers):
             worker.name = f"{worker.name}/{number}"
@@ -132,6 +255,9 @@ class LocalPool:
         with self._roster.lease(prefer, exclude) as worker:
             yield worker
 
+    def want(self, workers: int) -> None:
+        """Nothing: there is nobody to let go to."""
+
     def progress(self) -> list[WorkerProgress]:
         """What every worker is doing."""
         return [worker.progress() for worker in self._workers]
@@ -141,6 +267,7 @@ class LocalPool:
 
     def stop(self) -> None:
         """Stop all frames in progress between two steps."""
+        self._roster.close()
         for worker in self._workers:
             worker.stop()
 

@@ -36,7 +36,7 @@ def connect(settings: InfraSettings) -> bool:
     for attempt in range(START_ATTEMPTS if own else 1):
         try:
             ray.init(
-                address=settings.ray_address,
+                address=settings.ray_address or "local",  # not whatever cluster of this machine left a note
                 include_dashboard=False if own else None,
                 logging_level=logging.ERROR,
                 log_to_driver=False,

@@ -114,6 +114,9 @@ class Worker:
 
     # Pictures kept for the segment; beyond it they are read back from storage.
     MEMORY = 512 * 2**20
+    # see `PoolWorker`; a worker in this process neither goes nor dies alone
+    retiring = False
+    lost = False
 
     def __init__(
         self, output: Storage, *, device: str = "auto", threads: int = 1, models_folder: Path | None = None

@@ -53,9 +53,9 @@ def drive(job: RenderJob, pool: Pool | None) -> tuple[Chunk, ...]:
     """Run a planned job to its end as the flow does: each chunk once the one it starts from is done, then the joins."""
     if pool is not None:
         job.pool.set_result(pool)
-    chunks = _drive_once(job, pool.size if pool else 1)
+    chunks = _drive_once(job, pool.capacity if pool else 1)
     while job.plan_again():
-        chunks += _drive_once(job, pool.size if pool else 1)
+        chunks += _drive_once(job, pool.capacity if pool else 1)
     return chunks
 
 

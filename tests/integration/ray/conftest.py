@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from infra.ray_cluster import START_ATTEMPTS
 from infra.settings import ray_environment
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """A Ray of this machine's own with two (logical) CPUs and no GPU; pools join it, and leave it running."""
+def ray_cluster() -> Iterator[Any]:
+    """A Ray of this machine's own with a node of two (logical) CPUs and no GPU; pools join it, and leave it running.
+    Tests that add nodes to this `Cluster` remove them."""
     ray_environment()
     import ray
+    from ray.cluster_utils import Cluster
 
-    ray.init(
-        num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False, configure_logging=False,
-        logging_level=logging.ERROR, object_store_memory=100 * 2**20,
-    )  # fmt: skip
-    yield
+    patch = pytest.MonkeyPatch()
+    # a short path, for its sockets; of its own, since by a note there every `ray.init` of this machine would join it
+    folder = tempfile.mkdtemp(prefix="nr", dir="/tmp")
+    patch.setenv("RAY_TMPDIR", folder)
+    node = {"num_cpus": 2, "num_gpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    for attempts_left in reversed(range(START_ATTEMPTS)):
+        cluster = Cluster()
+        try:
+            cluster.add_node(**node)
+            ray.init(address=cluster.address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
+            break
+        except Exception:  # a plain one: the machine is busy, see infra.ray_cluster
+            ray.shutdown()
+            cluster.shutdown()
+            if not attempts_left:
+                raise
+    yield cluster
     ray.shutdown()
+    cluster.shutdown()
+    patch.undo()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Who gets which worker: order, preference, exclusion."""
+"""Who gets which worker: order, preference, exclusion; workers that come and go."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import threading
 from dataclasses import dataclass
 from typing import Any, cast
 
-from infra.pool import PoolWorker, Roster
+import pytest
+
+from infra.pool import PoolWorker, Roster, WorkerLost
 
 
 @dataclass(eq=False)
 class Named:
     name: str
+    retiring: bool = False
+    lost: bool = False
 
 
-def roster(names: str) -> Roster:
-    return Roster(cast(list[PoolWorker], [Named(name) for name in names]))
+def roster(names: str, left: list[str] | None = None) -> Roster:
+    gone = [] if left is None else left
+    return Roster(workers(names), left=lambda worker: gone.append(worker.name))
+
+
+def workers(names: str) -> list[PoolWorker]:
+    return cast(list[PoolWorker], [Named(name) for name in names])
 
 
 class Caller(threading.Thread):
@@ -25,11 +34,12 @@ class Caller(threading.Thread):
         super().__init__(daemon=True)
         self.roster, self.wishes = of, wishes
         self.got, self.back, self.worker = threading.Event(), threading.Event(), ""
+        self.rented: PoolWorker
         self.start()
 
     def run(self) -> None:
         with self.roster.lease(**self.wishes) as worker:
-            self.worker = worker.name
+            self.worker, self.rented = worker.name, worker
             self.got.set()
             self.back.wait(10)
 
@@ -80,3 +90,120 @@ def test_first_come_first_served() -> None:
         assert caller.got.wait(5)
         assert all(other.waits() for other in callers[number + 1 :])
         caller.give_back()
+
+
+def test_workers_that_come_serve_those_who_wait() -> None:
+    empty = roster("")
+    assert empty.names == ()
+    first, second = Caller(empty), Caller(empty, exclude=frozenset("x"))
+    assert first.waits()
+    for worker in workers("ab"):
+        empty.add(worker)
+    assert first.got.wait(5)
+    assert second.got.wait(5)
+    assert {first.worker, second.worker} == set(empty.names) == {"a", "b"}
+    first.give_back()
+    second.give_back()
+
+
+def test_free_workers_go_at_once_and_rented_ones_when_they_are_given_back() -> None:
+    left: list[str] = []
+    some = roster("abc", left)
+    holder = Caller(some, prefer="a")
+    assert holder.got.wait(5)
+
+    some.retire(1)
+    assert (left, some.names, holder.rented.retiring) == (["c"], ("b", "a"), False)
+    some.retire(2)
+    assert (left, some.names, holder.rented.retiring) == (["c", "b"], (), True)
+    waiting = Caller(some)
+    assert waiting.waits()
+    holder.give_back()
+    assert left == ["c", "b", "a"]
+    assert waiting.waits()  # it is not let again
+    some.add(workers("d")[0])
+    assert waiting.got.wait(5)
+    waiting.give_back()
+    assert some.names == ("d",)
+
+
+def test_a_rented_worker_that_was_to_go_may_stay_after_all() -> None:
+    left: list[str] = []
+    some = roster("a", left)
+    with some.lease() as worker:
+        some.retire(1)
+        assert some.recall(5) == 1
+        assert (worker.retiring, some.names) == (False, ("a",))
+        assert some.recall(5) == 0
+    assert left == []
+    with some.lease() as worker:
+        assert worker.name == "a"
+
+
+def test_a_lost_worker_is_not_let_again() -> None:
+    left: list[str] = []
+    some = roster("abc", left)
+    with some.lease(prefer="a") as worker:
+        worker.lost = True
+        assert some.names == ("b", "c")
+        assert some.recall(1) == 0
+    assert left == ["a"]
+
+    lost = some.everyone()[0]
+    lost.lost = True
+    some.sweep()
+    assert (left, some.names) == (["a", "b"], ("c",))
+    worker.lost = False
+    some.add(worker)  # its process was started anew
+    assert some.names == ("c", "a")
+
+
+def test_nobody_waits_for_a_worker_that_it_would_rather_have_and_that_is_gone() -> None:
+    some = roster("ab")
+    holder = Caller(some, prefer="b")
+    assert holder.got.wait(5)
+    picky = Caller(some, exclude=frozenset("a"))  # for b, that is
+    assert picky.waits()
+    some.retire(2)  # a, which is free, and b, which is rented
+    some.add(workers("c")[0])
+    assert picky.got.wait(5)
+    assert picky.worker == "c"
+    holder.give_back()
+    picky.give_back()
+
+    lonely = Caller(some, exclude=frozenset("c"))  # nobody else is left
+    assert lonely.got.wait(5)
+    assert lonely.worker == "c"
+    lonely.give_back()
+
+
+def test_a_worker_on_its_way_is_waited_for_as_long_as_it_is() -> None:
+    coming = ["b"]
+    some = Roster(workers("a"), coming=lambda: coming)
+    picky, easy = Caller(some, exclude=frozenset("a")), Caller(some)
+    assert easy.got.wait(5)
+    assert picky.waits()
+    easy.give_back()
+    assert picky.waits()
+    coming.clear()  # it will not come
+    some.wake()
+    assert picky.got.wait(5)
+    assert picky.worker == "a"
+    picky.give_back()
+
+
+def test_nobody_waits_at_a_closed_door() -> None:
+    some = roster("a")
+    holder = Caller(some)
+    assert holder.got.wait(5)
+    waiting = Caller(some)
+    assert waiting.waits()
+    some.close()
+    assert waiting.got.wait(5)
+    with pytest.raises(WorkerLost, match="was stopped"):
+        waiting.rented.render_frame(cast(Any, None))
+    with some.lease() as worker, pytest.raises(WorkerLost):
+        worker.encode_segment(cast(Any, None))
+    waiting.give_back()
+    holder.give_back()
+    assert some.names == ("a",)
