@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import re
 import subprocess
 import tempfile
@@ -96,11 +95,7 @@ def encode_segment(pictures: Iterable[Picture], *, format: VideoFormat, fps: flo
     height, width = first.shape[:2]
     counter = _Counter(first, stream)
     if format == "png":
-        buffer = io.BytesIO()
-        pngs = (png_sequence.encode_png(picture, upscale=upscale) for picture in counter)
-        digits = png_sequence.sequence_digits(0)
-        png_sequence.write_zip(buffer, pngs, digits=digits, comment=bytes(SEAL_BYTES))
-        body = buffer.getvalue()[:-SEAL_BYTES]
+        body = png_sequence.encode_pngs(counter, upscale=upscale, room_for=SEAL_BYTES)
     else:
         with tempfile.TemporaryDirectory(prefix="nightreel-") as folder:
             target = Path(folder) / "segment.mkv"
@@ -158,7 +153,7 @@ def join_segments(
     part = target.with_name(f".{target.name}.part")
     try:
         if format == "png":
-            _join_pngs(segments, rate=rate, frames=frames, target=part)
+            png_sequence.join_pngs(segments, rate=rate, frames=frames, target=part)
         else:
             with tempfile.TemporaryDirectory(prefix="nightreel-") as folder:
                 listing = Path(folder) / "segments.ffconcat"
@@ -178,19 +173,6 @@ def join_segments(
     finally:
         part.unlink(missing_ok=True)
     return info
-
-
-def _join_pngs(segments: list[Path], *, rate: Fraction, frames: int, target: Path) -> None:
-    def pngs() -> Iterator[bytes]:
-        for segment in segments:
-            yield from (png for _, png in png_sequence.read_pngs(segment, f"segment '{segment.name}'"))
-
-    if frames == 1:
-        target.write_bytes(next(pngs()))
-        return
-    digits, comment = png_sequence.sequence_digits(frames), png_sequence.rate_comment(rate)
-    with target.open("wb") as file:
-        png_sequence.write_zip(file, pngs(), digits=digits, comment=comment)
 
 
 # ---------------------------------------------------------------------------------------------------- check

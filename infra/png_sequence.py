@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import IO
@@ -24,12 +24,10 @@ __all__ = [
     "check_pngs",
     "decode_pngs",
     "encode_png",
+    "encode_pngs",
     "is_pngs",
+    "join_pngs",
     "probe_pngs",
-    "rate_comment",
-    "read_pngs",
-    "sequence_digits",
-    "write_zip",
 ]
 
 Picture = NDArray[np.uint8]
@@ -48,23 +46,46 @@ def encode_png(picture: Picture, *, upscale: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-def sequence_digits(frames: int) -> int:
+def encode_pngs(pictures: Iterable[Picture], *, upscale: int, room_for: int) -> bytes:
+    """The pictures, each as `encode_png` writes it, as a zip whose last `room_for` bytes are still to come: a zip's
+    comment stands at its end, so what is put behind these bytes leaves a whole zip."""
+    buffer = io.BytesIO()
+    pngs = (encode_png(picture, upscale=upscale) for picture in pictures)
+    _write_zip(buffer, pngs, digits=_digits(0), comment=bytes(room_for))
+    return buffer.getvalue()[:-room_for]
+
+
+def join_pngs(segments: Sequence[Path], *, rate: Fraction, frames: int, target: Path) -> None:
+    """Copy the PNGs of all segments, numbered through, into one zip that tells its rate; a single frame as it is.
+
+    Raises VideoDefect for a damaged segment.
+    """
+
+    def pngs() -> Iterator[bytes]:
+        for segment in segments:
+            yield from (png for _, png in _read_pngs(segment, f"segment '{segment.name}'"))
+
+    if frames == 1:
+        target.write_bytes(next(pngs()))
+        return
+    with target.open("wb") as file:
+        _write_zip(file, pngs(), digits=_digits(frames), comment=_rate_comment(rate))
+
+
+def _digits(frames: int) -> int:
     """Digits of a frame number in the names: six, as ffmpeg and editors like them, more only if they must be."""
     return max(6, len(str(max(0, frames - 1))))
 
 
-def write_zip(target: IO[bytes], pngs: Iterable[bytes], *, digits: int, comment: bytes) -> int:
-    """Write the PNGs as `000000.png`, `000001.png`, ... and return how many they were."""
-    count = 0
+def _write_zip(target: IO[bytes], pngs: Iterable[bytes], *, digits: int, comment: bytes) -> None:
+    """Write the PNGs as `000000.png`, `000001.png`, ..."""
     with zipfile.ZipFile(target, "w", compression=zipfile.ZIP_STORED) as archive:
-        for png in pngs:
-            entry = zipfile.ZipInfo(f"{count:0{digits}d}.png", date_time=_EPOCH)
+        for number, png in enumerate(pngs):
+            entry = zipfile.ZipInfo(f"{number:0{digits}d}.png", date_time=_EPOCH)
             entry.create_system = 3  # Unix on every machine, or Windows would write other bytes
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, png)
-            count += 1
         archive.comment = comment
-    return count
 
 
 def is_pngs(path: Path) -> bool:
@@ -76,7 +97,7 @@ def is_pngs(path: Path) -> bool:
         raise FfmpegError(f"'{path.name}' cannot be read: {error.strerror or error}") from error
 
 
-def read_pngs(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+def _read_pngs(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
     """Entry names and bytes of a zip in the order of the names, or of the one PNG that the file is.
 
     Raises VideoDefect, with `name`, if the zip is damaged; each entry's CRC is checked as it is read.
@@ -100,8 +121,8 @@ def check_pngs(path: Path, *, name: str, frames: int, decode_from: int = 0) -> t
     Those from `decode_from` on are decoded too. Raises VideoDefect otherwise.
     """
     size, count = (0, 0), 0
-    for number, (entry, png) in enumerate(read_pngs(path, f"video '{name}'")):
-        if frames > 1 and entry != f"{number:0{sequence_digits(frames)}d}.png":
+    for number, (entry, png) in enumerate(_read_pngs(path, f"video '{name}'")):
+        if frames > 1 and entry != f"{number:0{_digits(frames)}d}.png":
             raise VideoDefect(f"video '{name}': entry {number} is called '{entry}'")
         try:
             image = Image.open(io.BytesIO(png))
@@ -120,7 +141,7 @@ def check_pngs(path: Path, *, name: str, frames: int, decode_from: int = 0) -> t
 def probe_pngs(path: Path) -> VideoInfo:
     """What a PNG, a sequence or a segment of PNGs holds. Raises FfmpegError if that is nothing, or no pictures."""
     count, size = 0, (0, 0)
-    for entry, png in read_pngs(path, f"'{path.name}'"):
+    for entry, png in _read_pngs(path, f"'{path.name}'"):
         count += 1
         try:
             size = Image.open(io.BytesIO(png)).size
@@ -128,25 +149,25 @@ def probe_pngs(path: Path) -> VideoInfo:
             raise FfmpegError(f"'{path.name}': '{entry}' is no picture") from error
     if not count:
         raise FfmpegError(f"'{path.name}' holds no frames")
-    fps = float(read_rate(path) or 0)
+    fps = float(_read_rate(path) or 0)
     return VideoInfo(count, fps, count / fps if fps else 0.0, *size, "png")
 
 
 def decode_pngs(path: Path) -> Iterator[Picture]:
     """The pictures one by one, `(height, width, 3)` uint8. Raises FfmpegError for one that cannot be decoded."""
-    for entry, png in read_pngs(path, f"'{path.name}'"):
+    for entry, png in _read_pngs(path, f"'{path.name}'"):
         try:
             yield np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
         except (OSError, SyntaxError) as error:
             raise FfmpegError(f"'{path.name}': '{entry}' cannot be decoded: {error}") from error
 
 
-def rate_comment(rate: Fraction) -> bytes:
+def _rate_comment(rate: Fraction) -> bytes:
     """The comment of a finished sequence; a zip has no other place for the frame rate."""
     return json.dumps({"nightreel": "png sequence", "fps": f"{rate.numerator}/{rate.denominator}"}).encode()
 
 
-def read_rate(path: Path) -> Fraction | None:
+def _read_rate(path: Path) -> Fraction | None:
     """The frame rate of a finished sequence, None where the file does not tell."""
     try:
         with zipfile.ZipFile(path) as archive:
