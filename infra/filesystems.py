@@ -43,6 +43,7 @@ __all__ = [
     "in_full",
     "kind_of",
     "path_of",
+    "pause_before_retry",
     "translate",
     "translated",
 ]
@@ -129,7 +130,7 @@ def _new_filesystem(kind: str, options: dict[str, Any], patience: Patience) -> A
     # At botocore's own hook for it every request is covered, each part of an upload and each page of a listing too.
     # Its policies are not used: their pauses have no setting (7 s until a refused port shows, at four attempts), and
     # a quota shared by all threads ends their retries just when a server is in trouble.
-    session.register("needs-retry.s3", partial(_pause_before_retry, patience))
+    session.register("needs-retry.s3", partial(pause_before_retry, patience))
     config = {
         "connect_timeout": patience.connect_seconds,
         "read_timeout": patience.answer_seconds,
@@ -148,7 +149,7 @@ _PASSING_STATUS = {429, 500, 502, 503, 504}
 _HUNG = (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectTimeoutError)
 
 
-def _pause_before_retry(
+def pause_before_retry(
     patience: Patience, *, attempts: int, response: Any = None, caught_exception: Exception | None = None, **_: Any
 ) -> float | None:
     """Answers botocore, after `attempts` of a request: the seconds to wait before the next, None if there is none."""
@@ -166,7 +167,7 @@ def _pause_before_retry(
 def in_full(place: str, read: Callable[[], T], patience: Patience = PATIENCE) -> T:
     """Returns what `read` reads at the URI `place`, translating its errors, and reads again what broke off half-way.
 
-    The one thing that `_pause_before_retry` cannot see: the answer had begun, and botocore was content.
+    The one thing that `pause_before_retry` cannot see: the answer had begun, and botocore was content.
     """
     for attempt in itertools.count(1):
         try:

@@ -1,7 +1,8 @@
 """How often and how long storage is asked again. Numbers and one decision; nothing here waits or asks.
 
 There is one layer of retries, around each single request: the libraries' own are switched off, since layers multiply
-(s3fs' 5 times botocore's 5). Above it, a job tries a frame again whose storage stayed away (`flows.failure_policy`).
+(s3fs' 5 times botocore's 5). Only aiohttp's stays, which has no switch: it sends a request once more, at once, whose
+connection breaks. Above it, a job tries a frame again whose storage stayed away (`flows.failure_policy`).
 """
 
 from __future__ import annotations

@@ -84,12 +84,13 @@ _REFUSALS = {403: "AccessDenied", 507: "InsufficientStorage"}
 class FaultProxy:
     """The proxy in front of `target` (http://host:port), served between `__enter__` and `__exit__`.
 
-    `plan` may be replaced at any time. `counts` holds how often each fault struck, "refused" PUTs, and all "requests".
+    `plan` may be replaced at any time; how often each request was asked counts anew then. `counts` holds how often each
+    fault struck, the "refused" PUTs, and all "requests".
     """
 
     def __init__(self, target: str, plan: FaultPlan | None = None) -> None:
         self.target = target
-        self.plan = plan or FaultPlan()
+        self._plan = plan or FaultPlan()
         self.counts: Counter[str] = Counter()
         self._refused: tuple[re.Pattern[str], int] | None = None
         self._asked: Counter[tuple[str, str]] = Counter()
@@ -103,6 +104,15 @@ class FaultProxy:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def plan(self) -> FaultPlan:
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: FaultPlan) -> None:
+        self._plan = plan
+        self._asked = Counter()
 
     @property
     def faults(self) -> int:
