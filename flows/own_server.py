@@ -115,14 +115,31 @@ def _serve(port: int) -> None:
         os._exit(0)
 
     threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
-    import uvicorn
-    from prefect.server.api.server import create_app
     from prefect.settings import PREFECT_UI_ENABLED, temporary_settings
 
     with temporary_settings({PREFECT_UI_ENABLED: False}):
-        app = create_app(ephemeral=True, final=True)
-        uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
+        _run(port, ephemeral=True)
+
+
+def _serve_with_pages(port: int) -> None:
+    """The child of `nightreel up`: everything that `prefect server start` has, its services included."""
+    from infra.child_process import Parent
+
+    Parent()
+    _run(port, ephemeral=False)
+
+
+def _run(port: int, *, ephemeral: bool) -> None:
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    app = create_app(ephemeral=ephemeral, final=True)
+    # connections that stay open (events to the UI) must not keep it from ending
+    uvicorn.run(
+        app, host="127.0.0.1", port=port, log_level="error", lifespan="on",
+        timeout_graceful_shutdown=None if ephemeral else 1,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    (_serve_with_pages if "--pages" in sys.argv else _serve)(int(sys.argv[1]))

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import cyclopts
 
-from flows.cli import finetune, manifest, models, plan, preview, render, rerun, status
+from flows.cli import doctor, finetune, manifest, models, plan, preview, render, rerun, status, up
 from flows.cli.errors import BAD_INPUT, explain
 from infra.settings import load_settings
 from renderers.registry import use_folder
@@ -33,8 +33,10 @@ app.command(plan.plan)
 app.command(render.render)
 app.command(rerun.rerun)
 app.command(status.status)
+app.command(up.up)
 app.command(models.app)
 app.command(finetune.finetune)
+app.command(doctor.doctor)
 
 
 def main() -> None:
@@ -77,7 +79,7 @@ def run(arguments: list[str]) -> int:
 def _words(arguments: list[str]) -> list[str]:
     """The leading words that name the command."""
     known = {"preview", "manifest", "plan", "render", "rerun", "status", "models", "build", "validate", "show", "list",
-             "fetch", "verify", "add", "finetune"}  # fmt: skip
+             "fetch", "verify", "add", "finetune", "up", "doctor"}  # fmt: skip
     words = []
     for argument in arguments:
         if argument not in known:

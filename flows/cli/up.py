@@ -1,0 +1,99 @@
+"""`nightreel up`: server, UI, Ray and the deployments on this machine."""
+
+from __future__ import annotations
+
+import json as json_text
+import signal
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from flows.cli.errors import DONE
+from flows.up import Ready, Up
+from flows.up_options import NightlyOptions, UpOptions
+from infra.settings import load_settings, prefect_api_url, prepare_prefect
+from renderers.errors import BadInput
+
+__all__ = ["up"]
+
+_NIGHT = NightlyOptions()
+
+
+def up(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=1, lte=65_535), help="port of the server and its UI")] = 4200,
+    nightly: Annotated[
+        str | None,
+        Parameter(help="manifest of the night, such as s3://bucket/manifests/{date}.parquet: switches `nightly` on"),
+    ] = None,
+    output: Annotated[
+        str | None, Parameter(name=["--output", "-o"], help="where the night goes, such as s3://bucket/nights/{date}")
+    ] = None,
+    cron: Annotated[str | None, Parameter(help=f"when the night begins (default: {_NIGHT.cron})")] = None,
+    time_zone: Annotated[str | None, Parameter(help=f"of that time (default: {_NIGHT.time_zone})")] = None,
+    limit: Annotated[
+        int | None, Parameter(validator=Number(gte=1), help="flow runs at once; unset: any number")
+    ] = None,
+    json: Annotated[bool, Parameter(negative="", help="one line of JSON on stdout once everything is up")] = False,
+) -> int:
+    """Start Prefect's server with its UI, Ray and the deployments on this machine, and stay until Ctrl-C.
+
+    Example: nightreel up --nightly 's3://bucket/manifests/{date}.parquet' --output 's3://bucket/nights/{date}'
+
+    All of it listens on loopback only. What dies is started again; runs that were under way go on. Runs that Ctrl-C
+    interrupts go on when `nightreel up` is started the next time.
+    """
+    options = UpOptions(port, limit, _night(nightly, output, cron, time_zone))
+    settings = load_settings()
+    other = prefect_api_url()
+    if other and other.rstrip("/") != f"http://127.0.0.1:{port}/api":
+        _tell(f"PREFECT_API_URL={other} is not used: `up` has a server of its own")
+    prepare_prefect(quiet=False)  # the children inherit what it settles
+    everything = Up(options, settings, _tell)
+    try:
+        _tell("starting Prefect's server" + (" and Ray" if settings.ray_address is None else ""))
+        ready = everything.wait()
+        _show(ready, json)
+        everything.watch()
+    except KeyboardInterrupt:
+        return DONE
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of it behind
+            signal.signal(number, signal.SIG_IGN)
+        _tell("stopping")
+        interrupted = everything.stop()
+        for run in interrupted:
+            _tell(f"run '{run}' was interrupted; it goes on when `nightreel up` is started again")
+
+
+def _night(manifest: str | None, output: str | None, cron: str | None, time_zone: str | None) -> NightlyOptions | None:
+    """What the options say of the night. Raises BadInput."""
+    if manifest is None:
+        for name, value in (("--output", output), ("--cron", cron), ("--time-zone", time_zone)):
+            if value is not None:
+                raise BadInput(f"{name} '{value}' says something of `nightly`: give its manifest too, with --nightly")
+        return None
+    if output is None:
+        raise BadInput(f"--nightly '{manifest}' needs --output, such as --output 's3://bucket/nights/{{date}}'")
+    return NightlyOptions(manifest, output, cron or _NIGHT.cron, time_zone or _NIGHT.time_zone)
+
+
+def _tell(line: str) -> None:
+    print(f"nightreel up: {line}", file=sys.stderr, flush=True)
+
+
+def _show(ready: Ready, json: bool) -> None:
+    if json:
+        print(json_text.dumps(asdict(ready)), flush=True)
+        return
+    lines = [
+        f"UI            {ready.ui}",
+        *(f"{name:<14}{form}" for name, form in ready.forms.items()),
+        f"Ray           {ready.ray}",
+        f"logs          {ready.logs}",
+        "Ctrl-C stops everything",
+    ]
+    print("\n".join(lines), flush=True)

@@ -1,0 +1,107 @@
+"""Processes that end with whoever started them, however that one ended, and that can tell and be told a word.
+
+Parent and child hold the two ends of a socket, the child's as its standard input. The parent's end closes with the
+parent, by SIGKILL too; the child then kills its whole process group. (Linux' PR_SET_PDEATHSIG would follow the thread
+that started the child, not the process.) The child leads a session of its own, where no terminal's Ctrl-C reaches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["ChildProcess", "Parent"]
+
+
+class ChildProcess:
+    """A child as its parent sees it: `python -m <module> <arguments>`, its output appended to the file `log`."""
+
+    def __init__(
+        self, module: str, arguments: Sequence[str] = (), *, environment: Mapping[str, str], log: Path
+    ) -> None:
+        self._heard: set[str] = set()
+        self._line, theirs = socket.socketpair()
+        self._line.setblocking(False)
+        with theirs, log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=theirs.fileno(), stdout=output, stderr=output, env=dict(environment), start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ended(self) -> int | None:
+        """How it ended, or None while it runs; negative: by that signal."""
+        return self._process.poll()
+
+    def said(self, word: str) -> bool:
+        """Whether it has said `word`."""
+        with contextlib.suppress(OSError):
+            self._heard.update(self._line.recv(65536).decode().split())
+        return word in self._heard
+
+    def tell(self, word: str) -> None:
+        """Say a word to it; one that has ended hears nothing."""
+        with contextlib.suppress(OSError):
+            self._line.send(f"{word}\n".encode())
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
+    def kill(self, seconds: float = 0.0) -> None:
+        """Give it so many seconds to end by itself, then kill what is left of its process group."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: a group of zombies may not be signalled
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._line.close()
+
+
+class Parent:
+    """The parent as its child sees it. From its making on, the child ends when the parent does."""
+
+    def __init__(self) -> None:
+        # away from standard input, which this process' own children would inherit
+        self._line = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        self._heard: set[str] = set()
+        self._news = threading.Condition()
+        threading.Thread(target=self._listen, name="parent", daemon=True).start()
+
+    def tell(self, word: str) -> None:
+        """Say a word to the parent."""
+        os.write(self._line, f"{word}\n".encode())
+
+    def wait_for(self, word: str) -> None:
+        """Wait until the parent says `word`."""
+        with self._news:
+            self._news.wait_for(lambda: word in self._heard)
+
+    def _listen(self) -> None:
+        # os.read, not a file object: its lock, held by a daemon thread, aborts an interpreter that ends
+        while told := self._read():
+            with self._news:
+                self._heard.update(told.decode().split())
+                self._news.notify_all()
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # this process included
+        os._exit(1)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._line, 4096)
+        except ConnectionError:  # the parent was killed before it had read all that we said
+            return b""
