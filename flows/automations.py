@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import PrefectClient, get_client
@@ -30,7 +31,7 @@ from pydantic import SecretStr
 from flows.up_options import NAMES
 from infra.settings import InfraSettings, load_settings
 
-__all__ = ["NAME_PREFIX", "install", "planned"]
+__all__ = ["NAME_PREFIX", "install", "lacking", "planned"]
 
 NAME_PREFIX = "nightreel: "
 BLOCK = "nightreel-notify"
@@ -72,6 +73,21 @@ async def install(settings: InfraSettings | None = None) -> list[str]:
         if not settings.notify_url:
             await _delete_block(client)
     return [automation.name for automation in wanted]
+
+
+async def lacking(settings: InfraSettings) -> list[str]:
+    """The names of the automations that `install` would create or change."""
+    async with get_client() as client:
+        there = await _installed(client)
+        blocks = [it.id for it in await client.read_block_documents_by_type("webhook") if it.name == BLOCK]
+    # without a block the notification is lacking, whatever its id will be
+    block = (blocks or [uuid4()])[0] if settings.notify_url else None
+
+    def is_there(wanted: AutomationCore) -> bool:
+        found = there.get(wanted.name, [])
+        return bool(found) and _content(found[0]) == _content(wanted.model_copy(update={"enabled": found[0].enabled}))
+
+    return [wanted.name for wanted in planned(settings, block) if not is_there(wanted)]
 
 
 def planned(settings: InfraSettings, block: Any = None) -> list[AutomationCore]:

@@ -15,6 +15,7 @@ __all__ = [
     "content_digest",
     "failure_key",
     "frame_key",
+    "frame_of",
     "frames_present",
     "plan_key",
     "record_key",
@@ -35,6 +36,12 @@ _FRAME = re.compile(r"/frames/(\d{6,})-([0-9a-f]{16})\.png$")
 def frame_key(video_id: str, index: int, digest: str) -> str:
     """The key of one frame: number for people and sorting, digest for truth."""
     return f"{video_id}/frames/{index:06d}-{digest[:SHORT]}.png"
+
+
+def frame_of(key: str) -> tuple[int, str] | None:
+    """The number and the shortened digest that a frame's key shows; None if it is no frame's key."""
+    match = _FRAME.search(key)
+    return (int(match[1]), match[2]) if match else None
 
 
 def frames_present(keys: Iterable[str], digests: Sequence[str]) -> set[int]:

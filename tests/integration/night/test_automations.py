@@ -22,8 +22,8 @@ from pydantic import SecretStr
 
 from flows.automations import install, planned
 from infra.settings import InfraSettings
-from tests.flow_runs import crash, new_run, read, set_state, wait_for_state, wait_until
 from tests.prefect_server import PrefectServer
+from tests.server_runs import crash, new_run, read, set_state, wait_for_state, wait_until
 
 pytestmark = pytest.mark.timeout(400)
 

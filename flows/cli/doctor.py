@@ -1,0 +1,99 @@
+"""`nightreel doctor`: what is wrong here, in storage, on the server and on the cluster, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.markup import escape
+
+from flows.cli.output import out, print_json
+from flows.doctor import Finding, examine, exit_code, mend_all
+from flows.doctor_cluster import check_cluster
+from flows.doctor_installation import check_installation
+from flows.doctor_storage import check_storage
+from infra.settings import InfraSettings, load_settings, prefect_api_url, prepare_prefect
+
+__all__ = ["doctor"]
+
+_TITLES = {"installation": "This installation", "storage": "Storage", "server": "Prefect", "cluster": "Ray"}
+_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+def doctor(
+    *,
+    output: Annotated[
+        str | None, Parameter(name=["--output", "-o"], help="an output root to look at too; a path or a URI")
+    ] = None,
+    deep: Annotated[bool, Parameter(negative="", help="read every frame of that output and check it")] = False,
+    mend: Annotated[bool, Parameter(negative="", help="mend what can be mended, and say what was done")] = False,
+    stale_minutes: Annotated[
+        float, Parameter(validator=Number(gt=0), help="minutes without a sign of life after which a run counts as dead")
+    ] = 10.0,
+    json: Annotated[bool, Parameter(negative="", help="the findings as JSON on stdout")] = False,
+) -> int:
+    """Check this installation, and the storage, server and cluster that it uses. Example: nightreel doctor --mend
+
+    The server is the one that PREFECT_API_URL names, the cluster the one of NIGHTREEL_RAY_ADDRESS; what is not set is
+    not looked at. Without --mend nothing is changed.
+
+    Exit codes: 0 all is well, 1 there were problems, and all of them are mended, or can be by --mend, 3 something can't
+    be used until you have done what is said beside it.
+    """
+    settings = load_settings()
+    findings: list[Finding] = []
+    for finding in _findings(settings, output, deep, timedelta(minutes=stale_minutes)):
+        findings += mend_all([finding]) if mend else [finding]
+    if json:
+        print_json({"findings": [finding.to_dict() for finding in findings], "exit_code": exit_code(findings)})
+    else:
+        _show(findings, mend)
+    return exit_code(findings)
+
+
+def _findings(settings: InfraSettings, output: str | None, deep: bool, patience: timedelta) -> Iterator[Finding]:
+    yield from examine("installation", partial(check_installation, settings))
+    if output is not None:
+        yield from examine("storage", partial(check_storage, output, deep=deep))
+    url = prefect_api_url()
+    if url:
+        prepare_prefect(quiet=True)
+
+        def check() -> Iterator[Finding]:
+            from flows.doctor_server import check_server  # Prefect takes seconds to import
+
+            return check_server(url, settings, patience=patience)
+
+        yield from examine("server", check)
+    else:
+        yield Finding("server", "ok", "PREFECT_API_URL is not set: commands start a server of their own")
+    if settings.ray_address:
+        yield from examine("cluster", partial(check_cluster, settings))
+    else:
+        yield Finding("cluster", "ok", "NIGHTREEL_RAY_ADDRESS is not set: commands start Ray on this machine")
+
+
+def _show(findings: list[Finding], mended: bool) -> None:
+    for area, found in groupby(findings, key=lambda finding: finding.area):
+        out.print(f"[bold]{_TITLES[area]}[/bold]")
+        for it in found:
+            out.print(f"  [{_COLOURS[it.level]}]{it.level:<8}[/] {escape(it.what)}", soft_wrap=True)
+            if it.level == "ok":
+                continue
+            told = it.mended or (f"could not be mended: {it.unmended}" if it.unmended else it.remedy)
+            mark = "mended:" if it.mended else "->"
+            hint = " (--mend does it)" if it.mend and not mended else ""
+            out.print(f"           {mark} {escape(told)}{hint}", soft_wrap=True)
+    bad = [finding for finding in findings if finding.level == "problem" and not finding.mended]
+    if bad:
+        sys.stdout.flush()
+        can = sum(finding.mend is not None and not finding.unmended for finding in bad)
+        told = f"{len(bad)} problem{'' if len(bad) == 1 else 's'}"
+        print(f"nightreel: {told}; {can} can be mended: nightreel doctor --mend" if can else f"nightreel: {told}",
+              file=sys.stderr)  # fmt: skip

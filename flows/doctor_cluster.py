@@ -1,0 +1,46 @@
+"""The doctor's look at the Ray cluster that NIGHTREEL_RAY_ADDRESS names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from flows.doctor import Finding
+from infra.settings import InfraSettings
+
+__all__ = ["check_cluster"]
+
+
+def check_cluster(settings: InfraSettings) -> Iterator[Finding]:
+    """Look at the cluster; its address must be set."""
+    from infra.ray_doctor import RayUnavailable, look_at_cluster  # Ray takes seconds to import
+
+    address = settings.ray_address
+    try:
+        look = look_at_cluster(settings)
+    except RayUnavailable as error:
+        yield Finding("cluster", "problem", str(error), "start the cluster, or mend NIGHTREEL_RAY_ADDRESS")
+        return
+    nodes = f"{look.nodes} node{'' if look.nodes == 1 else 's'}"
+    yield Finding("cluster", "ok", f"Ray answers at '{address}', with {nodes}")
+    wanted = settings.actors or 1
+    if look.room < wanted:
+        yield Finding(
+            "cluster", "problem", f"there is room for {look.room} of {wanted} actors on all of the cluster",
+            "set NIGHTREEL_ACTORS, NIGHTREEL_CPUS_PER_ACTOR or NIGHTREEL_GPUS_PER_ACTOR lower, or add nodes",
+        )  # fmt: skip
+    else:
+        yield Finding("cluster", "ok", f"room for {look.room} actors, for {look.free} of them now")
+    if look.orphans:
+        yield Finding(
+            "cluster", "problem", f"actors that outlived their jobs: {', '.join(look.orphans)}",
+            "they hold CPUs and GPUs that nobody uses", mend=partial(_remove, settings),
+        )  # fmt: skip
+    else:
+        yield Finding("cluster", "ok", "no actor outlived its job")
+
+
+def _remove(settings: InfraSettings) -> str:
+    from infra.ray_doctor import remove_orphans
+
+    return f"ended {', '.join(remove_orphans(settings)) or 'none: they were gone already'}"

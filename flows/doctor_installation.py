@@ -1,0 +1,104 @@
+"""The doctor's look at this installation: Python, PyTorch, GPUs, ffmpeg, the embedded models, folders and disks."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from flows.doctor import Finding
+from infra.ffmpeg import ffmpeg_version
+from infra.settings import InfraSettings
+from renderers.registry import model_entry
+
+__all__ = ["check_disk", "check_installation", "judge_hardware"]
+
+TORCH = (2, 11)
+GIB = 2**30
+SCARCE, TOO_LITTLE = 5 * GIB, GIB // 2
+
+
+def check_installation(settings: InfraSettings) -> Iterator[Finding]:
+    """Everything that a render needs before it needs storage or a cluster."""
+    yield Finding("installation", "ok", f"Python {platform.python_version()}")
+    from renderers.hardware import hardware  # torch takes seconds to import
+
+    machine = hardware()
+    yield from judge_hardware(machine.torch, machine.cuda, machine.gpus, machine.reason, settings.device)
+    yield _ffmpeg()
+    yield _embedded()
+    yield from _models_folder(settings.models_folder)
+    yield check_disk("temporary files", Path(tempfile.gettempdir()), shutil.disk_usage(tempfile.gettempdir()).free)
+
+
+def judge_hardware(torch: str, cuda: str | None, gpus: tuple[str, ...], reason: str, device: str) -> Iterator[Finding]:
+    """What to say of a `torch` built for `cuda` that sees these `gpus`, when the setting `device` asks for one."""
+    numbers = tuple(int(part) for part in torch.split("+")[0].split(".")[:2])
+    if numbers < TORCH:
+        least = ".".join(map(str, TORCH))
+        yield Finding("installation", "problem", f"PyTorch {torch} is too old", f"install torch>={least}")
+    else:
+        yield Finding("installation", "ok", f"PyTorch {torch}")
+    if gpus:
+        unused = ", unused since NIGHTREEL_DEVICE=cpu" if device == "cpu" else ""
+        yield Finding("installation", "ok", f"GPU: {'; '.join(gpus)}{unused}")
+    elif reason:
+        yield Finding(
+            "installation", "problem", f"there is a GPU, but PyTorch can't use it: {reason}",
+            f"install a driver for CUDA {cuda}, or set NIGHTREEL_DEVICE=cpu",
+        )  # fmt: skip
+    elif device.startswith("cuda"):
+        built = f"built for CUDA {cuda}" if cuda else "built without CUDA"
+        yield Finding(
+            "installation", "problem", f"NIGHTREEL_DEVICE={device}, but PyTorch ({built}) sees no GPU",
+            "set NIGHTREEL_DEVICE=auto, or mend the driver (`nvidia-smi` must list the card)",
+        )  # fmt: skip
+    else:
+        yield Finding("installation", "ok", "no GPU here: this machine renders on its CPU")
+
+
+def check_disk(what: str, folder: Path, free: int) -> Finding:
+    """Whether `free` bytes suffice where `folder` is."""
+    told = f"{free / GIB:.1f} GiB free for {what} in '{folder}'"
+    if free < TOO_LITTLE:
+        return Finding("installation", "problem", f"only {told}", "make room, or choose another folder")
+    if free < SCARCE:
+        return Finding("installation", "warning", f"only {told}", "make room before a long job")
+    return Finding("installation", "ok", told)
+
+
+def _ffmpeg() -> Finding:
+    try:
+        return Finding("installation", "ok", f"ffmpeg {ffmpeg_version()}")
+    except Exception as error:
+        return Finding("installation", "problem", f"ffmpeg: {error}", "install the package imageio-ffmpeg anew")
+
+
+def _embedded() -> Finding:
+    try:
+        from renderers.models import load_models
+
+        load_models(model_entry("embedded"), device="cpu", threads=1)
+    except Exception as error:
+        return Finding(
+            "installation", "problem", f"the embedded models do not load: {error}", "install nightreel anew"
+        )  # fmt: skip
+    return Finding("installation", "ok", "the embedded models load")
+
+
+def _models_folder(folder: Path) -> Iterator[Finding]:
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        yield Finding(
+            "installation", "problem", f"the models folder '{folder}' can't be written: {error.strerror or error}",
+            "set NIGHTREEL_MODELS_FOLDER to one that can",
+        )  # fmt: skip
+        return
+    there = "" if folder == nearest else " (not there yet; made when a model is fetched)"
+    yield Finding("installation", "ok", f"models folder '{folder}' is writable{there}")
+    yield check_disk("models", folder, shutil.disk_usage(nearest).free)

@@ -1,0 +1,146 @@
+"""The doctor's look at an output root: can it be used, and what did dead writers or failing disks leave there?"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from flows.doctor import Finding
+from infra.layout import frame_of
+from infra.local_store import TEMPORARY_PREFIX
+from infra.storage import ObjectMissing, Storage, StorageError
+from renderers.errors import FrameCorrupt
+from renderers.frame_object import FrameObject
+
+__all__ = ["check_storage", "damage", "old_temporaries"]
+
+# A put takes seconds, that of a long video minutes: what is older belongs to nobody.
+OLD_SECONDS = 3600.0
+PARALLEL_READS = 16
+SHOWN = 5
+
+
+def check_storage(output: str, *, deep: bool) -> Iterator[Finding]:
+    """Look at an output root; `deep` reads every frame."""
+    try:
+        storage = Storage(output)
+        storage.check(write=False)
+    except StorageError as error:
+        yield Finding("storage", "problem", error.message, error.remedy or "choose another output")
+        return
+    local = storage.local_path()
+    if local is not None and not local.exists():
+        nearest = next(path for path in local.parents if path.exists())
+        if os.access(nearest, os.W_OK | os.X_OK):
+            yield Finding("storage", "ok", f"'{local}' is not there yet; the first render makes it")
+        else:
+            yield Finding("storage", "problem", f"'{nearest}' can't be written", "choose another output")
+        return
+    yield _commits(storage)
+    if local is not None:
+        yield from _temporaries(local)
+    if deep:
+        yield from _frames(storage)
+
+
+def old_temporaries(root: Path, now: float) -> list[Path]:
+    """Files of half-done puts below `root` that were last written `OLD_SECONDS` before `now` (seconds since 1970)."""
+    found = []
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names if name.startswith(TEMPORARY_PREFIX)):
+            try:
+                if now - path.stat().st_mtime > OLD_SECONDS:
+                    found.append(path)
+            except FileNotFoundError:
+                continue  # its put ended just now
+    return sorted(found)
+
+
+def damage(key: str, data: bytes) -> str:
+    """What is wrong with a frame's object, '' if nothing is."""
+    named = frame_of(key)
+    try:
+        digest = str(FrameObject.from_bytes(data).provenance.get("digest"))
+    except FrameCorrupt as error:
+        return str(error)
+    if named is not None and not digest.startswith(named[1]):
+        return f"it is the frame of digest {digest[:16]}, its key says {named[1]}"
+    return ""
+
+
+def _commits(storage: Storage) -> Finding:
+    """Two puts of one key: the second must see the first, or two workers could overwrite each other."""
+    key = f"doctor-{secrets.token_hex(8)}"
+    try:
+        outcomes = [storage.put(key, data) for data in (b"first", b"second")]
+        held = storage.read(key)
+        storage.delete(key)
+    except StorageError as error:
+        return Finding("storage", "problem", error.message, error.remedy or "choose another output")
+    if outcomes != ["written", "kept"] or held != b"first":
+        return Finding(
+            "storage", "problem", f"'{storage.root}' overwrites what should be put only once",
+            "use a storage whose puts can be conditional (If-None-Match), as S3, GCS and local disks do",
+        )  # fmt: skip
+    return Finding("storage", "ok", f"'{storage.root}' is readable, writable, and puts are exclusive")
+
+
+def _temporaries(root: Path) -> Iterator[Finding]:
+    left = old_temporaries(root, time.time())
+    if not left:
+        yield Finding("storage", "ok", "no half-written files")
+        return
+    size = sum(path.stat().st_size for path in left if path.exists())
+    yield Finding(
+        "storage", "problem", f"{_count(left, 'half-written file')} of dead writers ({size:,} bytes): {_some(left)}",
+        "they do no harm but take room", mend=partial(_remove, left),
+    )  # fmt: skip
+
+
+def _remove(left: Sequence[Path]) -> str:
+    for path in left:
+        path.unlink(missing_ok=True)
+    return f"removed {_count(left, 'half-written file')}"
+
+
+def _frames(storage: Storage) -> Iterator[Finding]:
+    keys = [info.key for info in storage.list() if frame_of(info.key)]
+
+    def look(key: str) -> str:
+        try:
+            return damage(key, storage.read(key))
+        except ObjectMissing:
+            return ""  # deleted since
+
+    with ThreadPoolExecutor(PARALLEL_READS, thread_name_prefix="doctor") as threads:
+        damaged = {key: wrong for key, wrong in zip(keys, threads.map(look, keys), strict=True) if wrong}
+    if not damaged:
+        yield Finding("storage", "ok", f"all of {_count(keys, 'frame')} can be read and are what their keys say")
+        return
+    first, wrong = next(iter(damaged.items()))
+    yield Finding(
+        "storage", "problem",
+        f"{len(damaged)} of {_count(keys, 'frame')} damaged: {_some(list(damaged))} ('{first}': {wrong})",
+        "take them away; the next render renders them anew, the same bit for bit",
+        mend=partial(_take_away, storage, list(damaged)),
+    )  # fmt: skip
+
+
+def _take_away(storage: Storage, keys: Sequence[str]) -> str:
+    for key in keys:
+        storage.delete(key)
+    return f"took {_count(keys, 'damaged frame')} away: render again to have them anew"
+
+
+def _count(things: Sequence[object], one: str) -> str:
+    return f"{len(things)} {one}{'' if len(things) == 1 else 's'}"
+
+
+def _some(things: Sequence[object]) -> str:
+    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+    return ", ".join(map(str, things[:SHOWN])) + more
