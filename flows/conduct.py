@@ -21,7 +21,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import Pause
+from prefect.exceptions import Abort, Pause
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -73,6 +73,7 @@ def conduct(job: RenderJob) -> State[Any]:
 
     Raises:
         Pause: the run was suspended; it goes on from storage when it is resumed.
+        Abort: the run is no longer this process's; its state is not touched.
     """
     logger = get_run_logger()
     job.log_address, job.on_failure = _log_address, _log_failure
@@ -96,6 +97,8 @@ def conduct(job: RenderJob) -> State[Any]:
             raise
         finally:
             job.close()
+    if watch.lost:
+        raise Abort("the run is no longer this process's: it was given a final state, or was begun anew elsewhere")
     if watch.ended is not None and watch.ended.is_paused():
         raise Pause(state=watch.ended)
     state = _conclude(job, actors or None, gpus)
@@ -126,7 +129,7 @@ def render_chunk(name: str, job: RenderJob, chunk: Chunk) -> State[Any]:
     )
     get_run_logger().info("%s: %s", name, told)
     if counts["failed"]:
-        return Failed(name="FramesMissing", message=told)
+        return Cancelled(message=told) if job.stopped else Failed(name="FramesMissing", message=told)
     return Completed(message=told)
 
 

@@ -5,9 +5,12 @@ started by hand, or whose runner is gone, would render on. And nothing tells a r
 runs change their states on the client's side [read in Prefect 3.8.8]. So the run asks for its own state.
 """
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID, uuid4
 
 from prefect import runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -19,24 +22,27 @@ from flows.job import RenderJob
 __all__ = ["RunWatch", "watching"]
 
 SECONDS = 2.0  # between two looks: cancelling must take less than ten
+LABEL = "nightreel.process"  # the process that has the run: the last one that began it
 
 
 class RunWatch:
-    """What was done to the flow run so far. `ended` is the state that put an end to it, if one did."""
+    """What was done to the flow run so far. `ended` is the state that put an end to it, if one did; `lost` says that
+    the run is no longer this process's: it was taken for dead, or another process has begun it anew."""
 
-    def __init__(self, job: RenderJob, attempt: int) -> None:
-        self._job, self._attempt = job, attempt
+    def __init__(self, job: RenderJob) -> None:
+        self._job = job
+        self.process = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.ended: State | None = None
+        self.lost = False
 
     def look(self, run: FlowRun) -> None:
         """Do what the run's state says."""
         state = run.state
         if state is None:
             return
-        superseded = run.run_count > self._attempt
+        self.lost = state.is_final() or run.labels.get(LABEL, self.process) != self.process
         suspended = state.is_paused() and state.state_details.pause_reschedule
-        if state.is_cancelling() or state.is_final() or superseded or suspended:
-            # final: somebody took it for dead. Superseded: another process has begun it anew.
+        if self.lost or state.is_cancelling() or suspended:
             self.ended = state
             self._job.stop()
         elif state.is_paused():
@@ -49,15 +55,19 @@ class RunWatch:
 def watching(job: RenderJob) -> Iterator[RunWatch]:
     """Watch the flow run of this thread's context until the block ends."""
     over = threading.Event()
-    identity, attempt = runtime.flow_run.id, runtime.flow_run.run_count
-    watch = RunWatch(job, attempt or 1)
+    identity, watch = UUID(runtime.flow_run.id), RunWatch(job)
 
     def look() -> None:
         client: SyncPrefectClient | None = None
+        claimed = False
         logger = get_logger("nightreel")
         while not over.wait(SECONDS):
             try:
-                client = client or get_client(sync_client=True)
+                if client is None:
+                    client = get_client(sync_client=True)
+                    if not claimed:
+                        client.update_flow_run_labels(identity, {LABEL: watch.process})
+                        claimed = True
                 watch.look(client.read_flow_run(identity))
             except Exception as error:  # a server that restarts must not end a night
                 logger.debug("the run's state can't be read: %s", error)
@@ -66,8 +76,7 @@ def watching(job: RenderJob) -> Iterator[RunWatch]:
                 return
 
     thread = threading.Thread(target=look, name="run watch", daemon=True)
-    if identity:
-        thread.start()
+    thread.start()
     try:
         yield watch
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -66,10 +66,13 @@ class BackgroundRun:
 
     def __init__(self, flow: Any, *given: object, **parameters: Any) -> None:
         self.state: Any = None
+        from prefect.exceptions import Abort
+
         name = f"run {uuid4().hex}"
 
         def run() -> None:
-            self.state = flow.with_options(flow_run_name=name)(*map(str, given), **parameters, return_state=True)
+            with suppress(Abort):
+                self.state = flow.with_options(flow_run_name=name)(*map(str, given), **parameters, return_state=True)
 
         # the settings of this thread's server travel in its context
         self._thread = threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True)

@@ -3,107 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.render_manifest import render_manifest
 from flows.storage_state import stored_status
 from infra.ffmpeg import decode
-from infra.settings import load_settings, prepare_prefect, ray_environment
+from infra.settings import load_settings
 from infra.storage import Storage
+from tests.flow_runs import FlowRun
 from tests.render_jobs import frame_files, quick_row, write_manifest
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "ray_cluster")
-
-
-@pytest.fixture(scope="module")
-def _settings() -> Iterator[None]:
-    """Cut into small chunks, so that a tiny video has several task runs; the environment is put back at the end."""
-    before = dict(os.environ)
-    prepare_prefect(quiet=True)
-    ray_environment()
-    os.environ["NIGHTREEL_CHUNK_SECONDS"] = "0.1"
-    load_settings.cache_clear()
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-    load_settings.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def prefect_server(_settings: None) -> Iterator[None]:
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=180):
-        yield
-
-
-@pytest.fixture(scope="module")
-def ray_cluster(_settings: None) -> Iterator[None]:
-    """Ray of this thread (its servers die with the thread that started them), so that all flow runs share it."""
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
-
-
-class FlowRun:
-    """One run of the flow, and what the server knows about it."""
-
-    def __init__(self, manifest: object, output: object, **parameters: Any) -> None:
-        from flows.render_manifest import render_manifest
-
-        self.state = render_manifest(str(manifest), str(output), **parameters, return_state=True)
-        self.id: UUID = self.state.state_details.flow_run_id
-
-    @property
-    def name(self) -> str:
-        with self._client() as client:
-            return str(client.read_flow_run(self.id).name)
-
-    def task_runs(self, wanted: int) -> dict[str, str]:
-        """State name by task run name. The server hears of task runs a moment late, so wait for `wanted` of them."""
-        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-
-        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[self.id]))
-        deadline = time.monotonic() + 30
-        while True:
-            with self._client() as client:
-                runs = client.read_task_runs(flow_run_filter=chosen)
-            final = [run for run in runs if run.state is not None and run.state.is_final()]
-            if len(final) >= wanted or time.monotonic() > deadline:
-                names = {run.name: str(run.state_name) for run in runs}
-                assert len(names) == len(runs), "every task run has a name of its own"
-                return names
-            time.sleep(0.2)
-
-    def artifacts(self) -> dict[str, Any]:
-        """The data of the run's artifacts by key."""
-        from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-
-        chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[self.id]))
-        with self._client() as client:
-            return {str(it.key): it.data for it in client.read_artifacts(artifact_filter=chosen)}
-
-    @staticmethod
-    @contextmanager
-    def _client() -> Iterator[Any]:
-        from prefect.client.orchestration import get_client
-
-        with get_client(sync_client=True) as client:
-            yield client
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -123,7 +37,8 @@ def test_a_job_from_its_first_run_to_its_last(tmp_path: Path) -> None:
     output = tmp_path / "out"
 
     # -- one picture is missing: everything else is rendered, and the run says what is not
-    run = FlowRun(write_manifest(tmp_path / "with ghost.parquet", [*good, ghost]), output, range_frames=5)
+    haunted = write_manifest(tmp_path / "with ghost.parquet", [*good, ghost])
+    run = FlowRun(render_manifest, haunted, output, range_frames=5)
 
     assert (run.state.type.value, run.state.name) == ("FAILED", "FramesMissing")
     assert run.state.message == "1/14 frames missing"
@@ -156,7 +71,7 @@ def test_a_job_from_its_first_run_to_its_last(tmp_path: Path) -> None:
     # -- without that row there is nothing to do: no task run, no file of a video touched
     manifest = write_manifest(tmp_path / "good.parquet", good)
     before = {name: stamp for name, stamp in stamps(output).items() if not name.startswith("report/")}
-    idle = FlowRun(manifest, output, range_frames=5)
+    idle = FlowRun(render_manifest, manifest, output, range_frames=5)
     assert (idle.state.type.value, idle.state.name) == ("COMPLETED", "Completed")
     assert idle.state.message == "13 frames, 2 videos; 0 frames rendered by this run"
     assert {name: stamp for name, stamp in stamps(output).items() if not name.startswith("report/")} == before
@@ -170,7 +85,7 @@ def test_a_job_from_its_first_run_to_its_last(tmp_path: Path) -> None:
     lost_bytes = [path.read_bytes() for path in lost]
     for path in lost:
         path.unlink()
-    run = FlowRun(manifest, output, range_frames=5)
+    run = FlowRun(render_manifest, manifest, output, range_frames=5)
     assert run.state.message == "13 frames, 2 videos; 2 frames rendered by this run"
     assert run.task_runs(1) == {"reef 5-9": "Completed"}
     assert idle.task_runs(0) == {}  # asked late: the server hears of task runs in order, and has heard of a later one
@@ -187,15 +102,15 @@ def test_invalid_rows_fail_the_run_by_name_and_stop_no_other(tmp_path: Path) -> 
     bad = {"video_id": ["x", "y"], "prompt": ["p", "q"], "frames": [0, -1]}
     pq.write_table(pa.table(bad), tmp_path / "night" / "b.parquet")
 
-    run = FlowRun(tmp_path / "night", tmp_path / "out")
+    run = FlowRun(render_manifest, tmp_path / "night", tmp_path / "out")
 
     assert (run.state.type.value, run.state.name) == ("FAILED", "RowsInvalid")
     assert run.state.message == "2 rows of the manifest are invalid; all others are rendered"
     assert (tmp_path / "out" / "apple" / "video.png").exists()
     assert "frames is 0" in run.artifacts()["summary"]
 
-    strict = FlowRun(tmp_path / "night", tmp_path / "strict", strict=True)
-    assert strict.state.name == "Failed"
+    strict = FlowRun(render_manifest, tmp_path / "night", tmp_path / "strict", strict=True)
+    assert strict.state.name == "InputInvalid"
     assert "--strict" in strict.state.message
     assert "frames is 0" in strict.state.message
     assert not (tmp_path / "strict" / "apple").exists()
@@ -206,7 +121,7 @@ def test_a_cluster_without_room_fails_the_run_with_the_remedy(tmp_path: Path, mo
     monkeypatch.setenv("NIGHTREEL_ACTORS", "99")
     load_settings.cache_clear()
     try:
-        run = FlowRun(write_manifest(tmp_path / "m.parquet", [quick_row("apple")]), tmp_path / "out")
+        run = FlowRun(render_manifest, write_manifest(tmp_path / "m.parquet", [quick_row("apple")]), tmp_path / "out")
     finally:
         load_settings.cache_clear()
     assert run.state.name == "Failed"
@@ -219,7 +134,7 @@ def test_a_job_that_fails_too_often_gives_up_and_says_so(tmp_path: Path) -> None
     (tmp_path / "text.png").write_text("no picture")
     rows = [quick_row(f"bad-{n:02}", init_image=str(tmp_path / "text.png")) for n in range(40)]
 
-    run = FlowRun(write_manifest(tmp_path / "m.parquet", rows), tmp_path / "out")
+    run = FlowRun(render_manifest, write_manifest(tmp_path / "m.parquet", rows), tmp_path / "out")
 
     assert (run.state.type.value, run.state.name) == ("FAILED", "TooManyFailures")
     assert run.state.message is not None
