@@ -153,8 +153,10 @@ class RunningUp:
 def running_up(folder: Path, environment: Mapping[str, str] | None = None, *arguments: object) -> Iterator[RunningUp]:
     """`nightreel up` with its database in `folder`, on a port of its own, with these further arguments; it is there
     when the block begins. One more call with the same folder finds the same database."""
-    commands = Commands(folder, environment or {})
-    running = commands.start("up", "--port", free_port(), "--json", *arguments)
+    port = free_port()
+    (folder / f"up-{port}").mkdir()
+    commands = Commands(folder / f"up-{port}", {"PREFECT_HOME": str(folder / "prefect"), **(environment or {})})
+    running = commands.start("up", "--port", port, "--json", *arguments)
     below: dict[int, int] = {}
     up: RunningUp | None = None
     try:
