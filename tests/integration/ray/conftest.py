@@ -5,13 +5,29 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from infra.ray_cluster import START_ATTEMPTS
 from infra.settings import ray_environment
+
+
+def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
+    """Ray waits 30 s for a node of its own to come up, a constant of its code; a busy machine needs longer."""
+
+    def get(*arguments: Any) -> Any:
+        until = time.monotonic() + 240
+        while True:
+            try:
+                return get_node(*arguments)
+            except RuntimeError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    return get
 
 
 @pytest.fixture(scope="session")
@@ -26,18 +42,10 @@ def ray_cluster() -> Iterator[Any]:
     # a short path, for its sockets; of its own, since by a note there every `ray.init` of this machine would join it
     folder = tempfile.mkdtemp(prefix="nr", dir="/tmp")
     patch.setenv("RAY_TMPDIR", folder)
-    node = {"num_cpus": 2, "num_gpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-    for attempts_left in reversed(range(START_ATTEMPTS)):
-        cluster = Cluster()
-        try:
-            cluster.add_node(**node)
-            ray.init(address=cluster.address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
-            break
-        except Exception:  # a plain one: the machine is busy, see infra.ray_cluster
-            ray.shutdown()
-            cluster.shutdown()
-            if not attempts_left:
-                raise
+    patch.setattr(ray._private.services, "get_node", patient(ray._private.services.get_node))
+    cluster = Cluster()
+    cluster.add_node(num_cpus=2, num_gpus=0, include_dashboard=False, object_store_memory=100 * 2**20)
+    ray.init(address=cluster.address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
     yield cluster
     ray.shutdown()
     cluster.shutdown()
