@@ -6,7 +6,6 @@ and one of another model or other settings never takes over a wrong picture.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
@@ -20,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from manifests.schema import ManifestRow
+from renderers.checksums import file_sha256
 from renderers.errors import ModelFilesBroken
 from renderers.evaluation.pixels import Pixels
 from renderers.evaluation.prompts import EvaluationPrompt
@@ -52,8 +52,7 @@ def with_perceptor(entry: ModelEntry, folder: Path) -> ModelEntry:
     if not weights.is_file():
         raise ModelFilesBroken(f"'{folder}' holds no perceptor: {weights.name} is missing")
     own = entry.perceptors[0]
-    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    other = PerceptorEntry(folder=folder, sha256=sha256, merges=own.merges, templates=own.templates)
+    other = PerceptorEntry(folder=folder, sha256=file_sha256(weights), merges=own.merges, templates=own.templates)
     return entry.model_copy(update={"perceptors": (other,)})
 
 

@@ -1,7 +1,7 @@
 """Training the embedded pair from a shell, where there is torch and no command line of nightreel's (a GPU machine):
 
     python -m renderers.training vqgan SPRITES FOLDER [--steps N] [--device cuda]
-    python -m renderers.training perceptor SPRITES FOLDER --vqgan VQGAN_FOLDER [--steps N] [--device cuda]
+    python -m renderers.training perceptor SPRITES FOLDER --vqgan VQGAN_FOLDER [--from PAIR] [--clean] ...
     python -m renderers.training export VQGAN_FOLDER PERCEPTOR_FOLDER TARGET
 
 SPRITES is the folder of `nightreel models sprites`. Each goes on where a kill left it. Several workers average their
@@ -11,14 +11,16 @@ gradients: torchrun --nproc-per-node 2 -m renderers.training perceptor ...
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
+from renderers.errors import RenderError
 from renderers.training.embedded import export_pair, train_perceptor, train_vqgan
 from renderers.training.run import TrainingProgress
-from renderers.training.workers import rank
+from renderers.training.workers import rank, use_threads
 
 
 def _tell(progress: TrainingProgress) -> None:
@@ -29,37 +31,47 @@ def _tell(progress: TrainingProgress) -> None:
 
 def main() -> None:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser = argparse.ArgumentParser(
+        "python -m renderers.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     what = parser.add_subparsers(dest="what", required=True)
     vqgan = what.add_parser("vqgan")
     perceptor = what.add_parser("perceptor")
     for part in (vqgan, perceptor):
         part.add_argument("sprites", type=Path)
         part.add_argument("folder", type=Path)
-        part.add_argument("--steps", type=int)
+        part.add_argument("--steps", type=int, help="steps altogether (default: the recipe's)")
+        part.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="of torch")
+        part.add_argument("--threads", type=int, default=1, help="CPU threads")
     perceptor.add_argument("--vqgan", type=Path, required=True, help="folder of the VQGAN's training")
-    perceptor.add_argument("--clean", action="store_true", help="without the adversarial phase (an ablation)")
+    perceptor.add_argument("--from", dest="start", type=Path, help="folder of an exported perceptor to begin from")
+    perceptor.add_argument(
+        "--clean",
+        action="store_true",
+        help="the evaluation's ablation 'no adversarial phase': contrastive all through, otherwise the same",
+    )
     export = what.add_parser("export")
     for name in ("vqgan", "perceptor", "target"):
         export.add_argument(name, type=Path)
-    perceptor.add_argument("--from", dest="start", type=Path, help="folder of an exported perceptor to begin from")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    if given.what == "export":
+        for name, checksum in export_pair(given.vqgan, given.perceptor, given.target).items():
+            print(f"{checksum}  {name}")
+        return
+    use_threads(given.threads)
     if dist.is_torchelastic_launched():
         dist.init_process_group("nccl" if given.device == "cuda" else "gloo")
     if given.what == "vqgan":
         train_vqgan(given.sprites, given.folder, steps=given.steps, device=given.device, on_progress=_tell)
-    elif given.what == "perceptor":
+    else:
         train_perceptor(
             given.sprites, given.folder, vqgan=given.vqgan, steps=given.steps, device=given.device, clean=given.clean,
             start=given.start, on_progress=_tell,
         )  # fmt: skip
-    else:
-        for name, checksum in export_pair(given.vqgan, given.perceptor, given.target).items():
-            print(f"{checksum}  {name}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RenderError as error:
+        sys.exit(str(error))

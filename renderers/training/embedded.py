@@ -126,13 +126,12 @@ def embedded_perceptor(sprites: Path, seed: int, start: Path | None = None) -> A
     """
     config = PERCEPTOR_CONFIG["model_cfg"]
     torch.manual_seed(seed)
-    clip = CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
+    clip = embedded_perceptor_shell()
     if start is not None:
-        return _started(clip, start / "open_clip_model.safetensors").eval()
+        return _started(clip, start / "open_clip_model.safetensors")
     trunk = clip.visual.trunk
     kept = efficientnet_lite0().state_dict()
     trunk.load_state_dict({key: kept[key] for key in trunk.state_dict()})
-    clip.eval()
     composer = SceneComposer(load_sprites(sprites).of_styles(*TRAINING_STYLES), load_concepts(), side=SIDE)
     pictures = composer.compose(256, seed, 0, "whitening").pictures
     with torch.no_grad():
@@ -161,9 +160,7 @@ def _started(clip: Any, weights: Path) -> Any:
 def tokenizer() -> SimpleTokenizer:
     """The embedded perceptor's: the first 3,000 byte-pair merges of OpenAI's."""
     text = PERCEPTOR_CONFIG["model_cfg"]["text_cfg"]
-    return SimpleTokenizer(
-        bpe_path=str(WEIGHTS / "embedded" / "bpe_merges.txt.gz"), context_length=text["context_length"]
-    )
+    return SimpleTokenizer(bpe_path=str(MERGES), context_length=text["context_length"])
 
 
 def embedded_perceptor_training(
@@ -194,7 +191,7 @@ def retrieval(training: PerceptorTraining, sprites: Path, style: str, n: int = 2
 
 
 def embedded_perceptor_shell() -> Any:
-    """The embedded perceptor without weights, in eval mode."""
+    """The embedded perceptor with weights of chance, in eval mode."""
     config = PERCEPTOR_CONFIG["model_cfg"]
     return CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"]).eval()
 

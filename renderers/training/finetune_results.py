@@ -21,7 +21,7 @@ from renderers.models.vqgan import VQMODEL
 from renderers.registry import ModelEntry
 from renderers.training.finetune_job import REPORT, FinetuneJob
 from renderers.training.picture_files import PictureFiles
-from renderers.training.run import TrainingRun
+from renderers.training.run import TrainingRun, write_whole
 from renderers.training.vqgan_training import VQGANTrainingSettings, psnr, reconstruct
 from renderers.training.workers import world_size
 from renderers.weights_file import write_weights
@@ -49,7 +49,7 @@ def write_results(
     after = reconstruct(trained.to(device), held_out).cpu()
     base = load_models(entry, device=str(device), threads=threads).vqgan
     before = reconstruct(base, held_out).cpu()
-    _write(job.folder / "before-after.png", sheet(held_out[:SHOWN], before[:SHOWN], after[:SHOWN]))
+    write_whole(job.folder / "before-after.png", sheet(held_out[:SHOWN], before[:SHOWN], after[:SHOWN]))
 
     document = {"model": {"target": VQMODEL, "params": _plain(trained)}}
     _write_text(job.folder / "vqgan.yaml", yaml.safe_dump(document, sort_keys=False))
@@ -159,11 +159,5 @@ def _hardware(device: torch.device, threads: int) -> str:
     return f"{threads} thread(s) of {os.cpu_count()} CPUs ({platform.machine()})"
 
 
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
-
-
 def _write_text(path: Path, text: str) -> None:
-    _write(path, text.encode())
+    write_whole(path, text.encode())

@@ -20,7 +20,7 @@ from renderers.training.finetune_job import FinetuneJob, check_job
 from renderers.training.finetune_results import write_results
 from renderers.training.perceptual import PerceptualDistance
 from renderers.training.picture_folder import PictureFolder
-from renderers.training.run import TrainingProgress, TrainingRun
+from renderers.training.run import TrainingProgress, TrainingRun, write_whole
 from renderers.training.vqgan_training import VQGANTraining, VQGANTrainingSettings, train_vqgan
 from renderers.training.workers import rank, sum_over_workers
 
@@ -118,9 +118,7 @@ def _progress(job: FinetuneJob, tell: Callable[[TrainingProgress], None] | None)
                 "psnr": psnr,
                 "process": os.getpid(),
             }
-            unfinished = job.progress_file.with_suffix(".unfinished")
-            unfinished.write_text(json.dumps(told), encoding="utf-8")
-            unfinished.replace(job.progress_file)
+            write_whole(job.progress_file, json.dumps(told).encode())
         if tell is not None:
             tell(now)
 

@@ -31,7 +31,7 @@ EXCLUDED = -1e4  # a logit for what must not count as wrong
 
 
 class PerceptorTrainingSettings(BaseModel):
-    """How to train. The defaults made the embedded perceptor."""
+    """How to train. The defaults are the embedded perceptor's recipe; its card says where the shipped one differs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -105,9 +105,8 @@ class PerceptorTraining:
         real = len(pictures)
         if settings.garbage:
             pictures = torch.cat([pictures, self._garbage(pictures[:through], step)])
-        bank = torch.randperm(len(self.names), generator=generator(settings.seed, rank(), step, "bank"))[
-            : settings.bank
-        ]
+        chance = generator(settings.seed, rank(), step, "bank")
+        bank = torch.randperm(len(self.names), generator=chance)[: settings.bank]
         texts = [*scenes.captions, *scenes.false_captions, *(_an(self.names[i]) for i in bank)]
         tokens = self.tokenizer(texts).to(self.device)
         wrong = _exclusions(scenes.captions, scenes.concepts, [self.names[i] for i in bank], bank).to(self.device)

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from renderers.errors import TrainingBroken
 
-__all__ = ["TrainingProgress", "TrainingRun", "read_checkpoint", "trapezoid"]
+__all__ = ["TrainingProgress", "TrainingRun", "read_checkpoint", "trapezoid", "write_whole"]
 
 CHECKPOINT = "checkpoint.pt"
 # what a resume may change: how long the training goes on, and how often it tells.
@@ -80,7 +80,7 @@ class TrainingRun:
             _require_same(path, wanted)
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(path, json.dumps(wanted, indent=2).encode())
+            write_whole(path, json.dumps(wanted, indent=2).encode())
 
     @property
     def checkpoint(self) -> Path:
@@ -180,7 +180,7 @@ class TrainingRun:
     def _write_curves(self, rows: list[dict[str, float]]) -> None:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         lines: list[list[float | str]] = [[*columns], *([row.get(key, "") for key in columns] for row in rows)]
-        _write(self.folder / "curves.csv", "".join(",".join(map(str, line)) + "\r\n" for line in lines).encode())
+        write_whole(self.folder / "curves.csv", "".join(",".join(map(str, line)) + "\r\n" for line in lines).encode())
 
 
 def _require_same(path: Path, wanted: Mapping[str, Any]) -> None:
@@ -203,7 +203,8 @@ def _require_same(path: Path, wanted: Mapping[str, Any]) -> None:
         )
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Put `content` in the place of what `path` holds: all of it, or what was there stays."""
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_bytes(content)
     unfinished.replace(path)

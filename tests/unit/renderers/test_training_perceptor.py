@@ -9,8 +9,10 @@ from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import load_file
 
 from manifests.schema import CutoutSettings
+from renderers.errors import TrainingBroken
 from renderers.models.perceptor import Perceptor
 from renderers.models.vqgan import VQGAN, DDConfig, VQGANConfig
+from renderers.training.__main__ import main
 from renderers.training.concepts import Concept
 from renderers.training.embedded import MERGES, PERCEPTOR_CONFIG
 from renderers.training.export import write_perceptor, write_vqgan
@@ -123,6 +125,20 @@ def test_resume_is_exact(vqgan, composer, tmp_path):
         run(tmp_path / "cut", stop_at=5)
     resumed = run(tmp_path / "cut")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["perceptor", "s", "f", "--vqgan", "gone", "--from", "pair", "--clean", "--device", "cpu", "--threads", "1"],
+        ["export", "gone", "gone", "target"],
+    ],
+)
+def test_the_shell_command_takes_what_its_help_says(arguments, monkeypatch):
+    """Up to the first checkpoint that it wants to read, which is not there."""
+    monkeypatch.setattr("sys.argv", ["training", *arguments])
+    with pytest.raises(TrainingBroken, match=r"gone/checkpoint.pt' can't be read"):
+        main()
 
 
 def test_what_must_not_count_as_wrong():
