@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from renderers.frame_renderer import FrameRenderer
 from renderers.models import Models, load_models
 from renderers.registry import ModelEntry
 from tests.random_model import Planner, write_model
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Threads that share a tiny network spend their time waiting for each other: minutes on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
