@@ -6,6 +6,7 @@ submits only what is missing.
 """
 
 import heapq
+import logging
 import queue
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import Abort, Pause
+from prefect.exceptions import Abort, CancelledRun, FailedRun, Pause
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -75,6 +76,7 @@ def conduct(job: RenderJob) -> State[Any]:
         Pause: the run was suspended; it goes on from storage when it is resumed.
         Abort: the run is no longer this process's; its state is not touched.
     """
+    logging.getLogger("prefect.flow_runs").addFilter(_is_news)
     logger = get_run_logger()
     job.log_address, job.on_failure = _log_address, _log_failure
     job.record_refused()
@@ -103,6 +105,12 @@ def conduct(job: RenderJob) -> State[Any]:
         raise Pause(state=watch.ended)
     state = _conclude(job, actors or None, gpus)
     return Cancelled(message=state.message) if watch.ended is not None else state
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Prefect's engine logs a stack trace of its own for every run that ends in a failed state. The state says it all,
+    and an operator who sees a trace takes it for a bug."""
+    return not (record.exc_info and isinstance(record.exc_info[1], (FailedRun, CancelledRun)))
 
 
 def _log_address() -> str:

@@ -18,8 +18,12 @@ __all__ = ["FRAMES", "After", "Retaking", "choose_frames", "keep_from", "retake"
 After = Literal["re-render", "keep", "until-same"]
 
 WORDS = ("failed", "missing", "all")
-# As far as a form can check it; `choose_frames` knows the rest.
-FRAMES = rf"^\s*({'|'.join(WORDS)}|\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*)\s*$"
+# As far as a form can check it; `choose_frames` knows the rest. A form that refuses shows the pattern, so this begins
+# with a sentence, which matches nothing that anybody types.
+FRAMES = (
+    r"^Write failed, missing, all, or frame numbers such as 120-180,200$"
+    rf"|^\s*({'|'.join(WORDS)}|\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*)\s*$"
+)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ _ROWS = 25
 
 # WORD JOINER: no width, no line break, and neither a letter nor white space to a Markdown parser.
 _JOINER = "\u2060"
-_ACTIVE = re.compile(r"[&<>`*_\[\]()#|~\\!${}^]")
-_BLOCK = re.compile(r"^(?:[-+=:]|\d+(?=[.)](?:\s|$)))")
+# As few as will do, since Prefect's old UI shows entities in the cells of a table as they are written.
+_ACTIVE = re.compile(r"[&<>`*\[\]|~\\$^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BLOCK = re.compile(r"^(?:[-+=:#]|\d+(?=[.)](?:\s|$)))")
 # Bare addresses become links even when escaped: remark's GitHub extension looks for them after it has decoded entities.
 # Storage URIs (`s3://`) are no web addresses and stay as they are, to be copied.
 _AUTOLINK = re.compile(r"(?:https?|ftp)://|www(?=\.)|@|(?:mailto|xmpp):", re.IGNORECASE)
@@ -85,7 +86,8 @@ def summary_markdown(report: JobReport, rerun: Callable[[str, str], str] = _no_f
                 more=len(report.incomplete) - _ROWS,
             ),
         ]
-        forms = [(it.video_id, rerun(it.video_id, "missing")) for it in report.incomplete[:_ROWS] if it.failures]
+        # what could not be planned has no settings, and no frames to render again
+        forms = [(it.video_id, rerun(it.video_id, "missing")) for it in report.incomplete[:_ROWS] if it.settings]
         links = [_link(video, address) for video, address in forms if address]
         parts += ["Render their missing frames again, with other settings: " + " · ".join(links)] if links else []
     if report.failures_by_kind:
@@ -141,7 +143,7 @@ def failure_table(
                 # bare addresses: a link in one of Prefect's UIs, text to be copied in the other
                 "log": last.log,
                 "re-run": rerun(last.video_id, "missing" if last.frame is None else str(last.frame))
-                if key in standing
+                if key in standing and last.worker != "planner"
                 else "",
             }
         )
