@@ -1,18 +1,22 @@
 """The head of a Ray cluster of this machine's own, in a process of its own: other processes join it.
 
-`nightreel up` starts it as `python -m infra.ray_head`, with RAY_GCS_SERVER_PORT saying where the cluster is to be
-joined. It is a driver that does nothing: `ray.init` starts the servers, on loopback, and they end with this process.
-(`ray start` would leave a note by which every other `ray.init` of this machine joins its cluster, unasked.)
+`nightreel up` starts it as `python -m infra.ray_head PORT`, the port at which the cluster is to be joined. All servers
+listen on loopback only and end with this process.
+
+It does what `ray start --head --block` does, by the same classes, but for three things. `ray start` leaves a note by
+which every other `ray.init` of this machine joins its cluster, unasked. It lets the node's agents choose their ports,
+which the raylet then waits for, 15 s at most, and dies: too little on a machine that is busy elsewhere. And it gives
+the node 30 s to register.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from infra.child_process import Parent
@@ -20,40 +24,48 @@ from infra.settings import ray_environment
 
 ray_environment()  # before the import: Ray reads them while it is imported
 
-import ray  # noqa: E402
 from ray._private import services  # noqa: E402
+from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled  # noqa: E402
+from ray._private.node import Node  # noqa: E402
+from ray._private.parameter import RayParams  # noqa: E402
 
 __all__ = ["serve"]
 
 CHECK_SECONDS = 0.5
-START_SECONDS = 180.0
+REGISTER_SECONDS = 120.0
 
 
-def serve() -> None:
+def serve(port: int) -> None:
     """Start the servers, say "ready" to the parent, and stay until one of the servers ends."""
     parent = Parent()
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    ensure_token_if_auth_enabled()  # made if there is none, where those who join look for it
     services.get_node = _patiently(services.get_node)
-    ray.init(
-        address="local",  # whatever RAY_ADDRESS says
+    agent, metrics, export, runtime = _free_ports(4)
+    wanted = RayParams(
+        node_ip_address="127.0.0.1",
+        gcs_server_port=port,
+        dashboard_agent_listen_port=agent,
+        metrics_agent_port=metrics,
+        metrics_export_port=export,
+        runtime_env_agent_port=runtime,
         include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-        _node_ip_address="127.0.0.1",
+        include_log_monitor=False,  # nobody reads the workers' output through the driver
+        no_monitor=True,  # of an autoscaler
     )
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's handler would wait for its servers, one after another
+    # spawn_reaper: the servers end with this thread, which is the main one
+    node = Node(wanted, head=True, shutdown_at_exit=False, spawn_reaper=True)
     parent.tell("ready")
-    while not _a_child_ended():
+    while not (dead := node.dead_processes()):
         time.sleep(CHECK_SECONDS)
-    print("one of Ray's servers ended: see the logs of its session", file=sys.stderr, flush=True)
+    told = ", ".join(f"{kind} with code {process.returncode}" for kind, process in dead)
+    print(f"ended: {told}; see the logs in {node.get_logs_dir_path()}", file=sys.stderr, flush=True)
 
 
 def _patiently(look: Callable[..., Any]) -> Callable[..., Any]:
-    """`look`, which finds a node of the cluster, asked again and again: Ray gives a node that starts 30 s, a constant
-    of its code, and a busy machine needs longer. Another try would find the port taken by this one's servers."""
+    """`look`, which finds a node of the cluster, asked again and again."""
 
     def patient(*arguments: Any, **named: Any) -> Any:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + REGISTER_SECONDS
         while True:
             try:
                 return look(*arguments, **named)
@@ -65,11 +77,14 @@ def _patiently(look: Callable[..., Any]) -> Callable[..., Any]:
     return patient
 
 
-def _a_child_ended() -> bool:
-    """Whether a server of Ray's is dead. It is left unreaped, since it is Ray's child."""
-    return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:  # all are held open at once, so that they differ
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
 
 
 if __name__ == "__main__":
-    serve()
+    serve(int(sys.argv[1]))
     os._exit(1)  # the servers die with this process; taking leave of dead ones would hang

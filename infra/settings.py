@@ -164,7 +164,6 @@ def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, st
     }
     if own_ray:
         wanted |= {
-            "RAY_GCS_SERVER_PORT": ray_address.rpartition(":")[2],
             # Ray's name for "this machine has the address 127.0.0.1": all its servers then listen on loopback only
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token"),

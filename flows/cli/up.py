@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import asdict
 from typing import Annotated
+from zoneinfo import available_timezones
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -78,7 +79,24 @@ def _night(manifest: str | None, output: str | None, cron: str | None, time_zone
         return None
     if output is None:
         raise BadInput(f"--nightly '{manifest}' needs --output, such as --output 's3://bucket/nights/{{date}}'")
+    if cron is not None:
+        _check_cron(cron)
+    if time_zone is not None and time_zone not in available_timezones():
+        raise BadInput(f"--time-zone '{time_zone}': no time zone has that name; write one such as Europe/Berlin")
     return NightlyOptions(manifest, output, cron or _NIGHT.cron, time_zone or _NIGHT.time_zone)
+
+
+def _check_cron(cron: str) -> None:
+    remedy = f"write minute, hour, day, month and weekday, such as '{_NIGHT.cron}'"
+    if len(cron.split()) != 5:
+        raise BadInput(f"--cron '{cron}': {remedy}")
+    prepare_prefect(quiet=False)
+    from prefect.client.schemas.schedules import CronSchedule  # seconds, only for who gives a time of his own
+
+    try:
+        CronSchedule(cron=cron)
+    except ValueError as error:
+        raise BadInput(f"--cron '{cron}' names no times: {remedy}") from error
 
 
 def _tell(line: str) -> None:
