@@ -23,7 +23,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, fields
 from types import TracebackType
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import aiohttp
 from aiohttp import web
@@ -31,7 +31,7 @@ from yarl import URL
 
 __all__ = ["Fault", "FaultPlan", "FaultProxy"]
 
-Fault = Literal["server_errors", "slow_downs", "delays", "resets", "lost_answers", "truncations"]
+Fault = Literal["server_errors", "slow_downs", "delays", "resets", "cut_uploads", "lost_answers", "truncations"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class FaultPlan:
         slow_downs: answered 503 SlowDown; likewise.
         delays: held for `delay_seconds`, then served.
         resets: the connection is reset (RST) before anything is done.
+        cut_uploads: the server gets the first half of the body, then both connections break; without a body, a reset.
         lost_answers: done by the server, and the connection reset before the answer: a PUT that counts all the same.
         truncations: the answer breaks off in the middle of its body; one without a body is lost.
         delay_seconds: how long `delays` take.
@@ -53,6 +54,7 @@ class FaultPlan:
     slow_downs: float = 0.0
     delays: float = 0.0
     resets: float = 0.0
+    cut_uploads: float = 0.0
     lost_answers: float = 0.0
     truncations: float = 0.0
     delay_seconds: float = 0.3
@@ -127,7 +129,11 @@ class FaultProxy:
         """Refuses nothing any more."""
         self._refused = None
 
-    def __enter__(self) -> FaultProxy:
+    def answered(self, request: web.BaseRequest, status: int, fault: Fault | None) -> None:
+        """The server has answered a request, in the thread; the client will hear of it unless the fault is one of the
+        answer's. For subclasses that keep count."""
+
+    def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait(30)
         if self._failure is not None or not self._port:
@@ -182,11 +188,25 @@ class FaultProxy:
             return _s3_error(500, "InternalError", empty=method == "HEAD")
         if fault == "slow_downs":
             return _s3_error(503, "SlowDown", empty=method == "HEAD")
-        if fault == "resets":
+        if fault == "cut_uploads" and body:
+            await self._cut_upload(request, body)
+        if fault in ("resets", "cut_uploads"):
             return _reset(request)
         if fault == "delays":
             await asyncio.sleep(self.plan.delay_seconds)
         return await self._pass_on(request, body, fault)
+
+    async def _cut_upload(self, request: web.BaseRequest, body: bytes) -> None:
+        """Sends the server what a client sends that dies in the middle of an upload."""
+        target = URL(self.target)
+        _, writer = await asyncio.open_connection(target.host, target.port)
+        head = f"{request.method} {request.raw_path} HTTP/1.1\r\n".encode()
+        head += b"".join(name + b": " + value + b"\r\n" for name, value in request.raw_headers)
+        with contextlib.suppress(ConnectionError):
+            writer.write(head + b"\r\n" + body[: len(body) // 2])
+            await writer.drain()
+            await asyncio.sleep(0.01)  # so that the half is there before the connection breaks
+        writer.close()
 
     async def _pass_on(self, request: web.BaseRequest, body: bytes, fault: Fault | None) -> web.StreamResponse:
         # Host stays the client's: the signature covers it.
@@ -201,6 +221,7 @@ class FaultProxy:
         except aiohttp.ClientError:  # the server is gone; so is the proxy, as far as the client can tell
             self.counts["target_gone"] += 1
             return _reset(request)
+        self.answered(request, answer.status, fault)
         if fault == "lost_answers" or (fault == "truncations" and not content):
             return _reset(request)
         response = web.StreamResponse(status=answer.status, reason=answer.reason)

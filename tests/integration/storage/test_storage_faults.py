@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.integration.conftest import BUCKET, use_environment
 from tests.render_jobs import frame_objects, quick_row, render, write_manifest
 from tests.s3_server import S3Server
 
-ALL = ("server_errors", "slow_downs", "delays", "resets", "lost_answers", "truncations")
+ALL = get_args(Fault)
 QUICK = Patience(first_pause=0.01, longest_pause=0.01)
 
 
@@ -120,6 +121,19 @@ def test_of_writers_who_lose_their_answers_the_first_wins(proxy: FaultProxy, sto
     first = storage.read("a")
     assert first in data
     assert "written" not in outcomes or data[outcomes.index("written")] == first
+
+
+def test_half_an_upload_is_no_object(proxy: FaultProxy, storage: Storage) -> None:
+    storage.put("old", b"old")
+    proxy.plan = FaultPlan(cut_uploads=1.0)
+    for key, existing in (("new", "keep"), ("old", "replace")):
+        with pytest.raises(StorageBusy, match="cannot reach"):
+            storage.put(key, b"x" * 1_000_000, existing=existing)  # type: ignore[arg-type]
+    assert proxy.counts["cut_uploads"] >= 2 * QUICK.attempts
+    proxy.plan = FaultPlan()
+    assert [(info.key, info.size) for info in storage.list()] == [("old", 3)]
+    assert storage.read("old") == b"old"
+    assert storage.put("new", b"x") == "written"
 
 
 # ---- what stays
