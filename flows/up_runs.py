@@ -5,6 +5,7 @@ By plain HTTP and without Prefect, whose import takes seconds that a command on 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import httpx
 __all__ = ["Interrupted", "end_interrupted", "end_run", "interrupted_runs"]
 
 PAGE = 200
+BUSY_TRIES, BUSY_SECONDS = 10, 0.5
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,9 @@ def interrupted_runs(client: httpx.Client, deployments: Sequence[str]) -> list[I
         "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}},
         "limit": PAGE,
     }
-    answer = client.post("/flow_runs/filter", json=wanted).raise_for_status().json()
     return [
         Interrupted(run["id"], run["name"], run["state_type"], run["run_count"])
-        for run in answer
+        for run in _post(client, "/flow_runs/filter", wanted)
         if not run.get("work_pool_name")
     ]
 
@@ -80,7 +81,7 @@ def end_run(client: httpx.Client, run: Interrupted, why: str, restarts: int | No
     """End the task runs of one run whose process is dead, and give it its next state; returns that state's name."""
     _end_tasks(client, run.id, why)
     state = run.next_state(why, restarts, datetime.now(UTC))
-    client.post(f"/flow_runs/{run.id}/set_state", json={"state": state, "force": True}).raise_for_status()
+    _post(client, f"/flow_runs/{run.id}/set_state", {"state": state, "force": True})
     return str(state["name"])
 
 
@@ -91,5 +92,14 @@ def _end_tasks(client: httpx.Client, run: str, why: str) -> None:
         "limit": PAGE,
     }
     state = {"type": "CRASHED", "name": "Crashed", "message": f"Its process is gone: {why}"}
-    for task in client.post("/task_runs/filter", json=wanted).raise_for_status().json():
-        client.post(f"/task_runs/{task['id']}/set_state", json={"state": state, "force": True}).raise_for_status()
+    for task in _post(client, "/task_runs/filter", wanted):
+        _post(client, f"/task_runs/{task['id']}/set_state", {"state": state, "force": True})
+
+
+def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> Any:
+    for _ in range(BUSY_TRIES):
+        answer = client.post(path, json=body)
+        if answer.status_code != 503:  # a database in use; a moment later it is free
+            break
+        time.sleep(BUSY_SECONDS)
+    return answer.raise_for_status().json()

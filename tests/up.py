@@ -32,12 +32,25 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 PARTS = {"server": "flows.own_server", "ray": "infra.ray_head", "runner": "flows.up_runner"}
 
 
+class _Patient(httpx.HTTPTransport):
+    """Asks again where Prefect's own client does: a busy SQLite makes the server answer 503."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        for _ in range(60):
+            answer = super().handle_request(request)
+            if answer.status_code != 503:
+                break
+            answer.close()
+            time.sleep(0.5)
+        return answer
+
+
 class RunningUp:
     """A `nightreel up` that is up. `ready` is what it says with --json."""
 
     def __init__(self, running: Running, ready: dict[str, Any]) -> None:
         self.running, self.ready = running, ready
-        self.client = httpx.Client(base_url=self.api_url, timeout=60)
+        self.client = httpx.Client(base_url=self.api_url, timeout=60, transport=_Patient())
 
     @property
     def api_url(self) -> str:
