@@ -14,7 +14,8 @@ from infra.worker import WorkerProgress
 __all__ = ["Attempt", "Budget", "Decision", "Kind", "StallWatch", "WorkerRecords", "decide", "excluded"]
 
 Kind = Literal[
-    "application", "not finite", "out of memory", "infrastructure", "stalled", "corrupt", "bad input", "cancelled"
+    "application", "not finite", "out of memory", "infrastructure", "storage", "stalled", "corrupt", "bad input",
+    "cancelled",
 ]  # fmt: skip
 
 LONGEST_WAIT = 10.0  # seconds
@@ -53,7 +54,7 @@ def decide(
     counts: dict[Kind, int] = {}
     for failure in failures:
         counts[failure.kind] = counts.get(failure.kind, 0) + 1
-    # halved each time; at one cutout a smaller batch there is none, and the frame itself is too large.
+    # halved each time; a batch of one can't be halved, and the frame itself is too large then.
     halvings = counts.get("out of memory", 0)
     at_once = max(1, cutouts >> halvings) if halvings else None
     hopeless = halvings > max(1, cutouts).bit_length() - 1
@@ -67,13 +68,15 @@ def decide(
         "not finite": counts.get("not finite", 0) < 2,
         "out of memory": not hopeless,
         "infrastructure": counts.get("infrastructure", 0) < settings.lost_worker_attempts,
+        # full, not permitted: a person must mend it, and each try renders the frame once more
+        "storage": counts.get("storage", 0) < settings.attempts,
         "corrupt": False,  # what can't be read must be made anew first
         "bad input": False,
         "cancelled": False,
     }[last]
     wait = 0.0
-    if again and last == "infrastructure":
-        longest = min(LONGEST_WAIT, 0.5 * 2 ** min(counts["infrastructure"] - 1, 6))
+    if again and last in ("infrastructure", "storage"):
+        longest = min(LONGEST_WAIT, 0.5 * 2 ** min(counts[last] - 1, 6))
         wait = longest / 2 * (1 + chance)
     return Decision(again, wait, frozenset(blamed_by), at_once, counts.get("not finite", 0) > 0)
 

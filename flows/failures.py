@@ -10,7 +10,7 @@ from flows.failure_policy import Kind
 from flows.report import FailureRecord
 from infra.layout import failure_key
 from infra.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
-from infra.storage import ObjectMissing, Storage, StorageUnavailable
+from infra.storage import ObjectMissing, Storage, StorageBusy, StorageUnavailable
 from renderers.errors import BadInput, FrameCorrupt, ModelFilesBroken, NonFiniteLoss, OutOfMemory, Stopped, UnknownModel
 
 __all__ = ["classify", "record_failure"]
@@ -30,8 +30,10 @@ def classify(error: BaseException) -> Kind:
         return "corrupt"
     if isinstance(error, WorkerStalled):
         return "stalled"
-    if isinstance(error, (WorkerLost, StorageUnavailable)):
+    if isinstance(error, (WorkerLost, StorageBusy)):
         return "infrastructure"
+    if isinstance(error, StorageUnavailable):
+        return "storage"
     return "application"
 
 

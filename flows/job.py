@@ -209,7 +209,7 @@ class RenderJob:
                 self._failed(run, None, error, len(failures), "stitch", time.perf_counter() - began)
                 decision = decide(failures, self.settings, workers=1, cutouts=1)
                 # a join that failed once fails again, unless it was the storage's fault
-                again = failures[-1].kind == "infrastructure" and decision.again
+                again = failures[-1].kind in ("infrastructure", "storage") and decision.again
                 if not again or self._stopped.is_set():
                     run.reason, run.unstitchable = str(error), True
                     return None

@@ -63,7 +63,7 @@ def test_a_full_disk_costs_what_does_not_fit_and_nothing_else(
 
     first = seen["first"]
     assert (first["apple"]["done"], first["apple"]["kinds"]) == (True, [])
-    assert (first["big"]["done"], first["big"]["kinds"]) == (False, ["infrastructure"] * 2)
+    assert (first["big"]["done"], first["big"]["kinds"]) == (False, ["storage"] * 2)
     assert f"no space left on the disk of '{output}/big/frames/000000-" in first["big"]["reason"]
     assert remedy in first["big"]["reason"]
     names = set(seen["files"])

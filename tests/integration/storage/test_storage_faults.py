@@ -208,7 +208,7 @@ def test_a_frame_whose_put_is_refused_fails_alone_and_is_rendered_once_it_is_not
 ) -> None:
     manifest = write_manifest(tmp_path / "m.parquet", [REEF, *OTHERS])
     proxy.refuse(r"/reef/frames/000001-", 403)
-    settings = InfraSettings(lost_worker_attempts=2)
+    settings = InfraSettings(attempts=2)
 
     job = render(manifest, storage.root, settings=settings)
 
@@ -217,7 +217,7 @@ def test_a_frame_whose_put_is_refused_fails_alone_and_is_rendered_once_it_is_not
     assert "not permitted: 's3://" in job.runs["reef"].reason
     records = read_failures(storage, list_video(storage, "reef"), "reef")
     assert [(record.frame, record.attempt, record.kind) for record in records] == [
-        (1, 1, "infrastructure"), (1, 2, "infrastructure"),
+        (1, 1, "storage"), (1, 2, "storage"),
     ]  # fmt: skip
     assert all("/reef/frames/000001-" in record.message and "another key" in record.message for record in records)
     expected = {

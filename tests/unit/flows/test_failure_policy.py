@@ -15,7 +15,7 @@ def after(*failures: str, workers: int = 3, cutouts: int = 8, chance: float = 0.
     """The decision after failures written 'kind@worker'."""
     kinds: dict[str, Kind] = {
         "app": "application", "nan": "not finite", "mem": "out of memory", "lost": "infrastructure",
-        "hung": "stalled", "bad": "bad input", "stop": "cancelled",
+        "full": "storage", "hung": "stalled", "bad": "bad input", "stop": "cancelled",
     }  # fmt: skip
     attempts = [Attempt(kinds[kind], worker) for kind, _, worker in (failure.partition("@") for failure in failures)]
     return decide(attempts, SETTINGS, workers=workers, cutouts=cutouts, chance=chance)
@@ -33,6 +33,9 @@ def after(*failures: str, workers: int = 3, cutouts: int = 8, chance: float = 0.
     (["lost@a"] * 3, True),
     (["lost@a"] * 4, False),
     (["app@a", "lost@a", "lost@a", "lost@a", "app@b"], True),  # lost machines are not held against the frame
+    (["full@a"] * 2, True),
+    (["full@a"] * 3, False),  # each try renders it once more
+    (["full@a", "lost@a", "lost@a"], True),
     (["nan@a"], True),
     (["nan@a", "nan@b"], False),
     (["nan@a", "app@b", "app@c"], True),
@@ -66,11 +69,12 @@ def test_another_seed_comes_after_a_loss_that_is_no_number_and_stays() -> None:
     assert after("nan@a", "lost@a").reseeded
 
 
-def test_only_lost_infrastructure_is_waited_for_never_long_and_never_all_at_once() -> None:
-    settings = InfraSettings(lost_worker_attempts=100)
+@pytest.mark.parametrize("kind", ["infrastructure", "storage"])
+def test_only_what_may_mend_itself_is_waited_for_never_long_and_never_all_at_once(kind: Kind) -> None:
+    settings = InfraSettings(lost_worker_attempts=100, attempts=100)
 
     def wait(n: int, chance: float) -> float:
-        return decide([Attempt("infrastructure", "a")] * n, settings, workers=2, cutouts=1, chance=chance).wait
+        return decide([Attempt(kind, "a")] * n, settings, workers=2, cutouts=1, chance=chance).wait
 
     assert [wait(n, 1.0) for n in (1, 2, 3, 4, 5, 6, 90)] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
     assert [wait(3, chance) for chance in (0.0, 0.5)] == [1.0, 1.5]

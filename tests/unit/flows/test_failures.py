@@ -12,7 +12,7 @@ from flows.failures import classify, record_failure
 from flows.stitching import VideoDiffers
 from infra.ffmpeg import FfmpegError, VideoDefect
 from infra.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
-from infra.storage import ObjectConflict, ObjectMissing, Storage, StorageError, StorageUnavailable
+from infra.storage import ObjectConflict, ObjectMissing, Storage, StorageBusy, StorageError, StorageUnavailable
 from renderers.errors import BadInput, FrameCorrupt, ModelFilesBroken, NonFiniteLoss, OutOfMemory, Stopped, UnknownModel
 
 CLASSES = [
@@ -23,7 +23,8 @@ CLASSES = [
     (ModelFilesBroken("no"), "bad input"),
     (ObjectMissing("nothing at 'x'"), "bad input"),
     (WorkerLost("gone"), "infrastructure"),
-    (StorageUnavailable("no bucket", "make one"), "infrastructure"),
+    (StorageBusy("no answer", "wait"), "infrastructure"),
+    (StorageUnavailable("no bucket", "make one"), "storage"),
     (StorageError("odd"), "application"),
     (ObjectConflict("other bytes", "--force"), "application"),
     (FrameCorrupt("damaged", 3), "corrupt"),
@@ -55,7 +56,7 @@ def test_a_failure_becomes_an_object_that_tells_it_all(tmp_path: Path) -> None:
     assert [key.rpartition("-")[0] for key, _ in stored] == ["reef/failures/000007-" + "ab" * 8] * 2
     assert stored[0][1] == {
         "video_id": "reef", "frame": 7, "attempt": 1, "worker": "actor-1", "kind": "not finite",
-        "error": "NonFiniteLoss", "message": "loss is nan", "seconds": 1.235, "when": first.when,
+        "error": "NonFiniteLoss", "message": "loss is nan", "seconds": 1.235, "when": first.when, "log": "",
     }  # fmt: skip
     assert stored[1][1]["message"] == "KeyError"  # an error without words still has a name
 
