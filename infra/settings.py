@@ -177,6 +177,8 @@ def ray_environment() -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DEDUP_LOGS": "1",
+        # a node ends itself whose agent takes longer to start, which on a busy machine it does by Ray's own default
+        "RAY_agent_register_timeout_ms": "240000",
         # Ray Train's: torch takes longer than 60 s to import on a cold, busy machine
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
         # processes and threads of its own that nobody here looks at
