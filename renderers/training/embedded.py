@@ -247,16 +247,14 @@ def train_perceptor(
     """Train the embedded perceptor in `folder` beside the VQGAN whose training is in folder `vqgan`, or go on with it.
 
     `clean` leaves the adversarial phase out: an ablation. A training that begins takes the weights of the perceptor in
-    folder `start`, if given, and is adversarial from its first step, since those weights know the names.
+    folder `start`, if given.
 
     Raises:
         ModelFilesBroken: the weights in `start` can't be read or are of another shape.
         TrainingBroken, Stopped: as `renderers.training.loop.train`.
     """
     changes = {"steps": steps} if steps else {}
-    if clean or start is not None:
-        changes["adversarial_from"] = 10**9 if clean else 0
-    settings = PerceptorTrainingSettings(**changes)
+    settings = PerceptorTrainingSettings(**changes, **({"adversarial_from": 10**9} if clean else {}))
     training = embedded_perceptor_training(sprites, trained_vqgan(vqgan), settings, device, start)
 
     def measure() -> dict[str, float]:

@@ -40,7 +40,7 @@ class PerceptorTrainingSettings(BaseModel):
     batch: int = Field(32, ge=2, description="scenes per step and worker")
     reconstructed: float = Field(0.3, ge=0, le=1, description="share of the scenes that pass through the VQGAN")
     garbage: int = Field(4, ge=0, description="decoded random codes per step, which are nothing")
-    bank: int = Field(128, ge=0, description="names per step that a picture is told from, besides the batch's captions")
+    bank: int = Field(64, ge=0, description="names per step that a picture is told from, besides the batch's captions")
     lr: float = Field(1e-3, gt=0, description="learning rate of the text tower and the projection")
     trunk_rate: float = Field(0.35, ge=0, le=1, description="that of the pretrained trunk, as a share of it")
     trunk_from: int = Field(150, ge=0, description="steps before the trunk begins to learn")
