@@ -1,0 +1,91 @@
+"""A real browser on Prefect's pages, for tests: Debian's chromium driven by Playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["Pages", "browser_pages"]
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+# Of a machine that is busy elsewhere.
+PATIENCE = 120_000
+
+
+class Pages:
+    """Prefect's UI in one tab. `shots` is the folder that screenshots are kept in."""
+
+    def __init__(self, page: Any, ui: str, shots: Path) -> None:
+        self.page, self.ui, self.shots = page, ui, shots
+
+    def shot(self, name: str) -> Path:
+        """Keep a screenshot of what the tab shows."""
+        path = self.shots / f"{name}.png"
+        self.page.wait_for_timeout(1000)  # what fades in
+        self.page.screenshot(path=path)
+        return path
+
+    def open(self, address: str) -> None:
+        """Go to an address, or to a path of the UI."""
+        self.page.goto(address if address.startswith("http") else f"{self.ui}{address}")
+
+    def shows(self, text: str | re.Pattern[str]) -> None:
+        """Wait until the page shows `text`."""
+        self.page.get_by_text(text).first.wait_for()
+
+    def click(self, name: str) -> None:
+        """Click on the last button of this name: a dialogue's lies above the page's."""
+        self.page.get_by_role("button", name=name, exact=True).last.click()
+
+    # -- the form of a run -----------------------------------------------------------------------------------------
+
+    def field(self, name: str) -> Any:
+        """A field of the form."""
+        label = self.page.locator(".schema-form-property__label", has_text=re.compile(f"^{name}( |$)"))
+        return self.page.locator(".schema-form-property").filter(has=label).first
+
+    def write(self, name: str, value: object) -> None:
+        """Fill a field with text."""
+        self.field(name).locator("textarea, input").first.fill(str(value))
+
+    def choose(self, name: str, value: str) -> None:
+        """Choose from a field's list."""
+        self.field(name).locator("button.p-select-button__control").click()
+        self.page.locator(".p-select-options, .p-select-option").get_by_text(value, exact=True).first.click()
+
+    def number(self, name: str, value: int) -> None:
+        """Fill a field that may also be empty with a number."""
+        self.field(name).get_by_role("button", name="int", exact=True).click()
+        self.write(name, value)
+
+
+@contextlib.contextmanager
+def browser_pages(ui: str, shots: Path) -> Iterator[Pages]:
+    """A browser, closed at the end. Skips the test where there is none and none could be installed."""
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no chromium on this machine: `make browser` installs Debian's, as root")
+    shots.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": 1400, "height": 1000})
+            page.set_default_timeout(PATIENCE)
+            yield Pages(page, ui, shots)
+        finally:
+            browser.close()
