@@ -28,6 +28,7 @@ from ray._private import services  # noqa: E402
 from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled  # noqa: E402
 from ray._private.node import Node  # noqa: E402
 from ray._private.parameter import RayParams  # noqa: E402
+from ray._private.ray_constants import PROCESS_TYPE_RAYLET  # noqa: E402
 
 __all__ = ["serve"]
 
@@ -39,8 +40,9 @@ def serve(port: int) -> None:
     """Start the servers, say "ready" to the parent, and stay until one of the servers ends."""
     parent = Parent()
     ensure_token_if_auth_enabled()  # made if there is none, where those who join look for it
-    services.get_node = _patiently(services.get_node)
     agent, metrics, export, runtime = _free_ports(4)
+    services.get_node = _patiently(services.get_node)
+    services.start_ray_process = _with_port(services.start_ray_process, agent)
     wanted = RayParams(
         node_ip_address="127.0.0.1",
         gcs_server_port=port,
@@ -59,6 +61,17 @@ def serve(port: int) -> None:
         time.sleep(CHECK_SECONDS)
     told = ", ".join(f"{kind} with code {process.returncode}" for kind, process in dead)
     print(f"ended: {told}; see the logs in {node.get_logs_dir_path()}", file=sys.stderr, flush=True)
+
+
+def _with_port(start: Callable[..., Any], agent: int) -> Callable[..., Any]:
+    """`start`, which starts a server, telling the raylet its agent's port: Ray itself tells only the agent."""
+
+    def starting(command: list[str], kind: str, *arguments: Any, **named: Any) -> Any:
+        if kind == PROCESS_TYPE_RAYLET:
+            command = [*command, f"--dashboard_agent_listen_port={agent}"]
+        return start(command, kind, *arguments, **named)
+
+    return starting
 
 
 def _patiently(look: Callable[..., Any]) -> Callable[..., Any]:
