@@ -5,29 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from infra.settings import ray_environment
-
-
-def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
-    """Ray waits 30 s for a node of its own to come up, a constant of its code; a busy machine needs longer."""
-
-    def get(*arguments: Any) -> Any:
-        until = time.monotonic() + 240
-        while True:
-            try:
-                return get_node(*arguments)
-            except RuntimeError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
-
-    return get
+from tests.patient_ray import add_node, patient
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +28,7 @@ def ray_cluster() -> Iterator[Any]:
     patch.setenv("RAY_TMPDIR", folder)
     patch.setattr(ray._private.services, "get_node", patient(ray._private.services.get_node))
     cluster = Cluster()
-    cluster.add_node(num_cpus=2, num_gpus=0, include_dashboard=False, object_store_memory=100 * 2**20)
+    add_node(cluster, num_cpus=2, num_gpus=0, include_dashboard=False, object_store_memory=100 * 2**20)
     ray.init(address=cluster.address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
     yield cluster
     ray.shutdown()

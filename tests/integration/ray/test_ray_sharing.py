@@ -21,6 +21,7 @@ from infra.ray_sharing import NAME, NAMESPACE
 from infra.settings import InfraSettings
 from infra.storage import Storage
 from renderers.frame_object import FrameObject
+from tests.patient_ray import add_node
 from tests.render_jobs import drive, planned, quick_row, write_manifest
 
 PATIENCE = 300  # seconds, on a busy machine
@@ -161,7 +162,7 @@ def test_a_node_that_comes_is_used_and_one_that_goes_is_missed_without_harm(ray_
         until("the actor renders", lambda: nightly.rendered)
         assert (nightly.pool.size, nightly.pool.capacity) == (1, 1)
 
-        node = ray_cluster.add_node(num_cpus=2, num_gpus=0, object_store_memory=100 * 2**20)
+        node = add_node(ray_cluster, num_cpus=2, num_gpus=0, object_store_memory=100 * 2**20)
         try:
             until("an actor lives on it", lambda: len(nightly.pool.names) == 2)
             until("it renders", lambda: all(run.rendered for run in nightly.job.runs.values()))
