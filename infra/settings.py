@@ -158,6 +158,7 @@ def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, st
         "PREFECT_API_URL": f"{url}/api",
         "PREFECT_UI_URL": url,
         "PREFECT_UI_API_URL": f"{url}/api",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "NIGHTREEL_RAY_ADDRESS": ray_address,
         # waits of 2, 4, 8 ... s: a server that comes back within two minutes breaks no run
         "PREFECT_CLIENT_MAX_RETRIES": os.environ.get("PREFECT_CLIENT_MAX_RETRIES", "7"),
@@ -177,7 +178,7 @@ def ray_environment() -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DEDUP_LOGS": "1",
-        # a node ends itself whose agent takes longer to start, which on a busy machine it does by Ray's own default
+        # a node ends itself whose agents do not answer for longer; on a busy machine Ray's own 30 s are short
         "RAY_agent_register_timeout_ms": "240000",
         # Ray Train's: torch takes longer than 60 s to import on a cold, busy machine
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
