@@ -5,24 +5,43 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
+
+from tests.s3_server import free_port
 
 __all__ = ["NODE_SECONDS", "add_node", "patient"]
 
 NODE_SECONDS = 240.0
-# A raylet waits so long for its agent as infra.settings.ray_environment says, and then aborts.
 RAYLET_SECONDS = 240.0
+# A raylet that has to learn these from its agents aborts if they have not started after 15 s, another constant.
+AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 ATTEMPTS = 5
 
 
 def add_node(cluster: Any, **node: Any) -> Any:
     """`Cluster.add_node`, tried again when the raylet gave itself up."""
+    from ray._private import services  # once Ray's environment is settled
+
     for attempts_left in reversed(range(ATTEMPTS)):
+        ports = {port: free_port() for port in AGENT_PORTS}
         try:
-            return cluster.add_node(**node)
+            with mock.patch.object(services, "start_ray_process", _with_port(services.start_ray_process, ports)):
+                return cluster.add_node(**ports, **node)
         except Exception:  # a plain one: "the current node timed out during startup"
             if not attempts_left:
                 raise
     return None
+
+
+def _with_port(start: Callable[..., Any], ports: dict[str, int]) -> Callable[..., Any]:
+    """`start`, which starts a server, telling the raylet one more port: Ray itself tells only the agent."""
+
+    def starting(command: list[str], kind: str, *arguments: Any, **named: Any) -> Any:
+        if kind == "raylet":
+            command = [*command, f"--dashboard_agent_listen_port={ports['dashboard_agent_listen_port']}"]
+        return start(command, kind, *arguments, **named)
+
+    return starting
 
 
 def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
