@@ -2,6 +2,7 @@
 #
 #   make demo PYTHON=python3.12     which interpreter .venv is made with (3.11 to 3.13; found by itself otherwise)
 #   make test ARGS="-k camera -x"   further arguments for pytest
+#   make chaos FAULTS=50 SEED=7     fewer faults, and others
 #   make lock UPGRADE=1             newest versions, instead of the fewest changes
 
 MAKEFLAGS += --no-print-directory
@@ -11,12 +12,14 @@ BIN := .venv/bin
 # := and not ?=, so that only the command line sets these, never a stray variable of the same name in the environment.
 OUTPUT := out
 ARGS :=
+FAULTS := 500
+SEED := 1
 UPGRADE :=
 
 # A torch, or a plugin of pytest, must never come from a folder outside .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-long lint types imports check lock bench browser clean
+.PHONY: help setup demo test test-long chaos lint types imports check lock bench browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +41,9 @@ test: setup ## Run all tests but the slow ones (under 25 minutes on 2 cores)
 test-long: setup ## Run the tests marked slow
 	@infra/setup.sh browser --unasked
 	$(BIN)/pytest -m slow $(ARGS)
+
+chaos: setup ## Render while 500 seeded faults strike, half an hour of an idle machine; result in infra/docs/chaos.md
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --record infra/docs/chaos.md
 
 lint: setup ## ruff
 	$(BIN)/ruff check .

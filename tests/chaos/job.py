@@ -1,0 +1,52 @@
+"""One attempt at a job, in a process that may be killed: what an operator's `render` is, without Prefect.
+
+    python -m tests.chaos.job MANIFEST OUTPUT           on the Ray cluster of the settings
+    python -m tests.chaos.job MANIFEST OUTPUT --alone   in this process: the undisturbed run
+
+Its last line on stdout is JSON; the exit code is 0 if every frame and video is there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+
+from flows.job import RenderJob, RenderParameters
+from infra.pool import LocalPool, Pool
+from infra.settings import load_settings
+from tests.render_jobs import drive
+
+# The plan cuts a video by the clock of the machine's settings; both runs must cut alike.
+RANGE_FRAMES = 10
+
+
+def main(manifest: str, output: str, *, alone: bool) -> int:
+    settings = load_settings()
+    job = RenderJob(RenderParameters(manifest, output, range_frames=RANGE_FRAMES), settings)
+    job.read()
+    pool: Pool | None = None
+    try:
+        if job.needs_workers and alone:
+            pool = LocalPool(job.output)
+        elif job.needs_workers:
+            from infra.ray_pool import RayPool
+
+            pool = RayPool(job.output, settings, warm="embedded")
+        drive(job, pool)
+    finally:
+        job.close()
+    told = {
+        "rendered": sum(run.rendered for run in job.runs.values()),
+        "mended": sum(len(run.mended) for run in job.runs.values()),
+        "missing": job.frames_missing[0],
+        "failures": Counter(failure.kind for run in job.runs.values() for failure in run.failures),
+        "reasons": sorted({run.reason for run in job.runs.values() if not run.done and run.reason}),
+        "gave_up": job.gave_up,
+    }
+    print(json.dumps(told), flush=True)
+    return 0 if job.complete else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], alone="--alone" in sys.argv[3:]))
