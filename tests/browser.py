@@ -63,8 +63,9 @@ class Pages:
 
     def choose(self, name: str, value: str) -> None:
         """Choose from a field's list."""
-        self.field(name).locator("button.p-select-button__control").click()
-        self.page.locator(".p-select-options, .p-select-option").get_by_text(value, exact=True).first.click()
+        # by the keyboard: the list closes again under a click that gives it the focus
+        self.field(name).locator("button.p-select-button__control").press(" ")
+        self.page.locator(".p-select-option", has_text=re.compile(f"^{value}$")).click()
 
     def number(self, name: str, value: int) -> None:
         """Fill a field that may also be empty with a number."""

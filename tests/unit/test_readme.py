@@ -48,7 +48,7 @@ def test_every_setting_is_there_with_its_description(name: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_example_parses(command: str) -> None:
-    app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
+    app.parse_args(shlex.split(command, comments=True)[1:], exit_on_error=False, print_error=False)
 
 
 def test_there_are_examples() -> None:
