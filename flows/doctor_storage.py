@@ -15,7 +15,6 @@ from infra.layout import frame_of
 from infra.local_store import TEMPORARY_PREFIX
 from infra.storage import ObjectMissing, Storage, StorageError
 from renderers.errors import FrameCorrupt
-from renderers.frame_object import FrameObject
 
 __all__ = ["check_storage", "damage", "old_temporaries"]
 
@@ -63,6 +62,8 @@ def old_temporaries(root: Path, now: float) -> list[Path]:
 
 def damage(key: str, data: bytes) -> str:
     """What is wrong with a frame's object, '' if nothing is."""
+    from renderers.frame_object import FrameObject  # and with it torch: seconds, and only for --deep
+
     named = frame_of(key)
     try:
         digest = str(FrameObject.from_bytes(data).provenance.get("digest"))
