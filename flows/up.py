@@ -66,7 +66,7 @@ class Up:
         own_ray, port = settings.ray_address is None, str(free_port())
         self._ray_address = settings.ray_address or f"127.0.0.1:{port}"
         self._environment = child_environment(up_environment(self._url, self._ray_address, own_ray=own_ray))
-        self._client = httpx.Client(base_url=f"{self._url}/api", timeout=10.0)
+        self._client = httpx.Client(base_url=f"{self._url}/api", timeout=10.0, trust_env=False)
         self._server = self._part("Prefect's server", "flows.own_server", [str(options.port), "--pages"], self._answers)
         self._ray = self._part("Ray", "infra.ray_head", [port], lambda ray: ray.said("ready")) if own_ray else None
         self._runner = self._part("the runner", "flows.up_runner", [json.dumps(options.to_dict())], self._serves)

@@ -41,7 +41,7 @@ async def _serve(options: UpOptions, deployments: object, parent: Parent) -> Non
     settings = load_settings()
     await install(settings)
     # Whoever served before is dead, and its flow runs' processes with it.
-    with httpx.Client(base_url=PREFECT_API_URL.value(), timeout=60.0) as client:
+    with httpx.Client(base_url=PREFECT_API_URL.value(), timeout=60.0, trust_env=False) as client:
         for run in end_interrupted(client, NAMES, "the runner ended", settings.crash_restarts):
             print(f"run '{run.name}' was interrupted: scheduled again", flush=True)
     runner = Runner("nightreel", limit=options.limit, query_seconds=POLL_SECONDS, pause_on_shutdown=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,12 +17,12 @@ from tests.render_jobs import frame_files, quick_row, write_manifest
 from tests.s3_server import free_port
 from tests.up import RunningUp, running_up
 
-FRAMES = 20
+FRAMES = 12
 NIGHT = ("--nightly", "night-{date}.parquet", "--output", "nights/{date}", "--time-zone", "Europe/Berlin")
 
 
 def a_render_under_way(up: RunningUp, folder: Path) -> str:
-    """A run of a video of 20 frames, the first of which are there."""
+    """A run of a video of some frames, the first of which are there."""
     row = quick_row("reef", frames=FRAMES, steps_first=25, steps=25)
     manifest = write_manifest(folder / "long.parquet", [row])
     run = up.start_run("render-manifest", manifest=manifest, output=str(folder / "long"))
@@ -78,6 +81,30 @@ def refuses_a_second(up: RunningUp, folder: Path) -> None:
     assert "--port" in elsewhere.err
 
 
+def listening(processes: Iterable[int]) -> dict[str, int]:
+    """How many sockets these processes listen on, by address as /proc has it."""
+    addresses = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                addresses[f"socket:[{fields[9]}]"] = fields[1].rpartition(":")[0]
+    found: Counter[str] = Counter()
+    for pid in processes:
+        with suppress(OSError):
+            for held in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError, KeyError):
+                    found[addresses[str(held.readlink())]] += 1
+    return dict(found)
+
+
+def listens_on_loopback_only(up: RunningUp) -> None:
+    addresses = listening(up.processes())
+    assert sum(addresses.values()) > 5
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert set(addresses) <= loopback, addresses
+
+
 @pytest.mark.timeout(1800)
 def test_up_renders_stops_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
     with running_up(tmp_path, {}, *NIGHT) as up:
@@ -91,6 +118,7 @@ def test_up_renders_stops_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
         assert len(frame_files(str(tmp_path / "out"), "apple")) == 3
 
         run = a_render_under_way(up, tmp_path)
+        listens_on_loopback_only(up)
         processes = up.processes()
         assert len(processes) > 6
         assert up.stop() == 0
