@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -18,12 +19,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--faults", type=int, default=500, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="which ones, and when")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="none strikes later: for a short evening")
     parser.add_argument("--record", type=Path, help="Markdown file for the result")
     parser.add_argument("--json", action="store_true", help="the result on stdout, as JSON")
     chosen = parser.parse_args()
     ray_environment()
     with tempfile.TemporaryDirectory(prefix="nr-chaos-") as folder:
-        result = run_chaos(chosen.seed, chosen.faults, Path(folder), lambda told: print(told, file=sys.stderr))
+        result = run_chaos(
+            chosen.seed, chosen.faults, Path(folder), lambda told: print(told, file=sys.stderr, flush=True),
+            seconds=60 * chosen.minutes,
+        )  # fmt: skip
     if chosen.json:
         print(json.dumps(vars(result)))
     text = markdown(result)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tests.chaos.runner import ChaosResult
+from tests.chaos.result import ChaosResult
 
 __all__ = ["markdown"]
 

@@ -1,12 +1,13 @@
 """A chaos run: a job in a process of its own, started again until it is complete, and a killer that works meanwhile.
 
-What is asserted at the end is in `ChaosResult`: never a time, always what lies in storage and what is left over.
+What is asserted at the end is in tests/chaos/result.py.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import random
 import subprocess
@@ -15,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from infra.storage import Storage, disconnect
 from manifests.schema import ManifestRow
 from tests.chaos.cluster import ChaosCluster, chaos_cluster
 from tests.chaos.counting_proxy import CountingProxy
+from tests.chaos.result import ChaosResult, compare, count
 from tests.chaos.schedule import Fault, FaultSchedule
 from tests.fault_proxy import FaultPlan
 from tests.render_jobs import quick_row, write_manifest
 from tests.s3_server import running_s3_server
 
-__all__ = ["ChaosResult", "chaos_rows", "run_chaos"]
+__all__ = ["chaos_rows", "run_chaos"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = 2
@@ -42,41 +43,6 @@ POLL_SECONDS = 0.05
 FRUITLESS = 4
 LENGTHS = (1, 12, 1, 30, 1, 8, 20)  # frames, in turn
 PROMPTS = ("a red apple", "a fish", "a boat", "a blue bird", "a house", "the moon", "a green tree")
-
-
-@dataclass
-class ChaosResult:
-    """What a run has shown. `faults` are those that struck, `lost` to `left` must be empty."""
-
-    seed: int
-    planned: int
-    frames: int = 0
-    videos: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    storage_faults: int = 0
-    requests: int = 0
-    attempts: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    differing: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    incomplete: str = ""
-    damaged: int = 0
-    mended_by_jobs: int = 0
-    mended_by_doctor: int = 0
-    rendered_twice: int = 0
-    seconds: float = 0.0
-
-    @property
-    def struck(self) -> int:
-        """How many faults struck, the storage's constant ones apart."""
-        return sum(self.faults.values())
-
-    @property
-    def good(self) -> bool:
-        """Whether every invariant holds."""
-        return not (self.lost or self.doubled or self.differing or self.left or self.incomplete)
 
 
 def chaos_rows(frames: int) -> list[ManifestRow]:
@@ -91,8 +57,11 @@ def chaos_rows(frames: int) -> list[ManifestRow]:
     raise AssertionError("unreachable")
 
 
-def run_chaos(seed: int, faults: int, folder: Path, say: Callable[[str], None] = lambda _: None) -> ChaosResult:
-    """Render a job undisturbed, and once more while `faults` faults strike; compare. `folder` is for its files."""
+def run_chaos(
+    seed: int, faults: int, folder: Path, say: Callable[[str], None] = lambda _: None, *, seconds: float = math.inf
+) -> ChaosResult:
+    """Render a job undisturbed, and once more while `faults` faults strike; compare. `folder` is for its files; none
+    strikes after so many `seconds`."""
     began = time.monotonic()
     rows = chaos_rows(max(60, faults * FRAMES_PER_FAULT))
     frames = sum(row.frames for row in rows)
@@ -119,11 +88,12 @@ def run_chaos(seed: int, faults: int, folder: Path, say: Callable[[str], None] =
         environment["NIGHTREEL_RAY_ADDRESS"] = cluster.address
         quietly = Storage("s3://chaos/out", {"endpoint_url": server.url})
         chaos = _Chaos(schedule, manifest, folder, environment, cluster, proxy, quietly, result, say)
+        chaos.until = began + seconds
         stack.callback(chaos.end)
         chaos.run()
         proxy.plan = FaultPlan()
-        _compare(result, Storage(str(folder / "undisturbed")), quietly)
-        _count(result, proxy, chaos.taken_away)
+        compare(result, Storage(str(folder / "undisturbed")), quietly)
+        count(result, proxy, chaos.taken_away)
         chaos.end()
         result.left = [*cluster.returned(), *cluster.shut_down()]
     result.seconds = time.monotonic() - began
@@ -169,6 +139,7 @@ class _Chaos:
         self.burst_ends: int | None = None
         self.fruitless = 0
         self.frames_at_start = 0
+        self.until = math.inf
 
     def end(self) -> None:
         if self.job is not None:
@@ -222,7 +193,7 @@ class _Chaos:
         if self.burst_ends is not None and self.proxy.counts["requests"] >= self.burst_ends:
             self.proxy.plan, self.burst_ends = FaultPlan.all_ways(self.schedule.seed, ALWAYS), None
         committed = self.proxy.committed
-        if not self.due or self.due[0].after > len(committed):
+        if not self.due or self.due[0].after > len(committed) or time.monotonic() > self.until:
             return
         for fault in itertools.takewhile(lambda it: it.after <= len(committed), list(self.due)):
             if self._struck(fault, committed):
@@ -268,34 +239,6 @@ class _Chaos:
         self.quietly.put(key, bytes(data), existing="replace")
         self.result.damaged += 1
         return True
-
-
-def _compare(result: ChaosResult, wanted: Storage, got: Storage) -> None:
-    """Every frame, segment and video of both, by key and bytes."""
-    ours, theirs = (_what_counts(storage) for storage in (got, wanted))
-    result.lost = sorted(theirs.keys() - ours.keys())
-    result.doubled = sorted(ours.keys() - theirs.keys())
-    result.differing = sorted(key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key])
-
-
-def _what_counts(storage: Storage) -> dict[str, bytes]:
-    """All but what tells of the rendering itself: reports of frames with their seconds, failures."""
-    keys = [info.key for info in storage.list()]
-    told = ("/failures/", "/plans/")
-    return {
-        key: storage.read(key)
-        for key in keys
-        if not any(part in key for part in told) and not ("/segments/" in key and key.endswith(".json"))
-    }
-
-
-def _count(result: ChaosResult, proxy: CountingProxy, taken_away: Counter[str]) -> None:
-    """What the proxy has seen: no frame was created twice; how many were rendered twice for nothing."""
-    result.storage_faults, result.requests = proxy.faults, proxy.counts["requests"]
-    result.doubled += [key for key, times in proxy.created.items() if times > 1 + taken_away[key]]
-    result.mended_by_jobs = proxy.replaced.total()
-    anew = proxy.replaced + taken_away
-    result.rendered_twice = sum(max(0, times - 1 - anew[key]) for key, times in proxy.rendered.items())
 
 
 def _environment(folder: Path) -> dict[str, str]:

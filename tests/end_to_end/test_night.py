@@ -1,0 +1,34 @@
+"""A night of 200 videos with poisoned rows, dying actors and a flaky storage ends by itself. See tests/.../night.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_bad_night_ends_by_itself_with_all_good_videos_there_and_the_bad_ones_listed() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.end_to_end.night", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(ended.stderr[-3000:])  # the figures; shown with -rP, and by a failure
+    assert ended.stdout, ended.stderr[-6000:]
+    told = json.loads(ended.stdout)
+    assert (told["state"], told["videos"], told["poisoned"]) == ("FramesMissing", 200, 10)
+    assert (told["lost"], told["unlisted"], told["wrongly_listed"]) == ([], [], [])
+    assert told["kills"] >= 1
+    assert told["storage_faults"] > 0
+    assert (told["repeated"], told["running"]) == ([], [])
+    assert told["task_runs"] - told["stitches"] <= told["attempts"] * told["chunks"]
+    assert min(told["list_seconds_after"]) < 2, "the UI's list of task runs, by a machine that has nothing else to do"
