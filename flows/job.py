@@ -20,8 +20,9 @@ from flows.failures import classify, record_failure
 from flows.job_state import JobProgress, VideoRun
 from flows.planning import Chunk, Part, VideoWork, chunks_of
 from flows.report import FailureRecord
-from flows.stitching import Published, stitch, would_overwrite
+from flows.stitching import Published, encode_damaged, stitch, would_overwrite
 from flows.storage_state import load_work, save_plan
+from infra.ffmpeg import VideoDefect
 from infra.pool import Pool, PoolWorker
 from infra.settings import InfraSettings
 from infra.storage import Storage, manifest_files
@@ -198,16 +199,22 @@ class RenderJob:
         """Stitch and publish one video; a failure is recorded and tells why, and None is returned."""
         run = self.runs[video]
         failures: list[Attempt] = []
+        damaged = False
         while True:
             began = time.perf_counter()
             try:
                 self._keep_plan(run)
+                if damaged:
+                    encode_damaged(self.output, run.work)
                 run.published = stitch(self.output, run.work, force=self.parameters.force)
                 return run.published
             except Exception as error:
                 failures.append(Attempt(classify(error), "stitch"))
                 self._failed(run, None, error, len(failures), "stitch", time.perf_counter() - began)
                 decision = decide(failures, self.settings, workers=1, cutouts=1)
+                if isinstance(error, VideoDefect) and not damaged and not self._stopped.is_set():
+                    damaged = True
+                    continue
                 # a join that failed once fails again, unless it was the storage's fault
                 again = failures[-1].kind in ("infrastructure", "storage") and decision.again
                 if not again or self._stopped.is_set():

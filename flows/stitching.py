@@ -16,13 +16,15 @@ from pathlib import Path
 
 from flows.planning import VideoWork
 from infra.contact_sheet import contact_sheet
-from infra.ffmpeg import decode, extension, ffmpeg_version, join_segments
+from infra.ffmpeg import VideoDefect, decode, extension, ffmpeg_version, join_segments
 from infra.layout import CONTACT_SHEET, PROVENANCE, video_key
+from infra.segment_seal import read_seal
 from infra.storage import ObjectConflict, Storage
+from infra.worker import SegmentTask, Worker
 from renderers.errors import BadInput
 from renderers.plan import json_safe
 
-__all__ = ["Published", "VideoDiffers", "stitch", "would_overwrite"]
+__all__ = ["Published", "VideoDiffers", "encode_damaged", "stitch", "would_overwrite"]
 
 SHEET_CELLS = 24
 
@@ -110,6 +112,24 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
     document = json.dumps(provenance, indent=1, sort_keys=True).encode()
     output.put(f"{work.video_id}/{PROVENANCE}", document, existing="replace")
     return Published(key, size, sha256, outcome == "written", time.perf_counter() - began)
+
+
+def encode_damaged(output: Storage, work: VideoWork) -> None:
+    """Encode anew, in this process, the segments that are not what their seals say. Their frames are in storage.
+
+    Raises:
+        FrameCorrupt, ObjectMissing: a frame can't be read back.
+    """
+    for piece in work.ranges:
+        with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
+            local = Path(folder) / Path(piece.segment).name
+            local.write_bytes(output.read(piece.segment))
+            try:
+                read_seal(local)
+            except VideoDefect:
+                Worker(output).encode_segment(
+                    SegmentTask(work.plan.row, work.frames[piece.start : piece.stop], (), replace=True)
+                )
 
 
 def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
