@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import pytest
+
+from infra.settings import ray_environment
 from tests.s3_server import free_port
 
-__all__ = ["NODE_SECONDS", "add_node", "patient"]
+__all__ = ["NODE_SECONDS", "add_node", "patient", "running_cluster"]
 
 NODE_SECONDS = 240.0
 RAYLET_SECONDS = 240.0
 # A raylet that has to learn these from its agents aborts if they have not started after 15 s, another constant.
 AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 ATTEMPTS = 5
+
+
+@contextmanager
+def running_cluster() -> Iterator[Any]:
+    """A Ray `Cluster` with a node of two (logical) CPUs and no GPU, to which this process is connected."""
+    ray_environment()
+    import ray
+    from ray.cluster_utils import Cluster
+
+    patch = pytest.MonkeyPatch()
+    # a short path, for its sockets; of its own, since by a note there every `ray.init` of this machine would join it
+    folder = tempfile.mkdtemp(prefix="nr", dir="/tmp")
+    patch.setenv("RAY_TMPDIR", folder)
+    patch.setattr(ray._private.services, "get_node", patient(ray._private.services.get_node))
+    cluster = Cluster()
+    add_node(cluster, num_cpus=2, num_gpus=0, include_dashboard=False, object_store_memory=100 * 2**20)
+    ray.init(address=cluster.address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+    patch.undo()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def add_node(cluster: Any, **node: Any) -> Any:

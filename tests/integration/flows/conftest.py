@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.settings import load_settings, prepare_prefect, ray_environment
+from tests.patient_ray import running_cluster
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +35,11 @@ def prefect_server(_settings: None) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ray_cluster(_settings: None) -> Iterator[None]:
-    """Ray of this thread (its servers die with the thread that started them), so that all flow runs share it."""
+    """A Ray that this process is connected to, so that all flow runs share it."""
     import ray
 
     if ray.is_initialized():
         yield
         return
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
+    with running_cluster():
+        yield
