@@ -201,7 +201,7 @@ def prepare_prefect(*, quiet: bool) -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 s do not suffice on a cold disk
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        # flows.automations takes a run for dead that misses three of them: Prefect's own 180 s make that nine minutes
+        # a run that misses three of them is taken for dead: nine minutes, by the 180 s of Prefect itself
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(load_settings().heartbeat_seconds),
         # the recorder's defaults fall behind a flow of some hundred task runs (13-15/s; 49/s with these)
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",

@@ -29,7 +29,7 @@ __all__ = ["RunningUp", "running_up"]
 START_SECONDS = 600.0
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 # What each part's command line holds.
-PARTS = {"server": "flows.own_server", "ray": "infra.ray_head", "runner": "flows.up_runner"}
+PARTS = {"server": "flows.server.own_server", "ray": "infra.ray_head", "runner": "flows.up.runner"}
 
 
 class _Patient(httpx.HTTPTransport):

@@ -14,10 +14,10 @@ from cyclopts.validators import Number
 from rich.markup import escape
 
 from flows.cli.output import out, print_json
-from flows.doctor import Finding, examine, exit_code, mend_all
-from flows.doctor_cluster import check_cluster
-from flows.doctor_installation import check_installation
-from flows.doctor_storage import check_storage
+from flows.doctor.cluster import check_cluster
+from flows.doctor.examination import Finding, examine, exit_code, mend_all
+from flows.doctor.installation import check_installation
+from flows.doctor.storage import check_storage
 from infra.settings import InfraSettings, load_settings, prefect_api_url, prepare_prefect
 
 __all__ = ["doctor"]
@@ -66,7 +66,7 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, patience:
         prepare_prefect(quiet=True)
 
         def check() -> Iterator[Finding]:
-            from flows.doctor_server import check_server  # Prefect takes seconds to import
+            from flows.doctor.server import check_server  # Prefect takes seconds to import
 
             return check_server(url, settings, patience=patience)
 

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from flows.cli.errors import DONE
 from flows.cli.output import duration, print_json, problems, stderr
 from flows.finetuning import begin, check, finetune_job, hand_over, publish, published
-from flows.own_server import prefect_server
+from flows.server.own_server import prefect_server
 from infra.settings import load_settings, prepare_prefect
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
 

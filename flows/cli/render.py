@@ -21,7 +21,7 @@ from flows.cli.output import bad_rows, duration, print_json, problems, stderr
 from flows.job import RenderJob, RenderParameters
 from flows.job_report import REPORT_PAGE
 from flows.job_state import JobProgress
-from flows.own_server import prefect_server
+from flows.server.own_server import prefect_server
 from flows.session import hand_over, start_pool
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 

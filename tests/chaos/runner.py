@@ -19,8 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flows.doctor import mend_all
-from flows.doctor_storage import check_storage, damage
+from flows.doctor.examination import mend_all
+from flows.doctor.storage import check_storage, damage
 from infra.storage import Storage, disconnect
 from manifests.schema import ManifestRow
 from tests.chaos.cluster import ChaosCluster, chaos_cluster

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.up_options import NAMES
+from flows.up.options import NAMES
 from tests.end_to_end.command import Commands, wait_until_gone
 from tests.render_jobs import frame_files, quick_row, write_manifest
 from tests.s3_server import free_port

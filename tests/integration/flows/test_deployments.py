@@ -43,8 +43,8 @@ def python(server: PrefectServer, *command: str) -> str:
 # What the runner of `up` does, without serving; a second registration is that of the next start.
 REGISTER = """
 import asyncio, json, sys
-from flows.deployments import DEPLOYMENTS, served
-from flows.up_options import NightlyOptions
+from flows.server.deployments import DEPLOYMENTS, served
+from flows.up.options import NightlyOptions
 night = NightlyOptions(**json.loads(sys.argv[1])) if len(sys.argv) > 1 else None
 async def register():
     for deployment in DEPLOYMENTS:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from flows.cli.errors import ENVIRONMENT, explain
-from flows.own_server import OwnServer, ServerUnavailable
+from flows.server.own_server import OwnServer, ServerUnavailable
 
 
 @pytest.mark.timeout(120)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.doctor import exit_code, mend_all
-from flows.doctor_storage import check_storage
+from flows.doctor.examination import exit_code, mend_all
+from flows.doctor.storage import check_storage
 from tests.render_jobs import frame_files, frame_objects, quick_row, render, write_manifest
 
 

@@ -20,7 +20,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from pydantic import SecretStr
 
-from flows.automations import install, planned
+from flows.server.automations import install, planned
 from infra.settings import InfraSettings
 from tests.prefect_server import PrefectServer
 from tests.server_runs import crash, new_run, read, set_state, wait_for_state, wait_until

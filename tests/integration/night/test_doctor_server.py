@@ -12,8 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 
 from flows.cli import run as nightreel
-from flows.doctor import Finding, mend_all
-from flows.doctor_server import check_server
+from flows.doctor.examination import Finding, mend_all
+from flows.doctor.server import check_server
 from infra.settings import InfraSettings, load_settings
 from tests.prefect_server import PrefectServer
 from tests.server_runs import new_run, read, set_state, wait_until

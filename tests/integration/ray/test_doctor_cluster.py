@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import pytest
 
-from flows.doctor import mend_all
-from flows.doctor_cluster import check_cluster
+from flows.doctor.cluster import check_cluster
+from flows.doctor.examination import mend_all
 from infra.ray_sharing import NAME, NAMESPACE
 from infra.settings import InfraSettings
 

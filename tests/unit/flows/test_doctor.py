@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.doctor import Finding, examine, exit_code, mend_all
-from flows.doctor_installation import check_disk, judge_hardware
-from flows.doctor_runs import Sighting, judge_version
-from flows.doctor_storage import check_storage, damage, old_temporaries
+from flows.doctor.examination import Finding, examine, exit_code, mend_all
+from flows.doctor.installation import check_disk, judge_hardware
+from flows.doctor.runs import Sighting, judge_version
+from flows.doctor.storage import check_storage, damage, old_temporaries
 from infra.local_store import TEMPORARY_PREFIX
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

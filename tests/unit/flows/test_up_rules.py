@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from flows.cli import run
-from flows.up_options import NightlyOptions, UpOptions
-from flows.up_part import UpUnavailable
-from flows.up_place import Lock, check_port, free_port
-from flows.up_policy import RestartPolicy
-from flows.up_runs import Interrupted
+from flows.up.options import NightlyOptions, UpOptions
+from flows.up.part import UpUnavailable
+from flows.up.place import Lock, check_port, free_port
+from flows.up.policy import RestartPolicy
+from flows.up.runs import Interrupted
 
 NOW = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ import os
 import socket
 from pathlib import Path
 
-from flows.up_part import UpUnavailable
+from flows.up.part import UpUnavailable
 
 __all__ = ["Lock", "check_port", "free_port"]
 

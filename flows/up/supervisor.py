@@ -2,7 +2,7 @@
 
 They start side by side, are watched, and are started again when they die. The server's database survives its death, and
 flow runs wait for it to come back. A dead Ray head takes the runner with it, since the processes of its flow runs hold
-on to a cluster that is gone; whichever runner comes next schedules their runs again (flows/up_runs.py), and they go on
+on to a cluster that is gone; whichever runner comes next schedules their runs again (flows/up/runs.py), and they go on
 with what storage lacks. All parts end with this process, however it ends (infra/child_process.py).
 """
 
@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 
 import httpx
 
-from flows.up_options import NAMES, UpOptions
-from flows.up_part import Part, UpUnavailable
-from flows.up_place import Lock, check_port, free_port
-from flows.up_policy import RestartPolicy
-from flows.up_runs import end_interrupted
+from flows.up.options import NAMES, UpOptions
+from flows.up.part import Part, UpUnavailable
+from flows.up.place import Lock, check_port, free_port
+from flows.up.policy import RestartPolicy
+from flows.up.runs import end_interrupted
 from infra.child_process import ChildProcess
 from infra.settings import InfraSettings, child_environment, prefect_home, up_environment
 
@@ -67,9 +67,11 @@ class Up:
         self._ray_address = settings.ray_address or f"127.0.0.1:{port}"
         self._environment = child_environment(up_environment(self._url, self._ray_address, own_ray=own_ray))
         self._client = httpx.Client(base_url=f"{self._url}/api", timeout=10.0, trust_env=False)
-        self._server = self._part("Prefect's server", "flows.own_server", [str(options.port), "--pages"], self._answers)
+        self._server = self._part(
+            "Prefect's server", "flows.server.own_server", [str(options.port), "--pages"], self._answers
+        )
         self._ray = self._part("Ray", "infra.ray_head", [port], lambda ray: ray.said("ready")) if own_ray else None
-        self._runner = self._part("the runner", "flows.up_runner", [json.dumps(options.to_dict())], self._serves)
+        self._runner = self._part("the runner", "flows.up.runner", [json.dumps(options.to_dict())], self._serves)
         self._parts = [part for part in (self._server, self._ray, self._runner) if part is not None]
 
     def wait(self) -> Ready:

@@ -12,11 +12,11 @@ import prefect
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 
-from flows.automations import install, lacking
-from flows.doctor import Finding
-from flows.doctor_runs import Sighting, judge_version
-from flows.up_options import NAMES
-from flows.up_runs import Interrupted, end_run
+from flows.doctor.examination import Finding
+from flows.doctor.runs import Sighting, judge_version
+from flows.server.automations import install, lacking
+from flows.up.options import NAMES
+from flows.up.runs import Interrupted, end_run
 from infra.settings import InfraSettings
 from infra.storage_errors import without_secrets
 

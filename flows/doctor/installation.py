@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.doctor import Finding
+from flows.doctor.examination import Finding
 from infra.ffmpeg import ffmpeg_version
 from infra.settings import InfraSettings
 from renderers.registry import model_entry

@@ -1,4 +1,4 @@
-"""The runner of `nightreel up`, `python -m flows.up_runner OPTIONS`: it serves the deployments.
+"""The runner of `nightreel up`, `python -m flows.up.runner OPTIONS`: it serves the deployments.
 
 Every flow run is a process of its own in this process' group, so all of them end with it.
 """
@@ -12,8 +12,8 @@ import signal
 import sys
 from importlib import import_module
 
-from flows.up_options import NAMES, UpOptions
-from flows.up_runs import end_interrupted
+from flows.up.options import NAMES, UpOptions
+from flows.up.runs import end_interrupted
 from infra.child_process import Parent
 from infra.settings import load_settings
 
@@ -25,7 +25,7 @@ POLL_SECONDS = 2.0
 def serve(options: UpOptions, parent: Parent) -> None:
     """Serve the deployments once the parent says "go", which is when server and cluster are up; say "serving" then."""
     import_module("prefect.runner.runner")  # seconds, while server and cluster come up
-    deployments = import_module("flows.deployments")
+    deployments = import_module("flows.server.deployments")
     parent.wait_for("go")
     asyncio.run(_serve(options, deployments, parent))
 
@@ -35,8 +35,8 @@ async def _serve(options: UpOptions, deployments: object, parent: Parent) -> Non
     from prefect.runner.runner import Runner
     from prefect.settings import PREFECT_API_URL
 
-    from flows.automations import install
-    from flows.deployments import DEPLOYMENTS, served
+    from flows.server.automations import install
+    from flows.server.deployments import DEPLOYMENTS, served
 
     settings = load_settings()
     await install(settings)

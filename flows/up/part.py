@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.up_policy import RestartPolicy
+from flows.up.policy import RestartPolicy
 from infra.child_process import ChildProcess
 
 __all__ = ["Part", "UpUnavailable"]

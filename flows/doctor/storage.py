@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from flows.doctor import Finding
+from flows.doctor.examination import Finding
 from infra.layout import frame_of
 from infra.local_store import TEMPORARY_PREFIX
 from infra.storage import ObjectMissing, Storage, StorageError

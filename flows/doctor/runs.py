@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flows.doctor import Finding
+from flows.doctor.examination import Finding
 
 __all__ = ["Sighting", "judge_version"]
 

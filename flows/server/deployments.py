@@ -18,7 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from flows.nightly import nightly
 from flows.render_manifest import render_manifest
 from flows.rerun_frames import rerun_frames
-from flows.up_options import NightlyOptions
+from flows.up.options import NightlyOptions
 
 __all__ = ["DEPLOYMENTS", "Deployment", "served"]
 

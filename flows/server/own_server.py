@@ -65,7 +65,7 @@ class OwnServer:
     def __init__(self) -> None:
         self.port = _free_port()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.own_server", str(self.port)],
+            [sys.executable, "-m", "flows.server.own_server", str(self.port)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """`nightreel doctor`: findings about this installation, a storage, a Prefect server and a Ray cluster; and mending.
 
 A check looks and returns findings; it changes nothing. A finding that can be mended carries how; only `mend_all` calls
-it. Checks are in flows/doctor_*.py, one module for each of the four.
+it. Checks are in flows/doctor, one module for each of the four.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
 from pydantic import SecretStr
 
-from flows.up_options import NAMES
+from flows.up.options import NAMES
 from infra.settings import InfraSettings, load_settings
 
 __all__ = ["NAME_PREFIX", "install", "lacking", "planned"]

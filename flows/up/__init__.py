@@ -1,0 +1,1 @@
+"""`nightreel up`: everything on this machine, started, watched and stopped together."""
