@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from uuid import UUID, uuid4
 
 from prefect import runtime
@@ -75,7 +76,8 @@ def watching(job: RenderJob) -> Iterator[RunWatch]:
             if watch.ended is not None:
                 return
 
-    thread = threading.Thread(target=look, name="run watch", daemon=True)
+    # in this thread's context: it holds which server is meant, and Prefect would start another one for lack of it
+    thread = threading.Thread(target=copy_context().run, args=(look,), name="run watch", daemon=True)
     thread.start()
     try:
         yield watch

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from tests.end_to_end.command import Commands, Running, descendants, wait_until_gone
+from tests.end_to_end.command import Commands, Running, command_line, descendants, wait_until_gone
 from tests.s3_server import free_port
 
 __all__ = ["RunningUp", "running_up"]
@@ -148,11 +148,11 @@ class RunningUp:
 
     def actors(self) -> list[int]:
         """The process ids of the actors that render."""
-        return [pid for pid in descendants(self.process_of("ray")) if "ray::_Actor" in _command(pid)]
+        return [pid for pid in descendants(self.process_of("ray")) if "ray::_Actor" in command_line(pid)]
 
     @staticmethod
     def _only(above: int, words: str, depth: int = 0) -> int:
-        found = sorted((pid for pid in descendants(above) if words in _command(pid)), key=_start)
+        found = sorted((pid for pid in descendants(above) if words in command_line(pid)), key=_start)
         assert found, f"no process '{words}' below {above}"
         return found[0]
 
@@ -191,12 +191,6 @@ def running_up(folder: Path, environment: Mapping[str, str] | None = None, *argu
         wait_until_gone(below, 10)  # and kills what is left
         if up is not None:
             up.client.close()
-
-
-def _command(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    return ""
 
 
 def _start(pid: int) -> int:

@@ -115,6 +115,13 @@ def descendants(pid: int) -> dict[int, int]:
     return found
 
 
+def command_line(pid: int) -> str:
+    """What a process was started as; nothing if it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
 def alive(processes: Mapping[int, int]) -> Iterator[int]:
     """Those of `descendants` that still run."""
     for pid, start in processes.items():
@@ -131,7 +138,7 @@ def wait_until_gone(processes: Mapping[int, int], seconds: float) -> list[str]:
     told = []
     for pid in left:
         with contextlib.suppress(OSError):
-            told.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:200])
+            told.append(command_line(pid)[:200])
             os.kill(pid, signal.SIGKILL)
     return told
 

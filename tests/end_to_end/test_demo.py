@@ -24,7 +24,7 @@ from infra.storage import Storage, disconnect
 from manifests.building import build
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow, arrow_schema, row_to_arrow
-from tests.end_to_end.command import Commands, descendants, running_prefect_server, wait_until_gone
+from tests.end_to_end.command import Commands, command_line, descendants, running_prefect_server, wait_until_gone
 from tests.render_jobs import QUICK, frame_objects, write_manifest
 from tests.s3_server import S3Server, running_s3_server
 
@@ -164,6 +164,8 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
         time.sleep(0.02)
     family = descendants(running.process.pid)
     assert len(family) >= 4, "the server, Ray and its actors"
+    servers = [told for told in map(command_line, family) if "own_server" in told or "prefect.server" in told]
+    assert len(servers) == 1, servers  # none that Prefect starts by itself in a thread that knows of no server
     running.kill()
     assert wait_until_gone(family, 60) == []
     committed = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in output.glob("*/frames/*.png")}
