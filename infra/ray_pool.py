@@ -114,9 +114,9 @@ class RayPool:
         self._want = workers
 
     def restart(self, process: str) -> None:
-        """Give the actor of a process that hangs a new one."""
-        worker = self._processes.pop(process, None)
-        if worker is not None and not self._closed.is_set():
+        """Give the actor of a process that hangs a new one. One that is gone is left to Ray, which has given it one."""
+        worker = self._processes.get(process)
+        if worker is not None and not worker.lost and not self._closed.is_set():
             worker.restart()
 
     def progress(self) -> list[WorkerProgress]:
@@ -131,7 +131,10 @@ class RayPool:
         for reference in ready:
             with suppress(ray.exceptions.RayError):
                 answers.append(ray.get(reference))
-                self._processes[answers[-1].worker] = asked[reference]
+                worker = asked[reference]
+                # a process that died hangs for ever, to those who watch: it must not be ended in its successor
+                others = {process: it for process, it in self._processes.items() if it is not worker}
+                self._processes = {**others, answers[-1].worker: worker}
         return answers
 
     def stop(self) -> None:

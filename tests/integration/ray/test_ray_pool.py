@@ -186,6 +186,27 @@ class TestRayPool(PoolContract):
         assert output.exists(key_of(short))
         assert not output.exists(key_of(long))
 
+    def test_a_process_that_died_is_not_restarted_in_the_one_that_took_its_place(self, output: Storage) -> None:
+        pool = ray_pool(output, 1)
+        first, second = (tasks_of(quick_row(video, steps_first=LONG))[0] for video in ("first", "second"))
+        try:
+            with ThreadPoolExecutor(1) as threads, pool.lease() as worker:
+                began = threads.submit(worker.render_frame, first)
+                dead = rendering(pool, "first").worker
+                os.kill(int(dead.rpartition(":")[2]), signal.SIGKILL)
+                with pytest.raises(WorkerLost):
+                    began.result(60)
+                began = threads.submit(worker.render_frame, second)
+                living = rendering(pool, "second")
+                pool.restart(dead)  # what a watch does that has not heard of it for long
+                later = rendering(pool, "second", step=living.step + 20)
+                pool.stop()
+                with pytest.raises(Stopped):
+                    began.result(10)
+            assert dead != living.worker == later.worker
+        finally:
+            pool.close()
+
     def test_a_job_survives_the_death_of_an_actor(self, pool: Pool, output: Storage, tmp_path: Path) -> None:
         rows = [quick_row("one", "a fish", frames=10, steps=6), quick_row("two", "a boat", frames=10, steps=6)]
         manifest = write_manifest(tmp_path / "m.parquet", rows)
