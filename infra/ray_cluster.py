@@ -13,8 +13,9 @@ import ray  # noqa: E402
 
 __all__ = ["RayUnavailable", "alive_nodes", "connect", "room_for_actors"]
 
-# Ray gives its own servers 30 s to come up, a constant of its code; a busy machine needs longer now and then.
-START_ATTEMPTS = 3
+# Ray gives its own servers 30 s to come up, and a raylet its agents 15 s, constants of its code; a busy machine needs
+# longer now and then, and each attempt finds more of Ray in the disk cache.
+START_ATTEMPTS = 5
 
 
 class RayUnavailable(Exception):
