@@ -81,7 +81,7 @@ def run_chaos(
         cluster = stack.enter_context(chaos_cluster(NODES))
         code = quiet.process.wait()
         if code:
-            raise RuntimeError(f"the undisturbed run failed:\n{quiet.said()}")
+            raise RuntimeError(f"the undisturbed run ended with {code}:\n{quiet.said()}")
         say(f"{frames} frames undisturbed, {time.monotonic() - began:.0f} s")
 
         environment = {**environment, **server.environment, "AWS_ENDPOINT_URL": proxy.url}
