@@ -251,6 +251,7 @@ def mixed_rows(picture: Path) -> list[dict[str, Any]]:
     return [{"video_id": f"row-{number:02d}", **row} for number, row in enumerate(rows)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_night_of_twenty_mixed_rows_delivers_the_good_ones_and_names_the_others(
     nightreel: Commands, server: dict[str, str], tmp_path: Path

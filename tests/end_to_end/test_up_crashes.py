@@ -28,6 +28,7 @@ def ends_whole(up: RunningUp, run: str, folder: Path) -> int:
     return int(ended["run_count"])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_rays_head_is_killed(up: RunningUp, tmp_path: Path) -> None:
     run = a_render_under_way(up, tmp_path)

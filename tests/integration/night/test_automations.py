@@ -135,6 +135,7 @@ def test_installing_again_changes_what_differs_and_nothing_else(server: PrefectS
     assert set(installed()) == {"nightreel: no sign of life", "somebody else's"}
 
 
+@pytest.mark.slow  # the server's shortest silence is a minute and a half
 def test_a_run_whose_process_was_killed_is_noticed_and_goes_on(server: PrefectServer, tmp_path: Path) -> None:
     asyncio.run(install(QUICK))
     run = new_run("render-manifest")

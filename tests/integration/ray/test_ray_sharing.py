@@ -122,6 +122,7 @@ def test_an_urgent_run_gets_an_actor_between_two_frames_of_a_nightly_and_gives_i
     check_frames(nightly.job, nightly.output)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_three_runs_on_a_cluster_with_room_for_one_actor_all_come_to_their_end(tmp_path: Path) -> None:
     runs = [Run(tmp_path, f"run{number}", TWO_CPUS, videos=2) for number in range(3)]
@@ -157,6 +158,7 @@ def test_the_loss_of_the_sharing_actor_harms_nobody(tmp_path: Path) -> None:
     check_frames(nightly.job, nightly.output)
 
 
+@pytest.mark.slow
 def test_a_node_that_comes_is_used_and_one_that_goes_is_missed_without_harm(ray_cluster: Any, tmp_path: Path) -> None:
     with long_run(tmp_path, TWO_CPUS) as nightly:
         until("the actor renders", lambda: nightly.rendered)
