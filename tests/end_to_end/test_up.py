@@ -122,7 +122,7 @@ def test_up_renders_stops_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
         processes = up.processes()
         assert len(processes) > 6
         assert up.stop() == 0
-        assert wait_until_gone(processes, 10) == []
+        assert wait_until_gone(processes, 30) == []
         assert "goes on when `nightreel up` is started again" in up.said()
         kept = frame_files(str(tmp_path / "long"), "reef")
         assert len(kept) < FRAMES
@@ -137,4 +137,4 @@ def test_up_renders_stops_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
 
         processes = up.processes()
         os.kill(up.pid, signal.SIGKILL)
-        assert wait_until_gone(processes, 20) == []
+        assert wait_until_gone(processes, 30) == []
