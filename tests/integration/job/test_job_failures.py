@@ -71,22 +71,22 @@ def test_strict_renders_nothing_and_names_every_bad_row(tmp_path: Path) -> None:
 class _LostTwice(Worker):
     """A worker whose process is lost under two frames: once before the commit, once after it."""
 
-    lost = 0
+    deaths = 0
 
     def render_frame(self, task: FrameTask) -> FrameReport:
-        if task.frame.index == 2 and type(self).lost == 0:
-            type(self).lost = 1
+        if task.frame.index == 2 and type(self).deaths == 0:
+            type(self).deaths = 1
             raise WorkerLost(f"worker {self.name} was lost")
         report = super().render_frame(task)
-        if task.frame.index == 4 and type(self).lost == 1:
-            type(self).lost = 2
+        if task.frame.index == 4 and type(self).deaths == 1:
+            type(self).deaths = 2
             raise WorkerLost(f"worker {self.name} was lost")
         return report
 
 
 def test_a_lost_worker_costs_a_retry_and_no_frame(tmp_path: Path) -> None:
     output, manifest = str(tmp_path / "out"), write_manifest(tmp_path / "m.parquet", [REEF])
-    _LostTwice.lost = 0
+    _LostTwice.deaths = 0
 
     job = render(manifest, output, workers=2, make=_LostTwice, settings=InfraSettings(attempts=1))
 
