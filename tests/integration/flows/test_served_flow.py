@@ -16,4 +16,5 @@ def test_parameters_are_checked_in_the_process_of_a_served_run() -> None:
         cloudpickle.unregister_pickle_by_value(module)
     assert isinstance(copied, Flow)
     given = {"manifest": "m.parquet", "output": "out", "strict": False, "force": False, "range_frames": None}
-    assert copied.validate_parameters(given) == given
+    # Prefect adds the defaults of what was left out.
+    assert copied.validate_parameters(given).items() >= given.items()
