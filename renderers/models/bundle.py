@@ -10,6 +10,7 @@ import torch
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
 from renderers.models.conversion import recorded
+from renderers.models.folding import fold_batch_norms
 from renderers.models.perceptor import Perceptor
 from renderers.models.vqgan import VQGAN, VQGANConfig
 from renderers.registry import ModelEntry, not_fetched, open_clip_cache
@@ -50,7 +51,9 @@ def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) ->
     for perceptor in entry.perceptors:
         if perceptor.sha256 is not None:
             _verify(perceptor.weights_path, perceptor.sha256)
-        perceptors.append(Perceptor.open(perceptor, open_clip_cache()))
+        opened = Perceptor.open(perceptor, open_clip_cache())
+        fold_batch_norms(opened.clip.visual)
+        perceptors.append(opened)
     try:
         # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
         for model in (vqgan, *perceptors):

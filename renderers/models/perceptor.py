@@ -20,6 +20,7 @@ from torch import Tensor
 
 from renderers.errors import FetchFailed, ModelFilesBroken
 from renderers.models.open_clip_tags import find_tag
+from renderers.models.vision import see
 from renderers.registry import PerceptorEntry
 
 __all__ = ["Perceptor"]
@@ -140,7 +141,13 @@ class Perceptor(nn.Module):
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Unit vectors `(n, d)` of pictures `(n, 3, side, side)`, normalised as this CLIP was trained."""
-        return F.normalize(self.clip.encode_image((pictures - self.mean) / self.std), dim=-1)
+        return F.normalize(self._features((pictures - self.mean) / self.std), dim=-1)
+
+    def _features(self, pictures: Tensor) -> Tensor:
+        """What the picture tower makes of normalised pictures."""
+        if type(self.clip) in (open_clip.CLIP, open_clip.CustomTextCLIP):  # others do more than ask their tower
+            return see(self.clip.visual, pictures)
+        return self.clip.encode_image(pictures)
 
     @cached_property
     def dimensions(self) -> int:

@@ -9,13 +9,10 @@ the codes, and a latent's token is the code nearest to it.
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import taming.modules.diffusionmodules.model as taming_blocks
 import torch
 import torch.nn as nn
 import yaml
@@ -26,6 +23,7 @@ from taming.modules.vqvae.quantize import GumbelQuantize, VectorQuantizer2
 from torch import Tensor
 
 from renderers.errors import ModelFilesBroken
+from renderers.models.blocks import Decoder, Encoder, our_blocks
 
 __all__ = ["VQGAN", "DDConfig", "VQGANConfig"]
 
@@ -100,29 +98,6 @@ class VQGANConfig(BaseModel):
             raise ModelFilesBroken(f"'{path}' does not describe a {target.rpartition('.')[2]}: {error}") from error
 
 
-_NORM_LOCK = threading.Lock()
-
-
-@contextmanager
-def _norm_groups(groups: int) -> Iterator[None]:
-    """Have taming's blocks make GroupNorms of `groups` groups while they are being built.
-
-    The blocks call their module's `Normalize` and offer no argument; a GroupNorm of 32 groups on 16 channels can't even
-    be constructed, so it can't be mended afterwards either. The lock keeps two builds in threads apart.
-    """
-
-    def normalize(channels: int) -> nn.GroupNorm:
-        return nn.GroupNorm(num_groups=groups, num_channels=channels, eps=1e-6, affine=True)
-
-    with _NORM_LOCK:
-        original = taming_blocks.Normalize
-        taming_blocks.Normalize = normalize
-        try:
-            yield
-        finally:
-            taming_blocks.Normalize = original
-
-
 def _quantiser(config: VQGANConfig) -> Any:
     """taming's own, which hold the codes under the keys that checkpoints have."""
     if config.kind == "vqgan":
@@ -141,9 +116,9 @@ class VQGAN(nn.Module):
         self.config = config
         shape = config.ddconfig.model_dump(exclude={"norm_groups"})
         # taming's Decoder prints its shape; a library must not write on a command's stdout.
-        with _norm_groups(config.ddconfig.norm_groups), redirect_stdout(io.StringIO()):
-            self.encoder = taming_blocks.Encoder(**shape)
-            self.decoder = taming_blocks.Decoder(**shape)
+        with our_blocks(config.ddconfig.norm_groups), redirect_stdout(io.StringIO()):
+            self.encoder = Encoder(**shape)
+            self.decoder = Decoder(**shape)
         self.quantize = _quantiser(config)
         self.quant_conv = nn.Conv2d(config.ddconfig.z_channels, config.embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.ddconfig.z_channels, 1)
