@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
-__all__ = ["Hardware", "hardware"]
+__all__ = ["Hardware", "Precision", "hardware", "step_dtype"]
+
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,12 @@ def hardware() -> Hardware:
     except RuntimeError as error:
         gpus, reason = [], (str(error).splitlines() or [type(error).__name__])[0]
     return Hardware(torch.__version__, torch.version.cuda, tuple(gpus), reason)
+
+
+def step_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
+    """In which numbers decoder and perceptors compute on `device`: `auto` is bfloat16 where a GPU has it in hardware,
+    and float32 elsewhere. Never float16: features of a VQGAN overflow it."""
+    if precision != "auto":
+        return torch.float32 if precision == "float32" else torch.bfloat16
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if fast else torch.float32

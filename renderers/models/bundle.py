@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import torch
 
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
+from renderers.hardware import Precision, step_dtype
 from renderers.models.conversion import recorded
-from renderers.models.folding import fold_batch_norms
 from renderers.models.perceptor import Perceptor
 from renderers.models.vqgan import VQGAN, VQGANConfig
 from renderers.registry import ModelEntry, not_fetched, open_clip_cache
@@ -28,13 +29,34 @@ class Models:
     device: torch.device
     threads: int = 1
 
+    @classmethod
+    def of(
+        cls,
+        entry: ModelEntry,
+        vqgan: VQGAN,
+        perceptors: Sequence[Perceptor],
+        device: torch.device,
+        *,
+        threads: int = 1,
+        precision: Precision = "auto",
+    ) -> Models:
+        """Ready to render: frozen, on `device`, in the layout and the `precision` (see `step_dtype`) that suit it."""
+        dtype = step_dtype(device, precision)
+        models: list[VQGAN | Perceptor] = [vqgan, *perceptors]
+        for model in models:
+            # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
+            model.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+            model.settle(dtype)
+        return cls(entry, vqgan, tuple(perceptors), device, threads)
 
-def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) -> Models:
+
+def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1, precision: Precision = "auto") -> Models:
     """Load and verify the models of `entry`.
 
     `device` is a torch device or `auto` (CUDA where there is one). `threads` are the CPU threads of this process; they
     are fixed rather than left to the machine because sums split over another number of threads round differently, and
-    a frame must not depend on how many actors share a machine.
+    a frame must not depend on how many actors share a machine. `precision` is that of decoder and perceptors; `auto` is
+    bfloat16 on a GPU that has it.
 
     Raises:
         FetchFailed: the model has yet to be fetched; the message says how, and which file to put where.
@@ -51,16 +73,11 @@ def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1) ->
     for perceptor in entry.perceptors:
         if perceptor.sha256 is not None:
             _verify(perceptor.weights_path, perceptor.sha256)
-        opened = Perceptor.open(perceptor, open_clip_cache())
-        fold_batch_norms(opened.clip.visual)
-        perceptors.append(opened)
+        perceptors.append(Perceptor.open(perceptor, open_clip_cache()))
     try:
-        # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
-        for model in (vqgan, *perceptors):
-            model.to(device=chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        return Models.of(entry, vqgan, perceptors, chosen, threads=threads, precision=precision)
     except (RuntimeError, AssertionError) as error:
         raise BadInput(f"device '{device}' can't be used here: {error}") from error
-    return Models(entry, vqgan, tuple(perceptors), chosen, threads)
 
 
 def _load_vqgan(entry: ModelEntry) -> VQGAN:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from renderers.errors import FetchFailed, ModelFilesBroken
+from renderers.models.folding import fold_batch_norms
 from renderers.models.open_clip_tags import find_tag
 from renderers.models.vision import see
 from renderers.registry import PerceptorEntry
@@ -58,6 +59,7 @@ class Perceptor(nn.Module):
         self.tokenizer, self.templates = tokenizer, templates
         preprocess = clip.visual.preprocess_cfg
         size = clip.visual.image_size
+        self._dtype = torch.float32
         self.side: int = size if isinstance(size, int) else size[0]
         self.register_buffer("mean", torch.tensor(preprocess["mean"]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(preprocess["std"]).view(1, 3, 1, 1))
@@ -141,7 +143,15 @@ class Perceptor(nn.Module):
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Unit vectors `(n, d)` of pictures `(n, 3, side, side)`, normalised as this CLIP was trained."""
-        return F.normalize(self._features((pictures - self.mean) / self.std), dim=-1)
+        seen = self._features(((pictures - self.mean) / self.std).to(self._dtype))
+        # a unit vector's last bits are what prompts are told apart by
+        return F.normalize(seen.float(), dim=-1)
+
+    def settle(self, dtype: torch.dtype) -> None:
+        """Have the picture tower compute in `dtype`, batch norms folded away; texts, read once, stay float32."""
+        fold_batch_norms(self.clip.visual)
+        self.clip.visual.to(dtype)
+        self._dtype = dtype
 
     def _features(self, pictures: Tensor) -> Tensor:
         """What the picture tower makes of normalised pictures."""

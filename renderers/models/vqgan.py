@@ -122,6 +122,7 @@ class VQGAN(nn.Module):
         self.quantize = _quantiser(config)
         self.quant_conv = nn.Conv2d(config.ddconfig.z_channels, config.embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.ddconfig.z_channels, 1)
+        self._code_norms: Tensor | None = None
 
     @classmethod
     def build(cls, config_path: Path) -> VQGAN:
@@ -158,6 +159,26 @@ class VQGAN(nn.Module):
         """The codes, `(n, c)`."""
         return self.quantize.embed.weight if self.config.kind == "gumbel" else self.quantize.embedding.weight
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which the decoder computes; all else is float32."""
+        return self.post_quant_conv.weight.dtype
+
+    def settle(self, dtype: torch.dtype) -> None:
+        """Have the decoder compute in `dtype`, and the codes stay as they are: to be called once the weights are where
+        they are to be, by those who only render. Latents, their distances to the codes and pictures stay float32, and
+        so does the encoder, which runs once a frame and hands its rounding on to all that follow."""
+        self.decoder.to(dtype)
+        self.post_quant_conv.to(dtype)
+        self._code_norms = self.codebook.detach().square().sum(dim=1)
+
+    def train(self, mode: bool = True) -> VQGAN:
+        """As any module's; codes that learn have no settled norms."""
+        if mode:
+            self._code_norms = None
+        super().train(mode)
+        return self
+
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures `(b, 3, H, W)` in [0, 1] to latents `(b, c, h, w)` in the space of the codes.
 
@@ -175,7 +196,8 @@ class VQGAN(nn.Module):
         The distance leaves out |z|^2, which is the same for every code.
         """
         flat = latents.detach().permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
-        distance = torch.addmm((self.codebook**2).sum(dim=1), flat, self.codebook.T, alpha=-2)
+        norms = (self.codebook**2).sum(dim=1) if self._code_norms is None else self._code_norms
+        distance = torch.addmm(norms, flat, self.codebook.T, alpha=-2)
         return distance.argmin(dim=1).view(latents.shape[0], *latents.shape[2:])
 
     def look_up(self, tokens: Tensor) -> Tensor:
@@ -190,4 +212,4 @@ class VQGAN(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(b, c, h, w)` to pictures `(b, 3, H, W)`, nominally in [0, 1] but not clamped."""
-        return (self.decoder(self.post_quant_conv(codes)) + 1) / 2
+        return (self.decoder(self.post_quant_conv(codes.to(self.dtype))).float() + 1) / 2

@@ -47,7 +47,7 @@ def write_results(
 ) -> None:
     """Write everything but the training's own folder, the report last."""
     after = reconstruct(trained.to(device), held_out).cpu()
-    base = load_models(entry, device=str(device), threads=threads).vqgan
+    base = load_models(entry, device=str(device), threads=threads, precision="float32").vqgan
     before = reconstruct(base, held_out).cpu()
     write_whole(job.folder / "before-after.png", sheet(held_out[:SHOWN], before[:SHOWN], after[:SHOWN]))
 

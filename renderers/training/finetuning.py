@@ -54,10 +54,12 @@ def finetune(
         Stopped: the stop file was there; the next call goes on.
     """
     entry, files = check_job(job)
-    models = load_models(entry, device=device, threads=threads)
+    models = load_models(entry, device=device, threads=threads, precision="float32")  # weights are to learn small steps
     base, device_ = models.vqgan, models.device
     # whatever the base, the loss looks through the small perceptor's trunk: it ships with the package.
-    small = models if entry.name == "embedded" else load_models(model_entry("embedded"), device=device, threads=threads)
+    small = models
+    if entry.name != "embedded":
+        small = load_models(model_entry("embedded"), device=device, threads=threads, precision="float32")
     perceptual = PerceptualDistance(small.perceptors[0].clip.visual.trunk).to(device_)
     settings = _settings(job, entry, files.digest, base.config.ddconfig)
     pictures = PictureFolder(files, settings.side, mirror=settings.mirror)

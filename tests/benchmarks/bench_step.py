@@ -1,11 +1,20 @@
-"""Seconds per step, and the share of this machine's matrix rate that a step reaches.
+"""Seconds per step, against the peer in the same run, and as a share of this machine's matrix rate.
 
-    python -m tests.benchmarks.bench_step [--true-shapes] [--steps N] [--runs N]
+    python -m tests.benchmarks.bench_step                                        # the embedded pair
+    python -m tests.benchmarks.bench_step --true-shapes [--size 512 512] [--cutouts 32] [--device cuda]
+    python -m tests.benchmarks.bench_step --true-shapes --peer CHECKOUT --peer-packages FOLDER
 
-FLOPs are counted by PyTorch's own counter over a step (forward and backward); the limit is a large float32 matrix
-product on the same threads, in the same run. `--true-shapes` adds imagenet f16 16384 with ViT-B/32 at 256x256 and 32
-cutouts, random weights, some ten seconds a step and two minutes in all on two cores. The embedded pair runs on one
-thread, as in an actor, the true shapes on all cores.
+True shapes are imagenet f16 16384 with ViT-B/32 on random weights: 256x256 where there is no GPU, 512x512 where there
+is one, as the peer chooses. With `--peer`, a checkout of github.com/nerdyrodent/VQGAN-CLIP, its own unmodified code
+runs on the same weights in the same process, in turns with ours: some steps of it, some of ours, `--runs` times; the
+ratio is that of one turn, and the median of the ratios is the result, so that a machine which others use too moves both
+sides. The peer needs kornia, which this project does without:
+
+    pip install --target FOLDER --no-deps kornia kornia_rs
+
+FLOPs are those that our step executes (forward and backward, counted by PyTorch), the limit is a large matrix product
+in the step's own precision on the same threads, in the same run. Needs neither Ray nor Prefect. Results are kept in
+infra/docs/step.md.
 """
 
 from __future__ import annotations
@@ -13,103 +22,249 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
+import tempfile
 import time
-from itertools import pairwise
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
 
 import open_clip
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.schema import ManifestRow
-from renderers.frame_renderer import FrameRenderer, StepProgress
+from renderers.frame_renderer import FrameRenderer
+from renderers.hardware import Precision
 from renderers.models import VQGAN, Models, Perceptor, VQGANConfig, load_models
 from renderers.plan import VideoPlan
 from renderers.registry import model_entry
 from tests.benchmarks.machine import machine
+from tests.benchmarks.peer import PeerMissing, run_peer
+
+ARCHITECTURE = "ViT-B-32-quickgelu"
+F16_16384 = VQGANConfig.model_validate({
+    "embed_dim": 256, "n_embed": 16384,
+    "ddconfig": {"z_channels": 256, "resolution": 256, "ch": 128, "ch_mult": (1, 1, 2, 2, 4), "num_res_blocks": 2,
+                 "attn_resolutions": (16,)},
+})  # fmt: skip
+PROMPT = "a red apple"
 
 
-def matrix_rate(device: torch.device) -> float:
-    """FLOP/s of a large float32 matrix product, the best of five."""
-    side = 2048
-    a = torch.randn(side, side, device=device)
+@dataclass(frozen=True)
+class Measured:
+    """One side's turns: `seconds` a step of each, and the `memory` in bytes that CUDA held at most (None on a CPU)."""
+
+    seconds: tuple[float, ...]
+    memory: int | None = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def __str__(self) -> str:
+        spread = f"{min(self.seconds):.4g} to {max(self.seconds):.4g}, {len(self.seconds)} turns"
+        memory = "" if self.memory is None else f", at most {self.memory / 2**30:.2f} GiB"
+        return f"{self.median:.4g} s a step ({spread}), {1 / self.median:.4g} steps/s{memory}"
+
+
+class Clock:
+    """Seconds of turns, with the device's queue empty at both ends."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds, self.memory = device, list[float](), 0
+        self.began = 0.0
+
+    def start(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            torch.cuda.reset_peak_memory_stats(self.device)
+        self.began = time.perf_counter()
+
+    def stop(self, steps: int) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            self.memory = max(self.memory, torch.cuda.max_memory_allocated(self.device))
+        self.seconds.append((time.perf_counter() - self.began) / steps)
+
+    def measured(self) -> Measured:
+        return Measured(tuple(self.seconds), self.memory if self.device.type == "cuda" else None)
+
+
+class Ours:
+    """Our renderer, `steps` of which are one turn. A turn is a frame's loop: what follows it (a last decode, the
+    packing of the state) is left out, what precedes it (the look-up of random codes) is not."""
+
+    def __init__(self, renderer: FrameRenderer, row: ManifestRow, steps: int) -> None:
+        self.renderer, self.steps = renderer, steps
+        self.plan = VideoPlan(row.model_copy(update={"steps_first": steps}), renderer.models.entry, {})
+        self.clock = Clock(renderer.models.device)
+
+    def frame(self) -> float:
+        """Render a frame; returns the seconds a step from its beginning to its last step's report, which waits for the
+        device."""
+        told = []
+        self.clock.start()
+        self.renderer.render(self.plan, next(self.plan.walk()), None, {}, on_step=told.append)
+        return told[-1].seconds / self.steps
+
+    def turn(self) -> None:
+        seconds = self.frame()
+        self.clock.stop(self.steps)
+        self.clock.seconds[-1] = seconds
+
+    def flops(self) -> float:
+        """FLOPs of one step: two frames of different lengths differ by steps alone."""
+        counts = []
+        for steps in (1, 2):
+            row = self.plan.row.model_copy(update={"steps_first": steps})
+            plan = VideoPlan(row, self.plan.entry, {})
+            with FlopCounterMode(display=False) as counter:
+                self.renderer.render(plan, next(plan.walk()), None, {})
+            counts.append(counter.get_total_flops())
+        return float(counts[1] - counts[0])
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of a large matrix product in `dtype`, the best of five."""
+    side, products = (2048, 1) if device.type == "cpu" else (8192, 10)
+    a = torch.randn(side, side, device=device).to(dtype)
     best = float("inf")
     for _ in range(5):
-        began = time.perf_counter()
-        (a @ a)[0, 0].item()
-        best = min(best, time.perf_counter() - began)
+        clock = Clock(device)
+        clock.start()
+        for _ in range(products):
+            a @ a
+        clock.stop(products)
+        best = min(best, clock.seconds[0])
     return 2 * side**3 / best
 
 
-def measure(name: str, renderer: FrameRenderer, plan: VideoPlan, runs: int) -> float:
-    """Print the figures of one model; returns the median seconds per step.
-
-    A step is timed from one report of progress to the next, so what a frame costs besides its steps (the start, the
-    last decode) is left out; the first step of a run, which warms caches, is left out too.
-    """
-    frame = next(plan.walk())
-    reached: list[tuple[int, float]] = []
-    with FlopCounterMode(display=False) as counter:
-        renderer.render(plan, frame, None, {}, on_step=lambda at: reached.append((at.step, counter.get_total_flops())))
-    flops = (reached[-1][1] - reached[0][1]) / (reached[-1][0] - reached[0][0])
-    seconds: list[float] = []
+def embedded(steps: int, runs: int) -> Ours:
+    """The embedded pair at its defaults, measured."""
+    row = VideoPlan.of(ManifestRow(video_id="bench", prompt=PROMPT)).row
+    ours = Ours(FrameRenderer(load_models(model_entry("embedded"), device="cpu")), row, steps)
+    ours.frame()
     for _ in range(runs):
-        told: list[StepProgress] = []
-        renderer.render(plan, frame, None, {}, on_step=told.append)
-        seconds += [(after.seconds - before.seconds) / (after.step - before.step) for before, after in pairwise(told)]
-    median = statistics.median(seconds)
-    rate = matrix_rate(renderer.models.device)
-    threads = torch.get_num_threads()
-    print(
-        f"{name}: {median:.3f} s a step (median of {len(seconds)} steps in {runs} runs, {min(seconds):.3f} to "
-        f"{max(seconds):.3f}; {threads} threads), {flops / 1e9:.1f} GFLOP a step, {flops / median / 1e9:.1f} GFLOP/s = "
-        f"{flops / median / rate:.0%} of the {rate / 1e9:.0f} GFLOP/s of a matrix product on the same threads",
-        flush=True,
-    )
-    return median
+        ours.turn()
+    return ours
 
 
-def embedded(steps: int, runs: int) -> float:
-    """The embedded pair at its defaults."""
-    renderer = FrameRenderer(load_models(model_entry("embedded")))
-    row = ManifestRow(video_id="bench", prompt="a red apple", steps_first=steps)
-    return measure("embedded, 64x64, 16 cutouts", renderer, VideoPlan.of(row), runs)
-
-
-def true_shapes(steps: int, runs: int) -> float:
-    """imagenet f16 16384 and ViT-B/32 with random weights, 256x256, 32 cutouts (PEERS: 10.4-10.7 s a step)."""
-    shape = {
-        "z_channels": 256, "resolution": 256, "ch": 128, "ch_mult": (1, 1, 2, 2, 4), "num_res_blocks": 2,
-        "attn_resolutions": (16,),
-    }  # fmt: skip
-    config = VQGANConfig.model_validate({"embed_dim": 256, "n_embed": 16384, "ddconfig": shape})
-    vqgan = VQGAN(config).eval().requires_grad_(False)
-    clip = open_clip.create_model("ViT-B-32-quickgelu")
-    perceptor = Perceptor(clip, open_clip.get_tokenizer("ViT-B-32-quickgelu")).eval().requires_grad_(False)
+def true_shapes(chosen: argparse.Namespace, device: torch.device) -> tuple[Ours, Measured | None]:
+    """f16 16384 and ViT-B/32 on random weights; the peer beside it, if one was given."""
+    torch.manual_seed(0)
+    vqgan, clip = VQGAN(F16_16384), open_clip.create_model(ARCHITECTURE)
+    # copies: what we load is ours to lay out
+    states = [{k: v.clone() for k, v in m.state_dict().items()} for m in (vqgan, clip)] if chosen.peer else []
+    perceptor = Perceptor(clip, open_clip.get_tokenizer(ARCHITECTURE))
     entry = model_entry("embedded").model_copy(update={"concepts": (), "downsampling": 16, "defaults": {}})
-    threads = torch.get_num_threads()
-    renderer = FrameRenderer(Models(entry, vqgan, (perceptor,), torch.device("cpu"), threads))
-    row = ManifestRow(video_id="bench", prompt="a red apple", width=256, height=256, steps_first=steps)
-    plan = VideoPlan(row, entry, {})
-    return measure("f16 16384 + ViT-B/32, 256x256, 32 cutouts, random weights", renderer, plan, runs)
+    models = Models.of(entry, vqgan, (perceptor,), device, threads=chosen.threads, precision=chosen.precision)
+    width, height = chosen.size
+    row = ManifestRow.model_validate({
+        "video_id": "bench", "prompt": PROMPT, "width": width, "height": height, "init": "tokens",
+        "cutouts": {"number": chosen.cutouts},
+    })  # fmt: skip
+    ours = Ours(FrameRenderer(models), row, chosen.steps)
+    ours.frame()  # caches, and on a GPU the choice of kernels
+    if not chosen.peer:
+        for _ in range(chosen.runs):
+            ours.turn()
+        return ours, None
+
+    theirs, done = Clock(device), 0
+
+    def turns() -> None:
+        """Called after each of the peer's steps: its first turn is not counted."""
+        nonlocal done
+        done += 1
+        if done % chosen.steps:
+            return
+        if done > chosen.steps:
+            theirs.stop(chosen.steps)
+            ours.turn()
+            told = f"{theirs.seconds[-1]:.4g} s the peer's step, {ours.clock.seconds[-1]:.4g} s ours"
+            print(f"  turn {len(theirs.seconds)}: {told} (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
+        theirs.start()
+
+    with tempfile.TemporaryDirectory() as scratch:
+        run_peer(
+            chosen.peer, vqgan=(F16_16384, states[0]), clip=(ARCHITECTURE, states[1]), device=device,
+            size=(width, height), cutouts=chosen.cutouts, steps=chosen.steps * (chosen.runs + 1), prompt=PROMPT,
+            output=Path(scratch, "output.png"), on_step=turns,
+        )  # fmt: skip
+    return ours, theirs.measured()
 
 
-def main() -> None:
+def report(name: str, ours: Ours, peer: Measured | None) -> str:
+    """What was measured, as text."""
+    models, mine = ours.renderer.models, ours.clock.measured()
+    flops, rate = ours.flops(), matrix_rate(models.device, models.vqgan.dtype)
+    lines = [
+        f"{name}, {str(models.vqgan.dtype).removeprefix('torch.')}, {ours.steps} steps a turn",
+        f"ours: {mine}",
+        f"ours: {flops / 1e12:.4g} TFLOP a step, {flops / mine.median / 1e9:,.1f} GFLOP/s = "
+        f"{flops / mine.median / rate:.0%} of the {rate / 1e9:,.0f} GFLOP/s of a matrix product",
+    ]
+    if peer is not None:
+        ratios = [p / o for p, o in zip(peer.seconds, mine.seconds, strict=True)]
+        lines += [
+            f"peer: {peer}" + ("" if peer.memory is None else " (with our weights beside it)"),
+            f"ratio: {statistics.median(ratios):.2f} times the peer's steps/s, median of {len(ratios)} turns "
+            f"({', '.join(f'{ratio:.2f}' for ratio in ratios)})",
+        ]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--true-shapes", action="store_true", help="the big shapes too")
-    parser.add_argument("--steps", type=int, default=20, help="of each run, at least 2 (11 on a GPU)")
-    parser.add_argument("--runs", type=int, default=5)
-    chosen = parser.parse_args()
-    print(machine())
-    embedded(chosen.steps, chosen.runs)
-    if chosen.true_shapes:
-        torch.set_num_threads(os.cpu_count() or 1)
-        true_shapes(3, 2)
+    parser.add_argument(
+        "--true-shapes", action="store_true", help="f16 16384 and ViT-B/32 instead of the embedded pair"
+    )
+    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="pixels")
+    parser.add_argument("--cutouts", type=int, default=32)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--precision", choices=get_args(Precision), default="auto", help="ours (default auto)")
+    parser.add_argument("--threads", type=int, default=1, help="of a CPU, as an actor has by default (default 1)")
+    parser.add_argument("--steps", type=int, help="of each turn (default 20; of true shapes on a CPU 1)")
+    parser.add_argument("--runs", type=int, default=5, help="turns of each side")
+    parser.add_argument("--peer", type=Path, metavar="CHECKOUT", help="of nerdyrodent/VQGAN-CLIP, run beside ours")
+    parser.add_argument("--peer-packages", type=Path, metavar="FOLDER", help="where kornia is, if not installed")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="add the result to this text file")
+    chosen = parser.parse_args(arguments)
+    device = torch.device(chosen.device)
+    chosen.size = chosen.size or ([256, 256] if device.type == "cpu" else [512, 512])
+    chosen.steps = chosen.steps or (1 if chosen.true_shapes and device.type == "cpu" else 20)
+    torch.set_num_threads(chosen.threads)
+    if chosen.peer_packages:
+        sys.path.append(str(chosen.peer_packages))
+    where = machine() + (f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else "")
+    print(where, flush=True)
+    try:
+        if chosen.true_shapes:
+            shape = f"f16 16384 + ViT-B/32, {chosen.size[0]}x{chosen.size[1]}, {chosen.cutouts} cutouts, random weights"
+            ours, peer = true_shapes(chosen, device)
+        else:
+            shape, (ours, peer) = "embedded, 64x64, 8 cutouts", (embedded(chosen.steps, chosen.runs), None)
+    except PeerMissing as error:
+        parser.error(str(error))
+    threads = f", {chosen.threads} threads" if device.type == "cpu" else ""
+    told = report(f"{shape}, {device.type}{threads}", ours, peer)
+    print(told)
+    if chosen.record:
+        with chosen.record.open("a", encoding="utf-8") as file:
+            file.write(
+                f"\n## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n\n{where}; load at the end {os.getloadavg()[0]:.1f}\n\n"
+            )
+            file.write("".join(f"- {line}\n" for line in told.splitlines()))
 
 
 def test_step() -> None:
     """For `make bench`."""
     print(f"\n{machine()}")
-    assert embedded(20, 5) > 0
+    ours = embedded(20, 5)
+    print(report("embedded, 64x64, 8 cutouts", ours, None))
+    assert ours.clock.measured().median > 0
 
 
 if __name__ == "__main__":
