@@ -144,7 +144,7 @@ def _erased(settings: CutoutSettings, uniform, chance) -> Tensor:  # type: ignor
 
 
 def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator) -> Tensor:
-    """Cut `picture` `(1, 3, h, w)` into `(n, 3, side, side)`, differentiably.
+    """Cut `picture` `(1, 3, h, w)`, or one cutout from each of `(n, 3, h, w)`, to `(n, 3, side, side)`, differentiably.
 
     `generator` lives on the picture's device and makes the noise. Where a cutout is much smaller than the crop, the
     picture is first averaged down by a whole factor (once for all cutouts), so that no detail aliases.
@@ -162,7 +162,8 @@ def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator
     cutouts = F.grid_sample(
         picture.expand(n, -1, -1, -1), grid, mode="bilinear", padding_mode="border", align_corners=False
     )
-    cutouts = torch.einsum("nij,njhw->nihw", draw.colour[..., :3], cutouts) + draw.colour[..., 3, None, None]
+    mapped = torch.baddbmm(draw.colour[..., 3:], draw.colour[..., :3], cutouts.flatten(2))
+    cutouts = mapped.view(n, 3, side, side)
     x0, y0, x1, y1 = draw.erased[:, :, None, None].unbind(dim=1)
     inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
     cutouts = cutouts.masked_fill(inside[:, None], 0.0)

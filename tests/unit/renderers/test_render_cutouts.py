@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
@@ -272,3 +273,31 @@ def test_gradients_reach_every_pixel_that_a_cutout_sees() -> None:
 def test_any_size_of_picture_gives_square_cutouts(width: int, height: int) -> None:
     cutouts = cut_by(noise_picture(width, height), drawn(width, height, **ALL_ON), side=20)
     assert cutouts.shape == (4, 3, 20, 20)
+
+
+@pytest.mark.parametrize("pictures", [1, 5])
+def test_cutouts_and_their_gradient_are_those_of_one_sampling_each(pictures: int) -> None:
+    """The plain way: every cutout sampled by itself, its colours mapped pixel by pixel."""
+    draw = drawn(number=5, **{**ALL_ON, "erase_probability": 0, "noise": 0})
+    pull = torch.randn(5, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    start = torch.rand(pictures, 3, 40, 32, generator=torch.Generator().manual_seed(3))
+    axis = (torch.arange(24) * 2 + 1) / 24 - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+
+    def plain(picture: Tensor) -> Tensor:
+        made = []
+        for index, (homography, colour) in enumerate(zip(draw.homography, draw.colour, strict=True)):
+            points = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ homography.T
+            grid = (points[..., :2] / points[..., 2:])[None]
+            source = picture[index : index + 1] if pictures > 1 else picture
+            seen = F.grid_sample(source, grid, padding_mode="border", align_corners=False)[0]
+            made.append((colour[:, :3] @ seen.flatten(1) + colour[:, 3:]).view(3, 24, 24))
+        return torch.stack(made)
+
+    results = []
+    for way in (plain, lambda picture: cut_by(picture, draw, 24)):
+        picture = start.clone().requires_grad_(True)
+        cutouts = way(picture)
+        (gradient,) = torch.autograd.grad((cutouts * pull).sum(), picture)
+        results.append((cutouts.detach(), gradient))
+    torch.testing.assert_close(results[1], results[0], atol=2e-5, rtol=1e-5)
