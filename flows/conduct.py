@@ -156,16 +156,21 @@ def _render(job: RenderJob, pool: Pool | None) -> int:
     chunks = job.chunks(pool.capacity if pool else 1)
     actors = 0
     ready: list[tuple[int, Chunk]] = []
-    waiting: dict[str, list[tuple[int, Chunk]]] = {}
-    for order, chunk in enumerate(chunks):
-        if chunk.after is None:
-            heapq.heappush(ready, (order, chunk))
-        else:
-            waiting.setdefault(chunk.after, []).append((order, chunk))
-    finished: queue.Queue[Chunk] = queue.Queue()
+    waiting = list(enumerate(chunks))
+    ended: set[str] = set()
+    finished: queue.Queue[Chunk | None] = queue.Queue()  # None: a frame, for which a chunk may have waited
+    job.on_frame = partial(finished.put, None)
     rendering: dict[str, PrefectFuture[Any]] = {}
     stitching: list[PrefectFuture[Any]] = []
     stitched: set[str] = set()
+
+    def begin_what_can() -> None:
+        able = [item for item in waiting if _can_begin(job, item[1], ended)]
+        if not able and not ready and not rendering:
+            able = list(waiting)  # what they wait for has failed: they say so themselves
+        for item in able:
+            waiting.remove(item)
+            heapq.heappush(ready, item)
 
     def stitch_what_is_whole(videos: set[str]) -> None:
         for video in videos - stitched:
@@ -177,6 +182,7 @@ def _render(job: RenderJob, pool: Pool | None) -> int:
     stitch_what_is_whole(set(job.runs))
     progress = create_progress_artifact(0.0, key="progress", description=_headline(job))
     shown = time.monotonic()
+    begin_what_can()
     while (ready and not job.gave_up and not job.stopped) or rendering:
         # one more than there are actors: its thread waits at the door, so that no actor waits for this loop.
         size = pool.size if pool else 0
@@ -190,10 +196,11 @@ def _render(job: RenderJob, pool: Pool | None) -> int:
             pool.want(len(ready) + len(rendering))
         with suppress(queue.Empty):
             done = finished.get(timeout=1.0)
-            rendering.pop(done.name)
-            for item in waiting.pop(done.name, []):
-                heapq.heappush(ready, item)
-            stitch_what_is_whole({part.video for part in done.parts})
+            if done is not None:
+                rendering.pop(done.name)
+                ended.add(done.name)
+                stitch_what_is_whole({part.video for part in done.parts})
+            begin_what_can()
         if time.monotonic() - shown > PROGRESS_SECONDS:
             update_progress_artifact(progress, _percent(job), description=_headline(job))  # type: ignore[arg-type]
             shown = time.monotonic()
@@ -208,7 +215,11 @@ def opaque(value: T) -> T:
     return cast("T", quote(value))  # Prefect unwraps it before the task sees it
 
 
-def _tell(finished: queue.Queue[Chunk], chunk: Chunk, _: object) -> None:
+def _can_begin(job: RenderJob, chunk: Chunk, ended: set[str]) -> bool:
+    return (chunk.after is None or chunk.after in ended) and job.can_begin(chunk)
+
+
+def _tell(finished: queue.Queue[Chunk | None], chunk: Chunk, _: object) -> None:
     finished.put(chunk)
 
 

@@ -1,4 +1,5 @@
-"""A render job: everything that one run of a manifest wants, knows and has done so far.
+"""A render job at work: what was planned (flows/planned_job.py) is rendered, encoded and stitched, and failures dealt
+with.
 
 Prefect's tasks (flows/render_manifest.py) are thin: they call `run_chunk` and `stitch_video` here from threads. Nothing
 in this module knows Prefect or Ray, so the whole job also runs, and is tested, on a `LocalPool`.
@@ -8,58 +9,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from flows.crew import Crew, Lease, Work
-from flows.failure_policy import Attempt, Budget, Decision, decide
+from flows.failure_policy import Attempt, Decision, decide
 from flows.failures import classify, record_failure
 from flows.job_state import JobProgress, VideoRun
-from flows.planning import Chunk, Part, VideoWork, chunks_of
+from flows.planned_job import PlannedJob, RenderParameters
+from flows.planning import Chunk, Part
 from flows.report import FailureRecord
-from flows.stitching import Published, encode_damaged, stitch, would_overwrite
-from flows.storage_state import load_work, save_plan
+from flows.stitching import Published, encode_damaged, stitch
+from flows.storage_state import save_plan
 from infra.ffmpeg import VideoDefect
 from infra.pool import Pool, PoolWorker
 from infra.settings import InfraSettings
-from infra.storage import Storage, manifest_files
 from infra.worker import FrameReport, FrameTask, SegmentTask, WorkerProgress
-from manifests.reading import read_rows
-from manifests.results import GoodRow, ManifestError, RowProblem
-from manifests.schema import ManifestRow
 from renderers.errors import BadInput, FrameCorrupt
-from renderers.registry import use_folder
 
-__all__ = ["RenderJob", "RenderParameters"]
+__all__ = ["RenderJob"]
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class RenderParameters:
-    """What a user asks for: `manifest` and `output` are URIs or paths; see the command's help for the rest."""
-
-    manifest: str
-    output: str
-    strict: bool = False
-    force: bool = False
-    range_frames: int | None = None
-    priority: int = 0
-
-
-class RenderJob:
-    """Plans a manifest against storage, then renders, chunk by chunk, and stitches."""
+class RenderJob(PlannedJob):
+    """Does what was planned: renders, chunk by chunk, encodes and stitches."""
 
     def __init__(self, parameters: RenderParameters, settings: InfraSettings) -> None:
-        self.parameters, self.settings = parameters, settings
-        use_folder(settings.models_folder)  # a flow run from a deployment has no command line that did
-        self.output = Storage(parameters.output)
-        self.problems: list[RowProblem] = []
-        self.refused: list[tuple[ManifestRow, str]] = []
-        self.runs: dict[str, VideoRun] = {}
+        super().__init__(parameters, settings)
         self.began = time.time()
         self.first_frame_at: float | None = None
         self.pool: Future[Pool] = Future()
@@ -68,97 +47,28 @@ class RenderJob:
         self._stopped = threading.Event()
         self._crew: Crew | None = None
         self._failed_for_good: set[tuple[str, int]] = set()
-        self._budget = Budget(0, settings.failure_share)
         self._going = threading.Event()  # cleared while the job is held
         self._going.set()
         # Called in the thread of the chunk or stitch that failed; a flow run puts its own here.
         self.on_failure: Callable[[FailureRecord], None] = lambda record: None
         self.log_address: Callable[[], str] = lambda: ""
-
-    # -- planning ------------------------------------------------------------------------------------------------
-
-    def read(self, *, write: bool = True) -> None:
-        """Read the manifest and plan every good row against storage. `write` False promises to leave no trace.
-
-        Raises:
-            ManifestError: no row can be trusted, or a row is bad and the job is `strict`.
-            StorageError: manifest or output can't be used.
-        """
-        self.output.check(write=write)
-        self._plan(self._good_rows())
-        if self.parameters.strict and (self.problems or self.refused):
-            told = [str(problem) for problem in self.problems] + [reason for _, reason in self.refused]
-            raise ManifestError("not rendered, since --strict: " + "; ".join(told))
-
-    def _good_rows(self) -> Iterable[ManifestRow]:
-        for result in read_rows(manifest_files(self.parameters.manifest)):
-            if isinstance(result, GoodRow):
-                yield result.row
-            else:
-                self.problems.append(result)
-
-    def _plan(self, rows: Iterable[ManifestRow]) -> None:
-        chosen = {"chunk_seconds": self.settings.chunk_seconds, "range_frames": self.parameters.range_frames}
-        for result in load_work(self.output, rows, **chosen):  # type: ignore[arg-type]
-            if isinstance(result, tuple):
-                row, error = result
-                self.refused.append((row, str(error)))
-                continue
-            clash = None
-            if not self.parameters.force:
-                clash = would_overwrite(result)
-            if clash is not None:
-                self.refused.append((result.plan.row, str(clash)))
-                continue
-            self.runs[result.video_id] = VideoRun.of(result)
-        self._budget = Budget(self.frames_missing[1], self.settings.failure_share)
+        # Called in the thread of a chunk when a frame was tried, since others may have waited for it.
+        self.on_frame: Callable[[], None] = lambda: None
 
     def plan_again(self) -> bool:
         """After all chunks: whether what was rendered has changed the plan, so that there is more to do."""
         return False
 
     @property
-    def pending(self) -> list[VideoWork]:
-        """Videos with something to do."""
-        return [run.work for run in self.runs.values() if not run.work.complete]
-
-    @property
-    def frames_to_render(self) -> int:
-        """Frames that are not in storage, of the rows that can be rendered."""
-        return sum(run.work.missing for run in self.runs.values())
-
-    @property
-    def needs_workers(self) -> bool:
-        """Whether anything is to be rendered or encoded."""
-        return any(run.ranges_left for run in self.runs.values())
-
-    @property
-    def frames_missing(self) -> tuple[int, int]:
-        """Frames that are still missing, of all frames wanted (rows that could not be planned count whole)."""
-        refused = sum(row.frames for row, _ in self.refused)
-        missing = sum(run.missing for run in self.runs.values()) + refused
-        return missing, sum(run.work.plan.frames for run in self.runs.values()) + refused
-
-    @property
-    def complete(self) -> bool:
-        """Whether every row was good and every video is there."""
-        return not self.problems and not self.refused and all(run.done for run in self.runs.values())
-
-    @property
     def gave_up(self) -> str:
         """Why no more frames are begun, '' while they are."""
         failed = len(self._failed_for_good)
-        if not self._budget.spent(failed):
+        if not self.budget.spent(failed):
             return ""
         return (
-            f"{failed} frames failed for good, more than the {self._budget.allowed} that NIGHTREEL_FAILURE_SHARE="
+            f"{failed} frames failed for good, more than the {self.budget.allowed} that NIGHTREEL_FAILURE_SHARE="
             f"{self.settings.failure_share:g} allows"
         )
-
-    def chunks(self, actors: int) -> tuple[Chunk, ...]:
-        """The work, cut for `actors`."""
-        videos = (run.work for run in self.runs.values())
-        return chunks_of(videos, actors=actors, chunk_seconds=self.settings.chunk_seconds)
 
     def record_refused(self) -> None:
         """Leave a failure record for every row that could not be planned, so that `status` can tell."""
@@ -179,15 +89,25 @@ class RenderJob:
         counts = {"rendered": 0, "skipped": 0, "failed": 0}
         for part in chunk.parts:
             run = self.runs[part.video]
-            piece = run.work.ranges[part.index]
-            if part.index in run.ranges_left and not self._stopped.is_set():
+            if not self._stopped.is_set() and (part.index is None or part.index in run.ranges_left):
                 counts["rendered"] += self._run_part(run, part)
-            counts["failed"] += len([i for i in piece.missing if i not in run.available])
-            counts["skipped"] += piece.stop - piece.start - len(piece.missing)
+            wanted = self._frames_of(run, part)
+            counts["failed"] += len([i for i in wanted if i not in run.available])
+            if part.index is not None:
+                piece = run.work.ranges[part.index]
+                counts["skipped"] += piece.stop - piece.start - len(wanted)
             mine = {other.index for other in chunk.parts if other.video == part.video}
             if mine >= run.work.to_encode and self.ready(part.video) and not self._stopped.is_set():
                 self.stitch_video(part.video)
         return counts
+
+    def can_begin(self, chunk: Chunk) -> bool:
+        """Whether all frames are there without which a chunk can do nothing."""
+        return not chunk.needs or self.runs[chunk.parts[0].video].available.issuperset(chunk.needs)
+
+    @staticmethod
+    def _frames_of(run: VideoRun, part: Part) -> tuple[int, ...]:
+        return part.frames if part.index is None else run.work.ranges[part.index].missing
 
     def ready(self, video: str) -> bool:
         """Whether every segment of a video lies in storage and it waits to be stitched."""
@@ -230,31 +150,50 @@ class RenderJob:
         return True
 
     def _run_part(self, run: VideoRun, part: Part) -> int:
-        """Render what is missing of one range, then encode it; returns how many frames were rendered."""
-        piece = run.work.ranges[part.index]
+        """Render the frames of a part, then encode what is whole; returns how many frames were rendered."""
         crew = self._workers()
         rendered = 0
         with Lease(crew, run.worker) as lease:
             if not self._attempt(crew, lease, run, None, lambda *_: self._keep_plan(run)):
                 return rendered
-            for index in piece.missing:
+            for index in self._frames_of(run, part):
                 self._going.wait()
                 if self._stopped.is_set() or self.gave_up:
                     return rendered
                 if index in run.available:
                     continue  # this chunk runs for the second time
-                if index and index - 1 not in run.available and not run.work.frames[index].kept:
-                    continue  # the frame that it starts from failed; it waits for a re-run with it
+                if not run.available.issuperset(run.work.frames[index].needs):
+                    continue  # a frame that it starts from failed; it waits for a re-run with that one
                 if run.wanted(index):
                     rendered += self._render_frame(crew, lease, run, index) is not None
-            frames = run.work.frames[piece.start : piece.stop]
-            if all(frame.index in run.available for frame in frames):
-                reports = tuple(run.reports[f.index] for f in frames if f.index in run.reports)
-                segment = SegmentTask(run.work.plan.row, frames, reports, run.renews(piece))
-                if self._attempt(crew, lease, run, None, lambda worker, _: worker.encode_segment(segment)):
-                    with self._lock:
-                        run.ranges_left.discard(part.index)
+                    self.on_frame()
+            if part.index is not None:
+                self._encode(crew, lease, run, part.index)
+                return rendered
+            while (whole := self._claim(run)) is not None:
+                self._encode(crew, lease, run, whole)
         return rendered
+
+    def _claim(self, run: VideoRun) -> int | None:
+        """A range whose frames are all there, for the caller to encode: nobody else gets it."""
+        with self._lock:
+            for index in sorted(run.ranges_left - run.claimed):
+                if run.whole(index):
+                    run.claimed.add(index)
+                    return index
+        return None
+
+    def _encode(self, crew: Crew, lease: Lease, run: VideoRun, index: int) -> None:
+        """Encode range number `index`, if all its frames are there."""
+        if not run.whole(index):
+            return
+        piece = run.work.ranges[index]
+        frames = run.work.frames[piece.start : piece.stop]
+        reports = tuple(run.reports[f.index] for f in frames if f.index in run.reports)
+        segment = SegmentTask(run.work.plan.row, frames, reports, run.renews(piece))
+        if self._attempt(crew, lease, run, None, lambda worker, _: worker.encode_segment(segment)):
+            with self._lock:
+                run.ranges_left.discard(index)
 
     def _render_frame(
         self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False

@@ -30,6 +30,8 @@ class VideoRun:
     mended: set[int] = field(default_factory=set)  # frames whose objects were damaged, and were rendered anew
     renewed: frozenset[int] = frozenset()  # frames to be rendered in the place of their objects in storage
     settled: int | None = None  # frames from this one on need not be rendered
+    skipped: frozenset[int] = frozenset()  # nor these
+    claimed: set[int] = field(default_factory=set)  # ranges whose segments are being made, or were tried
 
     @classmethod
     def of(cls, work: VideoWork, renewed: frozenset[int] = frozenset()) -> VideoRun:
@@ -40,7 +42,12 @@ class VideoRun:
 
     def wanted(self, frame: int) -> bool:
         """Whether a missing frame is to be rendered."""
-        return self.settled is None or frame < self.settled
+        return (self.settled is None or frame < self.settled) and frame not in self.skipped
+
+    def whole(self, index: int) -> bool:
+        """Whether all frames of range number `index` lie in storage."""
+        piece = self.work.ranges[index]
+        return self.available.issuperset(range(piece.start, piece.stop))
 
     def renews(self, piece: RangeWork) -> bool:
         """Whether frames of a range take the place of others, and its segment too."""

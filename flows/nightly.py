@@ -10,8 +10,9 @@ from prefect.states import Failed, State
 from pydantic import Field
 
 from flows.conduct import conduct, invalid_input, threads
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
 from flows.nights import filled, night_of
+from flows.planned_job import RenderParameters
 from flows.session import begin
 from infra.storage import ObjectMissing
 

@@ -7,13 +7,15 @@ run, on another cluster, must cut alike. A *chunk* is what one task run takes, o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from infra.ffmpeg import encoder_settings
 from infra.layout import content_digest, segment_digest, segment_key
 from manifests.schema import format_frames
-from renderers.plan import FramePlan, VideoPlan
+from renderers.frame_plan import FramePlan
+from renderers.plan import VideoPlan
 
 __all__ = ["MAX_TASK_RUNS", "Chunk", "Part", "RangeWork", "VideoWork", "chunks_of", "cut", "plan_video"]
 
@@ -75,20 +77,24 @@ class VideoWork:
 
 @dataclass(frozen=True)
 class Part:
-    """One range of one video within a chunk; `index` counts the video's ranges."""
+    """One range of one video within a chunk; `index` counts the video's ranges. Or, with `index` None, `frames` in the
+    order in which they are to be rendered, wherever they lie: with keyframes that is not the order of the video."""
 
     video: str
-    index: int
+    index: int | None
+    frames: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The work of one task run. `after` names the chunk whose last frame this one starts from, if that is missing."""
+    """The work of one task run. `after` names the chunk whose last frame this one starts from, if that is missing;
+    `needs` are missing frames of its video, of whichever chunks, without which it can't begin."""
 
     name: str
     parts: tuple[Part, ...]
     seconds: float
     after: str | None = None
+    needs: tuple[int, ...] = ()
 
 
 def cut(frames: int, frame_seconds: float, chunk_seconds: float, range_frames: int | None = None) -> tuple[range, ...]:
@@ -117,13 +123,14 @@ def plan_video(
     frames = tuple(plan.walk())
     digests = [frame.digest for frame in frames]
     encoder = encoder_settings(row.format, row.fps, row.upscale)
-    content = content_digest(encoder, digests, [frame.index for frame in frames if frame.kept])
+    kept = [frame.index for frame in frames if frame.kept]
+    content = content_digest(encoder, digests, kept, chain=plan.handoff == "chain")
     ranges = []
     for piece in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
         missing = tuple(index for index in piece if index not in present)
         digest = segment_digest(encoder, digests[piece.start : piece.stop])
         key = segment_key(plan.video_id, piece.start, piece.stop, digest)
-        seconds = sum(plan.seconds(index, index + 1) for index in missing)
+        seconds = sum(frames[index].all_steps for index in missing) * plan.step_seconds
         encode = bool(missing) or key not in segments or any(index in stale for index in piece)
         ranges.append(RangeWork(piece.start, piece.stop, missing, key, encode, seconds))
     return VideoWork(plan, frames, tuple(ranges), content, None if stale else published_content)
@@ -149,12 +156,15 @@ def chunks_of(videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float)
             name = bundle[0].video_id if len(bundle) == 1 else f"{bundle[0].video_id} +{len(bundle) - 1}"
             if len(bundle) == 1 and bundle[0].plan.frames > 1:
                 name = f"{name} {_named([bundle[0].ranges[index] for index in sorted(bundle[0].to_encode)])}"
-            parts = tuple(Part(v.video_id, index) for v in bundle for index in sorted(v.to_encode))
+            parts = tuple(part for v in bundle for part in _parts(v))
             chunks.append(Chunk(name, parts, sum(v.seconds for v in bundle)))
             bundle.clear()
 
     for video in pending:
-        if len(video.to_encode) == 1 or video.seconds <= bundle_target:
+        if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
+            close_bundle()
+            chunks.extend(_chunks_of_gaps(video, bundle_target))
+        elif len(video.to_encode) == 1 or video.seconds <= bundle_target:
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
                 close_bundle()
             bundle.append(video)
@@ -165,6 +175,16 @@ def chunks_of(videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float)
             chunks.extend(_chunks_of_video(video, target))
     close_bundle()
     return tuple(chunks)
+
+
+def _parts(video: VideoWork) -> tuple[Part, ...]:
+    """All of a video's work, for one chunk."""
+    if video.plan.handoff == "chain":
+        return tuple(Part(video.video_id, index) for index in sorted(video.to_encode))
+    missing = {index for piece in video.ranges for index in piece.missing}
+    frames = tuple(place.index for place in video.plan.places() if place.index in missing)
+    whole = [index for index in sorted(video.to_encode) if not video.ranges[index].missing]
+    return (*([Part(video.video_id, None, frames)] if frames else []), *(Part(video.video_id, i) for i in whole))
 
 
 def _chunks_of_video(video: VideoWork, target: float) -> list[Chunk]:
@@ -191,6 +211,57 @@ def _chunks_of_video(video: VideoWork, target: float) -> list[Chunk]:
         if first is not None:
             last_rendered = name
     return chunks
+
+
+def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
+    """The chunks of a video with keyframes: those far apart first, in one run; then, gap by gap, the near ones and what
+    lies between them, as one chunk where that is little work.
+
+    A range is encoded by whoever finishes it; those that miss no frame, here at the end.
+    """
+    missing = {index for piece in video.ranges for index in piece.missing}
+    far = [frame.index for frame in video.frames if frame.level == 0]
+    chunks: list[Chunk] = []
+
+    def add(frames: Sequence[int], what: str = "") -> None:
+        """A chunk of those of `frames` that are missing."""
+        wanted = tuple(index for index in frames if index in missing)
+        if not wanted:
+            return
+        needs = {need for index in wanted for need in video.frames[index].needs if need in missing} - set(wanted)
+        seconds = sum(video.frames[index].all_steps for index in wanted) * video.plan.step_seconds
+        name = f"{video.video_id} {what}{format_frames(wanted)}"
+        chunks.append(Chunk(name, (Part(video.video_id, None, wanted),), seconds, needs=tuple(sorted(needs))))
+
+    add(far, "keyframes ")
+    for gap in _gaps(video, far, target):
+        near = [index for index in gap if video.frames[index].level == 1]
+        if sum(video.frames[index].all_steps for index in gap) * video.plan.step_seconds <= target:
+            add([*near, *(index for index in gap if video.frames[index].level == 2)])
+            continue
+        add(near, "keyframes ")
+        for piece in _gaps(video, sorted({gap[0] - 1, *near, gap[-1] + 1}), target):
+            add([index for index in piece if video.frames[index].level == 2])
+    parts = tuple(part for part in _parts(video) if part.index is not None)
+    if parts:
+        pieces = [video.ranges[part.index] for part in parts if part.index is not None]
+        chunks.append(Chunk(f"{video.video_id} {_named(pieces)}", parts, 0.0))
+    return chunks
+
+
+def _gaps(video: VideoWork, keyframes: Sequence[int], target: float) -> list[range]:
+    """The frames from one of `keyframes` to a later one, as many gaps at a time as make `target` seconds."""
+    gaps: list[range] = []
+    seconds = 0.0
+    for left, right in itertools.pairwise(keyframes):
+        more = sum(video.frames[index].all_steps for index in range(left + 1, right)) * video.plan.step_seconds
+        if gaps and seconds + more <= target:
+            gaps[-1] = range(gaps[-1].start, right)
+            seconds += more
+        elif right > left + 1:
+            gaps.append(range(left + 1, right))
+            seconds = more
+    return gaps
 
 
 def _missing_at(video: VideoWork, frame: int) -> bool:

@@ -9,7 +9,8 @@ from prefect.states import State
 from pydantic import Field
 
 from flows.conduct import conduct, invalid_input, threads
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
 from flows.session import begin
 
 __all__ = ["render_manifest"]

@@ -12,8 +12,9 @@ from PIL import Image
 
 from flows.crew import Crew, Lease
 from flows.failure_policy import Budget
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
 from flows.job_state import VideoRun
+from flows.planned_job import RenderParameters
 from flows.planning import VideoWork, plan_video
 from flows.retaking import After, Retaking, choose_frames, keep_from, retake, told
 from flows.storage_state import StoredPlan, VideoListing, list_video, read_plan, save_retakes
@@ -103,10 +104,9 @@ class RerunJob(RenderJob):
     def _admit(self, work: VideoWork) -> None:
         assert self._retaking is not None
         run = VideoRun.of(work, self._retaking.renewed)
-        if self._retaking.skipped:
-            run.settled = min(self._retaking.skipped)
+        run.skipped = self._retaking.skipped
         self.runs[work.video_id] = run
-        self._budget = Budget(self.frames_missing[1], self.settings.failure_share)
+        self.budget = Budget(self.frames_missing[1], self.settings.failure_share)
 
     @property
     def told(self) -> str:

@@ -11,7 +11,8 @@ from typing import Literal
 
 from manifests.schema import FrameRangeError, format_frames, parse_frames
 from renderers.errors import BadInput
-from renderers.plan import Retake, VideoPlan
+from renderers.frame_plan import Retake
+from renderers.plan import VideoPlan
 
 __all__ = ["FRAMES", "After", "Retaking", "choose_frames", "keep_from", "retake", "told"]
 
@@ -72,12 +73,22 @@ def retake(
 ) -> Retaking:
     """Decide on a re-run of the frames `chosen`, of which (and of all others) `present` lie in storage.
 
-    With a `seed` of its own each chosen frame is another picture. Frames after them start from others then, and are
-    others too (`re-render`; `until-same` begins like it), unless they go on from the take that they know (`keep`). The
-    row's own seed takes earlier re-runs of these frames back. Without a seed the same pictures are rendered once more.
+    With a `seed` of its own each chosen frame is another picture. Frames that start from them, or are drawn to them,
+    are others then (`re-render`; `until-same` begins like it), unless they go on from the take that they know (`keep`).
+    The row's own seed takes earlier re-runs of these frames back. Without a seed the same pictures are rendered once
+    more.
+
+    Raises:
+        BadInput: `until-same` for a video with keyframes.
     """
+    if after == "until-same" and plan.handoff == "keyframes":
+        raise BadInput(
+            f"video '{plan.video_id}' is rendered with keyframes, where frames that start from a re-run one end at the "
+            "next keyframe anyway: choose re-render or keep"
+        )
     before = tuple(plan.walk())
     known = {(entry.frame, entry.instead_of): entry for entry in plan.retakes}
+    ties = {place.index: {place.start, place.towards} - {None} for place in plan.places()}
     decided: list[Retake] = []
 
     def decide(index: int, digest: str) -> Retake | None:
@@ -87,26 +98,44 @@ def retake(
         if index in chosen:
             other = None if seed == plan.row.seed else seed
             # one that goes on from another take goes on from it still
-            decided.append(Retake(index, digest, other, entry.parent if entry else None))
-        elif after == "keep" and index - 1 in chosen and index in present and before[index].planned != digest:
-            decided.append(Retake(index, digest, before[index].seed, before[index].parent))
+            pins = (entry.parent, entry.towards) if entry else (None, None)
+            decided.append(Retake(index, digest, other, *pins))
+        elif after == "keep" and chosen & ties[index] and index in present and before[index].planned != digest:
+            was = before[index]
+            decided.append(Retake(index, digest, was.seed, was.parent, was.towards_digest or None))
         else:
             return entry
         return decided[-1]
 
     now = tuple(plan.walk_with(decide))
-    first = min(chosen, default=plan.frames)
     same = {frame.index for frame in now if frame.digest == before[frame.index].digest and frame.index in present}
-    again = chosen if after == "keep" else chosen | set(range(first, plan.frames))
+    again = chosen if after == "keep" else _followers(plan, chosen)
     absent = set(range(plan.frames)) - set(present) - chosen
     return Retaking(
         replace(plan, retakes=(*plan.retakes, *decided)),
         tuple(entry for entry in decided if known.get((entry.frame, entry.instead_of)) != entry),
         chosen,
         frozenset(again & same) if seed is None else frozenset(),
-        # those before a chosen frame are needed to start from
-        frozenset(frame for frame in absent if after == "keep" and frame > max(chosen, default=-1)),
+        frozenset(absent - _needed(plan, chosen)) if after == "keep" else frozenset(),
     )
+
+
+def _followers(plan: VideoPlan, frames: frozenset[int]) -> set[int]:
+    """`frames`, and all that come of them."""
+    found = set(frames)
+    for place in plan.places():
+        if {place.start, place.towards} & found:
+            found.add(place.index)
+    return found
+
+
+def _needed(plan: VideoPlan, frames: frozenset[int]) -> set[int]:
+    """`frames`, and all that they come of."""
+    found = set(frames)
+    for place in reversed(tuple(plan.places())):
+        if place.index in found:
+            found |= {tie for tie in (place.start, place.towards) if tie is not None}
+    return found
 
 
 def keep_from(plan: VideoPlan, before: VideoPlan, frame: int) -> Retake:

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
 from flows.planning import MAX_TASK_RUNS
 from infra.pool import Pool
 from infra.settings import InfraSettings, load_settings

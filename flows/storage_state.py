@@ -17,7 +17,8 @@ from infra.layout import PROVENANCE, frames_present, plan_key, retake_key
 from infra.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
 from manifests.schema import ManifestRow, format_frames
 from renderers.errors import BadInput, RenderError
-from renderers.plan import Retake, VideoPlan, json_safe
+from renderers.frame_plan import Retake
+from renderers.plan import VideoPlan, json_safe
 
 __all__ = [
     "StoredPlan",

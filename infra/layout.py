@@ -65,11 +65,16 @@ def segment_digest(encoder: dict[str, object], digests: Sequence[str]) -> str:
     return _digest({"encoder": encoder, "frames": list(digests)})
 
 
-def content_digest(encoder: dict[str, object], digests: Sequence[str], kept: Sequence[int] = ()) -> str:
-    """What decides a video: how it is encoded, its last frame (whose digest covers all before it), and how many.
+def content_digest(
+    encoder: dict[str, object], digests: Sequence[str], kept: Sequence[int] = (), *, chain: bool = True
+) -> str:
+    """What decides a video: how it is encoded, its last frame (whose digest covers all before it), and how many; all
+    its frames if they are no `chain`.
 
     A frame of `kept` goes on from another take of the frame before than the one shown: its digest does not cover that.
     """
+    if not chain:
+        return _digest({"encoder": encoder, "digests": list(digests)})
     before = {"before kept": [digests[index - 1] for index in kept]} if kept else {}
     return _digest({"encoder": encoder, "frames": len(digests), "last": digests[-1], **before})
 

@@ -24,12 +24,14 @@ from infra.layout import frame_key, record_key, segment_digest, segment_key
 from infra.storage import Existing, ObjectMissing, Storage, read_uri
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-from renderers.plan import FramePlan, VideoPlan
+from renderers.frame_plan import FramePlan
+from renderers.plan import VideoPlan
 from renderers.registry import model_entry, use_folder
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
     from renderers.frame_object import FrameObject
     from renderers.frame_renderer import FrameRenderer, StepProgress
+    from renderers.frame_state import FrameState
 
 __all__ = ["FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "Worker", "WorkerProgress"]
 
@@ -129,6 +131,7 @@ class Worker:
         self._renderer: FrameRenderer | None = None
         self._images: dict[str, bytes] = {}
         self._recent = _Recent()
+        self._ahead: tuple[str, FrameState] | None = None
         self._progress = WorkerProgress(self.name)
         self._stopping = threading.Event()
 
@@ -152,7 +155,7 @@ class Worker:
         """
         row, frame = task.row, task.frame
         # loading a model, reading the parent: step 0
-        self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.steps, busy=True)
+        self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.all_steps, busy=True)
         try:
             return self._render_frame(task)
         finally:
@@ -164,7 +167,7 @@ class Worker:
         renderer = self._load(row.model)
         images = {uri: self._image(uri, sha) for uri, sha in task.images.items()}
         plan = VideoPlan.of(row, task.images)
-        parent = self._parent_state(row.video_id, frame)
+        parent, ahead = self._parent_state(row.video_id, frame), self._state_ahead(row.video_id, frame)
 
         def on_step(step: StepProgress) -> None:
             rate = step.step / step.seconds if step.seconds else 0.0
@@ -173,7 +176,7 @@ class Worker:
             )
 
         rendered = renderer.render(
-            plan, frame, parent, images, cutouts_at_once=task.cutouts_at_once, reseeded=task.reseeded,
+            plan, frame, parent, images, towards=ahead, cutouts_at_once=task.cutouts_at_once, reseeded=task.reseeded,
             on_step=on_step, should_stop=self._stopping.is_set,
         )  # fmt: skip
         key = frame_key(row.video_id, frame.index, frame.digest)
@@ -184,7 +187,7 @@ class Worker:
             made = self._read_frame(row.video_id, frame.index, frame.digest)
         every = max(1, len(rendered.losses) // 200)
         report = FrameReport(
-            row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.steps,
+            row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.all_steps,
             rendered.seconds, time.perf_counter() - began, self.name,
         )  # fmt: skip
         self._remember(row.video_id, frame.digest, made, report)
@@ -260,7 +263,17 @@ class Worker:
             return None
         if (self._recent.video_id, self._recent.digest) == (video_id, frame.parent):
             return self._recent.state
-        return self._read_frame(video_id, frame.index - 1, frame.parent).state
+        assert frame.start is not None
+        return self._read_frame(video_id, frame.start, frame.parent).state
+
+    def _state_ahead(self, video_id: str, frame: FramePlan) -> FrameState | None:
+        """The state of the keyframe that a frame is drawn to; all frames of a gap share it."""
+        if frame.towards is None:
+            return None
+        if self._ahead is None or self._ahead[0] != frame.towards_digest:
+            state = self._read_frame(video_id, frame.towards, frame.towards_digest).state
+            self._ahead = frame.towards_digest, state
+        return self._ahead[1]
 
     def _read_frame(self, video_id: str, index: int, digest: str) -> FrameObject:
         from renderers.errors import FrameCorrupt
@@ -287,4 +300,4 @@ class Worker:
 
 def _report_of(video_id: str, frame: FramePlan, provenance: Mapping[str, Any]) -> FrameReport:
     """What a frame of an earlier run says about itself."""
-    return FrameReport(video_id, frame.index, provenance["loss"], tuple(provenance["losses"]), frame.steps)
+    return FrameReport(video_id, frame.index, provenance["loss"], tuple(provenance["losses"]), frame.all_steps)

@@ -7,14 +7,18 @@ whatever its resolution), so that the picture and the latent's moments move by t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from renderers.plan import CameraMove
+from renderers.camera_move import CameraMove
 
-__all__ = ["camera_matrix", "move"]
+__all__ = ["camera_matrix", "coverage", "move"]
+
+# The cover of one picture by another fades out over this share of it at most, lest its edge be seen.
+FEATHER = 0.1
 
 
 def camera_matrix(camera: CameraMove, width: int, height: int) -> Tensor:
@@ -40,3 +44,15 @@ def move(pictures: Tensor, matrix: Tensor, *, mode: str = "bicubic") -> Tensor:
         matrix.to(pictures)[None].expand(len(pictures), 2, 3), list(pictures.shape), align_corners=False
     )
     return F.grid_sample(pictures, grid, mode=mode, padding_mode="reflection", align_corners=False)
+
+
+def coverage(shape: Sequence[int], matrix: Tensor) -> Tensor:
+    """How far a picture of `shape` (b, c, h, w), moved by `matrix` `(2, 3)`, covers each place: `(1, 1, h, w)`.
+
+    1 within, 0 outside, where `move` shows its reflection, and in between near an edge that lies in the new picture.
+    """
+    height, width = shape[-2:]
+    grid = F.affine_grid(matrix[None], [1, 1, height, width], align_corners=False)
+    far = grid.abs().amax(dim=-1)
+    feather = min(FEATHER, max(1e-3, float(far.max()) - 1))
+    return ((1 - far) / feather).clamp(0, 1)[:, None]

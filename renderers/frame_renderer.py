@@ -7,7 +7,6 @@ codebook's range. What departs from it says so where it does.
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,27 +14,29 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from manifests.schema import ManifestRow
-from renderers.camera import camera_matrix, move
+from renderers.camera import camera_matrix, coverage, move
 from renderers.cutouts import cut, draw_cutouts
-from renderers.errors import BadInput, NonFiniteLoss, Stopped
+from renderers.errors import NonFiniteLoss, Stopped
 from renderers.frame_object import FrameObject
+from renderers.frame_plan import FramePlan, Leg
 from renderers.frame_state import FrameState, Moments
+from renderers.init_picture import read_picture
 from renderers.losses import ClampWithGradient, concept_contrast, prompt_distance, total_variation
 from renderers.memory import in_parts, memory_errors
 from renderers.models import Models, Perceptor
 from renderers.optimiser import LatentAdam
-from renderers.pillow import PILLOW_ERRORS
-from renderers.plan import ALGORITHM, FramePlan, VideoPlan, json_safe
+from renderers.plan import ALGORITHM, VideoPlan, json_safe
 from renderers.randomness import address, generator
 
 __all__ = ["FrameRenderer", "RenderedFrame", "StepProgress"]
+
+# Weight of the distance between the picture and what it is drawn to, at the end of the way there.
+PULL = 20.0
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,14 @@ class FrameRenderer:
         parent: FrameState | None,
         images: Mapping[str, bytes],
         *,
+        towards: FrameState | None = None,
         cutouts_at_once: int | None = None,
         reseeded: bool = False,
         on_step: Callable[[StepProgress], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> RenderedFrame:
-        """Render `frame` of `plan`, starting from the state of its `parent` (None for the first frame).
+        """Render `frame` of `plan`, starting from the state of its `parent` (None for the first frame), drawn to the
+        keyframe whose state is `towards` if it has a pull.
 
         `images` holds the bytes of every picture that the row names, by URI. `should_stop` is asked between steps.
         `cutouts_at_once` go through a perceptor together (None: all of a step): fewer need less memory and more time,
@@ -107,13 +110,14 @@ class FrameRenderer:
         at_once = cutouts_at_once or plan.row.cutouts.number
         what = f"frame {frame.index} of video '{plan.video_id}' ({plan.row.width}x{plan.row.height}, {at_once} cutouts)"
         with memory_errors(what, self.models.device):
-            return self._render(plan, frame, parent, images, cutouts_at_once, reseeded, on_step, should_stop)
+            return self._render(plan, frame, parent, towards, images, cutouts_at_once, reseeded, on_step, should_stop)
 
     def _render(
         self,
         plan: VideoPlan,
         frame: FramePlan,
         parent: FrameState | None,
+        towards: FrameState | None,
         images: Mapping[str, bytes],
         cutouts_at_once: int | None,
         reseeded: bool,
@@ -122,6 +126,8 @@ class FrameRenderer:
     ) -> RenderedFrame:
         if (parent is None) != (frame.parent is None):
             raise ValueError(f"frame {frame.index} {'needs' if parent is None else 'takes no'} parent state")
+        if (towards is None) != (frame.towards is None):
+            raise ValueError(f"frame {frame.index} {'needs' if towards is None else 'takes no'} state to be drawn to")
         began = time.perf_counter()
         # torch keeps this number per thread: one that used torch before the models were loaded has another one, and
         # sums split over another number of threads round differently
@@ -130,62 +136,74 @@ class FrameRenderer:
         seed = row.seed if frame.seed is None else frame.seed
         if reseeded:
             seed = address(seed, frame.index, 0, "another seed")
-        cold = parent is None
-        with torch.no_grad():
-            latent, moments = (
-                self._cold_start(plan, images, seed) if parent is None else self._warm_start(plan, frame, parent)
-            )
-        latent.requires_grad_(True)
-        settings = row.optimiser
-        adam = LatentAdam(latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
-        if moments is not None:
-            adam.resume(*moments)
         targets = [self._targets(i, p, plan, frame, images) for i, p in enumerate(self.models.perceptors)]
-
+        settings, state = row.optimiser, parent
         losses: list[Tensor] = []
-        for step in range(frame.steps):
-            if should_stop is not None and should_stop():
-                raise Stopped(f"stopped in frame {frame.index} of video '{plan.video_id}' before step {step + 1}")
-            left = 1 - step / frame.steps
-            if cold:
-                # a long first search cools down: smaller steps, less noise; warm frames follow at the final rate.
-                lr = settings.lr * (settings.lr_final + (1 - settings.lr_final) * left)
-            else:
-                lr = settings.lr * settings.lr_final
-            noisy = latent
-            if cold and settings.latent_noise:
-                noise = torch.randn(latent.shape, generator=generator(seed, frame.index, step, "latent"))
-                noisy = latent + noise.to(device) * (settings.latent_noise * self._code_std * left)
-            loss = self._loss(plan, frame, step, noisy, latent, targets, seed, cutouts_at_once)
-            (gradient,) = torch.autograd.grad(loss, latent)
-            adam.step(gradient, lr)
+        for leg in frame.legs or (Leg(frame.camera),):
+            cold = state is None
+            goal = None
             with torch.no_grad():
-                latent.clamp_(self._low, self._high)
-            losses.append(loss.detach())
-            if on_step is not None and (device.type == "cpu" or step % 10 == 9 or step + 1 == frame.steps):
-                on_step(StepProgress(step + 1, frame.steps, float(losses[-1]), time.perf_counter() - began))
+                if state is None:
+                    latent, moments = self._cold_start(plan, images, seed)
+                else:
+                    latent, moments, goal = self._warm_start(plan, leg, state, towards)
+            latent.requires_grad_(True)
+            adam = LatentAdam(latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+            if moments is not None:
+                adam.resume(*moments)
+            for of_leg in range(frame.steps):
+                step = len(losses)
+                if should_stop is not None and should_stop():
+                    raise Stopped(f"stopped in frame {frame.index} of video '{plan.video_id}' before step {step + 1}")
+                left = 1 - of_leg / frame.steps
+                if cold:
+                    # a long first search cools down: smaller steps, less noise; warm frames follow at the final rate.
+                    lr = settings.lr * (settings.lr_final + (1 - settings.lr_final) * left)
+                else:
+                    lr = settings.lr * settings.lr_final
+                noisy = latent
+                if cold and settings.latent_noise:
+                    noise = torch.randn(latent.shape, generator=generator(seed, frame.index, step, "latent"))
+                    noisy = latent + noise.to(device) * (settings.latent_noise * self._code_std * left)
+                loss = self._loss(plan, frame, step, noisy, latent, targets, seed, cutouts_at_once, leg, goal)
+                (gradient,) = torch.autograd.grad(loss, latent)
+                adam.step(gradient, lr)
+                with torch.no_grad():
+                    latent.clamp_(self._low, self._high)
+                losses.append(loss.detach())
+                done, steps = len(losses), frame.all_steps
+                if on_step is not None and (device.type == "cpu" or done % 10 == 0 or done == steps):
+                    on_step(StepProgress(done, steps, float(losses[-1]), time.perf_counter() - began))
+            history = tuple(torch.stack(losses).tolist())
+            self._check_finite(plan, frame, history, latent, seed)
+            with torch.no_grad():
+                tokens = vqgan.tokenise(latent)
+            kept = Moments.of(adam.first, adam.second, adam.steps)
+            state = FrameState.of(tokens, latent.detach(), self._low, self._high, kept)
 
-        history = tuple(torch.stack(losses).tolist())
-        if not all(map(math.isfinite, history)) or not bool(latent.isfinite().all()):
-            # a finite loss can still have a gradient that is not: the last step's would show in no loss.
-            bad = next((i for i, value in enumerate(history) if not math.isfinite(value)), None)
-            what = (
-                "latent became not finite at the last step"
-                if bad is None
-                else f"loss became {history[bad]} at step {bad + 1}"
-            )
-            raise NonFiniteLoss(
-                f"frame {frame.index} of video '{plan.video_id}': the {what}: "
-                f"try a smaller optimiser.lr (now {settings.lr:g}) or another seed (now {seed})"
-            )
+        assert state is not None
         with torch.no_grad():
-            tokens = vqgan.tokenise(latent)
             picture = vqgan.decode(vqgan.look_up(tokens)).clamp(0, 1)
-        kept = Moments.of(adam.first, adam.second, adam.steps)
-        state = FrameState.of(tokens, latent.detach(), self._low, self._high, kept)
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
         finished = FrameObject(pixels, state, self._provenance(plan, frame, history, seed))
         return RenderedFrame(finished, history, time.perf_counter() - began)
+
+    def _check_finite(
+        self, plan: VideoPlan, frame: FramePlan, history: tuple[float, ...], latent: Tensor, seed: int
+    ) -> None:
+        if all(map(math.isfinite, history)) and bool(latent.isfinite().all()):
+            return
+        # a finite loss can still have a gradient that is not: the last step's would show in no loss.
+        bad = next((i for i, value in enumerate(history) if not math.isfinite(value)), None)
+        what = (
+            "latent became not finite at the last step"
+            if bad is None
+            else f"loss became {history[bad]} at step {bad + 1}"
+        )
+        raise NonFiniteLoss(
+            f"frame {frame.index} of video '{plan.video_id}': the {what}: "
+            f"try a smaller optimiser.lr (now {plan.row.optimiser.lr:g}) or another seed (now {seed})"
+        )
 
     # -- where a frame starts ------------------------------------------------------------------------------------
 
@@ -206,25 +224,34 @@ class FrameRenderer:
             picture = (0.9 + 0.1 * stain).clamp(0, 1)
         else:
             assert row.init_image is not None  # the schema sees to it
-            picture = _read_picture(images, row.init_image, row.width, row.height)
+            picture = read_picture(images, row.init_image, row.width, row.height)
         return vqgan.encode(picture.to(device)).contiguous(), None
 
     def _warm_start(
-        self, plan: VideoPlan, frame: FramePlan, parent: FrameState
-    ) -> tuple[Tensor, tuple[Tensor, Tensor, int]]:
-        """The latent and Adam's memory of a frame that starts from `parent`, moved by the camera, all in float.
+        self, plan: VideoPlan, leg: Leg, parent: FrameState, towards: FrameState | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, int], Tensor | None]:
+        """The latent and Adam's memory of a leg that starts from `parent`, moved by the camera, all in float; and the
+        picture `(1, 3, h, w)` that it is held to, if it is drawn to the keyframe whose state is `towards`: a cross-fade
+        of what it starts from into that keyframe, moved back to its own time.
 
         The peers go through an 8-bit picture and a new optimiser here.
         """
-        vqgan, device = self.models.vqgan, self.models.device
+        vqgan, device, row = self.models.vqgan, self.models.device, plan.row
         latent = parent.expand(self._low, self._high)
         first, second = parent.moments.expand(device)
-        if not frame.camera.still:
-            matrix = camera_matrix(frame.camera, plan.row.width, plan.row.height).to(device)
-            moved = move(vqgan.decode(latent).clamp(0, 1), matrix).clamp(0, 1)
-            latent = vqgan.encode(moved).contiguous()
+        goal = None
+        if not leg.camera.still or towards is not None:
+            matrix = camera_matrix(leg.camera, row.width, row.height).to(device)
+            picture = move(vqgan.decode(latent).clamp(0, 1), matrix).clamp(0, 1)
+            if towards is not None:
+                assert leg.back is not None
+                back = camera_matrix(leg.back, row.width, row.height).to(device)
+                ahead = vqgan.decode(towards.expand(self._low, self._high)).clamp(0, 1)
+                weight = leg.share * coverage(picture.shape, back)
+                picture = goal = picture + weight * (move(ahead, back).clamp(0, 1) - picture)
+            latent = vqgan.encode(picture).contiguous()
             first = move(first, matrix, mode="bilinear")
-        return latent, (first, second, parent.moments.steps)
+        return latent, (first, second, parent.moments.steps), goal
 
     # -- what pulls at it ----------------------------------------------------------------------------------------
 
@@ -235,7 +262,7 @@ class FrameRenderer:
         targets = [_Target(self._text(which, perceptor, p.text), p.weight, p.stop) for p in frame.prompts]
         row = plan.row
         for image in row.image_prompts or ():
-            picture = _read_picture(images, image.image, perceptor.side, perceptor.side).to(self.models.device)
+            picture = read_picture(images, image.image, perceptor.side, perceptor.side).to(self.models.device)
             with torch.no_grad():
                 targets.append(_Target(perceptor.embed_pictures(picture)[0], image.weight, image.stop))
         for noise in row.noise_prompts or ():
@@ -263,8 +290,10 @@ class FrameRenderer:
         targets: list[list[_Target]],
         seed: int,
         cutouts_at_once: int | None,
+        leg: Leg,
+        goal: Tensor | None,
     ) -> Tensor:
-        """The loss of one step, a scalar: prompts over all perceptors, and the row's regularisers."""
+        """The loss of one step, a scalar: prompts over all perceptors, regularisers, and the distance to `goal`."""
         row, vqgan, device = plan.row, self.models.vqgan, self.models.device
         picture = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(noisy)))
         total = picture.new_zeros(())
@@ -284,6 +313,8 @@ class FrameRenderer:
         if row.loss.z_decay:
             # nerdyrodent's -iw: the pull of z to 0 fades with the steps.
             total = total + row.loss.z_decay / (2 * (2 * step + 1)) * (latent**2).mean()
+        if goal is not None:
+            total = total + PULL * leg.share * F.mse_loss(picture, goal)
         return total
 
     def _pull(self, row: ManifestRow, which: int, wanted: list[_Target], prompts: int, cutouts: Tensor) -> Tensor:
@@ -306,10 +337,11 @@ class FrameRenderer:
         return {
             "digest": frame.digest,
             "parent": frame.parent,
+            **({"towards": frame.towards_digest} if frame.towards_digest else {}),
             "video_id": plan.video_id,
             "frame": frame.index,
             "frames": plan.frames,
-            "steps": frame.steps,
+            "steps": frame.all_steps,
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
             "row": json_safe(plan.row.model_dump(mode="json", exclude_none=True)),
@@ -320,20 +352,3 @@ class FrameRenderer:
             "device": self.models.device.type,
             "software": {"nightreel": version("nightreel"), "algorithm": ALGORITHM, "torch": torch.__version__},
         }
-
-
-def _read_picture(images: Mapping[str, bytes], uri: str, width: int, height: int) -> Tensor:
-    """The picture at `uri` as `(1, 3, height, width)` in [0, 1]: scaled to cover, centre cropped."""
-    try:
-        with Image.open(io.BytesIO(images[uri])) as image:
-            # cameras leave the turning of a picture to whoever shows it.
-            picture = ImageOps.exif_transpose(image).convert("RGB")
-    except PILLOW_ERRORS as error:
-        raise BadInput(f"'{uri}' is not a picture that can be read ({error}): give PNG, JPEG, WebP or GIF") from error
-    scale = max(width / picture.width, height / picture.height)
-    # round up: a picture one pixel short would leave a black line.
-    size = (math.ceil(picture.width * scale), math.ceil(picture.height * scale))
-    picture = picture.resize(size, Image.Resampling.LANCZOS)
-    left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    pixels = np.array(picture.crop((left, top, left + width, top + height)))
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255

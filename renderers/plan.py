@@ -7,19 +7,23 @@ it, the digest of the frame that it starts from included, so the digests of a wh
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from manifests.schema import KeyframeError, Keyframes, ManifestRow, Prompt, Scene
+from renderers.camera_move import CameraMove
 from renderers.errors import BadInput
+from renderers.frame_plan import FramePlan, Leg, Retake, WeightedPrompt
+from renderers.handoff import FAR, Place, chain_places, keyframe_places
 from renderers.registry import ModelEntry, model_entry
 
-__all__ = ["ALGORITHM", "CameraMove", "FramePlan", "Retake", "VideoPlan", "WeightedPrompt", "json_safe", "resolve"]
+__all__ = ["ALGORITHM", "VideoPlan", "json_safe", "resolve"]
 
 # Part of every digest: raise it when a change of code changes the pictures that the same settings give.
 ALGORITHM = 2
@@ -29,64 +33,8 @@ ALGORITHM = 2
 PICTURE_COLUMNS = ("width", "height", "seed", "init", "cutouts", "loss", "optimiser", "noise_prompts")
 
 
-@dataclass(frozen=True)
-class WeightedPrompt:
-    """A prompt at one frame: its weight already carries the crossfade."""
-
-    text: str
-    weight: float
-    stop: float
-
-
-@dataclass(frozen=True)
-class CameraMove:
-    """How the picture moves from the frame before: a factor, degrees counter-clockwise, pixels right and down."""
-
-    zoom: float = 1.0
-    angle: float = 0.0
-    x: float = 0.0
-    y: float = 0.0
-
-    @property
-    def still(self) -> bool:
-        """Whether nothing moves."""
-        return self == CameraMove()
-
-
-@dataclass(frozen=True)
-class FramePlan:
-    """All that decides frame `index`, but for the video's own settings."""
-
-    index: int
-    prompts: tuple[WeightedPrompt, ...]
-    camera: CameraMove
-    steps: int
-    digest: str
-    parent: str | None  # digest of the frame that this one starts from; None for a cold start
-    seed: int | None = None  # of a retake; None: the row's
-
-    kept: bool = False  # it starts from another take of the frame before than the one that the video shows
-    retaken_from: str = ""  # the digest that it would have without a retake of its own, if it has one
-
-    @property
-    def planned(self) -> str:
-        """The digest that it would have without a retake of its own."""
-        return self.retaken_from or self.digest
-
-
-@dataclass(frozen=True)
-class Retake:
-    """A decision about one frame that was taken after it had been planned: another `seed`, or the digest of the take
-    that it goes on from (`parent`) though the frame before was taken anew.
-
-    It holds where frame `frame` would have the digest `instead_of` without it, and nowhere else: when the row changes
-    in what decides that frame, the decision lapses. One with neither takes an earlier decision back.
-    """
-
-    frame: int
-    instead_of: str
-    seed: int | None = None
-    parent: str | None = None
+# `auto` hands off by keyframes where a chain would keep one actor busy for longer than this.
+AUTO_SECONDS = 2 * 3600.0
 
 
 def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
@@ -211,6 +159,23 @@ class VideoPlan:
             return _weighted(scenes[current], 1.0)
         return _weighted(scenes[current - 1], 1 - share) + _weighted(scenes[current], share)
 
+    @cached_property
+    def handoff(self) -> Literal["chain", "keyframes"]:
+        """How frames follow each other; `auto` takes keyframes where one actor would be busy for hours with a chain.
+
+        By the row and its model alone: a cluster that decided it would make other frames on another day.
+        """
+        if self.row.handoff != "auto":
+            return self.row.handoff
+        long = self.seconds(0, self.frames) >= AUTO_SECONDS and self.frames >= 2 * self.row.keyframe_every * FAR
+        return "keyframes" if long else "chain"
+
+    def places(self) -> Iterable[Place]:
+        """Where each frame starts, in an order in which they can be rendered."""
+        if self.handoff == "chain":
+            return chain_places(self.frames)
+        return keyframe_places(self.frames, self.row.keyframe_every, [scene.at for scene in self.row.scenes])
+
     def walk(self) -> Iterator[FramePlan]:
         """The frames in order, each with its digest."""
         retakes = {(retake.frame, retake.instead_of): retake for retake in self.retakes}
@@ -218,27 +183,71 @@ class VideoPlan:
 
     def walk_with(self, decide: Callable[[int, str], Retake | None]) -> Iterator[FramePlan]:
         """As `walk`, with other retakes than the plan's own: `decide` is asked for each frame's, by number and by the
-        digest that it has without one."""
-        before: str | None = None
-        for index in range(self.frames):
-            prompts, camera = self.prompts(index), self.camera(index)
-            steps = self.row.steps if index else self.row.steps_first
-            decides = {
-                "frame": index,
-                "prompts": [(p.text, p.weight, json_safe(p.stop)) for p in prompts],
-                "camera": asdict(camera),
-                "steps": steps,
-                "parent": before,
-            }
-            digest = self._digest(decides)
-            parent, seed, retaken_from = before, None, ""
-            retake = decide(index, digest)
-            if retake is not None:
-                parent, seed, retaken_from = retake.parent or parent, retake.seed, digest
-                again = decides | {"parent": parent} | ({} if seed is None else {"seed": seed})
-                digest = self._digest(again)
-            yield FramePlan(index, prompts, camera, steps, digest, parent, seed, parent != before, retaken_from)
-            before = digest
+        digest that it has without one; for those that it starts from or is drawn towards before itself."""
+        if self.handoff == "keyframes":
+            made: dict[int, FramePlan] = {}
+            for place in self.places():
+                made[place.index] = self._planned(place, made, decide)
+            yield from (made[index] for index in range(self.frames))
+            return
+        before: dict[int, FramePlan] = {}
+        for place in self.places():
+            frame = self._planned(place, before, decide)
+            yield frame
+            before = {place.index: frame}
+
+    def _planned(
+        self, place: Place, made: Mapping[int, FramePlan], decide: Callable[[int, str], Retake | None]
+    ) -> FramePlan:
+        """One frame, when all that it needs is in `made`."""
+        index, start = place.index, place.start
+        before = None if start is None else made[start].digest
+        legs = self._legs(place)
+        ahead = None if place.towards is None else made[place.towards].digest
+        steps = self.row.steps if index else self.row.steps_first
+        prompts = self.prompts(index)
+        decides = {
+            "frame": index,
+            "prompts": [(p.text, p.weight, json_safe(p.stop)) for p in prompts],
+            "camera": asdict(legs[-1].camera),
+            "steps": steps,
+            "parent": before,
+        }
+        if len(legs) > 1 or ahead:  # else the digest is that of a chain, which knows nothing of this
+            decides |= {"legs": [asdict(leg) for leg in legs], "towards": ahead}
+        digest = self._digest(decides)
+        parent, towards, seed, retaken_from = before, ahead, None, ""
+        retake = decide(index, digest)
+        if retake is not None:
+            seed, retaken_from = retake.seed, digest
+            decides["parent"] = parent = retake.parent or before
+            if ahead:
+                decides["towards"] = towards = retake.towards or ahead
+            digest = self._digest(decides | ({} if seed is None else {"seed": seed}))
+        needs = [place.start] if place.start is not None and parent == before else []
+        if place.towards is not None and towards == ahead:
+            needs.append(place.towards)
+        return FramePlan(
+            index, prompts, legs[-1].camera, steps, digest, parent, seed, (parent, towards) != (before, ahead),
+            retaken_from, place.start, place.towards, towards or "", legs if len(legs) > 1 or ahead else (),
+            place.level, tuple(needs),
+        )  # fmt: skip
+
+    def _legs(self, place: Place) -> tuple[Leg, ...]:
+        """A leap to where the legs of one frame each begin, and those."""
+        if place.start is None:
+            return (Leg(CameraMove()),)
+        stops = [place.start, *range(place.index - place.legs + 1, place.index + 1)]
+        legs = []
+        for start, stop in itertools.pairwise(stops):
+            moves = [self.camera(index) for index in range(start + 1, stop + 1)]
+            # one move is what it is; composed with none it would be another number in the last digit
+            camera = moves[0] if len(moves) == 1 else CameraMove.through(moves)
+            back = None
+            if place.towards is not None:
+                back = CameraMove.through(self.camera(i) for i in range(stop + 1, place.towards + 1)).back()
+            legs.append(Leg(camera, back, place.share(stop)))
+        return tuple(legs)
 
     def _digest(self, decides: Mapping[str, Any]) -> str:
         return hashlib.sha256(self.root + _canonical(decides)).hexdigest()
@@ -249,16 +258,21 @@ class VideoPlan:
         return tuple(frame.digest for frame in self.walk())
 
     def seconds(self, start: int, stop: int) -> float:
-        """Estimated seconds of one actor for frames `[start, stop)`, from the registry's figure.
+        """Estimated seconds of one actor for frames `[start, stop)` of a chain, from the registry's figure.
 
         Deliberately not from measurements: the estimate cuts videos into ranges, and a second run must cut them alike.
         """
+        steps = (stop - start) * self.row.steps + (self.row.steps_first - self.row.steps if start == 0 < stop else 0)
+        return steps * self.step_seconds
+
+    @cached_property
+    def step_seconds(self) -> float:
+        """Estimated seconds of one step."""
         size = self.row.width * self.row.height
         usual = 1
         for column in ("width", "height"):
             usual *= self.entry.defaults.get(column, ManifestRow.model_fields[column].default)
-        steps = (stop - start) * self.row.steps + (self.row.steps_first - self.row.steps if start == 0 < stop else 0)
-        return steps * self.entry.seconds_per_step * max(1.0, size / usual)
+        return self.entry.seconds_per_step * max(1.0, size / usual)
 
 
 def _weighted(scene: Scene, share: float) -> tuple[WeightedPrompt, ...]:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
 from flows.planning import Chunk
 from flows.rerun import RerunJob, RerunParameters
 from flows.retaking import After
@@ -64,7 +65,8 @@ def _drive_once(job: RenderJob, actors: int) -> tuple[Chunk, ...]:
     waiting, running, done = list(chunks), dict[Future[Any], Chunk](), set[str]()
     with ThreadPoolExecutor(actors + 1) as threads:
         while waiting or running:
-            for chunk in [c for c in waiting if c.after is None or c.after in done]:
+            able = [c for c in waiting if (c.after is None or c.after in done) and job.can_begin(c)]
+            for chunk in able or ([] if running else list(waiting)):
                 waiting.remove(chunk)
                 running[threads.submit(job.run_chunk, chunk)] = chunk
             finished, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -9,7 +9,8 @@ from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE
 from flows.cli.output import bad_rows, duration, print_json, print_table, problems
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
 from infra.settings import load_settings
 
 __all__ = ["plan"]

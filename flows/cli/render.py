@@ -18,9 +18,10 @@ from rich.text import Text
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import bad_rows, duration, print_json, problems, stderr
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
 from flows.job_report import REPORT_PAGE
 from flows.job_state import JobProgress
+from flows.planned_job import RenderParameters
 from flows.server.own_server import prefect_server
 from flows.session import hand_over, start_pool
 from infra.settings import load_settings, prefect_api_url, prepare_prefect

@@ -113,8 +113,13 @@ class ManifestRow(Settings):
     noise_prompts: tuple[NoisePrompt, ...] | None = Field(
         None, max_length=100, description="Random directions that the video is drawn towards, beside its texts."
     )
-    handoff: Literal["auto", "chain"] = Field(
-        "auto", description="How a range of frames gets its start; chain continues from the range before."
+    handoff: Literal["auto", "chain", "keyframes"] = Field(
+        "auto",
+        description="How frames follow each other: chain, each from the one before; keyframes, which run ahead so that "
+        "many actors share one video; auto takes keyframes where a chain would take hours.",
+    )
+    keyframe_every: int = Field(
+        8, ge=2, le=1000, description="Frames from one keyframe to the next, for the handoff keyframes."
     )
     format: Literal["mp4", "webm", "gif", "png"] = Field(
         "mp4", description="Format of the result; a still is a png unless told otherwise."

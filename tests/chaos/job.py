@@ -12,7 +12,8 @@ import json
 import sys
 from collections import Counter
 
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
 from infra.pool import LocalPool, Pool
 from infra.settings import load_settings
 from tests.render_jobs import drive

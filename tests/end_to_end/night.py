@@ -25,7 +25,8 @@ from typing import Any
 
 from PIL import Image
 
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
 from infra.settings import InfraSettings
 from infra.storage import Storage, disconnect
 from manifests.schema import ManifestRow

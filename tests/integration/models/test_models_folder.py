@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
 from infra.settings import InfraSettings
 from infra.storage import Storage
 from infra.worker import Worker

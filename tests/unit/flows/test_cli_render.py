@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT, INCOMPLETE
-from flows.job import RenderJob, RenderParameters
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
 from infra.settings import InfraSettings
 from tests.command_line import Said, manifest_of
 

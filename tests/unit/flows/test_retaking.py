@@ -7,7 +7,8 @@ import pytest
 from flows.planning import plan_video
 from flows.retaking import FRAMES, After, choose_frames, keep_from, retake
 from renderers.errors import BadInput
-from renderers.plan import Retake, VideoPlan
+from renderers.frame_plan import Retake
+from renderers.plan import VideoPlan
 from tests.render_jobs import quick_row
 
 ALL = frozenset(range(8))

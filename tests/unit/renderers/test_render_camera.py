@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from renderers.camera import camera_matrix, move
-from renderers.plan import CameraMove
+from renderers.camera_move import CameraMove
 
 SIZES = [(65, 65), (97, 49), (48, 96)]
 

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from manifests.schema import CutoutSettings, ManifestRow
+from renderers.camera_move import CameraMove
 from renderers.errors import BadInput, UnknownModel
-from renderers.plan import CameraMove, FramePlan, VideoPlan, WeightedPrompt, json_safe, resolve
+from renderers.frame_plan import FramePlan, WeightedPrompt
+from renderers.plan import VideoPlan, json_safe, resolve
 from renderers.registry import ModelEntry
 from tests.random_model import Planner
 
@@ -117,8 +119,19 @@ def test_a_whole_plan(planned: Planner) -> None:
             2,
             digests[1],
             digests[0],
+            start=0,
+            needs=(0,),
         ),
-        FramePlan(2, (WeightedPrompt("night", 1.0, -math.inf),), CameraMove(1.2, 2.0, -2.0), 2, digests[2], digests[1]),
+        FramePlan(
+            2,
+            (WeightedPrompt("night", 1.0, -math.inf),),
+            CameraMove(1.2, 2.0, -2.0),
+            2,
+            digests[2],
+            digests[1],
+            start=1,
+            needs=(1,),
+        ),
     )
     assert all(len(digest) == 64 for digest in digests)
 

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from renderers.camera import camera_matrix, move
+from renderers.camera_move import CameraMove
+from renderers.frame_plan import Leg
 from renderers.frame_renderer import FrameRenderer
 from renderers.frame_state import FrameState, Moments
 from renderers.models import Models
-from renderers.plan import CameraMove
 from tests.frames import IMAGES, first, start, with_vqgan
 from tests.random_model import Planner
 
@@ -60,7 +61,7 @@ def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, plan
     parent = first(renderer, plan).frame.state
     frame = list(plan.walk())[1]
     with torch.no_grad():
-        latent, (exp_avg, exp_avg_sq, steps) = renderer._warm_start(plan, frame, parent)
+        latent, (exp_avg, exp_avg_sq, steps), _ = renderer._warm_start(plan, Leg(frame.camera), parent)
         vqgan = renderer.models.vqgan
         matrix = camera_matrix(CameraMove(1.1, 5.0, 2.0, 0.0), 32, 32)
         decoded = vqgan.decode(parent.expand(renderer._low, renderer._high)).clamp(0, 1)
@@ -74,7 +75,8 @@ def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, plan
 def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: FrameRenderer, planned: Planner) -> None:
     plan = planned(frames=2)
     parent = first(renderer, plan).frame.state
-    latent, (exp_avg, _, _) = renderer._warm_start(plan, list(plan.walk())[1], parent)
+    latent, (exp_avg, _, _), goal = renderer._warm_start(plan, Leg(CameraMove()), parent)
+    assert goal is None
     assert torch.equal(latent, parent.expand(renderer._low, renderer._high))
     assert torch.equal(exp_avg, parent.moments.expand(torch.device("cpu"))[0])
 

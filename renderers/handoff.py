@@ -1,0 +1,81 @@
+"""Where each frame of a video starts: the order and the ties of a chain, and of a video with keyframes.
+
+In a *chain* every frame starts from the one before, so one actor at a time renders it. With *keyframes* a few frames
+run ahead, each from the keyframe before it by the camera's moves in one leap; what lies between two keyframes starts
+from the left one and is drawn towards the right one, so that all these gaps can be rendered side by side. There are two
+levels: keyframes far apart, few enough that running ahead takes no time to speak of, and between two of them, rendered
+by the same rule, keyframes near enough that the gaps are small pieces of work.
+
+A keyframe does not leap onto its place but some frames short of it, and goes the rest frame by frame (`legs`, seen by
+nobody): a picture that was just enlarged and then refined at length differs from one that moved on a little and was
+refined a little, as all others do, and that difference is what a seam is.
+
+Pure, and decided by the video alone: neither a cluster nor what was rendered before has a say.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+__all__ = ["FAR", "Place", "chain_places", "keyframe_places"]
+
+# Near keyframes from one far keyframe to the next.
+FAR = 4
+# Of a keyframe, far and near: the leap, and frames that are gone one by one after it.
+LEGS = (3, 2)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One frame: the frame `start` that it starts from (None: cold), in so many `legs`, and the keyframes `left` and
+    `towards` of its gap, to the second of which it is drawn. `level` is 0 for frames of a chain and far keyframes, 1
+    for near ones, 2 for the frames of the gaps."""
+
+    index: int
+    start: int | None
+    left: int | None = None
+    towards: int | None = None
+    level: int = 0
+    legs: int = 1
+
+    def share(self, index: int) -> float:
+        """How much of the way from `left` to `towards` frame `index` has behind it."""
+        if self.left is None or self.towards is None:
+            return 0.0
+        return (index - self.left) / (self.towards - self.left)
+
+
+def chain_places(frames: int) -> Iterator[Place]:
+    """A chain of `frames` frames."""
+    for index in range(frames):
+        yield Place(index, index - 1 if index else None)
+
+
+def keyframe_places(frames: int, every: int, cuts: Collection[int] = ()) -> tuple[Place, ...]:
+    """The frames of a video with a keyframe about every `every` frames, each after all that it needs.
+
+    `cuts` are frames at which something new begins (a scene): the frame before and the frame itself are far keyframes,
+    so that nothing is drawn towards what it must not show yet.
+    """
+    far = sorted({*range(0, frames, every * FAR), *_both_sides(cuts, frames), frames - 1})
+    places = [Place(0, None)]
+    places += [Place(index, start, legs=min(LEGS[0], index - start)) for start, index in itertools.pairwise(far)]
+    for step, level in ((every, 1), (1, 2)):
+        fine: list[int] = []
+        for left, right in itertools.pairwise(far):
+            start = left
+            for index in range(left + step, right, step):
+                legs = min(LEGS[1], index - start) if level == 1 else 1
+                places.append(Place(index, start, left, right, level, legs))
+                fine.append(index)
+                start = index
+        far = sorted({*far, *fine})
+    return tuple(places)
+
+
+def _both_sides(cuts: Collection[int], frames: int) -> Iterator[int]:
+    for cut in cuts:
+        if 0 < cut < frames:
+            yield from (cut - 1, cut)

@@ -1,0 +1,141 @@
+"""Frames between keyframes: digests, what they need, and that they come out the same in any order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from renderers.camera import camera_matrix, coverage
+from renderers.camera_move import CameraMove
+from renderers.frame_plan import FramePlan, Leg, Retake
+from renderers.frame_renderer import FrameRenderer, RenderedFrame
+from renderers.handoff import FAR
+from renderers.plan import VideoPlan
+from renderers.seams import frame_change, seam_scores
+from tests.random_model import Planner
+
+
+def keyed(planned: Planner, **columns: object) -> VideoPlan:
+    given = {"frames": 14, "keyframe_every": 3, "handoff": "keyframes", "zoom": "1.05", "angle": "2", "steps": 1}
+    return planned(**given | columns)
+
+
+def render_all(renderer: FrameRenderer, plan: VideoPlan, order: list[int]) -> dict[int, RenderedFrame]:
+    frames = {frame.index: frame for frame in plan.walk()}
+    done: dict[int, RenderedFrame] = {}
+    while len(done) < len(frames):
+        index = next(i for i in order if i not in done and done.keys() >= set(frames[i].needs))
+        frame = frames[index]
+        parent = None if frame.start is None else done[frame.start].frame.state
+        ahead = None if frame.towards is None else done[frame.towards].frame.state
+        done[index] = renderer.render(plan, frame, parent, {}, towards=ahead)
+    return done
+
+
+def test_moves_compose_and_are_undone() -> None:
+    def full(move: CameraMove) -> torch.Tensor:
+        return torch.cat([camera_matrix(move, 64, 48), torch.tensor([[0.0, 0.0, 1.0]])])
+
+    one, other = CameraMove(1.2, 30, 5, -3), CameraMove(0.7, -50, 2, 9)
+    # the matrices say where a point of the new picture lies in the old one: the later move comes first
+    assert torch.allclose(full(one.then(other)), full(one) @ full(other), atol=1e-6)
+    assert torch.allclose(full(one.back()) @ full(one), torch.eye(3), atol=1e-6)
+    assert CameraMove.through([one]).then(one.back()).zoom == pytest.approx(1)
+
+
+def test_one_picture_covers_another_as_far_as_it_is_in_view() -> None:
+    shape = (1, 3, 40, 40)
+    assert coverage(shape, camera_matrix(CameraMove(), 40, 40)).min() == 1
+    half = coverage(shape, camera_matrix(CameraMove(zoom=0.5), 40, 40))[0, 0]
+    assert half[20, 20] == 1
+    assert half[5].max() == 0  # above the picture, which fills the middle half
+    assert 0 < half[20, 10] < 1  # fading out towards its edge
+
+
+def test_a_frame_of_a_gap_needs_both_its_neighbours_and_hangs_on_them(planned: Planner) -> None:
+    plan = keyed(planned)
+    frames = list(plan.walk())
+    assert [frame.needs for frame in frames] == [
+        (), (0, 3), (1, 3), (0, 12), (3, 6), (4, 6), (3, 12), (6, 9), (7, 9), (6, 12), (9, 12), (10, 12), (0,), (12,),
+    ]  # fmt: skip
+    assert [frame.all_steps for frame in frames] == [3, 1, 1, 2, 1, 1, 2, 1, 1, 2, 1, 1, 3, 1]
+    # another keyframe at the right: all frames that are drawn to it are others, those before the gap are not
+    other = VideoPlan(plan.row, plan.entry, {}, (Retake(6, frames[6].digest, seed=9),))
+    assert [i for i in range(14) if plan.digests[i] != other.digests[i]] == [4, 5, 6, 7, 8, 9, 10, 11]
+
+
+def test_a_chain_has_the_digests_that_it_always_had(planned: Planner) -> None:
+    chain = planned(frames=3, handoff="chain")
+    assert chain.digests == planned(frames=3, keyframe_every=5).digests
+    assert all(not frame.legs for frame in chain.walk())
+
+
+def test_auto_takes_keyframes_for_hours_of_work_only(planned: Planner) -> None:
+    assert planned(frames=1000).handoff == "chain"
+    assert planned(frames=1_000_000, steps=1000).handoff == "keyframes"
+    assert planned(frames=8 * FAR, steps=10_000).handoff == "chain"  # no two far keyframes in it
+
+
+def test_a_leap_goes_by_the_moves_of_all_frames_between(planned: Planner) -> None:
+    (far,) = [frame for frame in keyed(planned, translate_x="2").walk() if frame.index == 12]
+    assert len(far.legs) == 3
+    whole = CameraMove.through(leg.camera for leg in far.legs)
+    step = CameraMove(1.05, 2, 2, 0)
+    assert whole.zoom == pytest.approx(1.05**12)
+    assert (whole.x, whole.y) == pytest.approx((CameraMove.through([step] * 12).x, CameraMove.through([step] * 12).y))
+
+
+def test_frames_are_the_same_in_whatever_order_they_are_rendered(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = keyed(planned)
+    one = render_all(renderer, plan, list(range(14)))
+    other = render_all(renderer, plan, list(range(13, -1, -1)))
+    assert all(one[i].frame.to_bytes() == other[i].frame.to_bytes() for i in range(14))
+    assert one[12].frame.provenance["steps"] == len(one[12].losses) == 3
+
+
+def test_a_frame_is_drawn_to_its_keyframe_the_more_the_nearer_it_is(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = keyed(planned, zoom="1", angle="0")
+    frames = list(plan.walk())
+    start = renderer.render(plan, frames[0], None, {}).frame.state
+    # a keyframe that has nothing to do with the start
+    other = keyed(planned, zoom="1", angle="0", seed=7)
+    ahead = renderer.render(other, next(other.walk()), None, {}).frame
+    changes = []
+    for share in (0.1, 0.5, 0.9):
+        frame = FramePlan(
+            1, frames[1].prompts, CameraMove(), 1, "d", frames[1].parent, start=0, towards=3, towards_digest="x",
+            legs=(Leg(CameraMove(), CameraMove(), share),),
+        )  # fmt: skip
+        picture = renderer.render(plan, frame, start, {}, towards=ahead.state).frame.picture
+        changes.append(float(np.abs(picture.astype(float) - ahead.picture).mean()))
+    assert changes[0] > changes[1] > changes[2]
+
+
+def test_a_keyframe_too_many_or_too_few_is_a_mistake_of_the_caller(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = keyed(planned)
+    frames = list(plan.walk())
+    state = renderer.render(plan, frames[0], None, {}).frame.state
+    with pytest.raises(ValueError, match="frame 1 needs state to be drawn to"):
+        renderer.render(plan, frames[1], state, {})
+    with pytest.raises(ValueError, match="frame 12 takes no state to be drawn to"):
+        renderer.render(plan, frames[12], state, {}, towards=state)
+
+
+def test_a_seam_scores_its_change_over_the_usual_one() -> None:
+    assert seam_scores({1: 2.0, 2: 4.0, 3: 2.0, 4: 2.2, 5: 1.8}, [2]) == {2: 2.0}
+    assert seam_scores({1: 2.0}, [1, 7]) == {}
+
+
+def test_a_move_by_the_camera_alone_is_no_change() -> None:
+    chance = np.random.default_rng(0)
+    coarse = torch.from_numpy(chance.random((1, 3, 5, 5), dtype=np.float32))
+    smooth = torch.nn.functional.interpolate(coarse, size=(60, 60), mode="bicubic").clamp(0, 1)
+    before = (smooth[0].permute(1, 2, 0) * 255).byte().numpy()
+    camera = CameraMove(1.1, 5, 2, 1)
+    from renderers.camera import move
+
+    moved = move(torch.from_numpy(before).permute(2, 0, 1)[None].float(), camera_matrix(camera, 60, 60))
+    after = moved[0].permute(1, 2, 0).clamp(0, 255).round().byte().numpy()
+    assert frame_change(before, after, camera) < 1
+    assert frame_change(before, after, CameraMove()) > 5
