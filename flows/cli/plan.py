@@ -11,7 +11,9 @@ from flows.cli.errors import BAD_INPUT, DONE
 from flows.cli.output import bad_rows, duration, print_json, print_table, problems
 from flows.job import RenderJob
 from flows.planned_job import RenderParameters
+from flows.planning import Chunk
 from infra.settings import load_settings
+from manifests.schema import format_frames
 
 __all__ = ["plan"]
 
@@ -51,8 +53,9 @@ def plan(
         "frames_to_render": job.frames_to_render,
         "actor_seconds": round(seconds, 1),
         "chunks": [
-            {"name": chunk.name, "seconds": round(chunk.seconds, 1), "after": chunk.after,
-             "parts": [{"video": part.video, "range": part.index} for part in chunk.parts]}
+            {"name": chunk.name, "seconds": round(chunk.seconds, 1), "after": chunk.after, "needs": list(chunk.needs),
+             "parts": [{"video": part.video, "range": part.index, "frames": list(part.frames)}
+                       for part in chunk.parts]}
             for chunk in chunks
         ],
         "bad_rows": told,
@@ -62,7 +65,7 @@ def plan(
         return BAD_INPUT if told else DONE
     problems(told)
     print_table(
-        ("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), c.after or "") for c in chunks[:50]]
+        ("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), _after(c)) for c in chunks[:50]]
     )
     if len(chunks) > 50:
         print(f"... and {len(chunks) - 50} more task runs (--json lists all)")
@@ -72,3 +75,8 @@ def plan(
         f"about {duration(seconds)} of one actor (the registry's figure, not this machine's)"
     )
     return BAD_INPUT if told else DONE
+
+
+def _after(chunk: Chunk) -> str:
+    """What a chunk waits for, as people say it."""
+    return chunk.after or (f"frames {format_frames(chunk.needs)}" if chunk.needs else "")
