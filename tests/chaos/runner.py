@@ -46,12 +46,15 @@ PROMPTS = ("a red apple", "a fish", "a boat", "a blue bird", "a house", "the moo
 
 
 def chaos_rows(frames: int) -> list[ManifestRow]:
-    """Stills and short videos of at least so many `frames` together, all different, in several formats."""
+    """Stills and short videos of at least so many `frames` together, all different, in several formats, chains and
+    keyframes."""
     rows, formats = list[ManifestRow](), itertools.cycle(("mp4", "gif", "mp4", "webm"))
     for number, length in enumerate(itertools.cycle(LENGTHS)):
         if sum(row.frames for row in rows) >= frames:
             return rows
         settings: dict[str, Any] = {"format": "png"} if length == 1 else {"format": next(formats), "frames": length}
+        if length == max(LENGTHS):
+            settings |= {"handoff": "keyframes", "keyframe_every": 3}
         prompt = PROMPTS[number % len(PROMPTS)]
         rows.append(quick_row(f"video-{number:03d}", prompt, seed=number, steps_first=2, steps=1, **settings))
     raise AssertionError("unreachable")
