@@ -39,24 +39,29 @@ class Models:
         *,
         threads: int = 1,
         precision: Precision = "auto",
+        graphs: bool = True,
     ) -> Models:
-        """Ready to render: frozen, on `device`, in the layout and the `precision` (see `step_dtype`) that suit it."""
+        """Ready to render: frozen, on `device`, in the layout and the `precision` (see `step_dtype`) that suit it; on a
+        GPU as CUDA graphs unless `graphs` says no."""
         dtype = step_dtype(device, precision)
         models: list[VQGAN | Perceptor] = [vqgan, *perceptors]
         for model in models:
             # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
             model.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-            model.settle(dtype)
+            model.settle(dtype, graphs=graphs and device.type == "cuda")
         return cls(entry, vqgan, tuple(perceptors), device, threads)
 
 
-def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1, precision: Precision = "auto") -> Models:
+def load_models(
+    entry: ModelEntry, *, device: str = "auto", threads: int = 1, precision: Precision = "auto", graphs: bool = True
+) -> Models:
     """Load and verify the models of `entry`.
 
     `device` is a torch device or `auto` (CUDA where there is one). `threads` are the CPU threads of this process; they
     are fixed rather than left to the machine because sums split over another number of threads round differently, and
     a frame must not depend on how many actors share a machine. `precision` is that of decoder and perceptors; `auto` is
-    bfloat16 on a GPU that has it.
+    bfloat16 on a GPU that has it. `graphs` has a GPU play steps from recordings, which is quicker and holds memory for
+    each shape.
 
     Raises:
         FetchFailed: the model has yet to be fetched; the message says how, and which file to put where.
@@ -75,7 +80,7 @@ def load_models(entry: ModelEntry, *, device: str = "auto", threads: int = 1, pr
             _verify(perceptor.weights_path, perceptor.sha256)
         perceptors.append(Perceptor.open(perceptor, open_clip_cache()))
     try:
-        return Models.of(entry, vqgan, perceptors, chosen, threads=threads, precision=precision)
+        return Models.of(entry, vqgan, perceptors, chosen, threads=threads, precision=precision, graphs=graphs)
     except (RuntimeError, AssertionError) as error:
         raise BadInput(f"device '{device}' can't be used here: {error}") from error
 

@@ -7,7 +7,7 @@ import pickle
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from renderers.errors import FetchFailed, ModelFilesBroken
 from renderers.models.folding import fold_batch_norms
+from renderers.models.graphs import Graphed
 from renderers.models.open_clip_tags import find_tag
 from renderers.models.vision import see
 from renderers.registry import PerceptorEntry
@@ -60,6 +61,7 @@ class Perceptor(nn.Module):
         preprocess = clip.visual.preprocess_cfg
         size = clip.visual.image_size
         self._dtype = torch.float32
+        self.graphed: Graphed | None = None
         self.side: int = size if isinstance(size, int) else size[0]
         self.register_buffer("mean", torch.tensor(preprocess["mean"]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(preprocess["std"]).view(1, 3, 1, 1))
@@ -143,23 +145,27 @@ class Perceptor(nn.Module):
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Unit vectors `(n, d)` of pictures `(n, 3, side, side)`, normalised as this CLIP was trained."""
-        seen = self._features(((pictures - self.mean) / self.std).to(self._dtype))
+        given = ((pictures - self.mean) / self.std).to(self._dtype)
+        seen = _features(self.clip, given) if self.graphed is None else self.graphed(given)
         # a unit vector's last bits are what prompts are told apart by
         return F.normalize(seen.float(), dim=-1)
 
-    def settle(self, dtype: torch.dtype) -> None:
-        """Have the picture tower compute in `dtype`, batch norms folded away; texts, read once, stay float32."""
+    def settle(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
+        """Have the picture tower compute in `dtype`, batch norms folded away, as CUDA graphs if `graphs`; texts, read
+        once, stay float32."""
+        self.graphed = Graphed(partial(_features, self.clip)) if graphs else None
         fold_batch_norms(self.clip.visual)
         self.clip.visual.to(dtype)
         self._dtype = dtype
-
-    def _features(self, pictures: Tensor) -> Tensor:
-        """What the picture tower makes of normalised pictures."""
-        if type(self.clip) in (open_clip.CLIP, open_clip.CustomTextCLIP):  # others do more than ask their tower
-            return see(self.clip.visual, pictures)
-        return self.clip.encode_image(pictures)
 
     @cached_property
     def dimensions(self) -> int:
         """Length of an embedding."""
         return int(self.embed_texts([""]).shape[1])
+
+
+def _features(clip: Any, pictures: Tensor) -> Tensor:
+    """What the picture tower of `clip` makes of normalised pictures."""
+    if type(clip) in (open_clip.CLIP, open_clip.CustomTextCLIP):  # others do more than ask their tower
+        return see(clip.visual, pictures)
+    return clip.encode_image(pictures)

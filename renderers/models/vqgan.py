@@ -24,6 +24,7 @@ from torch import Tensor
 
 from renderers.errors import ModelFilesBroken
 from renderers.models.blocks import Decoder, Encoder, our_blocks
+from renderers.models.graphs import Graphed
 
 __all__ = ["VQGAN", "DDConfig", "VQGANConfig"]
 
@@ -123,6 +124,7 @@ class VQGAN(nn.Module):
         self.quant_conv = nn.Conv2d(config.ddconfig.z_channels, config.embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.ddconfig.z_channels, 1)
         self._code_norms: Tensor | None = None
+        self.graphed: Graphed | None = None
 
     @classmethod
     def build(cls, config_path: Path) -> VQGAN:
@@ -164,18 +166,21 @@ class VQGAN(nn.Module):
         """In which the decoder computes; all else is float32."""
         return self.post_quant_conv.weight.dtype
 
-    def settle(self, dtype: torch.dtype) -> None:
-        """Have the decoder compute in `dtype`, and the codes stay as they are: to be called once the weights are where
-        they are to be, by those who only render. Latents, their distances to the codes and pictures stay float32, and
-        so does the encoder, which runs once a frame and hands its rounding on to all that follow."""
+    def settle(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
+        """Have the decoder compute in `dtype`, as CUDA graphs if `graphs`, and the codes stay as they are: to be called
+        once the weights are where they are to be, by those who only render. Latents, their distances to the codes and
+        pictures stay float32, and so does the encoder, which runs once a frame and hands its rounding on to all that
+        follow."""
+        # of the parts, not of a method: a circle would keep the model's memory when the next one is loaded
+        self.graphed = Graphed(nn.Sequential(self.post_quant_conv, self.decoder)) if graphs else None
         self.decoder.to(dtype)
         self.post_quant_conv.to(dtype)
         self._code_norms = self.codebook.detach().square().sum(dim=1)
 
     def train(self, mode: bool = True) -> VQGAN:
-        """As any module's; codes that learn have no settled norms."""
+        """As any module's; what learns is neither settled nor recorded."""
         if mode:
-            self._code_norms = None
+            self._code_norms, self.graphed = None, None
         super().train(mode)
         return self
 
@@ -212,4 +217,6 @@ class VQGAN(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(b, c, h, w)` to pictures `(b, 3, H, W)`, nominally in [0, 1] but not clamped."""
-        return (self.decoder(self.post_quant_conv(codes.to(self.dtype))).float() + 1) / 2
+        given = codes.to(self.dtype)
+        decoded = self.decoder(self.post_quant_conv(given)) if self.graphed is None else self.graphed(given)
+        return (decoded.float() + 1) / 2

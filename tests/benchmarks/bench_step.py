@@ -25,6 +25,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,9 +36,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.schema import ManifestRow
-from renderers.frame_renderer import FrameRenderer
+from renderers.frame_renderer import FrameRenderer, StepProgress
 from renderers.hardware import Precision
 from renderers.models import VQGAN, Models, Perceptor, VQGANConfig, load_models
+from renderers.models.graphs import Graphed
 from renderers.plan import VideoPlan
 from renderers.registry import model_entry
 from tests.benchmarks.machine import machine
@@ -54,9 +56,11 @@ PROMPT = "a red apple"
 
 @dataclass(frozen=True)
 class Measured:
-    """One side's turns: `seconds` a step of each, and the `memory` in bytes that CUDA held at most (None on a CPU)."""
+    """One side's turns: `seconds` a step of each, those that its processors worked, and the `memory` in bytes that CUDA
+    held at most (None on a CPU)."""
 
     seconds: tuple[float, ...]
+    worked: tuple[float, ...]
     memory: int | None = None
 
     @property
@@ -65,65 +69,76 @@ class Measured:
 
     def __str__(self) -> str:
         spread = f"{min(self.seconds):.4g} to {max(self.seconds):.4g}, {len(self.seconds)} turns"
-        memory = "" if self.memory is None else f", at most {self.memory / 2**30:.2f} GiB"
-        return f"{self.median:.4g} s a step ({spread}), {1 / self.median:.4g} steps/s{memory}"
+        more = f", {statistics.median(self.worked):.4g} s of processor time"
+        if self.memory is not None:
+            more = f", at most {self.memory / 2**30:.2f} GiB"
+        return f"{self.median:.4g} s a step ({spread}), {1 / self.median:.4g} steps/s{more}"
 
 
 class Clock:
     """Seconds of turns, with the device's queue empty at both ends."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.seconds, self.memory = device, list[float](), 0
-        self.began = 0.0
+        self.device, self.seconds, self.worked, self.memory = device, list[float](), list[float](), 0
+        self.began = self.began_work = 0.0
 
     def start(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
             torch.cuda.reset_peak_memory_stats(self.device)
-        self.began = time.perf_counter()
+        self.began, self.began_work = time.perf_counter(), time.process_time()
 
     def stop(self, steps: int) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
             self.memory = max(self.memory, torch.cuda.max_memory_allocated(self.device))
         self.seconds.append((time.perf_counter() - self.began) / steps)
+        self.worked.append((time.process_time() - self.began_work) / steps)
 
     def measured(self) -> Measured:
-        return Measured(tuple(self.seconds), self.memory if self.device.type == "cuda" else None)
+        memory = self.memory if self.device.type == "cuda" else None
+        return Measured(tuple(self.seconds), tuple(self.worked), memory)
 
 
 class Ours:
     """Our renderer, `steps` of which are one turn. A turn is a frame's loop: what follows it (a last decode, the
     packing of the state) is left out, what precedes it (the look-up of random codes) is not."""
 
+    class _LoopDone(Exception): ...
+
     def __init__(self, renderer: FrameRenderer, row: ManifestRow, steps: int) -> None:
         self.renderer, self.steps = renderer, steps
         self.plan = VideoPlan(row.model_copy(update={"steps_first": steps}), renderer.models.entry, {})
         self.clock = Clock(renderer.models.device)
 
-    def frame(self) -> float:
-        """Render a frame; returns the seconds a step from its beginning to its last step's report, which waits for the
-        device."""
-        told = []
-        self.clock.start()
-        self.renderer.render(self.plan, next(self.plan.walk()), None, {}, on_step=told.append)
-        return told[-1].seconds / self.steps
+    def loop(self) -> None:
+        """The steps of a frame, and no more: the last one's report, which waits for the device, ends it."""
+
+        def end(at: StepProgress) -> None:
+            if at.step == self.steps:
+                raise self._LoopDone
+
+        with suppress(self._LoopDone):
+            self.renderer.render(self.plan, next(self.plan.walk()), None, {}, on_step=end)
 
     def turn(self) -> None:
-        seconds = self.frame()
+        self.clock.start()
+        self.loop()
         self.clock.stop(self.steps)
-        self.clock.seconds[-1] = seconds
 
     def flops(self) -> float:
-        """FLOPs of one step: two frames of different lengths differ by steps alone."""
-        counts = []
-        for steps in (1, 2):
-            row = self.plan.row.model_copy(update={"steps_first": steps})
-            plan = VideoPlan(row, self.plan.entry, {})
-            with FlopCounterMode(display=False) as counter:
-                self.renderer.render(plan, next(plan.walk()), None, {})
-            counts.append(counter.get_total_flops())
-        return float(counts[1] - counts[0])
+        """FLOPs of one step; what a frame does before it (random codes are looked up, texts are known) has none."""
+        one, models = Ours(self.renderer, self.plan.row, 1), self.renderer.models
+        recorded: list[tuple[VQGAN | Perceptor, Graphed | None]] = [
+            (model, model.graphed) for model in (models.vqgan, *models.perceptors)
+        ]
+        for model, _ in recorded:
+            model.graphed = None  # nothing counts what a recording plays
+        with FlopCounterMode(display=False) as counter:
+            one.loop()
+        for model, graphed in recorded:
+            model.graphed = graphed
+        return float(counter.get_total_flops())
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
@@ -143,9 +158,9 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 def embedded(steps: int, runs: int) -> Ours:
     """The embedded pair at its defaults, measured."""
-    row = VideoPlan.of(ManifestRow(video_id="bench", prompt=PROMPT)).row
+    row = VideoPlan.of(ManifestRow(video_id="bench", prompt=PROMPT, init="tokens")).row
     ours = Ours(FrameRenderer(load_models(model_entry("embedded"), device="cpu")), row, steps)
-    ours.frame()
+    ours.loop()
     for _ in range(runs):
         ours.turn()
     return ours
@@ -159,14 +174,17 @@ def true_shapes(chosen: argparse.Namespace, device: torch.device) -> tuple[Ours,
     states = [{k: v.clone() for k, v in m.state_dict().items()} for m in (vqgan, clip)] if chosen.peer else []
     perceptor = Perceptor(clip, open_clip.get_tokenizer(ARCHITECTURE))
     entry = model_entry("embedded").model_copy(update={"concepts": (), "downsampling": 16, "defaults": {}})
-    models = Models.of(entry, vqgan, (perceptor,), device, threads=chosen.threads, precision=chosen.precision)
+    models = Models.of(
+        entry, vqgan, (perceptor,), device, threads=chosen.threads, precision=chosen.precision,
+        graphs=not chosen.no_graphs,
+    )  # fmt: skip
     width, height = chosen.size
     row = ManifestRow.model_validate({
         "video_id": "bench", "prompt": PROMPT, "width": width, "height": height, "init": "tokens",
         "cutouts": {"number": chosen.cutouts},
     })  # fmt: skip
     ours = Ours(FrameRenderer(models), row, chosen.steps)
-    ours.frame()  # caches, and on a GPU the choice of kernels
+    ours.loop()  # caches, and on a GPU the choice of kernels
     if not chosen.peer:
         for _ in range(chosen.runs):
             ours.turn()
@@ -213,6 +231,12 @@ def report(name: str, ours: Ours, peer: Measured | None) -> str:
             f"ratio: {statistics.median(ratios):.2f} times the peer's steps/s, median of {len(ratios)} turns "
             f"({', '.join(f'{ratio:.2f}' for ratio in ratios)})",
         ]
+    if peer is not None and peer.memory is None:
+        worked = [p / o for p, o in zip(peer.worked, mine.worked, strict=True)]
+        lines.append(
+            f"ratio of processor time, which hardly minds what else runs: {statistics.median(worked):.2f} "
+            f"({', '.join(f'{ratio:.2f}' for ratio in worked)})"
+        )
     return "\n".join(lines)
 
 
@@ -225,6 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cutouts", type=int, default=32)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=get_args(Precision), default="auto", help="ours (default auto)")
+    parser.add_argument("--no-graphs", action="store_true", help="on a GPU: start kernels one by one")
     parser.add_argument("--threads", type=int, default=1, help="of a CPU, as an actor has by default (default 1)")
     parser.add_argument("--steps", type=int, help="of each turn (default 20; of true shapes on a CPU 1)")
     parser.add_argument("--runs", type=int, default=5, help="turns of each side")
