@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
+from renderers.memory import send
 
 __all__ = ["CutoutDraw", "cut", "draw_cutouts"]
 
@@ -40,11 +41,17 @@ class CutoutDraw:
     share: float
 
     def to(self, device: torch.device) -> CutoutDraw:
-        """The same draw on `device`."""
-        homography, colour, erased, noise = (
-            t.to(device, non_blocking=True) for t in (self.homography, self.colour, self.erased, self.noise)
-        )
-        return CutoutDraw(homography, colour, erased, noise, self.share)
+        """The same draw on `device`, in one copy that nobody waits for."""
+        return self if device.type == "cpu" else self.unpack(send(self.pack(), device))
+
+    def pack(self) -> Tensor:
+        """All its numbers, `(n, 26)`."""
+        return torch.cat([self.homography.flatten(1), self.colour.flatten(1), self.erased, self.noise[:, None]], dim=1)
+
+    def unpack(self, packed: Tensor) -> CutoutDraw:
+        """The draw with the numbers that `pack` gave, wherever they are."""
+        homography, colour, erased, noise = packed.split([9, 12, 4, 1], dim=1)
+        return CutoutDraw(homography.unflatten(1, (3, 3)), colour.unflatten(1, (3, 4)), erased, noise[:, 0], self.share)
 
 
 def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: torch.Generator) -> CutoutDraw:

@@ -27,7 +27,7 @@ from renderers.frame_plan import FramePlan, Leg
 from renderers.frame_state import FrameState, Moments
 from renderers.init_picture import read_picture
 from renderers.losses import ClampWithGradient, concept_contrast, prompt_distance, total_variation
-from renderers.memory import in_parts, memory_errors
+from renderers.memory import in_parts, memory_errors, send
 from renderers.models import Models, Perceptor
 from renderers.optimiser import LatentAdam
 from renderers.plan import ALGORITHM, VideoPlan, json_safe
@@ -164,7 +164,7 @@ class FrameRenderer:
                 noisy = latent
                 if cold and settings.latent_noise:
                     noise = torch.randn(latent.shape, generator=generator(seed, frame.index, step, "latent"))
-                    noisy = latent + noise.to(device) * (settings.latent_noise * self._code_std * left)
+                    noisy = latent + send(noise, device) * (settings.latent_noise * self._code_std * left)
                 loss = self._loss(plan, frame, step, noisy, latent, targets, seed, cutouts_at_once, leg, goal)
                 (gradient,) = torch.autograd.grad(loss, latent)
                 adam.step(gradient, lr)

@@ -1,4 +1,5 @@
-"""When memory is short: a loss taken in parts, and what is said when even that does not fit."""
+"""Memory of devices: sending to it without waiting, a loss taken in parts when it is short, and what is said when even
+that does not fit."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ from torch import Tensor
 
 from renderers.errors import OutOfMemory
 
-__all__ = ["in_parts", "memory_errors"]
+__all__ = ["in_parts", "memory_errors", "send"]
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor`, which lies in the CPU's memory, on `device`, without waiting for what the device still has to do.
+
+    A copy from memory that may be paged out would wait (CUDA's runtime API, "API synchronization behavior"), one from
+    pinned memory does not. PyTorch keeps the pinned copy until the device has read it.
+    """
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 @contextmanager

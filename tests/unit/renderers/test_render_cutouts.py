@@ -301,3 +301,21 @@ def test_cutouts_and_their_gradient_are_those_of_one_sampling_each(pictures: int
         (gradient,) = torch.autograd.grad((cutouts * pull).sum(), picture)
         results.append((cutouts.detach(), gradient))
     torch.testing.assert_close(results[1], results[0], atol=2e-5, rtol=1e-5)
+
+
+def test_a_draw_is_the_same_after_a_journey_in_one_piece() -> None:
+    draw = drawn(**ALL_ON)
+    arrived = draw.unpack(draw.pack().clone())
+    for name in ("homography", "colour", "erased", "noise"):
+        assert torch.equal(getattr(arrived, name), getattr(draw, name)), name
+    assert arrived.share == draw.share
+    picture = noise_picture()
+    torch.testing.assert_close(cut_by(picture, arrived), cut_by(picture, draw), atol=1e-6, rtol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_draw_reaches_a_gpu_whole() -> None:
+    draw, device = drawn(**ALL_ON), torch.device("cuda")
+    arrived = draw.to(device)
+    assert arrived.homography.device.type == "cuda"
+    assert torch.equal(arrived.pack().cpu(), draw.pack())
