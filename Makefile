@@ -1,7 +1,7 @@
 # nightreel's commands. CI (.ci/run) runs these very targets; infra/setup.sh makes the .venv that they use.
 #
 #   make demo PYTHON=python3.12     which interpreter .venv is made with (3.11 to 3.13; found by itself otherwise)
-#   make test ARGS="-k camera -x"   further arguments for pytest
+#   make test ARGS="-k camera -x"   further arguments for pytest (ARGS="-n 0 --pdb": in one process)
 #   make chaos FAULTS=50 SEED=7     fewer faults, and others
 #   make lock UPGRADE=1             newest versions, instead of the fewest changes
 
@@ -34,9 +34,10 @@ demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=a
 	 [ -e "$(OUTPUT)/report/index.html" ] && echo "  report  $(OUTPUT)/report/index.html (open it in a browser)"; \
 	 exit $$status
 
-test: setup ## Run all tests but the slow ones (under 25 minutes on 2 cores)
+# In two processes, file by file, in order: those that take long wait for servers most of the time, and come first.
+test: setup ## Run all tests but the slow ones (TESTTIME on 2 cores)
 	@infra/setup.sh browser --unasked
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## Run the tests marked slow
 	@infra/setup.sh browser --unasked

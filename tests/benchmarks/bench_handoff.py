@@ -1,0 +1,144 @@
+"""One long video on many actors: how much faster, and how its seams score.
+
+    python -m tests.benchmarks.bench_handoff speed [--frames 480] [--actors 1 2 4 8] [--step-seconds 0.02]
+    python -m tests.benchmarks.bench_handoff seams [--frames 97] [--every 8] [--seeds 1 2]
+
+`speed` renders a video with keyframes on actors whose steps only sleep (see tests/benchmarks/simulated.py), through the
+real flow and its Prefect server, and one chain of as many frames on one actor. Two ratios: against one actor with
+the same keyframes, and against the chain, which has fewer steps to do. All frames have equal steps, the first too: a
+first frame of 300 steps, which one actor alone can render, would be counted against every number of actors.
+
+`seams` renders chains and videos with keyframes with the embedded pair at 64 px, for real, and prints the seam scores:
+the change at a seam (after the camera's move is undone) over the median change of all other pairs of that video, and
+over that of the chain. For the chain the same pairs are scored, so that the figure says what no seam at all scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from manifests.schema import ManifestRow
+from renderers.frame_renderer import FrameRenderer, RenderedFrame
+from renderers.models import load_models
+from renderers.plan import VideoPlan
+from renderers.registry import model_entry
+from renderers.seams import frame_change, seam_scores
+from tests.benchmarks.machine import machine
+
+STEPS = 10
+
+
+def speed(frames: int, actors: list[int], step_seconds: float, every: int) -> None:
+    """Print how many times as fast so many actors are as one."""
+    from tests.benchmarks.simulated import run
+
+    def seconds(handoff: str, number: int) -> float:
+        columns: dict[str, Any] = {"frames": frames, "steps": STEPS, "steps_first": STEPS, "width": 64, "height": 64}
+        row = ManifestRow(video_id="v", prompt="a reef", handoff=handoff, keyframe_every=every, upscale=1, **columns)  # type: ignore[arg-type]
+        with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
+            return run([row], Path(folder), number, step_seconds, chunk_seconds=120)
+
+    chain = seconds("chain", 1)
+    print(f"chain, 1 actor: {chain:.1f} s", flush=True)
+    alone = seconds("keyframes", 1)
+    for number in actors:
+        took = alone if number == 1 else seconds("keyframes", number)
+        print(f"keyframes, {number} actors: {took:.1f} s, {alone / took:.2f} times as fast as one actor, "
+              f"{chain / took:.2f} times as fast as the chain", flush=True)  # fmt: skip
+
+
+def render(renderer: FrameRenderer, plan: VideoPlan) -> list[np.ndarray]:
+    """All pictures of a video, in order."""
+    frames = {frame.index: frame for frame in plan.walk()}
+    done: dict[int, RenderedFrame] = {}
+    for place in plan.places():
+        parent = None if place.start is None else done[place.start].frame.state
+        towards = None if place.towards is None else done[place.towards].frame.state
+        done[place.index] = renderer.render(plan, frames[place.index], parent, {}, towards=towards)
+    return [done[index].frame.picture for index in range(plan.frames)]
+
+
+def seams(frames: int, every: int, seeds: list[int], sheet: Path | None) -> None:
+    """Print the scores of all seams."""
+    renderer = FrameRenderer(load_models(model_entry("embedded"), device="cpu", threads=1))
+    for seed, (prompt, camera) in zip(seeds, CAMERAS * len(seeds), strict=False):
+        columns: dict[str, Any] = {
+            "prompt": prompt,
+            "frames": frames,
+            "seed": seed,
+            "width": 64,
+            "height": 64,
+            **camera,
+        }
+        columns |= {"steps": 8, "steps_first": 60, "cutouts": {"number": 8}, "keyframe_every": every}
+        plans = {
+            handoff: VideoPlan.of(ManifestRow(video_id="v", handoff=handoff, **columns))  # type: ignore[arg-type]
+            for handoff in ("chain", "keyframes")
+        }
+        places = {place.index: place for place in plans["keyframes"].places()}
+        marked = {"far": [i for i, p in places.items() if p.level == 0 and i],
+                  "near": [i for i, p in places.items() if p.level == 1]}  # fmt: skip
+        usual = 0.0
+        for handoff, plan in plans.items():
+            began = time.perf_counter()
+            pictures = render(renderer, plan)
+            changes = {i: frame_change(pictures[i - 1], pictures[i], plan.camera(i)) for i in range(1, frames)}
+            # the frames after a cold start settle; what they do says nothing of seams
+            changes = {index: change for index, change in changes.items() if index > every}
+            every_seam = sorted({*marked["far"], *marked["near"]})
+            scores = seam_scores(changes, every_seam)
+            usual = usual or statistics.median(changes.values())
+            told = ", ".join(_told(name, [scores[i] for i in some if i in scores]) for name, some in marked.items())
+            over = [changes[i] / usual for i in every_seam if i in changes]
+            print(f"'{prompt}', seed {seed}, {handoff}: {told}; over the chain's usual change "
+                  f"{statistics.median(over):.2f}, at most {max(over):.2f}; {time.perf_counter() - began:.0f} s",
+                  flush=True)  # fmt: skip
+            if sheet is not None:
+                rows = [np.concatenate(pictures[i : i + 12], axis=1) for i in range(0, frames - frames % 12, 12)]
+                Image.fromarray(np.concatenate(rows)).save(sheet.with_stem(f"{sheet.stem}-{handoff}-{seed}"))
+
+
+CAMERAS: list[tuple[str, dict[str, str]]] = [
+    ("a red apple", {"zoom": "1.02", "angle": "1"}),
+    ("a green tree", {"zoom": "1.03", "angle": "-2"}),
+    ("a fish", {"zoom": "0.99", "translate_x": "1"}),
+]
+
+
+def _told(name: str, scores: list[float]) -> str:
+    return f"{name} seams {statistics.median(scores):.2f} (median), at most {max(scores):.2f}" if scores else name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_subparsers(dest="what", required=True)
+    fast, joins = what.add_parser("speed"), what.add_parser("seams")
+    fast.add_argument("--frames", type=int, default=480)
+    fast.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4, 8])
+    fast.add_argument("--step-seconds", type=float, default=0.02)
+    joins.add_argument("--frames", type=int, default=97)
+    joins.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    joins.add_argument("--sheet", type=Path, help="a picture of all frames, for each video")
+    for part in (fast, joins):
+        part.add_argument("--every", type=int, default=ManifestRow.model_fields["keyframe_every"].default)
+    chosen = parser.parse_args()
+    print(machine())
+    if chosen.what == "speed":
+        from flows.server.own_server import prefect_server
+
+        with prefect_server("flows.conduct"):
+            speed(chosen.frames, chosen.actors, chosen.step_seconds, chosen.every)
+    else:
+        seams(chosen.frames, chosen.every, chosen.seeds, chosen.sheet)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Workers whose steps only sleep: what planning, scheduling, storage and encoding cost, without a GPU for each actor.
+
+All else is real: the frame objects that are put and read again, with a state of true size; segments; the flow on a
+Prefect server of its own; the order in which chunks begin. The workers are threads of one process, not Ray actors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from flows.job import RenderJob
+from flows.planned_job import RenderParameters
+from flows.session import hand_over
+from infra.pool import LocalPool
+from infra.settings import InfraSettings
+from infra.worker import Worker
+from manifests.schema import ManifestRow
+from renderers.errors import Stopped
+from renderers.frame_object import FrameObject
+from renderers.frame_plan import FramePlan
+from renderers.frame_renderer import RenderedFrame, StepProgress
+from renderers.frame_state import FrameState, Moments
+from renderers.plan import VideoPlan
+from tests.render_jobs import write_manifest
+
+__all__ = ["SimulatedPool", "run"]
+
+
+class _SleepingRenderer:
+    """A renderer's interface; each step takes `seconds`. A frame is a grey picture of its number, its latent noise."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def render(
+        self, plan: VideoPlan, frame: FramePlan, parent: FrameState | None, images: Mapping[str, bytes], *,
+        on_step: Callable[[StepProgress], None], should_stop: Callable[[], bool], **_: Any,
+    ) -> RenderedFrame:  # fmt: skip
+        began = time.perf_counter()
+        for step in range(frame.all_steps):
+            if should_stop():
+                raise Stopped("stopped")
+            # by the clock, so that the sleeps' own lateness does not add up
+            time.sleep(max(0.0, began + (step + 1) * self._seconds - time.perf_counter()))
+        seconds = time.perf_counter() - began
+        on_step(StepProgress(frame.all_steps, frame.all_steps, 0.0, seconds))
+        high, wide = plan.row.height // plan.entry.downsampling, plan.row.width // plan.entry.downsampling
+        chance = torch.Generator().manual_seed(frame.index)
+        latent = torch.randint(0, 256, (1, 64, high, wide), generator=chance, dtype=torch.uint8)
+        moments = Moments(latent.clone().view(torch.int8), torch.ones(64), torch.ones(64), frame.all_steps)
+        state = FrameState(torch.zeros(1, high, wide, dtype=torch.int32), latent, moments)
+        picture = np.full((plan.row.height, plan.row.width, 3), frame.index % 256, np.uint8)
+        provenance = {"digest": frame.digest, "loss": 0.0, "losses": [], "software": {"nightreel": "simulated"}}
+        return RenderedFrame(FrameObject(picture, state, provenance), (0.0,), seconds)
+
+
+class _SleepingWorker(Worker):
+    step_seconds = 0.0
+
+    def _load(self, model: str) -> Any:
+        return _SleepingRenderer(self.step_seconds)
+
+
+class SimulatedPool(LocalPool):
+    """`actors` threads whose steps take `step_seconds`."""
+
+    def __init__(self, job: RenderJob, actors: int, step_seconds: float) -> None:
+        made = type("Sleeping", (_SleepingWorker,), {"step_seconds": step_seconds})
+        super().__init__(job.output, size=actors, make=made)
+
+
+def run(rows: list[ManifestRow], folder: Path, actors: int, step_seconds: float, chunk_seconds: float) -> float:
+    """Render `rows` into `folder` with so many simulated actors, by the real flow, on the Prefect server of the
+    settings; gives the seconds from the first frame's beginning until the last video was published."""
+    from flows.render_manifest import render_manifest
+
+    settings = InfraSettings(chunk_seconds=chunk_seconds, threads=1)
+    manifest = write_manifest(folder / "m.parquet", rows)
+    job = RenderJob(RenderParameters(manifest, str(folder / "out")), settings)
+    job.read()
+    job.pool.set_result(SimulatedPool(job, actors, step_seconds))
+    hand_over(job)
+    p = job.parameters
+    render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, p.priority, return_state=True)
+    if not job.complete:
+        reasons = {run.reason for run in job.runs.values()}
+        raise RuntimeError(f"the simulated run ended with {job.frames_missing[0]} frames missing: {reasons}")
+    published = max(path.stat().st_mtime for path in (folder / "out").glob("*/video.*"))
+    assert job.first_frame_at is not None
+    return published - job.first_frame_at
