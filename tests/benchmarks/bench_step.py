@@ -6,9 +6,9 @@
 
 True shapes are imagenet f16 16384 with ViT-B/32 on random weights: 256x256 where there is no GPU, 512x512 where there
 is one, as the peer chooses. With `--peer`, a checkout of github.com/nerdyrodent/VQGAN-CLIP, its own unmodified code
-runs on the same weights in the same process, in turns with ours: some steps of it, some of ours, `--runs` times; the
-ratio is that of one turn, and the median of the ratios is the result, so that a machine which others use too moves both
-sides. The peer needs kornia, which this project does without:
+runs on the same weights in the same process, in turns with ours: some steps of it, some of ours, `--runs` times. Each
+of our turns is set against the peer's before and after it, and the median of these ratios is the result, so that a
+machine which others use too moves both sides. The peer needs kornia, which this project does without:
 
     pip install --target FOLDER --no-deps kornia kornia_rs
 
@@ -24,9 +24,7 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -42,6 +40,7 @@ from renderers.models import VQGAN, Models, Perceptor, VQGANConfig, load_models
 from renderers.models.graphs import Graphed
 from renderers.plan import VideoPlan
 from renderers.registry import model_entry
+from tests.benchmarks.clock import Clock, Measured, against_neighbours
 from tests.benchmarks.machine import machine
 from tests.benchmarks.peer import PeerMissing, run_peer
 
@@ -52,52 +51,6 @@ F16_16384 = VQGANConfig.model_validate({
                  "attn_resolutions": (16,)},
 })  # fmt: skip
 PROMPT = "a red apple"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One side's turns: `seconds` a step of each, those that its processors worked, and the `memory` in bytes that CUDA
-    held at most (None on a CPU)."""
-
-    seconds: tuple[float, ...]
-    worked: tuple[float, ...]
-    memory: int | None = None
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    def __str__(self) -> str:
-        spread = f"{min(self.seconds):.4g} to {max(self.seconds):.4g}, {len(self.seconds)} turns"
-        more = f", {statistics.median(self.worked):.4g} s of processor time"
-        if self.memory is not None:
-            more = f", at most {self.memory / 2**30:.2f} GiB"
-        return f"{self.median:.4g} s a step ({spread}), {1 / self.median:.4g} steps/s{more}"
-
-
-class Clock:
-    """Seconds of turns, with the device's queue empty at both ends."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device, self.seconds, self.worked, self.memory = device, list[float](), list[float](), 0
-        self.began = self.began_work = 0.0
-
-    def start(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            torch.cuda.reset_peak_memory_stats(self.device)
-        self.began, self.began_work = time.perf_counter(), time.process_time()
-
-    def stop(self, steps: int) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            self.memory = max(self.memory, torch.cuda.max_memory_allocated(self.device))
-        self.seconds.append((time.perf_counter() - self.began) / steps)
-        self.worked.append((time.process_time() - self.began_work) / steps)
-
-    def measured(self) -> Measured:
-        memory = self.memory if self.device.type == "cuda" else None
-        return Measured(tuple(self.seconds), tuple(self.worked), memory)
 
 
 class Ours:
@@ -200,15 +153,17 @@ def true_shapes(chosen: argparse.Namespace, device: torch.device) -> tuple[Ours,
             return
         if done > chosen.steps:
             theirs.stop(chosen.steps)
-            ours.turn()
-            told = f"{theirs.seconds[-1]:.4g} s the peer's step, {ours.clock.seconds[-1]:.4g} s ours"
+            told = f"{theirs.seconds[-1]:.4g} s the peer's step"
+            if len(theirs.seconds) <= chosen.runs:
+                ours.turn()
+                told += f", {ours.clock.seconds[-1]:.4g} s ours"
             print(f"  turn {len(theirs.seconds)}: {told} (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
         theirs.start()
 
     with tempfile.TemporaryDirectory() as scratch:
         run_peer(
             chosen.peer, vqgan=(F16_16384, states[0]), clip=(ARCHITECTURE, states[1]), device=device,
-            size=(width, height), cutouts=chosen.cutouts, steps=chosen.steps * (chosen.runs + 1), prompt=PROMPT,
+            size=(width, height), cutouts=chosen.cutouts, steps=chosen.steps * (chosen.runs + 2), prompt=PROMPT,
             output=Path(scratch, "output.png"), on_step=turns,
         )  # fmt: skip
     return ours, theirs.measured()
@@ -225,14 +180,14 @@ def report(name: str, ours: Ours, peer: Measured | None) -> str:
         f"{flops / mine.median / rate:.0%} of the {rate / 1e9:,.0f} GFLOP/s of a matrix product",
     ]
     if peer is not None:
-        ratios = [p / o for p, o in zip(peer.seconds, mine.seconds, strict=True)]
+        ratios = against_neighbours(peer.seconds, mine.seconds)
         lines += [
             f"peer: {peer}" + ("" if peer.memory is None else " (with our weights beside it)"),
             f"ratio: {statistics.median(ratios):.2f} times the peer's steps/s, median of {len(ratios)} turns "
             f"({', '.join(f'{ratio:.2f}' for ratio in ratios)})",
         ]
     if peer is not None and peer.memory is None:
-        worked = [p / o for p, o in zip(peer.worked, mine.worked, strict=True)]
+        worked = against_neighbours(peer.worked, mine.worked)
         lines.append(
             f"ratio of processor time, which hardly minds what else runs: {statistics.median(worked):.2f} "
             f"({', '.join(f'{ratio:.2f}' for ratio in worked)})"

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from renderers.models import VQGAN, VQGANConfig
+from tests.benchmarks.clock import against_neighbours
 from tests.benchmarks.peer import PeerMissing, run_peer
 from tests.random_model import VQGAN_PARAMS
 
@@ -111,3 +112,10 @@ def test_without_a_checkout_or_kornia_it_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "kornia", None)
     with pytest.raises(PeerMissing, match="pip install --target FOLDER --no-deps kornia"):
         attempt()
+
+
+def test_a_load_that_rises_through_a_run_favours_nobody() -> None:
+    """Each side's step takes 10 % longer than the other's before it: they are equally fast, as are the ratios."""
+    theirs, ours = [1.1 ** (2 * n) for n in range(4)], [1.1 ** (2 * n + 1) for n in range(3)]
+    assert against_neighbours(theirs, ours) == pytest.approx([1.0, 1.0, 1.0])
+    assert against_neighbours([2.0, 2.0], [0.5]) == pytest.approx([4.0])
