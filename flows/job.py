@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -190,10 +191,17 @@ class RenderJob(PlannedJob):
         piece = run.work.ranges[index]
         frames = run.work.frames[piece.start : piece.stop]
         reports = tuple(run.reports[f.index] for f in frames if f.index in run.reports)
-        segment = SegmentTask(run.work.plan.row, frames, reports, run.renews(piece))
-        if self._attempt(crew, lease, run, None, lambda worker, _: worker.encode_segment(segment)):
+        before = run.work.frames[piece.start - 1].digest if piece.start else ""
+        after = run.work.frames[piece.stop].digest if piece.stop < run.work.plan.frames else ""
+        segment = SegmentTask(run.work.plan.row, frames, reports, run.renews(piece), before, after)
+        done = self._attempt(crew, lease, run, None, lambda worker, _: worker.encode_segment(segment))
+        if done is not None:
             with self._lock:
                 run.ranges_left.discard(index)
+                run.reports.update((it.frame, it) for it in done.frames if it.frame in run.reports)
+                if done.change_after is not None and piece.stop in run.reports:
+                    changed = replace(run.reports[piece.stop], change=done.change_after)
+                    run.reports[piece.stop] = changed
 
     def _render_frame(
         self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False

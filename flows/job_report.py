@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -25,6 +26,7 @@ from infra.storage import ObjectMissing, Storage, StorageError
 from infra.storage_errors import without_secrets
 from infra.worker import FrameReport
 from manifests.schema import ManifestRow, format_prompts
+from renderers.seams import seam_scores
 
 __all__ = ["FRAMES_TABLE", "REPORT_PAGE", "SUMMARY", "frame_reports", "job_report", "publish_report", "video_report"]
 
@@ -41,6 +43,7 @@ _FRAMES = pa.schema(
         ("steps", pa.int32()),
         ("seconds", pa.float32()),
         ("worker", pa.string()),
+        ("change", pa.float32()),
     ]
 )
 
@@ -121,6 +124,7 @@ def video_report(
         first_frame_losses=first.losses if first else (),
         frame_seconds=tuple((report.frame, report.seconds) for report in known if report.seconds is not None),
         segments=len(work.ranges),
+        seams=_seams(work, known),
         failures=failures,
         fps=row.fps,
         width=row.width,
@@ -128,6 +132,13 @@ def video_report(
         rendered=rendered,
         skipped=available - rendered,
     )
+
+
+def _seams(work: VideoWork, known: list[FrameReport]) -> tuple[tuple[int, float], ...]:
+    """The score of every seam: a chain has none, and keyframes are seams."""
+    changes = {report.frame: report.change for report in known if report.change is not None}
+    seams = [frame.index for frame in work.frames if work.plan.handoff == "keyframes" and frame.level < 2]
+    return tuple(seam_scores(changes, seams).items())
 
 
 def _video_report(job: RenderJob, run: VideoRun) -> VideoReport:
@@ -149,7 +160,7 @@ def _refused_report(row: ManifestRow, reason: str) -> VideoReport:
 
 def _known_frames(output: Storage, work: VideoWork, reports: dict[int, FrameReport]) -> Iterator[FrameReport]:
     """This run's reports, and for the other frames the records that lie beside the segments."""
-    yield from reports.values()
+    known, after = dict(reports), dict[int, float]()
     for piece in work.ranges:
         if all(index in reports for index in range(piece.start, piece.stop)):
             continue
@@ -158,8 +169,12 @@ def _known_frames(output: Storage, work: VideoWork, reports: dict[int, FrameRepo
         except ObjectMissing:
             continue  # the range was never finished
         for frame in record["frames"]:
-            if frame["frame"] not in reports:
-                yield FrameReport(**{**frame, "losses": tuple(frame["losses"])})
+            known.setdefault(frame["frame"], FrameReport(**{**frame, "losses": tuple(frame["losses"])}))
+        after[piece.stop] = record.get("change_after")
+    for report in known.values():
+        # a range that was encoded before the one before it could not know its first frame's change; that one does
+        change = after.get(report.frame)
+        yield replace(report, change=change) if report.change is None and change is not None else report
 
 
 def _poster(output: Storage, work: VideoWork, frames: list[int]) -> bytes | None:

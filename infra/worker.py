@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,27 +64,34 @@ class FrameReport:
     seconds: float | None = None
     total_seconds: float | None = None
     worker: str = ""
+    change: float | None = None
+    """from the frame before, the camera's move undone (`renderers.camera.frame_change`); known once it is encoded"""
 
 
 @dataclass(frozen=True)
 class SegmentTask:
     """Frames `frames` of a video, all in storage, to encode; `reports` are those of the frames just rendered. `replace`
-    says that some of them took the place of others, so that a segment that is there may show those."""
+    says that some of them took the place of others, so that a segment that is there may show those. `before`
+    and `after` are the digests of the frames beside these, where there are any."""
 
     row: ManifestRow
     frames: tuple[FramePlan, ...]
     reports: tuple[FrameReport, ...]
     replace: bool = False
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
 class SegmentReport:
-    """A segment that lies in storage now, with what is known about its frames."""
+    """A segment that lies in storage now, with what is known about its frames, and the `change` from its last frame to
+    the one after it if that was there already."""
 
     key: str
     bytes: int
     frames: tuple[FrameReport, ...]
     seconds: float
+    change_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -200,12 +208,18 @@ class Worker:
             FrameCorrupt, ObjectMissing: a frame can't be read back.
             VideoError: ffmpeg failed.
         """
+        from renderers.camera import frame_change
+
         began = time.perf_counter()
-        row, frames = task.row, task.frames
+        row, frames, plan = task.row, task.frames, VideoPlan.of(task.row)
         known = {report.frame: report for report in task.reports}
         reports: list[FrameReport] = []
 
+        change_after: float | None = None
+
         def pictures() -> Iterator[np.ndarray]:
+            nonlocal change_after
+            before = self._neighbour(row.video_id, frames[0].index - 1, task.before)
             for frame in frames:
                 # equal videos of two names have equal digests, but reports of their own
                 kept = self._recent.pictures.get(frame.digest) if self._recent.video_id == row.video_id else None
@@ -214,15 +228,23 @@ class Worker:
                 else:
                     stored = self._read_frame(row.video_id, frame.index, frame.digest)
                     picture, report = stored.picture, _report_of(row.video_id, frame, stored.provenance)
-                reports.append(known.get(frame.index, report))
+                report = known.get(frame.index, report)
+                if before is not None:
+                    report = replace(report, change=frame_change(before, picture, plan.camera(frame.index)))
+                reports.append(report)
+                before = picture
                 yield picture
+            after = self._neighbour(row.video_id, frames[-1].index + 1, task.after)
+            if before is not None and after is not None:
+                change_after = frame_change(before, after, plan.camera(frames[-1].index + 1))
 
         format: VideoFormat = row.format
         data = encode_segment(pictures(), format=format, fps=row.fps, upscale=row.upscale)
         start, stop = frames[0].index, frames[-1].index + 1
         encoder = encoder_settings(format, row.fps, row.upscale)
         digest = segment_digest(encoder, [frame.digest for frame in frames])
-        record = {"video_id": row.video_id, "start": start, "stop": stop, "frames": [asdict(r) for r in reports]}
+        record = {"video_id": row.video_id, "start": start, "stop": stop, "frames": [asdict(r) for r in reports],
+                  "change_after": change_after}  # fmt: skip
         # the record first: a segment in storage means that the range is finished.
         existing: Existing = "replace" if task.replace else "keep"
         self.output.put(record_key(row.video_id, start, stop, digest), json.dumps(record).encode(), existing=existing)
@@ -230,7 +252,7 @@ class Worker:
         self.output.put(key, data, existing=existing)
         self._recent.pictures.clear()
         self._recent.bytes = 0
-        return SegmentReport(key, len(data), tuple(reports), time.perf_counter() - began)
+        return SegmentReport(key, len(data), tuple(reports), time.perf_counter() - began, change_after)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -274,6 +296,15 @@ class Worker:
             state = self._read_frame(video_id, frame.towards, frame.towards_digest).state
             self._ahead = frame.towards_digest, state
         return self._ahead[1]
+
+    def _neighbour(self, video_id: str, index: int, digest: str) -> np.ndarray | None:
+        """The picture of a frame beside a segment, if it can be had: nothing but a figure of the report needs it."""
+        from renderers.errors import FrameCorrupt
+
+        with suppress(FrameCorrupt, ObjectMissing):
+            if digest:
+                return self._read_frame(video_id, index, digest).picture
+        return None
 
     def _read_frame(self, video_id: str, index: int, digest: str) -> FrameObject:
         from renderers.errors import FrameCorrupt

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.camera_move import CameraMove
 
-__all__ = ["camera_matrix", "coverage", "move"]
+__all__ = ["camera_matrix", "coverage", "frame_change", "move"]
 
 # The cover of one picture by another fades out over this share of it at most, lest its edge be seen.
 FEATHER = 0.1
@@ -56,3 +57,13 @@ def coverage(shape: Sequence[int], matrix: Tensor) -> Tensor:
     far = grid.abs().amax(dim=-1)
     feather = min(FEATHER, max(1e-3, float(far.max()) - 1))
     return ((1 - far) / feather).clamp(0, 1)[:, None]
+
+
+def frame_change(before: np.ndarray, after: np.ndarray, camera: CameraMove) -> float:
+    """Mean absolute difference, in levels of 0 to 255, of picture `after` from `before` `(h, w, 3)` uint8 moved by
+    `camera`, over what both of them show."""
+    old, new = (torch.from_numpy(picture).permute(2, 0, 1)[None].float() for picture in (before, after))
+    matrix = camera_matrix(camera, before.shape[1], before.shape[0])
+    weight = coverage(old.shape, matrix)
+    difference = (move(old, matrix, mode="bilinear") - new).abs().mean(dim=1, keepdim=True)
+    return float((difference * weight).sum() / weight.sum().clamp(min=1e-9))

@@ -350,5 +350,6 @@ class FrameRenderer:
             "images": dict(plan.images),
             "model": {"name": plan.entry.name, "digest": plan.entry.digest},
             "device": self.models.device.type,
+            "precision": str(self.models.vqgan.dtype).removeprefix("torch."),
             "software": {"nightreel": version("nightreel"), "algorithm": ALGORITHM, "torch": torch.__version__},
         }

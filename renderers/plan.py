@@ -26,7 +26,7 @@ from renderers.registry import ModelEntry, model_entry
 __all__ = ["ALGORITHM", "VideoPlan", "json_safe", "resolve"]
 
 # Part of every digest: raise it when a change of code changes the pictures that the same settings give.
-ALGORITHM = 2
+ALGORITHM = 3
 
 # Columns that decide pictures and are the same for the whole video. What is not here either works frame by frame
 # (prompts, camera, steps: below) or comes after the pictures (fps, format, upscale, priority, video_id).

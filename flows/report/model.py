@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class VideoReport:
     others there (`skipped`). `poster` is a PNG. `video_href` and `sheet_href` are relative to `report/index.html`
     (`../reef/video.mp4`), because the page must work from any folder or bucket that it is copied to.
     `frame_losses` and `frame_seconds` are (frame number, value) pairs; they may have gaps and NaNs.
-    `first_frame_losses` holds one loss per step of the first frame.
+    `first_frame_losses` holds one loss per step of the first frame. `seams` are (frame number, seam score) pairs.
     """
 
     video_id: str
@@ -94,6 +95,7 @@ class VideoReport:
     first_frame_losses: tuple[float, ...] = ()
     frame_seconds: tuple[tuple[int, float], ...] = ()
     segments: int = 0
+    seams: tuple[tuple[int, float], ...] = ()
     failures: tuple[FailureRecord, ...] = ()
     fps: float = 24.0
     width: int = 0
@@ -115,6 +117,16 @@ class VideoReport:
     def render_seconds(self) -> float:
         """Seconds that actors spent on this video's frames, as far as they are known; earlier runs' frames included."""
         return sum(seconds for _, seconds in self.frame_seconds if math.isfinite(seconds))
+
+    @property
+    def median_seam(self) -> float:
+        """The median of the seams' scores; 0 without any."""
+        return statistics.median(score for _, score in self.seams) if self.seams else 0.0
+
+    @property
+    def worst_seam(self) -> tuple[int, float] | None:
+        """The seam that shows most."""
+        return max(self.seams, key=lambda seam: seam[1], default=None)
 
     @property
     def unresolved(self) -> tuple[FailureRecord, ...]:

@@ -26,11 +26,12 @@ import numpy as np
 from PIL import Image
 
 from manifests.schema import ManifestRow
+from renderers.camera import frame_change
 from renderers.frame_renderer import FrameRenderer, RenderedFrame
 from renderers.models import load_models
 from renderers.plan import VideoPlan
 from renderers.registry import model_entry
-from renderers.seams import frame_change, seam_scores
+from renderers.seams import seam_scores
 from tests.benchmarks.machine import machine
 
 STEPS = 10

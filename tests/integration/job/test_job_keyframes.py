@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.job_report import frame_reports, job_report
 from infra.ffmpeg import probe
 from infra.settings import InfraSettings
 from infra.storage import Storage
@@ -112,3 +113,16 @@ def test_each_re_run_publishes_another_video(manifest: str, tmp_path: Path) -> N
     assert rerun(output, "reef", "4", "re-render", seed=ROW.seed).complete  # the row's own seed takes it back
     assert Path(output, "reef/video.mp4").read_bytes() == videos[0]
     assert not [info.key for info in Storage(output).list() if "/failures/" in info.key]
+
+
+def test_the_report_scores_every_seam_and_a_chain_has_none(manifest: str, reference: str) -> None:
+    job = planned(manifest, reference, range_frames=4)
+    videos = {video.video_id: video for video in job_report(job, actors=1).videos}
+
+    seams = dict(videos["reef"].seams)
+    assert sorted(seams) == [3, 6, 8, 9, 12, 13]
+    assert all(score > 0 for score in seams.values())
+    assert videos["reef"].worst_seam == max(seams.items(), key=lambda seam: seam[1])
+    assert not videos["apple"].seams
+    # every frame but the first has its change, those at the beginning of a segment too
+    assert [report.frame for report in frame_reports(job) if report.change is None] == [0, 0]

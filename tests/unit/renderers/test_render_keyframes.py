@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from renderers.camera import camera_matrix, coverage
+from renderers.camera import camera_matrix, coverage, frame_change, move
 from renderers.camera_move import CameraMove
 from renderers.frame_plan import FramePlan, Leg, Retake
 from renderers.frame_renderer import FrameRenderer, RenderedFrame
 from renderers.handoff import FAR
 from renderers.plan import VideoPlan
-from renderers.seams import frame_change, seam_scores
+from renderers.seams import seam_scores
 from tests.random_model import Planner
 
 
@@ -133,8 +133,6 @@ def test_a_move_by_the_camera_alone_is_no_change() -> None:
     smooth = torch.nn.functional.interpolate(coarse, size=(60, 60), mode="bicubic").clamp(0, 1)
     before = (smooth[0].permute(1, 2, 0) * 255).byte().numpy()
     camera = CameraMove(1.1, 5, 2, 1)
-    from renderers.camera import move
-
     moved = move(torch.from_numpy(before).permute(2, 0, 1)[None].float(), camera_matrix(camera, 60, 60))
     after = moved[0].permute(1, 2, 0).clamp(0, 255).round().byte().numpy()
     assert frame_change(before, after, camera) < 1
