@@ -35,7 +35,7 @@ demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=a
 	 exit $$status
 
 # In two processes, file by file, in order: those that take long wait for servers most of the time, and come first.
-test: setup ## Run all tests but the slow ones (TESTTIME on 2 cores)
+test: setup ## Run all tests but the slow ones, in two processes
 	@infra/setup.sh browser --unasked
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
