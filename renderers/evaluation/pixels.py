@@ -19,6 +19,7 @@ class Pixels(nn.Module):
     """
 
     codebook: Tensor
+    dtype = torch.float32
 
     def __init__(self) -> None:
         super().__init__()
