@@ -1,7 +1,7 @@
 # nightreel's commands. CI (.ci/run) runs these very targets; infra/setup.sh makes the .venv that they use.
 #
 #   make demo PYTHON=python3.12     which interpreter .venv is made with (3.11 to 3.13; found by itself otherwise)
-#   make test ARGS="-k camera -x"   further arguments for pytest (ARGS="-n 0 --pdb": in one process)
+#   make test ARGS="-k camera -x"   further arguments for pytest
 #   make chaos FAULTS=50 SEED=7     fewer faults, and others
 #   make lock UPGRADE=1             newest versions, instead of the fewest changes
 
@@ -34,10 +34,9 @@ demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=a
 	 [ -e "$(OUTPUT)/report/index.html" ] && echo "  report  $(OUTPUT)/report/index.html (open it in a browser)"; \
 	 exit $$status
 
-# In two processes, file by file, in order: those that take long wait for servers most of the time, and come first.
-test: setup ## Run all tests but the slow ones, in two processes
+test: setup ## Run all tests but the slow ones
 	@infra/setup.sh browser --unasked
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -m "not slow" $(ARGS)
 
 test-long: setup ## Run the tests marked slow
 	@infra/setup.sh browser --unasked
