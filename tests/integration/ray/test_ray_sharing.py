@@ -43,7 +43,8 @@ class Run:
         self, folder: Path, name: str, settings: InfraSettings, *, videos: int = 1, frames: int = 2, steps: int = 2,
         **pool: Any,
     ) -> None:  # fmt: skip
-        rows = [quick_row(f"{name}-{n}", "a fish", frames=frames, steps_first=4, steps=steps) for n in range(videos)]
+        columns = {"frames": frames, "steps_first": 4, "steps": steps, "handoff": "chain"}
+        rows = [quick_row(f"{name}-{n}", "a fish", **columns) for n in range(videos)]
         output = str(folder / name)
         # one range: its frames are rendered under one lease
         self.job = planned(write_manifest(folder / f"{name}.parquet", rows), output, settings, range_frames=frames)
