@@ -1,7 +1,7 @@
 # nightreel's commands. CI (.ci/run) runs these very targets; infra/setup.sh makes the .venv that they use.
 #
 #   make demo PYTHON=python3.12     which interpreter .venv is made with (3.11 to 3.13; found by itself otherwise)
-#   make test ARGS="-k camera -x"   further arguments for pytest
+#   make test ARGS="-k camera -x"   further arguments for pytest (ARGS="-n 0 --pdb": in one process)
 #   make chaos FAULTS=50 SEED=7     fewer faults, and others
 #   make lock UPGRADE=1             newest versions, instead of the fewest changes
 
@@ -34,9 +34,13 @@ demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=a
 	 [ -e "$(OUTPUT)/report/index.html" ] && echo "  report  $(OUTPUT)/report/index.html (open it in a browser)"; \
 	 exit $$status
 
+# First two files at a time, then, one by one, what wants the machine to itself. Status 5: ARGS chose none of these.
 test: setup ## Run all tests but the slow ones
 	@infra/setup.sh browser --unasked
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	@first=0; second=0; \
+	 $(BIN)/pytest -m "not slow and not alone" -n 2 --dist loadfile $(ARGS) || first=$$?; \
+	 $(BIN)/pytest -m "alone and not slow" $(ARGS) || second=$$?; \
+	 [ $$first -eq 0 ] || [ $$first -eq 5 ] || exit $$first; [ $$second -eq 0 ] || [ $$second -eq 5 ] || exit $$second
 
 test-long: setup ## Run the tests marked slow
 	@infra/setup.sh browser --unasked

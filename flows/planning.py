@@ -120,7 +120,7 @@ def plan_video(
     frames are made anew even if they are there.
     """
     row = plan.row
-    frames = tuple(plan.walk())
+    frames = plan.frame_plans
     digests = [frame.digest for frame in frames]
     encoder = encoder_settings(row.format, row.fps, row.upscale)
     kept = [frame.index for frame in frames if frame.kept]

@@ -86,7 +86,7 @@ def retake(
             f"video '{plan.video_id}' is rendered with keyframes, where frames that start from a re-run one end at the "
             "next keyframe anyway: choose re-render or keep"
         )
-    before = tuple(plan.walk())
+    before = plan.frame_plans
     known = {(entry.frame, entry.instead_of): entry for entry in plan.retakes}
     ties = {place.index: {place.start, place.towards} - {None} for place in plan.places()}
     decided: list[Retake] = []
@@ -140,8 +140,7 @@ def _needed(plan: VideoPlan, frames: frozenset[int]) -> set[int]:
 
 def keep_from(plan: VideoPlan, before: VideoPlan, frame: int) -> Retake:
     """The decision that keeps frame `frame`, and so those after it, as plan `before` of the same video has them."""
-    old = next(f for f in before.walk() if f.index == frame)
-    new = next(f for f in plan.walk() if f.index == frame)
+    old, new = before.frame_plans[frame], plan.frame_plans[frame]
     return Retake(frame, new.planned, old.seed, old.parent)
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from flows.planning import VideoWork, plan_video
@@ -19,6 +20,7 @@ from manifests.schema import ManifestRow, format_frames
 from renderers.errors import BadInput, RenderError
 from renderers.frame_plan import Retake
 from renderers.plan import VideoPlan, json_safe
+from renderers.registry import model_entry
 
 __all__ = [
     "StoredPlan",
@@ -70,11 +72,12 @@ def load_work(
 ) -> Iterator[VideoWork | tuple[ManifestRow, Exception]]:
     """Plan every row against storage, in order. A row that can't be planned (its picture is missing, its model unknown,
     its size odd) comes with its error instead; the storage's own failure is raised."""
+    entries = cache(model_entry)  # one look at the registry for all rows: it reads files
 
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, Exception]:
         row = _located(row)
         try:
-            resolved = VideoPlan.of(row, _image_digests(row))
+            resolved = VideoPlan.of(row, _image_digests(row), entry=entries(row.model))
             listing = list_video(output, row.video_id)
             plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
             return plan_video(
@@ -216,15 +219,11 @@ def stored_status(output: Storage) -> Iterator[VideoStatus]:
     Raises:
         RenderError: a plan names a model that this installation does not know.
     """
-    seen = {
-        video_id
-        for info in output.list("")
-        for video_id, folder, _ in [[*info.key.split("/", 2), "", ""][:3]]
-        if folder in ("plans", "failures")
-    }
 
-    def one(video_id: str) -> VideoStatus:
+    def one(video_id: str) -> VideoStatus | None:
         listing = list_video(output, video_id)
+        if not any(key.startswith((f"{video_id}/plans/", f"{video_id}/failures/")) for key in listing.objects):
+            return None  # the report's folder, or somebody else's
         failures = read_failures(output, listing, video_id)
         reason = failures[-1].message if failures else ""
         stored = read_plan(output, listing, video_id)
@@ -239,4 +238,4 @@ def stored_status(output: Storage) -> Iterator[VideoStatus]:
         return VideoStatus(video_id, state, plan.frames, missing, "" if state == "done" else reason, video)
 
     with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="status") as threads:
-        yield from threads.map(one, sorted(seen))
+        yield from filter(None, threads.map(one, output.folders()))

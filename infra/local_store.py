@@ -13,7 +13,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -55,6 +55,11 @@ class LocalStore:
 
     def list(self, folder: str) -> Iterator[ObjectInfo]:
         return _listing(self.root / folder, f"{folder}/" if folder else "")
+
+    def folders(self) -> Iterable[str]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.root) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+        return ()
 
     def check(self, *, write: bool) -> None:
         if write:

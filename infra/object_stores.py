@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import mimetypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -54,6 +54,10 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None: ...
     def list(self, folder: str) -> Iterator[ObjectInfo]:
         """Yields what lies under `folder` ("" for the root), recursively, sorted by key, fresh from the store."""
+        ...
+
+    def folders(self) -> Iterable[str]:
+        """Names of the folders in the root, fresh from the store."""
         ...
 
     def check(self, *, write: bool) -> None:
@@ -103,6 +107,12 @@ class GcsStore:
             if path.startswith(f"{start}/"):  # find() also answers with an object of that very name
                 changed = info.get("mtime") or info.get("updated") or info.get("created")
                 yield ObjectInfo(path[len(self._path("")) + 1 :], int(info["size"]), _moment(changed))
+
+    def folders(self) -> Iterable[str]:
+        with contextlib.suppress(FileNotFoundError):
+            found = self.fs.ls(self._path(""), detail=True)
+            return [info["name"].rstrip("/").rpartition("/")[2] for info in found if info["type"] == "directory"]
+        return ()
 
     def check(self, *, write: bool) -> None:
         self.fs.ls(self._path("").split("/")[0], timeout=self.patience.check_seconds)
@@ -155,15 +165,24 @@ class S3Store(GcsStore):
 
     def list(self, folder: str) -> Iterator[ObjectInfo]:
         # Servers differ in the order: AWS sorts keys, SeaweedFS folders ('a/1' before 'a.png').
-        return iter(sorted(self._pages(self.prefix + (f"{folder}/" if folder else "")), key=lambda info: info.key))
+        return iter(sorted(self._objects(self.prefix + (f"{folder}/" if folder else "")), key=lambda info: info.key))
 
-    def _pages(self, start: str) -> Iterator[ObjectInfo]:
-        following: dict[str, str] = {}
-        while True:
-            page = self.fs.call_s3("list_objects_v2", Bucket=self.bucket, Prefix=start, **following)
+    def folders(self) -> Iterable[str]:
+        for page in self._pages(self.prefix, Delimiter="/"):
+            for item in page.get("CommonPrefixes", ()):
+                yield item["Prefix"][len(self.prefix) : -1]
+
+    def _objects(self, start: str) -> Iterator[ObjectInfo]:
+        for page in self._pages(start):
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):  # folders that somebody drew in a web console
                     yield ObjectInfo(item["Key"][len(self.prefix) :], int(item["Size"]), _moment(item["LastModified"]))
+
+    def _pages(self, start: str, **options: str) -> Iterator[dict[str, Any]]:
+        following: dict[str, str] = {}
+        while True:
+            page = self.fs.call_s3("list_objects_v2", Bucket=self.bucket, Prefix=start, **options, **following)
+            yield page
             if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page["NextContinuationToken"]}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from renderers.camera_move import CameraMove
 
 __all__ = ["FramePlan", "Leg", "Retake", "WeightedPrompt"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WeightedPrompt:
     """A prompt at one frame: its weight already carries the crossfade."""
 
@@ -18,7 +19,7 @@ class WeightedPrompt:
     stop: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Leg:
     """A stretch of the way to a frame, each with the frame's number of steps: the `camera`'s move, and for a frame that
     is drawn to a keyframe the move `back` from there and its `share` of the way to it (above 0, below 1)."""
@@ -27,8 +28,14 @@ class Leg:
     back: CameraMove | None = None
     share: float = 0.0
 
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Plain values, for a digest."""
+        back = None if self.back is None else self.back.numbers
+        return {"camera": self.camera.numbers, "back": back, "share": self.share}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class FramePlan:
     """All that decides frame `index`, but for the video's own settings."""
 

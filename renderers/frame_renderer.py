@@ -18,17 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from manifests.schema import ManifestRow
 from renderers.camera import camera_matrix, coverage, move
 from renderers.cutouts import cut, draw_cutouts
 from renderers.errors import NonFiniteLoss, Stopped
 from renderers.frame_object import FrameObject
 from renderers.frame_plan import FramePlan, Leg
 from renderers.frame_state import FrameState, Moments
+from renderers.guidance import Guide, Target
 from renderers.init_picture import read_picture
-from renderers.losses import ClampWithGradient, concept_contrast, prompt_distance, total_variation
+from renderers.losses import ClampWithGradient, total_variation
 from renderers.memory import in_parts, memory_errors, send
-from renderers.models import Models, Perceptor
+from renderers.models import Models
 from renderers.optimiser import LatentAdam
 from renderers.plan import ALGORITHM, VideoPlan, json_safe
 from renderers.randomness import address, generator
@@ -58,15 +58,6 @@ class RenderedFrame:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Target:
-    """One prompt as a perceptor sees it: a unit vector `(d,)` with its weight and stop."""
-
-    vector: Tensor
-    weight: float
-    stop: float
-
-
 class FrameRenderer:
     """Renders frames with models that stay loaded. Not thread-safe: one renderer, one thread."""
 
@@ -75,11 +66,7 @@ class FrameRenderer:
         codebook = models.vqgan.codebook
         self._low, self._high = (bound.view(1, -1, 1, 1) for bound in torch.aminmax(codebook, dim=0))
         self._code_std = float(codebook.std())
-        self._texts: dict[tuple[int, str], Tensor] = {}
-        self._concepts = [
-            p.embed_texts([f"a {name}" for name in models.entry.concepts]) if models.entry.concepts else None
-            for p in models.perceptors
-        ]
+        self._guides = [Guide(perceptor, models.entry.concepts, models.device) for perceptor in models.perceptors]
 
     def render(
         self,
@@ -136,7 +123,7 @@ class FrameRenderer:
         seed = row.seed if frame.seed is None else frame.seed
         if reseeded:
             seed = address(seed, frame.index, 0, "another seed")
-        targets = [self._targets(i, p, plan, frame, images) for i, p in enumerate(self.models.perceptors)]
+        targets = [guide.targets(plan.row, frame.prompts, images) for guide in self._guides]
         settings, state = row.optimiser, parent
         losses: list[Tensor] = []
         for leg in frame.legs or (Leg(frame.camera),):
@@ -253,33 +240,6 @@ class FrameRenderer:
             first = move(first, matrix, mode="bilinear")
         return latent, (first, second, parent.moments.steps), goal
 
-    # -- what pulls at it ----------------------------------------------------------------------------------------
-
-    def _targets(
-        self, which: int, perceptor: Perceptor, plan: VideoPlan, frame: FramePlan, images: Mapping[str, bytes]
-    ) -> list[_Target]:
-        """Everything that pulls: texts, pictures, and noise, as perceptor number `which` sees them."""
-        targets = [_Target(self._text(which, perceptor, p.text), p.weight, p.stop) for p in frame.prompts]
-        row = plan.row
-        for image in row.image_prompts or ():
-            picture = read_picture(images, image.image, perceptor.side, perceptor.side).to(self.models.device)
-            with torch.no_grad():
-                targets.append(_Target(perceptor.embed_pictures(picture)[0], image.weight, image.stop))
-        for noise in row.noise_prompts or ():
-            chance = torch.Generator().manual_seed(address(noise.seed, 0, 0, "noise prompt"))
-            vector = F.normalize(torch.randn(perceptor.dimensions, generator=chance), dim=0).to(self.models.device)
-            targets.append(_Target(vector, noise.weight, -math.inf))
-        return targets
-
-    def _text(self, which: int, perceptor: Perceptor, text: str) -> Tensor:
-        """The embedding `(d,)` of a text, computed once per renderer."""
-        key = (which, text)
-        if key not in self._texts:
-            if len(self._texts) >= 4096:  # an actor lives for millions of prompts
-                self._texts.clear()
-            self._texts[key] = perceptor.embed_texts([text])[0]
-        return self._texts[key]
-
     def _loss(
         self,
         plan: VideoPlan,
@@ -287,7 +247,7 @@ class FrameRenderer:
         step: int,
         noisy: Tensor,
         latent: Tensor,
-        targets: list[list[_Target]],
+        targets: list[tuple[Target, ...]],
         seed: int,
         cutouts_at_once: int | None,
         leg: Leg,
@@ -297,13 +257,13 @@ class FrameRenderer:
         row, vqgan, device = plan.row, self.models.vqgan, self.models.device
         picture = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(noisy)))
         total = picture.new_zeros(())
-        for which, (perceptor, wanted) in enumerate(zip(self.models.perceptors, targets, strict=True)):
+        for which, (guide, wanted) in enumerate(zip(self._guides, targets, strict=True)):
             draw = draw_cutouts(
                 row.cutouts, row.width, row.height, generator(seed, frame.index, step, f"cutouts {which}")
             )
             grain = generator(seed, frame.index, step, f"grain {which}", device)
-            cutouts = cut(picture, draw.to(device), perceptor.side, grain)
-            pull = partial(self._pull, row, which, wanted, len(frame.prompts))
+            cutouts = cut(picture, draw.to(device), guide.perceptor.side, grain)
+            pull = partial(guide.pull, row.loss, wanted, len(frame.prompts))
             if cutouts_at_once is None or cutouts_at_once >= len(cutouts):
                 total = total + pull(cutouts) / len(targets)
             else:
@@ -316,21 +276,6 @@ class FrameRenderer:
         if goal is not None:
             total = total + PULL * leg.share * F.mse_loss(picture, goal)
         return total
-
-    def _pull(self, row: ManifestRow, which: int, wanted: list[_Target], prompts: int, cutouts: Tensor) -> Tensor:
-        """The mean pull of all targets on `cutouts` `(n, 3, side, side)`, as perceptor number `which` sees them; the
-        first `prompts` of the targets are prompts."""
-        perceptor, concepts = self.models.perceptors[which], self._concepts[which]
-        seen = perceptor.embed_pictures(cutouts)
-        pull = cutouts.new_zeros(())
-        for target in wanted:
-            pull = pull + prompt_distance(seen, target.vector, target.weight, target.stop)
-        if row.loss.contrast and concepts is not None:
-            for target in wanted[:prompts]:
-                if target.weight > 0:
-                    rivalry = concept_contrast(seen, target.vector, concepts, row.loss.contrast_scale)
-                    pull = pull + row.loss.contrast * target.weight * rivalry
-        return pull
 
     def _provenance(self, plan: VideoPlan, frame: FramePlan, losses: tuple[float, ...], seed: int) -> dict[str, object]:
         """What made this frame: enough to make it again."""

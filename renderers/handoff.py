@@ -27,7 +27,7 @@ FAR = 4
 LEGS = (3, 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """One frame: the frame `start` that it starts from (None: cold), in so many `legs`, and the keyframes `left` and
     `towards` of its gap, to the second of which it is drawn. `level` is 0 for frames of a chain and far keyframes, 1

@@ -10,13 +10,13 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from manifests.schema import KeyframeError, Keyframes, ManifestRow, Prompt, Scene
+from manifests.schema import KeyframeError, Keyframes, ManifestRow
 from renderers.camera_move import CameraMove
 from renderers.errors import BadInput
 from renderers.frame_plan import FramePlan, Leg, Retake, WeightedPrompt
@@ -35,6 +35,12 @@ PICTURE_COLUMNS = ("width", "height", "seed", "init", "cutouts", "loss", "optimi
 
 # `auto` hands off by keyframes where a chain would keep one actor busy for longer than this.
 AUTO_SECONDS = 2 * 3600.0
+
+# Camera moves that a plan remembers: a video with keyframes asks for those around a frame again and again.
+REMEMBERED_MOVES = 4096
+
+# One for all digests: `json.dumps` with settings makes an encoder for every call.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
@@ -75,7 +81,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 @dataclass(frozen=True)
@@ -92,14 +98,20 @@ class VideoPlan:
     retakes: tuple[Retake, ...] = ()
 
     @classmethod
-    def of(cls, row: ManifestRow, images: Mapping[str, str] | None = None, retakes: Sequence[Retake] = ()) -> VideoPlan:
-        """The plan of an unresolved `row`.
+    def of(
+        cls,
+        row: ManifestRow,
+        images: Mapping[str, str] | None = None,
+        retakes: Sequence[Retake] = (),
+        entry: ModelEntry | None = None,
+    ) -> VideoPlan:
+        """The plan of an unresolved `row`. `entry` is its model's, where the caller has looked it up.
 
         Raises:
             UnknownModel: the row's model is not in the registry.
             BadInput: the row asks for what its model can't do.
         """
-        entry = model_entry(row.model)
+        entry = entry or model_entry(row.model)
         return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes))
 
     @property
@@ -133,8 +145,16 @@ class VideoPlan:
         Raises:
             BadInput: a keyframe expression has no finite value here, or gives a zoom that is not positive.
         """
-        if index == 0:
-            return CameraMove()
+        return self._moves(index) if index else CameraMove()
+
+    @cached_property
+    def _moves(self) -> Callable[[int], CameraMove]:
+        if any(keys.constant is None for keys in self._camera_keys):
+            return lru_cache(REMEMBERED_MOVES)(self._move)
+        always = lru_cache(1)(lambda: self._move(1))
+        return lambda _: always()
+
+    def _move(self, index: int) -> CameraMove:
         try:
             zoom, angle, x, y = (keys.at(index) for keys in self._camera_keys)
         except KeyframeError as error:  # validation of long videos looks at a sample of the frames
@@ -150,14 +170,26 @@ class VideoPlan:
         scenes = self.row.scenes
         current = max(i for i, scene in enumerate(scenes) if scene.at <= index)
         if current == 0:
-            return _weighted(scenes[0], 1.0)
+            return self._weighted(0, 1.0)
         # a scene that begins before the last fade has ended cuts that fade short.
         room = scenes[current + 1].at - scenes[current].at if current + 1 < len(scenes) else self.row.crossfade
         fade = min(self.row.crossfade, room)
         share = min(1.0, (index - scenes[current].at + 1) / (fade + 1))
         if share == 1.0:
-            return _weighted(scenes[current], 1.0)
-        return _weighted(scenes[current - 1], 1 - share) + _weighted(scenes[current], share)
+            return self._weighted(current, 1.0)
+        return self._weighted(current - 1, 1 - share) + self._weighted(current, share)
+
+    def _weighted(self, scene: int, share: float) -> tuple[WeightedPrompt, ...]:
+        """The prompts of a scene; equal ones are one object, since a plan may have a million frames."""
+        known = self._known_prompts
+        if (scene, share) not in known:
+            prompts = self.row.scenes[scene].prompts
+            known[scene, share] = tuple(WeightedPrompt(p.text, p.weight * share, p.stop) for p in prompts)
+        return known[scene, share]
+
+    @cached_property
+    def _known_prompts(self) -> dict[tuple[int, float], tuple[WeightedPrompt, ...]]:
+        return {}
 
     @cached_property
     def handoff(self) -> Literal["chain", "keyframes"]:
@@ -209,12 +241,12 @@ class VideoPlan:
         decides = {
             "frame": index,
             "prompts": [(p.text, p.weight, json_safe(p.stop)) for p in prompts],
-            "camera": asdict(legs[-1].camera),
+            "camera": legs[-1].camera.numbers,
             "steps": steps,
             "parent": before,
         }
         if len(legs) > 1 or ahead:  # else the digest is that of a chain, which knows nothing of this
-            decides |= {"legs": [asdict(leg) for leg in legs], "towards": ahead}
+            decides |= {"legs": [leg.numbers for leg in legs], "towards": ahead}
         digest = self._digest(decides)
         parent, towards, seed, retaken_from = before, ahead, None, ""
         retake = decide(index, digest)
@@ -253,9 +285,14 @@ class VideoPlan:
         return hashlib.sha256(self.root + _canonical(decides)).hexdigest()
 
     @cached_property
+    def frame_plans(self) -> tuple[FramePlan, ...]:
+        """All frames, in order; `walk` for those who need only some."""
+        return tuple(self.walk())
+
+    @cached_property
     def digests(self) -> Sequence[str]:
         """The digest of every frame, in order (64 hexadecimal digits each)."""
-        return tuple(frame.digest for frame in self.walk())
+        return tuple(frame.digest for frame in self.frame_plans)
 
     def seconds(self, start: int, stop: int) -> float:
         """Estimated seconds of one actor for frames `[start, stop)` of a chain, from the registry's figure.
@@ -273,13 +310,6 @@ class VideoPlan:
         for column in ("width", "height"):
             usual *= self.entry.defaults.get(column, ManifestRow.model_fields[column].default)
         return self.entry.seconds_per_step * max(1.0, size / usual)
-
-
-def _weighted(scene: Scene, share: float) -> tuple[WeightedPrompt, ...]:
-    def one(prompt: Prompt) -> WeightedPrompt:
-        return WeightedPrompt(prompt.text, prompt.weight * share, prompt.stop)
-
-    return tuple(one(prompt) for prompt in scene.prompts)
 
 
 def json_safe(value: Any) -> Any:

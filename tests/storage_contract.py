@@ -109,6 +109,12 @@ class StorageContract:
     def test_listing_an_empty_root(self, storage: Storage) -> None:
         assert list(storage.list()) == []
 
+    def test_folders_of_the_root(self, storage: Storage) -> None:
+        assert storage.folders() == ()
+        for key in ("b/1", "a/2/3", "ab/1", "a.png", "b/2"):
+            storage.put(key, b"x")
+        assert storage.folders() == ("a", "ab", "b")
+
     def test_listing_knows_size_and_time(self, storage: Storage) -> None:
         before = datetime.now(UTC)
         storage.put("a", b"12345")

@@ -26,7 +26,7 @@ from renderers.models import load_models
 from renderers.registry import ModelEntry, models_folder, use_folder
 from renderers.training.sprites import Sprites, load_sprites
 
-__all__ = ["EvaluationSettings", "Stage", "evaluate"]
+__all__ = ["EvaluationSettings", "Stage", "evaluate", "fitted_judge"]
 
 # Styles that the pair may have seen and the judge never: what its ceiling is measured on.
 UNSEEN = ("noto", "twemoji", "fluent")
@@ -128,6 +128,18 @@ def evaluate(
     chance = (1 / len(everything), 5 / len(everything))
     found = Evaluation(entry.name, entry.digest, chance, ceilings, about, tuple(recognitions), measured, seconds)
     return found, pictures
+
+
+def fitted_judge(entry: ModelEntry, sprites_folder: Path, work: Path, settings: EvaluationSettings) -> Judge:
+    """The judge of the pictures of `entry`'s VQGAN: the one that an evaluation left in `work`, or fitted now (a good
+    half hour of a core).
+
+    Raises:
+        SourceMissing: there are no sprites in `sprites_folder`.
+    """
+    job = _JudgeJob.of(entry, load_sprites(sprites_folder), sprites_folder, work / "judges", settings)
+    _fit_judge(job)
+    return Judge.load(job.folder)
 
 
 def _begin_worker(folder: Path | None, parent: int) -> None:

@@ -29,7 +29,9 @@ from renderers.models.vqgan import VQGAN
 from renderers.plan import VideoPlan, resolve
 from renderers.registry import ModelEntry, PerceptorEntry
 
-__all__ = ["Variant", "picture_paths", "plan_of", "read_pictures", "start_rendering", "with_perceptor"]
+__all__ = [
+    "Variant", "picture_paths", "plan_of", "read_pictures", "render_picture", "start_rendering", "with_perceptor",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""Time to equal judged quality: the embedded model's own way of drawing against VQGAN-CLIP's with its defaults.
+
+    python -m tests.benchmarks.bench_quality SPRITES WORK [--prompts 20] [--seeds 0] [--times 1 4] [--jobs 1]
+
+Both draw the first `--prompts` of the fixed evaluation prompts with the same weights, size and renderer, on one thread
+a process. "Ours" are the defaults of the registry's entry. "Theirs" are the defaults of nerdyrodent/VQGAN-CLIP, which
+are the schema's: 32 cutouts of its augmentations, Adam at a constant 0.1, random tokens to begin with, no noise and no
+contrast; with as many steps as take 1, 4, ... times as long as ours (measured beforehand, in the same process), and
+with its own 500 if asked for (`--whole`). The pictures are judged by the judge of `nightreel models eval embedded
+--sprites SPRITES --work WORK`, which has no part in making them.
+
+The claim "n times less time to equal quality" holds where theirs at n times the time is not judged better than ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+
+from renderers.evaluation.evaluation import EvaluationSettings, fitted_judge
+from renderers.evaluation.prompts import load_prompts
+from renderers.evaluation.recognition import Variant, read_pictures, render_picture, start_rendering
+from renderers.evaluation.results import judged, recognition
+from renderers.registry import ModelEntry, model_entry
+from tests.benchmarks.machine import machine
+
+TRIAL_STEPS = 10
+PEER_STEPS = 500
+
+
+def theirs(entry: ModelEntry, steps: int) -> ModelEntry:
+    """`entry` drawing as VQGAN-CLIP does: whatever the schema's defaults are, but for the size."""
+    size = {column: entry.defaults[column] for column in ("width", "height")}
+    return entry.model_copy(update={"defaults": {**size, "steps_first": steps}})
+
+
+def steps_for(entry: ModelEntry, folder: Path) -> tuple[float, float]:
+    """Seconds of a picture of ours, and of a step of theirs; each the second one of its kind."""
+    own = Variant("trial of ours", entry)
+    other = Variant("trial of theirs", theirs(entry, TRIAL_STEPS))
+    prompt = load_prompts()[0].prompt
+    ours = [render_picture(own, prompt, seed, folder / f"ours-{seed}.png") for seed in (1001, 1002)][-1]
+    peer = [render_picture(other, prompt, seed, folder / f"theirs-{seed}.png") for seed in (1001, 1002)][-1]
+    return ours, peer / TRIAL_STEPS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sprites", type=Path, help="what `nightreel models sprites` made")
+    parser.add_argument("work", type=Path, help="work folder of an evaluation; its judge is fitted if it is not there")
+    parser.add_argument("--prompts", type=int, default=20)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--times", type=float, nargs="+", default=[1, 4], help="of our time, given to them")
+    parser.add_argument("--whole", action="store_true", help=f"theirs with {PEER_STEPS} steps, too")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that draw side by side")
+    parser.add_argument("--keep", type=Path, help="folder for the pictures")
+    chosen = parser.parse_args()
+    print(machine())
+    torch.set_num_threads(1)
+    entry, prompts = model_entry("embedded"), load_prompts()[: chosen.prompts]
+    judge = fitted_judge(entry, chosen.sprites, chosen.work, EvaluationSettings())
+    with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
+        ours, step = steps_for(entry, Path(folder))
+        print(f"ours: {ours:.2f} s a picture; theirs: {step:.3f} s a step", flush=True)
+        budgets = [max(1, round(times * ours / step)) for times in chosen.times]
+        variants = [
+            (Variant("ours", entry), entry.defaults["steps_first"]),
+            *(
+                (Variant(f"theirs, {steps} steps", theirs(entry, steps)), steps)
+                for steps in [*budgets, *([PEER_STEPS] if chosen.whole else [])]
+            ),
+        ]
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(chosen.jobs, mp_context=context) as pool:
+            begun = [
+                start_rendering(pool, variant, prompts, chosen.seeds, chosen.keep or Path(folder))
+                for variant, _ in variants
+            ]
+            for (variant, steps), (paths, futures) in zip(variants, begun, strict=True):
+                seconds = [future.result() for future in futures]
+                pictures = read_pictures(list(paths.values()))
+                ranks = judge.ranks(pictures, torch.tensor([number for number, _ in paths]))
+                found = recognition(variant.name, judged(list(paths), pictures, ranks, prompts))
+                low, high = found.top5_interval
+                took = f"{statistics.median(seconds):.1f} s a picture" if seconds else "drawn before"
+                print(f"{variant.name} ({steps} steps): {took}, top-1 {found.top1:.0%}, top-5 {found.top5:.0%} "
+                      f"({low:.0%} to {high:.0%}), {found.pictures} pictures", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Many frames and many actors: planning, listing, and how busy a fleet is kept.
+
+    python -m tests.benchmarks.bench_scale plan [--frames 1000000] [--length 1000]
+    python -m tests.benchmarks.bench_scale listing [--frames 1000000] [--length 1000]
+    python -m tests.benchmarks.bench_scale busy [--actors 64] [--minutes 2]
+
+`plan` reads a manifest of so many frames, plans every one of them against an empty output and cuts the work for 64
+actors, each handoff in a process of its own, whose memory at its greatest is printed; and as many stills as a tenth
+of it, since a row costs more than a frame.
+
+`listing` fills a real S3 server with an object for every frame under its right name (of one byte: listings know names)
+and the plans beside them, then plans the same manifest against it, as a resumed job does, and asks for the status.
+
+`busy` renders videos of different lengths with actors whose steps only sleep (see tests/benchmarks/simulated.py),
+through the real flow and its Prefect server, and prints the time that the steps took over actors times seconds, from
+the first frame's beginning until the last video was published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import random
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from flows.job_state import VideoRun
+from flows.planned_job import PlannedJob, RenderParameters
+from flows.storage_state import save_plan, stored_status
+from infra.layout import frame_key
+from infra.settings import InfraSettings
+from infra.storage import Storage
+from manifests.schema import ManifestRow
+from tests.benchmarks.machine import machine
+from tests.render_jobs import write_manifest
+
+ACTORS = 64
+PUTS_AT_ONCE = 32
+
+
+def rows_of(frames: int, length: int, **columns: Any) -> list[ManifestRow]:
+    """Videos of `length` frames, `frames` together."""
+    return [
+        ManifestRow(video_id=f"video-{number:06d}", prompt="a reef at dawn", frames=length, zoom="1.01", **columns)
+        for number in range(frames // length)
+    ]
+
+
+def planned(manifest: str, output: str) -> PlannedJob:
+    """The job, read and planned, without a trace in the output."""
+    job = PlannedJob(RenderParameters(manifest, output), InfraSettings())
+    job.read(write=False)
+    if job.problems or job.refused:
+        raise RuntimeError(f"rows were refused: {job.problems[:1]} {job.refused[:1]}")
+    return job
+
+
+def plan(frames: int, length: int) -> None:
+    """Print seconds and memory of planning."""
+    for label, number, long, columns in (
+        ("chains", frames, length, {"handoff": "chain"}),
+        ("keyframes", frames, length, {"handoff": "keyframes"}),
+        ("stills", frames // 10, 1, {}),
+    ):
+        with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
+            manifest = write_manifest(Path(folder) / "m.parquet", rows_of(number, long, **columns))
+            with multiprocessing.get_context("spawn").Pool(1) as alone:
+                seconds, megabytes, chunks = alone.apply(_plan, (manifest, str(Path(folder) / "out")))
+        print(f"{number:,} frames in {number // long:,} {label}: planned in {seconds:.1f} s, cut into {chunks} chunks, "
+              f"{megabytes:.0f} MB at its greatest", flush=True)  # fmt: skip
+
+
+def _plan(manifest: str, output: str) -> tuple[float, float, int]:
+    began = time.perf_counter()
+    chunks = planned(manifest, output).chunks(ACTORS)
+    return time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(chunks)
+
+
+def listing(frames: int, length: int) -> None:
+    """Print the seconds that a resumed job and `status` take to see what is there."""
+    import os
+
+    from tests.s3_server import running_s3_server
+
+    rows = rows_of(frames, length)
+    with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder, running_s3_server() as server:
+        server.create_bucket("bench")
+        os.environ.update(server.environment)
+        manifest, output = write_manifest(Path(folder) / "m.parquet", rows), "s3://bench/out"
+        storage = Storage(output)
+        seconds, _ = _timed(lambda: _fill(storage, planned(manifest, output)))
+        print(f"{frames:,} objects in {len(rows):,} folders, put in {seconds:.0f} s", flush=True)
+        seconds, again = _timed(lambda: planned(manifest, output))
+        if again.frames_to_render:
+            raise RuntimeError(f"{again.frames_to_render} frames were not seen")
+        print(f"a resumed job: read, listed and planned in {seconds:.1f} s", flush=True)
+        del again
+        seconds, statuses = _timed(lambda: list(stored_status(storage)))
+        if sum(status.done for status in statuses) != len(rows) * length:
+            raise RuntimeError("the status does not tell all frames")
+        print(f"status: {seconds:.1f} s", flush=True)
+
+
+def _fill(storage: Storage, job: PlannedJob) -> None:
+    """An object for every frame of `job`, and the plans."""
+
+    def put(run: VideoRun) -> None:
+        for frame in run.work.frames:
+            storage.put(frame_key(run.work.video_id, frame.index, frame.digest), b"x", existing="replace")
+        save_plan(storage, run.work)
+
+    with ThreadPoolExecutor(PUTS_AT_ONCE) as threads:
+        list(threads.map(put, job.runs.values()))
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def busy(actors: int, minutes: float, frame_seconds: float) -> None:
+    """Print how busy simulated actors are kept."""
+    from flows.server.own_server import prefect_server
+    from tests.benchmarks.simulated import run
+
+    steps, wanted = 10, int(actors * 60 * minutes / frame_seconds)
+    rows = list(_mixed(wanted, longest=int(30 * minutes / frame_seconds), steps=steps))
+    frames = sum(row.frames for row in rows)
+    with prefect_server("flows.conduct"), tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
+        seconds = run(rows, Path(folder), actors, frame_seconds / steps, chunk_seconds=20)
+    share = frames * frame_seconds / (actors * seconds)
+    print(f"{actors} actors, {frames} frames of {frame_seconds:g} s in {len(rows)} videos: {seconds:.1f} s, "
+          f"{share:.1%} of the actors' time in steps", flush=True)  # fmt: skip
+
+
+def _mixed(frames: int, longest: int, steps: int) -> Iterator[ManifestRow]:
+    """Videos of chance lengths, `frames` together or a few more."""
+    chance, number = random.Random(0), 0
+    while frames > 0:
+        length = chance.choice((1, 1, 2, 5, 10, longest))
+        yield ManifestRow(
+            video_id=f"video-{number:04d}", prompt="a reef", frames=length, steps=steps, steps_first=steps, width=64,
+            height=64, upscale=1, handoff="chain", format="png" if length == 1 else "mp4",
+        )  # fmt: skip
+        frames, number = frames - length, number + 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_subparsers(dest="what", required=True)
+    for name in ("plan", "listing"):
+        part = what.add_parser(name)
+        part.add_argument("--frames", type=int, default=1_000_000)
+        part.add_argument("--length", type=int, default=1000, help="frames of each video")
+    fleet = what.add_parser("busy")
+    fleet.add_argument("--actors", type=int, default=ACTORS)
+    fleet.add_argument("--minutes", type=float, default=2)
+    fleet.add_argument("--frame-seconds", type=float, default=2)
+    chosen = parser.parse_args()
+    print(machine())
+    if chosen.what == "plan":
+        plan(chosen.frames, chosen.length)
+    elif chosen.what == "listing":
+        listing(chosen.frames, chosen.length)
+    else:
+        busy(chosen.actors, chosen.minutes, chosen.frame_seconds)
+
+
+if __name__ == "__main__":
+    main()
