@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from flows.failure_policy import Attempt, Decision, StallWatch, WorkerRecords, decide, excluded
 from flows.failures import classify
+from flows.pace import Paces
 from infra.pool import Pool, PoolWorker
 from infra.settings import InfraSettings
 
@@ -26,11 +27,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Work:
-    """What is being tried: a frame of a video (None: a segment of it), with so many cutouts a step."""
+    """What is being tried: a frame of a video (None: a segment of it), with so many cutouts a step, an estimate of its
+    seconds (0: none), and the `kind` of frames that take as long."""
 
     video: str
     frame: int | None
     cutouts: int = 1
+    seconds: float = 0.0
+    kind: str = ""
 
 
 class Crew:
@@ -39,6 +43,7 @@ class Crew:
     def __init__(self, pool: Pool, settings: InfraSettings, stopped: threading.Event) -> None:
         self.pool, self.settings, self.stopped = pool, settings, stopped
         self._records = WorkerRecords(time.monotonic, settings.worker_strikes, settings.forgive_seconds)
+        self._paces = Paces()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         threading.Thread(target=self._watch, name="stall watch", daemon=True).start()
@@ -66,6 +71,8 @@ class Crew:
         while not self.stopped.is_set():
             if lease.worker.retiring:
                 lease.renew(frozenset())  # another run needs its place: between two frames nothing is lost
+            elif (faster := self._faster(lease.worker.name, what)) is not None:
+                lease.renew(frozenset(), prefer=faster)  # whoever is slow must not hold up the end of the job
             worker = lease.worker
             began = time.perf_counter()
             try:
@@ -89,8 +96,18 @@ class Crew:
             else:
                 with self._lock:
                     self._records.rendered(worker.name, what.video, what.frame)
+                    if what.seconds:
+                        self._paces.took(worker.name, what.kind, time.perf_counter() - began, what.seconds)
                 return done
         return None
+
+    def _faster(self, worker: str, what: Work) -> str | None:
+        """A free worker that should take over, since it is so much faster. As long as there is work for all, none is
+        free."""
+        if not what.seconds or not (free := self.pool.free):
+            return None
+        with self._lock:
+            return self._paces.better(worker, what.kind, set(free) - self._records.aside())
 
     def _watch(self) -> None:
         watch = StallWatch(self.settings.stall_seconds)
@@ -113,10 +130,10 @@ class Lease:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def renew(self, avoid: frozenset[str]) -> None:
-        """Give the worker back and rent one anew, none of `avoid` where there is another."""
+    def renew(self, avoid: frozenset[str], prefer: str | None = None) -> None:
+        """Give the worker back and rent one anew, none of `avoid` where there is another; `prefer` if it is free."""
         self._stack.close()
-        self._rent(None, avoid)
+        self._rent(prefer, avoid)
 
     def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
         self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, self._crew.exclude(avoid)))

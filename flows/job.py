@@ -236,7 +236,10 @@ class RenderJob(PlannedJob):
         self, crew: Crew, lease: Lease, run: VideoRun, frame: int | None, do: Callable[[PoolWorker, Decision], T]
     ) -> T | None:
         """What `do` gives in the end, or None when it failed for good or the job stops."""
-        what = Work(run.work.video_id, frame, run.work.plan.row.cutouts.number)
+        plan = run.work.plan
+        seconds = 0.0 if frame is None else run.work.frames[frame].all_steps * plan.step_seconds
+        kind = f"{plan.entry.name} {plan.row.width}x{plan.row.height}"
+        what = Work(plan.video_id, frame, plan.row.cutouts.number, seconds, kind)
         while True:
             done = crew.attempt(lease, what, do, partial(self._failed, run, frame))
             run.worker = lease.worker.name

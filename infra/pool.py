@@ -61,6 +61,10 @@ class Pool(Protocol):
     def names(self) -> tuple[str, ...]:
         """Who these are."""
 
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Who of them nobody rents or waits for."""
+
     @contextmanager
     def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
         """Rent a free worker, waiting for one that is not among `exclude` where there is any such. `prefer` names the
@@ -117,6 +121,12 @@ class Roster:
         """Who is here to stay, free or rented."""
         with self._changed:
             return tuple(worker.name for worker in self._staying())
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Who is free, while nobody waits."""
+        with self._changed:
+            return () if self._queue else tuple(worker.name for worker in self._free if self._stays(worker))
 
     def everyone(self) -> list[PoolWorker]:
         """All that are free or rented, those about to go included."""
@@ -248,6 +258,11 @@ class LocalPool:
             worker.name = f"{worker.name}/{number}"
         self.names = tuple(worker.name for worker in self._workers)
         self._roster = Roster(list(self._workers))
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Who of them nobody rents or waits for."""
+        return self._roster.free
 
     @contextmanager
     def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:

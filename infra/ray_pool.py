@@ -68,7 +68,8 @@ class RayPool:
             raise
         self._options = {"num_cpus": settings.cpus_per_actor, "num_gpus": self.gpus_per_actor}
         device = settings.device if self._use_gpu or settings.device != "auto" else "cpu"
-        self._given = (output, device, settings.threads, settings.models_folder)
+        how = {"threads": settings.threads, "precision": settings.precision, "graphs": settings.graphs}
+        self._given = (output, {"device": device, "models_folder": settings.models_folder, **how})
         self._warm, self._priority = warm, priority
         self._want = MOST_ACTORS if want is None else want
 
@@ -102,6 +103,11 @@ class RayPool:
     def names(self) -> tuple[str, ...]:
         """Who these are."""
         return self._actors.names
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Who of them nobody rents or waits for."""
+        return self._actors.roster.free
 
     @contextmanager
     def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:

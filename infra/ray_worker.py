@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from infra.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
@@ -30,8 +29,8 @@ RESTART_SECONDS = 60.0
 # `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered.
 @ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1})
 class _Actor:
-    def __init__(self, output: Storage, device: str, threads: int, models_folder: Path) -> None:
-        self._worker = Worker(output, device=device, threads=threads, models_folder=models_folder)
+    def __init__(self, output: Storage, how: Mapping[str, Any]) -> None:
+        self._worker = Worker(output, **how)
 
     def warm(self, model: str) -> str:
         return self._worker.warm(model)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -52,6 +53,12 @@ class InfraSettings(BaseSettings):
     )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="torch device of the actors: auto, cpu, cuda"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="numbers that actors compute in: auto (bfloat16 on a GPU that has it), float32, bfloat16"
+    )
+    graphs: bool = Field(
+        True, description="have GPUs play steps from recordings (CUDA graphs): quicker, at the price of some memory"
     )
     ray_address: str | None = Field(
         None, description="Ray cluster to join (`auto` or host:port); unset: one of its own on this machine"

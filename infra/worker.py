@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # torch is imported by the process that renders, not by the o
     from renderers.frame_object import FrameObject
     from renderers.frame_renderer import FrameRenderer, StepProgress
     from renderers.frame_state import FrameState
+    from renderers.hardware import Precision
 
 __all__ = ["FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "Worker", "WorkerProgress"]
 
@@ -129,12 +130,21 @@ class Worker:
     lost = False
 
     def __init__(
-        self, output: Storage, *, device: str = "auto", threads: int = 1, models_folder: Path | None = None
+        self,
+        output: Storage,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        precision: Precision = "auto",
+        graphs: bool = True,
+        models_folder: Path | None = None,
     ) -> None:
-        """`models_folder` tells a process of its own where the models are; unset, whoever started this one has."""
+        """`device` to `graphs` are as for `load_models`. `models_folder` tells a process of its own where the models
+        are; unset, whoever started this one has."""
         if models_folder is not None:
             use_folder(models_folder)
-        self.output, self.device, self.threads = output, device, threads
+        self.output = output
+        self._how: dict[str, Any] = {"device": device, "threads": threads, "precision": precision, "graphs": graphs}
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._renderer: FrameRenderer | None = None
         self._images: dict[str, bytes] = {}
@@ -265,7 +275,7 @@ class Worker:
         # the whole entry: a model of that name may have been replaced since
         if self._renderer is None or self._renderer.models.entry != entry:
             self._renderer = None
-            self._renderer = FrameRenderer(load_models(entry, device=self.device, threads=self.threads))
+            self._renderer = FrameRenderer(load_models(entry, **self._how))
         return self._renderer
 
     def _image(self, uri: str, sha256: str) -> bytes:

@@ -72,7 +72,11 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
         from renderers.models import load_models
 
         settings = load_settings()
-        renderer = FrameRenderer(load_models(plan.entry, device=settings.device, threads=settings.threads))
+        models = load_models(
+            plan.entry, device=settings.device, threads=settings.threads, precision=settings.precision,
+            graphs=False,  # recording takes longer than one picture saves
+        )  # fmt: skip
+        renderer = FrameRenderer(models)
         bar.update(line, description="rendering")
         bar.reset(line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from infra.ffmpeg import probe
 from infra.pool import LocalPool
 from infra.settings import InfraSettings
 from infra.storage import Storage
+from infra.worker import FrameReport, FrameTask, Worker
 from tests.render_jobs import drive, frame_objects, planned, quick_row, render, write_manifest
 
 ROWS = [
@@ -105,3 +107,34 @@ def test_the_plans_in_storage_tell_what_was_wanted_without_the_manifest(manifest
         VideoStatus("boat", "done", 7, (), "", f"{reference}/boat/video.gif"),
         VideoStatus("reef", "done", 18, (), "", f"{reference}/reef/video.mp4"),
     ]
+
+
+class _OneIsSlow(Worker):
+    """Whoever begins the long video takes five times as long as others, for everything."""
+
+    slow = ""
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        began = time.perf_counter()
+        report = super().render_frame(task)
+        if task.row.video_id == "long":
+            type(self).slow = type(self).slow or self.name
+        if self.name == type(self).slow:
+            time.sleep(4 * (time.perf_counter() - began))
+        return report
+
+
+def test_a_free_worker_takes_over_from_one_that_is_much_slower(tmp_path: Path) -> None:
+    _OneIsSlow.slow = ""
+    rows = [quick_row("long", "a fish", frames=16), quick_row("short", "a boat", frames=4)]
+    manifest = write_manifest(tmp_path / "m.parquet", rows)
+
+    job = render(manifest, str(tmp_path / "out"), workers=2, make=_OneIsSlow)
+
+    assert job.complete
+    by_whom = [report.worker for _, report in sorted(job.runs["long"].reports.items())]
+    assert by_whom[0] == _OneIsSlow.slow
+    assert _OneIsSlow.slow not in by_whom[10:]
+    assert frame_objects(str(tmp_path / "out")) == frame_objects(
+        render(manifest, str(tmp_path / "alone")).parameters.output
+    )
