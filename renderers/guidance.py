@@ -57,11 +57,10 @@ class Guide:
             targets.append(Target(vector, noise.weight, -math.inf))
         return tuple(targets)
 
-    def pull(self, loss: LossSettings, targets: Sequence[Target], prompts: int, cutouts: Tensor) -> Tensor:
-        """The mean pull of all `targets` on `cutouts` `(n, 3, side, side)`, a scalar; the first `prompts` of the
-        targets are prompts, which the other concepts rival."""
-        seen = self.perceptor.embed_pictures(cutouts)
-        pull = cutouts.new_zeros(())
+    def pull(self, loss: LossSettings, targets: Sequence[Target], prompts: int, seen: Tensor) -> Tensor:
+        """The mean pull of all `targets` on cutouts as the perceptor has `seen` them, `(n, d)`, a scalar; the first
+        `prompts` of the targets are prompts, which the other concepts rival."""
+        pull = seen.new_zeros(())
         for target in targets:
             pull = pull + prompt_distance(seen, target.vector, target.weight, target.stop)
         if loss.contrast and self._concepts is not None:

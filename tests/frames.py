@@ -41,8 +41,7 @@ def first(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | N
 
 
 def start(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> torch.Tensor:
-    with torch.no_grad():
-        return renderer._cold_start(plan, images or {}, plan.row.seed)[0]
+    return renderer.starts.cold(plan, images or {}, plan.row.seed).latent
 
 
 def with_vqgan(models: Models, vqgan: VQGAN) -> FrameRenderer:

@@ -47,8 +47,8 @@ def test_the_tokens_determine_the_picture(renderer: FrameRenderer, planned: Plan
 def test_the_latent_never_leaves_the_range_of_the_codebook(renderer: FrameRenderer, planned: Planner) -> None:
     """Adam's first step moves every element by the learning rate; one of 10 would carry all of them far out."""
     state = first(renderer, planned(steps_first=1, optimiser={"lr": 10})).frame.state
-    latent = state.expand(renderer._low, renderer._high)
-    at_a_bound = torch.isclose(latent, renderer._low) | torch.isclose(latent, renderer._high)
+    latent = state.expand(renderer.starts.low, renderer.starts.high)
+    at_a_bound = torch.isclose(latent, renderer.starts.low) | torch.isclose(latent, renderer.starts.high)
     assert float(at_a_bound.float().mean()) > 0.99
     assert set(state.latent.unique().tolist()) <= {0, 255}
 

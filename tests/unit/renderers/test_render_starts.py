@@ -61,10 +61,12 @@ def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, plan
     parent = first(renderer, plan).frame.state
     frame = list(plan.walk())[1]
     with torch.no_grad():
-        latent, (exp_avg, exp_avg_sq, steps), _ = renderer._warm_start(plan, Leg(frame.camera), parent)
+        warm = renderer.starts.warm(plan, Leg(frame.camera), parent)
+        assert warm.memory is not None
+        latent, (exp_avg, exp_avg_sq, steps) = warm.latent, warm.memory
         vqgan = renderer.models.vqgan
         matrix = camera_matrix(CameraMove(1.1, 5.0, 2.0, 0.0), 32, 32)
-        decoded = vqgan.decode(parent.expand(renderer._low, renderer._high)).clamp(0, 1)
+        decoded = vqgan.decode(parent.expand(renderer.starts.low, renderer.starts.high)).clamp(0, 1)
         torch.testing.assert_close(latent, vqgan.encode(move(decoded, matrix).clamp(0, 1)), atol=1e-5, rtol=0)
     kept, squares = parent.moments.expand(torch.device("cpu"))
     torch.testing.assert_close(exp_avg, move(kept, matrix, mode="bilinear"))
@@ -75,15 +77,17 @@ def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, plan
 def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: FrameRenderer, planned: Planner) -> None:
     plan = planned(frames=2)
     parent = first(renderer, plan).frame.state
-    latent, (exp_avg, _, _), goal = renderer._warm_start(plan, Leg(CameraMove()), parent)
-    assert goal is None
-    assert torch.equal(latent, parent.expand(renderer._low, renderer._high))
+    warm = renderer.starts.warm(plan, Leg(CameraMove()), parent)
+    assert warm.memory is not None
+    exp_avg, _, _ = warm.memory
+    assert warm.goal is None
+    assert torch.equal(warm.latent, parent.expand(renderer.starts.low, renderer.starts.high))
     assert torch.equal(exp_avg, parent.moments.expand(torch.device("cpu"))[0])
 
 
 def move_by(renderer: FrameRenderer, before: torch.Tensor, after: FrameState) -> float:
     """How far most elements of a latent went in a frame."""
-    return float((after.expand(renderer._low, renderer._high) - before).abs().median())
+    return float((after.expand(renderer.starts.low, renderer.starts.high) - before).abs().median())
 
 
 def test_a_cold_start_begins_at_the_full_rate_and_later_frames_go_on_at_the_last(
@@ -95,7 +99,9 @@ def test_a_cold_start_begins_at_the_full_rate_and_later_frames_go_on_at_the_last
     assert move_by(renderer, start(renderer, plan), done) == pytest.approx(0.4, abs=0.02)
     fresh = Moments.of(torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8), 0)
     later = renderer.render(plan, list(plan.walk())[1], dataclasses.replace(done, moments=fresh), {}).frame.state
-    assert move_by(renderer, done.expand(renderer._low, renderer._high), later) == pytest.approx(0.2, abs=0.02)
+    assert move_by(renderer, done.expand(renderer.starts.low, renderer.starts.high), later) == pytest.approx(
+        0.2, abs=0.02
+    )
 
 
 def test_noise_on_the_latent_is_for_cold_starts_only(renderer: FrameRenderer, planned: Planner) -> None:

@@ -1,0 +1,214 @@
+"""One frame on its way: all of it that changes from step to step, but for the networks, which others share."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from renderers.cutouts import cut, draw_cutouts
+from renderers.errors import NonFiniteLoss, Stopped
+from renderers.frame_plan import FramePlan, Leg
+from renderers.frame_state import FrameState, Moments
+from renderers.guidance import Target
+from renderers.losses import total_variation
+from renderers.memory import send
+from renderers.models import Models
+from renderers.optimiser import LatentAdam
+from renderers.plan import VideoPlan
+from renderers.randomness import address, generator
+from renderers.starts import Starts
+
+__all__ = ["FrameInProgress", "FrameRequest", "StepProgress"]
+
+# Weight of the distance between the picture and what it is drawn to, at the end of the way there.
+PULL = 20.0
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """One step done: `step` of `steps` (from 1), its `loss`, and `seconds` since the frame began."""
+
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """A frame to render: `frame` of `plan`, from the state of its `parent` (None for the first frame), drawn to the
+    keyframe whose state is `towards` if it has a pull.
+
+    `images` holds the bytes of every picture that the row names, by URI. `should_stop` is asked between steps.
+    `cutouts_at_once` go through a perceptor together (None: all of a step): fewer need less memory and more time, and
+    sums that round otherwise. `reseeded` draws all chance from another seed, itself decided by the row's.
+    """
+
+    plan: VideoPlan
+    frame: FramePlan
+    parent: FrameState | None
+    images: Mapping[str, bytes]
+    towards: FrameState | None = None
+    cutouts_at_once: int | None = None
+    reseeded: bool = False
+    on_step: Callable[[StepProgress], None] | None = None
+    should_stop: Callable[[], bool] | None = None
+
+    def __str__(self) -> str:
+        row, at_once = self.plan.row, self.cutouts_at_once or self.plan.row.cutouts.number
+        return f"frame {self.frame.index} of video '{self.plan.video_id}' ({row.width}x{row.height}, {at_once} cutouts)"
+
+
+class FrameInProgress:
+    """A frame between two steps. For each step, whoever drives it decodes `noisy`, and gives `take` the loss of that
+    picture with its gradient; when it is `done`, `state` is the frame's."""
+
+    def __init__(
+        self, request: FrameRequest, models: Models, starts: Starts, targets: Sequence[tuple[Target, ...]]
+    ) -> None:
+        """Start it.
+
+        Raises:
+            BadInput: a picture that the row names can't be read.
+            ValueError: a state that it starts from is missing, or one too many is given.
+        """
+        plan, frame = request.plan, request.frame
+        for given, wanted, what in (
+            (request.parent, frame.parent, "parent state"),
+            (request.towards, frame.towards, "state to be drawn to"),
+        ):
+            if (given is None) != (wanted is None):
+                raise ValueError(f"frame {frame.index} {'needs' if given is None else 'takes no'} {what}")
+        self.began = time.perf_counter()
+        self.request, self.plan, self.frame, self.targets = request, plan, frame, targets
+        self.seed = plan.row.seed if frame.seed is None else frame.seed
+        if request.reseeded:
+            self.seed = address(self.seed, frame.index, 0, "another seed")
+        self.seconds = 0.0
+        """spent on this frame, its share of steps taken together with others"""
+        self.state: FrameState | None = request.parent
+        self.history: tuple[float, ...] = ()
+        self._models, self._starts = models, starts
+        self._losses: list[Tensor] = []
+        self._legs = iter(frame.legs or (Leg(frame.camera),))
+        self._begin(next(self._legs))
+
+    @property
+    def done(self) -> bool:
+        """Whether all its steps are taken."""
+        return self._leg is None
+
+    @property
+    def step(self) -> int:
+        """The number of the step to come, from 0."""
+        return len(self._losses)
+
+    def noisy(self) -> Tensor:
+        """What is to be decoded for this step, `(1, c, h, w)`, as a function of `latent`.
+
+        Raises:
+            Stopped: its `should_stop` said so.
+        """
+        request, frame, settings = self.request, self.frame, self.plan.row.optimiser
+        if request.should_stop is not None and request.should_stop():
+            raise Stopped(f"stopped in frame {frame.index} of video '{self.plan.video_id}' before step {self.step + 1}")
+        if not (self._cold and settings.latent_noise):
+            return self.latent
+        noise = torch.randn(self.latent.shape, generator=generator(self.seed, frame.index, self.step, "latent"))
+        amount = settings.latent_noise * self._starts.code_std * self._left
+        return self.latent + send(noise, self._models.device) * amount
+
+    def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
+        """What perceptor number `which` sees of `picture` `(1, 3, H, W)` at this step: `(n, 3, side, side)`."""
+        row, at = self.plan.row, (self.seed, self.frame.index, self.step)
+        draw = draw_cutouts(row.cutouts, row.width, row.height, generator(*at, f"cutouts {which}"))
+        grain = generator(*at, f"grain {which}", self._models.device)
+        return cut(picture, draw.to(self._models.device), side, grain)
+
+    def regularised(self, total: Tensor, picture: Tensor) -> Tensor:
+        """`total` with what does not depend on the prompts: regularisers, and the distance to what it is held to."""
+        assert self._leg is not None
+        loss = self.plan.row.loss
+        if loss.tv:
+            total = total + loss.tv * total_variation(picture)
+        if loss.z_decay:
+            # nerdyrodent's -iw: the pull of z to 0 fades with the steps.
+            total = total + loss.z_decay / (2 * (2 * self.step + 1)) * (self.latent**2).mean()
+        if self._goal is not None:
+            total = total + PULL * self._leg.share * F.mse_loss(picture, self._goal)
+        return total
+
+    def take(self, loss: Tensor, gradient: Tensor) -> None:
+        """Take the step down `gradient`, that of `loss` with respect to `latent`.
+
+        Raises:
+            NonFiniteLoss: the loss left the realm of numbers.
+        """
+        settings, request = self.plan.row.optimiser, self.request
+        # a long first search cools down: smaller steps, less noise; warm frames follow at the final rate.
+        share = settings.lr_final + (1 - settings.lr_final) * self._left if self._cold else settings.lr_final
+        self._adam.step(gradient, settings.lr * share)
+        with torch.no_grad():
+            self.latent.clamp_(self._starts.low, self._starts.high)
+        self._losses.append(loss.detach())
+        self._of_leg += 1
+        done, steps = self.step, self.frame.all_steps
+        # on a GPU a loss is waited for now and then only
+        if request.on_step and (self._models.device.type == "cpu" or done % 10 == 0 or done == steps):
+            seconds = time.perf_counter() - self.began
+            request.on_step(StepProgress(done, steps, float(self._losses[-1]), seconds))
+        if self._of_leg == self.frame.steps:
+            self._end_leg()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def _left(self) -> float:
+        """The share of this leg's steps that is to come."""
+        return 1 - self._of_leg / self.frame.steps
+
+    def _begin(self, leg: Leg) -> None:
+        request, settings = self.request, self.plan.row.optimiser
+        self._cold = self.state is None
+        if self.state is None:
+            start = self._starts.cold(self.plan, request.images, self.seed)
+        else:
+            start = self._starts.warm(self.plan, leg, self.state, request.towards)
+        self._leg: Leg | None = leg
+        self._goal, self._of_leg = start.goal, 0
+        self.latent = start.latent.requires_grad_(True)
+        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        if start.memory is not None:
+            self._adam.resume(*start.memory)
+
+    @torch.no_grad()
+    def _end_leg(self) -> None:
+        self.history = tuple(torch.stack(self._losses).tolist())
+        self._check_finite()
+        tokens = self._models.vqgan.tokenise(self.latent)
+        kept = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
+        self.state = FrameState.of(tokens, self.latent.detach(), self._starts.low, self._starts.high, kept)
+        self._leg = next(self._legs, None)
+        if self._leg is not None:
+            self._begin(self._leg)
+
+    def _check_finite(self) -> None:
+        if all(map(math.isfinite, self.history)) and bool(self.latent.isfinite().all()):
+            return
+        # a finite loss can still have a gradient that is not: the last step's would show in no loss.
+        bad = next((i for i, value in enumerate(self.history) if not math.isfinite(value)), None)
+        what = (
+            "latent became not finite at the last step"
+            if bad is None
+            else f"loss became {self.history[bad]} at step {bad + 1}"
+        )
+        raise NonFiniteLoss(
+            f"frame {self.frame.index} of video '{self.plan.video_id}': the {what}: "
+            f"try a smaller optimiser.lr (now {self.plan.row.optimiser.lr:g}) or another seed (now {self.seed})"
+        )

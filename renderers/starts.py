@@ -1,0 +1,85 @@
+"""Where a frame starts: cold, as the row's `init` says, or warm, from the state of another frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from renderers.camera import camera_matrix, coverage, move
+from renderers.frame_plan import Leg
+from renderers.frame_state import FrameState
+from renderers.init_picture import read_picture
+from renderers.models import Models
+from renderers.plan import VideoPlan
+from renderers.randomness import generator
+
+__all__ = ["Start", "Starts"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """The `latent` `(1, c, h, w)` that a frame, or a leg of one, starts from; Adam's `memory` (mean gradient, mean
+    squared gradient, steps), None for none; and the picture `(1, 3, H, W)` that it is held to, if it is."""
+
+    latent: Tensor
+    memory: tuple[Tensor, Tensor, int] | None = None
+    goal: Tensor | None = None
+
+
+class Starts:
+    """The starts of frames that one model draws. `low` and `high` `(1, c, 1, 1)` bound the codes of its codebook, and
+    `code_std` is their standard deviation."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self.low, self.high = (b.view(1, -1, 1, 1) for b in torch.aminmax(models.vqgan.codebook, dim=0))
+        self.code_std = float(models.vqgan.codebook.std())
+
+    @torch.no_grad()
+    def cold(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int) -> Start:
+        """The start of a first frame, by the row's `init`. `seed` covers it (the peers draw it before seeding)."""
+        row, vqgan, device = plan.row, self._models.vqgan, self._models.device
+        chance = generator(seed, 0, 0, "init")
+        unit = self._models.entry.downsampling
+        if row.init == "tokens":
+            shape = (1, row.height // unit, row.width // unit)
+            return Start(vqgan.look_up(torch.randint(len(vqgan.codebook), shape, generator=chance).to(device)))
+        if row.init == "noise":
+            picture = torch.rand(1, 3, row.height, row.width, generator=chance)
+        elif row.init == "blank":
+            # near-white with a faint low-frequency stain: an even sheet has no gradient to start from.
+            stain = torch.randn(1, 3, 8, 8, generator=chance)
+            stain = F.interpolate(stain, size=(row.height, row.width), mode="bilinear", align_corners=False)
+            picture = (0.9 + 0.1 * stain).clamp(0, 1)
+        else:
+            assert row.init_image is not None  # the schema sees to it
+            picture = read_picture(images, row.init_image, row.width, row.height)
+        return Start(vqgan.encode(picture.to(device)).contiguous())
+
+    @torch.no_grad()
+    def warm(self, plan: VideoPlan, leg: Leg, parent: FrameState, towards: FrameState | None = None) -> Start:
+        """The start of a leg from `parent`, moved by the camera, all in float. One that is drawn to the keyframe whose
+        state is `towards` is held to a cross-fade of what it starts from into that keyframe, moved back to its time.
+
+        The peers go through an 8-bit picture and a new optimiser here.
+        """
+        vqgan, device, row = self._models.vqgan, self._models.device, plan.row
+        latent = parent.expand(self.low, self.high)
+        first, second = parent.moments.expand(device)
+        goal = None
+        if not leg.camera.still or towards is not None:
+            matrix = camera_matrix(leg.camera, row.width, row.height).to(device)
+            picture = move(vqgan.decode(latent).clamp(0, 1), matrix).clamp(0, 1)
+            if towards is not None:
+                assert leg.back is not None
+                back = camera_matrix(leg.back, row.width, row.height).to(device)
+                ahead = vqgan.decode(towards.expand(self.low, self.high)).clamp(0, 1)
+                weight = leg.share * coverage(picture.shape, back)
+                picture = goal = picture + weight * (move(ahead, back).clamp(0, 1) - picture)
+            latent = vqgan.encode(picture).contiguous()
+            first = move(first, matrix, mode="bilinear")
+        return Start(latent, (first, second, parent.moments.steps), goal)
