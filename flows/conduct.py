@@ -153,7 +153,7 @@ def stitch_video(name: str, job: RenderJob, video: str) -> State[Any]:
 def _render(job: RenderJob, pool: Pool | None) -> int:
     """Run all chunks, each once an actor is near and the chunk it starts from is done; stitch as videos complete. Gives
     the most actors that it had at a time: other runs make them fewer, their end more."""
-    chunks = job.chunks(pool.capacity if pool else 1)
+    chunks = job.chunks(pool.capacity, pool.together) if pool else job.chunks(1)
     actors = 0
     ready: list[tuple[int, Chunk]] = []
     waiting = list(enumerate(chunks))

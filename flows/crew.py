@@ -63,19 +63,22 @@ class Crew:
         what: Work,
         do: Callable[[PoolWorker, Decision], T],
         on_failure: Callable[[Exception, int, str, float], None],
+        failed: Exception | None = None,
     ) -> T | Exception | None:
         """Do one piece of work, again as often as the policy says; gives its result, the last error if it failed for
-        good, or None if the job stops. `on_failure` hears of every failure: error, attempt, worker, seconds."""
+        good, or None if the job stops. `on_failure` hears of every failure: error, attempt, worker, seconds. `failed`
+        is how it failed just now on the leased worker, together with others: that was the first try."""
         failures: list[Attempt] = []
         decision = Decision(again=True)
         while not self.stopped.is_set():
-            if lease.worker.retiring:
-                lease.renew(frozenset())  # another run needs its place: between two frames nothing is lost
-            elif (faster := self._faster(lease.worker.name, what)) is not None:
-                lease.renew(frozenset(), prefer=faster)  # whoever is slow must not hold up the end of the job
+            if failed is None:
+                self.settle(lease, what)
             worker = lease.worker
             began = time.perf_counter()
             try:
+                if failed is not None:
+                    error, failed = failed, None
+                    raise error
                 done = do(worker, decision)
             except Exception as error:  # every failure is classed and recorded; none may end the other videos
                 kind = classify(error)
@@ -94,12 +97,23 @@ class Crew:
                 self.stopped.wait(decision.wait)
                 lease.renew(decision.avoid)
             else:
-                with self._lock:
-                    self._records.rendered(worker.name, what.video, what.frame)
-                    if what.seconds:
-                        self._paces.took(worker.name, what.kind, time.perf_counter() - began, what.seconds)
+                self.did(worker, what, time.perf_counter() - began)
                 return done
         return None
+
+    def settle(self, lease: Lease, what: Work) -> None:
+        """Before a piece of work: trade the leased worker if it has to go, or if another should take over."""
+        if lease.worker.retiring:
+            lease.renew(frozenset())  # another run needs its place: between two frames nothing is lost
+        elif (faster := self._faster(lease.worker.name, what)) is not None:
+            lease.renew(frozenset(), prefer=faster)  # whoever is slow must not hold up the end of the job
+
+    def did(self, worker: PoolWorker, what: Work, seconds: float) -> None:
+        """Note that `worker` did a piece of work."""
+        with self._lock:
+            self._records.rendered(worker.name, what.video, what.frame)
+            if what.seconds:
+                self._paces.took(worker.name, what.kind, seconds, what.seconds)
 
     def _faster(self, worker: str, what: Work) -> str | None:
         """A free worker that should take over, since it is so much faster. As long as there is work for all, none is

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from infra.settings import InfraSettings
-from infra.worker import WorkerProgress
+from infra.tasks import WorkerProgress
 
 __all__ = ["Attempt", "Budget", "Decision", "Kind", "StallWatch", "WorkerRecords", "decide", "excluded"]
 

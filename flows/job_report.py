@@ -24,7 +24,7 @@ from infra.ffmpeg import extension, ffmpeg_version, mime_type
 from infra.layout import CONTACT_SHEET, frame_key
 from infra.storage import ObjectMissing, Storage, StorageError
 from infra.storage_errors import without_secrets
-from infra.worker import FrameReport
+from infra.tasks import FrameReport
 from manifests.schema import ManifestRow, format_prompts
 from renderers.seams import seam_scores
 

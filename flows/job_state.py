@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from flows.planning import RangeWork, VideoWork
 from flows.report import FailureRecord
 from flows.stitching import Published
-from infra.worker import FrameReport, WorkerProgress
+from infra.tasks import FrameReport, WorkerProgress
 
 __all__ = ["JobProgress", "VideoRun"]
 

@@ -107,7 +107,7 @@ class PlannedJob:
         """Whether every row was good and every video is there."""
         return not self.problems and not self.refused and all(run.done for run in self.runs.values())
 
-    def chunks(self, actors: int) -> tuple[Chunk, ...]:
-        """The work, cut for `actors`."""
+    def chunks(self, actors: int, together: int = 1) -> tuple[Chunk, ...]:
+        """The work, cut for `actors` that render frames of so many videos `together`."""
         videos = (run.work for run in self.runs.values())
-        return chunks_of(videos, actors=actors, chunk_seconds=self.settings.chunk_seconds)
+        return chunks_of(videos, actors=actors, chunk_seconds=self.settings.chunk_seconds, together=together)

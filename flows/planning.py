@@ -136,18 +136,22 @@ def plan_video(
     return VideoWork(plan, frames, tuple(ranges), content, None if stale else published_content)
 
 
-def chunks_of(videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float) -> tuple[Chunk, ...]:
+def chunks_of(
+    videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float, together: int = 1
+) -> tuple[Chunk, ...]:
     """Cut all work into chunks, in the order in which they should start.
 
     Higher priority first, then the longest: a long video begun last would keep one actor busy when all others are done.
     Short videos are bundled whole (the ranges of one video follow each other anyway); the bundles are small enough that
-    every actor gets several, so that the end is even. A video that only waits to be stitched needs no chunk.
+    every actor gets several, so that the end is even, but hold as many as an actor renders `together`, those of like
+    shape side by side, where there are so many for each actor. A video that only waits to be stitched needs no chunk.
     """
     pending = [video for video in videos if not video.complete and video.to_encode]
-    pending.sort(key=lambda video: (-video.plan.row.priority, -video.seconds))
     total = sum(video.seconds for video in pending)
     target = max(chunk_seconds, total / MAX_TASK_RUNS)
     bundle_target = min(target, max(1.0, total / (4 * actors), total / MAX_TASK_RUNS))
+    pending.sort(key=lambda video: _urgency(video, bundle_target if together > 1 else 0.0))
+    least = min(together, -(-len(pending) // actors))
     chunks: list[Chunk] = []
     bundle: list[VideoWork] = []
 
@@ -168,13 +172,21 @@ def chunks_of(videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float)
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
                 close_bundle()
             bundle.append(video)
-            if sum(v.seconds for v in bundle) >= bundle_target:
+            if sum(v.seconds for v in bundle) >= bundle_target and len(bundle) >= least:
                 close_bundle()
         else:
             close_bundle()
             chunks.extend(_chunks_of_video(video, target))
     close_bundle()
     return tuple(chunks)
+
+
+def _urgency(video: VideoWork, short: float) -> tuple[object, ...]:
+    """What videos are begun by; those of up to `short` seconds are as urgent as each other, and ordered by shape."""
+    row = video.plan.row
+    if video.seconds > short:
+        return -row.priority, -video.seconds
+    return -row.priority, -short, row.model, row.width, row.height, -video.seconds
 
 
 def _parts(video: VideoWork) -> tuple[Part, ...]:

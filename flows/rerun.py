@@ -21,7 +21,7 @@ from flows.storage_state import StoredPlan, VideoListing, list_video, read_plan,
 from infra.layout import frame_key, frames_present
 from infra.settings import InfraSettings
 from infra.storage import StorageError
-from infra.worker import FrameReport
+from infra.tasks import FrameReport
 from renderers.errors import BadInput
 from renderers.plan import VideoPlan
 
@@ -119,12 +119,13 @@ class RerunJob(RenderJob):
     # -- until they no longer differ -----------------------------------------------------------------------------
 
     def _render_frame(
-        self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False
-    ) -> FrameReport | None:
+        self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False,
+        failed: Exception | None = None,
+    ) -> FrameReport | None:  # fmt: skip
         assert self._retaking is not None
         watched = self.asked.after == "until-same" and index >= max(self._retaking.chosen, default=0) and not replace
         was = self._picture(index) if watched else None
-        report = super()._render_frame(crew, lease, run, index, replace=replace)
+        report = super()._render_frame(crew, lease, run, index, replace=replace, failed=failed)
         if was is not None and report is not None:
             now = self._read(frame_key(run.work.video_id, index, run.work.frames[index].digest))
             if now is not None and _psnr(was, now) >= SAME_PSNR:

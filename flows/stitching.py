@@ -20,7 +20,8 @@ from infra.ffmpeg import VideoDefect, decode, extension, ffmpeg_version, join_se
 from infra.layout import CONTACT_SHEET, PROVENANCE, video_key
 from infra.segment_seal import read_seal
 from infra.storage import ObjectConflict, Storage
-from infra.worker import SegmentTask, Worker
+from infra.tasks import SegmentTask
+from infra.worker import Worker
 from renderers.errors import BadInput
 from renderers.plan import json_safe
 

@@ -7,13 +7,14 @@ in threads, and serves unit tests and one-process runs.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from infra.storage import Storage
-from infra.worker import FrameReport, FrameTask, SegmentReport, SegmentTask, Worker, WorkerProgress
+from infra.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
+from infra.worker import Worker
 
 __all__ = ["LocalPool", "Pool", "PoolWorker", "Roster", "WorkerLost", "WorkerOutOfMemory", "WorkerStalled"]
 
@@ -42,6 +43,9 @@ class PoolWorker(Protocol):
     def render_frame(self, task: FrameTask) -> FrameReport:
         """See `Worker.render_frame`. Raises WorkerLost too."""
 
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+        """See `Worker.render_frames`. Raises WorkerLost."""
+
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         """See `Worker.encode_segment`. Raises WorkerLost too."""
 
@@ -56,6 +60,10 @@ class Pool(Protocol):
     @property
     def capacity(self) -> int:
         """How many it could come to have."""
+
+    @property
+    def together(self) -> int:
+        """Up to how many frames of as many videos a worker should be given at once."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -243,6 +251,9 @@ class _Nobody:
     def render_frame(self, task: FrameTask) -> FrameReport:
         raise WorkerLost("the pool of workers was stopped")
 
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+        raise WorkerLost("the pool of workers was stopped")
+
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         raise WorkerLost("the pool of workers was stopped")
 
@@ -251,9 +262,10 @@ class LocalPool:
     """Workers in this process, `size` of them, each rendering in the thread that rents it."""
 
     def __init__(self, output: Storage, *, size: int = 1, device: str = "auto", threads: int = 1,
-                 make: Callable[..., Worker] = Worker) -> None:  # fmt: skip
+                 batch: int | None = None, make: Callable[..., Worker] = Worker) -> None:  # fmt: skip
         self.size = self.capacity = size
-        self._workers = [make(output, device=device, threads=threads) for _ in range(size)]
+        self.together = batch or 1
+        self._workers = [make(output, device=device, threads=threads, batch=batch) for _ in range(size)]
         for number, worker in enumerate(self._workers):
             worker.name = f"{worker.name}/{number}"
         self.names = tuple(worker.name for worker in self._workers)

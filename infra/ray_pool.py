@@ -23,7 +23,7 @@ from infra.ray_worker import RayWorker
 from infra.settings import InfraSettings
 from infra.sharing import Demand
 from infra.storage import Storage
-from infra.worker import WorkerProgress
+from infra.tasks import WorkerProgress
 
 import ray  # isort: skip
 import ray.exceptions  # isort: skip
@@ -41,6 +41,8 @@ PATIENCE_SECONDS = 10.0  # before a pool without an actor says why
 # A frame that failed is tried on another actor, so that a job with work for one wants a second.
 LEAST_WANTED = 2
 MOST_ACTORS = 10_000
+# Frames that a GPU is given at once: enough to fill it at small sizes; where memory is short, fewer go together.
+TOGETHER = 8
 
 
 class RayPool:
@@ -68,8 +70,8 @@ class RayPool:
             raise
         self._options = {"num_cpus": settings.cpus_per_actor, "num_gpus": self.gpus_per_actor}
         device = settings.device if self._use_gpu or settings.device != "auto" else "cpu"
-        how = {"threads": settings.threads, "precision": settings.precision, "graphs": settings.graphs}
-        self._given = (output, {"device": device, "models_folder": settings.models_folder, **how})
+        how = {name: getattr(settings, name) for name in ("threads", "precision", "graphs", "batch", "models_folder")}
+        self._given = (output, {"device": device, **how})
         self._warm, self._priority = warm, priority
         self._want = MOST_ACTORS if want is None else want
 
@@ -98,6 +100,11 @@ class RayPool:
         """Actors that there would be if nobody else used the cluster."""
         room = room_for_actors(alive_nodes(), self._settings.cpus_per_actor, self.gpus_per_actor)
         return min(self._settings.actors or room, room)
+
+    @property
+    def together(self) -> int:
+        """Up to how many frames of as many videos an actor should be given at once."""
+        return self._settings.batch or (TOGETHER if self._use_gpu else 1)
 
     @property
     def names(self) -> tuple[str, ...]:

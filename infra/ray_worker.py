@@ -13,7 +13,8 @@ from typing import Any, cast
 from infra.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
 from infra.settings import ray_environment
 from infra.storage import Storage
-from infra.worker import FrameReport, FrameTask, SegmentReport, SegmentTask, Worker, WorkerProgress
+from infra.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
+from infra.worker import Worker
 
 ray_environment()  # before the import: Ray reads them while it is imported
 
@@ -41,6 +42,9 @@ class _Actor:
 
     def render_frame(self, task: FrameTask) -> FrameReport:
         return self._worker.render_frame(task)
+
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+        return self._worker.render_frames(tasks)
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         return self._worker.encode_segment(task)
@@ -74,6 +78,10 @@ class RayWorker:
     def render_frame(self, task: FrameTask) -> FrameReport:
         report: FrameReport = self._ask("render_frame", task)
         return report
+
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+        reports: list[FrameReport | Exception] = self._ask("render_frames", tasks)
+        return reports
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         report: SegmentReport = self._ask("encode_segment", task)

@@ -60,6 +60,13 @@ class InfraSettings(BaseSettings):
     graphs: bool = Field(
         True, description="have GPUs play steps from recordings (CUDA graphs): quicker, at the price of some memory"
     )
+    batch: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="frames of short videos that an actor renders in one pass; unset: 8 on a GPU as far as its memory "
+        "goes, 1 on a CPU, where frames then come out bit for bit as they do alone",
+    )
     ray_address: str | None = Field(
         None, description="Ray cluster to join (`auto` or host:port); unset: one of its own on this machine"
     )

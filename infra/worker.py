@@ -12,7 +12,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 from infra.ffmpeg import VideoFormat, encode_segment, encoder_settings
 from infra.layout import frame_key, record_key, segment_digest, segment_key
 from infra.storage import Existing, ObjectMissing, Storage, read_uri
-from manifests.schema import ManifestRow
+from infra.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from renderers.errors import BadInput
 from renderers.frame_plan import FramePlan
 from renderers.plan import VideoPlan
@@ -31,100 +32,28 @@ from renderers.registry import model_entry, use_folder
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
     from renderers.frame_object import FrameObject
-    from renderers.frame_renderer import FrameRenderer, StepProgress
+    from renderers.frame_renderer import FrameRenderer, FrameRequest, RenderedFrame, StepProgress
     from renderers.frame_state import FrameState
     from renderers.hardware import Precision
 
-__all__ = ["FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "Worker", "WorkerProgress"]
-
-
-@dataclass(frozen=True)
-class FrameTask:
-    """One frame to render. `row` is resolved; `images` maps the URIs that it names to the SHA-256 of their bytes;
-    the rest is what earlier failures taught (see `FrameRenderer.render`)."""
-
-    row: ManifestRow
-    images: Mapping[str, str]
-    frame: FramePlan
-    cutouts_at_once: int | None = None
-    reseeded: bool = False
-    replace: bool = False
-    """put it in the place of an object that is there and can't be read"""
-
-
-@dataclass(frozen=True)
-class FrameReport:
-    """One frame that lies in storage now. `seconds` is pure render time, `total_seconds` with loading and commit;
-    both are None for a frame that was rendered in an earlier run."""
-
-    video_id: str
-    frame: int
-    loss: float
-    losses: tuple[float, ...] = ()
-    steps: int = 0
-    seconds: float | None = None
-    total_seconds: float | None = None
-    worker: str = ""
-    change: float | None = None
-    """from the frame before, the camera's move undone (`renderers.camera.frame_change`); known once it is encoded"""
-
-
-@dataclass(frozen=True)
-class SegmentTask:
-    """Frames `frames` of a video, all in storage, to encode; `reports` are those of the frames just rendered. `replace`
-    says that some of them took the place of others, so that a segment that is there may show those. `before`
-    and `after` are the digests of the frames beside these, where there are any."""
-
-    row: ManifestRow
-    frames: tuple[FramePlan, ...]
-    reports: tuple[FrameReport, ...]
-    replace: bool = False
-    before: str = ""
-    after: str = ""
-
-
-@dataclass(frozen=True)
-class SegmentReport:
-    """A segment that lies in storage now, with what is known about its frames, and the `change` from its last frame to
-    the one after it if that was there already."""
-
-    key: str
-    bytes: int
-    frames: tuple[FrameReport, ...]
-    seconds: float
-    change_after: float | None = None
-
-
-@dataclass(frozen=True)
-class WorkerProgress:
-    """What a worker is doing at this moment; not `busy`: what it did last."""
-
-    worker: str
-    video_id: str = ""
-    frame: int = 0
-    step: int = 0
-    steps: int = 0
-    loss: float = 0.0
-    steps_per_second: float = 0.0
-    busy: bool = False
+__all__ = ["Worker"]
 
 
 @dataclass
 class _Recent:
-    """The range being rendered, in memory: its last state, its pictures for the segment. A cache, never the truth."""
+    """A video being rendered, in memory: its last state, pictures for its next segment. A cache, never the truth."""
 
-    video_id: str = ""
     digest: str = ""
     state: Any = None
     pictures: dict[str, tuple[np.ndarray, FrameReport]] = field(default_factory=dict)
-    bytes: int = 0
 
 
 class Worker:
     """Holds models and renders. One thread renders; `progress` and `stop` may be called from others."""
 
-    # Pictures kept for the segment; beyond it they are read back from storage.
+    # Bytes of pictures kept for segments, and videos kept at all; beyond it they are read back from storage.
     MEMORY = 512 * 2**20
+    VIDEOS = 64
     # see `PoolWorker`; a worker in this process neither goes nor dies alone
     retiring = False
     lost = False
@@ -137,9 +66,11 @@ class Worker:
         threads: int = 1,
         precision: Precision = "auto",
         graphs: bool = True,
+        batch: int | None = None,
         models_folder: Path | None = None,
     ) -> None:
-        """`device` to `graphs` are as for `load_models`. `models_folder` tells a process of its own where the models
+        """`device` to `graphs` are as for `load_models`. Up to `batch` frames go through the networks together (None:
+        as many as are asked for on a GPU, one on a CPU). `models_folder` tells a process of its own where the models
         are; unset, whoever started this one has."""
         if models_folder is not None:
             use_folder(models_folder)
@@ -148,7 +79,8 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._renderer: FrameRenderer | None = None
         self._images: dict[str, bytes] = {}
-        self._recent = _Recent()
+        self._batch = batch
+        self._recent: OrderedDict[str, _Recent] = OrderedDict()
         self._ahead: tuple[str, FrameState] | None = None
         self._progress = WorkerProgress(self.name)
         self._stopping = threading.Event()
@@ -171,21 +103,65 @@ class Worker:
 
         Raises what `FrameRenderer.render` and the storage raise.
         """
-        row, frame = task.row, task.frame
+        (report,) = self._render([task])
+        if isinstance(report, Exception):
+            raise report
+        return report
+
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+        """Render frames of as many videos, and commit each with one put; gives for each its report, or what
+        `render_frame` would raise. Those of one model go through its networks together, where that is of use."""
+        reports: dict[int, FrameReport | Exception] = {}
+        for model in dict.fromkeys(task.row.model for task in tasks):
+            numbers = [number for number, task in enumerate(tasks) if task.row.model == model]
+            most = self._most(model)
+            for some in (numbers[at : at + most] for at in range(0, len(numbers), most)):
+                reports.update(zip(some, self._render([tasks[number] for number in some]), strict=True))
+        return [reports[number] for number in range(len(tasks))]
+
+    def _most(self, model: str) -> int:
+        """How many frames go through the networks together, at most."""
+        if self._batch is not None:
+            return self._batch
+        try:
+            return 64 if self._load(model).models.device.type == "cuda" else 1
+        except Exception:  # each frame will say so itself
+            return 1
+
+    def _render(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+        """Render frames of one model together, and commit them one by one."""
+        row, frame = tasks[0].row, tasks[0].frame
         # loading a model, reading the parent: step 0
         self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.all_steps, busy=True)
         try:
-            return self._render_frame(task)
+            began = time.perf_counter()
+            reports: dict[int, FrameReport | Exception] = {}
+            requests: dict[int, FrameRequest] = {}
+            for number, task in enumerate(tasks):
+                try:
+                    renderer = self._load(task.row.model)
+                    requests[number] = self._request(task)
+                except Exception as error:
+                    reports[number] = error
+            if requests:
+                rendered = renderer.render_together(list(requests.values()))
+                share = (time.perf_counter() - began) / len(requests)
+                for number, done in zip(requests, rendered, strict=True):
+                    try:
+                        reports[number] = (
+                            done if isinstance(done, Exception) else self._commit(tasks[number], done, share)
+                        )
+                    except Exception as error:
+                        reports[number] = error
+            return [reports[number] for number in range(len(tasks))]
         finally:
             self._progress = replace(self._progress, busy=False)
 
-    def _render_frame(self, task: FrameTask) -> FrameReport:
-        began = time.perf_counter()
+    def _request(self, task: FrameTask) -> FrameRequest:
+        """What the renderer is asked for."""
+        from renderers.frame_renderer import FrameRequest
+
         row, frame = task.row, task.frame
-        renderer = self._load(row.model)
-        images = {uri: self._image(uri, sha) for uri, sha in task.images.items()}
-        plan = VideoPlan.of(row, task.images)
-        parent, ahead = self._parent_state(row.video_id, frame), self._state_ahead(row.video_id, frame)
 
         def on_step(step: StepProgress) -> None:
             rate = step.step / step.seconds if step.seconds else 0.0
@@ -193,10 +169,16 @@ class Worker:
                 self.name, row.video_id, frame.index, step.step, step.steps, step.loss, rate, busy=True
             )
 
-        rendered = renderer.render(
-            plan, frame, parent, images, towards=ahead, cutouts_at_once=task.cutouts_at_once, reseeded=task.reseeded,
-            on_step=on_step, should_stop=self._stopping.is_set,
+        return FrameRequest(
+            VideoPlan.of(row, task.images), frame, self._parent_state(row.video_id, frame),
+            {uri: self._image(uri, sha) for uri, sha in task.images.items()},
+            self._state_ahead(row.video_id, frame), task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
         )  # fmt: skip
+
+    def _commit(self, task: FrameTask, rendered: RenderedFrame, seconds: float) -> FrameReport:
+        """Put a frame; `seconds` were spent on it until now."""
+        began = time.perf_counter()
+        row, frame = task.row, task.frame
         key = frame_key(row.video_id, frame.index, frame.digest)
         made = rendered.frame
         existing: Existing = "replace" if task.replace else "keep"
@@ -206,7 +188,7 @@ class Worker:
         every = max(1, len(rendered.losses) // 200)
         report = FrameReport(
             row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.all_steps,
-            rendered.seconds, time.perf_counter() - began, self.name,
+            rendered.seconds, seconds + time.perf_counter() - began, self.name,
         )  # fmt: skip
         self._remember(row.video_id, frame.digest, made, report)
         return report
@@ -223,6 +205,8 @@ class Worker:
         began = time.perf_counter()
         row, frames, plan = task.row, task.frames, VideoPlan.of(task.row)
         known = {report.frame: report for report in task.reports}
+        # equal videos of two names have equal digests, but reports of their own
+        recent = self._recent.get(row.video_id, _Recent())
         reports: list[FrameReport] = []
 
         change_after: float | None = None
@@ -231,8 +215,7 @@ class Worker:
             nonlocal change_after
             before = self._neighbour(row.video_id, frames[0].index - 1, task.before)
             for frame in frames:
-                # equal videos of two names have equal digests, but reports of their own
-                kept = self._recent.pictures.get(frame.digest) if self._recent.video_id == row.video_id else None
+                kept = recent.pictures.get(frame.digest)
                 if kept is not None:
                     picture, report = kept
                 else:
@@ -260,8 +243,7 @@ class Worker:
         self.output.put(record_key(row.video_id, start, stop, digest), json.dumps(record).encode(), existing=existing)
         key = segment_key(row.video_id, start, stop, digest)
         self.output.put(key, data, existing=existing)
-        self._recent.pictures.clear()
-        self._recent.bytes = 0
+        recent.pictures.clear()
         return SegmentReport(key, len(data), tuple(reports), time.perf_counter() - began, change_after)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -293,8 +275,9 @@ class Worker:
     def _parent_state(self, video_id: str, frame: FramePlan) -> Any:
         if frame.parent is None:
             return None
-        if (self._recent.video_id, self._recent.digest) == (video_id, frame.parent):
-            return self._recent.state
+        recent = self._recent.get(video_id)
+        if recent is not None and recent.digest == frame.parent:
+            return recent.state
         assert frame.start is not None
         return self._read_frame(video_id, frame.start, frame.parent).state
 
@@ -329,14 +312,17 @@ class Worker:
             raise ObjectMissing(f"frame {index} of video '{video_id}' is gone from storage: {error}") from error
 
     def _remember(self, video_id: str, digest: str, made: FrameObject, report: FrameReport) -> None:
-        recent = self._recent
-        if recent.video_id != video_id:
-            recent.pictures.clear()
-            recent.bytes = 0
-        recent.video_id, recent.digest, recent.state = video_id, digest, made.state
-        if recent.bytes + made.picture.nbytes <= self.MEMORY:
-            recent.pictures[digest] = (made.picture, report)
-            recent.bytes += made.picture.nbytes
+        recent = self._recent.setdefault(video_id, _Recent())
+        self._recent.move_to_end(video_id)
+        recent.digest, recent.state = digest, made.state
+        kept = sum(picture.nbytes for one in self._recent.values() for picture, _ in one.pictures.values())
+        # those of videos that somebody else goes on with
+        while self._recent and (len(self._recent) > self.VIDEOS or kept + made.picture.nbytes > self.MEMORY):
+            oldest = next(iter(self._recent))
+            if oldest == video_id:
+                return
+            kept -= sum(picture.nbytes for picture, _ in self._recent.pop(oldest).pictures.values())
+        recent.pictures[digest] = (made.picture, report)
 
 
 def _report_of(video_id: str, frame: FramePlan, provenance: Mapping[str, Any]) -> FrameReport:

@@ -54,14 +54,15 @@ def drive(job: RenderJob, pool: Pool | None) -> tuple[Chunk, ...]:
     """Run a planned job to its end as the flow does: each chunk once the one it starts from is done, then the joins."""
     if pool is not None:
         job.pool.set_result(pool)
-    chunks = _drive_once(job, pool.capacity if pool else 1)
+    chunks = _drive_once(job, pool)
     while job.plan_again():
-        chunks += _drive_once(job, pool.capacity if pool else 1)
+        chunks += _drive_once(job, pool)
     return chunks
 
 
-def _drive_once(job: RenderJob, actors: int) -> tuple[Chunk, ...]:
-    chunks = job.chunks(actors)
+def _drive_once(job: RenderJob, pool: Pool | None) -> tuple[Chunk, ...]:
+    actors = pool.capacity if pool else 1
+    chunks = job.chunks(actors, pool.together if pool else 1)
     waiting, running, done = list(chunks), dict[Future[Any], Chunk](), set[str]()
     with ThreadPoolExecutor(actors + 1) as threads:
         while waiting or running:

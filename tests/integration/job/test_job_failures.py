@@ -14,7 +14,8 @@ from flows.storage_state import list_video, read_failures
 from infra.pool import LocalPool, WorkerLost
 from infra.settings import InfraSettings
 from infra.storage import Storage
-from infra.worker import FrameReport, FrameTask, SegmentReport, SegmentTask, Worker
+from infra.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask
+from infra.worker import Worker
 from manifests.results import ManifestError
 from renderers.errors import NonFiniteLoss, OutOfMemory
 from renderers.frame_object import FrameObject

@@ -14,7 +14,8 @@ from infra.ffmpeg import probe
 from infra.pool import LocalPool
 from infra.settings import InfraSettings
 from infra.storage import Storage
-from infra.worker import FrameReport, FrameTask, Worker
+from infra.tasks import FrameReport, FrameTask
+from infra.worker import Worker
 from tests.render_jobs import drive, frame_objects, planned, quick_row, render, write_manifest
 
 ROWS = [

@@ -10,7 +10,8 @@ from flows.job_report import frame_reports, job_report
 from infra.ffmpeg import probe
 from infra.settings import InfraSettings
 from infra.storage import Storage
-from infra.worker import FrameReport, FrameTask, Worker
+from infra.tasks import FrameReport, FrameTask
+from infra.worker import Worker
 from renderers.errors import BadInput
 from tests.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 

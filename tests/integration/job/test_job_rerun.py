@@ -15,7 +15,8 @@ from flows.storage_state import stored_status
 from infra.ffmpeg import decode
 from infra.settings import InfraSettings
 from infra.storage import Storage
-from infra.worker import FrameReport, FrameTask, Worker
+from infra.tasks import FrameReport, FrameTask
+from infra.worker import Worker
 from renderers.errors import BadInput
 from tests.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 

@@ -21,7 +21,7 @@ from infra.pool import LocalPool, Pool, WorkerLost
 from infra.ray_pool import RayPool, RayUnavailable, room_for_actors
 from infra.settings import InfraSettings
 from infra.storage import ObjectMissing, Storage
-from infra.worker import FrameReport, FrameTask, SegmentTask, WorkerProgress
+from infra.tasks import FrameReport, FrameTask, SegmentTask, WorkerProgress
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput, Stopped
 from renderers.frame_object import FrameObject

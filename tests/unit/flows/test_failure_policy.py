@@ -6,7 +6,7 @@ import pytest
 
 from flows.failure_policy import Attempt, Budget, Decision, Kind, StallWatch, WorkerRecords, decide, excluded
 from infra.settings import InfraSettings
-from infra.worker import WorkerProgress
+from infra.tasks import WorkerProgress
 
 SETTINGS = InfraSettings(attempts=3, lost_worker_attempts=4)
 

@@ -94,6 +94,19 @@ def test_a_short_video_of_several_ranges_is_one_chunk_and_a_lone_one_shows_its_f
     )
 
 
+def test_bundles_hold_what_an_actor_renders_together_side_by_side_by_shape() -> None:
+    wide = {"width": 64, "height": 32}
+    stills = [work_of(f"still-{n}", 1, **(wide if n % 2 else {})) for n in range(8)]
+
+    def bundles(actors: int, together: int) -> list[str]:
+        chunks = chunks_of(stills, actors=actors, chunk_seconds=120, together=together)
+        return [" ".join(part.video.removeprefix("still-") for part in chunk.parts) for chunk in chunks]
+
+    assert bundles(actors=8, together=1) == [str(n) for n in range(8)]
+    assert bundles(actors=2, together=4) == ["1 3 5 7", "0 2 4 6"]
+    assert bundles(actors=4, together=8) == ["1 3", "5 7", "0 2", "4 6"]  # no actor stays without work for it
+
+
 def test_ranges_that_need_nothing_are_left_out_and_nobody_waits_for_frames_that_are_there() -> None:
     reef = work_of("reef", 600, missing={7, 8, 240, 241, 479, 480}, segments=range(5))
 
@@ -171,11 +184,16 @@ def states(draw: st.DrawFn) -> list[VideoWork]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(videos=states(), actors=st.integers(1, 5), chunk_seconds=st.sampled_from([0.5, 5.0, 50.0]))
+@given(
+    videos=states(),
+    actors=st.integers(1, 5),
+    chunk_seconds=st.sampled_from([0.5, 5.0, 50.0]),
+    together=st.sampled_from([1, 3]),
+)
 def test_every_missing_frame_is_in_exactly_one_chunk_that_comes_after_the_one_it_starts_from(
-    videos: list[VideoWork], actors: int, chunk_seconds: float
+    videos: list[VideoWork], actors: int, chunk_seconds: float, together: int
 ) -> None:
-    chunks = chunks_of(videos, actors=actors, chunk_seconds=chunk_seconds)
+    chunks = chunks_of(videos, actors=actors, chunk_seconds=chunk_seconds, together=together)
 
     by_name = {chunk.name: place for place, chunk in enumerate(chunks)}
     assert len(by_name) == len(chunks)

@@ -1,0 +1,259 @@
+"""The frames of a job: rendered by leased workers, one by one or those of several videos together, and tried again as
+the failure policy says; and what holds, stops and ends them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from flows.crew import Crew, Lease, Work
+from flows.failure_policy import Decision
+from flows.failures import record_failure
+from flows.job_state import VideoRun
+from flows.planned_job import PlannedJob, RenderParameters
+from flows.planning import Part
+from flows.report import FailureRecord
+from flows.storage_state import save_plan
+from infra.pool import Pool, PoolWorker
+from infra.settings import InfraSettings
+from infra.tasks import FrameReport, FrameTask
+from renderers.errors import BadInput, FrameCorrupt
+
+__all__ = ["FrameJob"]
+
+T = TypeVar("T")
+
+
+class FrameJob(PlannedJob):
+    """Renders the frames of what was planned."""
+
+    def __init__(self, parameters: RenderParameters, settings: InfraSettings) -> None:
+        super().__init__(parameters, settings)
+        self.began = time.time()
+        self.first_frame_at: float | None = None
+        self.pool: Future[Pool] = Future()
+        self._lock = threading.Lock()
+        self.closed = threading.Event()
+        self._stopped = threading.Event()
+        self._crew: Crew | None = None
+        self._failed_for_good: set[tuple[str, int]] = set()
+        self._going = threading.Event()  # cleared while the job is held
+        self._going.set()
+        # Called in the thread of the chunk or stitch that failed; a flow run puts its own here.
+        self.on_failure: Callable[[FailureRecord], None] = lambda record: None
+        self.log_address: Callable[[], str] = lambda: ""
+        # Called in the thread of a chunk when a frame was tried, since others may have waited for it.
+        self.on_frame: Callable[[], None] = lambda: None
+
+    @property
+    def gave_up(self) -> str:
+        """Why no more frames are begun, '' while they are."""
+        failed = len(self._failed_for_good)
+        if not self.budget.spent(failed):
+            return ""
+        return (
+            f"{failed} frames failed for good, more than the {self.budget.allowed} that NIGHTREEL_FAILURE_SHARE="
+            f"{self.settings.failure_share:g} allows"
+        )
+
+    def record_refused(self) -> None:
+        """Leave a failure record for every row that could not be planned, so that `status` can tell."""
+        for row, reason in self.refused:
+            record_failure(
+                self.output, BadInput(reason), video=row.video_id, frame=None, digest="0" * 16, attempt=1,
+                worker="planner", seconds=0.0,
+            )  # fmt: skip
+
+    def _keep_plan(self, run: VideoRun) -> bool:
+        """Put the plan, once a job. Also where nothing is rendered: the latest plan is what `status` goes by."""
+        if not run.planned:
+            save_plan(self.output, run.work)
+            run.planned = True
+        return True
+
+    def _render_together(self, parts: Sequence[Part]) -> set[tuple[str, int]]:
+        """Render frames of short videos side by side on one worker, one of each at a time, as long as there are several
+        to render; gives those that were tried. The rest, and all that is no frame, is `_run_part`'s."""
+        ahead: dict[str, deque[int]] = {}
+        for part in parts:
+            ahead.setdefault(part.video, deque()).extend(self._frames_of(self.runs[part.video], part))
+        tried: set[tuple[str, int]] = set()
+        if len(ahead) < 2 or self._workers().pool.together < 2:
+            return tried
+        crew = self._workers()
+        with Lease(crew, None) as lease:
+            while not (self._stopped.is_set() or self.gave_up):
+                self._going.wait()
+                batch = self._batch(ahead, crew.pool.together)
+                if len(batch) < 2:
+                    break
+                self._render_batch(crew, lease, batch)
+                for run, index in batch:
+                    tried.add((run.work.video_id, index))
+                    ahead[run.work.video_id].popleft()
+        return tried
+
+    def _batch(self, ahead: Mapping[str, deque[int]], most: int) -> list[tuple[VideoRun, int]]:
+        """The next frame of up to `most` videos; takes off `ahead` what need not or can't be rendered."""
+        batch: list[tuple[VideoRun, int]] = []
+        for video, frames in ahead.items():
+            run = self.runs[video]
+            while frames and not self._is_due(run, frames[0]):
+                frames.popleft()
+            if frames and len(batch) < most:
+                with suppress(Exception):  # no plan, no frames: `_run_part` finds the same, and says so
+                    self._keep_plan(run)
+                    batch.append((run, frames[0]))
+        return batch
+
+    @staticmethod
+    def _is_due(run: VideoRun, index: int) -> bool:
+        """Whether a frame is to be rendered, and can be: one whose start failed waits for a re-run with that one."""
+        missing = index not in run.available and run.wanted(index)
+        return missing and run.available.issuperset(run.work.frames[index].needs)
+
+    def _render_batch(self, crew: Crew, lease: Lease, batch: Sequence[tuple[VideoRun, int]]) -> None:
+        """Render one frame of each run together; those that fail are tried again alone, as the policy says."""
+        crew.settle(lease, self._work(*batch[0]))
+        worker, began = lease.worker, time.perf_counter()
+        done: Sequence[FrameReport | Exception]
+        try:
+            done = worker.render_frames([self._task(run, index) for run, index in batch])
+        except Exception as error:  # the worker was lost, and all of them with it
+            done = [error] * len(batch)
+        seconds = (time.perf_counter() - began) / len(batch)
+        for (run, index), report in zip(batch, done, strict=True):
+            if isinstance(report, Exception):
+                self._render_frame(crew, lease, run, index, failed=report)
+            else:
+                crew.did(worker, self._work(run, index), seconds)
+                run.worker = worker.name
+                self._rendered(run, report)
+            self.on_frame()
+
+    @staticmethod
+    def _frames_of(run: VideoRun, part: Part) -> tuple[int, ...]:
+        return part.frames if part.index is None else run.work.ranges[part.index].missing
+
+    def _render_frame(
+        self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False,
+        failed: Exception | None = None,
+    ) -> FrameReport | None:  # fmt: skip
+        """Render one frame; gives its report, or None when it failed for good or the job stops. `failed` is how it
+        failed just now together with others."""
+
+        def render(worker: PoolWorker, how: Decision) -> FrameReport:
+            return worker.render_frame(self._task(run, index, how, replace=replace))
+
+        report = self._attempt(crew, lease, run, index, render, failed)
+        if report is not None:
+            self._rendered(run, report)
+        return report
+
+    @staticmethod
+    def _task(run: VideoRun, index: int, how: Decision | None = None, *, replace: bool = False) -> FrameTask:
+        plan, how = run.work.plan, how or Decision(again=True)
+        replace = replace or index in run.renewed
+        return FrameTask(plan.row, plan.images, run.work.frames[index], how.cutouts_at_once, how.reseeded, replace)
+
+    def _rendered(self, run: VideoRun, report: FrameReport) -> None:
+        """Note that a frame lies in storage now."""
+        with self._lock:
+            run.available.add(report.frame)
+            run.rendered += 1
+            run.reports[report.frame] = report
+            if self.first_frame_at is None:
+                self.first_frame_at = time.time() - (report.total_seconds or 0.0)
+
+    def _workers(self) -> Crew:
+        """The job's workers; waits until they are up."""
+        pool = self.pool.result()
+        with self._lock:
+            if self._crew is None:
+                self._crew = Crew(pool, self.settings, self._stopped)
+            return self._crew
+
+    def _attempt(
+        self, crew: Crew, lease: Lease, run: VideoRun, frame: int | None, do: Callable[[PoolWorker, Decision], T],
+        failed: Exception | None = None,
+    ) -> T | None:  # fmt: skip
+        """What `do` gives in the end, or None when it failed for good or the job stops."""
+        while True:
+            done = crew.attempt(lease, self._work(run, frame), do, partial(self._failed, run, frame), failed)
+            failed = None
+            run.worker = lease.worker.name
+            if not isinstance(done, Exception):
+                return done
+            if not (isinstance(done, FrameCorrupt) and self._mend(crew, lease, run, done.frame)):
+                break
+        run.reason = str(done)
+        if frame is not None:
+            with self._lock:
+                self._failed_for_good.add((run.work.video_id, frame))
+        return None
+
+    @staticmethod
+    def _work(run: VideoRun, frame: int | None) -> Work:
+        plan = run.work.plan
+        seconds = 0.0 if frame is None else run.work.frames[frame].all_steps * plan.step_seconds
+        kind = f"{plan.entry.name} {plan.row.width}x{plan.row.height}"
+        return Work(plan.video_id, frame, plan.row.cutouts.number, seconds, kind)
+
+    def _mend(self, crew: Crew, lease: Lease, run: VideoRun, frame: int | None) -> bool:
+        """Render a frame anew whose object can't be read, and put it in its place: the same picture, bit for bit, so
+        what was made from it stays. Gives whether it is there; a frame that was mended once is not mended again."""
+        if frame is None or frame in run.mended:
+            return False
+        run.mended.add(frame)
+        report = self._render_frame(crew, lease, run, frame, replace=True)
+        with self._lock:
+            if report is None:
+                run.available.discard(frame)
+        return report is not None
+
+    def _failed(
+        self, run: VideoRun, frame: int | None, error: Exception, attempt: int, worker: str, seconds: float
+    ) -> None:
+        digest = run.work.content if frame is None else run.work.frames[frame].digest
+        record = record_failure(
+            self.output, error, video=run.work.video_id, frame=frame, digest=digest, attempt=attempt,
+            worker=worker, seconds=seconds, log=self.log_address(),
+        )  # fmt: skip
+        with self._lock:
+            run.failures.append(record)
+        self.on_failure(record)
+
+    def hold(self) -> None:
+        """Begin no further frame until `go_on`; frames in progress are finished."""
+        self._going.clear()
+
+    def go_on(self) -> None:
+        """Go on after `hold`."""
+        self._going.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the job was stopped before its end."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Stop between two steps; frames in progress are dropped, committed ones stay."""
+        self._stopped.set()
+        self._going.set()
+        if self.pool.done() and not self.pool.exception():
+            self.pool.result().stop()
+
+    def close(self) -> None:
+        """Let go of the workers."""
+        if self._crew is not None:
+            self._crew.close()
+        if self.pool.done() and not self.pool.exception():
+            self.pool.result().close()
+        self.closed.set()
