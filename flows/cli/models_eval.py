@@ -38,6 +38,9 @@ def evaluate(
     without_adversary: Annotated[
         Path | None, Parameter(help="folder of a perceptor trained without the adversarial phase: the other ablation")
     ] = None,
+    with_adversary: Annotated[
+        Path | None, Parameter(help="folder of one trained for as many steps with it, to compare that one with")
+    ] = None,
     pixels: Annotated[bool, Parameter(help="whether to render without the VQGAN, too")] = True,
     metrics: Annotated[bool, Parameter(help="whether to measure reconstruction and retrieval, too")] = True,
     prompts: Annotated[int | None, Parameter(help="only the first so many prompts, to try it out")] = None,
@@ -80,6 +83,7 @@ def evaluate(
             seeds=chosen,
             ablation_seeds=chosen_ablation,
             without_adversary=without_adversary,
+            with_adversary=with_adversary,
             pixels=pixels,
             prompts=prompts,
             jobs=jobs,

@@ -42,6 +42,8 @@ class EvaluationSettings:
     ablation_seeds: tuple[int, ...] = (0,)
     without_adversary: Path | None = None
     """folder of a perceptor trained without the adversarial phase; None: that ablation is left out"""
+    with_adversary: Path | None = None
+    """folder of one trained for as many steps with that phase, where the model's own was trained for more; or None"""
     pixels: bool = True
     """whether to render without the VQGAN as well"""
     prompts: int | None = None
@@ -84,9 +86,12 @@ def evaluate(
     everything = load_prompts()
     prompts = everything[: settings.prompts]
     variants = [(Variant("the model", entry), settings.seeds)]
-    if settings.without_adversary is not None:
-        other = with_perceptor(entry, settings.without_adversary)
-        variants.append((Variant("no adversarial phase", other), settings.ablation_seeds))
+    for name, folder in (
+        ("no adversarial phase", settings.without_adversary),
+        ("adversarial phase, equal steps", settings.with_adversary),
+    ):
+        if folder is not None:
+            variants.append((Variant(name, with_perceptor(entry, folder)), settings.ablation_seeds))
     if settings.pixels:
         variants.append((Variant("pixels, no VQGAN", entry, without_vqgan=True), settings.ablation_seeds))
     tell(Stage("loading"))

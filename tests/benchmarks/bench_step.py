@@ -36,20 +36,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from manifests.schema import ManifestRow
 from renderers.frame_renderer import FrameRenderer, StepProgress
 from renderers.hardware import Precision
-from renderers.models import VQGAN, Models, Perceptor, VQGANConfig, load_models
+from renderers.models import VQGAN, Perceptor, load_models
 from renderers.models.graphs import Graphed
 from renderers.plan import VideoPlan
 from renderers.registry import model_entry
 from tests.benchmarks.clock import Clock, Measured, against_neighbours
 from tests.benchmarks.machine import machine
 from tests.benchmarks.peer import PeerMissing, run_peer
+from tests.benchmarks.true_shapes import ARCHITECTURE, F16_16384, random_models
 
-ARCHITECTURE = "ViT-B-32-quickgelu"
-F16_16384 = VQGANConfig.model_validate({
-    "embed_dim": 256, "n_embed": 16384,
-    "ddconfig": {"z_channels": 256, "resolution": 256, "ch": 128, "ch_mult": (1, 1, 2, 2, 4), "num_res_blocks": 2,
-                 "attn_resolutions": (16,)},
-})  # fmt: skip
 PROMPT = "a red apple"
 
 
@@ -125,12 +120,9 @@ def true_shapes(chosen: argparse.Namespace, device: torch.device) -> tuple[Ours,
     vqgan, clip = VQGAN(F16_16384), open_clip.create_model(ARCHITECTURE)
     # copies: what we load is ours to lay out
     states = [{k: v.clone() for k, v in m.state_dict().items()} for m in (vqgan, clip)] if chosen.peer else []
-    perceptor = Perceptor(clip, open_clip.get_tokenizer(ARCHITECTURE))
-    entry = model_entry("embedded").model_copy(update={"concepts": (), "downsampling": 16, "defaults": {}})
-    models = Models.of(
-        entry, vqgan, (perceptor,), device, threads=chosen.threads, precision=chosen.precision,
-        graphs=not chosen.no_graphs,
-    )  # fmt: skip
+    models = random_models(
+        device, threads=chosen.threads, precision=chosen.precision, graphs=not chosen.no_graphs, vqgan=vqgan, clip=clip
+    )
     width, height = chosen.size
     row = ManifestRow.model_validate({
         "video_id": "bench", "prompt": PROMPT, "width": width, "height": height, "init": "tokens",

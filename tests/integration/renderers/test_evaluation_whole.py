@@ -70,23 +70,24 @@ def test_a_model_is_evaluated_from_sprites_to_report_and_a_second_time_for_nothi
     entry: ModelEntry, library: Path, tmp_path: Path
 ) -> None:
     settings = EvaluationSettings(
-        seeds=(0, 1), ablation_seeds=(1,), without_adversary=tmp_path / "model", prompts=2, jobs=1, judge=TINY,
-        metrics=False, ceiling_pictures=300,
+        seeds=(0, 1), ablation_seeds=(1,), without_adversary=tmp_path / "model", with_adversary=tmp_path / "model",
+        prompts=2, jobs=1, judge=TINY, metrics=False, ceiling_pictures=300,
     )  # fmt: skip
     stages: list[Stage] = []
     found, pictures = evaluate(entry, library, tmp_path / "work", settings, on_stage=stages.append)
     assert [(r.variant, r.pictures) for r in found.recognitions] == [
-        ("the model", 4), ("no adversarial phase", 2), ("pixels, no VQGAN", 2), ("the model, the ablations' seeds", 2),
+        ("the model", 4), ("no adversarial phase", 2), ("adversarial phase, equal steps", 2), ("pixels, no VQGAN", 2),
+        ("the model, the ablations' seeds", 2),
     ]  # fmt: skip
     assert found.chance == (0.01, 0.05)
     assert len(found.ceilings) == 5
     assert found.ceilings[0].pictures == 300  # each concept in each of three styles
     assert all(1 <= result.rank <= 100 for r in found.recognitions for result in r.results)
     assert {"the model", "pixels, no VQGAN"} <= found.seconds_per_picture.keys() <= pictures.keys()
-    assert max(stage.total for stage in stages) == 1 + 4 + 2 + 2
+    assert max(stage.total for stage in stages) == 1 + 4 + 2 + 2 + 2
 
     written = write_report(tmp_path / "report", found, pictures, load_prompts()[:2])
-    assert [path.suffix for path in written] == [".md", ".json", ".webp", ".webp", ".webp"]
+    assert [path.suffix for path in written] == [".md", ".json", ".webp", ".webp", ".webp", ".webp"]
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.png")}
     # the ablation's perceptor is the model's own here, so its pictures are the model's
     assert len(kept) == 4 + 2
