@@ -46,7 +46,7 @@ test-long: setup ## Run the tests marked slow
 	@infra/setup.sh browser --unasked
 	$(BIN)/pytest -m slow $(ARGS)
 
-chaos: setup ## Render while 500 seeded faults strike, half an hour of an idle machine; result in infra/docs/chaos.md
+chaos: setup ## Render while 500 seeded faults strike, 75 minutes of 2 idle cores; result in infra/docs/chaos.md
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --record infra/docs/chaos.md
 
 lint: setup ## ruff
