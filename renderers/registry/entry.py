@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,7 +149,7 @@ class ModelEntry(_Entry):
     seconds_per_step: float = Field(gt=0, description="at the default size on the machine named in `measured_on`")
     measured_on: str | None = Field(None, description="unset: seconds_per_step is an estimate, not a measurement")
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """What of the model decides a picture: weights, configs, byte-pair merges, templates and concepts.
 
