@@ -19,7 +19,7 @@ UPGRADE :=
 # A torch, or a plugin of pytest, must never come from a folder outside .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-long chaos lint types imports check lock bench browser clean
+.PHONY: help setup demo test test-minutes test-long chaos lint types imports check lock bench browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,15 +34,20 @@ demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=a
 	 [ -e "$(OUTPUT)/report/index.html" ] && echo "  report  $(OUTPUT)/report/index.html (open it in a browser)"; \
 	 exit $$status
 
+# One thread for each process of torch: two processes with two each wait for each other on two cores.
+test test-minutes test-long: export OMP_NUM_THREADS := 1
 # First two files at a time, then, one by one, what wants the machine to itself. Status 5: ARGS chose none of these.
-test: setup ## Run all tests but the slow ones
+test: setup ## Run all tests but those that take minutes each
 	@infra/setup.sh browser --unasked
 	@first=0; second=0; \
-	 $(BIN)/pytest -m "not slow and not alone" -n 2 --dist loadfile $(ARGS) || first=$$?; \
-	 $(BIN)/pytest -m "alone and not slow" $(ARGS) || second=$$?; \
+	 $(BIN)/pytest -m "not (slow or minutes or alone)" -n 2 --dist loadfile $(ARGS) || first=$$?; \
+	 $(BIN)/pytest -m "alone and not (slow or minutes)" $(ARGS) || second=$$?; \
 	 [ $$first -eq 0 ] || [ $$first -eq 5 ] || exit $$first; [ $$second -eq 0 ] || [ $$second -eq 5 ] || exit $$second
 
-test-long: setup ## Run the tests marked slow
+test-minutes: setup ## Run those that take minutes each; CI does, after `make test`
+	$(BIN)/pytest -m "minutes and not slow" $(ARGS)
+
+test-long: setup ## Run the slow ones: nights, crashes, a fine-tuning from end to end
 	@infra/setup.sh browser --unasked
 	$(BIN)/pytest -m slow $(ARGS)
 

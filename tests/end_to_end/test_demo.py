@@ -94,6 +94,7 @@ def decoded(storage: Storage, row: ManifestRow, folder: Path) -> list[np.ndarray
     return list(decode(path))
 
 
+@pytest.mark.minutes
 @pytest.mark.timeout(600)
 def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
     nightreel: Commands, server: dict[str, str], storage: Storage, demo: str, tmp_path: Path

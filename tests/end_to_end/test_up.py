@@ -105,6 +105,7 @@ def listens_on_loopback_only(up: RunningUp) -> None:
     assert set(addresses) <= loopback, addresses
 
 
+@pytest.mark.minutes
 @pytest.mark.timeout(1800)
 def test_up_renders_stops_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
     with running_up(tmp_path, {}, *NIGHT) as up:

@@ -95,6 +95,7 @@ def check_frames(job: RenderJob, output: Storage) -> None:
             FrameObject.from_bytes(output.read(keys[index]), run.work.frames[index].digest)
 
 
+@pytest.mark.minutes
 @pytest.mark.usefixtures("ray_cluster")
 def test_an_urgent_run_gets_an_actor_between_two_frames_of_a_nightly_and_gives_it_back(
     tmp_path: Path, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
@@ -145,6 +146,7 @@ def test_a_run_that_waits_for_its_first_actor_can_be_stopped(tmp_path: Path) -> 
         assert not any(run.failures for run in waiting.job.runs.values())
 
 
+@pytest.mark.minutes
 @pytest.mark.usefixtures("ray_cluster")
 def test_the_loss_of_the_sharing_actor_harms_nobody(tmp_path: Path) -> None:
     with long_run(tmp_path, ONE_CPU) as nightly:

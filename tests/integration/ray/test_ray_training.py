@@ -8,12 +8,15 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from infra.ray_training import RayTraining
 from infra.settings import InfraSettings
 from renderers.training.finetune_job import FinetuneJob, finished
 from tests.blueprints import write_blueprints
 
 
+@pytest.mark.minutes
 def test_a_killed_worker_costs_the_steps_since_the_checkpoint(tmp_path: Path) -> None:
     job = FinetuneJob((write_blueprints(tmp_path / "pictures", 12),), tmp_path / "plans", steps=90)
     training = RayTraining(job, InfraSettings())
