@@ -28,9 +28,9 @@ class CameraMove:
         return self == CameraMove()
 
     @property
-    def numbers(self) -> dict[str, float]:
-        """Plain values, for a digest."""
-        return {"zoom": self.zoom, "angle": self.angle, "x": self.x, "y": self.y}
+    def json(self) -> str:
+        """As canonical JSON (names in order, no blanks), for a digest."""
+        return f'{{"angle":{self.angle!r},"x":{self.x!r},"y":{self.y!r},"zoom":{self.zoom!r}}}'
 
     def back(self) -> CameraMove:
         """The move that undoes this one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from renderers.camera_move import CameraMove
 
@@ -29,10 +28,10 @@ class Leg:
     share: float = 0.0
 
     @property
-    def numbers(self) -> dict[str, Any]:
-        """Plain values, for a digest."""
-        back = None if self.back is None else self.back.numbers
-        return {"camera": self.camera.numbers, "back": back, "share": self.share}
+    def json(self) -> str:
+        """As canonical JSON, for a digest."""
+        back = "null" if self.back is None else self.back.json
+        return f'{{"back":{back},"camera":{self.camera.json},"share":{self.share!r}}}'
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,8 @@ class VideoPlan:
     def prompts(self, index: int) -> tuple[WeightedPrompt, ...]:
         """The prompts of frame `index`; a new scene fades in over `crossfade` frames from its key on."""
         scenes = self.row.scenes
+        if len(scenes) == 1:
+            return self._weighted(0, 1.0)
         current = max(i for i, scene in enumerate(scenes) if scene.at <= index)
         if current == 0:
             return self._weighted(0, 1.0)
@@ -238,24 +240,27 @@ class VideoPlan:
         ahead = None if place.towards is None else made[place.towards].digest
         steps = self.row.steps if index else self.row.steps_first
         prompts = self.prompts(index)
+        # values as JSON: a plan may have a million frames, and most of what decides them is the same for all
         decides = {
-            "frame": index,
-            "prompts": [(p.text, p.weight, json_safe(p.stop)) for p in prompts],
-            "camera": legs[-1].camera.numbers,
-            "steps": steps,
-            "parent": before,
+            "frame": str(index),
+            "prompts": self._prompts_json(prompts),
+            "camera": legs[-1].camera.json,
+            "steps": str(steps),
+            "parent": _text(before),
         }
         if len(legs) > 1 or ahead:  # else the digest is that of a chain, which knows nothing of this
-            decides |= {"legs": [leg.numbers for leg in legs], "towards": ahead}
+            decides |= {"legs": f"[{','.join(leg.json for leg in legs)}]", "towards": _text(ahead)}
         digest = self._digest(decides)
         parent, towards, seed, retaken_from = before, ahead, None, ""
         retake = decide(index, digest)
         if retake is not None:
             seed, retaken_from = retake.seed, digest
-            decides["parent"] = parent = retake.parent or before
+            parent = retake.parent or before
+            decides["parent"] = _text(parent)
             if ahead:
-                decides["towards"] = towards = retake.towards or ahead
-            digest = self._digest(decides | ({} if seed is None else {"seed": seed}))
+                towards = retake.towards or ahead
+                decides["towards"] = _text(towards)
+            digest = self._digest(decides | ({} if seed is None else {"seed": str(seed)}))
         needs = [place.start] if place.start is not None and parent == before else []
         if place.towards is not None and towards == ahead:
             needs.append(place.towards)
@@ -269,6 +274,8 @@ class VideoPlan:
         """A leap to where the legs of one frame each begin, and those."""
         if place.start is None:
             return (Leg(CameraMove()),)
+        if place.towards is None and place.start == place.index - 1:
+            return (Leg(self.camera(place.index)),)
         stops = [place.start, *range(place.index - place.legs + 1, place.index + 1)]
         legs = []
         for start, stop in itertools.pairwise(stops):
@@ -281,8 +288,20 @@ class VideoPlan:
             legs.append(Leg(camera, back, place.share(stop)))
         return tuple(legs)
 
-    def _digest(self, decides: Mapping[str, Any]) -> str:
-        return hashlib.sha256(self.root + _canonical(decides)).hexdigest()
+    def _digest(self, decides: Mapping[str, str]) -> str:
+        """The digest of a frame: `decides` are values as JSON."""
+        document = ",".join([f'"{name}":{decides[name]}' for name in sorted(decides)])
+        return hashlib.sha256(self.root + f"{{{document}}}".encode()).hexdigest()
+
+    def _prompts_json(self, prompts: tuple[WeightedPrompt, ...]) -> str:
+        known = self._known_prompts_json
+        if prompts not in known:
+            known[prompts] = _canonical([(p.text, p.weight, json_safe(p.stop)) for p in prompts]).decode()
+        return known[prompts]
+
+    @cached_property
+    def _known_prompts_json(self) -> dict[tuple[WeightedPrompt, ...], str]:
+        return {}
 
     @cached_property
     def frame_plans(self) -> tuple[FramePlan, ...]:
@@ -310,6 +329,11 @@ class VideoPlan:
         for column in ("width", "height"):
             usual *= self.entry.defaults.get(column, ManifestRow.model_fields[column].default)
         return self.entry.seconds_per_step * max(1.0, size / usual)
+
+
+def _text(value: str | None) -> str:
+    """A digest as JSON: there is nothing in it to be escaped."""
+    return "null" if value is None else f'"{value}"'
 
 
 def json_safe(value: Any) -> Any:
