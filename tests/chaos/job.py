@@ -9,6 +9,7 @@ Its last line on stdout is JSON; the exit code is 0 if every frame and video is 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 
@@ -50,4 +51,10 @@ def main(manifest: str, output: str, *, alone: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], alone="--alone" in sys.argv[3:]))
+    by_itself = "--alone" in sys.argv[3:]
+    code = main(sys.argv[1], sys.argv[2], alone=by_itself)
+    if by_itself:
+        # Twice in some eighty such processes a library's thread ended them at the interpreter's exit, long after all was
+        # done ("terminate called without an active exception"): nothing that this run is there to say
+        os._exit(code)
+    sys.exit(code)
