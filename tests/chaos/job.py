@@ -54,7 +54,7 @@ if __name__ == "__main__":
     by_itself = "--alone" in sys.argv[3:]
     code = main(sys.argv[1], sys.argv[2], alone=by_itself)
     if by_itself:
-        # Twice in some eighty such processes a library's thread ended them at the interpreter's exit, long after all was
-        # done ("terminate called without an active exception"): nothing that this run is there to say
+        # Twice in some eighty such processes a library's thread ended them at the interpreter's exit, when all was done
+        # ("terminate called without an active exception"): nothing that this run is there to say
         os._exit(code)
     sys.exit(code)
