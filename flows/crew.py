@@ -20,7 +20,7 @@ from flows.pace import Paces
 from infra.pool import Pool, PoolWorker
 from infra.settings import InfraSettings
 
-__all__ = ["Crew", "Lease", "Work"]
+__all__ = ["Crew", "Failed", "Lease", "Work"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,14 @@ class Work:
     cutouts: int = 1
     seconds: float = 0.0
     kind: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """How a first try, together with others, failed, and on whom: the lease may have been renewed since."""
+
+    error: Exception
+    worker: PoolWorker
 
 
 class Crew:
@@ -63,21 +71,21 @@ class Crew:
         what: Work,
         do: Callable[[PoolWorker, Decision], T],
         on_failure: Callable[[Exception, int, str, float], None],
-        failed: Exception | None = None,
+        failed: Failed | None = None,
     ) -> T | Exception | None:
         """Do one piece of work, again as often as the policy says; gives its result, the last error if it failed for
         good, or None if the job stops. `on_failure` hears of every failure: error, attempt, worker, seconds. `failed`
-        is how it failed just now on the leased worker, together with others: that was the first try."""
+        is a first try that was made already."""
         failures: list[Attempt] = []
         decision = Decision(again=True)
         while not self.stopped.is_set():
             if failed is None:
                 self.settle(lease, what)
-            worker = lease.worker
+            worker = lease.worker if failed is None else failed.worker
             began = time.perf_counter()
             try:
                 if failed is not None:
-                    error, failed = failed, None
+                    error, failed = failed.error, None
                     raise error
                 done = do(worker, decision)
             except Exception as error:  # every failure is classed and recorded; none may end the other videos

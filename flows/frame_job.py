@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from flows.crew import Crew, Lease, Work
+from flows.crew import Crew, Failed, Lease, Work
 from flows.failure_policy import Decision
 from flows.failures import record_failure
 from flows.job_state import VideoRun
@@ -131,7 +131,7 @@ class FrameJob(PlannedJob):
         seconds = (time.perf_counter() - began) / len(batch)
         for (run, index), report in zip(batch, done, strict=True):
             if isinstance(report, Exception):
-                self._render_frame(crew, lease, run, index, failed=report)
+                self._render_frame(crew, lease, run, index, failed=Failed(report, worker))
             else:
                 crew.did(worker, self._work(run, index), seconds)
                 run.worker = worker.name
@@ -144,10 +144,10 @@ class FrameJob(PlannedJob):
 
     def _render_frame(
         self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False,
-        failed: Exception | None = None,
+        failed: Failed | None = None,
     ) -> FrameReport | None:  # fmt: skip
-        """Render one frame; gives its report, or None when it failed for good or the job stops. `failed` is how it
-        failed just now together with others."""
+        """Render one frame; gives its report, or None when it failed for good or the job stops. `failed` is a
+        first try, made together with others."""
 
         def render(worker: PoolWorker, how: Decision) -> FrameReport:
             return worker.render_frame(self._task(run, index, how, replace=replace))
@@ -182,7 +182,7 @@ class FrameJob(PlannedJob):
 
     def _attempt(
         self, crew: Crew, lease: Lease, run: VideoRun, frame: int | None, do: Callable[[PoolWorker, Decision], T],
-        failed: Exception | None = None,
+        failed: Failed | None = None,
     ) -> T | None:  # fmt: skip
         """What `do` gives in the end, or None when it failed for good or the job stops."""
         while True:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 import numpy as np
 from PIL import Image
 
-from flows.crew import Crew, Lease
+from flows.crew import Crew, Failed, Lease
 from flows.failure_policy import Budget
 from flows.job import RenderJob
 from flows.job_state import VideoRun
@@ -120,7 +120,7 @@ class RerunJob(RenderJob):
 
     def _render_frame(
         self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False,
-        failed: Exception | None = None,
+        failed: Failed | None = None,
     ) -> FrameReport | None:  # fmt: skip
         assert self._retaking is not None
         watched = self.asked.after == "until-same" and index >= max(self._retaking.chosen, default=0) and not replace
