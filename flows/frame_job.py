@@ -202,7 +202,7 @@ class FrameJob(PlannedJob):
     @staticmethod
     def _work(run: VideoRun, frame: int | None) -> Work:
         plan = run.work.plan
-        seconds = 0.0 if frame is None else run.work.frames[frame].all_steps * plan.step_seconds
+        seconds = 0.0 if frame is None else run.work.frames[frame].steps * plan.step_seconds
         kind = f"{plan.entry.name} {plan.row.width}x{plan.row.height}"
         return Work(plan.video_id, frame, plan.row.cutouts.number, seconds, kind)
 

@@ -21,6 +21,9 @@ __all__ = ["MAX_TASK_RUNS", "Chunk", "Part", "RangeWork", "VideoWork", "chunks_o
 
 # Prefect's server is comfortable with some hundreds of task runs in one flow run (see FACTS: 18-26 KB each).
 MAX_TASK_RUNS = 450
+# Bundles of short videos, and pieces of one video with keyframes, that an actor gets: more of them end more evenly, but
+# each costs a task run. Where all there is is one video, its end is all that counts.
+BUNDLES_EACH, GAPS_EACH = 4, 8
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def plan_video(
         missing = tuple(index for index in piece if index not in present)
         digest = segment_digest(encoder, digests[piece.start : piece.stop])
         key = segment_key(plan.video_id, piece.start, piece.stop, digest)
-        seconds = sum(frames[index].all_steps for index in missing) * plan.step_seconds
+        seconds = sum(frames[index].steps for index in missing) * plan.step_seconds
         encode = bool(missing) or key not in segments or any(index in stale for index in piece)
         ranges.append(RangeWork(piece.start, piece.stop, missing, key, encode, seconds))
     return VideoWork(plan, frames, tuple(ranges), content, None if stale else published_content)
@@ -149,7 +152,9 @@ def chunks_of(
     pending = [video for video in videos if not video.complete and video.to_encode]
     total = sum(video.seconds for video in pending)
     target = max(chunk_seconds, total / MAX_TASK_RUNS)
-    bundle_target = min(target, max(1.0, total / (4 * actors), total / MAX_TASK_RUNS))
+    bundle_target, gap_target = (
+        min(target, max(1.0, total / (pieces * actors), total / MAX_TASK_RUNS)) for pieces in (BUNDLES_EACH, GAPS_EACH)
+    )
     pending.sort(key=lambda video: _urgency(video, bundle_target if together > 1 else 0.0))
     least = min(together, -(-len(pending) // actors))
     chunks: list[Chunk] = []
@@ -167,7 +172,7 @@ def chunks_of(
     for video in pending:
         if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
             close_bundle()
-            chunks.extend(_chunks_of_gaps(video, bundle_target))
+            chunks.extend(_chunks_of_gaps(video, gap_target))
         elif len(video.to_encode) == 1 or video.seconds <= bundle_target:
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
                 close_bundle()
@@ -241,14 +246,14 @@ def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
         if not wanted:
             return
         needs = {need for index in wanted for need in video.frames[index].needs if need in missing} - set(wanted)
-        seconds = sum(video.frames[index].all_steps for index in wanted) * video.plan.step_seconds
+        seconds = sum(video.frames[index].steps for index in wanted) * video.plan.step_seconds
         name = f"{video.video_id} {what}{format_frames(wanted)}"
         chunks.append(Chunk(name, (Part(video.video_id, None, wanted),), seconds, needs=tuple(sorted(needs))))
 
     add(far, "keyframes ")
     for gap in _gaps(video, far, target):
         near = [index for index in gap if video.frames[index].level == 1]
-        if sum(video.frames[index].all_steps for index in gap) * video.plan.step_seconds <= target:
+        if sum(video.frames[index].steps for index in gap) * video.plan.step_seconds <= target:
             add([*near, *(index for index in gap if video.frames[index].level == 2)])
             continue
         add(near, "keyframes ")
@@ -266,7 +271,7 @@ def _gaps(video: VideoWork, keyframes: Sequence[int], target: float) -> list[ran
     gaps: list[range] = []
     seconds = 0.0
     for left, right in itertools.pairwise(keyframes):
-        more = sum(video.frames[index].all_steps for index in range(left + 1, right)) * video.plan.step_seconds
+        more = sum(video.frames[index].steps for index in range(left + 1, right)) * video.plan.step_seconds
         if gaps and seconds + more <= target:
             gaps[-1] = range(gaps[-1].start, right)
             seconds += more

@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 from infra.patience import PATIENCE, Patience
 from infra.storage_errors import s3_code
 
-__all__ = ["GcsStore", "MemoryStore", "ObjectInfo", "ObjectStore", "S3Store"]
+__all__ = ["GcsStore", "MemoryStore", "ObjectInfo", "ObjectStore", "S3Store", "moment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class GcsStore:
         for path, info in sorted(self.fs.find(start, detail=True).items()):
             if path.startswith(f"{start}/"):  # find() also answers with an object of that very name
                 changed = info.get("mtime") or info.get("updated") or info.get("created")
-                yield ObjectInfo(path[len(self._path("")) + 1 :], int(info["size"]), _moment(changed))
+                yield ObjectInfo(path[len(self._path("")) + 1 :], int(info["size"]), moment(changed))
 
     def folders(self) -> Iterable[str]:
         with contextlib.suppress(FileNotFoundError):
@@ -176,7 +176,7 @@ class S3Store(GcsStore):
         for page in self._pages(start):
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):  # folders that somebody drew in a web console
-                    yield ObjectInfo(item["Key"][len(self.prefix) :], int(item["Size"]), _moment(item["LastModified"]))
+                    yield ObjectInfo(item["Key"][len(self.prefix) :], int(item["Size"]), moment(item["LastModified"]))
 
     def _pages(self, start: str, **options: str) -> Iterator[dict[str, Any]]:
         following: dict[str, str] = {}
@@ -231,9 +231,15 @@ class MemoryStore(GcsStore):
         return f"/{self.root}/{key}".replace("//", "/").rstrip("/")
 
 
-def _moment(value: Any) -> datetime:
+def moment(value: Any) -> datetime:
+    """Returns the time, in UTC, that a store names in whichever way: ISO 8601, seconds since 1970, an HTTP date."""
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            from botocore.utils import parse_timestamp  # loads much, and only headers write times otherwise
+
+            value = parse_timestamp(value)
     if isinstance(value, int | float):
         value = datetime.fromtimestamp(value, UTC)
     return cast(datetime, value).astimezone(UTC)

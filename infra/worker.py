@@ -132,7 +132,7 @@ class Worker:
         """Render frames of one model together, and commit them one by one."""
         row, frame = tasks[0].row, tasks[0].frame
         # loading a model, reading the parent: step 0
-        self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.all_steps, busy=True)
+        self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.steps, busy=True)
         try:
             began = time.perf_counter()
             reports: dict[int, FrameReport | Exception] = {}
@@ -187,7 +187,7 @@ class Worker:
             made = self._read_frame(row.video_id, frame.index, frame.digest)
         every = max(1, len(rendered.losses) // 200)
         report = FrameReport(
-            row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.all_steps,
+            row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.steps,
             rendered.seconds, seconds + time.perf_counter() - began, self.name,
         )  # fmt: skip
         self._remember(row.video_id, frame.digest, made, report)
@@ -327,4 +327,4 @@ class Worker:
 
 def _report_of(video_id: str, frame: FramePlan, provenance: Mapping[str, Any]) -> FrameReport:
     """What a frame of an earlier run says about itself."""
-    return FrameReport(video_id, frame.index, provenance["loss"], tuple(provenance["losses"]), frame.all_steps)
+    return FrameReport(video_id, frame.index, provenance["loss"], tuple(provenance["losses"]), frame.steps)

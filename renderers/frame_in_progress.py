@@ -13,7 +13,7 @@ from torch import Tensor
 
 from renderers.cutouts import cut, draw_cutouts
 from renderers.errors import NonFiniteLoss, Stopped
-from renderers.frame_plan import FramePlan, Leg
+from renderers.frame_plan import FramePlan
 from renderers.frame_state import FrameState, Moments
 from renderers.guidance import Target
 from renderers.losses import total_variation
@@ -28,6 +28,9 @@ __all__ = ["FrameInProgress", "FrameRequest", "StepProgress"]
 
 # Weight of the distance between the picture and what it is drawn to, at the end of the way there.
 PULL = 20.0
+# Times that a finished keyframe goes through the encoder once more. Frames that are drawn to it come out of there, with
+# few steps after it; a keyframe that has been there itself is one that they can reach.
+SETTLED = 2
 
 
 @dataclass(frozen=True)
@@ -92,17 +95,26 @@ class FrameInProgress:
             self.seed = address(self.seed, frame.index, 0, "another seed")
         self.seconds = 0.0
         """spent on this frame, its share of steps taken together with others"""
-        self.state: FrameState | None = request.parent
+        self.state: FrameState | None = None
         self.history: tuple[float, ...] = ()
         self._models, self._starts = models, starts
         self._losses: list[Tensor] = []
-        self._legs = iter(frame.legs or (Leg(frame.camera),))
-        self._begin(next(self._legs))
+        self._cold = request.parent is None
+        if request.parent is None:
+            start = starts.cold(plan, request.images, self.seed)
+        else:
+            start = starts.warm(plan, frame, request.parent, request.towards)
+        self._goal = start.goal
+        self.latent = start.latent.requires_grad_(True)
+        settings = plan.row.optimiser
+        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        if start.memory is not None:
+            self._adam.resume(*start.memory)
 
     @property
     def done(self) -> bool:
         """Whether all its steps are taken."""
-        return self._leg is None
+        return self.step == self.frame.steps
 
     @property
     def step(self) -> int:
@@ -133,7 +145,6 @@ class FrameInProgress:
 
     def regularised(self, total: Tensor, picture: Tensor) -> Tensor:
         """`total` with what does not depend on the prompts: regularisers, and the distance to what it is held to."""
-        assert self._leg is not None
         loss = self.plan.row.loss
         if loss.tv:
             total = total + loss.tv * total_variation(picture)
@@ -141,7 +152,7 @@ class FrameInProgress:
             # nerdyrodent's -iw: the pull of z to 0 fades with the steps.
             total = total + loss.z_decay / (2 * (2 * self.step + 1)) * (self.latent**2).mean()
         if self._goal is not None:
-            total = total + PULL * self._leg.share * F.mse_loss(picture, self._goal)
+            total = total + PULL * self.frame.share * F.mse_loss(picture, self._goal)
         return total
 
     def take(self, loss: Tensor, gradient: Tensor) -> None:
@@ -153,50 +164,38 @@ class FrameInProgress:
         settings, request = self.plan.row.optimiser, self.request
         # a long first search cools down: smaller steps, less noise; warm frames follow at the final rate.
         share = settings.lr_final + (1 - settings.lr_final) * self._left if self._cold else settings.lr_final
-        self._adam.step(gradient, settings.lr * share)
+        # the nearer the keyframe, the less a frame may leave the cross-fade that it starts from: Adam's steps are as
+        # long as ever, however hard the pull
+        self._adam.step(gradient, settings.lr * share * (1 - self.frame.share**3))
         with torch.no_grad():
             self.latent.clamp_(self._starts.low, self._starts.high)
         self._losses.append(loss.detach())
-        self._of_leg += 1
-        done, steps = self.step, self.frame.all_steps
+        done, steps = self.step, self.frame.steps
         # on a GPU a loss is waited for now and then only
         if request.on_step and (self._models.device.type == "cpu" or done % 10 == 0 or done == steps):
             seconds = time.perf_counter() - self.began
             request.on_step(StepProgress(done, steps, float(self._losses[-1]), seconds))
-        if self._of_leg == self.frame.steps:
-            self._end_leg()
+        if self.done:
+            self._end()
 
     # -- inside --------------------------------------------------------------------------------------------------
 
     @property
     def _left(self) -> float:
-        """The share of this leg's steps that is to come."""
-        return 1 - self._of_leg / self.frame.steps
-
-    def _begin(self, leg: Leg) -> None:
-        request, settings = self.request, self.plan.row.optimiser
-        self._cold = self.state is None
-        if self.state is None:
-            start = self._starts.cold(self.plan, request.images, self.seed)
-        else:
-            start = self._starts.warm(self.plan, leg, self.state, request.towards)
-        self._leg: Leg | None = leg
-        self._goal, self._of_leg = start.goal, 0
-        self.latent = start.latent.requires_grad_(True)
-        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
-        if start.memory is not None:
-            self._adam.resume(*start.memory)
+        """The share of the steps that is to come."""
+        return 1 - self.step / self.frame.steps
 
     @torch.no_grad()
-    def _end_leg(self) -> None:
+    def _end(self) -> None:
         self.history = tuple(torch.stack(self._losses).tolist())
         self._check_finite()
-        tokens = self._models.vqgan.tokenise(self.latent)
+        vqgan, latent = self._models.vqgan, self.latent.detach()
+        if self.frame.ahead:
+            for _ in range(SETTLED):
+                shown = vqgan.decode(vqgan.look_up(vqgan.tokenise(latent))).clamp(0, 1)
+                latent = vqgan.encode(shown).clamp(self._starts.low, self._starts.high).contiguous()
         kept = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
-        self.state = FrameState.of(tokens, self.latent.detach(), self._starts.low, self._starts.high, kept)
-        self._leg = next(self._legs, None)
-        if self._leg is not None:
-            self._begin(self._leg)
+        self.state = FrameState.of(vqgan.tokenise(latent), latent, self._starts.low, self._starts.high, kept)
 
     def _check_finite(self) -> None:
         if all(map(math.isfinite, self.history)) and bool(self.latent.isfinite().all()):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from renderers.camera_move import CameraMove
 
-__all__ = ["FramePlan", "Leg", "Retake", "WeightedPrompt"]
+__all__ = ["FramePlan", "Retake", "WeightedPrompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,28 +19,12 @@ class WeightedPrompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """A stretch of the way to a frame, each with the frame's number of steps: the `camera`'s move, and for a frame that
-    is drawn to a keyframe the move `back` from there and its `share` of the way to it (above 0, below 1)."""
-
-    camera: CameraMove
-    back: CameraMove | None = None
-    share: float = 0.0
-
-    @property
-    def json(self) -> str:
-        """As canonical JSON, for a digest."""
-        back = "null" if self.back is None else self.back.json
-        return f'{{"back":{back},"camera":{self.camera.json},"share":{self.share!r}}}'
-
-
-@dataclass(frozen=True, slots=True)
 class FramePlan:
     """All that decides frame `index`, but for the video's own settings."""
 
     index: int
     prompts: tuple[WeightedPrompt, ...]
-    camera: CameraMove  # from the frame that it starts from, or from the end of the legs before
+    camera: CameraMove  # from the frame that it starts from
     steps: int
     digest: str
     parent: str | None  # digest of the frame that this one starts from; None for a cold start
@@ -51,14 +35,15 @@ class FramePlan:
     start: int | None = None  # the number of the frame that it starts from
     towards: int | None = None  # the number and the digest of the keyframe that it is drawn to
     towards_digest: str = ""
-    legs: tuple[Leg, ...] = ()  # if it is drawn somewhere, or comes in several; the last one ends at the frame
-    level: int = 0  # see `renderers.handoff.Place`
+    back: CameraMove | None = None  # from that keyframe to here
+    share: float = 0.0  # of the way to it, above 0 and below 1
+    level: int = 2  # see `renderers.handoff.Place`
     needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
 
     @property
-    def all_steps(self) -> int:
-        """Steps of all its legs."""
-        return self.steps * max(1, len(self.legs))
+    def ahead(self) -> bool:
+        """Whether it is a keyframe that others are drawn to."""
+        return self.level < 2 and self.start is not None
 
     @property
     def planned(self) -> str:

@@ -213,7 +213,7 @@ class FrameRenderer:
             "video_id": plan.video_id,
             "frame": frame.index,
             "frames": plan.frames,
-            "steps": frame.all_steps,
+            "steps": frame.steps,
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
             "row": json_safe(plan.row.model_dump(mode="json", exclude_none=True)),

@@ -6,10 +6,6 @@ from the left one and is drawn towards the right one, so that all these gaps can
 levels: keyframes far apart, few enough that running ahead takes no time to speak of, and between two of them, rendered
 by the same rule, keyframes near enough that the gaps are small pieces of work.
 
-A keyframe does not leap onto its place but some frames short of it, and goes the rest frame by frame (`legs`, seen by
-nobody): a picture that was just enlarged and then refined at length differs from one that moved on a little and was
-refined a little, as all others do, and that difference is what a seam is.
-
 Pure, and decided by the video alone: neither a cluster nor what was rendered before has a say.
 """
 
@@ -23,28 +19,26 @@ __all__ = ["FAR", "Place", "chain_places", "keyframe_places"]
 
 # Near keyframes from one far keyframe to the next.
 FAR = 4
-# Of a keyframe, far and near: the leap, and frames that are gone one by one after it.
-LEGS = (3, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One frame: the frame `start` that it starts from (None: cold), in so many `legs`, and the keyframes `left` and
-    `towards` of its gap, to the second of which it is drawn. `level` is 0 for frames of a chain and far keyframes, 1
-    for near ones, 2 for the frames of the gaps."""
+    """One frame: the frame `start` that it starts from (None: cold), and the keyframes `left` and `towards` of its gap,
+    to the second of which it is drawn. `level` is 0 for far keyframes and the first frame of a video that has them, 1
+    for near ones, 2 for the frames of the gaps and of chains."""
 
     index: int
     start: int | None
     left: int | None = None
     towards: int | None = None
-    level: int = 0
-    legs: int = 1
+    level: int = 2
 
-    def share(self, index: int) -> float:
-        """How much of the way from `left` to `towards` frame `index` has behind it."""
+    @property
+    def share(self) -> float:
+        """How much of the way from `left` to `towards` it has behind it."""
         if self.left is None or self.towards is None:
             return 0.0
-        return (index - self.left) / (self.towards - self.left)
+        return (self.index - self.left) / (self.towards - self.left)
 
 
 def chain_places(frames: int) -> Iterator[Place]:
@@ -60,15 +54,14 @@ def keyframe_places(frames: int, every: int, cuts: Collection[int] = ()) -> tupl
     so that nothing is drawn towards what it must not show yet.
     """
     far = sorted({*range(0, frames, every * FAR), *_both_sides(cuts, frames), frames - 1})
-    places = [Place(0, None)]
-    places += [Place(index, start, legs=min(LEGS[0], index - start)) for start, index in itertools.pairwise(far)]
+    places = [Place(0, None, level=0)]
+    places += [Place(index, start, level=0) for start, index in itertools.pairwise(far)]
     for step, level in ((every, 1), (1, 2)):
         fine: list[int] = []
         for left, right in itertools.pairwise(far):
             start = left
             for index in range(left + step, right, step):
-                legs = min(LEGS[1], index - start) if level == 1 else 1
-                places.append(Place(index, start, left, right, level, legs))
+                places.append(Place(index, start, left, right, level))
                 fine.append(index)
                 start = index
         far = sorted({*far, *fine})

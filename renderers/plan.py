@@ -7,26 +7,24 @@ it, the digest of the frame that it starts from included, so the digests of a wh
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Literal
-
-from pydantic import ValidationError
+from typing import Any, Literal, NamedTuple
 
 from manifests.schema import KeyframeError, Keyframes, ManifestRow
 from renderers.camera_move import CameraMove
 from renderers.errors import BadInput
-from renderers.frame_plan import FramePlan, Leg, Retake, WeightedPrompt
+from renderers.frame_plan import FramePlan, Retake, WeightedPrompt
 from renderers.handoff import FAR, Place, chain_places, keyframe_places
 from renderers.registry import ModelEntry, model_entry
+from renderers.resolution import resolve
 
-__all__ = ["ALGORITHM", "VideoPlan", "json_safe", "resolve"]
+__all__ = ["ALGORITHM", "VideoPlan", "json_safe"]
 
 # Part of every digest: raise it when a change of code changes the pictures that the same settings give.
-ALGORITHM = 3
+ALGORITHM = 4
 
 # Columns that decide pictures and are the same for the whole video. What is not here either works frame by frame
 # (prompts, camera, steps: below) or comes after the pictures (fps, format, upscale, priority, video_id).
@@ -43,45 +41,22 @@ REMEMBERED_MOVES = 4096
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
-    """Fill what `row` leaves unset from the model's defaults, then from the schema's.
-
-    Raises:
-        BadInput: the size is no multiple of the model's downsampling, or a value does not go with one of the model's.
-    """
-    merged = _merge(entry.defaults, row.model_dump(exclude_unset=True))
-    if "init" not in row.model_fields_set and row.init_image is not None:
-        merged["init"] = "image"  # a picture given goes before the model's usual start
-    try:
-        resolved = ManifestRow.model_validate(merged)
-    except ValidationError as error:
-        # each is valid by itself: a limit that the row moves may lie beyond the other one, which the model sets.
-        wrong = "; ".join(problem["msg"] for problem in error.errors())
-        raise BadInput(
-            f"video '{row.video_id}' does not go with the defaults of model '{entry.name}': {wrong}"
-        ) from error
-    for column in ("width", "height"):
-        size, unit = getattr(resolved, column), entry.downsampling
-        if size % unit:
-            near = max(unit, round(size / unit) * unit)
-            raise BadInput(
-                f"{column} {size} of video '{row.video_id}' is not a multiple of {unit}, "
-                f"the pixels per token of model '{entry.name}': take {near}"
-            )
-    return resolved
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`, nested settings key by key."""
-    merged = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
-    return merged
-
-
 def _canonical(value: Any) -> bytes:
     return _CANONICAL.encode(value).encode()
+
+
+class _Way(NamedTuple):
+    """The camera's move to a frame from the one that it starts from, and back to it from the keyframe that it is drawn
+    to, if it is; both as JSON too."""
+
+    camera: CameraMove
+    back: CameraMove | None
+    json: str
+    back_json: str
+
+    @classmethod
+    def of(cls, camera: CameraMove, back: CameraMove | None) -> _Way:
+        return cls(camera, back, camera.json, "" if back is None else back.json)
 
 
 @dataclass(frozen=True)
@@ -148,8 +123,13 @@ class VideoPlan:
         return self._moves(index) if index else CameraMove()
 
     @cached_property
+    def _steady(self) -> bool:
+        """Whether the camera makes the same move between any two frames."""
+        return all(keys.constant is not None for keys in self._camera_keys)
+
+    @cached_property
     def _moves(self) -> Callable[[int], CameraMove]:
-        if any(keys.constant is None for keys in self._camera_keys):
+        if not self._steady:
             return lru_cache(REMEMBERED_MOVES)(self._move)
         always = lru_cache(1)(lambda: self._move(1))
         return lambda _: always()
@@ -236,7 +216,7 @@ class VideoPlan:
         """One frame, when all that it needs is in `made`."""
         index, start = place.index, place.start
         before = None if start is None else made[start].digest
-        legs = self._legs(place)
+        way = self._way(place)
         ahead = None if place.towards is None else made[place.towards].digest
         steps = self.row.steps if index else self.row.steps_first
         prompts = self.prompts(index)
@@ -244,12 +224,15 @@ class VideoPlan:
         decides = {
             "frame": str(index),
             "prompts": self._prompts_json(prompts),
-            "camera": legs[-1].camera.json,
+            "camera": way.json,
             "steps": str(steps),
             "parent": _text(before),
         }
-        if len(legs) > 1 or ahead:  # else the digest is that of a chain, which knows nothing of this
-            decides |= {"legs": f"[{','.join(leg.json for leg in legs)}]", "towards": _text(ahead)}
+        # a chain's frame knows nothing of these
+        if ahead:
+            decides |= {"back": way.back_json, "share": repr(place.share), "towards": _text(ahead)}
+        if place.level < 2 and index:
+            decides["ahead"] = "true"
         digest = self._digest(decides)
         parent, towards, seed, retaken_from = before, ahead, None, ""
         retake = decide(index, digest)
@@ -265,28 +248,33 @@ class VideoPlan:
         if place.towards is not None and towards == ahead:
             needs.append(place.towards)
         return FramePlan(
-            index, prompts, legs[-1].camera, steps, digest, parent, seed, (parent, towards) != (before, ahead),
-            retaken_from, place.start, place.towards, towards or "", legs if len(legs) > 1 or ahead else (),
-            place.level, tuple(needs),
+            index, prompts, way.camera, steps, digest, parent, seed, (parent, towards) != (before, ahead),
+            retaken_from, place.start, place.towards, towards or "", way.back, place.share, place.level, tuple(needs),
         )  # fmt: skip
 
-    def _legs(self, place: Place) -> tuple[Leg, ...]:
-        """A leap to where the legs of one frame each begin, and those."""
+    def _way(self, place: Place) -> _Way:
+        if not self._steady or place.start is None:
+            return self._way_of(place)
+        # with the same move everywhere, ways of one length are one object, for all of a million frames
+        lengths = (place.index - place.start, (place.towards or place.index) - place.index)
+        if lengths not in self._known_ways:
+            self._known_ways[lengths] = self._way_of(place)
+        return self._known_ways[lengths]
+
+    @cached_property
+    def _known_ways(self) -> dict[tuple[int, int], _Way]:
+        return {}
+
+    def _way_of(self, place: Place) -> _Way:
         if place.start is None:
-            return (Leg(CameraMove()),)
-        if place.towards is None and place.start == place.index - 1:
-            return (Leg(self.camera(place.index)),)
-        stops = [place.start, *range(place.index - place.legs + 1, place.index + 1)]
-        legs = []
-        for start, stop in itertools.pairwise(stops):
-            moves = [self.camera(index) for index in range(start + 1, stop + 1)]
-            # one move is what it is; composed with none it would be another number in the last digit
-            camera = moves[0] if len(moves) == 1 else CameraMove.through(moves)
-            back = None
-            if place.towards is not None:
-                back = CameraMove.through(self.camera(i) for i in range(stop + 1, place.towards + 1)).back()
-            legs.append(Leg(camera, back, place.share(stop)))
-        return tuple(legs)
+            return _Way.of(CameraMove(), None)
+        moves = [self.camera(index) for index in range(place.start + 1, place.index + 1)]
+        # one move is what it is; composed with none it would be another number in the last digit
+        camera = moves[0] if len(moves) == 1 else CameraMove.through(moves)
+        if place.towards is None:
+            return _Way.of(camera, None)
+        ahead = (self.camera(index) for index in range(place.index + 1, place.towards + 1))
+        return _Way.of(camera, CameraMove.through(ahead).back())
 
     def _digest(self, decides: Mapping[str, str]) -> str:
         """The digest of a frame: `decides` are values as JSON."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.camera import camera_matrix, coverage, move
-from renderers.frame_plan import Leg
+from renderers.frame_plan import FramePlan
 from renderers.frame_state import FrameState
 from renderers.init_picture import read_picture
 from renderers.models import Models
@@ -22,7 +22,7 @@ __all__ = ["Start", "Starts"]
 
 @dataclass(frozen=True)
 class Start:
-    """The `latent` `(1, c, h, w)` that a frame, or a leg of one, starts from; Adam's `memory` (mean gradient, mean
+    """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean
     squared gradient, steps), None for none; and the picture `(1, 3, H, W)` that it is held to, if it is."""
 
     latent: Tensor
@@ -61,25 +61,31 @@ class Starts:
         return Start(vqgan.encode(picture.to(device)).contiguous())
 
     @torch.no_grad()
-    def warm(self, plan: VideoPlan, leg: Leg, parent: FrameState, towards: FrameState | None = None) -> Start:
-        """The start of a leg from `parent`, moved by the camera, all in float. One that is drawn to the keyframe whose
-        state is `towards` is held to a cross-fade of what it starts from into that keyframe, moved back to its time.
+    def warm(self, plan: VideoPlan, frame: FramePlan, parent: FrameState, towards: FrameState | None = None) -> Start:
+        """The start of a frame from `parent`, moved by the camera, all in float. One that is drawn to the keyframe of
+        state `towards` is held to a cross-fade of what it starts from into that keyframe, moved back to its time.
 
-        The peers go through an 8-bit picture and a new optimiser here.
+        What moves is the picture that was shown, that of the tokens. The latent's own, which no loss has ever looked
+        at, differs from it by more than a frame does from the next, and darkens from frame to frame where each starts
+        from it. The peers go through an 8-bit picture and a new optimiser here.
         """
         vqgan, device, row = self._models.vqgan, self._models.device, plan.row
         latent = parent.expand(self.low, self.high)
         first, second = parent.moments.expand(device)
         goal = None
-        if not leg.camera.still or towards is not None:
-            matrix = camera_matrix(leg.camera, row.width, row.height).to(device)
-            picture = move(vqgan.decode(latent).clamp(0, 1), matrix).clamp(0, 1)
+        if not frame.camera.still or towards is not None:
+            matrix = camera_matrix(frame.camera, row.width, row.height).to(device)
+            picture = move(self._shown(parent), matrix).clamp(0, 1)
             if towards is not None:
-                assert leg.back is not None
-                back = camera_matrix(leg.back, row.width, row.height).to(device)
-                ahead = vqgan.decode(towards.expand(self.low, self.high)).clamp(0, 1)
-                weight = leg.share * coverage(picture.shape, back)
-                picture = goal = picture + weight * (move(ahead, back).clamp(0, 1) - picture)
+                assert frame.back is not None
+                back = camera_matrix(frame.back, row.width, row.height).to(device)
+                weight = frame.share * coverage(picture.shape, back)
+                picture = goal = picture + weight * (move(self._shown(towards), back).clamp(0, 1) - picture)
             latent = vqgan.encode(picture).contiguous()
             first = move(first, matrix, mode="bilinear")
         return Start(latent, (first, second, parent.moments.steps), goal)
+
+    def _shown(self, state: FrameState) -> Tensor:
+        """The picture `(1, 3, H, W)` of a state, as it was shown but for the 8 bits."""
+        vqgan = self._models.vqgan
+        return vqgan.decode(vqgan.look_up(state.tokens.to(self._models.device).long())).clamp(0, 1)

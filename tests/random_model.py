@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 
 from manifests.schema import ManifestRow
 from renderers.models import VQGAN, VQGANConfig
-from renderers.plan import VideoPlan, resolve
+from renderers.plan import VideoPlan
 from renderers.registry import ModelEntry, models_folder, use_folder
+from renderers.resolution import resolve
 
 
 @contextmanager

@@ -26,8 +26,9 @@ from renderers.evaluation.prompts import EvaluationPrompt
 from renderers.frame_renderer import FrameRenderer
 from renderers.models import Models, load_models
 from renderers.models.vqgan import VQGAN
-from renderers.plan import VideoPlan, resolve
+from renderers.plan import VideoPlan
 from renderers.registry import ModelEntry, PerceptorEntry
+from renderers.resolution import resolve
 
 __all__ = [
     "Variant", "picture_paths", "plan_of", "read_pictures", "render_picture", "start_rendering", "with_perceptor",

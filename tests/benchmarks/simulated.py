@@ -43,17 +43,17 @@ class _SleepingRenderer:
         on_step: Callable[[StepProgress], None], should_stop: Callable[[], bool], **_: Any,
     ) -> RenderedFrame:  # fmt: skip
         began = time.perf_counter()
-        for step in range(frame.all_steps):
+        for step in range(frame.steps):
             if should_stop():
                 raise Stopped("stopped")
             # by the clock, so that the sleeps' own lateness does not add up
             time.sleep(max(0.0, began + (step + 1) * self._seconds - time.perf_counter()))
         seconds = time.perf_counter() - began
-        on_step(StepProgress(frame.all_steps, frame.all_steps, 0.0, seconds))
+        on_step(StepProgress(frame.steps, frame.steps, 0.0, seconds))
         high, wide = plan.row.height // plan.entry.downsampling, plan.row.width // plan.entry.downsampling
         chance = torch.Generator().manual_seed(frame.index)
         latent = torch.randint(0, 256, (1, 64, high, wide), generator=chance, dtype=torch.uint8)
-        moments = Moments(latent.clone().view(torch.int8), torch.ones(64), torch.ones(64), frame.all_steps)
+        moments = Moments(latent.clone().view(torch.int8), torch.ones(64), torch.ones(64), frame.steps)
         state = FrameState(torch.zeros(1, high, wide, dtype=torch.int32), latent, moments)
         picture = np.full((plan.row.height, plan.row.width, 3), frame.index % 256, np.uint8)
         provenance = {"digest": frame.digest, "loss": 0.0, "losses": [], "software": {"nightreel": "simulated"}}

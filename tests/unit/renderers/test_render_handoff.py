@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renderers.handoff import FAR, LEGS, Place, chain_places, keyframe_places
+from renderers.handoff import FAR, Place, chain_places, keyframe_places
 
 
 def test_a_chain_is_one_after_the_other() -> None:
@@ -14,14 +14,14 @@ def test_a_chain_is_one_after_the_other() -> None:
 
 
 def test_a_video_with_keyframes_is_far_ones_near_ones_and_gaps() -> None:
-    assert (FAR, LEGS) == (4, (3, 2))  # what the places below are of
+    assert FAR == 4  # what the places below are of
     assert keyframe_places(15, 3) == (
-        Place(0, None),
-        Place(12, 0, legs=3),
-        Place(14, 12, legs=2),
-        Place(3, 0, 0, 12, 1, 2),
-        Place(6, 3, 0, 12, 1, 2),
-        Place(9, 6, 0, 12, 1, 2),
+        Place(0, None, level=0),
+        Place(12, 0, level=0),
+        Place(14, 12, level=0),
+        Place(3, 0, 0, 12, 1),
+        Place(6, 3, 0, 12, 1),
+        Place(9, 6, 0, 12, 1),
         Place(1, 0, 0, 3, 2),
         Place(2, 1, 0, 3, 2),
         Place(4, 3, 3, 6, 2),
@@ -35,9 +35,8 @@ def test_a_video_with_keyframes_is_far_ones_near_ones_and_gaps() -> None:
 
 
 def test_the_share_of_the_way_grows_from_the_left_keyframe_to_the_right_one() -> None:
-    place = Place(9, 8, 8, 12, 2)
-    assert [place.share(index) for index in (8, 9, 10, 11, 12)] == [0.0, 0.25, 0.5, 0.75, 1.0]
-    assert Place(9, 8).share(9) == 0.0
+    assert [Place(index, index - 1, 8, 12).share for index in (9, 10, 11)] == [0.25, 0.5, 0.75]
+    assert Place(9, 8).share == 0.0
 
 
 def test_nothing_is_drawn_over_the_beginning_of_a_scene() -> None:
@@ -54,11 +53,9 @@ def test_every_frame_comes_once_and_after_all_that_it_needs(frames: int, every: 
         assert place.index not in done
         assert (place.start is None) == (place.index == 0)
         assert {place.start, place.towards, place.left} - {None} <= done
-        if place.start is not None:
-            assert 1 <= place.legs <= place.index - place.start
         if place.towards is not None:
             assert place.left is not None
-            assert 0 < place.share(place.index) < 1
+            assert 0 < place.share < 1
         done.add(place.index)
     assert done == set(range(frames))
 

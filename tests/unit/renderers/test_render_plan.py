@@ -15,8 +15,9 @@ from manifests.schema import CutoutSettings, ManifestRow
 from renderers.camera_move import CameraMove
 from renderers.errors import BadInput, UnknownModel
 from renderers.frame_plan import FramePlan, WeightedPrompt
-from renderers.plan import VideoPlan, json_safe, resolve
+from renderers.plan import VideoPlan, json_safe
 from renderers.registry import ModelEntry
+from renderers.resolution import resolve
 from tests.random_model import Planner
 
 STORY = "0: dawn | 10: noon:2 | 20: night:-1:0.5"

@@ -8,8 +8,8 @@ import yaml
 
 from manifests.schema import ManifestRow
 from renderers.errors import ModelFilesBroken, RenderError, UnknownModel
-from renderers.plan import resolve
 from renderers.registry import ModelEntry, list_models, model_entry, read_entry
+from renderers.resolution import resolve
 from tests.random_model import sha256, write_model
 
 

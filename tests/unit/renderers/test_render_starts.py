@@ -13,7 +13,6 @@ from PIL import Image
 
 from renderers.camera import camera_matrix, move
 from renderers.camera_move import CameraMove
-from renderers.frame_plan import Leg
 from renderers.frame_renderer import FrameRenderer
 from renderers.frame_state import FrameState, Moments
 from renderers.models import Models
@@ -56,17 +55,17 @@ def test_blank_and_noise_are_what_they_say(models: Models, planned: Planner) -> 
     assert float(recorder.seen.std()) == pytest.approx(12**-0.5, abs=0.02)  # uniform in [0, 1]
 
 
-def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, planned: Planner) -> None:
+def test_a_warm_start_is_what_the_parent_showed_moved_in_float(renderer: FrameRenderer, planned: Planner) -> None:
     plan = planned(frames=2, zoom="1.1", angle="5", translate_x="2")
     parent = first(renderer, plan).frame.state
     frame = list(plan.walk())[1]
     with torch.no_grad():
-        warm = renderer.starts.warm(plan, Leg(frame.camera), parent)
+        warm = renderer.starts.warm(plan, frame, parent)
         assert warm.memory is not None
         latent, (exp_avg, exp_avg_sq, steps) = warm.latent, warm.memory
         vqgan = renderer.models.vqgan
         matrix = camera_matrix(CameraMove(1.1, 5.0, 2.0, 0.0), 32, 32)
-        decoded = vqgan.decode(parent.expand(renderer.starts.low, renderer.starts.high)).clamp(0, 1)
+        decoded = vqgan.decode(vqgan.look_up(parent.tokens.long())).clamp(0, 1)
         torch.testing.assert_close(latent, vqgan.encode(move(decoded, matrix).clamp(0, 1)), atol=1e-5, rtol=0)
     kept, squares = parent.moments.expand(torch.device("cpu"))
     torch.testing.assert_close(exp_avg, move(kept, matrix, mode="bilinear"))
@@ -77,7 +76,7 @@ def test_a_warm_start_is_the_parent_moved_in_float(renderer: FrameRenderer, plan
 def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: FrameRenderer, planned: Planner) -> None:
     plan = planned(frames=2)
     parent = first(renderer, plan).frame.state
-    warm = renderer.starts.warm(plan, Leg(CameraMove()), parent)
+    warm = renderer.starts.warm(plan, list(plan.walk())[1], parent)
     assert warm.memory is not None
     exp_avg, _, _ = warm.memory
     assert warm.goal is None
