@@ -7,7 +7,7 @@ Prefect server of its own; the order in which chunks begin. The workers are thre
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +23,34 @@ from infra.worker import Worker
 from manifests.schema import ManifestRow
 from renderers.errors import Stopped
 from renderers.frame_object import FrameObject
-from renderers.frame_plan import FramePlan
-from renderers.frame_renderer import RenderedFrame, StepProgress
+from renderers.frame_renderer import FrameRenderer, FrameRequest, RenderedFrame, StepProgress
 from renderers.frame_state import FrameState, Moments
-from renderers.plan import VideoPlan
 from tests.render_jobs import write_manifest
 
 __all__ = ["SimulatedPool", "run"]
 
 
-class _SleepingRenderer:
-    """A renderer's interface; each step takes `seconds`. A frame is a grey picture of its number, its latent noise."""
+class _SleepingRenderer(FrameRenderer):
+    """Each step takes `seconds`. A frame is a grey picture of its number, its latent noise."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def render(
-        self, plan: VideoPlan, frame: FramePlan, parent: FrameState | None, images: Mapping[str, bytes], *,
-        on_step: Callable[[StepProgress], None], should_stop: Callable[[], bool], **_: Any,
-    ) -> RenderedFrame:  # fmt: skip
+    def render_together(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+        return [self._slept(request) for request in requests]
+
+    def _slept(self, request: FrameRequest) -> RenderedFrame:
+        plan, frame = request.plan, request.frame
+        assert request.should_stop is not None
+        assert request.on_step is not None
         began = time.perf_counter()
         for step in range(frame.steps):
-            if should_stop():
+            if request.should_stop():
                 raise Stopped("stopped")
             # by the clock, so that the sleeps' own lateness does not add up
             time.sleep(max(0.0, began + (step + 1) * self._seconds - time.perf_counter()))
         seconds = time.perf_counter() - began
-        on_step(StepProgress(frame.steps, frame.steps, 0.0, seconds))
+        request.on_step(StepProgress(frame.steps, frame.steps, 0.0, seconds))
         high, wide = plan.row.height // plan.entry.downsampling, plan.row.width // plan.entry.downsampling
         chance = torch.Generator().manual_seed(frame.index)
         latent = torch.randint(0, 256, (1, 64, high, wide), generator=chance, dtype=torch.uint8)
