@@ -22,7 +22,7 @@ from renderers.models import Models
 from renderers.optimiser import LatentAdam
 from renderers.plan import VideoPlan
 from renderers.randomness import address, generator
-from renderers.starts import Starts
+from renderers.starts import Start, Starts
 
 __all__ = ["FrameInProgress", "FrameRequest", "StepProgress"]
 
@@ -99,17 +99,14 @@ class FrameInProgress:
         self.history: tuple[float, ...] = ()
         self._models, self._starts = models, starts
         self._losses: list[Tensor] = []
-        self._cold = request.parent is None
+        self._cold, self._coarse_steps = request.parent is None, 0
         if request.parent is None:
-            start = starts.cold(plan, request.images, self.seed)
+            if plan.row.init != "image":  # a picture that was given keeps its details
+                self._coarse_steps = min(round(plan.row.optimiser.coarse * frame.steps), frame.steps - 1)
+            start = starts.cold(plan, request.images, self.seed, coarse=self._coarse_steps > 0)
         else:
             start = starts.warm(plan, frame, request.parent, request.towards)
-        self._goal = start.goal
-        self.latent = start.latent.requires_grad_(True)
-        settings = plan.row.optimiser
-        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
-        if start.memory is not None:
-            self._adam.resume(*start.memory)
+        self._begin(start)
 
     @property
     def done(self) -> bool:
@@ -138,8 +135,8 @@ class FrameInProgress:
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """What perceptor number `which` sees of `picture` `(1, 3, H, W)` at this step: `(n, 3, side, side)`."""
-        row, at = self.plan.row, (self.seed, self.frame.index, self.step)
-        draw = draw_cutouts(row.cutouts, row.width, row.height, generator(*at, f"cutouts {which}"))
+        at, (height, width) = (self.seed, self.frame.index, self.step), picture.shape[-2:]
+        draw = draw_cutouts(self.plan.row.cutouts, width, height, generator(*at, f"cutouts {which}"))
         grain = generator(*at, f"grain {which}", self._models.device)
         return cut(picture, draw.to(self._models.device), side, grain)
 
@@ -177,6 +174,8 @@ class FrameInProgress:
             request.on_step(StepProgress(done, steps, float(self._losses[-1]), seconds))
         if self.done:
             self._end()
+        elif self.step == self._coarse_steps:
+            self._begin(self._starts.enlarged(self.plan, self.latent))
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -184,6 +183,14 @@ class FrameInProgress:
     def _left(self) -> float:
         """The share of the steps that is to come."""
         return 1 - self.step / self.frame.steps
+
+    def _begin(self, start: Start) -> None:
+        settings = self.plan.row.optimiser
+        self._goal = start.goal
+        self.latent = start.latent.requires_grad_(True)
+        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        if start.memory is not None:
+            self._adam.resume(*start.memory)
 
     @torch.no_grad()
     def _end(self) -> None:

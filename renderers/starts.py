@@ -40,25 +40,35 @@ class Starts:
         self.code_std = float(models.vqgan.codebook.std())
 
     @torch.no_grad()
-    def cold(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int) -> Start:
-        """The start of a first frame, by the row's `init`. `seed` covers it (the peers draw it before seeding)."""
+    def cold(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int, *, coarse: bool = False) -> Start:
+        """The start of a first frame, by the row's `init`; at half the size if it is to be `coarse`. `seed` covers it
+        (the peers draw it before seeding)."""
         row, vqgan, device = plan.row, self._models.vqgan, self._models.device
         chance = generator(seed, 0, 0, "init")
         unit = self._models.entry.downsampling
+        shape = tuple(-(-side // unit // 2) if coarse else side // unit for side in (row.height, row.width))
+        height, width = (side * unit for side in shape)
         if row.init == "tokens":
-            shape = (1, row.height // unit, row.width // unit)
-            return Start(vqgan.look_up(torch.randint(len(vqgan.codebook), shape, generator=chance).to(device)))
+            return Start(vqgan.look_up(torch.randint(len(vqgan.codebook), (1, *shape), generator=chance).to(device)))
         if row.init == "noise":
-            picture = torch.rand(1, 3, row.height, row.width, generator=chance)
+            picture = torch.rand(1, 3, height, width, generator=chance)
         elif row.init == "blank":
             # near-white with a faint low-frequency stain: an even sheet has no gradient to start from.
             stain = torch.randn(1, 3, 8, 8, generator=chance)
-            stain = F.interpolate(stain, size=(row.height, row.width), mode="bilinear", align_corners=False)
+            stain = F.interpolate(stain, size=(height, width), mode="bilinear", align_corners=False)
             picture = (0.9 + 0.1 * stain).clamp(0, 1)
         else:
             assert row.init_image is not None  # the schema sees to it
-            picture = read_picture(images, row.init_image, row.width, row.height)
+            picture = read_picture(images, row.init_image, width, height)
         return Start(vqgan.encode(picture.to(device)).contiguous())
+
+    @torch.no_grad()
+    def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:
+        """The start at full size from the `latent` of a coarse one: its picture, enlarged."""
+        vqgan = self._models.vqgan
+        picture = vqgan.decode(vqgan.look_up(vqgan.tokenise(latent))).clamp(0, 1)
+        picture = F.interpolate(picture, size=(plan.row.height, plan.row.width), mode="bicubic").clamp(0, 1)
+        return Start(vqgan.encode(picture).contiguous())
 
     @torch.no_grad()
     def warm(self, plan: VideoPlan, frame: FramePlan, parent: FrameState, towards: FrameState | None = None) -> Start:

@@ -13,9 +13,11 @@ from PIL import Image
 
 from renderers.camera import camera_matrix, move
 from renderers.camera_move import CameraMove
+from renderers.frame_in_progress import FrameInProgress
 from renderers.frame_renderer import FrameRenderer
 from renderers.frame_state import FrameState, Moments
 from renderers.models import Models
+from renderers.plan import VideoPlan
 from tests.frames import IMAGES, first, start, with_vqgan
 from tests.random_model import Planner
 
@@ -82,6 +84,52 @@ def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: Fr
     assert warm.goal is None
     assert torch.equal(warm.latent, parent.expand(renderer.starts.low, renderer.starts.high))
     assert torch.equal(exp_avg, parent.moments.expand(torch.device("cpu"))[0])
+
+
+def shapes(monkeypatch: pytest.MonkeyPatch, renderer: FrameRenderer, plan: VideoPlan) -> list[tuple[int, ...]]:
+    """The latent's height and width at each step of the first frame."""
+    seen: list[tuple[int, ...]] = []
+    noisy = FrameInProgress.noisy
+
+    def watched(self: FrameInProgress) -> torch.Tensor:
+        seen.append(tuple(self.latent.shape[-2:]))
+        return noisy(self)
+
+    monkeypatch.setattr(FrameInProgress, "noisy", watched)
+    assert first(renderer, plan, IMAGES).frame.picture.shape == (plan.row.height, plan.row.width, 3)
+    return seen
+
+
+@pytest.mark.parametrize("init", ["tokens", "blank", "noise"])
+def test_a_coarse_start_draws_at_half_the_size_first(
+    monkeypatch: pytest.MonkeyPatch, renderer: FrameRenderer, planned: Planner, init: str
+) -> None:
+    plan = planned(steps_first=5, init=init, optimiser={"coarse": 0.4})
+    assert shapes(monkeypatch, renderer, plan) == [(4, 4)] * 2 + [(8, 8)] * 3
+
+
+def test_odd_sizes_are_halved_upwards_and_the_last_step_is_never_coarse(
+    monkeypatch: pytest.MonkeyPatch, renderer: FrameRenderer, planned: Planner
+) -> None:
+    plan = planned(steps_first=2, width=36, height=28, optimiser={"coarse": 0.95})
+    assert shapes(monkeypatch, renderer, plan) == [(4, 5), (7, 9)]
+
+
+def test_a_picture_that_was_given_is_not_made_coarse(
+    monkeypatch: pytest.MonkeyPatch, renderer: FrameRenderer, planned: Planner
+) -> None:
+    plan = planned(IMAGES, steps_first=2, init_image="a.png", optimiser={"coarse": 0.5})
+    assert shapes(monkeypatch, renderer, plan) == [(8, 8)] * 2
+
+
+def test_the_full_size_goes_on_from_the_coarse_picture(renderer: FrameRenderer, planned: Planner) -> None:
+    plan, vqgan = planned(optimiser={"coarse": 0.5}), renderer.models.vqgan
+    tokens = torch.arange(16).view(1, 4, 4) % len(vqgan.codebook)
+    latent = vqgan.look_up(tokens)
+    with torch.no_grad():
+        coarse = vqgan.decode(latent).clamp(0, 1)
+        large = torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bicubic").clamp(0, 1)
+        torch.testing.assert_close(renderer.starts.enlarged(plan, latent).latent, vqgan.encode(large))
 
 
 def move_by(renderer: FrameRenderer, before: torch.Tensor, after: FrameState) -> float:

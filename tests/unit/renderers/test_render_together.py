@@ -39,6 +39,7 @@ def test_frames_together_are_what_they_are_alone(renderer: FrameRenderer, planne
         cold(planned(IMAGES, seed=3, init_image="a.png", loss={"tv": 1.0, "z_decay": 0.5})),
         cold(planned(prompt="a boat", seed=7), cutouts_at_once=1),
         cold(planned(prompt="a tree", seed=5, width=64, height=32)),  # of another shape
+        cold(planned(prompt="a tree", seed=6, steps_first=6, optimiser={"coarse": 0.5})),  # of two shapes
     ]
     together = renderer.render_together(requests)
     for one, other in zip(together, alone(renderer, requests), strict=True):
