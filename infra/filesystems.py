@@ -15,6 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -132,9 +133,7 @@ def _new_filesystem(kind: str, options: dict[str, Any], patience: Patience) -> A
     # Its policies are not used: their pauses have no setting (7 s until a refused port shows, at four attempts), and
     # a quota shared by all threads ends their retries just when a server is in trouble.
     session.register("needs-retry.s3", partial(pause_before_retry, patience))
-    # A listing names a thousand times on each page. botocore's own reader of them, made for whatever form there is,
-    # takes four fifths of the time that a page takes.
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_server_time)
     config = {
         "connect_timeout": patience.connect_seconds,
         "read_timeout": patience.answer_seconds,
@@ -145,6 +144,17 @@ def _new_filesystem(kind: str, options: dict[str, Any], patience: Patience) -> A
     made = fsspec.filesystem("s3", session=session, config_kwargs=config, **common, **options)
     made.retries = 1
     return made
+
+
+def _server_time(written: Any) -> datetime:
+    """Returns the time in an answer of S3. A page of a listing names a thousand, in ISO 8601: botocore's own reader,
+    made for whatever form there is, takes four fifths of the time that a page takes, and is left those of headers."""
+    try:
+        return moment(written)
+    except ValueError:
+        from botocore.utils import parse_timestamp  # loads much that is seldom needed
+
+        return cast(datetime, parse_timestamp(written))
 
 
 # ---- asking again

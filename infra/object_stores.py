@@ -232,14 +232,13 @@ class MemoryStore(GcsStore):
 
 
 def moment(value: Any) -> datetime:
-    """Returns the time, in UTC, that a store names in whichever way: ISO 8601, seconds since 1970, an HTTP date."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            from botocore.utils import parse_timestamp  # loads much, and only headers write times otherwise
+    """Returns the time, in UTC, that a store names by ISO 8601, in seconds since 1970, or as a datetime.
 
-            value = parse_timestamp(value)
+    Raises:
+        ValueError: it is text in another form.
+    """
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
     if isinstance(value, int | float):
         value = datetime.fromtimestamp(value, UTC)
     return cast(datetime, value).astimezone(UTC)

@@ -123,6 +123,12 @@ class S3Server:
                     raise
                 time.sleep(0.1)
 
+    def copy_in(self, folder: Path, bucket: str) -> None:
+        """Puts `folder` with all that is under it into a bucket, past the gateway: for benchmarks with many objects."""
+        filer, filer_rpc = self._ports[6:]
+        target = f"http://127.0.0.1:{filer}.{filer_rpc}/buckets/{bucket}/"
+        subprocess.run([str(_binary()), "filer.copy", "-c=16", str(folder), target], check=True, capture_output=True)
+
     def _client_environment(self, key: str, secret: str) -> dict[str, str]:
         return {
             "AWS_ENDPOINT_URL": self.url,

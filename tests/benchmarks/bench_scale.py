@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import random
 import resource
 import tempfile
@@ -29,7 +30,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flows.job_state import VideoRun
 from flows.planned_job import PlannedJob, RenderParameters
 from flows.storage_state import save_plan, stored_status
 from infra.layout import frame_key
@@ -38,6 +38,7 @@ from infra.storage import Storage
 from manifests.schema import ManifestRow
 from tests.benchmarks.machine import machine
 from tests.render_jobs import write_manifest
+from tests.s3_server import S3Server, running_s3_server
 
 ACTORS = 64
 PUTS_AT_ONCE = 32
@@ -83,17 +84,13 @@ def _plan(manifest: str, output: str) -> tuple[float, float, int]:
 
 def listing(frames: int, length: int) -> None:
     """Print the seconds that a resumed job and `status` take to see what is there."""
-    import os
-
-    from tests.s3_server import running_s3_server
-
     rows = rows_of(frames, length)
     with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder, running_s3_server() as server:
         server.create_bucket("bench")
         os.environ.update(server.environment)
         manifest, output = write_manifest(Path(folder) / "m.parquet", rows), "s3://bench/out"
         storage = Storage(output)
-        seconds, _ = _timed(lambda: _fill(storage, planned(manifest, output)))
+        seconds, _ = _timed(lambda: _fill(server, storage, planned(manifest, output), Path(folder) / "out"))
         print(f"{frames:,} objects in {len(rows):,} folders, put in {seconds:.0f} s", flush=True)
         seconds, again = _timed(lambda: planned(manifest, output))
         if again.frames_to_render:
@@ -106,16 +103,16 @@ def listing(frames: int, length: int) -> None:
         print(f"status: {seconds:.1f} s", flush=True)
 
 
-def _fill(storage: Storage, job: PlannedJob) -> None:
-    """An object for every frame of `job`, and the plans."""
-
-    def put(run: VideoRun) -> None:
+def _fill(server: S3Server, storage: Storage, job: PlannedJob, folder: Path) -> None:
+    """An object for every frame of `job`, made in `folder`, and the plans."""
+    for run in job.runs.values():
         for frame in run.work.frames:
-            storage.put(frame_key(run.work.video_id, frame.index, frame.digest), b"x", existing="replace")
-        save_plan(storage, run.work)
-
+            file = folder / frame_key(run.work.video_id, frame.index, frame.digest)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"x")
+    server.copy_in(folder, "bench")
     with ThreadPoolExecutor(PUTS_AT_ONCE) as threads:
-        list(threads.map(put, job.runs.values()))
+        list(threads.map(lambda run: save_plan(storage, run.work), job.runs.values()))
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
