@@ -18,7 +18,7 @@ from renderers.frame_state import FrameState, Moments
 from renderers.guidance import Target
 from renderers.losses import total_variation
 from renderers.memory import send
-from renderers.models import Models
+from renderers.models import Models, shown
 from renderers.optimiser import LatentAdam
 from renderers.plan import VideoPlan
 from renderers.randomness import address, generator
@@ -199,8 +199,8 @@ class FrameInProgress:
         vqgan, latent = self._models.vqgan, self.latent.detach()
         if self.frame.ahead:
             for _ in range(SETTLED):
-                shown = vqgan.decode(vqgan.look_up(vqgan.tokenise(latent))).clamp(0, 1)
-                latent = vqgan.encode(shown).clamp(self._starts.low, self._starts.high).contiguous()
+                again = vqgan.encode(shown(vqgan, vqgan.tokenise(latent)))
+                latent = again.clamp(self._starts.low, self._starts.high).contiguous()
         kept = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
         self.state = FrameState.of(vqgan.tokenise(latent), latent, self._starts.low, self._starts.high, kept)
 

@@ -27,7 +27,7 @@ from renderers.frame_state import FrameState
 from renderers.guidance import Guide
 from renderers.losses import ClampWithGradient
 from renderers.memory import in_parts, memory_errors
-from renderers.models import Models
+from renderers.models import Models, shown
 from renderers.plan import ALGORITHM, VideoPlan, json_safe
 from renderers.starts import Starts
 
@@ -196,9 +196,8 @@ class FrameRenderer:
     @torch.no_grad()
     def _finished(self, frame: FrameInProgress) -> RenderedFrame:
         began = time.perf_counter()
-        vqgan = self.models.vqgan
         assert frame.state is not None
-        picture = vqgan.decode(vqgan.look_up(frame.state.tokens.to(self.models.device).long())).clamp(0, 1)
+        picture = shown(self.models.vqgan, frame.state.tokens.to(self.models.device))
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
         finished = FrameObject(pixels, frame.state, self._provenance(frame))
         return RenderedFrame(finished, frame.history, frame.seconds + time.perf_counter() - began)

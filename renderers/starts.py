@@ -13,7 +13,7 @@ from renderers.camera import camera_matrix, coverage, move
 from renderers.frame_plan import FramePlan
 from renderers.frame_state import FrameState
 from renderers.init_picture import read_picture
-from renderers.models import Models
+from renderers.models import Models, shown
 from renderers.plan import VideoPlan
 from renderers.randomness import generator
 
@@ -22,8 +22,8 @@ __all__ = ["Start", "Starts"]
 
 @dataclass(frozen=True)
 class Start:
-    """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean
-    squared gradient, steps), None for none; and the picture `(1, 3, H, W)` that it is held to, if it is."""
+    """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
+    steps), None for none; and the picture `(1, 3, H, W)` that it is held to, if it is."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
@@ -66,7 +66,7 @@ class Starts:
     def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:
         """The start at full size from the `latent` of a coarse one: its picture, enlarged."""
         vqgan = self._models.vqgan
-        picture = vqgan.decode(vqgan.look_up(vqgan.tokenise(latent))).clamp(0, 1)
+        picture = shown(vqgan, vqgan.tokenise(latent))
         picture = F.interpolate(picture, size=(plan.row.height, plan.row.width), mode="bicubic").clamp(0, 1)
         return Start(vqgan.encode(picture).contiguous())
 
@@ -80,22 +80,16 @@ class Starts:
         from it. The peers go through an 8-bit picture and a new optimiser here.
         """
         vqgan, device, row = self._models.vqgan, self._models.device, plan.row
-        latent = parent.expand(self.low, self.high)
         first, second = parent.moments.expand(device)
-        goal = None
-        if not frame.camera.still or towards is not None:
-            matrix = camera_matrix(frame.camera, row.width, row.height).to(device)
-            picture = move(self._shown(parent), matrix).clamp(0, 1)
-            if towards is not None:
-                assert frame.back is not None
-                back = camera_matrix(frame.back, row.width, row.height).to(device)
-                weight = frame.share * coverage(picture.shape, back)
-                picture = goal = picture + weight * (move(self._shown(towards), back).clamp(0, 1) - picture)
-            latent = vqgan.encode(picture).contiguous()
-            first = move(first, matrix, mode="bilinear")
-        return Start(latent, (first, second, parent.moments.steps), goal)
-
-    def _shown(self, state: FrameState) -> Tensor:
-        """The picture `(1, 3, H, W)` of a state, as it was shown but for the 8 bits."""
-        vqgan = self._models.vqgan
-        return vqgan.decode(vqgan.look_up(state.tokens.to(self._models.device).long())).clamp(0, 1)
+        if frame.camera.still and towards is None:
+            return Start(parent.expand(self.low, self.high), (first, second, parent.moments.steps))
+        matrix = camera_matrix(frame.camera, row.width, row.height).to(device)
+        picture, goal = move(shown(vqgan, parent.tokens.to(device)), matrix).clamp(0, 1), None
+        if towards is not None:
+            assert frame.back is not None
+            back = camera_matrix(frame.back, row.width, row.height).to(device)
+            weight = frame.share * coverage(picture.shape, back)
+            ahead = move(shown(vqgan, towards.tokens.to(device)), back).clamp(0, 1)
+            picture = goal = picture + weight * (ahead - picture)
+        moved = move(first, matrix, mode="bilinear")
+        return Start(vqgan.encode(picture).contiguous(), (moved, second, parent.moments.steps), goal)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from renderers.models.vqgan import VQGAN
+from renderers.models.vqgan import VQGAN, shown
 
 __all__ = [
     "MILD_GUISE",
@@ -158,5 +158,5 @@ def reconstruct(vqgan: VQGAN, pictures: Tensor, chance: torch.Generator | None =
             strength = torch.rand(len(some), 1, 1, 1, generator=chance) * 0.6 - 0.3
             noise = torch.randn(latents.shape, generator=chance) * float(vqgan.codebook.std())
             latents = latents + noise * strength.clamp(min=0)
-        results.append(vqgan.decode(vqgan.look_up(vqgan.tokenise(latents))).clamp(0, 1))
+        results.append(shown(vqgan, vqgan.tokenise(latents)))
     return torch.cat(results).contiguous()

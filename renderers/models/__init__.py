@@ -2,6 +2,6 @@
 
 from renderers.models.bundle import Models, check_config, load_models
 from renderers.models.perceptor import Perceptor
-from renderers.models.vqgan import VQGAN, VQGANConfig
+from renderers.models.vqgan import VQGAN, VQGANConfig, shown
 
-__all__ = ["VQGAN", "Models", "Perceptor", "VQGANConfig", "check_config", "load_models"]
+__all__ = ["VQGAN", "Models", "Perceptor", "VQGANConfig", "check_config", "load_models", "shown"]

@@ -26,7 +26,7 @@ from renderers.errors import ModelFilesBroken
 from renderers.models.blocks import Decoder, Encoder, our_blocks
 from renderers.models.graphs import Graphed
 
-__all__ = ["VQGAN", "DDConfig", "VQGANConfig"]
+__all__ = ["VQGAN", "DDConfig", "VQGANConfig", "shown"]
 
 VQMODEL = "taming.models.vqgan.VQModel"
 KINDS: dict[str, Literal["vqgan", "gumbel"]] = {VQMODEL: "vqgan", "taming.models.vqgan.GumbelVQ": "gumbel"}
@@ -220,3 +220,9 @@ class VQGAN(nn.Module):
         given = codes.to(self.dtype)
         decoded = self.decoder(self.post_quant_conv(given)) if self.graphed is None else self.graphed(given)
         return (decoded.float() + 1) / 2
+
+
+def shown(vqgan: VQGAN, tokens: Tensor) -> Tensor:
+    """The pictures `(b, 3, H, W)` in [0, 1] that `tokens` `(b, h, w)`, of whichever integers, stand for: what a viewer
+    sees. A latent decoded as it is, before its tokens are looked up, is another picture."""
+    return vqgan.decode(vqgan.look_up(tokens.long())).clamp(0, 1)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from manifests.schema import CutoutSettings
 from renderers.cutouts import cut, draw_cutouts
-from renderers.models.vqgan import VQGAN
+from renderers.models.vqgan import VQGAN, shown
 from renderers.randomness import generator
 from renderers.training.captions import plural
 from renderers.training.run import trapezoid
@@ -198,7 +198,7 @@ class PerceptorTraining:
         coarse = F.interpolate(torch.rand(len(real), 1, 4, 4, generator=chance), size=real.shape[-2:])[:, 0]
         share = 0.5 + 0.6 * torch.rand(len(real), 1, 1, generator=chance)
         tokens = torch.where((coarse < share).to(self.device), random, real)
-        return self.vqgan.decode(self.vqgan.look_up(tokens)).clamp(0, 1)
+        return shown(self.vqgan, tokens)
 
     # -- weights -------------------------------------------------------------------------------------------------
 
