@@ -48,6 +48,8 @@ T = TypeVar("T")
 
 # Threads wait on actors, so there may be many more of them than cores.
 MAX_THREADS = 256
+# Of so many actors, one has its next chunk waiting (and one more has).
+AT_THE_DOOR = 8
 # An artifact's update is a row on the server.
 PROGRESS_SECONDS = 5.0
 
@@ -184,10 +186,11 @@ def _render(job: RenderJob, pool: Pool | None) -> int:
     shown = time.monotonic()
     begin_what_can()
     while (ready and not job.gave_up and not job.stopped) or rendering:
-        # one more than there are actors: its thread waits at the door, so that no actor waits for this loop.
         size = pool.size if pool else 0
         actors = max(actors, size)
-        while ready and len(rendering) <= size and not job.gave_up and not job.stopped:
+        # more than there are actors: their threads wait at the door, so that no actor waits for this loop or the server
+        most = size + size // AT_THE_DOOR
+        while ready and len(rendering) - job.aside <= most and not job.gave_up and not job.stopped:
             _, chunk = heapq.heappop(ready)
             future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk))
             rendering[chunk.name] = future

@@ -109,11 +109,14 @@ class Crew:
                 return done
         return None
 
-    def settle(self, lease: Lease, what: Work) -> None:
-        """Before a piece of work: trade the leased worker if it has to go, or if another should take over."""
+    def settle(self, lease: Lease, what: Work, before: Callable[[], object] = lambda: None) -> None:
+        """Before a piece of work: trade the leased worker if it has to go, or if another should take over. `before`
+        that, what it still has in hand is to be finished: it may be gone the moment it is given back."""
         if lease.worker.retiring:
+            before()
             lease.renew(frozenset())  # another run needs its place: between two frames nothing is lost
         elif (faster := self._faster(lease.worker.name, what)) is not None:
+            before()
             lease.renew(frozenset(), prefer=faster)  # whoever is slow must not hold up the end of the job
 
     def did(self, worker: PoolWorker, what: Work, seconds: float) -> None:
@@ -156,6 +159,13 @@ class Lease:
         """Give the worker back and rent one anew, none of `avoid` where there is another; `prefer` if it is free."""
         self._stack.close()
         self._rent(prefer, avoid)
+
+    def step_aside(self) -> None:
+        """Let others have the worker to render with; it stays for what it is still asked for here."""
+        aside = self._crew.pool.aside(self.worker)
+        aside.__enter__()
+        self._stack.close()
+        self._stack.push(aside)
 
     def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
         self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, self._crew.exclude(avoid)))

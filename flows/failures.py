@@ -11,6 +11,7 @@ from flows.report import FailureRecord
 from infra.layout import failure_key
 from infra.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
 from infra.storage import ObjectMissing, Storage, StorageBusy, StorageUnavailable
+from infra.tasks import FrameGone
 from renderers.errors import BadInput, FrameCorrupt, ModelFilesBroken, NonFiniteLoss, OutOfMemory, Stopped, UnknownModel
 
 __all__ = ["classify", "record_failure"]
@@ -30,7 +31,7 @@ def classify(error: BaseException) -> Kind:
         return "corrupt"
     if isinstance(error, WorkerStalled):
         return "stalled"
-    if isinstance(error, (WorkerLost, StorageBusy)):
+    if isinstance(error, (WorkerLost, FrameGone, StorageBusy)):
         return "infrastructure"
     if isinstance(error, StorageUnavailable):
         return "storage"

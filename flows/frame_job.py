@@ -7,9 +7,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -30,9 +30,26 @@ __all__ = ["FrameJob"]
 
 T = TypeVar("T")
 
+# Frames that are put at a time: one or a few for each worker, who does the work.
+MAX_COMMITS = 256
+
+
+@dataclass(frozen=True)
+class _Put:
+    """A frame that was rendered by `worker`, in so many `seconds`, and is being put."""
+
+    run: VideoRun
+    index: int
+    worker: PoolWorker
+    seconds: float
+    done: Future[None]
+
 
 class FrameJob(PlannedJob):
     """Renders the frames of what was planned."""
+
+    overlaps = True
+    """whether a frame may be begun before it is known what became of the one before"""
 
     def __init__(self, parameters: RenderParameters, settings: InfraSettings) -> None:
         super().__init__(parameters, settings)
@@ -44,6 +61,9 @@ class FrameJob(PlannedJob):
         self._stopped = threading.Event()
         self._crew: Crew | None = None
         self._failed_for_good: set[tuple[str, int]] = set()
+        self.aside = 0  # chunks that encode or stitch, and need no place among those that render
+        # they wait for workers that put frames
+        self._threads = ThreadPoolExecutor(MAX_COMMITS, thread_name_prefix="commit")
         self._going = threading.Event()  # cleared while the job is held
         self._going.set()
         # Called in the thread of the chunk or stitch that failed; a flow run puts its own here.
@@ -78,65 +98,108 @@ class FrameJob(PlannedJob):
             run.planned = True
         return True
 
-    def _render_together(self, parts: Sequence[Part]) -> set[tuple[str, int]]:
-        """Render frames of short videos side by side on one worker, one of each at a time, as long as there are several
-        to render; gives those that were tried. The rest, and all that is no frame, is `_run_part`'s."""
+    def _render_parts(self, crew: Crew, lease: Lease, parts: Sequence[Part]) -> None:
+        """Render what is missing of `parts`: the next frames of several videos side by side where a worker takes so
+        many, and those of a pass are put while the next are rendered."""
         ahead: dict[str, deque[int]] = {}
         for part in parts:
             ahead.setdefault(part.video, deque()).extend(self._frames_of(self.runs[part.video], part))
-        tried: set[tuple[str, int]] = set()
-        if len(ahead) < 2 or self._workers().pool.together < 2:
-            return tried
-        crew = self._workers()
-        with Lease(crew, None) as lease:
-            while not (self._stopped.is_set() or self.gave_up):
-                self._going.wait()
-                batch = self._batch(ahead, crew.pool.together)
-                if len(batch) < 2:
-                    break
-                self._render_batch(crew, lease, batch)
-                for run, index in batch:
-                    tried.add((run.work.video_id, index))
-                    ahead[run.work.video_id].popleft()
-        return tried
+        being_put: list[_Put] = []
+        while not (self._stopped.is_set() or self.gave_up):
+            self._going.wait()
+            batch = self._batch(ahead, crew.pool.together, {(put.run.work.video_id, put.index) for put in being_put})
+            for run, _ in batch:
+                ahead[run.work.video_id].popleft()
+            if batch:
+                being_put, again = self._render_batch(crew, lease, batch, being_put)
+                for run, index in again:
+                    ahead[run.work.video_id].appendleft(index)
+            elif being_put:  # what is left begins from these
+                self._finish(crew, lease, being_put)
+            else:
+                break
+        self._finish(crew, lease, being_put)
 
-    def _batch(self, ahead: Mapping[str, deque[int]], most: int) -> list[tuple[VideoRun, int]]:
-        """The next frame of up to `most` videos; takes off `ahead` what need not or can't be rendered."""
+    def _batch(
+        self, ahead: Mapping[str, deque[int]], most: int, being_put: Collection[tuple[str, int]]
+    ) -> list[tuple[VideoRun, int]]:
+        """The next frame of up to `most` videos; takes off `ahead` what need not or can't be rendered. A frame that is
+        being put is as good as there for the next of a chain, which finds it in its worker's memory; others wait."""
         batch: list[tuple[VideoRun, int]] = []
         for video, frames in ahead.items():
             run = self.runs[video]
-            while frames and not self._is_due(run, frames[0]):
+            mine = {index for other, index in being_put if other == video}
+            while frames and not self._is_due(run, frames[0], mine):
                 frames.popleft()
             if frames and len(batch) < most:
-                with suppress(Exception):  # no plan, no frames: `_run_part` finds the same, and says so
-                    self._keep_plan(run)
+                start = run.work.frames[frames[0]].start
+                if not mine.intersection(run.work.frames[frames[0]].needs) - {start}:
                     batch.append((run, frames[0]))
         return batch
 
     @staticmethod
-    def _is_due(run: VideoRun, index: int) -> bool:
+    def _is_due(run: VideoRun, index: int, being_put: Collection[int] = ()) -> bool:
         """Whether a frame is to be rendered, and can be: one whose start failed waits for a re-run with that one."""
         missing = index not in run.available and run.wanted(index)
-        return missing and run.available.issuperset(run.work.frames[index].needs)
+        return missing and run.available.union(being_put).issuperset(run.work.frames[index].needs)
 
-    def _render_batch(self, crew: Crew, lease: Lease, batch: Sequence[tuple[VideoRun, int]]) -> None:
-        """Render one frame of each run together; those that fail are tried again alone, as the policy says."""
-        crew.settle(lease, self._work(*batch[0]))
+    def _render_batch(
+        self, crew: Crew, lease: Lease, batch: Sequence[tuple[VideoRun, int]], being_put: list[_Put]
+    ) -> tuple[list[_Put], list[tuple[VideoRun, int]]]:
+        """Render one frame of each run together, finish those of the pass before, `being_put`, and begin to put these;
+        gives them, and those to be rendered again because the frame that they began from was. Those that fail are
+        tried again alone, as the policy says."""
+        if not self.overlaps:
+            for run, index in batch:
+                self._render_frame(crew, lease, run, index)
+                self.on_frame()
+            return [], []
+        crew.settle(lease, self._work(*batch[0]), partial(self._finish, crew, lease, being_put))
         worker, began = lease.worker, time.perf_counter()
-        done: Sequence[FrameReport | Exception]
+        if any(put.worker is not worker for put in being_put):
+            self._finish(crew, lease, being_put)  # their states are in another one's memory
+        tasks = [self._task(run, index) for run, index in batch]
+        failed: Sequence[Exception | None]
         try:
-            done = worker.render_frames([self._task(run, index) for run, index in batch])
-        except Exception as error:  # the worker was lost, and all of them with it
-            done = [error] * len(batch)
+            failed = worker.render_frames(tasks)
+        except Exception as lost:  # the worker, and all of them with it
+            failed = [lost] * len(batch)
         seconds = (time.perf_counter() - began) / len(batch)
-        for (run, index), report in zip(batch, done, strict=True):
-            if isinstance(report, Exception):
-                self._render_frame(crew, lease, run, index, failed=Failed(report, worker))
+        tried_again = self._finish(crew, lease, being_put)
+        puts, again, errors = [], [], []
+        for (run, index), task, error in zip(batch, tasks, failed, strict=True):
+            if not self._is_due(run, index):
+                continue  # what it began from failed after all
+            if (run.work.video_id, run.work.frames[index].start) in tried_again:
+                again.append((run, index))
+            elif error is not None:
+                errors.append((run, index, error))
             else:
-                crew.did(worker, self._work(run, index), seconds)
-                run.worker = worker.name
-                self._rendered(run, report)
+                puts.append(_Put(run, index, worker, seconds, self._threads.submit(self._commit, run, task, worker)))
+        for run, index, error in errors:
+            self._render_frame(crew, lease, run, index, failed=Failed(error, worker))
             self.on_frame()
+        return puts, again
+
+    def _commit(self, run: VideoRun, task: FrameTask, worker: PoolWorker) -> None:
+        self._rendered(run, worker.commit(task))
+        self.on_frame()
+
+    def _finish(self, crew: Crew, lease: Lease, being_put: list[_Put]) -> set[tuple[str, int | None]]:
+        """Wait until frames are put, and take them off the list; those that failed are tried again. Gives these."""
+        tried_again: set[tuple[str, int | None]] = set()
+        while being_put:
+            put = being_put.pop(0)
+            try:
+                put.done.result()
+            except Exception as error:
+                tried_again.add((put.run.work.video_id, put.index))
+                self._render_frame(crew, lease, put.run, put.index, failed=Failed(error, put.worker))
+                self.on_frame()
+            else:
+                crew.did(put.worker, self._work(put.run, put.index), put.seconds)
+                put.run.worker = put.worker.name
+        return tried_again
 
     @staticmethod
     def _frames_of(run: VideoRun, part: Part) -> tuple[int, ...]:

@@ -8,7 +8,9 @@ in this module knows Prefect or Ray, so the whole job also runs, and is tested, 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import contextmanager
 from dataclasses import replace
 
 from flows.crew import Crew, Lease
@@ -38,20 +40,22 @@ class RenderJob(FrameJob):
         A video that spreads over several chunks is left to the caller, who knows when the last of them is done.
         """
         counts = {"rendered": 0, "skipped": 0, "failed": 0}
-        tried = self._render_together(chunk.parts)
-        counts["rendered"] += sum(index in self.runs[video].reports for video, index in tried)
-        for part in chunk.parts:
-            run = self.runs[part.video]
-            if not self._stopped.is_set() and (part.index is None or part.index in run.ranges_left):
-                counts["rendered"] += self._run_part(run, part, tried)
-            wanted = self._frames_of(run, part)
-            counts["failed"] += len([i for i in wanted if i not in run.available])
-            if part.index is not None:
-                piece = run.work.ranges[part.index]
-                counts["skipped"] += piece.stop - piece.start - len(wanted)
-            mine = {other.index for other in chunk.parts if other.video == part.video}
-            if mine >= run.work.to_encode and self.ready(part.video) and not self._stopped.is_set():
-                self.stitch_video(part.video)
+        crew = self._workers()
+        several = crew.pool.together > 1 and len({part.video for part in chunk.parts}) > 1
+        for parts in [chunk.parts] if several else [(part,) for part in chunk.parts]:
+            wanted = [(part, self._frames_of(self.runs[part.video], part)) for part in parts]
+            self._run_parts(crew, parts)
+            for part, frames in wanted:
+                run = self.runs[part.video]
+                counts["rendered"] += len([i for i in frames if i in run.reports])
+                counts["failed"] += len([i for i in frames if i not in run.available])
+                if part.index is not None:
+                    piece = run.work.ranges[part.index]
+                    counts["skipped"] += piece.stop - piece.start - len(frames)
+                mine = {other.index for other in chunk.parts if other.video == part.video}
+                if mine >= run.work.to_encode and self.ready(part.video) and not self._stopped.is_set():
+                    with self._aside():
+                        self.stitch_video(part.video)
         return counts
 
     def can_begin(self, chunk: Chunk) -> bool:
@@ -91,27 +95,43 @@ class RenderJob(FrameJob):
                     return None
                 self._stopped.wait(decision.wait)
 
-    def _run_part(self, run: VideoRun, part: Part, tried: Collection[tuple[str, int]] = ()) -> int:
-        """Render the frames of a part but those that were `tried`, then encode what is whole; returns how many frames
-        were rendered."""
-        crew = self._workers()
-        rendered = 0
-        with Lease(crew, run.worker) as lease:
-            if not self._attempt(crew, lease, run, None, lambda *_: self._keep_plan(run)):
-                return rendered
-            for index in self._frames_of(run, part):
-                self._going.wait()
-                if self._stopped.is_set() or self.gave_up:
-                    return rendered
-                if self._is_due(run, index) and (run.work.video_id, index) not in tried:
-                    rendered += self._render_frame(crew, lease, run, index) is not None
-                    self.on_frame()
-            if part.index is not None:
-                self._encode(crew, lease, run, part.index)
-                return rendered
-            while (whole := self._claim(run)) is not None:
-                self._encode(crew, lease, run, whole)
-        return rendered
+    def _run_parts(self, crew: Crew, parts: Sequence[Part]) -> None:
+        """Render the frames of `parts`, then encode what is whole; meanwhile others render with the same worker."""
+        parts = [part for part in parts if part.index is None or part.index in self.runs[part.video].ranges_left]
+        if not parts or self._stopped.is_set():
+            return
+        # no worker is needed for this; one that fails is tried again below
+        wait([self._threads.submit(self._keep_plan, self.runs[video]) for video in {part.video for part in parts}])
+        with Lease(crew, self.runs[parts[0].video].worker) as lease:
+            # no plan, no frames
+            parts = [part for part in parts if self._has_plan(crew, lease, self.runs[part.video])]
+            self._render_parts(crew, lease, parts)
+            lease.step_aside()
+            with self._aside():
+                for part in parts:
+                    run = self.runs[part.video]
+                    if self._stopped.is_set():
+                        return
+                    if part.index is not None:
+                        self._encode(crew, lease, run, part.index)
+                        continue
+                    while (whole := self._claim(run)) is not None:
+                        self._encode(crew, lease, run, whole)
+
+    def _has_plan(self, crew: Crew, lease: Lease, run: VideoRun) -> bool:
+        return run.planned or bool(self._attempt(crew, lease, run, None, lambda *_: self._keep_plan(run)))
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """While a chunk encodes or stitches, another may render in its place."""
+        with self._lock:
+            self.aside += 1
+        self.on_frame()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.aside -= 1
 
     def _claim(self, run: VideoRun) -> int | None:
         """A range whose frames are all there, for the caller to encode: nobody else gets it."""

@@ -57,6 +57,7 @@ class RerunJob(RenderJob):
     def __init__(self, parameters: RerunParameters, settings: InfraSettings) -> None:
         super().__init__(parameters, settings)
         self.asked = parameters
+        self.overlaps = parameters.after != "until-same"  # each frame decides whether there is a next
         self._before: VideoPlan | None = None
         self._retaking: Retaking | None = None
 

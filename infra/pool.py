@@ -7,8 +7,9 @@ in threads, and serves unit tests and one-process runs.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,8 +44,11 @@ class PoolWorker(Protocol):
     def render_frame(self, task: FrameTask) -> FrameReport:
         """See `Worker.render_frame`. Raises WorkerLost too."""
 
-    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
         """See `Worker.render_frames`. Raises WorkerLost."""
+
+    def commit(self, task: FrameTask) -> FrameReport:
+        """See `Worker.commit`; may be called while something else is. Raises WorkerLost too."""
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         """See `Worker.encode_segment`. Raises WorkerLost too."""
@@ -78,6 +82,10 @@ class Pool(Protocol):
         """Rent a free worker, waiting for one that is not among `exclude` where there is any such. `prefer` names the
         one that has this video's state in memory. Once the pool is stopped or closed nobody waits: the worker rented
         fails at whatever it is asked."""
+
+    def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
+        """Keep a rented worker from leaving for as long as the context lasts, also after it was given back: whoever
+        rents it next renders, while it encodes for this caller."""
 
     def want(self, workers: int) -> None:
         """Say how many workers could be kept busy now. More are let go if somebody else wants them."""
@@ -120,6 +128,8 @@ class Roster:
     ) -> None:
         self._free, self._rented = list(workers), list[PoolWorker]()
         self._left, self._coming = left, coming
+        self._aside: Counter[PoolWorker] = Counter()
+        self._leaving: list[PoolWorker] = []  # as soon as nobody has them aside
         self._queue: list[_Waiting] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -139,7 +149,7 @@ class Roster:
     def everyone(self) -> list[PoolWorker]:
         """All that are free or rented, those about to go included."""
         with self._changed:
-            return [*self._free, *self._rented]
+            return [*self._free, *self._rented, *self._leaving]
 
     @contextmanager
     def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
@@ -148,6 +158,21 @@ class Roster:
             yield worker
         finally:
             self._give_back(worker)
+
+    @contextmanager
+    def aside(self, worker: PoolWorker) -> Iterator[None]:
+        with self._changed:
+            self._aside[worker] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._aside[worker] -= 1
+                goes = worker in self._leaving and not self._aside[worker]
+                if goes:
+                    self._leaving.remove(worker)
+            if goes:
+                self._left(worker)
 
     def add(self, worker: PoolWorker) -> None:
         """Offer one more, or one that has come back."""
@@ -165,7 +190,7 @@ class Roster:
                 worker.retiring = True
             self._changed.notify_all()
         for worker in leaving:
-            self._left(worker)
+            self._leave(worker)
 
     def recall(self, number: int) -> int:
         """Keep up to so many of the rented that were to go; gives how many."""
@@ -182,7 +207,7 @@ class Roster:
             self._free = [worker for worker in self._free if not worker.lost]
             self._changed.notify_all()
         for worker in leaving:
-            self._left(worker)
+            self._leave(worker)
 
     def wake(self) -> None:
         """Have those who wait look again."""
@@ -221,6 +246,14 @@ class Roster:
                 self._free.append(worker)
             self._changed.notify_all()
         if goes:
+            self._leave(worker)
+
+    def _leave(self, worker: PoolWorker) -> None:
+        with self._changed:
+            waits = self._aside[worker] > 0
+            if waits:
+                self._leaving.append(worker)
+        if not waits:
             self._left(worker)
 
     def _offered(self, me: _Waiting) -> list[PoolWorker]:
@@ -251,7 +284,10 @@ class _Nobody:
     def render_frame(self, task: FrameTask) -> FrameReport:
         raise WorkerLost("the pool of workers was stopped")
 
-    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        raise WorkerLost("the pool of workers was stopped")
+
+    def commit(self, task: FrameTask) -> FrameReport:
         raise WorkerLost("the pool of workers was stopped")
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
@@ -281,6 +317,10 @@ class LocalPool:
         """Rent a free worker, waiting for one."""
         with self._roster.lease(prefer, exclude) as worker:
             yield worker
+
+    def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
+        """See `Pool.aside`."""
+        return self._roster.aside(worker)
 
     def want(self, workers: int) -> None:
         """Nothing: there is nobody to let go to."""

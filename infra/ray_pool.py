@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from infra.pool import PoolWorker
 from infra.ray_actors import RayActors
@@ -121,6 +121,10 @@ class RayPool:
         """Rent a free actor, waiting for one."""
         with self._actors.roster.lease(prefer, exclude) as worker:
             yield worker
+
+    def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
+        """See `Pool.aside`."""
+        return self._actors.roster.aside(worker)
 
     def want(self, workers: int) -> None:
         """Say how many actors could be kept busy now."""

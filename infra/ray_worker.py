@@ -25,10 +25,13 @@ __all__ = ["RayWorker"]
 
 # A restart takes seconds (a process, torch); one whose node is gone may never come, and another worker goes on.
 RESTART_SECONDS = 60.0
+# A frame's PNG takes some 50 ms and a put as long: enough for the frames of a pass on a GPU.
+COMMITS_AT_ONCE = 4
 
 
-# `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered.
-@ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1})
+# `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered; `commits`
+# has some, so that frames are put, and segments encoded, while others are rendered.
+@ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1, "commits": COMMITS_AT_ONCE})
 class _Actor:
     def __init__(self, output: Storage, how: Mapping[str, Any]) -> None:
         self._worker = Worker(output, **how)
@@ -43,9 +46,14 @@ class _Actor:
     def render_frame(self, task: FrameTask) -> FrameReport:
         return self._worker.render_frame(task)
 
-    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
         return self._worker.render_frames(tasks)
 
+    @ray.method(concurrency_group="commits")
+    def commit(self, task: FrameTask) -> FrameReport:
+        return self._worker.commit(task)
+
+    @ray.method(concurrency_group="commits")
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         return self._worker.encode_segment(task)
 
@@ -79,9 +87,13 @@ class RayWorker:
         report: FrameReport = self._ask("render_frame", task)
         return report
 
-    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
-        reports: list[FrameReport | Exception] = self._ask("render_frames", tasks)
-        return reports
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        failed: list[Exception | None] = self._ask("render_frames", tasks)
+        return failed
+
+    def commit(self, task: FrameTask) -> FrameReport:
+        report: FrameReport = self._ask("commit", task)
+        return report
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         report: SegmentReport = self._ask("encode_segment", task)
@@ -117,7 +129,8 @@ class RayWorker:
             raise WorkerOutOfMemory(f"worker {self.name} was ended by its node: {_first_line(error)}") from error
         except ray.exceptions.RayError as error:  # whatever else Ray says, it is not the frame's fault
             self.lost = True
-            if self._stalled:
+            # whoever commits or encodes waits beside whoever renders: it is the latter's frame that did not get on
+            if self._stalled and method not in ("commit", "encode_segment"):
                 self._stalled = False
                 raise WorkerStalled(f"worker {self.name} made no step for too long and was restarted") from error
             raise WorkerLost(f"worker {self.name} was lost: {_first_line(error)}") from error
@@ -133,7 +146,7 @@ class RayWorker:
                     raise
                 time.sleep(0.2)
             else:
-                self.lost = False
+                self.lost = self._stalled = False
                 return
 
 

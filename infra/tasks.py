@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from manifests.schema import ManifestRow
 from renderers.frame_plan import FramePlan
 
-__all__ = ["FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "WorkerProgress"]
+__all__ = ["FrameGone", "FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "WorkerProgress"]
+
+
+class FrameGone(Exception):
+    """A frame that was rendered can't be committed, through no fault of its own: it must be rendered again."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""The worker: renders frames one after another and commits each before the next, wherever it runs.
+"""The worker: renders frames one after another and commits each, on other threads than the one that renders.
 
 This is what a Ray actor holds, and what `LocalPool` runs in a thread; it knows neither. Keys travel, pixels stay: a
-task names what to render, a report says what lies in storage afterwards.
+task names what to render, a report says what lies in storage afterwards. The order is the caller's: a frame is
+committed after the one that it starts from, never before.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ import os
 import socket
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,9 @@ import numpy as np
 
 from infra.ffmpeg import VideoFormat, encode_segment, encoder_settings
 from infra.layout import frame_key, record_key, segment_digest, segment_key
+from infra.recent_frames import RecentFrames, Unput
 from infra.storage import Existing, ObjectMissing, Storage, read_uri
-from infra.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
+from infra.tasks import FrameGone, FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from renderers.errors import BadInput
 from renderers.frame_plan import FramePlan
 from renderers.plan import VideoPlan
@@ -32,28 +33,16 @@ from renderers.registry import model_entry, use_folder
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
     from renderers.frame_object import FrameObject
-    from renderers.frame_renderer import FrameRenderer, FrameRequest, RenderedFrame, StepProgress
+    from renderers.frame_renderer import FrameRenderer, FrameRequest, StepProgress
     from renderers.frame_state import FrameState
     from renderers.hardware import Precision
 
 __all__ = ["Worker"]
 
 
-@dataclass
-class _Recent:
-    """A video being rendered, in memory: its last state, pictures for its next segment. A cache, never the truth."""
-
-    digest: str = ""
-    state: Any = None
-    pictures: dict[str, tuple[np.ndarray, FrameReport]] = field(default_factory=dict)
-
-
 class Worker:
-    """Holds models and renders. One thread renders; `progress` and `stop` may be called from others."""
+    """Holds models and renders. One thread renders; all else may be called from others meanwhile."""
 
-    # Bytes of pictures kept for segments, and videos kept at all; beyond it they are read back from storage.
-    MEMORY = 512 * 2**20
-    VIDEOS = 64
     # see `PoolWorker`; a worker in this process neither goes nor dies alone
     retiring = False
     lost = False
@@ -80,9 +69,11 @@ class Worker:
         self._renderer: FrameRenderer | None = None
         self._images: dict[str, bytes] = {}
         self._batch = batch
-        self._recent: OrderedDict[str, _Recent] = OrderedDict()
+        self._recent = RecentFrames()
         self._ahead: tuple[str, FrameState] | None = None
         self._progress = WorkerProgress(self.name)
+        self._committing = 0
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
 
     def warm(self, model: str) -> str:
@@ -95,103 +86,64 @@ class Worker:
         self._stopping.set()
 
     def progress(self) -> WorkerProgress:
-        """What is being rendered right now."""
-        return self._progress
+        """What is being rendered right now. A commit that hangs is work that does not get on."""
+        return replace(self._progress, busy=self._progress.busy or self._committing > 0)
 
     def render_frame(self, task: FrameTask) -> FrameReport:
         """Render one frame and commit it with one put.
 
         Raises what `FrameRenderer.render` and the storage raise.
         """
-        (report,) = self._render([task])
-        if isinstance(report, Exception):
-            raise report
-        return report
+        (failed,) = self.render_frames([task])
+        if failed is not None:
+            raise failed
+        return self.commit(task)
 
-    def render_frames(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
-        """Render frames of as many videos, and commit each with one put; gives for each its report, or what
-        `render_frame` would raise. Those of one model go through its networks together, where that is of use."""
-        reports: dict[int, FrameReport | Exception] = {}
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        """Render frames of as many videos, for `commit`; gives for each what `FrameRenderer.render` would raise, or
+        None. Those of one model go through its networks together, where that is of use."""
+        failed: dict[int, Exception | None] = {}
         for model in dict.fromkeys(task.row.model for task in tasks):
             numbers = [number for number, task in enumerate(tasks) if task.row.model == model]
             most = self._most(model)
             for some in (numbers[at : at + most] for at in range(0, len(numbers), most)):
-                reports.update(zip(some, self._render([tasks[number] for number in some]), strict=True))
-        return [reports[number] for number in range(len(tasks))]
+                failed.update(zip(some, self._render([tasks[number] for number in some]), strict=True))
+        return [failed[number] for number in range(len(tasks))]
 
-    def _most(self, model: str) -> int:
-        """How many frames go through the networks together, at most."""
-        if self._batch is not None:
-            return self._batch
-        try:
-            return 64 if self._load(model).models.device.type == "cuda" else 1
-        except Exception:  # each frame will say so itself
-            return 1
+    def commit(self, task: FrameTask) -> FrameReport:
+        """Commit a frame that was rendered here with one put; the next may be rendered meanwhile.
 
-    def _render(self, tasks: Sequence[FrameTask]) -> list[FrameReport | Exception]:
-        """Render frames of one model together, and commit them one by one."""
-        row, frame = tasks[0].row, tasks[0].frame
-        # loading a model, reading the parent: step 0
-        self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.steps, busy=True)
-        try:
-            began = time.perf_counter()
-            reports: dict[int, FrameReport | Exception] = {}
-            requests: dict[int, FrameRequest] = {}
-            for number, task in enumerate(tasks):
-                try:
-                    renderer = self._load(task.row.model)
-                    requests[number] = self._request(task)
-                except Exception as error:
-                    reports[number] = error
-            if requests:
-                rendered = renderer.render_together(list(requests.values()))
-                share = (time.perf_counter() - began) / len(requests)
-                for number, done in zip(requests, rendered, strict=True):
-                    try:
-                        reports[number] = (
-                            done if isinstance(done, Exception) else self._commit(tasks[number], done, share)
-                        )
-                    except Exception as error:
-                        reports[number] = error
-            return [reports[number] for number in range(len(tasks))]
-        finally:
-            self._progress = replace(self._progress, busy=False)
-
-    def _request(self, task: FrameTask) -> FrameRequest:
-        """What the renderer is asked for."""
-        from renderers.frame_renderer import FrameRequest
-
-        row, frame = task.row, task.frame
-
-        def on_step(step: StepProgress) -> None:
-            rate = step.step / step.seconds if step.seconds else 0.0
-            self._progress = WorkerProgress(
-                self.name, row.video_id, frame.index, step.step, step.steps, step.loss, rate, busy=True
-            )
-
-        return FrameRequest(
-            VideoPlan.of(row, task.images), frame, self._parent_state(row.video_id, frame),
-            {uri: self._image(uri, sha) for uri, sha in task.images.items()},
-            self._state_ahead(row.video_id, frame), task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
-        )  # fmt: skip
-
-    def _commit(self, task: FrameTask, rendered: RenderedFrame, seconds: float) -> FrameReport:
-        """Put a frame; `seconds` were spent on it until now."""
+        Raises what the storage raises, and
+            FrameGone: it is not here, or it began from a frame in whose place another was put since.
+        """
         began = time.perf_counter()
         row, frame = task.row, task.frame
-        key = frame_key(row.video_id, frame.index, frame.digest)
-        made = rendered.frame
-        existing: Existing = "replace" if task.replace else "keep"
-        if self.output.put(key, made.to_bytes(), existing=existing) == "kept":
-            # somebody else committed this frame first: theirs is the one that the chain goes on from.
-            made = self._read_frame(row.video_id, frame.index, frame.digest)
-        every = max(1, len(rendered.losses) // 200)
-        report = FrameReport(
-            row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.steps,
-            rendered.seconds, seconds + time.perf_counter() - began, self.name,
-        )  # fmt: skip
-        self._remember(row.video_id, frame.digest, made, report)
-        return report
+        with self._lock:
+            self._committing += 1
+        try:
+            mine = self._recent.unput(row.video_id, frame.digest)
+            if mine is None or self._recent.outdated(row.video_id, frame.parent, mine.start):
+                what = "is not here any more" if mine is None else "began from one that somebody else rendered, too"
+                raise FrameGone(f"frame {frame.index} of video '{row.video_id}' {what}: it is rendered again")
+            rendered, made = mine.rendered, mine.rendered.frame
+            key = frame_key(row.video_id, frame.index, frame.digest)
+            existing: Existing = "replace" if task.replace else "keep"
+            if self.output.put(key, made.to_bytes(), existing=existing) == "kept":
+                # somebody else committed this frame first: theirs is the one that the chain goes on from.
+                theirs = self._read_frame(row.video_id, frame.index, frame.digest)
+                if theirs.state.to_bytes() != made.state.to_bytes():
+                    self._recent.replaced(row.video_id, frame.digest, theirs.state)
+                made = theirs
+            every = max(1, len(rendered.losses) // 200)
+            report = FrameReport(
+                row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.steps,
+                rendered.seconds, mine.seconds + time.perf_counter() - began, self.name,
+            )  # fmt: skip
+            self._recent.put(row.video_id, frame.digest, made.picture, report)
+            return report
+        finally:
+            with self._lock:
+                self._committing -= 1
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         """Encode a range and put it under its digest, with a record of its frames beside it.
@@ -205,8 +157,7 @@ class Worker:
         began = time.perf_counter()
         row, frames, plan = task.row, task.frames, VideoPlan.of(task.row)
         known = {report.frame: report for report in task.reports}
-        # equal videos of two names have equal digests, but reports of their own
-        recent = self._recent.get(row.video_id, _Recent())
+        recent = self._recent.pictures(row.video_id)
         reports: list[FrameReport] = []
 
         change_after: float | None = None
@@ -215,7 +166,7 @@ class Worker:
             nonlocal change_after
             before = self._neighbour(row.video_id, frames[0].index - 1, task.before)
             for frame in frames:
-                kept = recent.pictures.get(frame.digest)
+                kept = recent.get(frame.digest)
                 if kept is not None:
                     picture, report = kept
                 else:
@@ -243,10 +194,64 @@ class Worker:
         self.output.put(record_key(row.video_id, start, stop, digest), json.dumps(record).encode(), existing=existing)
         key = segment_key(row.video_id, start, stop, digest)
         self.output.put(key, data, existing=existing)
-        recent.pictures.clear()
         return SegmentReport(key, len(data), tuple(reports), time.perf_counter() - began, change_after)
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _most(self, model: str) -> int:
+        """How many frames go through the networks together, at most."""
+        if self._batch is not None:
+            return self._batch
+        try:
+            return 64 if self._load(model).models.device.type == "cuda" else 1
+        except Exception:  # each frame will say so itself
+            return 1
+
+    def _render(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        """Render frames of one model together."""
+        row, frame = tasks[0].row, tasks[0].frame
+        # loading a model, reading the parent: step 0
+        self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.steps, busy=True)
+        try:
+            began = time.perf_counter()
+            failed: dict[int, Exception | None] = {}
+            requests: dict[int, FrameRequest] = {}
+            for number, task in enumerate(tasks):
+                try:
+                    renderer = self._load(task.row.model)
+                    requests[number] = self._request(task)
+                except Exception as error:
+                    failed[number] = error
+            if requests:
+                results = renderer.render_together(list(requests.values()))
+                share = (time.perf_counter() - began) / len(requests)
+                for (number, request), done in zip(requests.items(), results, strict=True):
+                    failed[number] = done if isinstance(done, Exception) else None
+                    if not isinstance(done, Exception):
+                        task = tasks[number]
+                        unput = Unput(done, request.parent, share)
+                        self._recent.rendered(task.row.video_id, task.frame.digest, unput)
+            return [failed[number] for number in range(len(tasks))]
+        finally:
+            self._progress = replace(self._progress, busy=False)
+
+    def _request(self, task: FrameTask) -> FrameRequest:
+        """What the renderer is asked for."""
+        from renderers.frame_renderer import FrameRequest
+
+        row, frame = task.row, task.frame
+
+        def on_step(step: StepProgress) -> None:
+            rate = step.step / step.seconds if step.seconds else 0.0
+            self._progress = WorkerProgress(
+                self.name, row.video_id, frame.index, step.step, step.steps, step.loss, rate, busy=True
+            )
+
+        return FrameRequest(
+            VideoPlan.of(row, task.images), frame, self._parent_state(row.video_id, frame),
+            {uri: self._image(uri, sha) for uri, sha in task.images.items()},
+            self._state_ahead(row.video_id, frame), task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
+        )  # fmt: skip
 
     def _load(self, model: str) -> FrameRenderer:
         """The renderer of `model`; another model takes the place of the one before (both may not fit on a GPU)."""
@@ -275,9 +280,9 @@ class Worker:
     def _parent_state(self, video_id: str, frame: FramePlan) -> Any:
         if frame.parent is None:
             return None
-        recent = self._recent.get(video_id)
-        if recent is not None and recent.digest == frame.parent:
-            return recent.state
+        recent = self._recent.state(video_id, frame.parent)
+        if recent is not None:
+            return recent
         assert frame.start is not None
         return self._read_frame(video_id, frame.start, frame.parent).state
 
@@ -310,19 +315,6 @@ class Worker:
             raise FrameCorrupt(f"{error} (frame {index} of video '{video_id}', object '{key}')", index) from error
         except ObjectMissing as error:
             raise ObjectMissing(f"frame {index} of video '{video_id}' is gone from storage: {error}") from error
-
-    def _remember(self, video_id: str, digest: str, made: FrameObject, report: FrameReport) -> None:
-        recent = self._recent.setdefault(video_id, _Recent())
-        self._recent.move_to_end(video_id)
-        recent.digest, recent.state = digest, made.state
-        kept = sum(picture.nbytes for one in self._recent.values() for picture, _ in one.pictures.values())
-        # those of videos that somebody else goes on with
-        while self._recent and (len(self._recent) > self.VIDEOS or kept + made.picture.nbytes > self.MEMORY):
-            oldest = next(iter(self._recent))
-            if oldest == video_id:
-                return
-            kept -= sum(picture.nbytes for picture, _ in self._recent.pop(oldest).pictures.values())
-        recent.pictures[digest] = (made.picture, report)
 
 
 def _report_of(video_id: str, frame: FramePlan, provenance: Mapping[str, Any]) -> FrameReport:

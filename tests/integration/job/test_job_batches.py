@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def check_like(job: RenderJob, alone: dict[str, bytes]) -> None:
 class _Counting(Worker):
     sizes: list[int]
 
-    def _render(self, tasks: list[FrameTask]) -> list[FrameReport | Exception]:  # type: ignore[override]
+    def _render(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
         type(self).sizes.append(len(tasks))
         return super()._render(tasks)
 
@@ -81,11 +82,11 @@ class _FailsInCompany(Worker):
 
     left: int
 
-    def _commit(self, task: FrameTask, rendered: object, seconds: float) -> FrameReport:  # type: ignore[override]
+    def commit(self, task: FrameTask) -> FrameReport:
         if task.row.video_id == "reef" and type(self).left and not task.frame.index:
             type(self).left -= 1
             raise OutOfMemory("too much")
-        return super()._commit(task, rendered, seconds)  # type: ignore[arg-type]
+        return super().commit(task)
 
 
 def test_a_frame_that_fails_among_others_is_tried_again_alone(tmp_path: Path, alone: dict[str, bytes]) -> None:
@@ -111,7 +112,7 @@ def test_a_frame_that_fails_for_good_costs_no_other_video(tmp_path: Path, alone:
 class _LostInCompany(Worker):
     left: int
 
-    def render_frames(self, tasks: list[FrameTask]) -> list[FrameReport | Exception]:  # type: ignore[override]
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
         if type(self).left:
             type(self).left -= 1
             raise WorkerLost("it is gone")

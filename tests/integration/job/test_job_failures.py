@@ -19,6 +19,7 @@ from infra.worker import Worker
 from manifests.results import ManifestError
 from renderers.errors import NonFiniteLoss, OutOfMemory
 from renderers.frame_object import FrameObject
+from renderers.frame_renderer import FrameRequest
 from tests.render_jobs import drive, frame_files, frame_objects, planned, quick_row, render, write_manifest
 
 REEF = quick_row("reef", "a fish", frames=8)
@@ -74,11 +75,14 @@ class _LostTwice(Worker):
 
     deaths = 0
 
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         if task.frame.index == 2 and type(self).deaths == 0:
             type(self).deaths = 1
             raise WorkerLost(f"worker {self.name} was lost")
-        report = super().render_frame(task)
+        return super()._request(task)
+
+    def commit(self, task: FrameTask) -> FrameReport:
+        report = super().commit(task)
         if task.frame.index == 4 and type(self).deaths == 1:
             type(self).deaths = 2
             raise WorkerLost(f"worker {self.name} was lost")
@@ -103,7 +107,7 @@ def test_a_lost_worker_costs_a_retry_and_no_frame(tmp_path: Path) -> None:
 
 
 class _AlwaysLost(Worker):
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         raise WorkerLost("gone again")
 
 
@@ -123,11 +127,11 @@ class _FailsFrameThree(Worker):
         super().__init__(*args, **options)
         self.asked = []
 
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         self.asked.append((task.row.video_id, task.frame.index))
         if (task.row.video_id, task.frame.index) == ("reef", 3):
             raise RuntimeError("frame 3 can not be")
-        return super().render_frame(task)
+        return super()._request(task)
 
 
 def test_a_frame_that_always_fails_leaves_those_behind_it_waiting_and_other_videos_done(tmp_path: Path) -> None:
@@ -158,12 +162,12 @@ def test_a_frame_that_always_fails_leaves_those_behind_it_waiting_and_other_vide
 class _Delicate(Worker):
     """Frame 1 needs another seed, frame 2 fits only two cutouts at a time."""
 
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         if task.frame.index == 1 and not task.reseeded:
             raise NonFiniteLoss("the loss became nan")
         if task.frame.index == 2 and (task.cutouts_at_once or 9) > 2:
             raise OutOfMemory("9 cutouts do not fit")
-        return super().render_frame(task)
+        return super()._request(task)
 
 
 def test_another_seed_after_nan_and_fewer_cutouts_after_memory_ran_out(tmp_path: Path) -> None:
@@ -187,10 +191,10 @@ def test_another_seed_after_nan_and_fewer_cutouts_after_memory_ran_out(tmp_path:
 class _BadAtEven(Worker):
     """The first worker fails what the second can do."""
 
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         if self.name.endswith("/0"):
             raise RuntimeError("this machine is broken")
-        return super().render_frame(task)
+        return super()._request(task)
 
 
 def test_a_worker_that_fails_what_another_can_do_gets_no_more_work(tmp_path: Path) -> None:
@@ -210,7 +214,7 @@ def test_a_worker_that_fails_what_another_can_do_gets_no_more_work(tmp_path: Pat
 
 
 class _NeverWorks(Worker):
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         raise RuntimeError("no")
 
 
@@ -292,7 +296,7 @@ class _TakenAway(Worker):
     began = threading.Event()
     taken = threading.Event()
 
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         type(self).began.set()
         assert type(self).taken.wait(30)
         raise WorkerLost("the pool was closed")

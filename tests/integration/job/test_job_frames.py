@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from infra.ffmpeg import probe
 from infra.pool import LocalPool
 from infra.settings import InfraSettings
 from infra.storage import Storage
-from infra.tasks import FrameReport, FrameTask
+from infra.tasks import FrameTask
 from infra.worker import Worker
 from tests.render_jobs import drive, frame_objects, planned, quick_row, render, write_manifest
 
@@ -115,14 +116,14 @@ class _OneIsSlow(Worker):
 
     slow = ""
 
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _render(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
         began = time.perf_counter()
-        report = super().render_frame(task)
+        task, failed = tasks[0], super()._render(tasks)
         if task.row.video_id == "long":
             type(self).slow = type(self).slow or self.name
         if self.name == type(self).slow:
             time.sleep(4 * (time.perf_counter() - began))
-        return report
+        return failed
 
 
 def test_a_free_worker_takes_over_from_one_that_is_much_slower(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from flows.job_report import frame_reports, job_report
 from infra.ffmpeg import probe
 from infra.settings import InfraSettings
 from infra.storage import Storage
-from infra.tasks import FrameReport, FrameTask
+from infra.tasks import FrameTask
 from infra.worker import Worker
 from renderers.errors import BadInput
+from renderers.frame_renderer import FrameRequest
 from tests.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 
 FRAMES = 14
@@ -62,10 +63,10 @@ def test_lost_frames_are_rendered_alone_keyframes_too(manifest: str, tmp_path: P
 
 
 class _FailsKeyframe(Worker):
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         if (task.row.video_id, task.frame.index) == ("reef", 8):
             raise ValueError("a keyframe that can't be had")
-        return super().render_frame(task)
+        return super()._request(task)
 
 
 def test_a_keyframe_that_fails_leaves_those_waiting_that_need_it_and_the_next_run_goes_on(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from flows.storage_state import stored_status
 from infra.ffmpeg import decode
 from infra.settings import InfraSettings
 from infra.storage import Storage
-from infra.tasks import FrameReport, FrameTask
+from infra.tasks import FrameTask
 from infra.worker import Worker
 from renderers.errors import BadInput
+from renderers.frame_renderer import FrameRequest
 from tests.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 
 FRAMES = 8
@@ -126,10 +127,10 @@ def _job(output: str, video: str, frames: str, seed: int | None = None, dry_run:
 class _Poisoned(Worker):
     """Fails frame 5 of the row's own seed, as a poisoned frame does; another seed gets through."""
 
-    def render_frame(self, task: FrameTask) -> FrameReport:
+    def _request(self, task: FrameTask) -> FrameRequest:
         if task.frame.index == 5 and task.frame.seed is None:
             raise RuntimeError("the poison works")
-        return super().render_frame(task)
+        return super()._request(task)
 
 
 def test_failed_frames_with_another_seed_complete_the_video(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""What a worker keeps in memory of the frames that it rendered: a cache, never the truth, but for those not put yet.
+
+One thread renders while others put, so everything here is guarded by a lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from infra.tasks import FrameReport
+
+if TYPE_CHECKING:
+    from renderers.frame_renderer import RenderedFrame
+    from renderers.frame_state import FrameState
+
+__all__ = ["RecentFrames", "Unput"]
+
+
+@dataclass(frozen=True)
+class Unput:
+    """A frame that was `rendered` from the state `start` (None: cold) and is not in storage yet; `seconds` were spent
+    on it until now."""
+
+    rendered: RenderedFrame
+    start: FrameState | None
+    seconds: float
+
+
+@dataclass
+class _Recent:
+    """A video being rendered: its last state, pictures for its next segment."""
+
+    digest: str = ""
+    state: FrameState | None = None
+    pictures: dict[str, tuple[np.ndarray, FrameReport]] = field(default_factory=dict)
+
+
+class RecentFrames:
+    """Keyed by the ids of videos and the digests of frames: equal videos of two names have equal digests."""
+
+    # Bytes of pictures kept for segments, and videos kept at all; beyond it they are read back from storage.
+    MEMORY = 512 * 2**20
+    VIDEOS = 64
+    # Frames rendered and not put: those of a pass while those of the one before are being put, at most.
+    UNPUT = 2 * VIDEOS
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._videos: OrderedDict[str, _Recent] = OrderedDict()
+        self._unput: OrderedDict[tuple[str, str], Unput] = OrderedDict()
+        self._theirs: OrderedDict[tuple[str, str], FrameState] = OrderedDict()
+
+    def state(self, video_id: str, digest: str) -> FrameState | None:
+        """The state of a frame, if it is the last one of its video that this worker rendered."""
+        with self._lock:
+            recent = self._videos.get(video_id)
+            return recent.state if recent is not None and recent.digest == digest else None
+
+    def rendered(self, video_id: str, digest: str, frame: Unput) -> None:
+        """Keep a frame until it is put, and its state for the next one."""
+        with self._lock:
+            self._unput[video_id, digest] = frame
+            while len(self._unput) > self.UNPUT:  # whoever asked for the oldest will never ask for them again
+                self._unput.popitem(last=False)
+            recent = self._videos.setdefault(video_id, _Recent())
+            self._videos.move_to_end(video_id)
+            recent.digest, recent.state = digest, frame.rendered.frame.state
+
+    def unput(self, video_id: str, digest: str) -> Unput | None:
+        """Take out a frame that is not put yet."""
+        with self._lock:
+            return self._unput.pop((video_id, digest), None)
+
+    def put(self, video_id: str, digest: str, picture: np.ndarray, report: FrameReport) -> None:
+        """Keep the picture of a frame that lies in storage now, for its segment."""
+        with self._lock:
+            mine = self._videos.setdefault(video_id, _Recent())
+            kept = sum(picture.nbytes for one in self._videos.values() for picture, _ in one.pictures.values())
+            # those of videos that somebody else goes on with
+            while len(self._videos) > self.VIDEOS or kept + picture.nbytes > self.MEMORY:
+                oldest = next(iter(self._videos))
+                if oldest == video_id:
+                    return
+                kept -= sum(picture.nbytes for picture, _ in self._videos.pop(oldest).pictures.values())
+            mine.pictures[digest] = (picture, report)
+
+    def replaced(self, video_id: str, digest: str, state: FrameState) -> None:
+        """Note that somebody else put a frame first, whose state differs: the chain goes on from theirs."""
+        with self._lock:
+            self._theirs[video_id, digest] = state
+            while len(self._theirs) > self.UNPUT:
+                self._theirs.popitem(last=False)
+            recent = self._videos.get(video_id)
+            if recent is not None and recent.digest == digest:
+                recent.state = state
+
+    def outdated(self, video_id: str, parent: str | None, start: FrameState | None) -> bool:
+        """Whether a frame began from a state of its parent that was `replaced` since."""
+        with self._lock:
+            theirs = self._theirs.get((video_id, parent or ""))
+        return theirs is not None and start is not None and start.to_bytes() != theirs.to_bytes()
+
+    def pictures(self, video_id: str) -> dict[str, tuple[np.ndarray, FrameReport]]:
+        """Take out the pictures of a video, by their frames' digests."""
+        with self._lock:
+            recent = self._videos.get(video_id)
+            taken = dict(recent.pictures) if recent is not None else {}
+            if recent is not None:
+                recent.pictures.clear()
+            return taken
