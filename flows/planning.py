@@ -147,7 +147,8 @@ def chunks_of(
     Higher priority first, then the longest: a long video begun last would keep one actor busy when all others are done.
     Short videos are bundled whole (the ranges of one video follow each other anyway); the bundles are small enough that
     every actor gets several, so that the end is even, but hold as many as an actor renders `together`, those of like
-    shape side by side, where there are so many for each actor. A video that only waits to be stitched needs no chunk.
+    shape side by side, where there are so many for each actor; long ones advance in crews of as many, range by range.
+    A video that only waits to be stitched needs no chunk.
     """
     pending = [video for video in videos if not video.complete and video.to_encode]
     total = sum(video.seconds for video in pending)
@@ -157,8 +158,11 @@ def chunks_of(
     )
     pending.sort(key=lambda video: _urgency(video, bundle_target if together > 1 else 0.0))
     least = min(together, -(-len(pending) // actors))
+    long = sum(video.plan.handoff == "chain" and not _is_short(video, bundle_target) for video in pending)
+    crew_size = min(together, -(-long // actors))
     chunks: list[Chunk] = []
     bundle: list[VideoWork] = []
+    crews: dict[tuple[object, ...], list[VideoWork]] = {}
 
     def close_bundle() -> None:
         if bundle:
@@ -169,11 +173,19 @@ def chunks_of(
             chunks.append(Chunk(name, parts, sum(v.seconds for v in bundle)))
             bundle.clear()
 
+    def close_crews() -> None:
+        for crew in crews.values():
+            chunks.extend(_chunks_of_crew(crew, target))
+        crews.clear()
+
     for video in pending:
+        if crews and next(iter(crews.values()))[0].plan.row.priority != video.plan.row.priority:
+            close_crews()
         if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
             close_bundle()
             chunks.extend(_chunks_of_gaps(video, gap_target))
-        elif len(video.to_encode) == 1 or video.seconds <= bundle_target:
+        elif _is_short(video, bundle_target):
+            close_crews()  # the long ones first
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
                 close_bundle()
             bundle.append(video)
@@ -181,17 +193,32 @@ def chunks_of(
                 close_bundle()
         else:
             close_bundle()
-            chunks.extend(_chunks_of_video(video, target))
+            crew = crews.setdefault(_shape(video), [])
+            crew.append(video)
+            if len(crew) >= crew_size:
+                chunks.extend(_chunks_of_crew(crews.pop(_shape(video)), target))
+    close_crews()
     close_bundle()
     return tuple(chunks)
 
 
+def _is_short(video: VideoWork, most: float) -> bool:
+    """Whether a video is one piece of work, or up to `most` seconds of it."""
+    return len(video.to_encode) == 1 or video.seconds <= most
+
+
+def _shape(video: VideoWork) -> tuple[object, ...]:
+    """What frames that are rendered together have in common."""
+    row = video.plan.row
+    return row.model, row.width, row.height
+
+
 def _urgency(video: VideoWork, short: float) -> tuple[object, ...]:
     """What videos are begun by; those of up to `short` seconds are as urgent as each other, and ordered by shape."""
-    row = video.plan.row
+    priority = -video.plan.row.priority
     if video.seconds > short:
-        return -row.priority, -video.seconds
-    return -row.priority, -short, row.model, row.width, row.height, -video.seconds
+        return priority, -video.seconds
+    return priority, -short, *_shape(video), -video.seconds
 
 
 def _parts(video: VideoWork) -> tuple[Part, ...]:
@@ -202,6 +229,20 @@ def _parts(video: VideoWork) -> tuple[Part, ...]:
     frames = tuple(place.index for place in video.plan.places() if place.index in missing)
     whole = [index for index in sorted(video.to_encode) if not video.ranges[index].missing]
     return (*([Part(video.video_id, None, frames)] if frames else []), *(Part(video.video_id, i) for i in whole))
+
+
+def _chunks_of_crew(crew: Sequence[VideoWork], target: float) -> list[Chunk]:
+    """The chunks of long videos that advance together: the first of each make one, the second of each, and so on."""
+    chunks: list[Chunk] = []
+    each = (_chunks_of_video(video, target / len(crew)) for video in crew)
+    for turn in itertools.zip_longest(*each):
+        mine = [chunk for chunk in turn if chunk is not None]
+        name = mine[0].name if len(mine) == 1 else f"{mine[0].name} +{len(mine) - 1}"
+        # if one of them waits, then for the very last chunk, which has the one before of each
+        after = chunks[-1].name if any(chunk.after for chunk in mine) else None
+        parts = tuple(part for chunk in mine for part in chunk.parts)
+        chunks.append(Chunk(name, parts, sum(chunk.seconds for chunk in mine), after))
+    return chunks
 
 
 def _chunks_of_video(video: VideoWork, target: float) -> list[Chunk]:

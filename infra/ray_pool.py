@@ -41,7 +41,7 @@ PATIENCE_SECONDS = 10.0  # before a pool without an actor says why
 # A frame that failed is tried on another actor, so that a job with work for one wants a second.
 LEAST_WANTED = 2
 MOST_ACTORS = 10_000
-# Frames that a GPU is given at once: enough to fill it at small sizes; where memory is short, fewer go together.
+# Frames that a GPU is given at once: enough to fill it at small sizes; where it does not pay, fewer go together.
 TOGETHER = 8
 
 

@@ -59,7 +59,7 @@ class Worker:
         models_folder: Path | None = None,
     ) -> None:
         """`device` to `graphs` are as for `load_models`. Up to `batch` frames go through the networks together (None:
-        as many as are asked for on a GPU, one on a CPU). `models_folder` tells a process of its own where the models
+        as many as pay on a GPU, one on a CPU). `models_folder` tells a process of its own where the models
         are; unset, whoever started this one has."""
         if models_folder is not None:
             use_folder(models_folder)
@@ -105,9 +105,7 @@ class Worker:
         failed: dict[int, Exception | None] = {}
         for model in dict.fromkeys(task.row.model for task in tasks):
             numbers = [number for number, task in enumerate(tasks) if task.row.model == model]
-            most = self._most(model)
-            for some in (numbers[at : at + most] for at in range(0, len(numbers), most)):
-                failed.update(zip(some, self._render([tasks[number] for number in some]), strict=True))
+            failed.update(zip(numbers, self._render([tasks[number] for number in numbers]), strict=True))
         return [failed[number] for number in range(len(tasks))]
 
     def commit(self, task: FrameTask) -> FrameReport:
@@ -198,15 +196,6 @@ class Worker:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _most(self, model: str) -> int:
-        """How many frames go through the networks together, at most."""
-        if self._batch is not None:
-            return self._batch
-        try:
-            return 64 if self._load(model).models.device.type == "cuda" else 1
-        except Exception:  # each frame will say so itself
-            return 1
-
     def _render(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
         """Render frames of one model together."""
         row, frame = tasks[0].row, tasks[0].frame
@@ -262,7 +251,8 @@ class Worker:
         # the whole entry: a model of that name may have been replaced since
         if self._renderer is None or self._renderer.models.entry != entry:
             self._renderer = None
-            self._renderer = FrameRenderer(load_models(entry, **self._how))
+            models = load_models(entry, **self._how)
+            self._renderer = FrameRenderer(models, self._batch or ("auto" if models.device.type == "cuda" else 1))
         return self._renderer
 
     def _image(self, uri: str, sha256: str) -> bytes:

@@ -11,14 +11,18 @@ for the last bits where a network rounds otherwise for another number of picture
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from renderers.batch_curve import BatchCurve, DeviceMemory
 from renderers.errors import OutOfMemory
 from renderers.frame_in_progress import FrameInProgress, FrameRequest, StepProgress
 from renderers.frame_object import FrameObject
@@ -47,11 +51,16 @@ class RenderedFrame:
 class FrameRenderer:
     """Renders frames with models that stay loaded. Not thread-safe: one renderer, one thread."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, together: int | Literal["all", "auto"] = "all") -> None:
+        """Up to `together` frames go through the networks together: all that are asked for, or as many as were found to
+        pay (renderers/batch_curve.py)."""
         self.models = models
         self.starts = Starts(models)
+        self._together = together
         self._guides = [Guide(perceptor, models.entry.concepts, models.device) for perceptor in models.perceptors]
         self._most: dict[torch.Size, int] = {}  # frames of a shape that memory was found to hold
+        self._curves: defaultdict[Hashable, BatchCurve] = defaultdict(BatchCurve)
+        self._memories: defaultdict[Hashable, DeviceMemory] = defaultdict(lambda: DeviceMemory(models.device))
 
     def render(
         self,
@@ -87,6 +96,31 @@ class FrameRenderer:
         # torch keeps this number per thread: one that used torch before the models were loaded has another one, and
         # sums split over another number of threads round differently
         torch.set_num_threads(self.models.threads)
+        results: list[RenderedFrame | Exception] = []
+        while left := requests[len(results) :]:
+            results += self._measured(left) if self._together == "auto" else self._pass(left[: self._limit])
+        return results
+
+    @property
+    def _limit(self) -> int | None:
+        return self._together if isinstance(self._together, int) else None
+
+    def _measured(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+        """A pass of as many of the first `requests` as pay, which are of one kind."""
+        kind = _kind(requests[0])
+        alike = list(itertools.takewhile(lambda request: _kind(request) == kind, requests))
+        curve, memory = self._curves[kind], self._memories[kind]
+        some = alike[: curve.size(len(alike), memory.holds)]
+        memory.before()
+        began = time.perf_counter()
+        results = self._pass(some)  # its pictures are in the CPU's memory at the end, so that nothing is under way
+        if not any(isinstance(result, Exception) for result in results):
+            curve.took(len(some), (time.perf_counter() - began) / sum(request.frame.steps for request in some))
+            memory.after(len(some))
+        return results
+
+    def _pass(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+        """Render frames together."""
         results: dict[int, RenderedFrame | Exception] = {}
         begun: dict[int, FrameInProgress] = {}
         for number, request in enumerate(requests):
@@ -224,6 +258,12 @@ class FrameRenderer:
             "precision": str(self.models.vqgan.dtype).removeprefix("torch."),
             "software": {"nightreel": version("nightreel"), "algorithm": ALGORITHM, "torch": torch.__version__},
         }
+
+
+def _kind(request: FrameRequest) -> Hashable:
+    """What decides a step's work, but for its settings."""
+    row = request.plan.row
+    return row.width, row.height, row.cutouts.number, request.parent is None
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:

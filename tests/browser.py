@@ -87,6 +87,11 @@ def browser_pages(ui: str, shots: Path) -> Iterator[Pages]:
         try:
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
             page.set_default_timeout(PATIENCE)
-            yield Pages(page, ui, shots)
+            pages = Pages(page, ui, shots)
+            try:
+                yield pages
+            except BaseException:
+                pages.shot("at the failure")
+                raise
         finally:
             browser.close()

@@ -167,6 +167,27 @@ def test_thousands_of_videos_stay_within_what_the_server_takes() -> None:
     assert len(chunks_of(videos, actors=1000, chunk_seconds=120)) <= 2000
 
 
+def test_long_videos_advance_in_crews_of_one_shape_where_actors_render_several_together() -> None:
+    def of(name: str, frames: int, **columns: object) -> VideoWork:
+        return work_of(name, frames, 10, **columns)  # type: ignore[arg-type]
+
+    videos = [of("a", 30), of("b", 29), of("wide", 28, width=128), of("c", 21), of("urgent", 20, priority=1)]
+    chunks = chunks_of(videos, actors=2, chunk_seconds=1, together=8)
+
+    assert [(chunk.name, [(part.video, part.index) for part in chunk.parts], chunk.after) for chunk in chunks] == [
+        ("urgent 0-9", [("urgent", 0)], None),
+        ("urgent 10-19", [("urgent", 1)], "urgent 0-9"),
+        ("a 0-9 +2", [("a", 0), ("b", 0), ("c", 0)], None),
+        ("a 10-19 +2", [("a", 1), ("b", 1), ("c", 1)], "a 0-9 +2"),
+        ("a 20-29 +2", [("a", 2), ("b", 2), ("c", 2)], "a 10-19 +2"),
+        ("wide 0-9", [("wide", 0)], None),
+        ("wide 10-19", [("wide", 1)], "wide 0-9"),
+        ("wide 20-27", [("wide", 2)], "wide 10-19"),
+    ]
+    alone = chunks_of(videos, actors=8, chunk_seconds=1, together=8)
+    assert {len(chunk.parts) for chunk in alone} == {1}  # an actor for each is quicker still
+
+
 # --- whatever the state of storage ------------------------------------------------------------------------------------
 
 
