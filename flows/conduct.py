@@ -46,10 +46,8 @@ __all__ = ["conduct", "invalid_input", "opaque", "threads"]
 
 T = TypeVar("T")
 
-# Threads wait on actors, so there may be many more of them than cores.
-MAX_THREADS = 256
-# Of so many actors, one has its next chunk waiting (and one more has).
-AT_THE_DOOR = 8
+# Threads wait on actors, so there may be many more of them than cores: two for each actor, and those that encode.
+MAX_THREADS = 1024
 # An artifact's update is a row on the server.
 PROGRESS_SECONDS = 5.0
 
@@ -129,10 +127,10 @@ def _log_failure(record: FailureRecord) -> None:
 
 
 @task(name="render", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
-def render_chunk(name: str, job: RenderJob, chunk: Chunk) -> State[Any]:
+def render_chunk(name: str, job: RenderJob, chunk: Chunk, place: int) -> State[Any]:
     """Render one chunk of frames; ends Failed when some of them could not be rendered."""
     began = time.perf_counter()
-    counts = job.run_chunk(chunk)
+    counts = job.run_chunk(chunk, place)
     seconds = time.perf_counter() - began
     told = (
         f"{counts['rendered']} rendered, {counts['skipped']} there already, {counts['failed']} missing, {seconds:.1f} s"
@@ -188,11 +186,10 @@ def _render(job: RenderJob, pool: Pool | None) -> int:
     while (ready and not job.gave_up and not job.stopped) or rendering:
         size = pool.size if pool else 0
         actors = max(actors, size)
-        # more than there are actors: their threads wait at the door, so that no actor waits for this loop or the server
-        most = size + size // AT_THE_DOOR
-        while ready and len(rendering) - job.aside <= most and not job.gave_up and not job.stopped:
-            _, chunk = heapq.heappop(ready)
-            future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk))
+        # two for each actor: where all end at once, a server that begins 20 task runs a second would keep most waiting.
+        while ready and len(rendering) - job.aside <= 2 * size and not job.gave_up and not job.stopped:
+            place, chunk = heapq.heappop(ready)
+            future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk), place)
             rendering[chunk.name] = future
             future.add_done_callback(partial(_tell, finished, chunk))
         if pool is not None:

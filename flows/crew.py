@@ -142,10 +142,11 @@ class Crew:
 
 
 class Lease:
-    """A rented worker that can be traded for another after a failure. `worker` is the one rented now."""
+    """A rented worker that can be traded for another after a failure. `worker` is the one rented now; of those who wait
+    for one, the lowest `place` comes first."""
 
-    def __init__(self, crew: Crew, prefer: str | None) -> None:
-        self._crew, self._prefer, self._stack = crew, prefer, ExitStack()
+    def __init__(self, crew: Crew, prefer: str | None, place: int = 0) -> None:
+        self._crew, self._prefer, self._place, self._stack = crew, prefer, place, ExitStack()
         self.worker: PoolWorker
 
     def __enter__(self) -> Lease:
@@ -168,4 +169,5 @@ class Lease:
         self._stack.push(aside)
 
     def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
-        self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, self._crew.exclude(avoid)))
+        exclude = self._crew.exclude(avoid)
+        self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, exclude, self._place))

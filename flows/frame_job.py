@@ -118,6 +118,7 @@ class FrameJob(PlannedJob):
                 self._finish(crew, lease, being_put)
             else:
                 break
+        lease.step_aside()  # nothing is left to render, unless a commit fails
         self._finish(crew, lease, being_put)
 
     def _batch(
@@ -141,7 +142,7 @@ class FrameJob(PlannedJob):
     def _is_due(run: VideoRun, index: int, being_put: Collection[int] = ()) -> bool:
         """Whether a frame is to be rendered, and can be: one whose start failed waits for a re-run with that one."""
         missing = index not in run.available and run.wanted(index)
-        return missing and run.available.union(being_put).issuperset(run.work.frames[index].needs)
+        return missing and all(need in run.available or need in being_put for need in run.work.frames[index].needs)
 
     def _render_batch(
         self, crew: Crew, lease: Lease, batch: Sequence[tuple[VideoRun, int]], being_put: list[_Put]

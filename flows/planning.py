@@ -21,9 +21,13 @@ __all__ = ["MAX_TASK_RUNS", "Chunk", "Part", "RangeWork", "VideoWork", "chunks_o
 
 # Prefect's server is comfortable with some hundreds of task runs in one flow run (see FACTS: 18-26 KB each).
 MAX_TASK_RUNS = 450
-# Bundles of short videos, and pieces of one video with keyframes, that an actor gets: more of them end more evenly, but
-# each costs a task run. Where all there is is one video, its end is all that counts.
-BUNDLES_EACH, GAPS_EACH = 4, 8
+MOST_TASK_RUNS = 2000  # that it takes
+# Pieces of one video with keyframes that an actor gets: more of them end more evenly, but each costs a task run.
+GAPS_EACH = 8
+# Bundles of short videos that an actor still gets, whatever has been given away: they shrink towards the end, so that
+# all actors end together at the price of few task runs (guided self-scheduling, Polychronopoulos and Kuck 1987).
+BUNDLES_LEFT = 2
+LEAST_SHARE = 16  # of a chunk's seconds, or of an actor's: less would be all overhead
 
 
 @dataclass(frozen=True)
@@ -145,17 +149,17 @@ def chunks_of(
     """Cut all work into chunks, in the order in which they should start.
 
     Higher priority first, then the longest: a long video begun last would keep one actor busy when all others are done.
-    Short videos are bundled whole (the ranges of one video follow each other anyway); the bundles are small enough that
-    every actor gets several, so that the end is even, but hold as many as an actor renders `together`, those of like
+    Short videos are bundled whole (the ranges of one video follow each other anyway); the bundles shrink towards the
+    end, so that it is even, but hold as many as an actor renders `together`, those of like
     shape side by side, where there are so many for each actor; long ones advance in crews of as many, range by range.
     A video that only waits to be stitched needs no chunk.
     """
     pending = [video for video in videos if not video.complete and video.to_encode]
     total = sum(video.seconds for video in pending)
     target = max(chunk_seconds, total / MAX_TASK_RUNS)
-    bundle_target, gap_target = (
-        min(target, max(1.0, total / (pieces * actors), total / MAX_TASK_RUNS)) for pieces in (BUNDLES_EACH, GAPS_EACH)
-    )
+    gap_target = min(target, max(1.0, total / (GAPS_EACH * actors), total / MAX_TASK_RUNS))
+    bundle_target = min(target, max(1.0, total / (BUNDLES_LEFT * actors)))
+    least_seconds = max(1.0, min(target, total / actors) / LEAST_SHARE, total / MOST_TASK_RUNS)
     pending.sort(key=lambda video: _urgency(video, bundle_target if together > 1 else 0.0))
     least = min(together, -(-len(pending) // actors))
     long = sum(video.plan.handoff == "chain" and not _is_short(video, bundle_target) for video in pending)
@@ -178,7 +182,9 @@ def chunks_of(
             chunks.extend(_chunks_of_crew(crew, target))
         crews.clear()
 
+    left = total
     for video in pending:
+        left -= video.seconds
         if crews and next(iter(crews.values()))[0].plan.row.priority != video.plan.row.priority:
             close_crews()
         if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
@@ -189,7 +195,8 @@ def chunks_of(
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
                 close_bundle()
             bundle.append(video)
-            if sum(v.seconds for v in bundle) >= bundle_target and len(bundle) >= least:
+            enough = max(min(target, left / (BUNDLES_LEFT * actors)), least_seconds) if actors > 1 else bundle_target
+            if sum(v.seconds for v in bundle) >= enough and len(bundle) >= least:
                 close_bundle()
         else:
             close_bundle()

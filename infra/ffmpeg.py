@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 import subprocess
 import tempfile
@@ -69,6 +70,8 @@ Picture = NDArray[np.uint8]
 # every segment was decoded whole by the worker that sealed it, and its seal and the count and times of all packets
 # are checked again at the join. That makes 1 ms a frame of 512x512 instead of 3 (2 cores, 27 kB a frame).
 FULL_DECODE_FRAMES = 2_000
+
+NICE = 10
 
 _READ = ["-hide_banner", "-nostdin", "-nostats"]
 
@@ -245,6 +248,7 @@ def decode(path: Path) -> Iterator[Picture]:
         _require_success(process, errors, f"decoding '{path.name}'")
 
 
+@functools.cache
 def ffmpeg_version() -> str:
     """The version of the binary in use, for provenance and `doctor`. Raises FfmpegError if there is none."""
     answer = _run(["-version"], "asking for the version").decode(errors="replace")
@@ -301,6 +305,9 @@ def _process(
             process = subprocess.Popen([_executable(), *arguments], stdin=stdin, stdout=stdout, stderr=errors)
         except OSError as error:
             raise FfmpegError(f"ffmpeg cannot be started: {error}") from error
+        # whoever renders, or conducts those that do, comes first: dozens of segments may be encoded at the same moment
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         try:
             yield process, errors
         finally:

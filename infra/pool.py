@@ -6,11 +6,12 @@ in threads, and serves unit tests and one-process runs.
 
 from __future__ import annotations
 
+import bisect
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from infra.storage import Storage
@@ -78,10 +79,12 @@ class Pool(Protocol):
         """Who of them nobody rents or waits for."""
 
     @contextmanager
-    def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
-        """Rent a free worker, waiting for one that is not among `exclude` where there is any such. `prefer` names the
-        one that has this video's state in memory. Once the pool is stopped or closed nobody waits: the worker rented
-        fails at whatever it is asked."""
+    def lease(
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), place: int = 0
+    ) -> Iterator[PoolWorker]:  # fmt: skip
+        """Rent a free worker, waiting for one that is not among `exclude` where there is any such; of those who wait,
+        whoever has the lowest `place` comes first. `prefer` names the one that has this video's state in memory. Once
+        the pool is stopped or closed nobody waits: the worker rented fails at whatever it is asked."""
 
     def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
         """Keep a rented worker from leaving for as long as the context lasts, also after it was given back: whoever
@@ -109,10 +112,15 @@ class _Waiting:
     """Somebody at the door."""
 
     exclude: frozenset[str]
+    place: int
+    prefer: str | None
+    worker: PoolWorker | None = None
+    served: threading.Event = field(default_factory=threading.Event)
 
 
 class Roster:
-    """Who is free. Waiting callers are served first come, first served, as far as who is free suits them.
+    """Who is free. Waiting callers are served by their places, and among equals first come, first served, as far as who
+    is free suits them.
 
     Workers come (`add`) and go (`retire`) while others work: one that is rented goes when it is given back, and so does
     one that was lost. `left` hears of each that has gone, in whatever thread that happens; `coming` names those that a
@@ -131,29 +139,31 @@ class Roster:
         self._aside: Counter[PoolWorker] = Counter()
         self._leaving: list[PoolWorker] = []  # as soon as nobody has them aside
         self._queue: list[_Waiting] = []
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._closed = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """Who is here to stay, free or rented."""
-        with self._changed:
+        with self._lock:
             return tuple(worker.name for worker in self._staying())
 
     @property
     def free(self) -> tuple[str, ...]:
         """Who is free, while nobody waits."""
-        with self._changed:
+        with self._lock:
             return () if self._queue else tuple(worker.name for worker in self._free if self._stays(worker))
 
     def everyone(self) -> list[PoolWorker]:
         """All that are free or rented, those about to go included."""
-        with self._changed:
+        with self._lock:
             return [*self._free, *self._rented, *self._leaving]
 
     @contextmanager
-    def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
-        worker = self._take(prefer, _Waiting(exclude))
+    def lease(
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), place: int = 0
+    ) -> Iterator[PoolWorker]:  # fmt: skip
+        worker = self._take(_Waiting(exclude, place, prefer))
         try:
             yield worker
         finally:
@@ -161,12 +171,12 @@ class Roster:
 
     @contextmanager
     def aside(self, worker: PoolWorker) -> Iterator[None]:
-        with self._changed:
+        with self._lock:
             self._aside[worker] += 1
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._aside[worker] -= 1
                 goes = worker in self._leaving and not self._aside[worker]
                 if goes:
@@ -176,25 +186,25 @@ class Roster:
 
     def add(self, worker: PoolWorker) -> None:
         """Offer one more, or one that has come back."""
-        with self._changed:
+        with self._lock:
             self._free.append(worker)
-            self._changed.notify_all()
+            self._serve()
 
     def retire(self, number: int) -> None:
         """Let so many go: free ones at once, the latest first, then rented ones when they are given back."""
-        with self._changed:
+        with self._lock:
             leaving = list(reversed(self._free))[:number]
             self._free = [worker for worker in self._free if worker not in leaving]
             rented = [worker for worker in reversed(self._rented) if self._stays(worker)][: number - len(leaving)]
             for worker in (*leaving, *rented):
                 worker.retiring = True
-            self._changed.notify_all()
+            self._serve()
         for worker in leaving:
             self._leave(worker)
 
     def recall(self, number: int) -> int:
         """Keep up to so many of the rented that were to go; gives how many."""
-        with self._changed:
+        with self._lock:
             kept = [worker for worker in self._rented if worker.retiring and not worker.lost][:number]
             for worker in kept:
                 worker.retiring = False
@@ -202,71 +212,71 @@ class Roster:
 
     def sweep(self) -> None:
         """Take off those who were lost while they were free."""
-        with self._changed:
+        with self._lock:
             leaving = [worker for worker in self._free if worker.lost]
             self._free = [worker for worker in self._free if not worker.lost]
-            self._changed.notify_all()
+            self._serve()
         for worker in leaving:
             self._leave(worker)
 
     def wake(self) -> None:
         """Have those who wait look again."""
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._serve()
 
     def close(self) -> None:
         """Keep nobody waiting any more."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            for caller in self._queue:
+                caller.served.set()
+            self._queue.clear()
 
-    def _take(self, prefer: str | None, me: _Waiting) -> PoolWorker:
-        with self._changed:
-            self._queue.append(me)
-            try:
-                while not (offered := self._offered(me)):
-                    if self._closed:
-                        return _Nobody()
-                    self._changed.wait()
-                worker = next((worker for worker in offered if worker.name == prefer), offered[0])
-                self._free.remove(worker)
-                self._rented.append(worker)
-                return worker
-            finally:
-                self._queue.remove(me)
-                self._changed.notify_all()
+    def _take(self, me: _Waiting) -> PoolWorker:
+        with self._lock:
+            if self._closed:
+                return _Nobody()
+            bisect.insort(self._queue, me, key=lambda waiting: waiting.place)
+            self._serve()
+        me.served.wait()
+        return me.worker or _Nobody()
+
+    def _serve(self) -> None:
+        """Give the free to those who wait, one look at each: hundreds may wait, and all be free at the same moment."""
+        if not (self._free and self._queue):
+            return
+        names = {*self._coming(), *(worker.name for worker in self._staying())}
+        waiting, self._queue = self._queue, []
+        for caller in waiting:
+            choosy = not names <= caller.exclude  # whom it waits for may have left since it came: then anybody will do
+            suiting = [worker for worker in self._free if not choosy or worker.name not in caller.exclude]
+            if not suiting:
+                self._queue.append(caller)
+                continue
+            caller.worker = next((worker for worker in suiting if worker.name == caller.prefer), suiting[0])
+            self._free.remove(caller.worker)
+            self._rented.append(caller.worker)
+            caller.served.set()
 
     def _give_back(self, worker: PoolWorker) -> None:
-        with self._changed:
+        with self._lock:
             if worker not in self._rented:
                 return
             self._rented.remove(worker)
             goes = not self._stays(worker)
             if not goes:
                 self._free.append(worker)
-            self._changed.notify_all()
+            self._serve()
         if goes:
             self._leave(worker)
 
     def _leave(self, worker: PoolWorker) -> None:
-        with self._changed:
+        with self._lock:
             waits = self._aside[worker] > 0
             if waits:
                 self._leaving.append(worker)
         if not waits:
             self._left(worker)
-
-    def _offered(self, me: _Waiting) -> list[PoolWorker]:
-        """Those of the free that suit `me`, unless all of them will go to callers who came before."""
-        names = {*self._coming(), *(worker.name for worker in self._staying())}
-
-        def suiting(caller: _Waiting) -> list[PoolWorker]:
-            choosy = not names <= caller.exclude  # whom it waits for may have left since it came: then anybody will do
-            return [worker for worker in self._free if not choosy or worker.name not in caller.exclude]
-
-        ahead = self._queue[: self._queue.index(me)]
-        before = sum(bool(suiting(other)) for other in ahead)
-        return [] if before >= len(self._free) else suiting(me)
 
     def _staying(self) -> list[PoolWorker]:
         return [worker for worker in (*self._free, *self._rented) if self._stays(worker)]
@@ -313,9 +323,11 @@ class LocalPool:
         return self._roster.free
 
     @contextmanager
-    def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
+    def lease(
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), place: int = 0
+    ) -> Iterator[PoolWorker]:  # fmt: skip
         """Rent a free worker, waiting for one."""
-        with self._roster.lease(prefer, exclude) as worker:
+        with self._roster.lease(prefer, exclude, place) as worker:
             yield worker
 
     def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:

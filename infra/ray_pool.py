@@ -117,9 +117,11 @@ class RayPool:
         return self._actors.roster.free
 
     @contextmanager
-    def lease(self, prefer: str | None = None, exclude: frozenset[str] = frozenset()) -> Iterator[PoolWorker]:
+    def lease(
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), place: int = 0
+    ) -> Iterator[PoolWorker]:  # fmt: skip
         """Rent a free actor, waiting for one."""
-        with self._actors.roster.lease(prefer, exclude) as worker:
+        with self._actors.roster.lease(prefer, exclude, place) as worker:
             yield worker
 
     def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:

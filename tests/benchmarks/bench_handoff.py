@@ -45,7 +45,7 @@ def speed(frames: int, actors: list[int], step_seconds: float, every: int) -> No
         columns: dict[str, Any] = {"frames": frames, "steps": STEPS, "steps_first": STEPS, "width": 64, "height": 64}
         row = ManifestRow(video_id="v", prompt="a reef", handoff=handoff, keyframe_every=every, upscale=1, **columns)  # type: ignore[arg-type]
         with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
-            return run([row], Path(folder), number, step_seconds, chunk_seconds=120)
+            return run([row], Path(folder), number, step_seconds, chunk_seconds=120).seconds
 
     chain = seconds("chain", 1)
     print(f"chain, 1 actor: {chain:.1f} s", flush=True)

@@ -13,7 +13,7 @@ and the plans beside them, then plans the same manifest against it, as a resumed
 
 `busy` renders videos of different lengths with actors whose steps only sleep (see tests/benchmarks/simulated.py),
 through the real flow and its Prefect server, and prints the time that the steps took over actors times seconds, from
-the first frame's beginning until the last video was published.
+the first frame's beginning until the last video was published, and where the rest of it went.
 """
 
 from __future__ import annotations
@@ -130,10 +130,10 @@ def busy(actors: int, minutes: float, frame_seconds: float) -> None:
     rows = list(_mixed(wanted, longest=int(30 * minutes / frame_seconds), steps=steps))
     frames = sum(row.frames for row in rows)
     with prefect_server("flows.conduct"), tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
-        seconds = run(rows, Path(folder), actors, frame_seconds / steps, chunk_seconds=20)
-    share = frames * frame_seconds / (actors * seconds)
-    print(f"{actors} actors, {frames} frames of {frame_seconds:g} s in {len(rows)} videos: {seconds:.1f} s, "
-          f"{share:.1%} of the actors' time in steps", flush=True)  # fmt: skip
+        spent = run(rows, Path(folder), actors, frame_seconds / steps, chunk_seconds=20)
+    print(f"{actors} actors, {frames} frames of {frame_seconds:g} s in {len(rows)} videos: {spent.seconds:.1f} s, "
+          f"{spent.steps:.1%} of the actors' time in steps; {spent.before:.1%} before an actor's first frame, "
+          f"{spent.between:.1%} between two, {spent.after:.1%} after its last", flush=True)  # fmt: skip
 
 
 def _mixed(frames: int, longest: int, steps: int) -> Iterator[ManifestRow]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from renderers.frame_renderer import FrameRenderer, FrameRequest, RenderedFrame,
 from renderers.frame_state import FrameState, Moments
 from tests.render_jobs import write_manifest
 
-__all__ = ["SimulatedPool", "run"]
+__all__ = ["Busy", "SimulatedPool", "run"]
 
 
 class _SleepingRenderer(FrameRenderer):
@@ -35,6 +37,8 @@ class _SleepingRenderer(FrameRenderer):
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self.spans: list[tuple[float, float]] = []
+        """when each frame's steps began and ended"""
 
     def render_together(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
         return [self._slept(request) for request in requests]
@@ -50,6 +54,7 @@ class _SleepingRenderer(FrameRenderer):
             # by the clock, so that the sleeps' own lateness does not add up
             time.sleep(max(0.0, began + (step + 1) * self._seconds - time.perf_counter()))
         seconds = time.perf_counter() - began
+        self.spans.append((began, began + seconds))
         request.on_step(StepProgress(frame.steps, frame.steps, 0.0, seconds))
         high, wide = plan.row.height // plan.entry.downsampling, plan.row.width // plan.entry.downsampling
         chance = torch.Generator().manual_seed(frame.index)
@@ -62,30 +67,49 @@ class _SleepingRenderer(FrameRenderer):
 
 
 class _SleepingWorker(Worker):
-    step_seconds = 0.0
+    def __init__(self, *given: Any, step_seconds: float, **how: Any) -> None:
+        super().__init__(*given, **how)
+        self.renderer = _SleepingRenderer(step_seconds)
 
-    def _load(self, model: str) -> Any:
-        return _SleepingRenderer(self.step_seconds)
+    def _load(self, model: str) -> FrameRenderer:
+        return self.renderer
 
 
 class SimulatedPool(LocalPool):
     """`actors` threads whose steps take `step_seconds`."""
 
     def __init__(self, job: RenderJob, actors: int, step_seconds: float) -> None:
-        made = type("Sleeping", (_SleepingWorker,), {"step_seconds": step_seconds})
-        super().__init__(job.output, size=actors, make=made)
+        super().__init__(job.output, size=actors, make=partial(_SleepingWorker, step_seconds=step_seconds))
+
+    @property
+    def spans(self) -> list[list[tuple[float, float]]]:
+        """When each actor's frames began and ended."""
+        return [worker.renderer.spans for worker in self._workers if isinstance(worker, _SleepingWorker)]
 
 
-def run(rows: list[ManifestRow], folder: Path, actors: int, step_seconds: float, chunk_seconds: float) -> float:
+@dataclass(frozen=True)
+class Busy:
+    """What became of the actors' time, from the first frame's beginning until the last video was published: `seconds`
+    of each, and the shares in steps, before an actor's first frame, between two, and after its last."""
+
+    seconds: float
+    steps: float
+    before: float
+    between: float
+    after: float
+
+
+def run(rows: list[ManifestRow], folder: Path, actors: int, step_seconds: float, chunk_seconds: float) -> Busy:
     """Render `rows` into `folder` with so many simulated actors, by the real flow, on the Prefect server of the
-    settings; gives the seconds from the first frame's beginning until the last video was published."""
+    settings."""
     from flows.render_manifest import render_manifest
 
     settings = InfraSettings(chunk_seconds=chunk_seconds, threads=1)
     manifest = write_manifest(folder / "m.parquet", rows)
     job = RenderJob(RenderParameters(manifest, str(folder / "out")), settings)
     job.read()
-    job.pool.set_result(SimulatedPool(job, actors, step_seconds))
+    pool = SimulatedPool(job, actors, step_seconds)
+    job.pool.set_result(pool)
     hand_over(job)
     p = job.parameters
     render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, p.priority, return_state=True)
@@ -93,5 +117,10 @@ def run(rows: list[ManifestRow], folder: Path, actors: int, step_seconds: float,
         reasons = {run.reason for run in job.runs.values()}
         raise RuntimeError(f"the simulated run ended with {job.frames_missing[0]} frames missing: {reasons}")
     published = max(path.stat().st_mtime for path in (folder / "out").glob("*/video.*"))
-    assert job.first_frame_at is not None
-    return published - job.first_frame_at
+    spans = [sorted(mine) for mine in pool.spans if mine]
+    began, ended = min(mine[0][0] for mine in spans), published - (time.time() - time.perf_counter())
+    whole = actors * (ended - began)
+    steps = sum(stop - start for mine in spans for start, stop in mine)
+    before = sum(mine[0][0] - began for mine in spans)
+    after = sum(ended - mine[-1][1] for mine in spans) + (actors - len(spans)) * (ended - began)
+    return Busy(ended - began, steps / whole, before / whole, (whole - steps - before - after) / whole, after / whole)

@@ -83,8 +83,22 @@ def test_a_plan_of_stills_short_and_long_videos() -> None:
         Chunk("reef 0-119", (Part("reef", 0),), 120.0),
         Chunk("reef 120-239", (Part("reef", 1),), 120.0, after="reef 0-119"),
         Chunk("reef 240-299", (Part("reef", 2),), 60.0, after="reef 120-239"),
-        Chunk("boat +1", (Part("boat", 0), Part("apple", 0)), 21.0),
+        Chunk("boat 0-19", (Part("boat", 0),), 20.0),
+        Chunk("apple", (Part("apple", 0),), 1.0),  # what comes last is small, so that the end is even
     )
+
+
+def test_bundles_shrink_towards_the_end_as_far_as_a_task_run_is_worth_it() -> None:
+    stills = [work_of(f"still-{number}", 1) for number in range(400)]
+
+    sizes = [len(chunk.parts) for chunk in chunks_of(stills, actors=4, chunk_seconds=120)]
+
+    assert sum(sizes) == 400
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 45  # an eighth of what is left after it, for four actors
+    assert sizes[-1] <= 7
+    assert len(sizes) < 40
+    assert [len(chunk.parts) for chunk in chunks_of(stills, actors=1, chunk_seconds=120)] == [120, 120, 120, 40]
 
 
 def test_a_short_video_of_several_ranges_is_one_chunk_and_a_lone_one_shows_its_frames() -> None:

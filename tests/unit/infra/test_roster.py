@@ -207,3 +207,53 @@ def test_nobody_waits_at_a_closed_door() -> None:
     waiting.give_back()
     holder.give_back()
     assert some.names == ("a",)
+
+
+def test_the_lowest_place_is_served_first() -> None:
+    some = roster("a")
+    holder = Caller(some)
+    assert holder.got.wait(5)
+    last = Caller(some, place=7)
+    assert last.waits()
+    first = Caller(some, place=3)
+    assert first.waits()
+    holder.give_back()
+
+    assert first.got.wait(5)
+    assert last.waits()
+    first.give_back()
+    assert last.got.wait(5)
+    last.give_back()
+
+
+def test_hundreds_that_wait_are_served_when_all_are_free_at_once() -> None:
+    some = Roster(cast(list[PoolWorker], [Named(str(number)) for number in range(100)]))
+    holders = [Caller(some) for _ in range(100)]
+    assert all(holder.got.wait(5) for holder in holders)
+    waiting = [Caller(some, place=number) for number in range(200)]
+    for holder in holders:
+        holder.give_back()
+    assert all(caller.got.wait(5) for caller in waiting[:100])
+    assert {caller.worker for caller in waiting[:100]} == {str(number) for number in range(100)}
+    for caller in waiting:
+        assert caller.got.wait(5)
+        caller.give_back()
+
+
+@pytest.mark.parametrize("rented", [True, False])
+def test_one_that_is_kept_aside_leaves_only_when_it_is_let_go(rented: bool) -> None:
+    left: list[str] = []
+    some = roster("a", left)
+    holder = Caller(some)
+    assert holder.got.wait(5)
+    with some.aside(holder.rented):
+        if not rented:
+            holder.give_back()
+            assert some.free == ("a",)  # others may render with it
+        some.retire(1)
+        holder.give_back()
+        assert left == []
+        assert [worker.name for worker in some.everyone()] == ["a"]  # it is told to stop, and asked how it gets on
+        assert some.names == ()
+    assert left == ["a"]
+    assert some.everyone() == []
