@@ -5,7 +5,6 @@ one chunk (or one stitch of a long video), never a frame. Tasks are not cached: 
 submits only what is missing.
 """
 
-import heapq
 import logging
 import queue
 import time
@@ -36,6 +35,7 @@ from flows.report import FailureRecord, failure_table, summary_markdown
 from flows.report.wording import plural
 from flows.rerun_link import rerun_address
 from flows.run_watch import watching
+from flows.schedule import Schedule
 from infra.pool import Pool
 from infra.settings import SettingsInvalid
 from infra.storage import ObjectMissing
@@ -153,24 +153,13 @@ def stitch_video(name: str, job: RenderJob, video: str) -> State[Any]:
 def _render(job: RenderJob, pool: Pool | None) -> int:
     """Run all chunks, each once an actor is near and the chunk it starts from is done; stitch as videos complete. Gives
     the most actors that it had at a time: other runs make them fewer, their end more."""
-    chunks = job.chunks(pool.capacity, pool.together) if pool else job.chunks(1)
+    schedule = Schedule(job.chunks(pool.capacity, pool.together) if pool else job.chunks(1), job.can_begin)
     actors = 0
-    ready: list[tuple[int, Chunk]] = []
-    waiting = list(enumerate(chunks))
-    ended: set[str] = set()
     finished: queue.Queue[Chunk | None] = queue.Queue()  # None: a frame, for which a chunk may have waited
     job.on_frame = partial(finished.put, None)
     rendering: dict[str, PrefectFuture[Any]] = {}
     stitching: list[PrefectFuture[Any]] = []
     stitched: set[str] = set()
-
-    def begin_what_can() -> None:
-        able = [item for item in waiting if _can_begin(job, item[1], ended)]
-        if not able and not ready and not rendering:
-            able = list(waiting)  # what they wait for has failed: they say so themselves
-        for item in able:
-            waiting.remove(item)
-            heapq.heappush(ready, item)
 
     def stitch_what_is_whole(videos: set[str]) -> None:
         for video in videos - stitched:
@@ -182,25 +171,27 @@ def _render(job: RenderJob, pool: Pool | None) -> int:
     stitch_what_is_whole(set(job.runs))
     progress = create_progress_artifact(0.0, key="progress", description=_headline(job))
     shown = time.monotonic()
-    begin_what_can()
-    while (ready and not job.gave_up and not job.stopped) or rendering:
+    schedule.look()
+    while (schedule and not job.gave_up and not job.stopped) or rendering:
         size = pool.size if pool else 0
         actors = max(actors, size)
         # two for each actor: where all end at once, a server that begins 20 task runs a second would keep most waiting.
-        while ready and len(rendering) - job.aside <= 2 * size and not job.gave_up and not job.stopped:
-            place, chunk = heapq.heappop(ready)
+        while schedule and len(rendering) - job.aside <= 2 * size and not job.gave_up and not job.stopped:
+            place, chunk = schedule.next(size)
             future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk), place)
             rendering[chunk.name] = future
             future.add_done_callback(partial(_tell, finished, chunk))
         if pool is not None:
-            pool.want(len(ready) + len(rendering))
+            pool.want(len(schedule) + len(rendering))
         with suppress(queue.Empty):
             done = finished.get(timeout=1.0)
             if done is not None:
                 rendering.pop(done.name)
-                ended.add(done.name)
+                schedule.ended(done)
                 stitch_what_is_whole({part.video for part in done.parts})
-            begin_what_can()
+            schedule.look()
+            if not schedule and not rendering:
+                schedule.look(all_of_them=True)  # what they wait for has failed: they say so themselves
         if time.monotonic() - shown > PROGRESS_SECONDS:
             update_progress_artifact(progress, _percent(job), description=_headline(job))  # type: ignore[arg-type]
             shown = time.monotonic()
@@ -213,10 +204,6 @@ def _render(job: RenderJob, pool: Pool | None) -> int:
 def opaque(value: T) -> T:
     """`value` for a task's parameter, to be passed as it is: Prefect would search it for futures otherwise."""
     return cast("T", quote(value))  # Prefect unwraps it before the task sees it
-
-
-def _can_begin(job: RenderJob, chunk: Chunk, ended: set[str]) -> bool:
-    return (chunk.after is None or chunk.after in ended) and job.can_begin(chunk)
 
 
 def _tell(finished: queue.Queue[Chunk | None], chunk: Chunk, _: object) -> None:
