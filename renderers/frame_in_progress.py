@@ -16,6 +16,7 @@ from renderers.errors import NonFiniteLoss, Stopped
 from renderers.frame_plan import FramePlan
 from renderers.frame_state import FrameState, Moments
 from renderers.guidance import Target
+from renderers.handoff import PULL
 from renderers.losses import total_variation
 from renderers.memory import send
 from renderers.models import Models, shown
@@ -26,8 +27,6 @@ from renderers.starts import Start, Starts
 
 __all__ = ["FrameInProgress", "FrameRequest", "StepProgress"]
 
-# Weight of the distance between the picture and what it is drawn to, at the end of the way there.
-PULL = 20.0
 # Times that a finished keyframe goes through the encoder once more. Frames that are drawn to it come out of there, with
 # few steps after it; a keyframe that has been there itself is one that they can reach.
 SETTLED = 2

@@ -15,10 +15,12 @@ import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-__all__ = ["FAR", "Place", "chain_places", "keyframe_places"]
+__all__ = ["FAR", "PULL", "Place", "chain_places", "keyframe_places"]
 
 # Near keyframes from one far keyframe to the next.
 FAR = 4
+# Weight of the squared distance between a frame and what it is drawn to, at the end of the way there.
+PULL = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from manifests.schema import KeyframeError, Keyframes, ManifestRow
 from renderers.camera_move import CameraMove
 from renderers.errors import BadInput
 from renderers.frame_plan import FramePlan, Retake, WeightedPrompt
-from renderers.handoff import FAR, Place, chain_places, keyframe_places
+from renderers.handoff import FAR, PULL, Place, chain_places, keyframe_places
 from renderers.registry import ModelEntry, model_entry
 from renderers.resolution import resolve
 
@@ -230,7 +230,7 @@ class VideoPlan:
         }
         # a chain's frame knows nothing of these
         if ahead:
-            decides |= {"back": way.back_json, "share": repr(place.share), "towards": _text(ahead)}
+            decides |= {"back": way.back_json, "share": repr(place.share), "towards": _text(ahead), "pull": str(PULL)}
         if place.level < 2 and index:
             decides["ahead"] = "true"
         digest = self._digest(decides)

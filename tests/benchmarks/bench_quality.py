@@ -1,13 +1,13 @@
 """Time to equal judged quality: the embedded model's own way of drawing against VQGAN-CLIP's with its defaults.
 
-    python -m tests.benchmarks.bench_quality SPRITES WORK [--prompts 20] [--seeds 0] [--times 1 4] [--jobs 1]
+    python -m tests.benchmarks.bench_quality SPRITES WORK [--skip 40] [--prompts 20] [--seeds 0] [--times 1 4]
 
-Both draw the first `--prompts` of the fixed evaluation prompts with the same weights, size and renderer, on one thread
-a process. "Ours" are the defaults of the registry's entry. "Theirs" are the defaults of nerdyrodent/VQGAN-CLIP, which
-are the schema's: 32 cutouts of its augmentations, Adam at a constant 0.1, random tokens to begin with, no noise and no
-contrast; with as many steps as take 1, 4, ... times as long as ours (measured beforehand, in the same process), and
-with its own 500 if asked for (`--whole`). The pictures are judged by the judge of `nightreel models eval embedded
---sprites SPRITES --work WORK`, which has no part in making them.
+Both draw `--prompts` of the fixed evaluation prompts, after the first `--skip`, with the same weights, size and
+renderer, on one thread a process. "Ours" are the defaults of the registry's entry. "Theirs" are the defaults of
+nerdyrodent/VQGAN-CLIP, which are the schema's: 32 cutouts of its augmentations, Adam at a constant 0.1, random tokens
+to begin with, no noise and no contrast; with as many steps as take 1, 4, ... times as long as ours (measured
+beforehand, in the same process), and with its own 500 if asked for (`--whole`). The pictures are judged by the judge of
+`nightreel models eval embedded --sprites SPRITES --work WORK`, which has no part in making them.
 
 The claim "n times less time to equal quality" holds where theirs at n times the time is not judged better than ours.
 """
@@ -18,6 +18,7 @@ import argparse
 import multiprocessing
 import statistics
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -41,12 +42,18 @@ def theirs(entry: ModelEntry, steps: int) -> ModelEntry:
 
 
 def steps_for(entry: ModelEntry, folder: Path) -> tuple[float, float]:
-    """Seconds of a picture of ours, and of a step of theirs; each the second one of its kind."""
+    """Processor seconds of a picture of ours, and of a step of theirs (one thread, so that on an idle machine these are
+    the clock's, and on a busy one still the same); each the second one of its kind."""
     own = Variant("trial of ours", entry)
     other = Variant("trial of theirs", theirs(entry, TRIAL_STEPS))
     prompt = load_prompts()[0].prompt
-    ours = [render_picture(own, prompt, seed, folder / f"ours-{seed}.png") for seed in (1001, 1002)][-1]
-    peer = [render_picture(other, prompt, seed, folder / f"theirs-{seed}.png") for seed in (1001, 1002)][-1]
+
+    def seconds(variant: Variant, seed: int) -> float:
+        began = time.process_time()
+        render_picture(variant, prompt, seed, folder / f"{variant.name}-{seed}.png")
+        return time.process_time() - began
+
+    ours, peer = ([seconds(variant, seed) for seed in (1001, 1002)][-1] for variant in (own, other))
     return ours, peer / TRIAL_STEPS
 
 
@@ -55,6 +62,7 @@ def main() -> None:
     parser.add_argument("sprites", type=Path, help="what `nightreel models sprites` made")
     parser.add_argument("work", type=Path, help="work folder of an evaluation; its judge is fitted if it is not there")
     parser.add_argument("--prompts", type=int, default=20)
+    parser.add_argument("--skip", type=int, default=0, help="so many first prompts: our settings were chosen on 40")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--times", type=float, nargs="+", default=[1, 4], help="of our time, given to them")
     parser.add_argument("--whole", action="store_true", help=f"theirs with {PEER_STEPS} steps, too")
@@ -63,7 +71,7 @@ def main() -> None:
     chosen = parser.parse_args()
     print(machine())
     torch.set_num_threads(1)
-    entry, prompts = model_entry("embedded"), load_prompts()[: chosen.prompts]
+    entry, prompts = model_entry("embedded"), load_prompts()[chosen.skip :][: chosen.prompts]
     judge = fitted_judge(entry, chosen.sprites, chosen.work, EvaluationSettings())
     with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
         ours, step = steps_for(entry, Path(folder))
@@ -85,7 +93,7 @@ def main() -> None:
             for (variant, steps), (paths, futures) in zip(variants, begun, strict=True):
                 seconds = [future.result() for future in futures]
                 pictures = read_pictures(list(paths.values()))
-                ranks = judge.ranks(pictures, torch.tensor([number for number, _ in paths]))
+                ranks = judge.ranks(pictures, torch.tensor([chosen.skip + number for number, _ in paths]))
                 found = recognition(variant.name, judged(list(paths), pictures, ranks, prompts))
                 low, high = found.top5_interval
                 took = f"{statistics.median(seconds):.1f} s a picture" if seconds else "drawn before"
