@@ -127,10 +127,10 @@ def _log_failure(record: FailureRecord) -> None:
 
 
 @task(name="render", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
-def render_chunk(name: str, job: RenderJob, chunk: Chunk, place: int) -> State[Any]:
+def render_chunk(name: str, job: RenderJob, chunk: Chunk, turn: int) -> State[Any]:
     """Render one chunk of frames; ends Failed when some of them could not be rendered."""
     began = time.perf_counter()
-    counts = job.run_chunk(chunk, place)
+    counts = job.run_chunk(chunk, turn)
     seconds = time.perf_counter() - began
     told = (
         f"{counts['rendered']} rendered, {counts['skipped']} there already, {counts['failed']} missing, {seconds:.1f} s"
@@ -177,8 +177,8 @@ def _render(job: RenderJob, pool: Pool | None) -> int:
         actors = max(actors, size)
         # two for each actor: where all end at once, a server that begins 20 task runs a second would keep most waiting.
         while schedule and len(rendering) - job.aside <= 2 * size and not job.gave_up and not job.stopped:
-            place, chunk = schedule.next(size)
-            future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk), place)
+            turn, chunk = schedule.next(size)
+            future = render_chunk.submit(chunk.name, opaque(job), opaque(chunk), turn)
             rendering[chunk.name] = future
             future.add_done_callback(partial(_tell, finished, chunk))
         if pool is not None:

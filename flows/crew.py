@@ -143,10 +143,10 @@ class Crew:
 
 class Lease:
     """A rented worker that can be traded for another after a failure. `worker` is the one rented now; of those who wait
-    for one, the lowest `place` comes first."""
+    for one, the lowest `turn` comes first."""
 
-    def __init__(self, crew: Crew, prefer: str | None, place: int = 0) -> None:
-        self._crew, self._prefer, self._place, self._stack = crew, prefer, place, ExitStack()
+    def __init__(self, crew: Crew, prefer: str | None, turn: int = 0) -> None:
+        self._crew, self._prefer, self._turn, self._stack = crew, prefer, turn, ExitStack()
         self.worker: PoolWorker
 
     def __enter__(self) -> Lease:
@@ -170,4 +170,4 @@ class Lease:
 
     def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
         exclude = self._crew.exclude(avoid)
-        self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, exclude, self._place))
+        self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, exclude, self._turn))

@@ -33,9 +33,9 @@ class RenderJob(FrameJob):
         """After all chunks: whether what was rendered has changed the plan, so that there is more to do."""
         return False
 
-    def run_chunk(self, chunk: Chunk, place: int = 0) -> dict[str, int]:
+    def run_chunk(self, chunk: Chunk, turn: int = 0) -> dict[str, int]:
         """Render and encode all parts of a chunk; publish the videos that became whole. Returns counts. Of the chunks
-        that wait for a worker the one with the lowest `place` gets it.
+        that wait for a worker the one with the lowest `turn` gets it.
 
         One bad part never stops the next. Raises nothing of a frame's own: what failed is in the runs' records.
         A video that spreads over several chunks is left to the caller, who knows when the last of them is done.
@@ -45,7 +45,7 @@ class RenderJob(FrameJob):
         several = crew.pool.together > 1 and len({part.video for part in chunk.parts}) > 1
         for parts in [chunk.parts] if several else [(part,) for part in chunk.parts]:
             wanted = [(part, self._frames_of(self.runs[part.video], part)) for part in parts]
-            self._run_parts(crew, parts, place)
+            self._run_parts(crew, parts, turn)
             for part, frames in wanted:
                 run = self.runs[part.video]
                 counts["rendered"] += len([i for i in frames if i in run.reports])
@@ -96,14 +96,14 @@ class RenderJob(FrameJob):
                     return None
                 self._stopped.wait(decision.wait)
 
-    def _run_parts(self, crew: Crew, parts: Sequence[Part], place: int) -> None:
+    def _run_parts(self, crew: Crew, parts: Sequence[Part], turn: int) -> None:
         """Render the frames of `parts`, then encode what is whole; meanwhile others render with the same worker."""
         parts = [part for part in parts if part.index is None or part.index in self.runs[part.video].ranges_left]
         if not parts or self._stopped.is_set():
             return
         # no worker is needed for this; one that fails is tried again below
         wait([self._threads.submit(self._keep_plan, self.runs[video]) for video in {part.video for part in parts}])
-        with Lease(crew, self.runs[parts[0].video].worker, place) as lease:
+        with Lease(crew, self.runs[parts[0].video].worker, turn) as lease:
             # no plan, no frames
             parts = [part for part in parts if self._has_plan(crew, lease, self.runs[part.video])]
             self._render_parts(crew, lease, parts)

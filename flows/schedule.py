@@ -28,6 +28,7 @@ class Schedule:
         self._waiting = dict(enumerate(chunks))
         self._ready: list[tuple[int, Chunk]] = []
         self._ended: set[str] = set()
+        self._begun = 0
         self._left = sum(chunk.seconds for chunk in chunks)
         # with all that comes after it
         self._behind: dict[str, float] = {}
@@ -52,13 +53,17 @@ class Schedule:
                 heapq.heappush(self._ready, (place, self._waiting.pop(place)))
 
     def next(self, actors: int) -> tuple[int, Chunk]:
-        """Take the one to begin next on one of `actors`, and its place among those that wait for an actor."""
-        place, chunk = max(self._ready, key=lambda ready: self._behind[ready[1].name])
+        """Take the one to begin next on one of `actors`, and its turn among those that wait for an actor."""
+        longest = max(self._ready, key=lambda ready: self._behind[ready[1].name])
+        chunk = longest[1]
+        # the order of beginning: one that has waited must not be passed by all that come after it
+        self._begun += 1
+        turn = self._begun
         if self._behind[chunk.name] * actors > EARLY * self._left and chunk.seconds < self._behind[chunk.name]:
-            self._ready.remove((place, chunk))
+            self._ready.remove(longest)
             heapq.heapify(self._ready)
-            place -= len(self._behind)  # before all that are not urgent
+            turn -= len(self._behind)  # before all that are not urgent
         else:
-            place, chunk = heapq.heappop(self._ready)
+            _, chunk = heapq.heappop(self._ready)
         self._left -= chunk.seconds
-        return place, chunk
+        return turn, chunk

@@ -80,10 +80,10 @@ class Pool(Protocol):
 
     @contextmanager
     def lease(
-        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), place: int = 0
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), turn: int = 0
     ) -> Iterator[PoolWorker]:  # fmt: skip
         """Rent a free worker, waiting for one that is not among `exclude` where there is any such; of those who wait,
-        whoever has the lowest `place` comes first. `prefer` names the one that has this video's state in memory. Once
+        whoever has the lowest `turn` comes first. `prefer` names the one that has this video's state in memory. Once
         the pool is stopped or closed nobody waits: the worker rented fails at whatever it is asked."""
 
     def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
@@ -112,7 +112,7 @@ class _Waiting:
     """Somebody at the door."""
 
     exclude: frozenset[str]
-    place: int
+    turn: int
     prefer: str | None
     worker: PoolWorker | None = None
     served: threading.Event = field(default_factory=threading.Event)
@@ -161,9 +161,9 @@ class Roster:
 
     @contextmanager
     def lease(
-        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), place: int = 0
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), turn: int = 0
     ) -> Iterator[PoolWorker]:  # fmt: skip
-        worker = self._take(_Waiting(exclude, place, prefer))
+        worker = self._take(_Waiting(exclude, turn, prefer))
         try:
             yield worker
         finally:
@@ -236,7 +236,7 @@ class Roster:
         with self._lock:
             if self._closed:
                 return _Nobody()
-            bisect.insort(self._queue, me, key=lambda waiting: waiting.place)
+            bisect.insort(self._queue, me, key=lambda waiting: waiting.turn)
             self._serve()
         me.served.wait()
         return me.worker or _Nobody()
@@ -324,10 +324,10 @@ class LocalPool:
 
     @contextmanager
     def lease(
-        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), place: int = 0
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), turn: int = 0
     ) -> Iterator[PoolWorker]:  # fmt: skip
         """Rent a free worker, waiting for one."""
-        with self._roster.lease(prefer, exclude, place) as worker:
+        with self._roster.lease(prefer, exclude, turn) as worker:
             yield worker
 
     def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:

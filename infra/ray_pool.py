@@ -118,10 +118,10 @@ class RayPool:
 
     @contextmanager
     def lease(
-        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), place: int = 0
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), turn: int = 0
     ) -> Iterator[PoolWorker]:  # fmt: skip
         """Rent a free actor, waiting for one."""
-        with self._actors.roster.lease(prefer, exclude, place) as worker:
+        with self._actors.roster.lease(prefer, exclude, turn) as worker:
             yield worker
 
     def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:

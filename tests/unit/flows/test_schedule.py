@@ -54,13 +54,13 @@ def test_videos_are_finished_one_after_the_other_where_that_costs_no_time() -> N
     assert all(done[video] < begun["30"] for video in done if int(video) < 24)
 
 
-def test_an_urgent_one_has_its_place_before_the_others() -> None:
+def test_an_urgent_one_has_its_turn_before_the_others() -> None:
     schedule = Schedule([Chunk("still", (), 1.0), *chain("late", 5)], lambda chunk: True)
     schedule.look()
     assert len(schedule) == 2
-    (place, first), (other, second) = schedule.next(2), schedule.next(2)
+    (turn, first), (other, second) = schedule.next(2), schedule.next(2)
     assert (first.name, second.name) == ("late 0", "still")
-    assert place < other == 0
+    assert turn < other
 
 
 def test_what_can_not_begin_waits_until_nothing_else_is_left() -> None:

@@ -209,13 +209,13 @@ def test_nobody_waits_at_a_closed_door() -> None:
     assert some.names == ("a",)
 
 
-def test_the_lowest_place_is_served_first() -> None:
+def test_the_lowest_turn_is_served_first() -> None:
     some = roster("a")
     holder = Caller(some)
     assert holder.got.wait(5)
-    last = Caller(some, place=7)
+    last = Caller(some, turn=7)
     assert last.waits()
-    first = Caller(some, place=3)
+    first = Caller(some, turn=3)
     assert first.waits()
     holder.give_back()
 
@@ -230,7 +230,7 @@ def test_hundreds_that_wait_are_served_when_all_are_free_at_once() -> None:
     some = Roster(cast(list[PoolWorker], [Named(str(number)) for number in range(100)]))
     holders = [Caller(some) for _ in range(100)]
     assert all(holder.got.wait(5) for holder in holders)
-    waiting = [Caller(some, place=number) for number in range(200)]
+    waiting = [Caller(some, turn=number) for number in range(200)]
     for holder in holders:
         holder.give_back()
     assert all(caller.got.wait(5) for caller in waiting[:100])
