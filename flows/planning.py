@@ -23,7 +23,7 @@ __all__ = ["MAX_TASK_RUNS", "Chunk", "Part", "RangeWork", "VideoWork", "chunks_o
 MAX_TASK_RUNS = 450
 MOST_TASK_RUNS = 2000  # that it takes
 # Pieces of one video with keyframes that an actor gets: more of them end more evenly, but each costs a task run.
-GAPS_EACH = 8
+GAPS_EACH = 16
 # Bundles of short videos that an actor still gets, whatever has been given away: they shrink towards the end, so that
 # all actors end together at the price of few task runs (guided self-scheduling, Polychronopoulos and Kuck 1987).
 BUNDLES_LEFT = 2
