@@ -163,10 +163,10 @@ class Lease:
 
     def step_aside(self) -> None:
         """Let others have the worker to render with; it stays for what it is still asked for here."""
-        aside = self._crew.pool.aside(self.worker)
-        aside.__enter__()
+        aside = ExitStack()
+        aside.enter_context(self._crew.pool.aside(self.worker))
         self._stack.close()
-        self._stack.push(aside)
+        self._stack = aside
 
     def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
         exclude = self._crew.exclude(avoid)

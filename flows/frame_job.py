@@ -30,13 +30,13 @@ __all__ = ["FrameJob"]
 
 T = TypeVar("T")
 
-# Frames that are put at a time: one or a few for each worker, who does the work.
+# Frames that are committed at a time: one or a few for each worker, who does the work.
 MAX_COMMITS = 256
 
 
 @dataclass(frozen=True)
-class _Put:
-    """A frame that was rendered by `worker`, in so many `seconds`, and is being put."""
+class _Commit:
+    """A frame that was rendered by `worker`, in so many `seconds`, and is being committed."""
 
     run: VideoRun
     index: int
@@ -62,7 +62,7 @@ class FrameJob(PlannedJob):
         self._crew: Crew | None = None
         self._failed_for_good: set[tuple[str, int]] = set()
         self.aside = 0  # chunks that encode or stitch, and need no place among those that render
-        # they wait for workers that put frames
+        # they wait for workers that commit frames
         self._threads = ThreadPoolExecutor(MAX_COMMITS, thread_name_prefix="commit")
         self._going = threading.Event()  # cleared while the job is held
         self._going.set()
@@ -100,36 +100,36 @@ class FrameJob(PlannedJob):
 
     def _render_parts(self, crew: Crew, lease: Lease, parts: Sequence[Part]) -> None:
         """Render what is missing of `parts`: the next frames of several videos side by side where a worker takes so
-        many, and those of a pass are put while the next are rendered."""
+        many, and those of a pass are committed while the next are rendered."""
         ahead: dict[str, deque[int]] = {}
         for part in parts:
             ahead.setdefault(part.video, deque()).extend(self._frames_of(self.runs[part.video], part))
-        being_put: list[_Put] = []
+        committing: list[_Commit] = []
         while not (self._stopped.is_set() or self.gave_up):
             self._going.wait()
-            batch = self._batch(ahead, crew.pool.together, {(put.run.work.video_id, put.index) for put in being_put})
+            batch = self._batch(ahead, crew.pool.together, {(it.run.work.video_id, it.index) for it in committing})
             for run, _ in batch:
                 ahead[run.work.video_id].popleft()
             if batch:
-                being_put, again = self._render_batch(crew, lease, batch, being_put)
+                committing, again = self._render_batch(crew, lease, batch, committing)
                 for run, index in again:
                     ahead[run.work.video_id].appendleft(index)
-            elif being_put:  # what is left begins from these
-                self._finish(crew, lease, being_put)
+            elif committing:  # what is left begins from these
+                self._finish(crew, lease, committing)
             else:
                 break
         lease.step_aside()  # nothing is left to render, unless a commit fails
-        self._finish(crew, lease, being_put)
+        self._finish(crew, lease, committing)
 
     def _batch(
-        self, ahead: Mapping[str, deque[int]], most: int, being_put: Collection[tuple[str, int]]
+        self, ahead: Mapping[str, deque[int]], most: int, committing: Collection[tuple[str, int]]
     ) -> list[tuple[VideoRun, int]]:
         """The next frame of up to `most` videos; takes off `ahead` what need not or can't be rendered. A frame that is
-        being put is as good as there for the next of a chain, which finds it in its worker's memory; others wait."""
+        being committed is as good as there for the next of a chain (it is in its worker's memory); others wait."""
         batch: list[tuple[VideoRun, int]] = []
         for video, frames in ahead.items():
             run = self.runs[video]
-            mine = {index for other, index in being_put if other == video}
+            mine = {index for other, index in committing if other == video}
             while frames and not self._is_due(run, frames[0], mine):
                 frames.popleft()
             if frames and len(batch) < most:
@@ -139,15 +139,15 @@ class FrameJob(PlannedJob):
         return batch
 
     @staticmethod
-    def _is_due(run: VideoRun, index: int, being_put: Collection[int] = ()) -> bool:
+    def _is_due(run: VideoRun, index: int, committing: Collection[int] = ()) -> bool:
         """Whether a frame is to be rendered, and can be: one whose start failed waits for a re-run with that one."""
         missing = index not in run.available and run.wanted(index)
-        return missing and all(need in run.available or need in being_put for need in run.work.frames[index].needs)
+        return missing and all(need in run.available or need in committing for need in run.work.frames[index].needs)
 
     def _render_batch(
-        self, crew: Crew, lease: Lease, batch: Sequence[tuple[VideoRun, int]], being_put: list[_Put]
-    ) -> tuple[list[_Put], list[tuple[VideoRun, int]]]:
-        """Render one frame of each run together, finish those of the pass before, `being_put`, and begin to put these;
+        self, crew: Crew, lease: Lease, batch: Sequence[tuple[VideoRun, int]], committing: list[_Commit]
+    ) -> tuple[list[_Commit], list[tuple[VideoRun, int]]]:
+        """Render one frame of each run together, finish those of the pass before, `committing`, and begin with these;
         gives them, and those to be rendered again because the frame that they began from was. Those that fail are
         tried again alone, as the policy says."""
         if not self.overlaps:
@@ -155,10 +155,10 @@ class FrameJob(PlannedJob):
                 self._render_frame(crew, lease, run, index)
                 self.on_frame()
             return [], []
-        crew.settle(lease, self._work(*batch[0]), partial(self._finish, crew, lease, being_put))
+        crew.settle(lease, self._work(*batch[0]), partial(self._finish, crew, lease, committing))
         worker, began = lease.worker, time.perf_counter()
-        if any(put.worker is not worker for put in being_put):
-            self._finish(crew, lease, being_put)  # their states are in another one's memory
+        if any(commit.worker is not worker for commit in committing):
+            self._finish(crew, lease, committing)  # their states are in another one's memory
         tasks = [self._task(run, index) for run, index in batch]
         failed: Sequence[Exception | None]
         try:
@@ -166,8 +166,8 @@ class FrameJob(PlannedJob):
         except Exception as lost:  # the worker, and all of them with it
             failed = [lost] * len(batch)
         seconds = (time.perf_counter() - began) / len(batch)
-        tried_again = self._finish(crew, lease, being_put)
-        puts, again, errors = [], [], []
+        tried_again = self._finish(crew, lease, committing)
+        commits, again, errors = [], [], []
         for (run, index), task, error in zip(batch, tasks, failed, strict=True):
             if not self._is_due(run, index):
                 continue  # what it began from failed after all
@@ -176,30 +176,32 @@ class FrameJob(PlannedJob):
             elif error is not None:
                 errors.append((run, index, error))
             else:
-                puts.append(_Put(run, index, worker, seconds, self._threads.submit(self._commit, run, task, worker)))
+                commits.append(
+                    _Commit(run, index, worker, seconds, self._threads.submit(self._commit, run, task, worker))
+                )
         for run, index, error in errors:
             self._render_frame(crew, lease, run, index, failed=Failed(error, worker))
             self.on_frame()
-        return puts, again
+        return commits, again
 
     def _commit(self, run: VideoRun, task: FrameTask, worker: PoolWorker) -> None:
         self._rendered(run, worker.commit(task))
         self.on_frame()
 
-    def _finish(self, crew: Crew, lease: Lease, being_put: list[_Put]) -> set[tuple[str, int | None]]:
-        """Wait until frames are put, and take them off the list; those that failed are tried again. Gives these."""
+    def _finish(self, crew: Crew, lease: Lease, committing: list[_Commit]) -> set[tuple[str, int | None]]:
+        """Wait until frames are committed, and take them off the list; try those that failed again. Gives these."""
         tried_again: set[tuple[str, int | None]] = set()
-        while being_put:
-            put = being_put.pop(0)
+        while committing:
+            commit = committing.pop(0)
             try:
-                put.done.result()
+                commit.done.result()
             except Exception as error:
-                tried_again.add((put.run.work.video_id, put.index))
-                self._render_frame(crew, lease, put.run, put.index, failed=Failed(error, put.worker))
+                tried_again.add((commit.run.work.video_id, commit.index))
+                self._render_frame(crew, lease, commit.run, commit.index, failed=Failed(error, commit.worker))
                 self.on_frame()
             else:
-                crew.did(put.worker, self._work(put.run, put.index), put.seconds)
-                put.run.worker = put.worker.name
+                crew.did(commit.worker, self._work(commit.run, commit.index), commit.seconds)
+                commit.run.worker = commit.worker.name
         return tried_again
 
     @staticmethod

@@ -107,7 +107,7 @@ class RenderJob(FrameJob):
             # no plan, no frames
             parts = [part for part in parts if self._has_plan(crew, lease, self.runs[part.video])]
             self._render_parts(crew, lease, parts)
-            lease.step_aside()
+            lease.step_aside()  # once more: a commit that failed has rented it again
             with self._aside():
                 for part in parts:
                     run = self.runs[part.video]

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from infra.pool import PoolWorker, Roster
+from infra.pool import PoolWorker
 from infra.ray_worker import RayWorker  # before Ray: sets its environment
+from infra.roster import Roster
 
 import ray  # isort: skip
 import ray.exceptions  # isort: skip

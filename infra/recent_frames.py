@@ -1,6 +1,6 @@
-"""What a worker keeps in memory of the frames that it rendered: a cache, never the truth, but for those not put yet.
+"""What a worker keeps in memory of the frames that it rendered: a cache, never the truth, but for those not committed.
 
-One thread renders while others put, so everything here is guarded by a lock.
+One thread renders while others commit, so everything here is guarded by a lock.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from renderers.frame_renderer import RenderedFrame
     from renderers.frame_state import FrameState
 
-__all__ = ["RecentFrames", "Unput"]
+__all__ = ["RecentFrames", "Uncommitted"]
 
 
 @dataclass(frozen=True)
-class Unput:
+class Uncommitted:
     """A frame that was `rendered` from the state `start` (None: cold) and is not in storage yet; `seconds` were spent
     on it until now."""
 
@@ -46,13 +46,13 @@ class RecentFrames:
     # Bytes of pictures kept for segments, and videos kept at all; beyond it they are read back from storage.
     MEMORY = 512 * 2**20
     VIDEOS = 64
-    # Frames rendered and not put: those of a pass while those of the one before are being put, at most.
-    UNPUT = 2 * VIDEOS
+    # Frames rendered and not committed: those of a pass and of the one before, at most.
+    UNCOMMITTED = 2 * VIDEOS
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._videos: OrderedDict[str, _Recent] = OrderedDict()
-        self._unput: OrderedDict[tuple[str, str], Unput] = OrderedDict()
+        self._uncommitted: OrderedDict[tuple[str, str], Uncommitted] = OrderedDict()
         self._theirs: OrderedDict[tuple[str, str], FrameState] = OrderedDict()
 
     def state(self, video_id: str, digest: str) -> FrameState | None:
@@ -61,22 +61,23 @@ class RecentFrames:
             recent = self._videos.get(video_id)
             return recent.state if recent is not None and recent.digest == digest else None
 
-    def rendered(self, video_id: str, digest: str, frame: Unput) -> None:
-        """Keep a frame until it is put, and its state for the next one."""
+    def rendered(self, video_id: str, digest: str, frame: Uncommitted) -> None:
+        """Keep a frame until it is committed, and its state for the next one."""
         with self._lock:
-            self._unput[video_id, digest] = frame
-            while len(self._unput) > self.UNPUT:  # whoever asked for the oldest will never ask for them again
-                self._unput.popitem(last=False)
+            self._uncommitted[video_id, digest] = frame
+            # whoever asked for the oldest will never ask for them again
+            while len(self._uncommitted) > self.UNCOMMITTED:
+                self._uncommitted.popitem(last=False)
             recent = self._videos.setdefault(video_id, _Recent())
             self._videos.move_to_end(video_id)
             recent.digest, recent.state = digest, frame.rendered.frame.state
 
-    def unput(self, video_id: str, digest: str) -> Unput | None:
-        """Take out a frame that is not put yet."""
+    def uncommitted(self, video_id: str, digest: str) -> Uncommitted | None:
+        """Take out a frame that is not committed yet."""
         with self._lock:
-            return self._unput.pop((video_id, digest), None)
+            return self._uncommitted.pop((video_id, digest), None)
 
-    def put(self, video_id: str, digest: str, picture: np.ndarray, report: FrameReport) -> None:
+    def committed(self, video_id: str, digest: str, picture: np.ndarray, report: FrameReport) -> None:
         """Keep the picture of a frame that lies in storage now, for its segment."""
         with self._lock:
             mine = self._videos.setdefault(video_id, _Recent())
@@ -90,10 +91,10 @@ class RecentFrames:
             mine.pictures[digest] = (picture, report)
 
     def replaced(self, video_id: str, digest: str, state: FrameState) -> None:
-        """Note that somebody else put a frame first, whose state differs: the chain goes on from theirs."""
+        """Note that somebody else committed a frame first, whose state differs: the chain goes on from theirs."""
         with self._lock:
             self._theirs[video_id, digest] = state
-            while len(self._theirs) > self.UNPUT:
+            while len(self._theirs) > self.UNCOMMITTED:
                 self._theirs.popitem(last=False)
             recent = self._videos.get(video_id)
             if recent is not None and recent.digest == digest:

@@ -23,7 +23,7 @@ import numpy as np
 
 from infra.ffmpeg import VideoFormat, encode_segment, encoder_settings
 from infra.layout import frame_key, record_key, segment_digest, segment_key
-from infra.recent_frames import RecentFrames, Unput
+from infra.recent_frames import RecentFrames, Uncommitted
 from infra.storage import Existing, ObjectMissing, Storage, read_uri
 from infra.tasks import FrameGone, FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from renderers.errors import BadInput
@@ -119,7 +119,7 @@ class Worker:
         with self._lock:
             self._committing += 1
         try:
-            mine = self._recent.unput(row.video_id, frame.digest)
+            mine = self._recent.uncommitted(row.video_id, frame.digest)
             if mine is None or self._recent.outdated(row.video_id, frame.parent, mine.start):
                 what = "is not here any more" if mine is None else "began from one that somebody else rendered, too"
                 raise FrameGone(f"frame {frame.index} of video '{row.video_id}' {what}: it is rendered again")
@@ -137,7 +137,7 @@ class Worker:
                 row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.steps,
                 rendered.seconds, mine.seconds + time.perf_counter() - began, self.name,
             )  # fmt: skip
-            self._recent.put(row.video_id, frame.digest, made.picture, report)
+            self._recent.committed(row.video_id, frame.digest, made.picture, report)
             return report
         finally:
             with self._lock:
@@ -218,8 +218,8 @@ class Worker:
                     failed[number] = done if isinstance(done, Exception) else None
                     if not isinstance(done, Exception):
                         task = tasks[number]
-                        unput = Unput(done, request.parent, share)
-                        self._recent.rendered(task.row.video_id, task.frame.digest, unput)
+                        uncommitted = Uncommitted(done, request.parent, share)
+                        self._recent.rendered(task.row.video_id, task.frame.digest, uncommitted)
             return [failed[number] for number in range(len(tasks))]
         finally:
             self._progress = replace(self._progress, busy=False)

@@ -18,7 +18,8 @@ from flows.planned_job import RenderParameters
 from flows.planning import Chunk
 from flows.rerun import RerunJob, RerunParameters
 from flows.retaking import After
-from infra.pool import LocalPool, Pool
+from infra.local_pool import LocalPool
+from infra.pool import Pool
 from infra.settings import InfraSettings
 from infra.storage import Storage
 from infra.worker import Worker

@@ -19,7 +19,7 @@ import torch
 from flows.job import RenderJob
 from flows.planned_job import RenderParameters
 from flows.session import hand_over
-from infra.pool import LocalPool
+from infra.local_pool import LocalPool
 from infra.settings import InfraSettings
 from infra.worker import Worker
 from manifests.schema import ManifestRow

@@ -15,7 +15,8 @@ from collections import Counter
 
 from flows.job import RenderJob
 from flows.planned_job import RenderParameters
-from infra.pool import LocalPool, Pool
+from infra.local_pool import LocalPool
+from infra.pool import Pool
 from infra.settings import load_settings
 from tests.render_jobs import drive
 

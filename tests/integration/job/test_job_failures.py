@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from flows.storage_state import list_video, read_failures
-from infra.pool import LocalPool, WorkerLost
+from infra.local_pool import LocalPool
+from infra.pool import WorkerLost
 from infra.settings import InfraSettings
 from infra.storage import Storage
 from infra.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask

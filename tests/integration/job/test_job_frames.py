@@ -12,7 +12,7 @@ import torch
 
 from flows.storage_state import VideoStatus, stored_status
 from infra.ffmpeg import probe
-from infra.pool import LocalPool
+from infra.local_pool import LocalPool
 from infra.settings import InfraSettings
 from infra.storage import Storage
 from infra.tasks import FrameTask

@@ -11,7 +11,8 @@ import torch
 
 from flows.job import RenderJob
 from infra.layout import frame_key
-from infra.pool import LocalPool, WorkerLost
+from infra.local_pool import LocalPool
+from infra.pool import WorkerLost
 from infra.settings import InfraSettings
 from infra.storage import Storage
 from infra.tasks import FrameGone, FrameReport, FrameTask
@@ -114,7 +115,7 @@ class _SecondToPut(Worker):
     def commit(self, task: FrameTask) -> FrameReport:
         key = frame_key("reef", task.frame.index, task.frame.digest)
         if task.frame.index == 1 and not self.output.exists(key):
-            mine = self._recent._unput["reef", task.frame.digest].rendered.frame
+            mine = self._recent._uncommitted["reef", task.frame.digest].rendered.frame
             theirs = type(mine.state)(mine.state.tokens.flip(-1), mine.state.latent.flip(-1), mine.state.moments)
             self.output.put(key, FrameObject(mine.picture, theirs, mine.provenance).to_bytes(), existing="keep")
         return super().commit(task)

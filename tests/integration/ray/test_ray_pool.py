@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from infra.layout import frame_key
-from infra.pool import LocalPool, Pool, WorkerLost
+from infra.local_pool import LocalPool
+from infra.pool import Pool, WorkerLost
 from infra.ray_pool import RayPool, RayUnavailable, room_for_actors
 from infra.settings import InfraSettings
 from infra.storage import ObjectMissing, Storage

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from infra.pool import PoolWorker, Roster, WorkerLost
+from infra.pool import PoolWorker, WorkerLost
+from infra.roster import Roster
 
 
 @dataclass(eq=False)
