@@ -8,6 +8,7 @@ run, on another cluster, must cut alike. A *chunk* is what one task run takes, o
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,9 @@ from manifests.schema import format_frames
 from renderers.frame_plan import FramePlan
 from renderers.plan import VideoPlan
 
-__all__ = ["MAX_TASK_RUNS", "Chunk", "Part", "RangeWork", "VideoWork", "chunks_of", "cut", "plan_video"]
+__all__ = [
+    "MAX_TASK_RUNS", "MOST_TASK_RUNS", "Chunk", "Part", "RangeWork", "VideoWork", "chunks_of", "cut", "plan_video",
+]  # fmt: skip
 
 # Prefect's server is comfortable with some hundreds of task runs in one flow run (see FACTS: 18-26 KB each).
 MAX_TASK_RUNS = 450
@@ -159,7 +162,7 @@ def chunks_of(
     target = max(chunk_seconds, total / MAX_TASK_RUNS)
     gap_target = min(target, max(1.0, total / (GAPS_EACH * actors), total / MAX_TASK_RUNS))
     bundle_target = min(target, max(1.0, total / (BUNDLES_LEFT * actors)))
-    least_seconds = max(1.0, min(target, total / actors) / LEAST_SHARE, total / MOST_TASK_RUNS)
+    least_seconds = max(1.0, min(target, total / actors) / LEAST_SHARE, _least_bundle(total, target, actors))
     pending.sort(key=lambda video: _urgency(video, bundle_target if together > 1 else 0.0))
     least = min(together, -(-len(pending) // actors))
     long = sum(video.plan.handoff == "chain" and not _is_short(video, bundle_target) for video in pending)
@@ -207,6 +210,14 @@ def chunks_of(
     close_crews()
     close_bundle()
     return tuple(chunks)
+
+
+def _least_bundle(total: float, target: float, actors: int) -> float:
+    """The seconds of the last bundles, of `total`, with which there are no more than MOST_TASK_RUNS. With n of them
+    left for all actors, those that shrink from s to l are n log(s / l), and n come after."""
+    left = BUNDLES_LEFT * actors
+    shrunk = min(target, total / left) * math.exp(1 - (MOST_TASK_RUNS - MAX_TASK_RUNS) / left)
+    return min(shrunk, total / MOST_TASK_RUNS)
 
 
 def _is_short(video: VideoWork, most: float) -> bool:

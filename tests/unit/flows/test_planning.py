@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.planning import MAX_TASK_RUNS, Chunk, Part, RangeWork, VideoWork, chunks_of, cut, plan_video
+from flows.planning import MAX_TASK_RUNS, MOST_TASK_RUNS, Chunk, Part, RangeWork, VideoWork, chunks_of, cut, plan_video
 from tests.planned_work import plan_of, work_of
 
 
@@ -74,6 +74,15 @@ def test_bundles_shrink_towards_the_end_as_far_as_a_task_run_is_worth_it() -> No
     assert sizes[-1] <= 7
     assert len(sizes) < 40
     assert [len(chunk.parts) for chunk in chunks_of(stills, actors=1, chunk_seconds=120)] == [120, 120, 120, 40]
+
+
+def test_the_last_bundles_are_as_small_as_the_number_of_task_runs_allows() -> None:
+    videos = [work_of(f"reef-{number}", 5) for number in range(3000)]  # 7.5 s over 2,000 task runs
+
+    for actors, least in ((64, 5), (1024, 10)):
+        chunks = chunks_of(videos, actors=actors, chunk_seconds=20)
+        assert len(chunks) <= MOST_TASK_RUNS
+        assert chunks[-2].seconds == least
 
 
 def test_a_short_video_of_several_ranges_is_one_chunk_and_a_lone_one_shows_its_frames() -> None:
