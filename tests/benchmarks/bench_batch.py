@@ -87,8 +87,9 @@ def main() -> None:
         columns = {"width": width, "height": height, "init": "tokens", "cutouts": {"number": chosen.cutouts}}
         print(f"f16 16384 + ViT-B/32, {width}x{height}, {chosen.cutouts} cutouts, random weights")
     else:
-        models = load_models(model_entry("embedded"), device=chosen.device, **how)
-        print("embedded, 64x64, 8 cutouts")
+        entry = model_entry("embedded")
+        models = load_models(entry, device=chosen.device, **how)
+        print(f"embedded, 64x64, {entry.defaults['cutouts']['number']} cutouts")
     curve(FrameRenderer(models), columns, chosen.together, chosen.steps, chosen.rounds)
 
 

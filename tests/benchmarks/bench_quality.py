@@ -10,11 +10,14 @@ beforehand, in the same process), and with its own 500 if asked for (`--whole`).
 `nightreel models eval embedded --sprites SPRITES --work WORK`, which has no part in making them.
 
 The claim "n times less time to equal quality" holds where theirs at n times the time is not judged better than ours.
+Shares of first places are coarse; the mean place (geometric, among the judge's concepts) tells more of each picture,
+and is compared prompt by prompt.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import statistics
 import tempfile
@@ -27,7 +30,7 @@ import torch
 from renderers.evaluation.evaluation import EvaluationSettings, fitted_judge
 from renderers.evaluation.prompts import load_prompts
 from renderers.evaluation.recognition import Variant, read_pictures, render_picture, start_rendering
-from renderers.evaluation.results import judged, recognition
+from renderers.evaluation.results import Recognition, judged, recognition
 from renderers.registry import ModelEntry, model_entry
 from tests.benchmarks.machine import machine
 
@@ -55,6 +58,22 @@ def steps_for(entry: ModelEntry, folder: Path) -> tuple[float, float]:
 
     ours, peer = ([seconds(variant, seed) for seed in (1001, 1002)][-1] for variant in (own, other))
     return ours, peer / TRIAL_STEPS
+
+
+def log_places(found: Recognition) -> list[float]:
+    """For each prompt, the mean logarithm of its pictures' places in the judge's list."""
+    by_prompt: dict[int, list[float]] = {}
+    for result in found.results:
+        by_prompt.setdefault(result.number, []).append(math.log(result.rank))
+    return [statistics.fmean(by_prompt[number]) for number in sorted(by_prompt)]
+
+
+def compared(ours: list[float], theirs: list[float]) -> str:
+    """Our mean place over theirs, with an interval over prompts (1.96 standard errors)."""
+    differences = [mine - other for mine, other in zip(ours, theirs, strict=True)]
+    mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
+    low, high = math.exp(mean - 1.96 * error), math.exp(mean + 1.96 * error)
+    return f"our mean place is {math.exp(mean):.2f} of theirs ({low:.2f} to {high:.2f}, prompt by prompt)"
 
 
 def main() -> None:
@@ -85,6 +104,7 @@ def main() -> None:
             ),
         ]
         context = multiprocessing.get_context("spawn")
+        our_places: list[float] = []
         with ProcessPoolExecutor(chosen.jobs, mp_context=context) as pool:
             begun = [
                 start_rendering(pool, variant, prompts, chosen.seeds, chosen.keep or Path(folder))
@@ -98,7 +118,11 @@ def main() -> None:
                 low, high = found.top5_interval
                 took = f"{statistics.median(seconds):.1f} s a picture" if seconds else "drawn before"
                 print(f"{variant.name} ({steps} steps): {took}, top-1 {found.top1:.0%}, top-5 {found.top5:.0%} "
-                      f"({low:.0%} to {high:.0%}), {found.pictures} pictures", flush=True)  # fmt: skip
+                      f"({low:.0%} to {high:.0%}), mean place {math.exp(statistics.fmean(log_places(found))):.2f}, "
+                      f"{found.pictures} pictures", flush=True)  # fmt: skip
+                if our_places:
+                    print(f"  {compared(our_places, log_places(found))}", flush=True)
+                our_places = our_places or log_places(found)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,10 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * side**3 / best
 
 
+def _embedded_shape() -> str:
+    return f"embedded, 64x64, {model_entry('embedded').defaults['cutouts']['number']} cutouts"
+
+
 def embedded(steps: int, runs: int) -> Ours:
     """The embedded pair at its defaults, measured."""
     row = VideoPlan.of(ManifestRow(video_id="bench", prompt=PROMPT, init="tokens")).row
@@ -217,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
             shape = f"f16 16384 + ViT-B/32, {chosen.size[0]}x{chosen.size[1]}, {chosen.cutouts} cutouts, random weights"
             ours, peer = true_shapes(chosen, device)
         else:
-            shape, (ours, peer) = "embedded, 64x64, 8 cutouts", (embedded(chosen.steps, chosen.runs), None)
+            shape, (ours, peer) = _embedded_shape(), (embedded(chosen.steps, chosen.runs), None)
     except PeerMissing as error:
         parser.error(str(error))
     threads = f", {chosen.threads} threads" if device.type == "cpu" else ""
@@ -235,7 +239,7 @@ def test_step() -> None:
     """For `make bench`."""
     print(f"\n{machine()}")
     ours = embedded(20, 5)
-    print(report("embedded, 64x64, 8 cutouts", ours, None))
+    print(report(_embedded_shape(), ours, None))
     assert ours.clock.measured().median > 0
 
 
