@@ -40,7 +40,7 @@ def test_plan_says_what_a_render_would_do_and_leaves_no_trace(nightreel: Callabl
 def test_range_frames_and_chunk_seconds_cut_the_work(
     nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NIGHTREEL_CHUNK_SECONDS", "12")
+    monkeypatch.setenv("NIGHTREEL_CHUNK_SECONDS", "2")
     path = manifest_of(tmp_path / "m.parquet", {"video_id": "reef", "prompt": "b", "frames": 48})
     chunks = nightreel("plan", path, "-o", tmp_path / "out", "--range-frames", 20, "--json").json["chunks"]
     assert [(chunk["name"], chunk["after"]) for chunk in chunks] == [
