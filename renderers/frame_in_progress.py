@@ -16,7 +16,7 @@ from renderers.errors import NonFiniteLoss, Stopped
 from renderers.frame_plan import FramePlan
 from renderers.frame_state import FrameState, Moments
 from renderers.guidance import Target
-from renderers.handoff import PULL
+from renderers.handoff import HOLD, LEAP, PULL
 from renderers.losses import total_variation
 from renderers.memory import send
 from renderers.models import Models, shown
@@ -158,11 +158,12 @@ class FrameInProgress:
             NonFiniteLoss: the loss left the realm of numbers.
         """
         settings, request = self.plan.row.optimiser, self.request
-        # a long first search cools down: smaller steps, less noise; warm frames follow at the final rate.
-        share = settings.lr_final + (1 - settings.lr_final) * self._left if self._cold else settings.lr_final
-        # the nearer the keyframe, the less a frame may leave the cross-fade that it starts from: Adam's steps are as
-        # long as ever, however hard the pull
-        self._adam.step(gradient, settings.lr * share * (1 - self.frame.share**3))
+        # a search that has a long way to go cools down, with smaller steps and less noise; warm frames follow at the
+        # final rate, and a leap is the more of a search the longer it is
+        first = 1.0 if self._cold else settings.lr_final + (LEAP - settings.lr_final) * self.frame.leap
+        rate = settings.lr_final + (first - settings.lr_final) * self._left
+        # the nearer the keyframe, the less a frame may leave the cross-fade that it starts from
+        self._adam.step(gradient, settings.lr * rate * (1 - self.frame.share**HOLD))
         with torch.no_grad():
             self.latent.clamp_(self._starts.low, self._starts.high)
         self._losses.append(loss.detach())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from renderers.camera_move import CameraMove
+from renderers.handoff import leap_share
 
 __all__ = ["FramePlan", "Retake", "WeightedPrompt"]
 
@@ -44,6 +45,11 @@ class FramePlan:
     def ahead(self) -> bool:
         """Whether it is a keyframe that others are drawn to."""
         return self.level < 2 and self.start is not None
+
+    @property
+    def leap(self) -> float:
+        """See `renderers.handoff.leap_share`."""
+        return leap_share(self.index, self.start, self.level)
 
     @property
     def planned(self) -> str:

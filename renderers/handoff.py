@@ -15,12 +15,19 @@ import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-__all__ = ["FAR", "PULL", "Place", "chain_places", "keyframe_places"]
+__all__ = ["FAR", "HOLD", "LEAP", "PULL", "Place", "chain_places", "keyframe_places", "leap_share"]
 
 # Near keyframes from one far keyframe to the next.
 FAR = 4
 # Weight of the squared distance between a frame and what it is drawn to, at the end of the way there.
 PULL = 300.0
+# Power of the share of the way by which its steps get smaller: Adam's are as long as ever, however hard the pull.
+HOLD = 2
+# Times that a far keyframe has the steps of another frame, and times the learning rate of a cold start that it begins
+# with. One that leaps as a frame follows a frame loses, leap by leap, what a chain draws anew on the way.
+LEAP = 3
+# Frames of a leap that has all of this; a leap over one frame is a frame like any other.
+LEAP_FRAMES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,16 @@ class Place:
         if self.left is None or self.towards is None:
             return 0.0
         return (self.index - self.left) / (self.towards - self.left)
+
+    @property
+    def leap(self) -> float:
+        """See `leap_share`."""
+        return leap_share(self.index, self.start, self.level)
+
+
+def leap_share(index: int, start: int | None, level: int) -> float:
+    """How much of a whole leap it is from frame `start` to frame `index`, 0 to 1: 0 for what is no far keyframe."""
+    return min(1.0, (index - start - 1) / (LEAP_FRAMES - 1)) if level == 0 and start is not None else 0.0
 
 
 def chain_places(frames: int) -> Iterator[Place]:

@@ -17,7 +17,7 @@ from manifests.schema import KeyframeError, Keyframes, ManifestRow
 from renderers.camera_move import CameraMove
 from renderers.errors import BadInput
 from renderers.frame_plan import FramePlan, Retake, WeightedPrompt
-from renderers.handoff import FAR, PULL, Place, chain_places, keyframe_places
+from renderers.handoff import FAR, HOLD, LEAP, PULL, Place, chain_places, keyframe_places
 from renderers.registry import ModelEntry, model_entry
 from renderers.resolution import resolve
 
@@ -36,6 +36,9 @@ AUTO_SECONDS = 2 * 3600.0
 
 # Camera moves that a plan remembers: a video with keyframes asks for those around a frame again and again.
 REMEMBERED_MOVES = 4096
+
+# What draws a frame to a keyframe, as JSON.
+_PULL = f"[{PULL},{HOLD}]"
 
 # One for all digests: `json.dumps` with settings makes an encoder for every call.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -218,7 +221,7 @@ class VideoPlan:
         before = None if start is None else made[start].digest
         way = self._way(place)
         ahead = None if place.towards is None else made[place.towards].digest
-        steps = self.row.steps if index else self.row.steps_first
+        steps, leap = self._steps(place), place.leap
         prompts = self.prompts(index)
         # values as JSON: a plan may have a million frames, and most of what decides them is the same for all
         decides = {
@@ -230,9 +233,11 @@ class VideoPlan:
         }
         # a chain's frame knows nothing of these
         if ahead:
-            decides |= {"back": way.back_json, "share": repr(place.share), "towards": _text(ahead), "pull": str(PULL)}
+            decides |= {"back": way.back_json, "share": repr(place.share), "towards": _text(ahead), "pull": _PULL}
         if place.level < 2 and index:
             decides["ahead"] = "true"
+        if leap:
+            decides["leap"] = repr(leap * LEAP)
         digest = self._digest(decides)
         parent, towards, seed, retaken_from = before, ahead, None, ""
         retake = decide(index, digest)
@@ -251,6 +256,15 @@ class VideoPlan:
             index, prompts, way.camera, steps, digest, parent, seed, (parent, towards) != (before, ahead),
             retaken_from, place.start, place.towards, towards or "", way.back, place.share, place.level, tuple(needs),
         )  # fmt: skip
+
+    def _steps(self, place: Place) -> int:
+        row = self.row
+        if not place.index:
+            return row.steps_first
+        if place.level:
+            return row.steps
+        keyframe = row.steps_keyframe or LEAP * row.steps
+        return round(row.steps + place.leap * (keyframe - row.steps))
 
     def _way(self, place: Place) -> _Way:
         if not self._steady or place.start is None:

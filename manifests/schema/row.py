@@ -121,6 +121,12 @@ class ManifestRow(Settings):
     keyframe_every: int = Field(
         8, ge=2, le=1000, description="Frames from one keyframe to the next, for the handoff keyframes."
     )
+    steps_keyframe: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Steps of a keyframe that runs ahead, four of the former apart: three times `steps` unless given.",
+    )
     format: Literal["mp4", "webm", "gif", "png"] = Field(
         "mp4", description="Format of the result; a still is a png unless told otherwise."
     )

@@ -5,12 +5,15 @@
 
 `speed` renders a video with keyframes on actors whose steps only sleep (see tests/benchmarks/simulated.py), through the
 real flow and its Prefect server, and one chain of as many frames on one actor. Two ratios: against one actor with
-the same keyframes, and against the chain, which has fewer steps to do. All frames have equal steps, the first too: a
-first frame of 300 steps, which one actor alone can render, would be counted against every number of actors.
+the same keyframes, and against the chain, which has fewer steps to do (far keyframes have three times as many). The
+first frame has as many steps as the others: 300, which one actor alone can render, would be counted against every
+number of actors.
 
 `seams` renders chains and videos with keyframes with the embedded pair at 64 px, for real, and prints the seam scores:
 the change at a seam (after the camera's move is undone) over the median change of all other pairs of that video, and
 over that of the chain. For the chain the same pairs are scored, so that the figure says what no seam at all scores.
+Beside them the pair's own similarity of picture and prompt, of all frames and of the last third: keyframes that leap
+badly lose what they should show, and a video of nothing has no seams.
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from manifests.schema import ManifestRow
 from renderers.camera import frame_change
 from renderers.frame_renderer import FrameRenderer, RenderedFrame
-from renderers.models import load_models
+from renderers.models import Models, load_models
 from renderers.plan import VideoPlan
 from renderers.registry import model_entry
 from renderers.seams import seam_scores
@@ -67,6 +72,15 @@ def render(renderer: FrameRenderer, plan: VideoPlan) -> list[np.ndarray]:
     return [done[index].frame.picture for index in range(plan.frames)]
 
 
+def similarities(models: Models, pictures: list[np.ndarray], prompt: str) -> list[float]:
+    """The cosine of each picture and the prompt, to the perceptor that drew them, with no augmentation."""
+    perceptor = models.perceptors[0]
+    batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        seen = perceptor.embed_pictures(F.interpolate(batch, size=perceptor.side, mode="bilinear", antialias=True))
+        return (seen @ perceptor.embed_texts([prompt])[0]).tolist()
+
+
 def seams(frames: int, every: int, seeds: list[int], sheet: Path | None) -> None:
     """Print the scores of all seams."""
     renderer = FrameRenderer(load_models(model_entry("embedded"), device="cpu", threads=1))
@@ -79,7 +93,7 @@ def seams(frames: int, every: int, seeds: list[int], sheet: Path | None) -> None
             "height": 64,
             **camera,
         }
-        columns |= {"steps": 8, "steps_first": 60, "cutouts": {"number": 8}, "keyframe_every": every}
+        columns |= {"steps": 8, "steps_first": 60, "keyframe_every": every}
         plans = {
             handoff: VideoPlan.of(ManifestRow(video_id="v", handoff=handoff, **columns))  # type: ignore[arg-type]
             for handoff in ("chain", "keyframes")
@@ -99,9 +113,10 @@ def seams(frames: int, every: int, seeds: list[int], sheet: Path | None) -> None
             usual = usual or statistics.median(changes.values())
             told = ", ".join(_told(name, [scores[i] for i in some if i in scores]) for name, some in marked.items())
             over = [changes[i] / usual for i in every_seam if i in changes]
+            seconds, alike = time.perf_counter() - began, similarities(renderer.models, pictures, prompt)
             print(f"'{prompt}', seed {seed}, {handoff}: {told}; over the chain's usual change "
-                  f"{statistics.median(over):.2f}, at most {max(over):.2f}; {time.perf_counter() - began:.0f} s",
-                  flush=True)  # fmt: skip
+                  f"{statistics.median(over):.2f}, at most {max(over):.2f}; similarity {statistics.mean(alike):.3f}, "
+                  f"last third {statistics.mean(alike[-(frames // 3):]):.3f}; {seconds:.0f} s", flush=True)  # fmt: skip
             if sheet is not None:
                 rows = [np.concatenate(pictures[i : i + 12], axis=1) for i in range(0, frames - frames % 12, 12)]
                 Image.fromarray(np.concatenate(rows)).save(sheet.with_stem(f"{sheet.stem}-{handoff}-{seed}"))

@@ -169,6 +169,17 @@ def test_a_video_keeps_its_subject_while_the_camera_moves(models: Models, render
     assert all(1 < step < 40 for step in steps), steps
 
 
+def test_keyframes_keep_their_subject_from_leap_to_leap(models: Models, renderer: FrameRenderer) -> None:
+    """Each enlarges the one before by 1.9, so that what it shows is nearly all drawn anew."""
+    plan = planned(prompt="a red apple", seed=2, frames=161, steps=8, zoom="1.02", angle="1", handoff="keyframes")
+    frames, likeness, state = list(plan.walk()), [], None
+    for index in range(0, 161, 32):
+        done = renderer.render(plan, frames[index], state, {})
+        likeness.append(similarity(models, done.frame.picture, "a red apple"))
+        state = done.frame.state
+    assert min(likeness) > likeness[0] - 0.15, likeness
+
+
 def test_a_camera_slower_than_a_token_a_frame_still_moves(renderer: FrameRenderer) -> None:
     """A pixel a frame is a quarter of a token; were each frame rounded to its tokens, nothing would ever move."""
     plan = planned(

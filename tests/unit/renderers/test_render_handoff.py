@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renderers.handoff import FAR, Place, chain_places, keyframe_places
+from renderers.handoff import FAR, LEAP_FRAMES, Place, chain_places, keyframe_places
 
 
 def test_a_chain_is_one_after_the_other() -> None:
@@ -37,6 +37,12 @@ def test_a_video_with_keyframes_is_far_ones_near_ones_and_gaps() -> None:
 def test_the_share_of_the_way_grows_from_the_left_keyframe_to_the_right_one() -> None:
     assert [Place(index, index - 1, 8, 12).share for index in (9, 10, 11)] == [0.25, 0.5, 0.75]
     assert Place(9, 8).share == 0.0
+
+
+def test_a_leap_is_the_more_of_one_the_longer_it_is() -> None:
+    assert [Place(index, 4, level=0).leap for index in (5, 4 + LEAP_FRAMES, 1000)] == [0, 1, 1]
+    assert 0 < Place(9, 4, level=0).leap < Place(12, 4, level=0).leap < 1
+    assert Place(0, None, level=0).leap == Place(40, 8, 0, 64, 1).leap == Place(9, 8).leap == 0
 
 
 def test_nothing_is_drawn_over_the_beginning_of_a_scene() -> None:

@@ -11,8 +11,10 @@ import torch
 from renderers import frame_in_progress
 from renderers.camera import camera_matrix, coverage, frame_change, move
 from renderers.camera_move import CameraMove
+from renderers.frame_in_progress import FrameInProgress, FrameRequest
 from renderers.frame_plan import FramePlan, Retake
 from renderers.frame_renderer import FrameRenderer, RenderedFrame
+from renderers.frame_state import Moments
 from renderers.handoff import FAR
 from renderers.plan import VideoPlan
 from renderers.seams import seam_scores
@@ -87,6 +89,49 @@ def test_a_leap_goes_by_the_moves_of_all_frames_between(planned: Planner) -> Non
     assert (far.camera.x, far.camera.y) == pytest.approx((whole.x, whole.y))
 
 
+@pytest.mark.parametrize(("columns", "expected"), [
+    ({}, [30, 10, 10, 30, 10]), ({"steps_keyframe": 50}, [50, 10, 10, 50, 10]), ({"steps_keyframe": 10}, [10] * 5),
+])  # fmt: skip
+def test_a_leap_has_steps_of_its_own_a_near_keyframe_and_a_frame_like_any_other_have_not(
+    planned: Planner, columns: dict[str, object], expected: list[int]
+) -> None:
+    frames = list(keyed(planned, frames=66, keyframe_every=8, steps=10, steps_first=70, **columns).walk())
+    assert frames[0].steps == 70
+    assert [frames[index].steps for index in (32, 40, 41, 64, 65)] == expected
+    assert [frames[index].leap for index in (0, 32, 40, 41, 64, 65)] == [0, 1, 0, 0, 1, 0]
+
+
+def test_the_steps_of_leaps_decide_what_hangs_on_them_and_no_chain(planned: Planner) -> None:
+    one, other = keyed(planned, frames=20), keyed(planned, frames=20, steps_keyframe=7)
+    # the last is one leap from 12, and 13 to 18 are drawn to it
+    assert [i for i in range(20) if one.digests[i] == other.digests[i]] == [0]
+    assert planned(frames=5).digests == planned(frames=5, steps_keyframe=7).digests
+
+
+def test_a_leap_begins_with_long_steps_which_get_shorter(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = keyed(planned, frames=66, keyframe_every=8, steps=4, optimiser={"lr": 0.01, "lr_final": 0.1})
+    frames = list(plan.walk())
+    state = renderer.render(plan, frames[0], None, {}).frame.state
+    betas, ones = plan.row.optimiser, torch.ones_like(state.moments.first).float()
+    # of a frame that went down an even slope for nine steps
+    even = Moments.of(ones * (1 - betas.beta1**9), ones * (1 - betas.beta2**9), 9)
+    state = dataclasses.replace(state, moments=even)
+
+    def rates(index: int) -> list[float]:
+        """How much of the learning rate each step of a frame goes on down that slope: to Adam it is all of it."""
+        frame = FrameInProgress(FrameRequest(plan, frames[index], state, {}), renderer.models, renderer.starts, ())
+        moves = []
+        while len(moves) < frames[index].steps - 1:
+            before = frame.latent.detach().clone()
+            frame.take(torch.tensor(1.0), torch.ones_like(before))
+            moves.append(float((before - frame.latent.detach()).median()) / 0.01)
+        return moves
+
+    # three times the rate of a cold start at first, in twelve steps down to that of a frame
+    assert rates(32) == pytest.approx([0.1 + 2.9 * left / 12 for left in range(12, 1, -1)], rel=0.01)
+    assert rates(65) == pytest.approx([0.1] * 3, rel=0.01)  # one frame further, no leap
+
+
 def test_frames_that_lie_alike_share_their_moves_and_others_have_their_own(planned: Planner) -> None:
     alike = {frame.index: frame for frame in keyed(planned, frames=60).walk()}
     assert alike[1].back is alike[4].back is alike[13].back
@@ -114,7 +159,8 @@ def test_frames_are_the_same_in_whatever_order_they_are_rendered(renderer: Frame
     one = render_all(renderer, plan, list(range(14)))
     other = render_all(renderer, plan, list(range(13, -1, -1)))
     assert all(one[i].frame.to_bytes() == other[i].frame.to_bytes() for i in range(14))
-    assert one[12].frame.provenance["steps"] == len(one[12].losses) == 1
+    assert one[11].frame.provenance["steps"] == len(one[11].losses) == 1
+    assert one[12].frame.provenance["steps"] == len(one[12].losses) == 2  # a leap over 12 frames
 
 
 def test_a_frame_is_drawn_to_its_keyframe_the_more_the_nearer_it_is(renderer: FrameRenderer, planned: Planner) -> None:
