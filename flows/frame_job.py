@@ -1,13 +1,12 @@
-"""The frames of a job: rendered by leased workers, one by one or those of several videos together, and tried again as
-the failure policy says; and what holds, stops and ends them.
+"""The frames of a job: rendered by leased workers, one by one or several together, and tried again as the failure
+policy says; and what holds, stops and ends them.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from flows.crew import Crew, Failed, Lease, Work
 from flows.failure_policy import Decision
 from flows.failures import record_failure
 from flows.job_state import VideoRun
+from flows.lanes import Lanes, is_due
 from flows.planned_job import PlannedJob, RenderParameters
 from flows.planning import Part
 from flows.report import FailureRecord
@@ -99,21 +99,20 @@ class FrameJob(PlannedJob):
         return True
 
     def _render_parts(self, crew: Crew, lease: Lease, parts: Sequence[Part]) -> None:
-        """Render what is missing of `parts`: the next frames of several videos side by side where a worker takes so
-        many, and those of a pass are committed while the next are rendered."""
-        ahead: dict[str, deque[int]] = {}
+        """Render what is missing of `parts`: the next frames of several videos, or of several gaps of one, side by side
+        where a worker takes so many, and those of a pass are committed while the next are rendered."""
+        lanes = Lanes()
         for part in parts:
-            ahead.setdefault(part.video, deque()).extend(self._frames_of(self.runs[part.video], part))
+            run = self.runs[part.video]
+            lanes.add(run, self._frames_of(run, part))
         committing: list[_Commit] = []
         while not (self._stopped.is_set() or self.gave_up):
             self._going.wait()
-            batch = self._batch(ahead, crew.pool.together, {(it.run.work.video_id, it.index) for it in committing})
-            for run, _ in batch:
-                ahead[run.work.video_id].popleft()
+            batch = lanes.take(crew.pool.together, {(it.run.work.video_id, it.index) for it in committing})
             if batch:
                 committing, again = self._render_batch(crew, lease, batch, committing)
                 for run, index in again:
-                    ahead[run.work.video_id].appendleft(index)
+                    lanes.put_back(run, index)
             elif committing:  # what is left begins from these
                 self._finish(crew, lease, committing)
             else:
@@ -121,35 +120,12 @@ class FrameJob(PlannedJob):
         lease.step_aside()  # nothing is left to render, unless a commit fails
         self._finish(crew, lease, committing)
 
-    def _batch(
-        self, ahead: Mapping[str, deque[int]], most: int, committing: Collection[tuple[str, int]]
-    ) -> list[tuple[VideoRun, int]]:
-        """The next frame of up to `most` videos; takes off `ahead` what need not or can't be rendered. A frame that is
-        being committed is as good as there for the next of a chain (it is in its worker's memory); others wait."""
-        batch: list[tuple[VideoRun, int]] = []
-        for video, frames in ahead.items():
-            run = self.runs[video]
-            mine = {index for other, index in committing if other == video}
-            while frames and not self._is_due(run, frames[0], mine):
-                frames.popleft()
-            if frames and len(batch) < most:
-                start = run.work.frames[frames[0]].start
-                if not mine.intersection(run.work.frames[frames[0]].needs) - {start}:
-                    batch.append((run, frames[0]))
-        return batch
-
-    @staticmethod
-    def _is_due(run: VideoRun, index: int, committing: Collection[int] = ()) -> bool:
-        """Whether a frame is to be rendered, and can be: one whose start failed waits for a re-run with that one."""
-        missing = index not in run.available and run.wanted(index)
-        return missing and all(need in run.available or need in committing for need in run.work.frames[index].needs)
-
     def _render_batch(
         self, crew: Crew, lease: Lease, batch: Sequence[tuple[VideoRun, int]], committing: list[_Commit]
     ) -> tuple[list[_Commit], list[tuple[VideoRun, int]]]:
-        """Render one frame of each run together, finish those of the pass before, `committing`, and begin with these;
-        gives them, and those to be rendered again because the frame that they began from was. Those that fail are
-        tried again alone, as the policy says."""
+        """Render frames together, finish those of the pass before, `committing`, and begin with these; gives them, and
+        those to be rendered again because the frame that they began from was. Those that fail are tried again alone,
+        as the policy says."""
         if not self.overlaps:
             for run, index in batch:
                 self._render_frame(crew, lease, run, index)
@@ -169,7 +145,7 @@ class FrameJob(PlannedJob):
         tried_again = self._finish(crew, lease, committing)
         commits, again, errors = [], [], []
         for (run, index), task, error in zip(batch, tasks, failed, strict=True):
-            if not self._is_due(run, index):
+            if not is_due(run, index):
                 continue  # what it began from failed after all
             if (run.work.video_id, run.work.frames[index].start) in tried_again:
                 again.append((run, index))

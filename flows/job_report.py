@@ -17,8 +17,8 @@ from PIL import Image
 
 from flows.job import RenderJob
 from flows.job_state import VideoRun
-from flows.planning import VideoWork
 from flows.report import FailureRecord, JobReport, State, VideoReport, render_html, summary_document
+from flows.video_work import VideoWork
 from infra.contact_sheet import poster
 from infra.ffmpeg import extension, ffmpeg_version, mime_type
 from infra.layout import CONTACT_SHEET, frame_key

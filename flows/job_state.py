@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flows.planning import RangeWork, VideoWork
 from flows.report import FailureRecord
 from flows.stitching import Published
+from flows.video_work import RangeWork, VideoWork
 from infra.tasks import FrameReport, WorkerProgress
 
 __all__ = ["JobProgress", "VideoRun"]

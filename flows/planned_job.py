@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from flows.failure_policy import Budget
 from flows.job_state import VideoRun
-from flows.planning import Chunk, VideoWork, chunks_of
+from flows.planning import Chunk, chunks_of
 from flows.stitching import would_overwrite
 from flows.storage_state import load_work
+from flows.video_work import VideoWork
 from infra.settings import InfraSettings
 from infra.storage import Storage, manifest_files
 from manifests.reading import read_rows

@@ -1,88 +1,33 @@
-"""From rows and a listing to work: which frames are missing, which ranges they lie in, which chunks a task run takes.
+"""From what is to do for each video to the chunks that task runs take, in the order in which they should begin.
 
-Pure functions on frozen data: nothing here reads storage, and a whole plan can be asserted in milliseconds.
-A *range* is cut by the video's own estimate and nothing else, because it decides the bytes of the segments: a second
-run, on another cluster, must cut alike. A *chunk* is what one task run takes, one or more ranges, and is cut freely.
+Pure functions on frozen data, as in flows/video_work.py. A *chunk* is one or more ranges, or pieces of them, and is cut
+freely: by the number of actors, and by what is missing now.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from infra.ffmpeg import encoder_settings
-from infra.layout import content_digest, segment_digest, segment_key
+from flows.video_work import RangeWork, VideoWork
 from manifests.schema import format_frames
-from renderers.frame_plan import FramePlan
-from renderers.plan import VideoPlan
 
-__all__ = [
-    "MAX_TASK_RUNS", "MOST_TASK_RUNS", "Chunk", "Part", "RangeWork", "VideoWork", "chunks_of", "cut", "plan_video",
-]  # fmt: skip
+__all__ = ["MAX_TASK_RUNS", "MOST_TASK_RUNS", "Chunk", "Part", "chunks_of"]
 
 # Prefect's server is comfortable with some hundreds of task runs in one flow run (see FACTS: 18-26 KB each).
 MAX_TASK_RUNS = 450
 MOST_TASK_RUNS = 2000  # that it takes
 # Pieces of one video with keyframes that an actor gets: more of them end more evenly, but each costs a task run.
 GAPS_EACH = 16
+# Far gaps by which each further piece of a gap comes later than the one before. Were they next to each other, the last
+# gaps would be rendered whole, by fewer actors than there are; so their first pieces are done by then.
+LAG = 2
 # Bundles of short videos that an actor still gets, whatever has been given away: they shrink towards the end, so that
 # all actors end together at the price of few task runs (guided self-scheduling, Polychronopoulos and Kuck 1987).
 BUNDLES_LEFT = 2
 LEAST_SHARE = 16  # of a chunk's seconds, or of an actor's: less would be all overhead
-
-
-@dataclass(frozen=True)
-class RangeWork:
-    """Frames `[start, stop)` of a video: which of them are `missing`, and the `segment` (a key) that they make."""
-
-    start: int
-    stop: int
-    missing: tuple[int, ...]
-    segment: str
-    encode: bool  # the segment is not in storage, or will be made of new frames
-    seconds: float  # estimated, for what is missing
-
-
-@dataclass(frozen=True)
-class VideoWork:
-    """One video: its frames, what of it is in storage, and what is to do."""
-
-    plan: VideoPlan
-    frames: tuple[FramePlan, ...] = field(repr=False)
-    ranges: tuple[RangeWork, ...] = field(repr=False)
-    content: str  # digest of the finished video
-    published_content: str | None  # digest of the video that lies in storage, if one does
-
-    @property
-    def video_id(self) -> str:
-        return self.plan.video_id
-
-    @property
-    def published(self) -> bool:
-        """Whether the very video lies in storage."""
-        return self.published_content == self.content
-
-    @property
-    def to_encode(self) -> frozenset[int]:
-        """Indexes of the ranges whose segments are to be made."""
-        return frozenset(index for index, piece in enumerate(self.ranges) if piece.encode)
-
-    @property
-    def missing(self) -> int:
-        """Frames to render."""
-        return sum(len(part.missing) for part in self.ranges)
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is to do: the video is there, and so are its frames."""
-        return self.published and not self.missing
-
-    @property
-    def seconds(self) -> float:
-        """Estimated seconds of one actor."""
-        return sum(part.seconds for part in self.ranges)
 
 
 @dataclass(frozen=True)
@@ -105,45 +50,6 @@ class Chunk:
     seconds: float
     after: str | None = None
     needs: tuple[int, ...] = ()
-
-
-def cut(frames: int, frame_seconds: float, chunk_seconds: float, range_frames: int | None = None) -> tuple[range, ...]:
-    """Cut a video of `frames` into ranges of about `chunk_seconds`, or of `range_frames` where given."""
-    size = range_frames or max(1, int(chunk_seconds / frame_seconds))
-    return tuple(range(start, min(start + size, frames)) for start in range(0, frames, size))
-
-
-def plan_video(
-    plan: VideoPlan,
-    present: Collection[int],
-    segments: Collection[str],
-    *,
-    published_content: str | None,
-    chunk_seconds: float,
-    range_frames: int | None = None,
-    stale: Collection[int] = (),
-) -> VideoWork:
-    """What is to do for one video.
-
-    `present` are the frames in storage under their right digests, `segments` the keys of segments in storage,
-    `published_content` the content digest of the video that was published before, if one was. Segments of `stale`
-    frames are made anew even if they are there.
-    """
-    row = plan.row
-    frames = plan.frame_plans
-    digests = [frame.digest for frame in frames]
-    encoder = encoder_settings(row.format, row.fps, row.upscale)
-    kept = [frame.index for frame in frames if frame.kept]
-    content = content_digest(encoder, digests, kept, chain=plan.handoff == "chain")
-    ranges = []
-    for piece in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
-        missing = tuple(index for index in piece if index not in present)
-        digest = segment_digest(encoder, digests[piece.start : piece.stop])
-        key = segment_key(plan.video_id, piece.start, piece.stop, digest)
-        seconds = sum(frames[index].steps for index in missing) * plan.step_seconds
-        encode = bool(missing) or key not in segments or any(index in stale for index in piece)
-        ranges.append(RangeWork(piece.start, piece.stop, missing, key, encode, seconds))
-    return VideoWork(plan, frames, tuple(ranges), content, None if stale else published_content)
 
 
 def chunks_of(
@@ -192,7 +98,7 @@ def chunks_of(
             close_crews()
         if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
             close_bundle()
-            chunks.extend(_chunks_of_gaps(video, gap_target))
+            chunks.extend(_chunks_of_gaps(video, max(gap_target, min(bundle_target, _pass_of_gaps(video, together)))))
         elif _is_short(video, bundle_target):
             close_crews()  # the long ones first
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
@@ -290,34 +196,40 @@ def _chunks_of_video(video: VideoWork, target: float) -> list[Chunk]:
 
 
 def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
-    """The chunks of a video with keyframes: those far apart first, in one run; then, gap by gap, the near ones and what
-    lies between them, as one chunk where that is little work.
+    """The chunks of a video with keyframes, of about `target` seconds: the keyframes far apart first, in one run; then,
+    far gap by far gap, the near ones and what lies between them, as one chunk where that is little work. A gap that is
+    more is cut, each piece going on from the one before.
 
     A range is encoded by whoever finishes it; those that miss no frame, here at the end.
     """
     missing = {index for piece in video.ranges for index in piece.missing}
     far = [frame.index for frame in video.frames if frame.level == 0]
-    chunks: list[Chunk] = []
+    placed: list[tuple[int, bool, Chunk]] = []
 
-    def add(frames: Sequence[int], what: str = "") -> None:
+    def add(frames: Sequence[int], place: int, what: str = "") -> None:
         """A chunk of those of `frames` that are missing."""
         wanted = tuple(index for index in frames if index in missing)
         if not wanted:
             return
         needs = {need for index in wanted for need in video.frames[index].needs if need in missing} - set(wanted)
-        seconds = sum(video.frames[index].steps for index in wanted) * video.plan.step_seconds
         name = f"{video.video_id} {what}{format_frames(wanted)}"
-        chunks.append(Chunk(name, (Part(video.video_id, None, wanted),), seconds, needs=tuple(sorted(needs))))
+        part = Part(video.video_id, None, wanted)
+        chunk = Chunk(name, (part,), _seconds(video, wanted), needs=tuple(sorted(needs)))
+        placed.append((place, not what, chunk))
 
-    add(far, "keyframes ")
-    for gap in _gaps(video, far, target):
-        near = [index for index in gap if video.frames[index].level == 1]
-        if sum(video.frames[index].steps for index in gap) * video.plan.step_seconds <= target:
-            add([*near, *(index for index in gap if video.frames[index].level == 2)])
+    add(far, -1, "keyframes ")
+    for place, gap in enumerate(_gaps(video, far, target)):
+        near, between = ([index for index in gap if video.frames[index].level == level] for level in (1, 2))
+        if _seconds(video, [*near, *between]) <= target:
+            add([*near, *between], place)
             continue
-        add(near, "keyframes ")
+        add(near, place - 1, "keyframes ")  # before the gaps that come first: much begins from them
         for piece in _gaps(video, sorted({gap[0] - 1, *near, gap[-1] + 1}), target):
-            add([index for index in piece if video.frames[index].level == 2])
+            between = [index for index in piece if video.frames[index].level == 2]
+            size = math.ceil(len(between) / math.ceil(_seconds(video, between) / target))
+            for turn, at in enumerate(range(0, len(between), size)):
+                add(between[at : at + size], place + LAG * turn)
+    chunks = [chunk for *_, chunk in sorted(placed, key=lambda one: one[:2])]
     parts = tuple(part for part in _parts(video) if part.index is not None)
     if parts:
         pieces = [video.ranges[part.index] for part in parts if part.index is not None]
@@ -325,12 +237,22 @@ def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
     return chunks
 
 
+def _seconds(video: VideoWork, frames: Iterable[int]) -> float:
+    """Estimated seconds of some frames."""
+    return sum(video.frames[index].steps for index in frames) * video.plan.step_seconds
+
+
+def _pass_of_gaps(video: VideoWork, together: int) -> float:
+    """The seconds of so many gaps as an actor renders `together`."""
+    return 0.0 if together == 1 else together * video.plan.row.keyframe_every * video.plan.seconds(1, 2)
+
+
 def _gaps(video: VideoWork, keyframes: Sequence[int], target: float) -> list[range]:
     """The frames from one of `keyframes` to a later one, as many gaps at a time as make `target` seconds."""
     gaps: list[range] = []
     seconds = 0.0
     for left, right in itertools.pairwise(keyframes):
-        more = sum(video.frames[index].steps for index in range(left + 1, right)) * video.plan.step_seconds
+        more = _seconds(video, range(left + 1, right))
         if gaps and seconds + more <= target:
             gaps[-1] = range(gaps[-1].start, right)
             seconds += more

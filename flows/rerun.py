@@ -15,9 +15,9 @@ from flows.failure_policy import Budget
 from flows.job import RenderJob
 from flows.job_state import VideoRun
 from flows.planned_job import RenderParameters
-from flows.planning import VideoWork, plan_video
 from flows.retaking import After, Retaking, choose_frames, keep_from, retake, told
 from flows.storage_state import StoredPlan, VideoListing, list_video, read_plan, save_retakes
+from flows.video_work import VideoWork, plan_video
 from infra.layout import frame_key, frames_present
 from infra.settings import InfraSettings
 from infra.storage import StorageError

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from flows.planning import VideoWork
+from flows.video_work import VideoWork
 from infra.contact_sheet import contact_sheet
 from infra.ffmpeg import VideoDefect, decode, extension, ffmpeg_version, join_segments
 from infra.layout import CONTACT_SHEET, PROVENANCE, video_key

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from flows.planning import VideoWork, plan_video
 from flows.report import FailureRecord
+from flows.video_work import VideoWork, plan_video
 from infra.layout import PROVENANCE, frames_present, plan_key, retake_key
 from infra.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
 from manifests.schema import ManifestRow, format_frames

@@ -61,7 +61,7 @@ class Pool(Protocol):
 
     @property
     def together(self) -> int:
-        """Up to how many frames of as many videos a worker should be given at once."""
+        """Up to how many frames a worker should be given at once, of as many videos or gaps between keyframes."""
 
     @property
     def names(self) -> tuple[str, ...]:

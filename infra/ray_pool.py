@@ -103,7 +103,7 @@ class RayPool:
 
     @property
     def together(self) -> int:
-        """Up to how many frames of as many videos an actor should be given at once."""
+        """Up to how many frames an actor should be given at once."""
         return self._settings.batch or (TOGETHER if self._use_gpu else 1)
 
     @property

@@ -33,10 +33,8 @@ class Uncommitted:
 
 @dataclass
 class _Recent:
-    """A video being rendered: its last state, pictures for its next segment."""
+    """A video being rendered: pictures for its next segment."""
 
-    digest: str = ""
-    state: FrameState | None = None
     pictures: dict[str, tuple[np.ndarray, FrameReport]] = field(default_factory=dict)
 
 
@@ -48,18 +46,27 @@ class RecentFrames:
     VIDEOS = 64
     # Frames rendered and not committed: those of a pass and of the one before, at most.
     UNCOMMITTED = 2 * VIDEOS
+    # States that frames may start from or be drawn to: two for each that is rendered in a pass.
+    STATES = 2 * VIDEOS
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._videos: OrderedDict[str, _Recent] = OrderedDict()
         self._uncommitted: OrderedDict[tuple[str, str], Uncommitted] = OrderedDict()
         self._theirs: OrderedDict[tuple[str, str], FrameState] = OrderedDict()
+        self._states: OrderedDict[tuple[str, str], FrameState] = OrderedDict()
 
     def state(self, video_id: str, digest: str) -> FrameState | None:
-        """The state of a frame, if it is the last one of its video that this worker rendered."""
+        """The state of a frame that this worker rendered or read, if it is one of the last that were asked for."""
         with self._lock:
-            recent = self._videos.get(video_id)
-            return recent.state if recent is not None and recent.digest == digest else None
+            if (video_id, digest) in self._states:
+                self._states.move_to_end((video_id, digest))
+            return self._states.get((video_id, digest))
+
+    def keep(self, video_id: str, digest: str, state: FrameState) -> None:
+        """Keep the state of a frame that was read."""
+        with self._lock:
+            self._keep(video_id, digest, state)
 
     def rendered(self, video_id: str, digest: str, frame: Uncommitted) -> None:
         """Keep a frame until it is committed, and its state for the next one."""
@@ -68,9 +75,9 @@ class RecentFrames:
             # whoever asked for the oldest will never ask for them again
             while len(self._uncommitted) > self.UNCOMMITTED:
                 self._uncommitted.popitem(last=False)
-            recent = self._videos.setdefault(video_id, _Recent())
+            self._videos.setdefault(video_id, _Recent())
             self._videos.move_to_end(video_id)
-            recent.digest, recent.state = digest, frame.rendered.frame.state
+            self._keep(video_id, digest, frame.rendered.frame.state)
 
     def uncommitted(self, video_id: str, digest: str) -> Uncommitted | None:
         """Take out a frame that is not committed yet."""
@@ -96,9 +103,8 @@ class RecentFrames:
             self._theirs[video_id, digest] = state
             while len(self._theirs) > self.UNCOMMITTED:
                 self._theirs.popitem(last=False)
-            recent = self._videos.get(video_id)
-            if recent is not None and recent.digest == digest:
-                recent.state = state
+            if (video_id, digest) in self._states:
+                self._states[video_id, digest] = state
 
     def outdated(self, video_id: str, parent: str | None, start: FrameState | None) -> bool:
         """Whether a frame began from a state of its parent that was `replaced` since."""
@@ -114,3 +120,9 @@ class RecentFrames:
             if recent is not None:
                 recent.pictures.clear()
             return taken
+
+    def _keep(self, video_id: str, digest: str, state: FrameState) -> None:
+        self._states[video_id, digest] = state
+        self._states.move_to_end((video_id, digest))
+        while len(self._states) > self.STATES:
+            self._states.popitem(last=False)

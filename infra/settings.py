@@ -64,8 +64,9 @@ class InfraSettings(BaseSettings):
         None,
         ge=1,
         le=64,
-        description="frames of several videos that an actor renders in one pass; unset: up to 8 on a GPU, as many as "
-        "its memory holds and as were measured to pay, 1 on a CPU, where frames come out bit for bit as they do alone",
+        description="frames of several videos, or gaps between keyframes, that an actor renders in one pass; unset: up "
+        "to 8 on a GPU, as many as its memory holds and as were measured to pay, 1 on a CPU, where frames come out bit "
+        "for bit as they do alone",
     )
     ray_address: str | None = Field(
         None, description="Ray cluster to join (`auto` or host:port); unset: one of its own on this machine"

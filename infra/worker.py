@@ -70,7 +70,6 @@ class Worker:
         self._images: dict[str, bytes] = {}
         self._batch = batch
         self._recent = RecentFrames()
-        self._ahead: tuple[str, FrameState] | None = None
         self._progress = WorkerProgress(self.name)
         self._committing = 0
         self._lock = threading.Lock()
@@ -100,8 +99,8 @@ class Worker:
         return self.commit(task)
 
     def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
-        """Render frames of as many videos, for `commit`; gives for each what `FrameRenderer.render` would raise, or
-        None. Those of one model go through its networks together, where that is of use."""
+        """Render frames, none of which needs another, for `commit`; gives for each what `FrameRenderer.render` would
+        raise, or None. Those of one model go through its networks together, where that is of use."""
         failed: dict[int, Exception | None] = {}
         for model in dict.fromkeys(task.row.model for task in tasks):
             numbers = [number for number, task in enumerate(tasks) if task.row.model == model]
@@ -237,9 +236,10 @@ class Worker:
             )
 
         return FrameRequest(
-            VideoPlan.of(row, task.images), frame, self._parent_state(row.video_id, frame),
+            VideoPlan.of(row, task.images), frame, self._state(row.video_id, frame.start, frame.parent),
             {uri: self._image(uri, sha) for uri, sha in task.images.items()},
-            self._state_ahead(row.video_id, frame), task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
+            self._state(row.video_id, frame.towards, frame.towards_digest),
+            task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
         )  # fmt: skip
 
     def _load(self, model: str) -> FrameRenderer:
@@ -267,23 +267,15 @@ class Worker:
             self._images[sha256] = data
         return self._images[sha256]
 
-    def _parent_state(self, video_id: str, frame: FramePlan) -> Any:
-        if frame.parent is None:
+    def _state(self, video_id: str, index: int | None, digest: str | None) -> FrameState | None:
+        """The state of a frame that another starts from or is drawn to; None where there is no such frame."""
+        if index is None or not digest:
             return None
-        recent = self._recent.state(video_id, frame.parent)
-        if recent is not None:
-            return recent
-        assert frame.start is not None
-        return self._read_frame(video_id, frame.start, frame.parent).state
-
-    def _state_ahead(self, video_id: str, frame: FramePlan) -> FrameState | None:
-        """The state of the keyframe that a frame is drawn to; all frames of a gap share it."""
-        if frame.towards is None:
-            return None
-        if self._ahead is None or self._ahead[0] != frame.towards_digest:
-            state = self._read_frame(video_id, frame.towards, frame.towards_digest).state
-            self._ahead = frame.towards_digest, state
-        return self._ahead[1]
+        state = self._recent.state(video_id, digest)
+        if state is None:
+            state = self._read_frame(video_id, index, digest).state
+            self._recent.keep(video_id, digest, state)
+        return state
 
     def _neighbour(self, video_id: str, index: int, digest: str) -> np.ndarray | None:
         """The picture of a frame beside a segment, if it can be had: nothing but a figure of the report needs it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from flows.planning import VideoWork, plan_video
+from flows.video_work import VideoWork, plan_video
 from manifests.schema import ManifestRow
 from renderers.plan import VideoPlan
 from renderers.registry import model_entry

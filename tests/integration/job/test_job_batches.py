@@ -17,6 +17,7 @@ from infra.settings import InfraSettings
 from infra.storage import Storage
 from infra.tasks import FrameReport, FrameTask
 from infra.worker import Worker
+from manifests.schema import ManifestRow
 from renderers.errors import OutOfMemory
 from tests.render_jobs import drive, frame_objects, planned, quick_row, write_manifest
 
@@ -30,8 +31,15 @@ ROWS = [
 SETTINGS = InfraSettings(chunk_seconds=600, attempts=2)
 
 
-def run(folder: Path, batch: int | None, make: type[Worker] = Worker, workers: int = 1) -> RenderJob:
-    job = planned(write_manifest(folder / "m.parquet", ROWS), str(folder / "out"), SETTINGS)
+# far keyframes 0, 12 and 13, near ones 3, 6 and 9
+KEYED = [quick_row("keyed", "0: a fish | 13: a boat", frames=14, handoff="keyframes", keyframe_every=3)]
+
+
+def run(
+    folder: Path, batch: int | None, make: type[Worker] = Worker, workers: int = 1, rows: Sequence[ManifestRow] = ROWS
+) -> RenderJob:
+    folder.mkdir(exist_ok=True)
+    job = planned(write_manifest(folder / "m.parquet", list(rows)), str(folder / "out"), SETTINGS)
     drive(job, LocalPool(Storage(str(folder / "out")), size=workers, batch=batch, make=make))
     return job
 
@@ -132,3 +140,30 @@ def test_a_lost_worker_costs_a_try_of_each(tmp_path: Path, alone: dict[str, byte
     lost = [video for video, run in job.runs.items() for _ in run.failures]
     assert len(lost) == len(set(lost)) > 1
     assert set(lost) in bundles
+
+
+def test_gaps_of_one_video_are_rendered_in_one_pass(tmp_path: Path) -> None:
+    assert run(tmp_path / "alone", None, rows=KEYED).complete
+    _Counting.sizes = []
+    job = run(tmp_path / "together", 8, _Counting, rows=KEYED)
+    check_like(job, frame_objects(str(tmp_path / "alone" / "out")))
+    # 0, 12, 13, 3, 6; then 9 and 1; 2, 4 and 10; 5, 7 and 11; 8: none is begun before the keyframe ahead is put
+    assert _Counting.sizes == [1, 1, 1, 1, 1, 2, 3, 3, 1]
+
+
+class _LosesAKeyframe(Worker):
+    """Keyframe 6 fails whenever it is put."""
+
+    def commit(self, task: FrameTask) -> FrameReport:
+        if task.frame.index == 6:
+            raise OutOfMemory("too much")
+        return super().commit(task)
+
+
+def test_a_keyframe_that_fails_for_good_costs_what_hangs_on_it_and_no_other_gap(tmp_path: Path) -> None:
+    job = run(tmp_path, 8, _LosesAKeyframe, rows=KEYED)
+    assert job.runs["keyed"].available == {0, 1, 2, 3, 12, 13}
+    assert {failure.frame for failure in job.runs["keyed"].failures} == {6}
+    again = run(tmp_path, 8, rows=KEYED)
+    assert again.complete
+    assert sorted(again.runs["keyed"].reports) == [4, 5, 6, 7, 8, 9, 10, 11]

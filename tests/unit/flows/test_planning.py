@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.planning import MAX_TASK_RUNS, MOST_TASK_RUNS, Chunk, Part, RangeWork, VideoWork, chunks_of, cut, plan_video
+from flows.planning import MAX_TASK_RUNS, MOST_TASK_RUNS, Chunk, Part, chunks_of
+from flows.video_work import RangeWork, VideoWork, cut, plan_video
 from tests.planned_work import plan_of, work_of
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flows.planning import plan_video
 from flows.retaking import FRAMES, After, choose_frames, keep_from, retake
+from flows.video_work import plan_video
 from renderers.errors import BadInput
 from renderers.frame_plan import Retake
 from renderers.plan import VideoPlan
