@@ -1,5 +1,6 @@
 """The frames of a task run in lanes: in each, a frame starts from the one before, so that one of every lane can be
-rendered in the same pass. A chain is one lane; of a video with keyframes those far apart are one, and each gap is.
+rendered in the same pass. A chain is one lane; of a video with keyframes those far apart are one, each near one is by
+itself, and each gap is.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Lanes:
     @staticmethod
     def _key(run: VideoRun, index: int) -> tuple[str, int, int | None]:
         frame = run.work.frames[index]
-        return run.work.video_id, frame.level, frame.towards
+        return run.work.video_id, frame.level, index if frame.level == 1 else frame.towards
 
 
 def _is_missing(run: VideoRun, index: int) -> bool:

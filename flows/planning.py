@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from flows.video_work import RangeWork, VideoWork
 from manifests.schema import format_frames
@@ -198,15 +199,15 @@ def _chunks_of_video(video: VideoWork, target: float) -> list[Chunk]:
 def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
     """The chunks of a video with keyframes, of about `target` seconds: the keyframes far apart first, in one run; then,
     far gap by far gap, the near ones and what lies between them, as one chunk where that is little work. A gap that is
-    more is cut, each piece going on from the one before.
+    more is cut, each piece going on from the one before; near ones are chunks of their own then.
 
     A range is encoded by whoever finishes it; those that miss no frame, here at the end.
     """
     missing = {index for piece in video.ranges for index in piece.missing}
     far = [frame.index for frame in video.frames if frame.level == 0]
-    placed: list[tuple[int, bool, Chunk]] = []
+    placed: list[tuple[tuple[int, int], Chunk]] = []
 
-    def add(frames: Sequence[int], place: int, what: str = "") -> None:
+    def add(frames: Sequence[int], place: tuple[int, int], what: str = "") -> None:
         """A chunk of those of `frames` that are missing."""
         wanted = tuple(index for index in frames if index in missing)
         if not wanted:
@@ -215,21 +216,22 @@ def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
         name = f"{video.video_id} {what}{format_frames(wanted)}"
         part = Part(video.video_id, None, wanted)
         chunk = Chunk(name, (part,), _seconds(video, wanted), needs=tuple(sorted(needs)))
-        placed.append((place, not what, chunk))
+        placed.append((place, chunk))
 
-    add(far, -1, "keyframes ")
+    add(far, (-1, 0), "keyframes ")
     for place, gap in enumerate(_gaps(video, far, target)):
         near, between = ([index for index in gap if video.frames[index].level == level] for level in (1, 2))
         if _seconds(video, [*near, *between]) <= target:
-            add([*near, *between], place)
+            add([*near, *between], (place, 1))
             continue
-        add(near, place - 1, "keyframes ")  # before the gaps that come first: much begins from them
+        for index in near:
+            add([index], (place - 1, 0), "keyframes ")  # before the gaps that come first: much begins from them
         for piece in _gaps(video, sorted({gap[0] - 1, *near, gap[-1] + 1}), target):
             between = [index for index in piece if video.frames[index].level == 2]
             size = math.ceil(len(between) / math.ceil(_seconds(video, between) / target))
             for turn, at in enumerate(range(0, len(between), size)):
-                add(between[at : at + size], place + LAG * turn)
-    chunks = [chunk for *_, chunk in sorted(placed, key=lambda one: one[:2])]
+                add(between[at : at + size], (place + LAG * turn, 1 + turn))
+    chunks = [chunk for _, chunk in sorted(placed, key=itemgetter(0))]
     parts = tuple(part for part in _parts(video) if part.index is not None)
     if parts:
         pieces = [video.ranges[part.index] for part in parts if part.index is not None]

@@ -3,12 +3,14 @@
 A chunk can begin once the one that it starts from is done. Those that can are begun in the planner's order, which
 finishes one video after the other. But a chain renders on one actor at a time: begun too late it keeps one actor busy
 when all others have nothing left to do. So a chain as long as what is left for each actor goes before all else
-(critical path scheduling, Graham 1969: whoever has most behind it comes first).
+(critical path scheduling, Graham 1969: whoever has most behind it comes first). So do keyframes that several others
+wait for, once they have begun: they are little work, and much can begin after them.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from flows.planning import Chunk
@@ -30,6 +32,8 @@ class Schedule:
         self._ended: set[str] = set()
         self._begun = 0
         self._left = sum(chunk.seconds for chunk in chunks)
+        # how many wait for a frame of a video
+        self._needed = Counter((chunk.parts[0].video, need) for chunk in chunks for need in chunk.needs)
         # with all that comes after it
         self._behind: dict[str, float] = {}
         for chunk in reversed(chunks):
@@ -65,5 +69,7 @@ class Schedule:
             turn -= len(self._behind)  # before all that are not urgent
         else:
             _, chunk = heapq.heappop(self._ready)
+            if sum(self._needed[part.video, frame] for part in chunk.parts for frame in part.frames) > 1:
+                turn -= len(self._behind)
         self._left -= chunk.seconds
         return turn, chunk

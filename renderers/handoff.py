@@ -3,8 +3,8 @@
 In a *chain* every frame starts from the one before, so one actor at a time renders it. With *keyframes* a few frames
 run ahead, each from the keyframe before it by the camera's moves in one leap; what lies between two keyframes starts
 from the left one and is drawn towards the right one, so that all these gaps can be rendered side by side. There are two
-levels: keyframes far apart, few enough that running ahead takes no time to speak of, and between two of them, rendered
-by the same rule, keyframes near enough that the gaps are small pieces of work.
+levels: keyframes far apart, few enough that running ahead takes little time, and between two of them, each by a leap
+from the left one and drawn towards the right one, keyframes near enough that the gaps are small pieces of work.
 
 Pure, and decided by the video alone: neither a cluster nor what was rendered before has a say.
 """
@@ -75,15 +75,14 @@ def keyframe_places(frames: int, every: int, cuts: Collection[int] = ()) -> tupl
     far = sorted({*range(0, frames, every * FAR), *_both_sides(cuts, frames), frames - 1})
     places = [Place(0, None, level=0)]
     places += [Place(index, start, level=0) for start, index in itertools.pairwise(far)]
-    for step, level in ((every, 1), (1, 2)):
-        fine: list[int] = []
-        for left, right in itertools.pairwise(far):
-            start = left
-            for index in range(left + step, right, step):
-                places.append(Place(index, start, left, right, level))
-                fine.append(index)
-                start = index
-        far = sorted({*far, *fine})
+    near = [
+        Place(index, left, left, right, 1)
+        for left, right in itertools.pairwise(far)
+        for index in range(left + every, right, every)
+    ]
+    places += near
+    for left, right in itertools.pairwise(sorted({*far, *(place.index for place in near)})):
+        places += [Place(index, index - 1, left, right) for index in range(left + 1, right)]
     return tuple(places)
 
 

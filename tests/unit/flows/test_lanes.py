@@ -28,7 +28,7 @@ def test_the_gaps_of_a_video_advance_side_by_side() -> None:
     while batch := taken(lanes, 8):
         passes.append(batch)
         run.available.update(batch)
-    assert passes == [[0], [12], [3], [6, 1], [9, 2, 4], [5, 7, 10], [8, 11]]
+    assert passes == [[0], [12], [3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
 
 
 def test_never_more_than_the_most_and_no_frame_twice() -> None:
@@ -42,10 +42,11 @@ def test_never_more_than_the_most_and_no_frame_twice() -> None:
 
 def test_a_frame_begins_from_one_that_is_being_committed_and_waits_for_one_that_it_is_drawn_to() -> None:
     run, lanes = keyed_run({0, 12})
-    assert taken(lanes, 8) == [3]
-    assert taken(lanes, 8, {("reef", 3)}) == [6]  # but not 1, which is drawn to 3
-    run.available.add(3)
-    assert taken(lanes, 8, {("reef", 6)}) == [9, 1]
+    assert taken(lanes, 2) == [3, 6]
+    committing = {("reef", 3), ("reef", 6)}
+    assert taken(lanes, 8, committing) == [9]  # but neither 1 nor 4, which are drawn to 3 and 6
+    run.available.update({3, 6})
+    assert taken(lanes, 8, {("reef", 9)}) == [1, 4, 10]  # 10 starts from 9, 7 is drawn to it
     assert taken(lanes, 8, {("another", 9)}) == []  # that is none of its frames
 
 

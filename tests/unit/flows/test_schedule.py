@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 
-from flows.planning import Chunk
+from flows.planning import Chunk, Part
 from flows.schedule import Schedule
 
 
@@ -70,3 +70,18 @@ def test_what_can_not_begin_waits_until_nothing_else_is_left() -> None:
     assert not schedule
     schedule.look(all_of_them=True)
     assert [schedule.next(1)[1].name for _ in range(2)] == ["a 1", "needs"]
+
+
+def test_keyframes_that_several_wait_for_have_their_turn_before_the_others() -> None:
+    def chunk(name: str, *frames: int, needs: tuple[int, ...] = ()) -> Chunk:
+        return Chunk(name, (Part("reef", None, frames),), 5.0, needs=needs)
+
+    there = {0, 32, 64}
+    gaps = [chunk("1-4", 1, 2, 3, 4), chunk("5-7", 5, 6, 7, needs=(4, 8))]
+    keyframes = chunk("keyframes 40,48", 40, 48, needs=(32, 64))
+    later = [chunk("33-39", 33, needs=(40,)), chunk("41-47", 41, needs=(40, 48))]
+    schedule = Schedule([*gaps, keyframes, *later], lambda one: there.issuperset(one.needs))
+    schedule.look()
+    begun = [schedule.next(8) for _ in range(len(schedule))]
+    assert [one.name for _, one in begun] == ["1-4", "keyframes 40,48"]
+    assert begun[1][0] < begun[0][0]  # one piece waits for 4, two for 40 and 48
