@@ -1,7 +1,8 @@
-"""Which tests want the machine to themselves."""
+"""Which tests want the machine to themselves, and what all of them need of the shell that starts them."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ HERE = Path(__file__).parent
 ALONE = tuple(
     HERE / folder for folder in ("chaos", "end_to_end", "integration/flows", "integration/night", "integration/ray")
 )
+
+
+def pytest_configure() -> None:
+    # A shell starts its background jobs, a CI's among them, with Ctrl-C ignored, and all processes below inherit that:
+    # servers and jobs that tests stop by SIGINT would never hear of it. Of a handler, they inherit nothing.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses among the marks
