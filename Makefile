@@ -51,7 +51,7 @@ test-long: setup ## Run the slow ones: nights, crashes, a fine-tuning from end t
 	@infra/setup.sh browser --unasked
 	$(BIN)/pytest -m slow $(ARGS)
 
-chaos: setup ## Render while 500 seeded faults strike, 75 minutes of 2 idle cores; result in infra/docs/chaos.md
+chaos: setup ## Render while 500 seeded faults strike, 40 minutes of 2 idle cores; result in infra/docs/chaos.md
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --record infra/docs/chaos.md
 
 lint: setup ## ruff
