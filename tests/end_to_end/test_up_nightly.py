@@ -1,0 +1,41 @@
+"""A night that its schedule starts by itself, on the shipped lock, from the server's scheduler to the video."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.render_jobs import quick_row, write_manifest
+from tests.up import running_up
+
+# The scheduler looks every minute, a cron of a minute comes within another one; the rest is Ray's start on a busy machine.
+NIGHT_SECONDS = 360.0
+
+
+@pytest.mark.minutes
+@pytest.mark.timeout(1500)
+def test_a_schedule_starts_a_night_whose_video_is_published(tmp_path: Path) -> None:
+    today = datetime.now(UTC).date()
+    for night in (today, today + timedelta(days=1)):  # midnight may pass meanwhile
+        write_manifest(tmp_path / f"{night}.parquet", [quick_row("apple")])
+    every_minute = (
+        "--nightly", f"{tmp_path}/{{date}}.parquet", "--output", f"{tmp_path}/nights/{{date}}", "--cron", "* * * * *"
+    )  # fmt: skip
+    with running_up(tmp_path, {}, *every_minute) as up:
+
+        def nights() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = up.post("/flow_runs/filter", deployments={"name": {"any_": ["nightly"]}})
+            return found
+
+        def ended() -> bool:
+            return any(run["state_type"] in ("COMPLETED", "FAILED", "CRASHED") for run in nights())
+
+        up.wait_until(ended, NIGHT_SECONDS, "a night that the schedule started")
+        (first, *_) = [run for run in nights() if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED")]
+        assert first["auto_scheduled"] is True
+        assert first["state_name"] == "Completed", first["state"]["message"]
+        assert list((tmp_path / "nights").glob("*/apple/video.png"))
+        assert list((tmp_path / "nights").glob("*/report/index.html"))
