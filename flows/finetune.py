@@ -12,7 +12,7 @@ from prefect.states import Completed, State
 from prefect.utilities.annotations import quote
 from pydantic import Field
 
-from flows.finetuning import begin, check, finetune_job, publish, summary_markdown, take_over
+from flows.job.finetuning import begin, check, finetune_job, publish, summary_markdown, take_over
 from infra.settings import load_settings
 from renderers.registry import use_folder
 from renderers.training.finetune_job import FinetuneJob, finished

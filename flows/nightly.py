@@ -1,4 +1,4 @@
-"""The flow `nightly`: its form. A cron schedule runs it; what follows is in flows/conduct.py."""
+"""The flow `nightly`: its form. A cron schedule runs it; what follows is in flows/orchestration/run.py."""
 
 # No `from __future__ import annotations` here: Prefect pickles a served flow by value, and its parameters' types would
 # arrive as names that nothing resolves.
@@ -9,12 +9,12 @@ from prefect import flow, runtime
 from prefect.states import Failed, State
 from pydantic import Field
 
-from flows.conduct import conduct, invalid_input, threads
-from flows.job import RenderJob
-from flows.nights import filled, night_of
-from flows.planned_job import RenderParameters
-from flows.session import begin
-from infra.storage import ObjectMissing
+from flows.job.job import RenderJob
+from flows.job.planned import RenderParameters
+from flows.orchestration.handover import begin
+from flows.orchestration.run import conduct, invalid_input, threads
+from flows.planning.dates import filled, night_of
+from infra.storage.storage import ObjectMissing
 
 __all__ = ["nightly"]
 

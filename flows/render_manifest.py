@@ -1,4 +1,4 @@
-"""The main flow, `render-manifest`: its form, and what a run of it begins with. What follows is in flows/conduct.py."""
+"""The main flow, `render-manifest`: its form, and what a run of it begins with; flows/orchestration/run.py goes on."""
 
 # No `from __future__ import annotations` here: Prefect pickles a served flow by value, and its parameters' types would
 # arrive as names that nothing resolves.
@@ -8,10 +8,10 @@ from prefect import flow
 from prefect.states import State
 from pydantic import Field
 
-from flows.conduct import conduct, invalid_input, threads
-from flows.job import RenderJob
-from flows.planned_job import RenderParameters
-from flows.session import begin
+from flows.job.job import RenderJob
+from flows.job.planned import RenderParameters
+from flows.orchestration.handover import begin
+from flows.orchestration.run import conduct, invalid_input, threads
 
 __all__ = ["render_manifest"]
 

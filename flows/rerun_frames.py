@@ -1,4 +1,4 @@
-"""The flow `rerun-frames`: its form. What it does is in flows/rerun.py, how it runs in flows/conduct.py."""
+"""The flow `rerun-frames`: its form. flows/job/reruns.py does it, flows/orchestration/run.py runs it."""
 
 # No `from __future__ import annotations` here: Prefect pickles a served flow by value, and its parameters' types would
 # arrive as names that nothing resolves.
@@ -9,11 +9,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
 from pydantic import Field
 
-from flows.conduct import conduct, invalid_input, threads
+from flows.job.reruns import RerunJob, RerunParameters
+from flows.orchestration.handover import begin
+from flows.orchestration.run import conduct, invalid_input, threads
+from flows.planning.retakes import FRAMES, After
 from flows.report.markdown import escape_markdown
-from flows.rerun import RerunJob, RerunParameters
-from flows.retaking import FRAMES, After
-from flows.session import begin
 
 __all__ = ["rerun_frames"]
 

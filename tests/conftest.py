@@ -10,7 +10,14 @@ import pytest
 HERE = Path(__file__).parent
 # They start clusters, servers and browsers, and two of them at a time keep each other waiting.
 ALONE = tuple(
-    HERE / folder for folder in ("chaos", "end_to_end", "integration/flows", "integration/night", "integration/ray")
+    HERE / folder
+    for folder in (
+        "chaos",
+        "end_to_end",
+        "integration/flows/orchestration",
+        "integration/flows/whole_server",
+        "integration/infra/ray",
+    )
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from infra.settings import SettingsInvalid
-from infra.storage import ObjectConflict, ObjectMissing, StorageError
+from infra.storage.storage import ObjectConflict, ObjectMissing, StorageError
 from manifests.results import ManifestError
 from renderers.errors import BadInput, ModelFilesBroken, TrainingBroken, UnknownModel
 

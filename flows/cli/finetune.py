@@ -17,13 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from flows.cli.errors import DONE
 from flows.cli.output import duration, print_json, problems, stderr
-from flows.finetuning import begin, check, finetune_job, hand_over, publish, published
-from flows.server.own_server import prefect_server
+from flows.job.finetuning import begin, check, finetune_job, hand_over, publish, published
+from flows.local.own_server import prefect_server
 from infra.settings import load_settings, prepare_prefect
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
 
 if TYPE_CHECKING:
-    from infra.ray_training import RayTraining
+    from infra.ray.training import RayTraining
 
 __all__ = ["finetune"]
 

@@ -11,13 +11,13 @@ from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems
-from infra.storage import Storage, manifest_files, read_uri
+from infra.storage.storage import Storage, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, RowProblem
 from manifests.schema import ManifestRow, format_prompts
 from renderers.errors import BadInput
-from renderers.plan import VideoPlan
+from renderers.plan.video_plan import VideoPlan
 
 __all__ = ["app"]
 

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
 from flows.cli.output import print_json, print_table, problems, stderr
-from infra.downloads import OnProgress
-from infra.model_files import OnFile, fetch_model, verify_model
+from infra.models.downloads import OnProgress
+from infra.models.files import OnFile, fetch_model, verify_model
 from renderers.errors import ModelFilesBroken
 from renderers.registry import list_models, model_entry, models_folder
 

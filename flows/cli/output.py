@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flows.job import RenderJob
-from renderers.plan import json_safe
+from flows.job.job import RenderJob
+from renderers.plan.video_plan import json_safe
 
 __all__ = ["bad_rows", "duration", "out", "print_json", "print_table", "problems", "stderr"]
 

@@ -9,9 +9,9 @@ from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE
 from flows.cli.output import bad_rows, duration, print_json, print_table, problems
-from flows.job import RenderJob
-from flows.planned_job import RenderParameters
-from flows.planning import Chunk
+from flows.job.job import RenderJob
+from flows.job.planned import RenderParameters
+from flows.planning.chunks import Chunk
 from infra.settings import load_settings
 from manifests.schema import format_frames
 

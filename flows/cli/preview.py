@@ -15,12 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flows.cli.output import print_json, stderr
 from infra.settings import load_settings
-from infra.storage import read_uri
+from infra.storage.storage import read_uri
 from manifests.checking import check_row
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-from renderers.plan import VideoPlan
+from renderers.plan.video_plan import VideoPlan
 
 __all__ = ["preview"]
 
@@ -68,7 +68,7 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
     with bar:
         line = bar.add_task(f"loading {plan.entry.name}", total=frame.steps, told="")
         # torch takes seconds to import: after the checks, so that a mistake is told at once
-        from renderers.frame_renderer import FrameRenderer, StepProgress
+        from renderers.frames.renderer import FrameRenderer, StepProgress
         from renderers.models import load_models
 
         settings = load_settings()

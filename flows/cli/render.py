@@ -18,12 +18,12 @@ from rich.text import Text
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import bad_rows, duration, print_json, problems, stderr
-from flows.job import RenderJob
-from flows.job_report import REPORT_PAGE
-from flows.job_state import JobProgress
-from flows.planned_job import RenderParameters
-from flows.server.own_server import prefect_server
-from flows.session import hand_over, start_pool
+from flows.job.job import RenderJob
+from flows.job.planned import RenderParameters
+from flows.job.report_data import REPORT_PAGE
+from flows.job.state import JobProgress
+from flows.local.own_server import prefect_server
+from flows.orchestration.handover import hand_over, start_pool
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
 __all__ = ["conclude", "render", "run_flow"]
@@ -89,7 +89,7 @@ def run_flow(job: J, flow: Callable[[J], Any], *, quiet_progress: bool) -> Any:
     prepare_prefect(quiet=True)
     with _watching(job, disable=quiet_progress):
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        with prefect_server("flows.conduct"):
+        with prefect_server("flows.orchestration.run"):
             hand_over(job)
             return flow(job)
 

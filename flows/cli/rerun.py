@@ -10,8 +10,8 @@ from cyclopts.validators import Number
 from flows.cli.errors import DONE
 from flows.cli.output import print_json, stderr
 from flows.cli.render import conclude, run_flow
-from flows.rerun import RerunJob, RerunParameters
-from flows.retaking import After
+from flows.job.reruns import RerunJob, RerunParameters
+from flows.planning.retakes import After
 from infra.settings import load_settings, prefect_api_url
 
 __all__ = ["rerun"]

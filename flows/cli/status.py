@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems
-from flows.storage_state import VideoStatus, stored_status
-from infra.storage import Storage
+from flows.job.storage_state import VideoStatus, stored_status
+from infra.storage.storage import Storage
 from manifests.schema import format_frames
 
 __all__ = ["status"]

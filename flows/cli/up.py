@@ -13,8 +13,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from flows.cli.errors import DONE
-from flows.up.options import NightlyOptions, UpOptions
-from flows.up.supervisor import Ready, Up
+from flows.local.options import NightlyOptions, UpOptions
+from flows.local.supervisor import Ready, Up
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 from renderers.errors import BadInput
 

@@ -13,7 +13,7 @@ __all__ = ["check_cluster"]
 
 def check_cluster(settings: InfraSettings) -> Iterator[Finding]:
     """Look at the cluster; its address must be set."""
-    from infra.ray_doctor import RayUnavailable, look_at_cluster  # Ray takes seconds to import
+    from infra.ray.doctor import RayUnavailable, look_at_cluster  # Ray takes seconds to import
 
     address = settings.ray_address
     try:
@@ -41,6 +41,6 @@ def check_cluster(settings: InfraSettings) -> Iterator[Finding]:
 
 
 def _remove(settings: InfraSettings) -> str:
-    from infra.ray_doctor import remove_orphans
+    from infra.ray.doctor import remove_orphans
 
     return f"ended {', '.join(remove_orphans(settings)) or 'none: they were gone already'}"

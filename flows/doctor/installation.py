@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.doctor.examination import Finding
-from infra.ffmpeg import ffmpeg_version
 from infra.settings import InfraSettings
+from infra.video.ffmpeg import ffmpeg_version
 from renderers.registry import model_entry
 
 __all__ = ["check_disk", "check_installation", "judge_hardware"]

@@ -14,11 +14,11 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.doctor.examination import Finding
 from flows.doctor.runs import Sighting, judge_version
-from flows.server.automations import install, lacking
-from flows.up.options import NAMES
-from flows.up.runs import Interrupted, end_run
+from flows.local.options import NAMES
+from flows.local.runs import Interrupted, end_run
+from flows.orchestration.automations import install, lacking
 from infra.settings import InfraSettings
-from infra.storage_errors import without_secrets
+from infra.storage.errors import without_secrets
 
 __all__ = ["check_server"]
 

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from flows.doctor.examination import Finding
-from infra.layout import frame_of
-from infra.local_store import TEMPORARY_PREFIX
-from infra.storage import ObjectMissing, Storage, StorageError
+from infra.storage.layout import frame_of
+from infra.storage.local_store import TEMPORARY_PREFIX
+from infra.storage.storage import ObjectMissing, Storage, StorageError
 from renderers.errors import FrameCorrupt
 
 __all__ = ["check_storage", "damage", "old_temporaries"]
@@ -62,7 +62,7 @@ def old_temporaries(root: Path, now: float) -> list[Path]:
 
 def damage(key: str, data: bytes) -> str:
     """What is wrong with a frame's object, '' if nothing is."""
-    from renderers.frame_object import FrameObject  # and with it torch: seconds, and only for --deep
+    from renderers.frames.frame_object import FrameObject  # and with it torch: seconds, and only for --deep
 
     named = frame_of(key)
     try:

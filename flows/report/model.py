@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from flows.failures.records import FailureRecord
+
 State = Literal["done", "missing", "failed", "invalid"]
 
 #: Worst news first: the order of badges, filters and of the list of incomplete videos.
@@ -50,22 +52,6 @@ class RowProblem(Protocol):
     def allowed(self) -> str | None: ...
     @property
     def message(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class FailureRecord:
-    """One attempt that failed, as its failure object in storage tells it. `frame` None: the whole video (a stitch).
-    `log` is the address of the task run in Prefect's UI, where its log is."""
-
-    video_id: str
-    frame: int | None
-    attempt: int
-    worker: str
-    kind: str
-    message: str
-    seconds: float
-    when: str
-    log: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from renderers.errors import ModelFilesBroken
 from renderers.evaluation.judge_pictures import Sitters, blurred, compose_for_fitting, recoloured, reconstruct
-from renderers.models.vqgan import VQGAN
+from renderers.models.vqgan.vqgan import VQGAN
+from renderers.models.weights_file import write_weights
 from renderers.randomness import address, generator
 from renderers.training.run import TrainingProgress, TrainingRun, trapezoid
 from renderers.training.sprites import STYLES, Sprites
-from renderers.weights_file import write_weights
 
 __all__ = ["Judge", "JudgeSettings", "fit_judge", "judge_key", "judge_styles", "sitters"]
 

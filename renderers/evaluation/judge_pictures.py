@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from renderers.models.vqgan import VQGAN, shown
+from renderers.models.vqgan.vqgan import VQGAN, shown
 
 __all__ = [
     "MILD_GUISE",

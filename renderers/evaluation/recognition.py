@@ -23,12 +23,12 @@ from renderers.checksums import file_sha256
 from renderers.errors import ModelFilesBroken
 from renderers.evaluation.pixels import Pixels
 from renderers.evaluation.prompts import EvaluationPrompt
-from renderers.frame_renderer import FrameRenderer
+from renderers.frames.renderer import FrameRenderer
 from renderers.models import Models, load_models
-from renderers.models.vqgan import VQGAN
-from renderers.plan import VideoPlan
+from renderers.models.vqgan.vqgan import VQGAN
+from renderers.plan.resolution import resolve
+from renderers.plan.video_plan import VideoPlan
 from renderers.registry import ModelEntry, PerceptorEntry
-from renderers.resolution import resolve
 
 __all__ = [
     "Variant", "picture_paths", "plan_of", "read_pictures", "render_picture", "start_rendering", "with_perceptor",

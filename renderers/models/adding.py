@@ -11,9 +11,9 @@ import open_clip
 
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, ModelFilesBroken
-from renderers.models.conversion import convert_checkpoint, convert_state
-from renderers.models.open_clip_tags import find_tag
-from renderers.models.vqgan import VQGANConfig
+from renderers.models.checkpoint.conversion import convert_checkpoint, convert_state
+from renderers.models.perceptor.open_clip_tags import find_tag
+from renderers.models.vqgan.vqgan import VQGANConfig
 from renderers.registry import ModelEntry, check_new_name, model_entry, register, shipped_configs
 
 __all__ = ["DEFAULT_PERCEPTOR", "add_model"]

@@ -11,9 +11,9 @@ import torch
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
 from renderers.hardware import Precision, step_dtype
-from renderers.models.conversion import recorded
-from renderers.models.perceptor import Perceptor
-from renderers.models.vqgan import VQGAN, VQGANConfig
+from renderers.models.checkpoint.conversion import recorded
+from renderers.models.perceptor.perceptor import Perceptor
+from renderers.models.vqgan.vqgan import VQGAN, VQGANConfig
 from renderers.registry import ModelEntry, not_fetched, open_clip_cache
 
 __all__ = ["Models", "check_config", "load_models"]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from manifests.schema import CutoutSettings
 from renderers.errors import ModelFilesBroken
-from renderers.models.vqgan import VQGAN, DDConfig, VQGANConfig
+from renderers.models.vqgan.vqgan import VQGAN, DDConfig, VQGANConfig
 from renderers.registry.entry import WEIGHTS
 from renderers.training import vqgan_training
 from renderers.training.concepts import load_concepts

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from renderers.models.vqgan import VQMODEL, VQGANConfig
-from renderers.weights_file import write_weights
+from renderers.models.vqgan.vqgan import VQMODEL, VQGANConfig
+from renderers.models.weights_file import write_weights
 
 __all__ = ["write_perceptor", "write_vqgan"]
 

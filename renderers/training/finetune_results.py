@@ -17,14 +17,14 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from renderers.models import VQGAN, load_models
-from renderers.models.vqgan import VQMODEL
+from renderers.models.vqgan.vqgan import VQMODEL
+from renderers.models.weights_file import write_weights
 from renderers.registry import ModelEntry
 from renderers.training.finetune_job import REPORT, FinetuneJob
 from renderers.training.picture_files import PictureFiles
 from renderers.training.run import TrainingRun, write_whole
 from renderers.training.vqgan_training import VQGANTrainingSettings, psnr, reconstruct
 from renderers.training.workers import world_size
-from renderers.weights_file import write_weights
 
 __all__ = ["sheet", "write_results"]
 

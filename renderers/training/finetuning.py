@@ -14,7 +14,7 @@ import torch
 
 from renderers.errors import BadInput
 from renderers.models import load_models
-from renderers.models.vqgan import DDConfig
+from renderers.models.vqgan.vqgan import DDConfig
 from renderers.registry import ModelEntry, model_entry
 from renderers.training.finetune_job import FinetuneJob, check_job
 from renderers.training.finetune_results import write_results

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from manifests.schema import CutoutSettings
-from renderers.cutouts import cut, draw_cutouts
-from renderers.models.vqgan import VQGAN, shown
+from renderers.models.vqgan.vqgan import VQGAN, shown
 from renderers.randomness import generator
+from renderers.step.cutouts import cut, draw_cutouts
 from renderers.training.captions import plural
 from renderers.training.run import trapezoid
 from renderers.training.scenes import SceneComposer

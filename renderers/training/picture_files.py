@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from renderers.errors import BadInput
-from renderers.pillow import PILLOW_ERRORS
+from renderers.picture_errors import PILLOW_ERRORS
 
 __all__ = ["PictureFiles", "find_pictures", "read_picture"]
 

@@ -18,7 +18,7 @@ from taming.modules.diffusionmodules.model import ResnetBlock
 from taming.modules.discriminator.model import NLayerDiscriminator, weights_init
 from torch import Tensor, nn
 
-from renderers.models.vqgan import VQGAN
+from renderers.models.vqgan.vqgan import VQGAN
 from renderers.randomness import generator
 from renderers.training.codebook import RunningCodebook
 from renderers.training.loop import train

@@ -18,10 +18,10 @@ import open_clip
 import torch
 
 from manifests.schema import ManifestRow
-from renderers.frame_renderer import FrameRenderer, FrameRequest
+from renderers.frames.renderer import FrameRenderer, FrameRequest
 from renderers.hardware import Precision
 from renderers.models import VQGAN, load_models
-from renderers.plan import VideoPlan
+from renderers.plan.video_plan import VideoPlan
 from renderers.registry import model_entry
 from tests.benchmarks.clock import Clock
 from tests.benchmarks.machine import machine

@@ -31,12 +31,12 @@ import torch.nn.functional as F
 from PIL import Image
 
 from manifests.schema import ManifestRow
-from renderers.camera import frame_change
-from renderers.frame_renderer import FrameRenderer, RenderedFrame
+from renderers.frames.renderer import FrameRenderer, RenderedFrame
+from renderers.frames.seams import seam_scores
+from renderers.frames.warp import frame_change
 from renderers.models import Models, load_models
-from renderers.plan import VideoPlan
+from renderers.plan.video_plan import VideoPlan
 from renderers.registry import model_entry
-from renderers.seams import seam_scores
 from tests.benchmarks.machine import machine
 
 STEPS = 10
@@ -148,9 +148,9 @@ def main() -> None:
     chosen = parser.parse_args()
     print(machine())
     if chosen.what == "speed":
-        from flows.server.own_server import prefect_server
+        from flows.local.own_server import prefect_server
 
-        with prefect_server("flows.conduct"):
+        with prefect_server("flows.orchestration.run"):
             speed(chosen.frames, chosen.actors, chosen.step_seconds, chosen.every)
     else:
         seams(chosen.frames, chosen.every, chosen.seeds, chosen.sheet)

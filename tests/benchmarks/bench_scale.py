@@ -30,15 +30,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flows.planned_job import PlannedJob, RenderParameters
-from flows.storage_state import save_plan, stored_status
-from infra.layout import frame_key
+from flows.job.planned import PlannedJob, RenderParameters
+from flows.job.storage_state import save_plan, stored_status
 from infra.settings import InfraSettings
-from infra.storage import Storage
+from infra.storage.layout import frame_key
+from infra.storage.storage import Storage
 from manifests.schema import ManifestRow
 from tests.benchmarks.machine import machine
-from tests.render_jobs import write_manifest
-from tests.s3_server import S3Server, running_s3_server
+from tests.helpers.render_jobs import write_manifest
+from tests.helpers.s3_server import S3Server, running_s3_server
 
 ACTORS = 64
 PUTS_AT_ONCE = 32
@@ -123,13 +123,13 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def busy(actors: int, minutes: float, frame_seconds: float) -> None:
     """Print how busy simulated actors are kept."""
-    from flows.server.own_server import prefect_server
+    from flows.local.own_server import prefect_server
     from tests.benchmarks.simulated import run
 
     steps, wanted = 10, int(actors * 60 * minutes / frame_seconds)
     rows = list(_mixed(wanted, longest=int(30 * minutes / frame_seconds), steps=steps))
     frames = sum(row.frames for row in rows)
-    with prefect_server("flows.conduct"), tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
+    with prefect_server("flows.orchestration.run"), tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
         spent = run(rows, Path(folder), actors, frame_seconds / steps, chunk_seconds=20)
     print(f"{actors} actors, {frames} frames of {frame_seconds:g} s in {len(rows)} videos: {spent.seconds:.1f} s, "
           f"{spent.steps:.1%} of the actors' time in steps; {spent.before:.1%} before an actor's first frame, "

@@ -34,11 +34,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.schema import ManifestRow
-from renderers.frame_renderer import FrameRenderer, StepProgress
+from renderers.frames.renderer import FrameRenderer, StepProgress
 from renderers.hardware import Precision
 from renderers.models import VQGAN, Perceptor, load_models
-from renderers.models.graphs import Graphed
-from renderers.plan import VideoPlan
+from renderers.models.kernels.cuda_graphs import Graphed
+from renderers.plan.video_plan import VideoPlan
 from renderers.registry import model_entry
 from tests.benchmarks.clock import Clock, Measured, against_neighbours
 from tests.benchmarks.machine import machine

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from infra.ffmpeg import FULL_DECODE_FRAMES, check, encode_segment, ffmpeg_version, join_segments
-from infra.png_sequence import encode_png
-from infra.segment_seal import SEAL_BYTES
+from infra.video.ffmpeg import FULL_DECODE_FRAMES, check, encode_segment, ffmpeg_version, join_segments
+from infra.video.png_sequence import encode_png
+from infra.video.seal import SEAL_BYTES
 from tests.benchmarks.machine import machine
 
 FPS = 24

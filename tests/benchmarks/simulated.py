@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from flows.job import RenderJob
-from flows.planned_job import RenderParameters
-from flows.session import hand_over
-from infra.local_pool import LocalPool
+from flows.job.job import RenderJob
+from flows.job.planned import RenderParameters
+from flows.orchestration.handover import hand_over
 from infra.settings import InfraSettings
-from infra.worker import Worker
+from infra.workers.local_pool import LocalPool
+from infra.workers.worker import Worker
 from manifests.schema import ManifestRow
 from renderers.errors import Stopped
-from renderers.frame_object import FrameObject
-from renderers.frame_renderer import FrameRenderer, FrameRequest, RenderedFrame, StepProgress
-from renderers.frame_state import FrameState, Moments
-from tests.render_jobs import write_manifest
+from renderers.frames.frame_object import FrameObject
+from renderers.frames.renderer import FrameRenderer, FrameRequest, RenderedFrame, StepProgress
+from renderers.frames.state import FrameState, Moments
+from tests.helpers.render_jobs import write_manifest
 
 __all__ = ["Busy", "SimulatedPool", "run"]
 

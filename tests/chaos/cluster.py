@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.command import alive, descendants
-from tests.patient_ray import NODE_SECONDS, add_node, patient
+from tests.helpers.commands import alive, descendants
+from tests.helpers.patient_ray import NODE_SECONDS, add_node, patient
 
 __all__ = ["ChaosCluster", "chaos_cluster"]
 

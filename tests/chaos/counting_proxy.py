@@ -9,7 +9,7 @@ from collections import Counter
 from aiohttp import web
 from yarl import URL
 
-from tests.fault_proxy import Fault, FaultPlan, FaultProxy
+from tests.helpers.fault_proxy import Fault, FaultPlan, FaultProxy
 
 __all__ = ["CountingProxy"]
 

@@ -13,12 +13,12 @@ import os
 import sys
 from collections import Counter
 
-from flows.job import RenderJob
-from flows.planned_job import RenderParameters
-from infra.local_pool import LocalPool
-from infra.pool import Pool
+from flows.job.job import RenderJob
+from flows.job.planned import RenderParameters
 from infra.settings import load_settings
-from tests.render_jobs import drive
+from infra.workers.local_pool import LocalPool
+from infra.workers.pool import Pool
+from tests.helpers.render_jobs import drive
 
 # The plan cuts a video by the clock of the machine's settings; both runs must cut alike.
 RANGE_FRAMES = 10
@@ -33,7 +33,7 @@ def main(manifest: str, output: str, *, alone: bool) -> int:
         if job.needs_workers and alone:
             pool = LocalPool(job.output)
         elif job.needs_workers:
-            from infra.ray_pool import RayPool
+            from infra.ray.pool import RayPool
 
             pool = RayPool(job.output, settings, warm="embedded")
         drive(job, pool)

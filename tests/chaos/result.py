@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from infra.storage import Storage
+from infra.storage.storage import Storage
 from tests.chaos.counting_proxy import CountingProxy
 
 __all__ = ["ChaosResult", "compare", "count"]

@@ -21,19 +21,19 @@ from typing import Any
 
 from flows.doctor.examination import mend_all
 from flows.doctor.storage import check_storage, damage
-from infra.storage import Storage, disconnect
+from infra.storage.storage import Storage, disconnect
 from manifests.schema import ManifestRow
 from tests.chaos.cluster import ChaosCluster, chaos_cluster
 from tests.chaos.counting_proxy import CountingProxy
 from tests.chaos.result import ChaosResult, compare, count
 from tests.chaos.schedule import Fault, FaultSchedule
-from tests.fault_proxy import FaultPlan
-from tests.render_jobs import quick_row, write_manifest
-from tests.s3_server import running_s3_server
+from tests.helpers.fault_proxy import FaultPlan
+from tests.helpers.render_jobs import quick_row, write_manifest
+from tests.helpers.root import ROOT
+from tests.helpers.s3_server import running_s3_server
 
 __all__ = ["chaos_rows", "run_chaos"]
 
-ROOT = Path(__file__).resolve().parents[2]
 NODES = 2
 FRAMES_PER_FAULT = 4
 ALWAYS, BURST = 0.02, 0.3  # the share of requests to storage that fail, and in a burst

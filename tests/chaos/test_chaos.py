@@ -6,13 +6,11 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from tests.chaos.schedule import KINDS, FaultSchedule
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.root import ROOT
 
 
 def test_a_seed_decides_everything() -> None:

@@ -25,15 +25,15 @@ from typing import Any
 
 from PIL import Image
 
-from flows.job import RenderJob
-from flows.planned_job import RenderParameters
+from flows.job.job import RenderJob
+from flows.job.planned import RenderParameters
 from infra.settings import InfraSettings
-from infra.storage import Storage, disconnect
+from infra.storage.storage import Storage, disconnect
 from manifests.schema import ManifestRow
-from tests.fault_proxy import FaultPlan, FaultProxy
-from tests.render_jobs import quick_row, write_manifest
-from tests.s3_server import running_s3_server
-from tests.up import ENDED, RunningUp, running_up
+from tests.helpers.fault_proxy import FaultPlan, FaultProxy
+from tests.helpers.render_jobs import quick_row, write_manifest
+from tests.helpers.s3_server import running_s3_server
+from tests.helpers.up import ENDED, RunningUp, running_up
 
 __all__ = ["NightResult", "night_rows", "run_night"]
 

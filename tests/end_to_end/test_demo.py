@@ -19,16 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from infra.ffmpeg import decode
-from infra.storage import Storage, disconnect
+from infra.storage.storage import Storage, disconnect
+from infra.video.ffmpeg import decode
 from manifests.building import build
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow, arrow_schema, row_to_arrow
-from tests.end_to_end.command import Commands, command_line, descendants, running_prefect_server, wait_until_gone
-from tests.render_jobs import QUICK, frame_objects, write_manifest
-from tests.s3_server import S3Server, running_s3_server
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.commands import Commands, command_line, descendants, running_prefect_server, wait_until_gone
+from tests.helpers.render_jobs import QUICK, frame_objects, write_manifest
+from tests.helpers.root import ROOT
+from tests.helpers.s3_server import S3Server, running_s3_server
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.blueprints import write_blueprints
-from tests.end_to_end.command import Commands, Running, descendants, running_prefect_server, wait_until_gone
-from tests.render_jobs import quick_row, write_manifest
+from tests.helpers.blueprints import write_blueprints
+from tests.helpers.commands import Commands, Running, descendants, running_prefect_server, wait_until_gone
+from tests.helpers.render_jobs import quick_row, write_manifest
 
 STEPS = 200
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infra.ffmpeg import decode
-from tests.browser import Pages, browser_pages
-from tests.render_jobs import frame_objects, quick_row, write_manifest
-from tests.up import RunningUp, running_up
+from infra.video.ffmpeg import decode
+from tests.helpers.browser import Pages, browser_pages
+from tests.helpers.render_jobs import frame_objects, quick_row, write_manifest
+from tests.helpers.root import ROOT
+from tests.helpers.up import RunningUp, running_up
 
 # Where the pictures of what the browser showed are kept; `make clean` takes them away.
-SHOTS = Path(__file__).parents[2] / "test-output" / "ui"
+SHOTS = ROOT / "test-output" / "ui"
 FRAMES = 8
 
 

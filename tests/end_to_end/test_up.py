@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.up.options import NAMES
-from tests.end_to_end.command import Commands, wait_until_gone
-from tests.render_jobs import frame_files, quick_row, write_manifest
-from tests.s3_server import free_port
-from tests.up import RunningUp, running_up
+from flows.local.options import NAMES
+from tests.helpers.commands import Commands, wait_until_gone
+from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
+from tests.helpers.s3_server import free_port
+from tests.helpers.up import RunningUp, running_up
 
 FRAMES = 12
 NIGHT = ("--nightly", "night-{date}.parquet", "--output", "nights/{date}", "--time-zone", "Europe/Berlin")

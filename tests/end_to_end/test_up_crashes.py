@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import alive, descendants, wait_until_gone
 from tests.end_to_end.test_up import a_render_under_way, frames_once
-from tests.up import RunningUp, running_up
+from tests.helpers.commands import alive, descendants, wait_until_gone
+from tests.helpers.up import RunningUp, running_up
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.render_jobs import quick_row, write_manifest
-from tests.up import running_up
+from tests.helpers.render_jobs import quick_row, write_manifest
+from tests.helpers.up import running_up
 
-# The scheduler looks every minute, a cron of a minute comes within another one; the rest is Ray's start on a busy machine.
+# The scheduler looks every minute, a cron of a minute comes within another one; the rest is Ray's start.
 NIGHT_SECONDS = 360.0
 
 

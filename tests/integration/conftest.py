@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.storage import disconnect
-from tests.s3_server import S3Server, running_s3_server
+from infra.storage.storage import disconnect
+from tests.helpers.s3_server import S3Server, running_s3_server
 
 BUCKET = "nightreel-tests"
 

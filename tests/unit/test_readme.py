@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 import cyclopts
 import pytest
@@ -13,8 +12,9 @@ import pytest
 from flows.cli import app
 from infra.settings import InfraSettings
 from manifests.schema.describe import FieldInfo, describe_fields
+from tests.helpers.root import ROOT
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("nightreel ")]
 
@@ -53,4 +53,4 @@ def test_every_example_parses(command: str) -> None:
 
 def test_there_are_examples() -> None:
     assert len(COMMANDS) >= 6
-    assert (Path(__file__).parents[2] / "infra" / "docs" / "apple.png").stat().st_size > 1000
+    assert (ROOT / "infra" / "docs" / "apple.png").stat().st_size > 1000

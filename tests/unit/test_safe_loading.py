@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 
 from manifests import building
+from tests.helpers.root import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("manifests", "renderers", "infra", "flows")
 # What runs a file's content, by the last words of its name.
 RUNS = {

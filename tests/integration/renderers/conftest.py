@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from renderers.frame_renderer import FrameRenderer
+from renderers.frames.renderer import FrameRenderer
 from renderers.models import Models, load_models
 from renderers.registry import model_entry
 

@@ -24,7 +24,7 @@ from renderers.registry import ModelEntry
 from renderers.training.concepts import load_concepts
 from renderers.training.run import TrainingProgress
 from renderers.training.sprites import SIDE, STYLES
-from tests.random_model import write_model
+from tests.helpers.random_model import write_model
 
 TINY = JudgeSettings(
     widths=(8, 16), blocks=(1, 1), steps_crisp=4, steps=4, batch=8, pool=16, renewed=2, checkpoint_every=2, log_every=1

@@ -13,7 +13,7 @@ import torch
 from renderers.models import VQGAN, VQGANConfig
 from tests.benchmarks.clock import against_neighbours
 from tests.benchmarks.peer import PeerMissing, run_peer
-from tests.random_model import VQGAN_PARAMS
+from tests.helpers.random_model import VQGAN_PARAMS
 
 ARCHITECTURE = "ViT-B-32-quickgelu"
 # Loads as VQGAN-CLIP's generate.py loads, steps once a round, and leaves what it found where the test can see it.

@@ -9,8 +9,8 @@ import pytest
 
 from flows.cli import run
 from infra.settings import InfraSettings, load_settings
-from infra.storage import disconnect
-from tests.command_line import Said
+from infra.storage.storage import disconnect
+from tests.helpers.command_line import Said
 
 
 @pytest.fixture(autouse=True)

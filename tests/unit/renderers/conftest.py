@@ -1,14 +1,14 @@
-"""The tiny random model of `tests.random_model`, written and loaded once."""
+"""The tiny random model of `tests.helpers.random_model`, written and loaded once."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from renderers.frame_renderer import FrameRenderer
+from renderers.frames.renderer import FrameRenderer
 from renderers.models import Models, load_models
 from renderers.registry import ModelEntry
-from tests.random_model import Planner, write_model
+from tests.helpers.random_model import Planner, write_model
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,173 @@
+"""The workers of one job, used as its failures have taught: who gets which work, what is tried again and how, who is
+set aside, who is restarted because it hangs.
+
+The rules are `flows.failures.policy`'s; this is where they meet a pool, a clock and threads.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flows.failures.policy import Attempt, Decision, StallWatch, WorkerRecords, decide, excluded
+from flows.failures.records import classify
+from flows.failures.speeds import Paces
+from infra.settings import InfraSettings
+from infra.workers.pool import Pool, PoolWorker
+
+__all__ = ["Crew", "Failed", "Lease", "Work"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is being tried: a frame of a video (None: a segment of it), with so many cutouts a step, an estimate of its
+    seconds (0: none), and the `kind` of frames that take as long."""
+
+    video: str
+    frame: int | None
+    cutouts: int = 1
+    seconds: float = 0.0
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """How a first try, together with others, failed, and on whom: the lease may have been renewed since."""
+
+    error: Exception
+    worker: PoolWorker
+
+
+class Crew:
+    """A pool's workers in the hands of one job, until `stopped`."""
+
+    def __init__(self, pool: Pool, settings: InfraSettings, stopped: threading.Event) -> None:
+        self.pool, self.settings, self.stopped = pool, settings, stopped
+        self._records = WorkerRecords(time.monotonic, settings.worker_strikes, settings.forgive_seconds)
+        self._paces = Paces()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="stall watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching. The pool is its owner's to close."""
+        self._closed.set()
+
+    def exclude(self, avoid: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Who must not get a piece of work that `avoid` failed."""
+        with self._lock:
+            return excluded(self.pool.names, self._records.aside(), avoid)
+
+    def attempt(
+        self,
+        lease: Lease,
+        what: Work,
+        do: Callable[[PoolWorker, Decision], T],
+        on_failure: Callable[[Exception, int, str, float], None],
+        failed: Failed | None = None,
+    ) -> T | Exception | None:
+        """Do one piece of work, again as often as the policy says; gives its result, the last error if it failed for
+        good, or None if the job stops. `on_failure` hears of every failure: error, attempt, worker, seconds. `failed`
+        is a first try that was made already."""
+        failures: list[Attempt] = []
+        decision = Decision(again=True)
+        while not self.stopped.is_set():
+            if failed is None:
+                self.settle(lease, what)
+            worker = lease.worker if failed is None else failed.worker
+            began = time.perf_counter()
+            try:
+                if failed is not None:
+                    error, failed = failed.error, None
+                    raise error
+                done = do(worker, decision)
+            except Exception as error:  # every failure is classed and recorded; none may end the other videos
+                kind = classify(error)
+                if kind == "cancelled" or (kind in ("infrastructure", "stalled") and self.stopped.is_set()):
+                    return None  # whoever stops a job takes the workers away as well: no failure of this frame
+                failures.append(Attempt(kind, worker.name))
+                on_failure(error, len(failures), worker.name, time.perf_counter() - began)
+                fit = len(self.pool.names) - len(self.exclude())
+                decision = decide(failures, self.settings, workers=fit, cutouts=what.cutouts, chance=random.random())
+                with self._lock:
+                    # a lost process is no fault of the machine's; a failure of its own may be
+                    if kind in ("application", "out of memory"):
+                        self._records.failed(worker.name, what.video, what.frame)
+                if not decision.again:
+                    return error
+                self.stopped.wait(decision.wait)
+                lease.renew(decision.avoid)
+            else:
+                self.did(worker, what, time.perf_counter() - began)
+                return done
+        return None
+
+    def settle(self, lease: Lease, what: Work, before: Callable[[], object] = lambda: None) -> None:
+        """Before a piece of work: trade the leased worker if it has to go, or if another should take over. `before`
+        that, what it still has in hand is to be finished: it may be gone the moment it is given back."""
+        if lease.worker.retiring:
+            before()
+            lease.renew(frozenset())  # another run needs its place: between two frames nothing is lost
+        elif (faster := self._faster(lease.worker.name, what)) is not None:
+            before()
+            lease.renew(frozenset(), prefer=faster)  # whoever is slow must not hold up the end of the job
+
+    def did(self, worker: PoolWorker, what: Work, seconds: float) -> None:
+        """Note that `worker` did a piece of work."""
+        with self._lock:
+            self._records.rendered(worker.name, what.video, what.frame)
+            if what.seconds:
+                self._paces.took(worker.name, what.kind, seconds, what.seconds)
+
+    def _faster(self, worker: str, what: Work) -> str | None:
+        """A free worker that should take over, since it is so much faster. As long as there is work for all, none is
+        free."""
+        if not what.seconds or not (free := self.pool.free):
+            return None
+        with self._lock:
+            return self._paces.better(worker, what.kind, set(free) - self._records.aside())
+
+    def _watch(self) -> None:
+        watch = StallWatch(self.settings.stall_seconds)
+        while not self._closed.wait(min(5.0, self.settings.stall_seconds / 4)) and not self.stopped.is_set():
+            for worker in watch.stalled(time.monotonic(), self.pool.progress()):
+                self.pool.restart(worker)
+
+
+class Lease:
+    """A rented worker that can be traded for another after a failure. `worker` is the one rented now; of those who wait
+    for one, the lowest `turn` comes first."""
+
+    def __init__(self, crew: Crew, prefer: str | None, turn: int = 0) -> None:
+        self._crew, self._prefer, self._turn, self._stack = crew, prefer, turn, ExitStack()
+        self.worker: PoolWorker
+
+    def __enter__(self) -> Lease:
+        self._rent(self._prefer, frozenset())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def renew(self, avoid: frozenset[str], prefer: str | None = None) -> None:
+        """Give the worker back and rent one anew, none of `avoid` where there is another; `prefer` if it is free."""
+        self._stack.close()
+        self._rent(prefer, avoid)
+
+    def step_aside(self) -> None:
+        """Let others have the worker to render with; it stays for what it is still asked for here."""
+        aside = ExitStack()
+        aside.enter_context(self._crew.pool.aside(self.worker))
+        self._stack.close()
+        self._stack = aside
+
+    def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
+        exclude = self._crew.exclude(avoid)
+        self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, exclude, self._turn))

@@ -1,0 +1,167 @@
+"""What follows from a failure: whether a frame is tried again, when, where and how; which workers are set aside; when a
+job gives up. Decisions only: nothing here renders, waits, looks at a clock or touches storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from infra.settings import InfraSettings
+from infra.workers.tasks import WorkerProgress
+
+__all__ = ["Attempt", "Budget", "Decision", "Kind", "StallWatch", "WorkerRecords", "decide", "excluded"]
+
+Kind = Literal[
+    "application", "not finite", "out of memory", "infrastructure", "storage", "stalled", "corrupt", "bad input",
+    "cancelled",
+]  # fmt: skip
+
+LONGEST_WAIT = 10.0  # seconds
+DISTINCT_WORKERS = 2  # that must have failed a frame before the frame is to blame
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of one piece of work that failed, in the way of `kind`, on `worker`."""
+
+    kind: Kind
+    worker: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to try `again`, after `wait` seconds, on a worker not among `avoid` where there is another; with
+    `cutouts_at_once` through the perceptor (None: all), `reseeded` or not."""
+
+    again: bool
+    wait: float = 0.0
+    avoid: frozenset[str] = frozenset()
+    cutouts_at_once: int | None = None
+    reseeded: bool = False
+
+
+def decide(
+    failures: Sequence[Attempt], settings: InfraSettings, *, workers: int, cutouts: int, chance: float = 0.5
+) -> Decision:
+    """What to do after `failures` of one frame, the latest last.
+
+    `workers` is how many are fit to work, `cutouts` how many the frame has a step, `chance` a random number in [0, 1)
+    that spreads the waits of many (jitter, as in AWS's "exponential backoff and jitter": half fixed, half random).
+    """
+    last = failures[-1].kind
+    counts: dict[Kind, int] = {}
+    for failure in failures:
+        counts[failure.kind] = counts.get(failure.kind, 0) + 1
+    # halved each time; a batch of one can't be halved, and the frame itself is too large then.
+    halvings = counts.get("out of memory", 0)
+    at_once = max(1, cutouts >> halvings) if halvings else None
+    hopeless = halvings > max(1, cutouts).bit_length() - 1
+    own = counts.get("application", 0) + counts.get("stalled", 0) + max(0, counts.get("not finite", 0) - 1)
+    blamed_by = {failure.worker for failure in failures if failure.kind in ("application", "stalled", "not finite")}
+    tried_enough = own >= settings.attempts and len(blamed_by) >= min(DISTINCT_WORKERS, workers)
+    again = {
+        "application": not tried_enough,
+        "stalled": not tried_enough,
+        # the same numbers would come out anywhere: another seed, once.
+        "not finite": counts.get("not finite", 0) < 2,
+        "out of memory": not hopeless,
+        "infrastructure": counts.get("infrastructure", 0) < settings.lost_worker_attempts,
+        # full, not permitted: a person must mend it, and each try renders the frame once more
+        "storage": counts.get("storage", 0) < settings.attempts,
+        "corrupt": False,  # what can't be read must be made anew first
+        "bad input": False,
+        "cancelled": False,
+    }[last]
+    wait = 0.0
+    if again and last in ("infrastructure", "storage"):
+        longest = min(LONGEST_WAIT, 0.5 * 2 ** min(counts[last] - 1, 6))
+        wait = longest / 2 * (1 + chance)
+    return Decision(again, wait, frozenset(blamed_by), at_once, counts.get("not finite", 0) > 0)
+
+
+def excluded(workers: Iterable[str], aside: frozenset[str], avoid: frozenset[str]) -> frozenset[str]:
+    """Which of `workers` a frame must not go to: never all of them. Those set `aside` are the last resort, those to
+    `avoid` the one before."""
+    everyone = frozenset(workers)
+    fit = everyone - aside or everyone
+    return everyone - (fit - avoid or fit)
+
+
+@dataclass
+class WorkerRecords:
+    """Which workers fail what others can do: one that failed `limit` different frames is set aside for `seconds`.
+
+    A frame counts against a worker only once another worker has rendered it: a poisoned row fails everywhere, and would
+    otherwise take one worker after the other with it.
+    """
+
+    clock: Callable[[], float]
+    limit: int = 3
+    seconds: float = 3600.0
+    _failed: dict[tuple[str, int | None], set[str]] = field(default_factory=dict)
+    _against: dict[str, set[tuple[str, int | None]]] = field(default_factory=dict)
+    _aside: dict[str, float] = field(default_factory=dict)
+
+    def failed(self, worker: str, video: str, frame: int | None) -> None:
+        """`worker` failed a frame (None: a segment of the video), and its machine is not known to be the reason."""
+        self._failed.setdefault((video, frame), set()).add(worker)
+
+    def rendered(self, worker: str, video: str, frame: int | None) -> set[str]:
+        """`worker` did a frame. Gives those who are set aside now for having failed it."""
+        newly = set()
+        for other in self._failed.pop((video, frame), set()) - {worker}:
+            against = self._against.setdefault(other, set())
+            against.add((video, frame))
+            if len(against) >= self.limit:
+                self._aside[other] = self.clock() + self.seconds
+                del self._against[other]
+                newly.add(other)
+        return newly
+
+    def aside(self) -> frozenset[str]:
+        """Who is set aside at this moment."""
+        now = self.clock()
+        self._aside = {worker: until for worker, until in self._aside.items() if until > now}
+        return frozenset(self._aside)
+
+
+@dataclass
+class StallWatch:
+    """Finds workers that render and do not get on: no step within `seconds`. One that stopped answering in the middle
+    of a frame does not get on either."""
+
+    seconds: float
+    _since: dict[str, tuple[tuple[str, int, int], float]] = field(default_factory=dict)
+
+    def stalled(self, now: float, progress: Iterable[WorkerProgress]) -> list[str]:
+        """Look at `progress` at the time `now` (seconds of any clock); gives each stalled worker once."""
+        for told in progress:
+            at = (told.video_id, told.frame, told.step)
+            if not told.busy:
+                self._since.pop(told.worker, None)
+            elif self._since.get(told.worker, (None,))[0] != at:
+                self._since[told.worker] = (at, now)
+        late = [worker for worker, (_, since) in self._since.items() if now - since > self.seconds]
+        for worker in late:
+            del self._since[worker]
+        return late
+
+
+@dataclass
+class Budget:
+    """How many of a job's `frames` may fail for good before the job gives up: a `share` of them, at least `least`."""
+
+    frames: int
+    share: float
+    least: int = 20
+
+    @property
+    def allowed(self) -> int:
+        """Frames that may fail for good."""
+        return max(self.least, int(self.frames * self.share))
+
+    def spent(self, failed: int) -> bool:
+        """Whether `failed` frames are more than that."""
+        return failed > self.allowed

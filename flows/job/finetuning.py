@@ -1,0 +1,115 @@
+"""Fine-tuning as flows and the command line see it: a job, its workers, and its place in the registry at the end."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from infra.settings import InfraSettings
+from renderers.errors import ModelFilesBroken, UnknownModel
+from renderers.registry import ModelEntry, check_new_name, model_entry, models_folder, register
+from renderers.training.finetune_job import FinetuneJob, check_job, finished
+
+if TYPE_CHECKING:
+    from infra.ray.training import RayTraining
+
+__all__ = ["begin", "check", "finetune_job", "hand_over", "publish", "published", "summary_markdown", "take_over"]
+
+_handed: dict[FinetuneJob, RayTraining] = {}
+
+
+def finetune_job(images: Sequence[str | Path], output: str | Path, **settings: Any) -> FinetuneJob:
+    """A job with absolute paths: workers have working folders of their own."""
+    return FinetuneJob(
+        images=tuple(Path(place).expanduser().absolute() for place in images),
+        folder=Path(output).expanduser().absolute(),
+        **settings,
+    )
+
+
+def check(job: FinetuneJob, *, replace: bool = False) -> None:
+    """Say what is wrong before anything is started.
+
+    Raises:
+        BadInput, UnknownModel, ModelFilesBroken: see `check_job` and `check_new_name`.
+    """
+    check_new_name(models_folder(), job.model_name, replace=replace or published(job) is not None)
+    check_job(job)
+
+
+def begin(job: FinetuneJob, settings: InfraSettings, *, workers: int | None = None) -> RayTraining:
+    """Bring a Ray cluster up for `job`, in the background; `start` of what is given back begins the training."""
+    from infra.ray.training import RayTraining  # Ray takes seconds to import: only when workers are needed
+
+    return RayTraining(job, settings, workers=workers)
+
+
+def hand_over(training: RayTraining) -> None:
+    """Keep a cluster that comes up for the flow run that is about to start in this process with the same job."""
+    _handed[training.job] = training
+
+
+def take_over(job: FinetuneJob) -> RayTraining | None:
+    """What was handed over for `job`, once."""
+    return _handed.pop(job, None)
+
+
+def published(job: FinetuneJob) -> ModelEntry | None:
+    """The registry's entry of this very job's result, if it is there."""
+    report = finished(job)
+    if report is None:
+        return None
+    try:
+        entry = model_entry(job.model_name)
+    except (UnknownModel, ModelFilesBroken):
+        return None
+    return entry if entry.vqgan.sha256 == report["sha256"] else None
+
+
+def publish(job: FinetuneJob, *, replace: bool = False) -> ModelEntry:
+    """Register the result of a job that came to its end; nothing happens if it is registered.
+
+    Raises:
+        BadInput: the name was taken in the meantime.
+        ModelFilesBroken: the job's files are not those that it left.
+    """
+    there = published(job)
+    if there is not None:
+        return there
+    return register(job.entry_file, models_folder(), job.model_name, replace=replace)
+
+
+def summary_markdown(report: dict[str, Any], folder: Path) -> str:
+    """The report for people, with the sheet in it."""
+    before, after = report["psnr_before"], report["psnr_after"]
+    broken = "".join(f"\n- `{path}`: {why}" for path, why in list(report["broken_pictures"].items())[:20])
+    return f"""# {report["name"]}
+
+`{report["base"]}` fine-tuned on {report["training_pictures"]} pictures in {report["steps"]} steps, \
+{report["seconds"]:.0f} s on {report["hardware"]}.
+
+| held-out pictures | before | after | gain |
+|---|---|---|---|
+| {len(report["held_out_pictures"])} | {before:.2f} dB | {after:.2f} dB | {after - before:+.2f} dB |
+
+![original, before, after]({_inline(folder / "before-after.png")})
+
+A manifest's row uses it by `model: {report["name"]}`. Files: `{folder}`.
+{f"{chr(10)}Pictures that could not be read:{broken}" if broken else ""}"""
+
+
+def _inline(path: Path) -> str:
+    """A picture as a data URI, small enough for an artifact."""
+    try:
+        with Image.open(path) as image:
+            small = image.convert("RGB")
+    except OSError:
+        return ""
+    buffer = io.BytesIO()
+    small.save(buffer, format="JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,164 @@
+"""Stitching: segments become one checked video, with a contact sheet and its provenance, each put at once.
+
+The order of the puts is the promise: video, contact sheet, and the provenance last, so that a provenance in storage
+means that the video is there and whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from flows.planning.remaining import VideoWork
+from infra.storage.layout import CONTACT_SHEET, PROVENANCE, video_key
+from infra.storage.storage import ObjectConflict, Storage
+from infra.video.contact_sheet import contact_sheet
+from infra.video.ffmpeg import VideoDefect, decode, extension, ffmpeg_version, join_segments
+from infra.video.seal import read_seal
+from infra.workers.tasks import SegmentTask
+from infra.workers.worker import Worker
+from renderers.errors import BadInput
+from renderers.plan.video_plan import json_safe
+
+__all__ = ["Published", "VideoDiffers", "encode_damaged", "stitch", "would_overwrite"]
+
+SHEET_CELLS = 24
+
+
+class VideoDiffers(BadInput):
+    """The output holds another video under this id; it is not overwritten without `--force`."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A video in storage: its key and size, and whether its bytes were `new` or the very same lay there already."""
+
+    key: str
+    bytes: int
+    sha256: str
+    new: bool
+    seconds: float
+
+
+def would_overwrite(work: VideoWork) -> VideoDiffers | None:
+    """The error that publishing `work` would end with, known before rendering starts."""
+    if work.published_content is None or work.published:
+        return None
+    return VideoDiffers(
+        f"the output holds another video '{work.video_id}', rendered from other settings: "
+        "give --force to replace it (its frames stay), another --output, or another video_id"
+    )
+
+
+def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Published:
+    """Join the segments of `work`, check the result, and publish it.
+
+    Raises:
+        VideoDiffers: another video lies there and `force` is not given.
+        ObjectMissing: a segment is not in storage.
+        VideoError: a segment is damaged, or the result is not what it should be.
+    """
+    began = time.perf_counter()
+    row = work.plan.row
+    suffix = extension(row.format, row.frames)
+    with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
+        segments = []
+        for piece in work.ranges:
+            local = output.local_path(piece.segment)
+            if local is None:
+                local = Path(folder) / Path(piece.segment).name
+                local.write_bytes(output.read(piece.segment))
+            segments.append(local)
+        target = Path(folder) / f"video.{suffix}"
+        info = join_segments(
+            segments, format=row.format, fps=row.fps, upscale=row.upscale, frames=row.frames, target=target
+        )
+        with target.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = target.stat().st_size
+        sheet = _sheet(target, work)
+        key = video_key(work.video_id, suffix)
+        provenance = {
+            "video": f"video.{suffix}",
+            "content": work.content,
+            "sha256": sha256,
+            "bytes": size,
+            "frames": info.frames,
+            "duration_seconds": info.duration,
+            "width": info.width,
+            "height": info.height,
+            "codec": info.codec,
+            "last_frame": work.frames[-1].digest,
+            "segments": [piece.segment for piece in work.ranges],
+            "row": json_safe(row.model_dump(mode="json", exclude_none=True)),
+            "images": dict(work.plan.images),
+            "model": {"name": work.plan.entry.name, "digest": work.plan.entry.digest},
+            "software": {"nightreel": version("nightreel"), "ffmpeg": ffmpeg_version()},
+        }
+        try:
+            outcome = output.put_file(key, target, existing="same")
+        except ObjectConflict as error:
+            if not force:
+                raise VideoDiffers(_why_differs(output, work, error)) from error
+            # the old one must not vouch for the new video if this process dies before the last put
+            output.delete(f"{work.video_id}/{PROVENANCE}")
+            outcome = output.put_file(key, target, existing="replace")
+    # derived from the video, so they follow it
+    output.put(f"{work.video_id}/{CONTACT_SHEET}", sheet, existing="replace")
+    document = json.dumps(provenance, indent=1, sort_keys=True).encode()
+    output.put(f"{work.video_id}/{PROVENANCE}", document, existing="replace")
+    return Published(key, size, sha256, outcome == "written", time.perf_counter() - began)
+
+
+def encode_damaged(output: Storage, work: VideoWork) -> None:
+    """Encode anew, in this process, the segments that are not what their seals say. Their frames are in storage.
+
+    Raises:
+        FrameCorrupt, ObjectMissing: a frame can't be read back.
+    """
+    for piece in work.ranges:
+        with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
+            local = Path(folder) / Path(piece.segment).name
+            local.write_bytes(output.read(piece.segment))
+            try:
+                read_seal(local)
+            except VideoDefect:
+                Worker(output).encode_segment(
+                    SegmentTask(work.plan.row, work.frames[piece.start : piece.stop], (), replace=True)
+                )
+
+
+def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
+    """The output's video has other bytes although its frames are meant to be the same: say what differs."""
+    try:
+        before = json.loads(output.read(f"{work.video_id}/{PROVENANCE}"))
+    except Exception:  # there may be none, or a broken one: the conflict itself is the news
+        return f"'{work.video_id}' holds another video, without readable provenance ({error}): --force replaces it"
+    reasons = []
+    if before.get("content") != work.content:
+        reasons.append("its settings or frames are others")
+    if before.get("segments") != [piece.segment for piece in work.ranges]:
+        reasons.append("it was cut into other segments (another --range-frames or NIGHTREEL_CHUNK_SECONDS)")
+    encoder = before.get("software", {}).get("ffmpeg")
+    if encoder != ffmpeg_version():
+        reasons.append(f"it was encoded by ffmpeg {encoder}, here is {ffmpeg_version()}")
+    why = "; ".join(reasons) or "the frames were rendered with other bits (another machine or version of torch)"
+    return f"video '{work.video_id}' in the output has other bytes: {why}. Give --force to replace it"
+
+
+def _sheet(video: Path, work: VideoWork) -> bytes:
+    """Up to 24 frames evenly spread over the video, first and last among them."""
+    count = work.plan.frames
+    cells = min(SHEET_CELLS, count)
+    wanted = sorted({round(i * (count - 1) / max(1, cells - 1)) for i in range(cells)})
+    pictures, labels = [], []
+    for index, picture in enumerate(decode(video)):
+        if index in wanted:
+            pictures.append(picture)
+            labels.append(str(index))
+    return contact_sheet(pictures, labels)

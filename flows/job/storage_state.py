@@ -1,0 +1,241 @@
+"""What storage says: the listing of an output IS the state of the job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from flows.planning.remaining import VideoWork, plan_video
+from flows.report import FailureRecord
+from infra.storage.layout import PROVENANCE, frames_present, plan_key, retake_key
+from infra.storage.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
+from manifests.schema import ManifestRow, format_frames
+from renderers.errors import BadInput, RenderError
+from renderers.plan.frame_plan import Retake
+from renderers.plan.video_plan import VideoPlan, json_safe
+from renderers.registry import model_entry
+
+__all__ = [
+    "StoredPlan",
+    "VideoListing",
+    "VideoStatus",
+    "list_video",
+    "load_work",
+    "read_failures",
+    "read_plan",
+    "read_retakes",
+    "save_plan",
+    "save_retakes",
+    "stored_status",
+]
+
+# Listings wait on the network, not on the processor.
+PARALLEL_LISTINGS = 16
+
+
+@dataclass(frozen=True)
+class VideoListing:
+    """One video's folder: every object by its key, and its provenance if it was published."""
+
+    objects: dict[str, ObjectInfo]
+    provenance: dict[str, Any] | None
+
+    @property
+    def content(self) -> str | None:
+        """Content digest of the published video."""
+        return self.provenance.get("content") if self.provenance else None
+
+
+def list_video(output: Storage, video_id: str) -> VideoListing:
+    """List one video's folder and read its provenance. Raises what the storage raises."""
+    objects = {info.key: info for info in output.list(f"{video_id}/")}
+    key = f"{video_id}/{PROVENANCE}"
+    provenance = None
+    if key in objects:
+        # a provenance that can't be read, or without its video, promises nothing: the stitch puts a new one
+        with suppress(ValueError, ObjectMissing):
+            document = json.loads(output.read(key))
+            if isinstance(document, dict) and f"{video_id}/{document.get('video')}" in objects:
+                provenance = document
+    return VideoListing(objects, provenance)
+
+
+def load_work(
+    output: Storage, rows: Iterable[ManifestRow], *, chunk_seconds: float, range_frames: int | None
+) -> Iterator[VideoWork | tuple[ManifestRow, Exception]]:
+    """Plan every row against storage, in order. A row that can't be planned (its picture is missing, its model unknown,
+    its size odd) comes with its error instead; the storage's own failure is raised."""
+    entries = cache(model_entry)  # one look at the registry for all rows: it reads files
+
+    def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, Exception]:
+        row = _located(row)
+        try:
+            resolved = VideoPlan.of(row, _image_digests(row), entry=entries(row.model))
+            listing = list_video(output, row.video_id)
+            plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
+            return plan_video(
+                plan,
+                frames_present(listing.objects, plan.digests),
+                listing.objects.keys(),
+                published_content=listing.content,
+                chunk_seconds=chunk_seconds,
+                range_frames=range_frames,
+            )
+        except (RenderError, ValueError) as error:  # ValueError: what the encoder or the resolved row does not allow
+            return row, error
+
+    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
+        yield from threads.map(one, rows)
+
+
+def _located(row: ManifestRow) -> ManifestRow:
+    """`row` with absolute paths: a worker may run in another folder."""
+    update: dict[str, Any] = {}
+    if row.init_image:
+        update["init_image"] = absolute_uri(row.init_image)
+    if row.image_prompts:
+        update["image_prompts"] = tuple(
+            prompt.model_copy(update={"image": absolute_uri(prompt.image)}) for prompt in row.image_prompts
+        )
+    return row.model_copy(update=update) if update else row
+
+
+def _image_digests(row: ManifestRow) -> dict[str, str]:
+    """SHA-256 of every picture that the row names.
+
+    Raises:
+        BadInput: one can't be read; the message names the column and what to do.
+    """
+    named = [("init_image", row.init_image)] if row.init_image else []
+    named += [("image_prompts", prompt.image) for prompt in row.image_prompts or ()]
+    digests = {}
+    for column, uri in named:
+        assert uri is not None
+        try:
+            digests[uri] = hashlib.sha256(read_uri(uri)).hexdigest()
+        except ObjectMissing as error:
+            told = f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or mend the row"
+            raise BadInput(told) from error
+        except StorageError as error:
+            raise BadInput(f"{column} '{uri}' of video '{row.video_id}' can't be read: {error}") from error
+    return digests
+
+
+def save_plan(output: Storage, work: VideoWork) -> None:
+    """Keep the plan beside the frames, so that `status` knows what was wanted without the manifest."""
+    document = {
+        "video_id": work.video_id,
+        "row": json_safe(work.plan.row.model_dump(mode="json", exclude_none=True)),
+        "images": dict(work.plan.images),
+        "content": work.content,
+        "range_frames": work.ranges[0].stop - work.ranges[0].start,
+    }
+    key = plan_key(work.video_id, work.content)
+    output.put(key, json.dumps(document, sort_keys=True).encode(), existing="replace")
+
+
+def read_failures(output: Storage, listing: VideoListing, video_id: str) -> tuple[FailureRecord, ...]:
+    """The records of failed attempts, oldest first."""
+    records = []
+    for key in sorted(k for k in listing.objects if k.startswith(f"{video_id}/failures/")):
+        document = json.loads(output.read(key))
+        document.pop("error", None)
+        records.append(FailureRecord(**document))
+    return tuple(sorted(records, key=lambda record: str(record.when)))
+
+
+def read_retakes(output: Storage, keys: Iterable[str], video_id: str) -> tuple[Retake, ...]:
+    """The decisions of all re-runs of a video whose folder holds `keys`, oldest first."""
+    documents = sorted(key for key in keys if key.startswith(f"{video_id}/retakes/"))
+    return tuple(Retake(**entry) for key in documents for entry in json.loads(output.read(key))["retakes"])
+
+
+def save_retakes(output: Storage, video_id: str, retakes: Sequence[Retake]) -> None:
+    """Keep what a re-run has decided, after all that was decided before."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    document = {"video_id": video_id, "retakes": [asdict(retake) for retake in retakes]}
+    output.put(retake_key(video_id, stamp), json.dumps(document, sort_keys=True).encode(), existing="replace")
+
+
+@dataclass(frozen=True)
+class StoredPlan:
+    """The latest plan of a video as it lies in storage: with what it was cut by, and the digest of its content."""
+
+    plan: VideoPlan
+    range_frames: int
+    content: str
+
+
+def read_plan(output: Storage, listing: VideoListing, video_id: str) -> StoredPlan | None:
+    """The latest plan of a video, with the decisions of its re-runs; None if there is none.
+
+    Raises:
+        RenderError: it names a model that this installation does not know.
+    """
+    plans = [info for info in listing.objects.values() if info.key.startswith(f"{video_id}/plans/")]
+    if not plans:
+        return None
+    document = json.loads(output.read(max(plans, key=lambda info: info.modified).key))
+    retakes = read_retakes(output, listing.objects, video_id)
+    plan = VideoPlan.of(ManifestRow.model_validate(document["row"]), document["images"], retakes)
+    return StoredPlan(plan, document["range_frames"], document["content"])
+
+
+@dataclass(frozen=True)
+class VideoStatus:
+    """What storage knows of one video: `missing` frames, and the `reason` of its last failure if it is not done."""
+
+    video_id: str
+    state: str  # done, missing, failed
+    frames: int
+    missing: tuple[int, ...]
+    reason: str
+    video: str | None
+
+    @property
+    def done(self) -> int:
+        """Frames in storage."""
+        return self.frames - len(self.missing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        missing = format_frames(self.missing)
+        return {
+            "video_id": self.video_id, "state": self.state, "frames": self.frames, "done": self.done,
+            "missing": missing, "reason": self.reason, "video": self.video,
+        }  # fmt: skip
+
+
+def stored_status(output: Storage) -> Iterator[VideoStatus]:
+    """The status of every video that was ever planned or failed in `output`, by its latest plan, from storage alone.
+
+    Raises:
+        RenderError: a plan names a model that this installation does not know.
+    """
+
+    def one(video_id: str) -> VideoStatus | None:
+        listing = list_video(output, video_id)
+        if not any(key.startswith((f"{video_id}/plans/", f"{video_id}/failures/")) for key in listing.objects):
+            return None  # the report's folder, or somebody else's
+        failures = read_failures(output, listing, video_id)
+        reason = failures[-1].message if failures else ""
+        stored = read_plan(output, listing, video_id)
+        if stored is None:
+            return VideoStatus(video_id, "failed", 0, (), reason, None)
+        plan = stored.plan
+        present = frames_present(listing.objects, plan.digests)
+        missing = tuple(index for index in range(plan.frames) if index not in present)
+        published = listing.content == stored.content
+        state = "done" if published and not missing else "failed" if failures else "missing"
+        video = output.uri(f"{video_id}/{listing.provenance['video']}") if published and listing.provenance else None
+        return VideoStatus(video_id, state, plan.frames, missing, "" if state == "done" else reason, video)
+
+    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="status") as threads:
+        yield from filter(None, threads.map(one, output.folders()))

@@ -1,0 +1,145 @@
+"""A Prefect server of this process's own, for a command line without a configured one.
+
+Prefect would start one by itself, but as a plain child: Ctrl-C in a terminal ends that one as well, and the flow then
+calls a dead server for minutes; and it outlives a parent that is killed. This one leads a session of its own, where no
+Ctrl-C reaches it, and ends when the pipe to its parent closes, however the parent ended.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+
+__all__ = ["ServerUnavailable", "own_server", "prefect_server"]
+
+# 20 s do not suffice on a cold disk, nor beside Ray and its actors, which start at the same moment.
+START_SECONDS = 180.0
+STOP_SECONDS = 5.0
+
+
+class ServerUnavailable(Exception):
+    """Prefect's server does not start; the message says why and what to do."""
+
+
+@cache
+def own_server() -> OwnServer:
+    """Start the server, which takes its seconds while the caller goes on; one per process, stopped at its end.
+
+    Its database is Prefect's usual one, so that runs can be looked at later.
+    """
+    server = OwnServer()
+    # at exit and not before: Prefect sends its last events when the interpreter ends (handlers run last in, first out)
+    atexit.register(server.stop)
+    return server
+
+
+@contextmanager
+def prefect_server(module: str) -> Iterator[None]:
+    """The server that the environment or Prefect's profile names, or one of this process's own; `module`, which takes
+    seconds to import, is imported while that one comes up."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    server = own_server()
+    import_module(module)
+    with temporary_settings({PREFECT_API_URL: server.wait()}):
+        yield
+
+
+class OwnServer:
+    """The server's process and its address."""
+
+    def __init__(self) -> None:
+        self.port = _free_port()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "flows.local.own_server", str(self.port)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def wait(self) -> str:
+        """Wait until it answers; returns its API's URL. Raises ServerUnavailable."""
+        url = f"http://127.0.0.1:{self.port}/api"
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(f"{url}/health"):
+            code = self._process.poll()
+            if code is not None or time.monotonic() > deadline:
+                why = f"did not answer within {START_SECONDS:.0f} s" if code is None else f"ended with code {code}"
+                raise ServerUnavailable(
+                    f"a Prefect server of this command's own {why}: see its messages above, or start one with "
+                    "`prefect server start` and set PREFECT_API_URL to its address"
+                )
+            time.sleep(0.1)
+        return url
+
+    def stop(self) -> None:
+        """End it, giving it a moment to write down what it knows."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        return int(it.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def _serve(port: int) -> None:
+    """The child: Prefect's API on loopback, without its pages, until the parent's pipe closes."""
+
+    def end_with_parent() -> None:
+        while os.read(0, 1):  # not sys.stdin: its lock, held by a daemon thread, aborts an interpreter that ends
+            pass
+        os._exit(0)
+
+    threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
+    from prefect.settings import PREFECT_UI_ENABLED, temporary_settings
+
+    with temporary_settings({PREFECT_UI_ENABLED: False}):
+        _run(port, ephemeral=True)
+
+
+def _serve_with_pages(port: int) -> None:
+    """The child of `nightreel up`: everything that `prefect server start` has, its services included."""
+    from infra.child_process import Parent
+
+    Parent()
+    _run(port, ephemeral=False)
+
+
+def _run(port: int, *, ephemeral: bool) -> None:
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    app = create_app(ephemeral=ephemeral, final=True)
+    # connections that stay open (events to the UI) must not keep it from ending
+    uvicorn.run(
+        app, host="127.0.0.1", port=port, log_level="error", lifespan="on",
+        timeout_graceful_shutdown=None if ephemeral else 1,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    (_serve_with_pages if "--pages" in sys.argv else _serve)(int(sys.argv[1]))

@@ -1,0 +1,65 @@
+"""What only one `nightreel up` may have: the folder with Prefect's database, and the port."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from flows.local.part import UpUnavailable
+
+__all__ = ["Lock", "check_port", "free_port"]
+
+
+class Lock:
+    """Says to every other `up` that this one uses `folder`; the system lets go of it when the process ends."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        """Take it.
+
+        Raises:
+            UpUnavailable: another `up` has it, or the folder can't be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UpUnavailable(
+                f"folder '{folder}' can't be used: {error.strerror}. Set PREFECT_HOME to one that can be written"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            who = os.read(self._file, 200).decode(errors="replace")
+            os.close(self._file)
+            raise UpUnavailable(
+                f"`nightreel up` runs already with the database in '{folder.parent}': {who}. Use that one or stop it; "
+                "a second one needs a database of its own: set PREFECT_HOME to another folder, and give --port"
+            ) from error
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"process {os.getpid()} at {url}".encode())
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        os.close(self._file)
+
+
+def check_port(port: int) -> None:
+    """Raise UpUnavailable if somebody listens at `port` of loopback."""
+    with socket.socket() as it:
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a port just left is free
+        try:
+            it.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UpUnavailable(
+                f"port {port} can't be used: {error.strerror}. Is a Prefect server running already? Stop it, or give "
+                f"another port, such as --port {port + 1 if port < 65_535 else 4200}"
+            ) from error
+
+
+def free_port() -> int:
+    """A port of loopback where nobody listens."""
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        return int(it.getsockname()[1])

@@ -1,0 +1,109 @@
+"""What is to do for a video: which frames are missing, and which ranges they lie in.
+
+Pure functions on frozen data: nothing here reads storage, and a whole plan can be asserted in milliseconds.
+A *range* is cut by the video's own estimate and nothing else, because it decides the bytes of the segments: a second
+run, on another cluster, must cut alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from infra.storage.layout import content_digest, segment_digest, segment_key
+from infra.video.ffmpeg import encoder_settings
+from renderers.plan.frame_plan import FramePlan
+from renderers.plan.video_plan import VideoPlan
+
+__all__ = ["RangeWork", "VideoWork", "cut", "plan_video"]
+
+
+@dataclass(frozen=True)
+class RangeWork:
+    """Frames `[start, stop)` of a video: which of them are `missing`, and the `segment` (a key) that they make."""
+
+    start: int
+    stop: int
+    missing: tuple[int, ...]
+    segment: str
+    encode: bool  # the segment is not in storage, or will be made of new frames
+    seconds: float  # estimated, for what is missing
+
+
+@dataclass(frozen=True)
+class VideoWork:
+    """One video: its frames, what of it is in storage, and what is to do."""
+
+    plan: VideoPlan
+    frames: tuple[FramePlan, ...] = field(repr=False)
+    ranges: tuple[RangeWork, ...] = field(repr=False)
+    content: str  # digest of the finished video
+    published_content: str | None  # digest of the video that lies in storage, if one does
+
+    @property
+    def video_id(self) -> str:
+        return self.plan.video_id
+
+    @property
+    def published(self) -> bool:
+        """Whether the very video lies in storage."""
+        return self.published_content == self.content
+
+    @property
+    def to_encode(self) -> frozenset[int]:
+        """Indexes of the ranges whose segments are to be made."""
+        return frozenset(index for index, piece in enumerate(self.ranges) if piece.encode)
+
+    @property
+    def missing(self) -> int:
+        """Frames to render."""
+        return sum(len(part.missing) for part in self.ranges)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is to do: the video is there, and so are its frames."""
+        return self.published and not self.missing
+
+    @property
+    def seconds(self) -> float:
+        """Estimated seconds of one actor."""
+        return sum(part.seconds for part in self.ranges)
+
+
+def cut(frames: int, frame_seconds: float, chunk_seconds: float, range_frames: int | None = None) -> tuple[range, ...]:
+    """Cut a video of `frames` into ranges of about `chunk_seconds`, or of `range_frames` where given."""
+    size = range_frames or max(1, int(chunk_seconds / frame_seconds))
+    return tuple(range(start, min(start + size, frames)) for start in range(0, frames, size))
+
+
+def plan_video(
+    plan: VideoPlan,
+    present: Collection[int],
+    segments: Collection[str],
+    *,
+    published_content: str | None,
+    chunk_seconds: float,
+    range_frames: int | None = None,
+    stale: Collection[int] = (),
+) -> VideoWork:
+    """What is to do for one video.
+
+    `present` are the frames in storage under their right digests, `segments` the keys of segments in storage,
+    `published_content` the content digest of the video that was published before, if one was. Segments of `stale`
+    frames are made anew even if they are there.
+    """
+    row = plan.row
+    frames = plan.frame_plans
+    digests = [frame.digest for frame in frames]
+    encoder = encoder_settings(row.format, row.fps, row.upscale)
+    kept = [frame.index for frame in frames if frame.kept]
+    content = content_digest(encoder, digests, kept, chain=plan.handoff == "chain")
+    ranges = []
+    for piece in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
+        missing = tuple(index for index in piece if index not in present)
+        digest = segment_digest(encoder, digests[piece.start : piece.stop])
+        key = segment_key(plan.video_id, piece.start, piece.stop, digest)
+        seconds = sum(frames[index].steps for index in missing) * plan.step_seconds
+        encode = bool(missing) or key not in segments or any(index in stale for index in piece)
+        ranges.append(RangeWork(piece.start, piece.stop, missing, key, encode, seconds))
+    return VideoWork(plan, frames, tuple(ranges), content, None if stale else published_content)

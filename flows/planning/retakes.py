@@ -1,0 +1,154 @@
+"""What a re-run does to the plan of one video: which frames it takes anew, and what becomes of those that start from
+them. Pure: plans and sets of frames in, decisions out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Literal
+
+from manifests.schema import FrameRangeError, format_frames, parse_frames
+from renderers.errors import BadInput
+from renderers.plan.frame_plan import Retake
+from renderers.plan.video_plan import VideoPlan
+
+__all__ = ["FRAMES", "After", "Retaking", "choose_frames", "keep_from", "retake", "told"]
+
+After = Literal["re-render", "keep", "until-same"]
+
+WORDS = ("failed", "missing", "all")
+# As far as a form can check it; `choose_frames` knows the rest. A form that refuses shows the pattern, so this begins
+# with a sentence, which matches nothing that anybody types.
+FRAMES = (
+    r"^Write failed, missing, all, or frame numbers such as 120-180,200$"
+    rf"|^\s*({'|'.join(WORDS)}|\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*)\s*$"
+)
+
+
+@dataclass(frozen=True)
+class Retaking:
+    """The plan after a re-run was decided on, and what to do for it.
+
+    `retakes` are to be kept in storage. `renewed` frames are in storage already and are rendered once more in place,
+    since nothing about them changes; what the others need is missing under its new digest. `skipped` frames are
+    missing and stay so.
+    """
+
+    plan: VideoPlan
+    retakes: tuple[Retake, ...]
+    chosen: frozenset[int]
+    renewed: frozenset[int]
+    skipped: frozenset[int]
+
+
+def choose_frames(text: str, frames: int, *, missing: Collection[int], failed: Collection[int]) -> frozenset[int]:
+    """The frames that `text` means, of a video of `frames`: `failed`, `missing`, `all`, or ranges like `120-180,200`.
+
+    Raises:
+        BadInput: it is none of these, or names frames that the video does not have.
+    """
+    word = text.strip().lower()
+    if word == "all":
+        return frozenset(range(frames))
+    if word in WORDS:
+        return frozenset(missing) & frozenset(failed) if word == "failed" else frozenset(missing)
+    try:
+        ranges = parse_frames(text)
+    except FrameRangeError as error:
+        near = get_close_matches(word, WORDS, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ", or one of the words failed, missing, all"
+        raise BadInput(f"frames: {error}{hint}") from error
+    beyond = [piece for piece in ranges if piece.stop > frames]
+    if beyond:
+        raise BadInput(
+            f"frames '{text.strip()}': the video has {frames} frames, 0 to {frames - 1}; {beyond[0].stop - 1} is beyond"
+        )
+    return frozenset(frame for piece in ranges for frame in piece)
+
+
+def retake(
+    plan: VideoPlan, chosen: frozenset[int], present: Collection[int], *, after: After, seed: int | None
+) -> Retaking:
+    """Decide on a re-run of the frames `chosen`, of which (and of all others) `present` lie in storage.
+
+    With a `seed` of its own each chosen frame is another picture. Frames that start from them, or are drawn to them,
+    are others then (`re-render`; `until-same` begins like it), unless they go on from the take that they know (`keep`).
+    The row's own seed takes earlier re-runs of these frames back. Without a seed the same pictures are rendered once
+    more.
+
+    Raises:
+        BadInput: `until-same` for a video with keyframes.
+    """
+    if after == "until-same" and plan.handoff == "keyframes":
+        raise BadInput(
+            f"video '{plan.video_id}' is rendered with keyframes, where frames that start from a re-run one end at the "
+            "next keyframe anyway: choose re-render or keep"
+        )
+    before = plan.frame_plans
+    known = {(entry.frame, entry.instead_of): entry for entry in plan.retakes}
+    ties = {place.index: {place.start, place.towards} - {None} for place in plan.places()}
+    decided: list[Retake] = []
+
+    def decide(index: int, digest: str) -> Retake | None:
+        entry = known.get((index, digest))
+        if seed is None:
+            return entry
+        if index in chosen:
+            other = None if seed == plan.row.seed else seed
+            # one that goes on from another take goes on from it still
+            pins = (entry.parent, entry.towards) if entry else (None, None)
+            decided.append(Retake(index, digest, other, *pins))
+        elif after == "keep" and chosen & ties[index] and index in present and before[index].planned != digest:
+            was = before[index]
+            decided.append(Retake(index, digest, was.seed, was.parent, was.towards_digest or None))
+        else:
+            return entry
+        return decided[-1]
+
+    now = tuple(plan.walk_with(decide))
+    same = {frame.index for frame in now if frame.digest == before[frame.index].digest and frame.index in present}
+    again = chosen if after == "keep" else _followers(plan, chosen)
+    absent = set(range(plan.frames)) - set(present) - chosen
+    return Retaking(
+        replace(plan, retakes=(*plan.retakes, *decided)),
+        tuple(entry for entry in decided if known.get((entry.frame, entry.instead_of)) != entry),
+        chosen,
+        frozenset(again & same) if seed is None else frozenset(),
+        frozenset(absent - _needed(plan, chosen)) if after == "keep" else frozenset(),
+    )
+
+
+def _followers(plan: VideoPlan, frames: frozenset[int]) -> set[int]:
+    """`frames`, and all that come of them."""
+    found = set(frames)
+    for place in plan.places():
+        if {place.start, place.towards} & found:
+            found.add(place.index)
+    return found
+
+
+def _needed(plan: VideoPlan, frames: frozenset[int]) -> set[int]:
+    """`frames`, and all that they come of."""
+    found = set(frames)
+    for place in reversed(tuple(plan.places())):
+        if place.index in found:
+            found |= {tie for tie in (place.start, place.towards) if tie is not None}
+    return found
+
+
+def keep_from(plan: VideoPlan, before: VideoPlan, frame: int) -> Retake:
+    """The decision that keeps frame `frame`, and so those after it, as plan `before` of the same video has them."""
+    old, new = before.frame_plans[frame], plan.frame_plans[frame]
+    return Retake(frame, new.planned, old.seed, old.parent)
+
+
+def told(retaking: Retaking, missing: Collection[int]) -> str:
+    """A sentence for people: what will be rendered."""
+    parts = [f"frames {format_frames(retaking.renewed)} once more"] if retaking.renewed else []
+    fresh = set(missing) - retaking.renewed - retaking.skipped
+    parts += [f"frames {format_frames(fresh)}"] if fresh else []
+    kept = [entry.frame for entry in retaking.retakes if entry.frame not in retaking.chosen]
+    text = " and ".join(parts) or "nothing"
+    return f"renders {text}" + (f"; frames from {kept[0]} on stay as they are" if kept else "")

@@ -1,1 +1,0 @@
-"""`nightreel up`: everything on this machine, started, watched and stopped together."""

@@ -1,0 +1,140 @@
+"""The files of a model of the registry: fetched and made ready, and checked.
+
+The registry says what they are and where they come from, `infra.models.downloads` brings them, `renderers.models`
+reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infra.models.downloads import DownloadFailed, OnProgress, download
+from renderers.checksums import file_sha256
+from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
+from renderers.registry import ModelEntry, PerceptorEntry, RemoteFile, not_fetched, open_clip_cache
+
+__all__ = ["FileCheck", "fetch_model", "verify_model"]
+
+State = Literal["ok", "missing", "damaged"]
+# Told of each file before it comes; answers with whom to tell of its progress.
+OnFile = Callable[[str], OnProgress]
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What was found of one file. `needed` is False where the model works without it."""
+
+    file: str
+    state: State
+    detail: str = ""
+    needed: bool = True
+
+
+def fetch_model(entry: ModelEntry, *, on_file: OnFile | None = None, discard: bool = False) -> None:
+    """Have all files of `entry` in the models folder, checked and converted. What is there already is used as it is,
+    also what somebody put there by hand. `discard` removes the checkpoint once it is converted.
+
+    Raises:
+        FetchFailed: a file can't be had; the message says which to put where.
+        ModelFilesBroken: a file is not what it should be.
+    """
+    on_file = on_file or (lambda name: lambda done, total: None)
+    source, place = entry.vqgan.source, entry.vqgan
+    if source is not None:
+        _fetch(entry, source.config, place.config_path, on_file)
+        if _converted(entry) != "ok":
+            _fetch(entry, source.checkpoint, place.checkpoint_path, on_file)
+            on_file(f"{entry.name}: converting to {place.weights_path.name}")(0, None)
+            _convert(entry)
+        if discard:
+            place.checkpoint_path.unlink(missing_ok=True)
+    for perceptor in entry.perceptors:
+        if perceptor.pretrained is not None:
+            from renderers.models.perceptor.open_clip_tags import find_tag  # torch takes seconds to import
+
+            on_file(f"{entry.name}: {perceptor.label}")(0, None)
+            find_tag(str(perceptor.architecture), perceptor.pretrained).fetch(open_clip_cache())
+
+
+def _fetch(entry: ModelEntry, file: RemoteFile, target: Path, on_file: OnFile) -> None:
+    progress = on_file(f"{entry.name}: {target.name}")
+    try:
+        download(file.urls, target, sha256=file.sha256, size=file.size_bytes, on_progress=progress)
+    except DownloadFailed as error:
+        raise FetchFailed(f"{error}\n{not_fetched(entry)}") from error
+
+
+def _convert(entry: ModelEntry) -> None:
+    from renderers.models import VQGANConfig, check_config
+    from renderers.models.checkpoint.conversion import convert_checkpoint
+
+    place = entry.vqgan
+    check_config(entry, VQGANConfig.read(place.config_path))
+    convert_checkpoint(place.checkpoint_path, place.config_path, place.weights_path)
+
+
+def _converted(entry: ModelEntry) -> State:
+    """What is to be said of the weights that were made of a source's checkpoint."""
+    from renderers.models.checkpoint.conversion import recorded
+
+    place = entry.vqgan
+    if place.source is None or not place.weights_path.is_file():
+        return "missing"
+    made = recorded(place.record_path, place.source.checkpoint.sha256)
+    return "ok" if made is not None and file_sha256(place.weights_path) == made else "damaged"
+
+
+def verify_model(entry: ModelEntry) -> tuple[FileCheck, ...]:
+    """Compare every file of `entry` with what the registry vouches for."""
+    place, source = entry.vqgan, entry.vqgan.source
+    if source is None:
+        checks = [_check(place.weights_path, place.sha256), _check(place.config_path, None)]
+    else:
+        converted = _converted(entry)
+        told = "" if converted == "ok" else f"made by `nightreel models fetch {entry.name}`"
+        checks = [
+            _check(place.config_path, source.config.sha256),
+            FileCheck(str(place.weights_path), converted, told),
+        ]
+        if place.checkpoint_path.exists() or converted != "ok":
+            checks.append(_check(place.checkpoint_path, source.checkpoint.sha256, needed=converted != "ok"))
+    for perceptor in entry.perceptors:
+        checks += _check_perceptor(perceptor)
+    return tuple(checks)
+
+
+def _check_perceptor(perceptor: PerceptorEntry) -> list[FileCheck]:
+    if perceptor.pretrained is not None:
+        return [_check_tag(perceptor)]
+    checks = [_check(perceptor.weights_path, perceptor.sha256)]
+    if perceptor.folder is not None:
+        files = filter(None, ("open_clip_config.json", perceptor.merges))
+        checks += [_check(perceptor.path / name, None) for name in files]
+    return checks
+
+
+def _check_tag(perceptor: PerceptorEntry) -> FileCheck:
+    from renderers.models.perceptor.open_clip_tags import find_tag
+
+    try:
+        tag = find_tag(str(perceptor.architecture), str(perceptor.pretrained))
+        path = tag.cached(open_clip_cache())
+        if path is None:
+            return FileCheck(perceptor.label, "missing", tag.instructions(open_clip_cache()))
+        tag.check(path)
+    except (BadInput, ModelFilesBroken) as error:
+        return FileCheck(perceptor.label, "damaged", str(error))
+    return FileCheck(str(path), "ok")
+
+
+def _check(path: Path, sha256: str | None, *, needed: bool = True) -> FileCheck:
+    """`sha256` None: no checksum is known, it has to be there."""
+    if not path.is_file():
+        return FileCheck(str(path), "missing", f"SHA-256 {sha256}" if sha256 else "", needed)
+    found = file_sha256(path)
+    if sha256 not in (None, found):
+        return FileCheck(str(path), "damaged", f"SHA-256 {found}, the registry vouches for {sha256}", needed)
+    return FileCheck(str(path), "ok", "", needed)

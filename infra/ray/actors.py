@@ -1,0 +1,140 @@
+"""The actors of one pool: how they come up, are lost and come back, and go. `RayPool` says how many there are to be.
+
+Only its keeper's thread calls what is here, `everyone` excepted; the roster is what other threads meet.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from infra.ray.worker import RayWorker  # before Ray: sets its environment
+from infra.workers.leases import Roster
+from infra.workers.pool import PoolWorker
+
+import ray  # isort: skip
+import ray.exceptions  # isort: skip
+
+__all__ = ["RayActors"]
+
+AGAIN_SECONDS = 1.0  # between two questions to an actor that is between two lives
+# One that takes longer to come up waits for room that others hold: nobody should wait for it in turn.
+LATE_SECONDS = 120.0
+
+
+@dataclass(eq=False)
+class _Rising:
+    """An actor whose process is starting, for the first time or again; `asked` is the reference to its first word."""
+
+    worker: RayWorker
+    asked: Any
+    again: bool
+    since: float
+    ask_at: float = 0.0
+
+
+class RayActors:
+    """Actors that `make` makes, given a name; in `roster` once they can be rented."""
+
+    def __init__(self, make: Callable[[str], RayWorker]) -> None:
+        self._make, self._number = make, 0
+        self._all: dict[str, RayWorker] = {}
+        self._late: frozenset[str] = frozenset()
+        self._rising: list[_Rising] = []
+        self._left: queue.SimpleQueue[PoolWorker] = queue.SimpleQueue()
+        self._known: tuple[str, ...] = ()
+        self.roster = Roster(left=self._left.put, coming=lambda: self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that work or will soon, first ones and lost ones that come back included. For any thread."""
+        late = self._late
+        return tuple(w.name for w in list(self._all.values()) if not w.retiring and w.name not in late)
+
+    def everyone(self) -> list[RayWorker]:
+        """Those whose processes are up, as far as is known."""
+        return cast("list[RayWorker]", self.roster.everyone())
+
+    def fit(self, number: int) -> None:
+        """Have as many as that: start some, or let go of those that do the least harm."""
+        more = number - sum(not worker.retiring for worker in self._all.values())
+        if more > 0:
+            for _ in range(more - self.roster.recall(more)):
+                self._rising.append(self._new())
+        # of those that are starting the latest go first: the others are nearer to work
+        while more < 0 and self._rising:
+            self._end(self._rising.pop().worker)
+            more += 1
+        if more < 0:
+            self.roster.retire(-more)
+
+    def welcome(self) -> None:
+        """Offer those that have come up."""
+        now = time.monotonic()
+        for rising in [rising for rising in self._rising if rising.asked is None and now >= rising.ask_at]:
+            rising.asked = rising.worker.awake()
+        self._late = frozenset(rising.worker.name for rising in self._rising if now - rising.since > LATE_SECONDS)
+        asked = {rising.asked: rising for rising in self._rising if rising.asked is not None}
+        ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0) if asked else ([], [])
+        for reference in ready:
+            rising = asked[reference]
+            try:
+                rising.worker.node = ray.get(reference)
+            except ray.exceptions.ActorUnavailableError:
+                rising.asked, rising.ask_at = None, now + AGAIN_SECONDS
+                continue
+            except ray.exceptions.RayError:
+                # One that never came up is offered all the same: whoever rents it hears why, and the job's own
+                # rules say how often. One that will not come back is replaced.
+                if rising.again:
+                    self._end(rising.worker)
+                    self._rising[self._rising.index(rising)] = self._new()
+                    continue
+            self._rising.remove(rising)
+            rising.worker.lost = False
+            self._late -= {rising.worker.name}
+            self.roster.add(rising.worker)
+
+    def announce(self) -> None:
+        """Tell those who wait for an actor when those that will come are others."""
+        if self._known != self.names:
+            self._known = self.names
+            self.roster.wake()
+
+    def clear_up(self, *, may_return: bool) -> None:
+        """See to those that have left the roster: lost ones may come back, retired ones end."""
+        while not self._left.empty():
+            worker = cast(RayWorker, self._left.get())
+            if worker.lost and not worker.retiring and may_return:
+                self._rising.append(_Rising(worker, None, again=True, since=time.monotonic()))
+            else:
+                self._end(worker)
+
+    def miss_nodes(self) -> None:
+        """Take free ones off whose node is gone, before somebody rents them."""
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        for worker in self.everyone():
+            if worker.node and worker.node not in alive:
+                worker.lost = True
+        self.roster.sweep()
+
+    def end(self) -> None:
+        """End all processes, without a word."""
+        self.clear_up(may_return=False)
+        for worker in list(self._all.values()):
+            self._end(worker)
+
+    def _new(self) -> _Rising:
+        worker = self._make(f"actor-{self._number}")
+        self._number += 1
+        self._all[worker.name] = worker
+        return _Rising(worker, worker.awake(), again=False, since=time.monotonic())
+
+    def _end(self, worker: RayWorker) -> None:
+        self._all.pop(worker.name, None)
+        with suppress(Exception):  # it may be gone already
+            worker.kill()

@@ -1,0 +1,94 @@
+"""The doctor's look at a Ray cluster: what it has room for, and which actors of ours nobody needs any more."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
+from infra.ray.sharing import NAME, NAMESPACE
+from infra.settings import InfraSettings
+
+import ray  # isort: skip
+import ray.exceptions  # isort: skip
+from ray._private.state import state  # isort: skip  # the public state API needs the dashboard, which may be off
+
+__all__ = ["ClusterLook", "RayUnavailable", "look_at_cluster", "orphans", "remove_orphans"]
+
+KNOCK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class ClusterLook:
+    """A cluster of `nodes` machines with `room` for that many actors of ours, `free` of them at once; `orphans` are
+    names of actors that outlived their jobs."""
+
+    nodes: int
+    room: int
+    free: int
+    orphans: tuple[str, ...]
+
+
+def look_at_cluster(settings: InfraSettings) -> ClusterLook:
+    """Join the cluster for a moment. Raises RayUnavailable."""
+    with _joined(settings):
+        nodes = alive_nodes()
+        use_gpu = settings.device != "cpu" and any(node.get("GPU", 0.0) > 0 for node in nodes)
+        size = settings.cpus_per_actor, settings.gpus_per_actor if use_gpu else 0.0
+        free = room_for_actors(list(state.available_resources_per_node().values()), *size)
+        return ClusterLook(len(nodes), room_for_actors(nodes, *size), free, _orphans())
+
+
+def remove_orphans(settings: InfraSettings) -> tuple[str, ...]:
+    """End the actors that outlived their jobs; returns their names. Raises RayUnavailable."""
+    with _joined(settings):
+        ended = _orphans()
+        for name in ended:
+            with suppress(ValueError, ray.exceptions.RayError):  # it ended just now
+                ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=True)
+        return ended
+
+
+def orphans(named: Iterable[tuple[str, str]], gone: Iterable[str]) -> tuple[str, ...]:
+    """Of `named` actors of our namespace with the job that made each, those whose job is `gone`.
+
+    The sharing actor belongs to all jobs and outlives them by design.
+    """
+    dead = set(gone)
+    return tuple(sorted(name for name, job in named if name != NAME and job in dead))
+
+
+def _orphans() -> tuple[str, ...]:
+    named = []
+    for entry in ray.util.list_named_actors(all_namespaces=True):
+        if entry["namespace"] != NAMESPACE:
+            continue
+        with suppress(ValueError, ray.exceptions.RayError):
+            actor = ray.get_actor(entry["name"], namespace=NAMESPACE)
+            told = state.actor_table(actor._actor_id.hex())
+            named.append((entry["name"], str(told["JobID"])))
+    return orphans(named, (job["JobID"] for job in state.job_table() if job["IsDead"]))
+
+
+@contextmanager
+def _joined(settings: InfraSettings) -> Iterator[None]:
+    _knock(settings.ray_address or "")
+    joined = connect(settings)
+    try:
+        yield
+    finally:
+        if joined:
+            ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise RayUnavailable if nothing listens at `host:port`: Ray itself tries for eight minutes [measured]."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return  # "auto" and the like: Ray knows by itself where to look
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    except OSError as error:
+        raise RayUnavailable(f"no Ray cluster at '{address}': {error.strerror or error}") from error

@@ -1,0 +1,207 @@
+"""Fine-tuning on Ray Train: one GPU or many, or CPUs, with workers that are started anew when they are lost.
+
+What a worker does is renderers.training.finetuning; Ray Train places the workers, makes their process group and starts
+all of them again when one dies. They go on from our own checkpoint in the job's folder, not from one of Ray's: the
+first worker writes it, all of them read it, and so do later runs. Workers on several machines therefore need a folder
+that is the same for all, driver included (a network file system), and so do the pictures.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
+from infra.settings import InfraSettings
+from renderers.errors import BadInput, RenderError, TrainingBroken
+from renderers.registry import models_folder, use_folder
+from renderers.training.finetune_job import FinetuneJob, finished
+
+import ray  # isort: skip
+import ray.train  # isort: skip
+import ray.train.torch  # isort: skip
+
+__all__ = ["RayTraining", "TrainingFailed"]
+
+# What a worker is given to save its checkpoint when it is told to stop; a step of a large model takes seconds.
+STOP_SECONDS = 60.0
+
+
+class TrainingFailed(Exception):
+    """The workers failed in a way that is none of ours, or were lost too often; the message says how."""
+
+
+class RayTraining:
+    """One job on Ray: the cluster comes up in the background at once, `start` begins the training."""
+
+    def __init__(self, job: FinetuneJob, settings: InfraSettings, *, workers: int | None = None) -> None:
+        """`workers` is how many train together; None is one per GPU of the cluster, or one without GPUs."""
+        self.job, self._settings, self._wanted = job, settings, workers
+        self.workers = 0
+        self.uses_gpus = False
+        self._go, self._closed = threading.Event(), threading.Event()
+        self._result: Future[None] = Future()
+        # Ray's servers end with the thread that started them: this one stays until `close`.
+        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
+        self._thread.start()
+
+    def start(self) -> None:
+        """Train as soon as the cluster is there."""
+        self._go.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end, at most so long; whether it has come."""
+        with suppress(TimeoutError):
+            self._result.exception(seconds)
+        return self._result.done()
+
+    def result(self) -> None:
+        """Wait for the end.
+
+        Raises:
+            RenderError: whatever the training raised, as it was raised in the worker.
+            RayUnavailable: no cluster answers, or it has no room for the workers.
+            TrainingFailed: workers were lost too often.
+        """
+        self._result.result()
+
+    def progress(self) -> dict[str, Any] | None:
+        """What the first worker told last: step, steps, seconds, seconds_left, loss, psnr, process; None before."""
+        try:
+            told: dict[str, Any] = json.loads(self.job.progress_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return told
+
+    def stop(self) -> None:
+        """Have the workers save a checkpoint and end between two steps; waits until they have, but not for ever."""
+        if self._result.done() or not self._go.is_set():
+            return
+        with suppress(OSError):
+            self.job.stop_file.touch()
+        self.wait(STOP_SECONDS)
+
+    def close(self) -> None:
+        """Let go of the cluster; ends it, and what still runs on it, if this training started it."""
+        self._closed.set()
+        self._go.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        started = False
+        try:
+            started = connect(self._settings)
+            self._place()
+            self._go.wait()
+            if not self._closed.is_set():
+                with _alone(self.job):
+                    self._fit()
+            self._result.set_result(None)
+        except BaseException as error:  # whoever waits must hear of it
+            self._result.set_exception(error)
+        finally:
+            self._closed.wait()
+            if started:
+                ray.shutdown()
+
+    def _place(self) -> None:
+        """How many workers, and whether each has a GPU."""
+        nodes = alive_nodes()
+        gpus = sum(node.get("GPU", 0.0) for node in nodes)
+        self.uses_gpus = gpus >= 1 and self._settings.device != "cpu"
+        self.workers = self._wanted or (int(gpus) if self.uses_gpus else 1)
+        room = room_for_actors(nodes, self._settings.cpus_per_actor, 1.0 if self.uses_gpus else 0.0)
+        if self.workers > room:
+            each = f"{self._settings.cpus_per_actor:g} CPUs" + (" and a GPU" if self.uses_gpus else "")
+            raise RayUnavailable(
+                f"{self.workers} workers of {each} each do not fit on the cluster, which has room for {room}: "
+                "give a smaller --workers, or set NIGHTREEL_CPUS_PER_ACTOR lower"
+            )
+
+    def _fit(self) -> None:
+        for leftover in (self.job.stop_file, self.job.progress_file):
+            leftover.unlink(missing_ok=True)
+        settings = self._settings
+        resources = {"CPU": settings.cpus_per_actor} | ({"GPU": 1.0} if self.uses_gpus else {})
+        # an exception of several workers may be another one's death, so that they are tried again; a lone one tells us.
+        failures = settings.lost_worker_attempts if self.workers == 1 else settings.attempts
+        trainer = ray.train.torch.TorchTrainer(
+            _work,
+            train_loop_config={
+                "job": self.job, "models": models_folder(), "threads": settings.threads, "use_gpu": self.uses_gpus,
+            },
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=self.workers, use_gpu=self.uses_gpus, resources_per_worker=resources
+            ),
+            run_config=ray.train.RunConfig(
+                name=f"nightreel-{int(time.time() * 1000)}",
+                storage_path=str(self.job.training / ".ray"),
+                failure_config=ray.train.FailureConfig(max_failures=failures),
+            ),
+        )  # fmt: skip
+        try:
+            error = trainer.fit().return_value
+        except ray.train.TrainingFailedError as failure:
+            raise TrainingFailed(f"the workers failed {failures + 1} times: {_reason(failure)}") from failure
+        except ray.exceptions.RayError as failure:
+            raise TrainingFailed(f"Ray lost the training: {_reason(failure)}") from failure
+        finally:
+            self.job.stop_file.unlink(missing_ok=True)
+        if isinstance(error, BaseException):
+            raise error if isinstance(error, RenderError) else TrainingFailed(_reason(error)) from error
+        if finished(self.job) is None:
+            raise TrainingBroken(
+                f"the workers' results are not in '{self.job.folder}': workers on other machines need a folder that is "
+                "the same one there and here"
+            )
+
+
+@contextmanager
+def _alone(job: FinetuneJob) -> Iterator[None]:
+    """Keep a second training out of the folder; the lock falls with this process, however it ends.
+
+    Raises:
+        BadInput: somebody trains there.
+    """
+    job.training.mkdir(parents=True, exist_ok=True)
+    with (job.training / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput(f"another process trains in '{job.folder}': wait for its end") from error
+        yield
+
+
+def _work(config: dict[str, Any]) -> BaseException | None:
+    """One worker. Gives back what trying again would not mend."""
+    use_folder(config["models"])
+    context = ray.train.get_context()
+    try:
+        from renderers.training.finetuning import finetune
+        from renderers.training.run import TrainingProgress
+
+        def on_progress(now: TrainingProgress) -> None:
+            # seldom: every worker waits here until Ray has taken the numbers
+            if now.step % 100 == 0 or now.step == now.steps:
+                ray.train.report({"step": now.step, **now.metrics})
+
+        device = str(ray.train.torch.get_device()) if config["use_gpu"] else "cpu"
+        finetune(config["job"], device=device, threads=config["threads"], on_progress=on_progress)
+    except RenderError as error:
+        return error  # the workers agree on these: all of them are here
+    except Exception as error:
+        if context.get_world_size() > 1:
+            raise
+        return error
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__

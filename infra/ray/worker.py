@@ -1,0 +1,154 @@
+"""One worker on Ray: an actor, which is a process that holds a `Worker`, and the handle that flows rent.
+
+`max_task_retries=0`: the driver owns retries, since only it knows what counts as a failure of the frame and what as one
+of the machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from infra.settings import ray_environment
+from infra.storage.storage import Storage
+from infra.workers.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
+from infra.workers.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
+from infra.workers.worker import Worker
+
+ray_environment()  # before the import: Ray reads them while it is imported
+
+import ray  # noqa: E402
+import ray.exceptions  # noqa: E402
+
+__all__ = ["RayWorker"]
+
+# A restart takes seconds (a process, torch); one whose node is gone may never come, and another worker goes on.
+RESTART_SECONDS = 60.0
+# A frame's PNG takes some 50 ms and a put as long: enough for the frames of a pass on a GPU.
+COMMITS_AT_ONCE = 4
+
+
+# `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered; `commits`
+# has some, so that frames are put, and segments encoded, while others are rendered.
+@ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1, "commits": COMMITS_AT_ONCE})
+class _Actor:
+    def __init__(self, output: Storage, how: Mapping[str, Any]) -> None:
+        self._worker = Worker(output, **how)
+
+    def warm(self, model: str) -> str:
+        return self._worker.warm(model)
+
+    @ray.method(concurrency_group="control")
+    def node(self) -> str:
+        return str(ray.get_runtime_context().get_node_id())
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        return self._worker.render_frame(task)
+
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        return self._worker.render_frames(tasks)
+
+    @ray.method(concurrency_group="commits")
+    def commit(self, task: FrameTask) -> FrameReport:
+        return self._worker.commit(task)
+
+    @ray.method(concurrency_group="commits")
+    def encode_segment(self, task: SegmentTask) -> SegmentReport:
+        return self._worker.encode_segment(task)
+
+    @ray.method(concurrency_group="control")
+    def progress(self) -> WorkerProgress:
+        return self._worker.progress()
+
+    @ray.method(concurrency_group="control")
+    def stop(self) -> None:
+        self._worker.stop()
+
+
+class RayWorker:
+    """An actor as the flows see it: blocking calls, our errors. See `PoolWorker`."""
+
+    def __init__(self, name: str, options: Mapping[str, Any], given: Sequence[Any]) -> None:
+        """Start it, wherever the cluster has or will have room; does not wait."""
+        self.name, self.retiring, self.lost, self.node = name, False, False, ""
+        self._stalled = False
+        self._actor = cast(Any, _Actor).options(**options).remote(*given)
+
+    def awake(self) -> Any:
+        """A reference to the id of its node, once its process is up; does not wait."""
+        return self._actor.node.remote()
+
+    def warm(self, model: str) -> Any:
+        """Start loading; does not wait."""
+        return self._actor.warm.remote(model)
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        report: FrameReport = self._ask("render_frame", task)
+        return report
+
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        failed: list[Exception | None] = self._ask("render_frames", tasks)
+        return failed
+
+    def commit(self, task: FrameTask) -> FrameReport:
+        report: FrameReport = self._ask("commit", task)
+        return report
+
+    def encode_segment(self, task: SegmentTask) -> SegmentReport:
+        report: SegmentReport = self._ask("encode_segment", task)
+        return report
+
+    def progress(self) -> Any:
+        """A reference to the answer; does not wait."""
+        return self._actor.progress.remote()
+
+    def stop(self) -> Any:
+        """Tell it; does not wait."""
+        return self._actor.stop.remote()
+
+    def kill(self) -> None:
+        """End the process, without a restart."""
+        ray.kill(self._actor, no_restart=True)
+
+    def restart(self) -> None:
+        """End the process; Ray starts a new one."""
+        self._stalled = True
+        ray.kill(self._actor, no_restart=False)
+
+    def _ask(self, method: str, task: Any) -> Any:
+        try:
+            if self.lost:
+                self._wait_for_restart()
+            return ray.get(getattr(self._actor, method).remote(task))
+        except ray.exceptions.RayTaskError as error:
+            # the worker's own exception, as it was raised there, with the remote traceback as its cause
+            raise error.cause from error
+        except ray.exceptions.OutOfMemoryError as error:
+            self.lost = True
+            raise WorkerOutOfMemory(f"worker {self.name} was ended by its node: {_first_line(error)}") from error
+        except ray.exceptions.RayError as error:  # whatever else Ray says, it is not the frame's fault
+            self.lost = True
+            # whoever commits or encodes waits beside whoever renders: it is the latter's frame that did not get on
+            if self._stalled and method not in ("commit", "encode_segment"):
+                self._stalled = False
+                raise WorkerStalled(f"worker {self.name} made no step for too long and was restarted") from error
+            raise WorkerLost(f"worker {self.name} was lost: {_first_line(error)}") from error
+
+    def _wait_for_restart(self) -> None:
+        """Wait until the actor's new process answers; until then Ray refuses every call, at the cost of a try."""
+        deadline = time.monotonic() + RESTART_SECONDS
+        while True:
+            try:
+                ray.get(self.progress(), timeout=max(0.0, deadline - time.monotonic()))
+            except ray.exceptions.ActorUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                self.lost = self._stalled = False
+                return
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

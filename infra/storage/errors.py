@@ -1,0 +1,192 @@
+"""What can go wrong with storage, in words for people.
+
+    StorageError                 anything; also what no class below fits
+    ├── ObjectMissing            there is no such object (or no such manifest, picture, ...)
+    ├── ObjectConflict           the key holds other bytes already, and they may not be replaced
+    └── StorageUnavailable       no object here can be read or written until somebody mends something (see `remedy`)
+        └── StorageBusy          nor now, but later perhaps: overloaded, restarting, not reachable, no answer in time
+            └── AnswerCutOff     an answer broke off half-way
+
+Before a StorageBusy is raised, storage was asked as often as `retry_policy` allows. Errors of the operating system and
+the answers of S3 are translated here; exceptions of botocore's and fsspec's own in `filesystems`.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+
+__all__ = [
+    "AnswerCutOff",
+    "ObjectConflict",
+    "ObjectMissing",
+    "StorageBusy",
+    "StorageError",
+    "StorageUnavailable",
+    "from_os_error",
+    "from_s3_code",
+    "s3_code",
+    "without_secrets",
+]
+
+
+class StorageError(Exception):
+    """An operation on storage failed. `message` says what and where, `remedy` (may be empty) what to do about it.
+
+    Both go to `args`, so that the error survives pickling on its way home from a Ray actor.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.remedy}" if self.remedy else self.message
+
+
+class ObjectMissing(StorageError):
+    """There is nothing under this key or URI."""
+
+
+class ObjectConflict(StorageError):
+    """The key holds different bytes already, and storage never replaces those unasked."""
+
+
+class StorageUnavailable(StorageError):
+    """Storage as a whole is of no use: not reachable, not permitted, full, or misnamed. `remedy` is never empty."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message, remedy)
+
+
+class StorageBusy(StorageUnavailable):
+    """Storage is of no use at this moment, and it may well mend itself."""
+
+
+class AnswerCutOff(StorageBusy):
+    """What was read is not whole; nothing of it is used."""
+
+
+_SECRETS = (
+    (re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@"), "***@"),  # https://user:password@host
+    (re.compile(r"(?i)((?:signature|credential|token|secret|password|key)=)[^&\s'\"]+"), r"\1***"),  # presigned links
+)
+
+
+def without_secrets(text: str) -> str:
+    """Returns `text` (a URI, a foreign error message) with user:password@ and signatures of links replaced by ***."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
+_NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_UNREACHABLE = {
+    errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN,
+    errno.ENETDOWN, errno.EPIPE, errno.ETIMEDOUT, errno.ESTALE, errno.ENOTCONN,
+}  # fmt: skip
+
+
+def from_os_error(error: OSError, place: str) -> StorageError:
+    """Translates an error of the operating system (or one of fsspec's that looks like it) met at `place`, a URI."""
+    number = error.errno
+    if isinstance(error, FileNotFoundError) or number == errno.ENOENT:
+        return ObjectMissing(f"nothing at '{place}'")
+    if number in _FULL:
+        return StorageUnavailable(
+            f"no space left on the disk of '{place}'", "free space there or choose another output, then start again"
+        )
+    if number == errno.EROFS:
+        return StorageUnavailable(f"'{place}' is on a read-only file system", "choose an output that can be written")
+    if isinstance(error, PermissionError) or number in _FORBIDDEN:
+        return StorageUnavailable(
+            f"not permitted: '{place}'", "give this user (or this key) the right to it, or choose another place"
+        )
+    if number in _NO_LINKS:
+        return StorageUnavailable(
+            f"the file system of '{place}' has no hard links, which a commit needs to be exclusive",
+            "choose a folder on a POSIX file system, or an object store by its own URI (s3://, gs://)",
+        )
+    if number in _NOT_A_FOLDER or isinstance(error, NotADirectoryError | FileExistsError):
+        return StorageError(f"'{place}' needs a folder where a file is", "move that file, or use another output")
+    if number == errno.EISDIR or isinstance(error, IsADirectoryError):
+        return StorageError(f"'{place}' needs a file where a folder is", "name a file, or move that folder")
+    if number == errno.ENAMETOOLONG:
+        return StorageError(f"a name in '{place}' is too long for its file system", "use a shorter output path")
+    if isinstance(error, TimeoutError):
+        return StorageBusy(f"no answer in time from '{place}'", "check the server and the network")
+    if isinstance(error, ConnectionError) or number in _UNREACHABLE:
+        return StorageBusy(f"cannot reach '{place}'", "check the server and the network, then try again")
+    return StorageError(f"'{place}': {without_secrets(error.strerror or str(error) or type(error).__name__)}")
+
+
+_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) to a pair that this endpoint knows"
+_SESSION = "sign in again, or set a fresh AWS_SESSION_TOKEN with its key and secret"
+_REGION = "set AWS_DEFAULT_REGION to the region of the bucket (and AWS_ENDPOINT_URL if it is not on AWS)"
+_BUSY = {
+    "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "Throttling",
+    "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded", "500", "502", "503", "504", "429",
+}  # fmt: skip
+_UNAVAILABLE: dict[str, tuple[str, str]] = {
+    # the codes as S3 answers them, and the bare HTTP status where an answer has no body (HEAD)
+    **dict.fromkeys(("NoSuchBucket",), ("no such bucket: '{place}'", "create the bucket, or name one that exists")),
+    **dict.fromkeys(("InvalidAccessKeyId", "NotSignedUp"), ("the access key is not known: '{place}'", _CREDENTIALS)),
+    **dict.fromkeys(("SignatureDoesNotMatch",), ("the secret key is wrong: '{place}'", _CREDENTIALS)),
+    **dict.fromkeys(
+        ("AccessDenied", "AllAccessDisabled", "AccountProblem", "403", "401", "Forbidden", "InvalidSecurity"),
+        ("not permitted: '{place}'", "give this key the right to list, read and write there, or use another key"),
+    ),
+    **dict.fromkeys(
+        ("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "ExpiredTokenException"),
+        ("the session's token is not valid (any more): '{place}'", _SESSION),
+    ),
+    **dict.fromkeys(
+        ("RequestTimeTooSkewed", "RequestExpired"), ("this machine's clock is off: '{place}'", "set the clock")
+    ),
+    **dict.fromkeys(
+        ("AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "Redirect", "301", "307",
+         "IllegalLocationConstraintException"),
+        ("the bucket is in another region: '{place}'", _REGION),
+    ),
+    **dict.fromkeys(
+        ("InvalidBucketName", "InvalidURI"), ("not a bucket's name: '{place}'", "write s3://bucket/prefix")
+    ),
+    **dict.fromkeys(
+        ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507"),
+        ("no space left for '{place}'", "free space or choose another output"),
+    ),
+    **dict.fromkeys(
+        ("NotImplemented", "501", "405", "MethodNotAllowed"),
+        ("the server cannot do what a commit needs (PUT with If-None-Match): '{place}'",
+         "use a server that can: AWS S3, Google's, MinIO, Ceph, SeaweedFS"),
+    ),
+}  # fmt: skip
+
+
+def s3_code(error: BaseException) -> str | None:
+    """Returns what S3 answered (`NoSuchKey`, `412`), if `error` or anything that caused it is such an answer."""
+    seen: BaseException | None = error
+    while seen is not None:
+        response = getattr(seen, "response", None)
+        if isinstance(response, dict) and "Error" in response:
+            return str(response["Error"].get("Code") or response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+        seen = seen.__cause__
+    return None
+
+
+def from_s3_code(code: str, place: str, detail: str) -> StorageError:
+    """Translates an answer of S3 met at `place`; `detail` is the server's own sentence, used if the code is unknown."""
+    if code in ("NoSuchKey", "NoSuchVersion", "404"):
+        return ObjectMissing(f"nothing at '{place}'")
+    if code in _BUSY:
+        return StorageBusy(
+            f"the server is overloaded or restarting: '{place}'", "try again later, or with fewer actors"
+        )
+    if code in _UNAVAILABLE:
+        message, remedy = _UNAVAILABLE[code]
+        return StorageUnavailable(message.format(place=place), remedy)
+    return StorageError(f"'{place}': S3 answers {code}: {without_secrets(detail)}")

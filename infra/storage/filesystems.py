@@ -1,0 +1,249 @@
+"""fsspec's file systems: one per process, kind and options; and what their errors mean.
+
+This module owns fsspec, s3fs and botocore. It decides what is asked again (`retry_policy` says how often), and it is
+the one seam where the libraries' errors become those of `errors`. Credentials come from the environment
+or from the libraries' own configuration files only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import botocore.exceptions
+import fsspec
+from fsspec.core import split_protocol, url_to_fs
+
+from infra.storage.errors import (
+    AnswerCutOff,
+    StorageBusy,
+    StorageError,
+    StorageUnavailable,
+    from_os_error,
+    from_s3_code,
+    s3_code,
+    without_secrets,
+)
+from infra.storage.object_stores import moment
+from infra.storage.retry_policy import PATIENCE, Patience
+
+__all__ = [
+    "absolute_uri",
+    "disconnect",
+    "filesystem",
+    "filesystem_of",
+    "in_full",
+    "kind_of",
+    "path_of",
+    "pause_before_retry",
+    "translate",
+    "translated",
+]
+
+T = TypeVar("T")
+
+_KINDS = {"file": "file", "local": "file", "memory": "memory", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+
+
+# ---- names
+
+
+def kind_of(uri: str) -> str | None:
+    """Returns the kind of store that a URI names, None if it is not among those that take commits."""
+    return _KINDS.get(split_protocol(uri)[0] or "file")
+
+
+def path_of(uri: str) -> str:
+    """Returns a URI without its protocol: for stores of buckets, the bucket and the prefix."""
+    return str(split_protocol(uri)[1])
+
+
+def absolute_uri(uri: str) -> str:
+    """Returns `uri`, as an absolute plain path if it is local: it then means the same to a worker in another folder."""
+    protocol, path = split_protocol(uri)
+    # abspath, not resolve(): a link that an operator made stays the name that people know
+    return os.path.abspath(Path(path).expanduser()) if protocol in (None, "file", "local") else uri  # noqa: PTH100
+
+
+# ---- file systems
+
+_filesystems: dict[str, Any] = {}
+_filesystems_lock = threading.Lock()
+_left_to_the_parent: list[Any] = []
+
+
+def _after_fork() -> None:
+    """A child has no event loop thread, and must not close the sockets that it shares with its parent."""
+    global _filesystems, _filesystems_lock
+    _left_to_the_parent.append(_filesystems)
+    _filesystems, _filesystems_lock = {}, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def filesystem(kind: str, options: dict[str, Any], patience: Patience = PATIENCE) -> Any:
+    """Returns this process's file system of a kind ("file", "memory", "s3", "gs"), made when first asked for."""
+    identity = json.dumps([kind, options, repr(patience)], sort_keys=True, default=repr)
+    with _filesystems_lock:
+        if identity not in _filesystems:
+            _filesystems[identity] = _new_filesystem(kind, options, patience)
+        return _filesystems[identity]
+
+
+def filesystem_of(uri: str) -> tuple[Any, str]:
+    """Returns the file system that reads `uri`, and the path there."""
+    kind = kind_of(uri)
+    if kind is None:  # http, zip, a chain of several: read only, so fsspec's own ways will do
+        return cast(tuple[Any, str], url_to_fs(uri))
+    found = filesystem(kind, {})
+    return found, str(found._strip_protocol(absolute_uri(uri) if kind == "file" else uri))
+
+
+def disconnect() -> None:
+    """Forgets all connections of this process, so that changed credentials or endpoints in the environment count."""
+    with _filesystems_lock:
+        _filesystems.clear()
+
+
+def _new_filesystem(kind: str, options: dict[str, Any], patience: Patience) -> Any:
+    # fsspec would share instances by thread: eight threads would hold eight clients, with eight pools of connections.
+    common = {"use_listings_cache": False, "skip_instance_cache": True}
+    if kind != "s3":
+        return fsspec.filesystem(kind, **common, **options)  # gcsfs asks again by itself, with pauses and jitter
+    # Imported here: they take a second or two, which a job on local files need not spend.
+    from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+    from botocore.handlers import add_expect_header
+
+    options = dict(options)
+    session = AioSession(profile=options.pop("profile", None))
+    # `Expect: 100-continue` before each PUT costs a round trip, and waits for a hung server without any timeout.
+    session.unregister("before-call.s3", add_expect_header)
+    # At botocore's own hook for it every request is covered, each part of an upload and each page of a listing too.
+    # Its policies are not used: their pauses have no setting (7 s until a refused port shows, at four attempts), and
+    # a quota shared by all threads ends their retries just when a server is in trouble.
+    session.register("needs-retry.s3", partial(pause_before_retry, patience))
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_server_time)
+    config = {
+        "connect_timeout": patience.connect_seconds,
+        "read_timeout": patience.answer_seconds,
+        "max_pool_connections": 32,
+        "retries": {"total_max_attempts": 1, "mode": "standard"},
+        **options.pop("config_kwargs", {}),
+    }
+    made = fsspec.filesystem("s3", session=session, config_kwargs=config, **common, **options)
+    made.retries = 1
+    return made
+
+
+def _server_time(written: Any) -> datetime:
+    """Returns the time in an answer of S3. A page of a listing names a thousand, in ISO 8601: botocore's own reader,
+    made for whatever form there is, takes four fifths of the time that a page takes, and is left those of headers."""
+    try:
+        return moment(written)
+    except ValueError:
+        from botocore.utils import parse_timestamp  # loads much that is seldom needed
+
+        return cast(datetime, parse_timestamp(written))
+
+
+# ---- asking again
+
+_PASSING_STATUS = {429, 500, 502, 503, 504}
+_HUNG = (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectTimeoutError)
+
+
+def pause_before_retry(
+    patience: Patience, *, attempts: int, response: Any = None, caught_exception: Exception | None = None, **_: Any
+) -> float | None:
+    """Answers botocore, after `attempts` of a request: the seconds to wait before the next, None if there is none."""
+    if caught_exception is not None:
+        passing = isinstance(translate(caught_exception, ""), StorageBusy)
+    else:
+        http, parsed = response
+        code = parsed.get("Error", {}).get("Code")
+        passing = http.status_code in _PASSING_STATUS or (
+            code is not None and isinstance(from_s3_code(str(code), "", ""), StorageBusy)
+        )
+    return patience.pause(attempts, random.random(), hung=isinstance(caught_exception, _HUNG)) if passing else None
+
+
+def in_full(place: str, read: Callable[[], T], patience: Patience = PATIENCE) -> T:
+    """Returns what `read` reads at the URI `place`, translating its errors, and reads again what broke off half-way.
+
+    The one thing that `pause_before_retry` cannot see: the answer had begun, and botocore was content.
+    """
+    for attempt in itertools.count(1):
+        try:
+            with translated(place):
+                return read()
+        except AnswerCutOff:
+            if (pause := patience.pause(attempt, random.random())) is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+# ---- errors
+
+_FOREIGN = {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3"}
+# by name: to import aiohttp takes a second
+_CUT_OFF = {
+    "ClientPayloadError", "IncompleteReadError", "IncompleteRead", "ResponseStreamingError", "ResponseParserError",
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Turns errors of the operating system and of the libraries into ours; bugs (TypeError, ...) stay what they are."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        foreign = type(error).__module__.split(".")[0] in _FOREIGN or s3_code(error) is not None
+        if foreign or isinstance(error, OSError | ImportError | ValueError):
+            raise translate(error, place) from error
+        raise
+
+
+def translate(error: Exception, place: str) -> StorageError:
+    """Returns the error of ours that says what `error`, met at the URI `place`, means."""
+    text = without_secrets(str(error))
+    if (code := s3_code(error)) is not None:
+        return from_s3_code(code, place, text)
+    if any(kind.__name__ in _CUT_OFF for kind in type(error).__mro__):
+        return AnswerCutOff(f"'{place}' breaks off half-way: {text}", "check the server and the network")
+    if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
+        return StorageUnavailable(
+            f"no credentials for '{place}'",
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) where this process starts",
+        )
+    if isinstance(error, botocore.exceptions.ProfileNotFound | botocore.exceptions.ConfigParseError):
+        return StorageUnavailable(f"AWS configuration for '{place}': {text}", "mend AWS_PROFILE or ~/.aws/config")
+    if isinstance(error, botocore.exceptions.NoRegionError):
+        return StorageUnavailable(f"no region for '{place}'", "set AWS_DEFAULT_REGION")
+    if isinstance(error, botocore.exceptions.ParamValidationError):
+        return StorageUnavailable(f"not a name that S3 takes: '{place}'", "write s3://bucket/prefix")
+    if isinstance(error, botocore.exceptions.HTTPClientError | botocore.exceptions.ConnectionError):
+        return StorageBusy(
+            f"cannot reach '{place}': {text}",
+            "start the server, or set AWS_ENDPOINT_URL (unset for AWS itself) and check the network",
+        )
+    if isinstance(error, ImportError):
+        return StorageUnavailable(f"cannot open '{place}': {text}", "install the package named in this message")
+    if isinstance(error, OSError):
+        return from_os_error(error, place)
+    if "auth" in f"{type(error).__module__}.{type(error).__name__}".lower():
+        return StorageUnavailable(f"credentials for '{place}' are missing or refused", "sign in to that cloud first")
+    return StorageError(f"'{place}': {text or type(error).__name__}")

@@ -1,0 +1,141 @@
+"""Objects on a local (or NFS) file system, committed atomically with nothing but the standard library.
+
+A commit writes a temporary file in the object's own folder, makes it durable (fsync), and then gives it the object's
+name in one step: `os.link` where the first writer must win (it fails if the name exists, on NFS too), `os.replace`
+where the last one may. A reader thus sees the whole object or none, whenever the writer dies. A writer killed in
+between leaves a temporary file behind, which no listing shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from infra.storage.object_stores import ObjectInfo
+
+__all__ = ["TEMPORARY_PREFIX", "LocalStore"]
+
+TEMPORARY_PREFIX = ".nightreel-put-"
+
+
+class LocalStore:
+    """The objects in one folder. Implements `infra.storage.object_stores.ObjectStore`; raises OSError."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, key: str) -> bytes:
+        return (self.root / key).read_bytes()
+
+    def part(self, key: str, start: int, end: int) -> bytes:
+        with (self.root / key).open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def size(self, key: str) -> int | None:
+        path = self.root / key
+        return path.stat().st_size if path.is_file() else None
+
+    def write(self, key: str, data: bytes, *, exclusive: bool) -> bool:
+        return self._commit(self.root / key, lambda file: file.write(data), exclusive)
+
+    def write_file(self, key: str, local: Path, *, exclusive: bool) -> bool:
+        with local.open("rb") as source:
+            return self._commit(self.root / key, lambda file: shutil.copyfileobj(source, file, 1 << 20), exclusive)
+
+    def delete(self, key: str) -> None:
+        (self.root / key).unlink()
+
+    def list(self, folder: str) -> Iterator[ObjectInfo]:
+        return _listing(self.root / folder, f"{folder}/" if folder else "")
+
+    def folders(self) -> Iterable[str]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.root) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+        return ()
+
+    def check(self, *, write: bool) -> None:
+        if write:
+            self.root.mkdir(parents=True, exist_ok=True)
+            first, second = (self.root / (TEMPORARY_PREFIX + secrets.token_hex(8)) for _ in range(2))
+            try:
+                _create(first).close()
+                _link(first, second)
+            finally:
+                first.unlink(missing_ok=True)
+                second.unlink(missing_ok=True)
+        # A root that nobody made yet is an empty one, if it can be made: something above it has to be a folder.
+        nearest = next(path for path in (self.root, *self.root.parents) if path.exists())
+        with os.scandir(nearest) as entries:
+            next(entries, None)
+
+    def _commit(self, path: Path, write: Callable[[IO[bytes]], object], exclusive: bool) -> bool:
+        if exclusive and os.path.lexists(path):
+            return False  # spares the bytes; the link below decides races
+        temporary = path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+        try:
+            handle = _create(temporary)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = _create(temporary)
+        try:
+            with handle:
+                write(handle)
+                handle.flush()
+                os.fsync(handle.fileno())
+            if not exclusive:
+                temporary.replace(path)
+            else:
+                try:
+                    _link(temporary, path)
+                except FileExistsError:
+                    return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        _make_durable(path.parent)
+        return True
+
+
+def _create(path: Path) -> IO[bytes]:
+    # not tempfile: its files are private (0600) for good, and a web server may have to read them
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666), "wb")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except PermissionError as error:  # FAT's way to say that it has no hard links: both names are ours, in one folder
+        raise OSError(errno.EOPNOTSUPP, "no hard links", str(target)) from error
+
+
+def _make_durable(folder: Path) -> None:
+    """Asks for the new name itself to survive a power cut. Some file systems cannot; the object is whole anyway."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _listing(folder: Path, inside: str) -> Iterator[ObjectInfo]:
+    try:
+        with os.scandir(folder) as entries:
+            # An object store sorts whole keys: 'a.png' < 'a/b' since '.' < '/', hence the slash behind folders.
+            named = {entry.name + "/" if entry.is_dir() else entry.name: entry for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):  # not there, or an object of that very name
+        return
+    for name, entry in sorted(named.items()):
+        if name.endswith("/"):
+            yield from _listing(Path(entry.path), inside + name)
+        elif not name.startswith(TEMPORARY_PREFIX):
+            with contextlib.suppress(FileNotFoundError):  # deleted since, or a dangling link
+                stat = entry.stat()
+                yield ObjectInfo(inside + name, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))

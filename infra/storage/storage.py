@@ -1,0 +1,280 @@
+"""Storage: one output root on any object store, with commits that are atomic and listings that are true.
+
+`Storage("s3://bucket/night")` (or gs://, memory://, file://, a plain path) reads, puts and lists whole objects under
+relative keys. `manifest_files` and `read_uri` (from `infra.storage.inputs`) read what people point at.
+
+Every error is one of `infra.storage.errors`; what is passing was asked again first, as `retry_policy` says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from infra.storage.errors import (
+    ObjectConflict,
+    ObjectMissing,
+    StorageBusy,
+    StorageError,
+    StorageUnavailable,
+    without_secrets,
+)
+from infra.storage.filesystems import absolute_uri, disconnect, filesystem, in_full, kind_of, path_of, translated
+from infra.storage.inputs import manifest_files, read_uri
+from infra.storage.local_store import TEMPORARY_PREFIX, LocalStore
+from infra.storage.object_stores import GcsStore, MemoryStore, ObjectInfo, ObjectStore, S3Store
+from infra.storage.retry_policy import PATIENCE, Patience
+
+__all__ = [
+    "Existing",
+    "ObjectConflict",
+    "ObjectInfo",
+    "ObjectMissing",
+    "Patience",
+    "PutOutcome",
+    "Storage",
+    "StorageBusy",
+    "StorageError",
+    "StorageUnavailable",
+    "absolute_uri",
+    "disconnect",
+    "manifest_files",
+    "read_uri",
+]
+
+Existing = Literal["keep", "same", "replace"]
+PutOutcome = Literal["written", "kept", "same"]
+
+_SECRET_OPTIONS = {
+    "key", "secret", "token", "username", "password",
+    "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
+}  # fmt: skip
+_COMPARED_AT_ONCE = 8 << 20  # bytes
+
+
+class Storage:
+    """One output root and the objects under it. Cheap to make, connects when first used.
+
+    Picklable, and safe to share between threads and to use after a fork: it holds no connection itself.
+
+    Args:
+        uri: a plain path, `file://`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory://name`.
+        options: further options of the fsspec file system (`{"endpoint_url": ...}`); never credentials.
+        patience: how often and how long an S3 server is asked again.
+
+    Raises:
+        StorageUnavailable: the URI cannot be an output root, whatever the state of the server.
+    """
+
+    def __init__(self, uri: str, options: dict[str, Any] | None = None, patience: Patience = PATIENCE) -> None:
+        shown = without_secrets(uri)
+        kind = kind_of(uri)
+        if kind is None:
+            raise StorageUnavailable(
+                f"no atomic commits on '{shown}'", "use a plain path, file://, s3://, gs:// or memory:// as output"
+            )
+        given = {**(options or {}), **(options or {}).get("client_kwargs", {})}
+        if secret := sorted(_SECRET_OPTIONS & given.keys()):
+            raise StorageUnavailable(
+                f"credentials among the options of '{shown}' ({', '.join(secret)})",
+                "set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            )
+        self._kind = kind
+        self._patience = patience
+        self._options = dict(options or {})
+        self._path = absolute_uri(uri) if self._kind == "file" else path_of(uri).rstrip("/")
+        if self._kind == "memory":
+            self._path = self._path.lstrip("/")
+        self.root = self._path if self._kind == "file" else f"{self._kind}://{self._path}"
+        if self._kind in ("s3", "gs"):
+            bucket = self._path.split("/")[0]
+            if not bucket:
+                raise StorageUnavailable(f"no bucket in '{shown}'", f"write {self._kind}://bucket/prefix")
+            if "@" in bucket:
+                raise StorageUnavailable(
+                    f"credentials in '{shown}'", "take them out of the URI and set them in the environment"
+                )
+
+    def __repr__(self) -> str:
+        return f"Storage({self.root!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Storage) and (self.root, self._options) == (other.root, other._options)
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    # ---- names
+
+    def child(self, sub: str) -> Storage:
+        """Returns the storage rooted at the folder `sub` of this one."""
+        return Storage(self.uri(sub), self._options, self._patience)
+
+    def uri(self, key: str = "") -> str:
+        """Returns the absolute URI of an object (a plain path for local roots), as `read_uri` takes it."""
+        return f"{self.root.rstrip('/')}/{_checked(key)}" if key else self.root
+
+    def local_path(self, key: str = "") -> Path | None:
+        """Returns where the object lies on this machine's file system, or None if it does not."""
+        return Path(self.uri(key)) if self._kind == "file" else None
+
+    # ---- reading
+
+    def read(self, key: str) -> bytes:
+        """Returns the whole object. Raises ObjectMissing."""
+        return in_full(self.uri(_checked(key)), lambda: self._store.read(key), self._patience)
+
+    def exists(self, key: str) -> bool:
+        """Tells whether there is such an object (a folder is none; in a missing bucket there is none either)."""
+        return self._size(key) is not None
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yields every object under the folder `prefix`, recursively, sorted by key; none if there is no such folder.
+
+        Always asks storage, so that objects of other writers are seen. Keys are relative to the root, not to `prefix`.
+
+        Raises:
+            StorageUnavailable: also where the bucket is missing. "Cannot tell" must never read as "nothing is there".
+        """
+        folder = prefix.rstrip("/")
+        place = self.uri(folder)
+        found = in_full(place, lambda: self._store.list(folder), self._patience)
+        while True:
+            with translated(place):
+                info = next(found, None)
+            if info is None:
+                return
+            yield info
+
+    def folders(self) -> tuple[str, ...]:
+        """The names of the folders in the root, sorted; a local one may be empty. Otherwise as `list`, without the time
+        that it takes to list all that lies in them."""
+        return tuple(sorted(in_full(self.root, lambda: tuple(self._store.folders()), self._patience)))
+
+    # ---- writing
+
+    def put(self, key: str, data: bytes, *, existing: Existing = "keep") -> PutOutcome:
+        """Commits one object atomically: readers see all of it or nothing, even if this process dies half-way.
+
+        Args:
+            existing: what to do when the key is taken. "keep": leave it, the first of all racing writers wins ("kept");
+                "same": accept identical bytes ("same") and raise otherwise; "replace": put ours in its place.
+
+        Returns:
+            "written", "kept" or "same". A write that was sent twice because its answer got lost may answer "kept"
+            although it was this one that won: the bytes are there all the same.
+
+        Raises:
+            ObjectConflict: `existing="same"`, and the key holds other bytes.
+            StorageUnavailable, StorageError
+        """
+        return self._commit(
+            key,
+            existing,
+            write=lambda exclusive: self._store.write(key, data, exclusive=exclusive),
+            identical=lambda: self._size(key) == len(data) and self.read(key) == data,
+        )
+
+    def put_file(self, key: str, path: str | os.PathLike[str], *, existing: Existing = "keep") -> PutOutcome:
+        """Commits the content of a local file, for videos; otherwise as `put`.
+
+        S3 gets files from 100 MiB on in parts, with the condition on the last request. SeaweedFS was seen to let two
+        writers win that finish their parts in the very same moment; the object was whole, and one of the two.
+        """
+        local = Path(path)
+        with translated(str(local)):
+            if local.is_dir():
+                raise IsADirectoryError(str(local))  # s3fs would pass over it in silence
+            size = local.stat().st_size
+
+        def write(exclusive: bool) -> bool:
+            if exclusive and self.exists(key):
+                return False  # spares sending a big file only to have it refused
+            return self._store.write_file(key, local, exclusive=exclusive)
+
+        return self._commit(
+            key, existing, write=write, identical=lambda: self._size(key) == size and self._holds(key, local)
+        )
+
+    def delete(self, key: str) -> None:
+        """Removes an object; none there is fine. A render never deletes: this is for `--force` and for tests."""
+        with contextlib.suppress(ObjectMissing), translated(self.uri(_checked(key))):
+            self._store.delete(key)
+
+    def check(self, *, write: bool = True) -> None:
+        """Finds out within seconds whether this root can be listed and, if `write`, written to.
+
+        Leaves no object behind; `write` makes the folder of a local root.
+
+        Raises:
+            StorageUnavailable: with what to mend.
+        """
+        try:
+            with translated(self.root):
+                self._store.check(write=write)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            raise StorageUnavailable(error.message, error.remedy or "choose another output") from error
+
+    @property
+    def _store(self) -> ObjectStore:
+        if self._kind == "file":
+            return LocalStore(Path(self._path))
+        stores: dict[str, type[GcsStore]] = {"s3": S3Store, "gs": GcsStore, "memory": MemoryStore}
+        connected = filesystem(self._kind, self._options, self._patience)
+        return stores[self._kind](connected, self._path, self._patience)
+
+    def _commit(
+        self, key: str, existing: Existing, *, write: Callable[[bool], bool], identical: Callable[[], bool]
+    ) -> PutOutcome:
+        if existing not in ("keep", "same", "replace"):
+            raise ValueError(f"existing={existing!r}: use 'keep', 'same' or 'replace'")
+        place = self.uri(_checked(key))
+        for _ in range(3):  # again only if what was in our way was deleted while we looked
+            with translated(place):
+                written = write(existing != "replace")
+            if written:
+                return "written"
+            if existing == "keep":
+                return "kept"
+            with contextlib.suppress(ObjectMissing):
+                if identical():
+                    return "same"
+                if self.exists(key):
+                    raise ObjectConflict(f"'{place}' holds other bytes", "use --force to replace them")
+        raise StorageError(f"'{place}' comes and goes while it is written", "find out who else writes there")
+
+    def _size(self, key: str) -> int | None:
+        try:
+            with translated(self.uri(_checked(key))):
+                return self._store.size(key)
+        except ObjectMissing:
+            return None
+
+    def _holds(self, key: str, local: Path) -> bool:
+        """Compares an object with a local file of the same size, a piece at a time."""
+        start = 0
+        with translated(str(local)), local.open("rb") as ours:
+            while piece := ours.read(_COMPARED_AT_ONCE):
+                stop = start + len(piece)
+                part = partial(self._store.part, key, start, stop)
+                if in_full(self.uri(key), part, self._patience) != piece:
+                    return False
+                start = stop
+        return True
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+
+
+def _checked(key: str) -> str:
+    parts = key.split("/")
+    if any(part in ("", ".", "..") or part.startswith(TEMPORARY_PREFIX) for part in parts) or _CONTROL.search(key):
+        raise ValueError(f"key {key!r}: use non-empty names joined by '/', relative to the output, without '.' or '..'")
+    return key

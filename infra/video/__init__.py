@@ -1,0 +1,1 @@
+"""Frames to segments to videos: formats, ffmpeg, checks, contact sheets."""

@@ -1,0 +1,66 @@
+"""The pool of this very process: it needs no Ray, renders with the same `Worker` in threads, and serves tests and
+one-process runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from infra.storage.storage import Storage
+from infra.workers.leases import Roster
+from infra.workers.pool import PoolWorker
+from infra.workers.tasks import WorkerProgress
+from infra.workers.worker import Worker
+
+__all__ = ["LocalPool"]
+
+
+class LocalPool:
+    """Workers in this process, `size` of them, each rendering in the thread that rents it."""
+
+    def __init__(self, output: Storage, *, size: int = 1, device: str = "auto", threads: int = 1,
+                 batch: int | None = None, make: Callable[..., Worker] = Worker) -> None:  # fmt: skip
+        self.size = self.capacity = size
+        self.together = batch or 1
+        self._workers = [make(output, device=device, threads=threads, batch=batch) for _ in range(size)]
+        for number, worker in enumerate(self._workers):
+            worker.name = f"{worker.name}/{number}"
+        self.names = tuple(worker.name for worker in self._workers)
+        self._roster = Roster(list(self._workers))
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Who of them nobody rents or waits for."""
+        return self._roster.free
+
+    @contextmanager
+    def lease(
+        self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), turn: int = 0
+    ) -> Iterator[PoolWorker]:  # fmt: skip
+        """Rent a free worker, waiting for one."""
+        with self._roster.lease(prefer, exclude, turn) as worker:
+            yield worker
+
+    def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
+        """See `Pool.aside`."""
+        return self._roster.aside(worker)
+
+    def want(self, workers: int) -> None:
+        """Nothing: there is nobody to let go to."""
+
+    def progress(self) -> list[WorkerProgress]:
+        """What every worker is doing."""
+        return [worker.progress() for worker in self._workers]
+
+    def restart(self, process: str) -> None:
+        """Nothing: a thread can't be ended from outside."""
+
+    def stop(self) -> None:
+        """Stop all frames in progress between two steps."""
+        self._roster.close()
+        for worker in self._workers:
+            worker.stop()
+
+    def close(self) -> None:
+        """Nothing to let go of but the frames in progress."""
+        self.stop()

@@ -1,0 +1,88 @@
+"""What travels between flows and workers: what is to be done, and what lies in storage afterwards. Keys and numbers, no
+pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from manifests.schema import ManifestRow
+from renderers.plan.frame_plan import FramePlan
+
+__all__ = ["FrameGone", "FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "WorkerProgress"]
+
+
+class FrameGone(Exception):
+    """A frame that was rendered can't be committed, through no fault of its own: it must be rendered again."""
+
+
+@dataclass(frozen=True)
+class FrameTask:
+    """One frame to render. `row` is resolved; `images` maps the URIs that it names to the SHA-256 of their bytes;
+    the rest is what earlier failures taught (see `FrameRenderer.render`)."""
+
+    row: ManifestRow
+    images: Mapping[str, str]
+    frame: FramePlan
+    cutouts_at_once: int | None = None
+    reseeded: bool = False
+    replace: bool = False
+    """put it in the place of an object that is there and can't be read"""
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """One frame that lies in storage now. `seconds` is pure render time, `total_seconds` with loading and commit;
+    both are None for a frame that was rendered in an earlier run."""
+
+    video_id: str
+    frame: int
+    loss: float
+    losses: tuple[float, ...] = ()
+    steps: int = 0
+    seconds: float | None = None
+    total_seconds: float | None = None
+    worker: str = ""
+    change: float | None = None
+    """from the frame before, the camera's move undone (`frame_change`); known once it is encoded"""
+
+
+@dataclass(frozen=True)
+class SegmentTask:
+    """Frames `frames` of a video, all in storage, to encode; `reports` are those of the frames just rendered. `replace`
+    says that some of them took the place of others, so that a segment that is there may show those. `before`
+    and `after` are the digests of the frames beside these, where there are any."""
+
+    row: ManifestRow
+    frames: tuple[FramePlan, ...]
+    reports: tuple[FrameReport, ...]
+    replace: bool = False
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class SegmentReport:
+    """A segment that lies in storage now, with what is known about its frames, and the `change` from its last frame to
+    the one after it if that was there already."""
+
+    key: str
+    bytes: int
+    frames: tuple[FrameReport, ...]
+    seconds: float
+    change_after: float | None = None
+
+
+@dataclass(frozen=True)
+class WorkerProgress:
+    """What a worker is doing at this moment; not `busy`: what it did last."""
+
+    worker: str
+    video_id: str = ""
+    frame: int = 0
+    step: int = 0
+    steps: int = 0
+    loss: float = 0.0
+    steps_per_second: float = 0.0
+    busy: bool = False

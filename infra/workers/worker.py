@@ -1,0 +1,304 @@
+"""The worker: renders frames one after another and commits each, on other threads than the one that renders.
+
+This is what a Ray actor holds, and what `LocalPool` runs in a thread; it knows neither. Keys travel, pixels stay: a
+task names what to render, a report says what lies in storage afterwards. The order is the caller's: a frame is
+committed after the one that it starts from, never before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infra.storage.layout import frame_key, record_key, segment_digest, segment_key
+from infra.storage.storage import Existing, ObjectMissing, Storage, read_uri
+from infra.video.ffmpeg import VideoFormat, encode_segment, encoder_settings
+from infra.workers.recent_frames import RecentFrames, Uncommitted
+from infra.workers.tasks import FrameGone, FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
+from renderers.errors import BadInput
+from renderers.plan.frame_plan import FramePlan
+from renderers.plan.video_plan import VideoPlan
+from renderers.registry import model_entry, use_folder
+
+if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
+    from renderers.frames.frame_object import FrameObject
+    from renderers.frames.renderer import FrameRenderer, FrameRequest, StepProgress
+    from renderers.frames.state import FrameState
+    from renderers.hardware import Precision
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """Holds models and renders. One thread renders; all else may be called from others meanwhile."""
+
+    # see `PoolWorker`; a worker in this process neither goes nor dies alone
+    retiring = False
+    lost = False
+
+    def __init__(
+        self,
+        output: Storage,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        precision: Precision = "auto",
+        graphs: bool = True,
+        batch: int | None = None,
+        models_folder: Path | None = None,
+    ) -> None:
+        """`device` to `graphs` are as for `load_models`. Up to `batch` frames go through the networks together (None:
+        as many as pay on a GPU, one on a CPU). `models_folder` tells a process of its own where the models
+        are; unset, whoever started this one has."""
+        if models_folder is not None:
+            use_folder(models_folder)
+        self.output = output
+        self._how: dict[str, Any] = {"device": device, "threads": threads, "precision": precision, "graphs": graphs}
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._renderer: FrameRenderer | None = None
+        self._images: dict[str, bytes] = {}
+        self._batch = batch
+        self._recent = RecentFrames()
+        self._progress = WorkerProgress(self.name)
+        self._committing = 0
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+
+    def warm(self, model: str) -> str:
+        """Load `model` now, so that the first frame does not wait for it. Returns this worker's name."""
+        self._load(model)
+        return self.name
+
+    def stop(self) -> None:
+        """Stop the frame in progress between two steps; whatever is called next raises Stopped too."""
+        self._stopping.set()
+
+    def progress(self) -> WorkerProgress:
+        """What is being rendered right now. A commit that hangs is work that does not get on."""
+        return replace(self._progress, busy=self._progress.busy or self._committing > 0)
+
+    def render_frame(self, task: FrameTask) -> FrameReport:
+        """Render one frame and commit it with one put.
+
+        Raises what `FrameRenderer.render` and the storage raise.
+        """
+        (failed,) = self.render_frames([task])
+        if failed is not None:
+            raise failed
+        return self.commit(task)
+
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        """Render frames, none of which needs another, for `commit`; gives for each what `FrameRenderer.render` would
+        raise, or None. Those of one model go through its networks together, where that is of use."""
+        failed: dict[int, Exception | None] = {}
+        for model in dict.fromkeys(task.row.model for task in tasks):
+            numbers = [number for number, task in enumerate(tasks) if task.row.model == model]
+            failed.update(zip(numbers, self._render([tasks[number] for number in numbers]), strict=True))
+        return [failed[number] for number in range(len(tasks))]
+
+    def commit(self, task: FrameTask) -> FrameReport:
+        """Commit a frame that was rendered here with one put; the next may be rendered meanwhile.
+
+        Raises what the storage raises, and
+            FrameGone: it is not here, or it began from a frame in whose place another was put since.
+        """
+        began = time.perf_counter()
+        row, frame = task.row, task.frame
+        with self._lock:
+            self._committing += 1
+        try:
+            mine = self._recent.uncommitted(row.video_id, frame.digest)
+            if mine is None or self._recent.outdated(row.video_id, frame.parent, mine.start):
+                what = "is not here any more" if mine is None else "began from one that somebody else rendered, too"
+                raise FrameGone(f"frame {frame.index} of video '{row.video_id}' {what}: it is rendered again")
+            rendered, made = mine.rendered, mine.rendered.frame
+            key = frame_key(row.video_id, frame.index, frame.digest)
+            existing: Existing = "replace" if task.replace else "keep"
+            if self.output.put(key, made.to_bytes(), existing=existing) == "kept":
+                # somebody else committed this frame first: theirs is the one that the chain goes on from.
+                theirs = self._read_frame(row.video_id, frame.index, frame.digest)
+                if theirs.state.to_bytes() != made.state.to_bytes():
+                    self._recent.replaced(row.video_id, frame.digest, theirs.state)
+                made = theirs
+            every = max(1, len(rendered.losses) // 200)
+            report = FrameReport(
+                row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.steps,
+                rendered.seconds, mine.seconds + time.perf_counter() - began, self.name,
+            )  # fmt: skip
+            self._recent.committed(row.video_id, frame.digest, made.picture, report)
+            return report
+        finally:
+            with self._lock:
+                self._committing -= 1
+
+    def encode_segment(self, task: SegmentTask) -> SegmentReport:
+        """Encode a range and put it under its digest, with a record of its frames beside it.
+
+        Raises:
+            FrameCorrupt, ObjectMissing: a frame can't be read back.
+            VideoError: ffmpeg failed.
+        """
+        from renderers.frames.warp import frame_change
+
+        began = time.perf_counter()
+        row, frames, plan = task.row, task.frames, VideoPlan.of(task.row)
+        known = {report.frame: report for report in task.reports}
+        recent = self._recent.pictures(row.video_id)
+        reports: list[FrameReport] = []
+
+        change_after: float | None = None
+
+        def pictures() -> Iterator[np.ndarray]:
+            nonlocal change_after
+            before = self._neighbour(row.video_id, frames[0].index - 1, task.before)
+            for frame in frames:
+                kept = recent.get(frame.digest)
+                if kept is not None:
+                    picture, report = kept
+                else:
+                    stored = self._read_frame(row.video_id, frame.index, frame.digest)
+                    picture, report = stored.picture, _report_of(row.video_id, frame, stored.provenance)
+                report = known.get(frame.index, report)
+                if before is not None:
+                    report = replace(report, change=frame_change(before, picture, plan.camera(frame.index)))
+                reports.append(report)
+                before = picture
+                yield picture
+            after = self._neighbour(row.video_id, frames[-1].index + 1, task.after)
+            if before is not None and after is not None:
+                change_after = frame_change(before, after, plan.camera(frames[-1].index + 1))
+
+        format: VideoFormat = row.format
+        data = encode_segment(pictures(), format=format, fps=row.fps, upscale=row.upscale)
+        start, stop = frames[0].index, frames[-1].index + 1
+        encoder = encoder_settings(format, row.fps, row.upscale)
+        digest = segment_digest(encoder, [frame.digest for frame in frames])
+        record = {"video_id": row.video_id, "start": start, "stop": stop, "frames": [asdict(r) for r in reports],
+                  "change_after": change_after}  # fmt: skip
+        # the record first: a segment in storage means that the range is finished.
+        existing: Existing = "replace" if task.replace else "keep"
+        self.output.put(record_key(row.video_id, start, stop, digest), json.dumps(record).encode(), existing=existing)
+        key = segment_key(row.video_id, start, stop, digest)
+        self.output.put(key, data, existing=existing)
+        return SegmentReport(key, len(data), tuple(reports), time.perf_counter() - began, change_after)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _render(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        """Render frames of one model together."""
+        row, frame = tasks[0].row, tasks[0].frame
+        # loading a model, reading the parent: step 0
+        self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.steps, busy=True)
+        try:
+            began = time.perf_counter()
+            failed: dict[int, Exception | None] = {}
+            requests: dict[int, FrameRequest] = {}
+            for number, task in enumerate(tasks):
+                try:
+                    renderer = self._load(task.row.model)
+                    requests[number] = self._request(task)
+                except Exception as error:
+                    failed[number] = error
+            if requests:
+                results = renderer.render_together(list(requests.values()))
+                share = (time.perf_counter() - began) / len(requests)
+                for (number, request), done in zip(requests.items(), results, strict=True):
+                    failed[number] = done if isinstance(done, Exception) else None
+                    if not isinstance(done, Exception):
+                        task = tasks[number]
+                        uncommitted = Uncommitted(done, request.parent, share)
+                        self._recent.rendered(task.row.video_id, task.frame.digest, uncommitted)
+            return [failed[number] for number in range(len(tasks))]
+        finally:
+            self._progress = replace(self._progress, busy=False)
+
+    def _request(self, task: FrameTask) -> FrameRequest:
+        """What the renderer is asked for."""
+        from renderers.frames.renderer import FrameRequest
+
+        row, frame = task.row, task.frame
+
+        def on_step(step: StepProgress) -> None:
+            rate = step.step / step.seconds if step.seconds else 0.0
+            self._progress = WorkerProgress(
+                self.name, row.video_id, frame.index, step.step, step.steps, step.loss, rate, busy=True
+            )
+
+        return FrameRequest(
+            VideoPlan.of(row, task.images), frame, self._state(row.video_id, frame.start, frame.parent),
+            {uri: self._image(uri, sha) for uri, sha in task.images.items()},
+            self._state(row.video_id, frame.towards, frame.towards_digest),
+            task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
+        )  # fmt: skip
+
+    def _load(self, model: str) -> FrameRenderer:
+        """The renderer of `model`; another model takes the place of the one before (both may not fit on a GPU)."""
+        from renderers.frames.renderer import FrameRenderer
+        from renderers.models import load_models
+
+        entry = model_entry(model)
+        # the whole entry: a model of that name may have been replaced since
+        if self._renderer is None or self._renderer.models.entry != entry:
+            self._renderer = None
+            models = load_models(entry, **self._how)
+            self._renderer = FrameRenderer(models, self._batch or ("auto" if models.device.type == "cuda" else 1))
+        return self._renderer
+
+    def _image(self, uri: str, sha256: str) -> bytes:
+        """The bytes of a picture that a row names, which must be those that the plan saw."""
+        if sha256 not in self._images:
+            data = read_uri(uri)
+            found = hashlib.sha256(data).hexdigest()
+            if found != sha256:
+                raise BadInput(f"'{uri}' changed since the job was planned: start the job again")
+            if len(self._images) >= 16:
+                self._images.clear()
+            self._images[sha256] = data
+        return self._images[sha256]
+
+    def _state(self, video_id: str, index: int | None, digest: str | None) -> FrameState | None:
+        """The state of a frame that another starts from or is drawn to; None where there is no such frame."""
+        if index is None or not digest:
+            return None
+        state = self._recent.state(video_id, digest)
+        if state is None:
+            state = self._read_frame(video_id, index, digest).state
+            self._recent.keep(video_id, digest, state)
+        return state
+
+    def _neighbour(self, video_id: str, index: int, digest: str) -> np.ndarray | None:
+        """The picture of a frame beside a segment, if it can be had: nothing but a figure of the report needs it."""
+        from renderers.errors import FrameCorrupt
+
+        with suppress(FrameCorrupt, ObjectMissing):
+            if digest:
+                return self._read_frame(video_id, index, digest).picture
+        return None
+
+    def _read_frame(self, video_id: str, index: int, digest: str) -> FrameObject:
+        from renderers.errors import FrameCorrupt
+        from renderers.frames.frame_object import FrameObject
+
+        key = frame_key(video_id, index, digest)
+        try:
+            return FrameObject.from_bytes(self.output.read(key), digest)
+        except FrameCorrupt as error:
+            raise FrameCorrupt(f"{error} (frame {index} of video '{video_id}', object '{key}')", index) from error
+        except ObjectMissing as error:
+            raise ObjectMissing(f"frame {index} of video '{video_id}' is gone from storage: {error}") from error
+
+
+def _report_of(video_id: str, frame: FramePlan, provenance: Mapping[str, Any]) -> FrameReport:
+    """What a frame of an earlier run says about itself."""
+    return FrameReport(video_id, frame.index, provenance["loss"], tuple(provenance["losses"]), frame.steps)

@@ -1,0 +1,95 @@
+"""Where a frame starts: cold, as the row's `init` says, or warm, from the state of another frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from renderers.frames.pictures import read_picture
+from renderers.frames.state import FrameState
+from renderers.frames.warp import camera_matrix, coverage, move
+from renderers.models import Models, shown
+from renderers.plan.frame_plan import FramePlan
+from renderers.plan.video_plan import VideoPlan
+from renderers.randomness import generator
+
+__all__ = ["Start", "Starts"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
+    steps), None for none; and the picture `(1, 3, H, W)` that it is held to, if it is."""
+
+    latent: Tensor
+    memory: tuple[Tensor, Tensor, int] | None = None
+    goal: Tensor | None = None
+
+
+class Starts:
+    """The starts of frames that one model draws. `low` and `high` `(1, c, 1, 1)` bound the codes of its codebook, and
+    `code_std` is their standard deviation."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self.low, self.high = (b.view(1, -1, 1, 1) for b in torch.aminmax(models.vqgan.codebook, dim=0))
+        self.code_std = float(models.vqgan.codebook.std())
+
+    @torch.no_grad()
+    def cold(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int, *, coarse: bool = False) -> Start:
+        """The start of a first frame, by the row's `init`; at half the size if it is to be `coarse`. `seed` covers it
+        (the peers draw it before seeding)."""
+        row, vqgan, device = plan.row, self._models.vqgan, self._models.device
+        chance = generator(seed, 0, 0, "init")
+        unit = self._models.entry.downsampling
+        shape = tuple(-(-side // unit // 2) if coarse else side // unit for side in (row.height, row.width))
+        height, width = (side * unit for side in shape)
+        if row.init == "tokens":
+            return Start(vqgan.look_up(torch.randint(len(vqgan.codebook), (1, *shape), generator=chance).to(device)))
+        if row.init == "noise":
+            picture = torch.rand(1, 3, height, width, generator=chance)
+        elif row.init == "blank":
+            # near-white with a faint low-frequency stain: an even sheet has no gradient to start from.
+            stain = torch.randn(1, 3, 8, 8, generator=chance)
+            stain = F.interpolate(stain, size=(height, width), mode="bilinear", align_corners=False)
+            picture = (0.9 + 0.1 * stain).clamp(0, 1)
+        else:
+            assert row.init_image is not None  # the schema sees to it
+            picture = read_picture(images, row.init_image, width, height)
+        return Start(vqgan.encode(picture.to(device)).contiguous())
+
+    @torch.no_grad()
+    def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:
+        """The start at full size from the `latent` of a coarse one: its picture, enlarged."""
+        vqgan = self._models.vqgan
+        picture = shown(vqgan, vqgan.tokenise(latent))
+        picture = F.interpolate(picture, size=(plan.row.height, plan.row.width), mode="bicubic").clamp(0, 1)
+        return Start(vqgan.encode(picture).contiguous())
+
+    @torch.no_grad()
+    def warm(self, plan: VideoPlan, frame: FramePlan, parent: FrameState, towards: FrameState | None = None) -> Start:
+        """The start of a frame from `parent`, moved by the camera, all in float. One that is drawn to the keyframe of
+        state `towards` is held to a cross-fade of what it starts from into that keyframe, moved back to its time.
+
+        What moves is the picture that was shown, that of the tokens. The latent's own, which no loss has ever looked
+        at, differs from it by more than a frame does from the next, and darkens from frame to frame where each starts
+        from it. The peers go through an 8-bit picture and a new optimiser here.
+        """
+        vqgan, device, row = self._models.vqgan, self._models.device, plan.row
+        first, second = parent.moments.expand(device)
+        if frame.camera.still and towards is None:
+            return Start(parent.expand(self.low, self.high), (first, second, parent.moments.steps))
+        matrix = camera_matrix(frame.camera, row.width, row.height).to(device)
+        picture, goal = move(shown(vqgan, parent.tokens.to(device)), matrix).clamp(0, 1), None
+        if towards is not None:
+            assert frame.back is not None
+            back = camera_matrix(frame.back, row.width, row.height).to(device)
+            weight = frame.share * coverage(picture.shape, back)
+            ahead = move(shown(vqgan, towards.tokens.to(device)), back).clamp(0, 1)
+            picture = goal = picture + weight * (ahead - picture)
+        moved = move(first, matrix, mode="bilinear")
+        return Start(vqgan.encode(picture).contiguous(), (moved, second, parent.moments.steps), goal)

@@ -1,0 +1,1 @@
+"""The same networks with fewer passes: fused norms, folding, CUDA graphs."""

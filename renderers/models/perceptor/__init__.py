@@ -1,0 +1,1 @@
+"""CLIP models in the role of judge."""

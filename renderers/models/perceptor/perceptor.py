@@ -1,0 +1,171 @@
+"""A CLIP in the role of judge, as open_clip loads it."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor
+
+from renderers.errors import FetchFailed, ModelFilesBroken
+from renderers.models.kernels.cuda_graphs import Graphed
+from renderers.models.kernels.folding import fold_batch_norms
+from renderers.models.perceptor.open_clip_tags import find_tag
+from renderers.models.perceptor.towers import see
+from renderers.registry import PerceptorEntry
+
+__all__ = ["Perceptor"]
+
+
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Have open_clip load quietly, and its errors be ours."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.WARNING)  # open_clip reports every step of loading on the root logger
+    try:
+        yield
+    # ImportError: some tokenizers need the package transformers; UnpicklingError: weights that are no mere tensors
+    except (
+        OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ImportError,
+        pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        told = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelFilesBroken(f"open_clip can't load {what}: {told}") from error
+    finally:
+        root.setLevel(level)
+
+
+class Perceptor(nn.Module):
+    """Embeds texts and pictures, `(n, 3, side, side)` in [0, 1], as unit vectors `(n, d)` in one space."""
+
+    mean: Tensor
+    std: Tensor
+
+    # open_clip's classes share an interface but no base class, hence Any.
+    def __init__(self, clip: Any, tokenizer: Any, templates: tuple[str, ...] = ("{}",)) -> None:
+        super().__init__()
+        self.clip: Any = clip
+        self.tokenizer, self.templates = tokenizer, templates
+        preprocess = clip.visual.preprocess_cfg
+        size = clip.visual.image_size
+        self._dtype = torch.float32
+        self.graphed: Graphed | None = None
+        self.side: int = size if isinstance(size, int) else size[0]
+        self.register_buffer("mean", torch.tensor(preprocess["mean"]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(preprocess["std"]).view(1, 3, 1, 1))
+
+    @classmethod
+    def open(cls, entry: PerceptorEntry, cache: Path) -> Perceptor:
+        """The perceptor that the registry describes; `cache` holds what was fetched for open_clip's tags.
+
+        Raises:
+            ModelFilesBroken: a file is missing or damaged.
+            BadInput: open_clip knows no such architecture or tag.
+        """
+        if entry.architecture is None:
+            return cls.load(entry.path, merges=entry.merges, templates=entry.templates)
+        if entry.pretrained is None:
+            return cls.load_architecture(entry.architecture, entry.weights_path, cache=cache, templates=entry.templates)
+        tag = find_tag(entry.architecture, entry.pretrained)
+        weights = tag.cached(cache)
+        if weights is None:
+            raise FetchFailed(tag.instructions(cache))
+        tag.check(weights)
+        return cls.load_architecture(
+            entry.architecture, weights, preprocess=tag.preprocess, cache=cache, templates=entry.templates
+        )
+
+    @classmethod
+    def load(cls, folder: Path, *, merges: str | None = None, templates: tuple[str, ...] = ("{}",)) -> Perceptor:
+        """A perceptor from a folder with `open_clip_config.json` and weights, in float32, frozen, in eval mode.
+
+        Raises:
+            ModelFilesBroken: a file is missing or damaged.
+        """
+        name = f"local-dir:{folder}"
+        with _loading(f"a model from '{folder}'"):
+            clip = open_clip.create_model(name, require_pretrained=True)
+            tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(folder / merges)} if merges else {}))
+        return cls(clip, tokenizer, templates).eval().requires_grad_(False)
+
+    @classmethod
+    def load_architecture(
+        cls,
+        architecture: str,
+        weights: Path,
+        *,
+        preprocess: Mapping[str, Any] | None = None,
+        cache: Path | None = None,
+        templates: tuple[str, ...] = ("{}",),
+    ) -> Perceptor:
+        """A perceptor of an `architecture` that open_clip knows, with the weights in a file.
+
+        `preprocess` is how its pictures were normalised (unset: as OpenAI's); `cache` holds the tokenizers that some
+        architectures fetch.
+
+        Raises:
+            ModelFilesBroken: the file is missing or damaged, or does not fit; or the tokenizer can't be had.
+        """
+        folder = None if cache is None else str(cache)
+        with _loading(f"{architecture} with the weights '{weights}'"):
+            clip = open_clip.create_model(
+                architecture,
+                pretrained=str(weights),
+                weights_only=True,
+                require_pretrained=True,
+                force_preprocess_cfg=dict(preprocess or {}),
+                cache_dir=folder,
+            )
+            tokenizer = open_clip.get_tokenizer(architecture, cache_dir=folder)
+        return cls(clip, tokenizer, templates).eval().requires_grad_(False)
+
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        """Unit vectors `(n, d)` of `texts`, each the mean over the templates (Radford et al. 2021, section 3.1.4)."""
+        with torch.no_grad():
+            by_template = [
+                F.normalize(
+                    self.clip.encode_text(self.tokenizer([t.format(text) for text in texts]).to(self.mean.device)),
+                    dim=-1,
+                )
+                for t in self.templates
+            ]
+            return F.normalize(torch.stack(by_template).sum(dim=0), dim=-1)
+
+    def embed_pictures(self, pictures: Tensor) -> Tensor:
+        """Unit vectors `(n, d)` of pictures `(n, 3, side, side)`, normalised as this CLIP was trained."""
+        given = ((pictures - self.mean) / self.std).to(self._dtype)
+        seen = _features(self.clip, given) if self.graphed is None else self.graphed(given)
+        # a unit vector's last bits are what prompts are told apart by
+        return F.normalize(seen.float(), dim=-1)
+
+    def settle(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
+        """Have the picture tower compute in `dtype`, batch norms folded away, as CUDA graphs if `graphs`; texts, read
+        once, stay float32."""
+        self.graphed = Graphed(partial(_features, self.clip)) if graphs else None
+        fold_batch_norms(self.clip.visual)
+        self.clip.visual.to(dtype)
+        self._dtype = dtype
+
+    @cached_property
+    def dimensions(self) -> int:
+        """Length of an embedding."""
+        return int(self.embed_texts([""]).shape[1])
+
+
+def _features(clip: Any, pictures: Tensor) -> Tensor:
+    """What the picture tower of `clip` makes of normalised pictures."""
+    if type(clip) in (open_clip.CLIP, open_clip.CustomTextCLIP):  # others do more than ask their tower
+        return see(clip.visual, pictures)
+    return clip.encode_image(pictures)

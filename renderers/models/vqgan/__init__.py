@@ -1,0 +1,1 @@
+"""VQGANs on taming's own modules."""

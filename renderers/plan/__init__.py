@@ -1,0 +1,1 @@
+"""One video planned: every setting resolved, every frame addressed by its digest, before a tensor exists."""

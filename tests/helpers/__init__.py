@@ -1,0 +1,1 @@
+"""What tests share: real servers, models, jobs and browsers of their own."""

@@ -1,0 +1,89 @@
+"""Ray for tests on a busy machine: it waits 30 s for a node of its own to come up, a constant of its code."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from infra.settings import ray_environment
+from tests.helpers.s3_server import free_port
+
+__all__ = ["NODE_SECONDS", "add_node", "patient", "running_cluster"]
+
+NODE_SECONDS = 240.0
+RAYLET_SECONDS = 240.0
+# A raylet that has to learn these from its agents aborts if they have not started after 15 s, another constant.
+AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+ATTEMPTS = 5
+
+
+@contextmanager
+def running_cluster() -> Iterator[Any]:
+    """A Ray `Cluster` with a node of two (logical) CPUs and no GPU, to which this process is connected."""
+    ray_environment()
+    import ray
+    from ray.cluster_utils import Cluster
+
+    patch = pytest.MonkeyPatch()
+    # a short path, for its sockets; of its own, since by a note there every `ray.init` of this machine would join it
+    folder = tempfile.mkdtemp(prefix="nr", dir="/tmp")
+    patch.setenv("RAY_TMPDIR", folder)
+    patch.setattr(ray._private.services, "get_node", patient(ray._private.services.get_node))
+    cluster = Cluster()
+    add_node(cluster, num_cpus=2, num_gpus=0, include_dashboard=False, object_store_memory=100 * 2**20)
+    ray.init(address=cluster.address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+    patch.undo()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def add_node(cluster: Any, **node: Any) -> Any:
+    """`Cluster.add_node`, tried again when the raylet gave itself up."""
+    from ray._private import services  # once Ray's environment is settled
+
+    for attempts_left in reversed(range(ATTEMPTS)):
+        ports = {port: free_port() for port in AGENT_PORTS}
+        try:
+            with mock.patch.object(services, "start_ray_process", _with_port(services.start_ray_process, ports)):
+                return cluster.add_node(**ports, **node)
+        except Exception:  # a plain one: "the current node timed out during startup"
+            if not attempts_left:
+                raise
+    return None
+
+
+def _with_port(start: Callable[..., Any], ports: dict[str, int]) -> Callable[..., Any]:
+    """`start`, which starts a server, telling the raylet one more port: Ray itself tells only the agent."""
+
+    def starting(command: list[str], kind: str, *arguments: Any, **named: Any) -> Any:
+        if kind == "raylet":
+            command = [*command, f"--dashboard_agent_listen_port={ports['dashboard_agent_listen_port']}"]
+        return start(command, kind, *arguments, **named)
+
+    return starting
+
+
+def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
+    """`ray._private.services.get_node`, asked again until a busy machine has had its time."""
+
+    def get(*arguments: Any) -> Any:
+        until = time.monotonic() + RAYLET_SECONDS
+        while True:
+            try:
+                return get_node(*arguments)
+            except RuntimeError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    return get

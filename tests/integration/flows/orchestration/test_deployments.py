@@ -1,0 +1,95 @@
+"""The deployments: what `nightreel up` registers and what infra/prefect.yaml holds, on a real server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.helpers.prefect_server import PrefectServer, running_prefect_server
+from tests.helpers.root import ROOT
+
+FILE = ROOT / "infra" / "prefect.yaml"
+SAID = ("description", "tags", "parameters", "enforce_parameter_schema", "entrypoint", "parameter_openapi_schema")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    with running_prefect_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+def python(server: PrefectServer, *command: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "NIGHTREEL_"))}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=clean | server.environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+# What the runner of `up` does, without serving; a second registration is that of the next start.
+REGISTER = """
+import asyncio, json, sys
+from flows.orchestration.deployments import DEPLOYMENTS, served
+from flows.local.options import NightlyOptions
+night = NightlyOptions(**json.loads(sys.argv[1])) if len(sys.argv) > 1 else None
+async def register():
+    for deployment in DEPLOYMENTS:
+        await (await served(deployment, night)).aapply()
+asyncio.run(register())
+"""
+
+
+@pytest.mark.timeout(900)
+def test_the_file_for_a_cluster_says_what_up_registers(server: PrefectServer) -> None:
+    names = [told["name"] for told in yaml.safe_load(FILE.read_text())["deployments"]]
+    with httpx.Client(base_url=server.api, timeout=60) as client:
+
+        def shown(name: str) -> dict[str, Any]:
+            return dict(client.get(f"/deployments/name/{name}/{name}").raise_for_status().json())
+
+        python(server, "-c", REGISTER)
+        served = {name: shown(name) for name in names}
+        (schedule,) = served["nightly"]["schedules"]
+        assert (schedule["active"], schedule["schedule"]["timezone"]) == (False, "UTC")
+
+        # a person edits the night in the UI; the next start of `up` leaves that alone
+        night = served["nightly"]["id"]
+        edited = {"manifest": "mine-{date}.parquet", "output": "mine", "time_zone": "Asia/Tokyo"}
+        client.patch(f"/deployments/{night}", json={"parameters": edited}).raise_for_status()
+        client.patch(f"/deployments/{night}/schedules/{schedule['id']}", json={"active": True}).raise_for_status()
+        python(server, "-c", REGISTER)
+        kept = shown("nightly")
+        assert kept["parameters"] == edited
+        assert [it["active"] for it in kept["schedules"]] == [True]
+
+        # options of the command line are newer than that
+        python(server, "-c", REGISTER, '{"manifest": "m-{date}.parquet", "output": "o", "cron": "30 2 * * *"}')
+        told = shown("nightly")
+        assert told["parameters"] == {"manifest": "m-{date}.parquet", "output": "o", "time_zone": "UTC"}
+        assert [(it["active"], it["schedule"]["cron"]) for it in told["schedules"]] == [(True, "30 2 * * *")]
+
+        for name in names:
+            client.delete(f"/deployments/{shown(name)['id']}").raise_for_status()
+        python(server, "-m", "prefect", "work-pool", "create", "nightreel", "--type", "process")
+        python(server, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(FILE))
+        for name in names:
+            deployed = shown(name)
+            assert {field: deployed[field] for field in SAID} == {field: served[name][field] for field in SAID}
+            assert deployed["work_pool_name"] == "nightreel"
+            assert not deployed["pull_steps"]
+        (schedule,) = shown("nightly")["schedules"]
+        assert schedule["active"] is False
+        assert schedule["schedule"]["cron"] == served["nightly"]["schedules"][0]["schedule"]["cron"]

@@ -1,0 +1,183 @@
+"""Several runs on one Ray cluster, whose nodes come and go: who has how many actors, and what becomes of the frames.
+
+Frames of half a second and more stand for those of minutes: no test waits for the end of such a run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from flows.job.job import RenderJob
+from infra.ray.pool import RayPool
+from infra.ray.sharing import NAME, NAMESPACE
+from infra.settings import InfraSettings
+from infra.storage.storage import Storage
+from renderers.frames.frame_object import FrameObject
+from tests.helpers.patient_ray import add_node
+from tests.helpers.render_jobs import drive, planned, quick_row, write_manifest
+
+PATIENCE = 300  # seconds, on a busy machine
+ONE_CPU = InfraSettings(cpus_per_actor=1)
+TWO_CPUS = InfraSettings(cpus_per_actor=2)
+
+
+def until(what: str, true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+class Run:
+    """A job on a pool of its own, driven in a thread."""
+
+    def __init__(
+        self, folder: Path, name: str, settings: InfraSettings, *, videos: int = 1, frames: int = 2, steps: int = 2,
+        **pool: Any,
+    ) -> None:  # fmt: skip
+        columns = {"frames": frames, "steps_first": 4, "steps": steps, "handoff": "chain"}
+        rows = [quick_row(f"{name}-{n}", "a fish", **columns) for n in range(videos)]
+        output = str(folder / name)
+        # one range: its frames are rendered under one lease
+        self.job = planned(write_manifest(folder / f"{name}.parquet", rows), output, settings, range_frames=frames)
+        self.output, self.settings, self.options = Storage(output), settings, {"warm": "embedded", **pool}
+        self.began = time.monotonic()
+        self.pool: RayPool
+        self.up = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        self.pool = RayPool(self.output, self.settings, **self.options)
+        self.up.set()
+        try:
+            drive(self.job, self.pool)
+        finally:
+            self.job.close()
+
+    @property
+    def rendered(self) -> int:
+        return sum(run.rendered for run in self.job.runs.values())
+
+    def end(self) -> None:
+        self.job.stop()
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def long_run(folder: Path, settings: InfraSettings) -> Iterator[Run]:
+    """Two videos that no test waits for; both are being rendered, each as far as there are actors."""
+    run = Run(folder, "nightly", settings, videos=2, frames=2000, steps=40)
+    assert run.up.wait(PATIENCE)
+    try:
+        yield run
+    finally:
+        run.end()
+
+
+def check_frames(job: RenderJob, output: Storage) -> None:
+    """No frame was rendered twice or left out, and each is whole."""
+    for video, run in job.runs.items():
+        keys = sorted(info.key for info in output.list() if info.key.startswith(f"{video}/frames/"))
+        assert run.available == set(range(run.rendered))
+        # one may have been committed in the moment of the stop
+        assert len(keys) - run.rendered in (0, 1)
+        for index in sorted(run.available):
+            FrameObject.from_bytes(output.read(keys[index]), run.work.frames[index].digest)
+
+
+@pytest.mark.minutes
+@pytest.mark.usefixtures("ray_cluster")
+def test_an_urgent_run_gets_an_actor_between_two_frames_of_a_nightly_and_gives_it_back(
+    tmp_path: Path, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with long_run(tmp_path, ONE_CPU) as nightly:
+        until("both actors render", lambda: all(run.rendered for run in nightly.job.runs.values()))
+        assert len(nightly.pool.names) == 2
+
+        urgent = Run(tmp_path, "urgent", ONE_CPU, priority=10, want=1)
+        until("the urgent run has a frame", lambda: urgent.rendered or not urgent.thread.is_alive())
+        seconds = time.monotonic() - urgent.began
+        record_property("seconds to the first frame of an urgent run", round(seconds, 1))
+        with capsys.disabled():
+            print(f"\nan urgent run's first frame came after {seconds:.1f} s")
+        assert len(nightly.pool.names) == 1  # throttled, not starved
+        before = nightly.rendered
+        until("the nightly goes on meanwhile, or after it", lambda: nightly.rendered > before)
+
+        urgent.thread.join(PATIENCE)
+        assert urgent.job.complete
+        until("the nightly has grown back", lambda: len(nightly.pool.names) == 2)
+        before = {video: run.rendered for video, run in nightly.job.runs.items()}
+        until("both videos go on", lambda: all(r.rendered > before[v] for v, r in nightly.job.runs.items()))
+
+    assert [run.failures for run in nightly.job.runs.values()] == [[], []]  # no frame was lost or killed
+    check_frames(nightly.job, nightly.output)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_three_runs_on_a_cluster_with_room_for_one_actor_all_come_to_their_end(tmp_path: Path) -> None:
+    runs = [Run(tmp_path, f"run{number}", TWO_CPUS, videos=2) for number in range(3)]
+    for run in runs:
+        run.thread.join(PATIENCE)
+    assert [(run.thread.is_alive(), run.job.complete) for run in runs] == [(False, True)] * 3
+    assert not any(video.failures for run in runs for video in run.job.runs.values())
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_run_that_waits_for_its_first_actor_can_be_stopped(tmp_path: Path) -> None:
+    with long_run(tmp_path, TWO_CPUS) as nightly:
+        until("the actor renders", lambda: nightly.rendered)
+        waiting = Run(tmp_path, "waiting", TWO_CPUS)
+        assert waiting.up.wait(PATIENCE)
+        assert (waiting.pool.size, waiting.pool.names, waiting.pool.progress()) == (0, (), [])
+        waiting.end()
+        assert not waiting.job.complete
+        assert not any(run.failures for run in waiting.job.runs.values())
+
+
+@pytest.mark.minutes
+@pytest.mark.usefixtures("ray_cluster")
+def test_the_loss_of_the_sharing_actor_harms_nobody(tmp_path: Path) -> None:
+    with long_run(tmp_path, ONE_CPU) as nightly:
+        until("both actors render", lambda: all(run.rendered for run in nightly.job.runs.values()))
+        for no_restart in (True, False):
+            ray.kill(ray.get_actor(NAME, namespace=NAMESPACE), no_restart=no_restart)
+            urgent = Run(tmp_path, f"urgent{no_restart}", ONE_CPU, priority=10, want=1)
+            urgent.thread.join(PATIENCE)
+            assert urgent.job.complete
+            until("the nightly has grown back", lambda: len(nightly.pool.names) == 2)
+    assert [run.failures for run in nightly.job.runs.values()] == [[], []]
+    check_frames(nightly.job, nightly.output)
+
+
+@pytest.mark.slow
+def test_a_node_that_comes_is_used_and_one_that_goes_is_missed_without_harm(ray_cluster: Any, tmp_path: Path) -> None:
+    with long_run(tmp_path, TWO_CPUS) as nightly:
+        until("the actor renders", lambda: nightly.rendered)
+        assert (nightly.pool.size, nightly.pool.capacity) == (1, 1)
+
+        node = add_node(ray_cluster, num_cpus=2, num_gpus=0, object_store_memory=100 * 2**20)
+        try:
+            until("an actor lives on it", lambda: len(nightly.pool.names) == 2)
+            until("it renders", lambda: all(run.rendered for run in nightly.job.runs.values()))
+        finally:
+            ray_cluster.remove_node(node, allow_graceful=False)
+        until("its actor is missed", lambda: (nightly.pool.size, len(nightly.pool.names)) == (1, 1))
+        before = nightly.rendered
+        until("the other goes on", lambda: nightly.rendered > before)
+
+    failures = [failure for run in nightly.job.runs.values() for failure in run.failures]
+    assert {failure.kind for failure in failures} <= {"infrastructure"}
+    assert len(failures) <= 2  # the frame in progress, and no row of tries on an actor that is gone
+    check_frames(nightly.job, nightly.output)

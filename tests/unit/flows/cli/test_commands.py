@@ -1,0 +1,200 @@
+"""The command line as a whole: help, mistakes, exit codes, and what is not imported."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.cli import app
+from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT, explain
+from infra.settings import SettingsInvalid
+from infra.storage.storage import ObjectConflict, ObjectMissing, StorageUnavailable
+from infra.workers.pool import WorkerLost
+from manifests.results import ManifestError
+from renderers.errors import BadInput, ModelFilesBroken, UnknownModel
+from tests.helpers.command_line import DEMO, ROOT, Said
+
+COMMANDS = [
+    [], ["preview"], ["manifest"], ["manifest", "build"], ["manifest", "validate"], ["manifest", "show"], ["plan"],
+    ["render"], ["status"], ["models"], ["models", "list"], ["models", "fetch"],
+    ["models", "verify"], ["models", "add"], ["finetune"],
+]  # fmt: skip
+
+
+# --- help and mistakes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_of_every_command_shows_an_example_that_parses(command: list[str], nightreel: Callable[..., Said]) -> None:
+    said = nightreel(*command, "--help")
+
+    assert (said.code, said.err) == (DONE, "")
+    text = " ".join(said.out.replace("│", " ").split())
+    assert f"Usage: nightreel {' '.join(command)}".strip() in text
+    example = text.partition("Example: ")[2]
+    assert example.startswith("nightreel ")
+    assert example.removeprefix("nightreel ").startswith(" ".join(command))
+
+
+def test_commands_are_all_that_the_design_wants() -> None:
+    found = {name for name in app if not name.startswith("-")}
+    assert found == {
+        "preview", "manifest", "plan", "render", "rerun", "status", "up", "doctor", "models", "finetune"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("example", [
+    'preview "a red apple | white:-0.5" -o apple.png --seed 3 --set cutouts.number=16',
+    "manifest build night.yaml -o night.parquet", "manifest validate s3://bucket/night/", "manifest show night.parquet",
+    "plan night.parquet --output s3://bucket/night", "render night.parquet --output s3://bucket/night",
+    "status s3://bucket/night", "models list --json", "models fetch imagenet-f16-16384",
+    "models verify embedded", "models add maps --config maps.yaml --weights last.ckpt",
+    "finetune pictures/ --from embedded -o mine",
+])  # fmt: skip
+def test_examples_of_the_help_are_there_and_parse(example: str, nightreel: Callable[..., Said]) -> None:
+    words = shlex.split(example)
+    command = [word for word in words[:2] if [*words[:1], word] in COMMANDS or [word] in COMMANDS]
+    text = " ".join(nightreel(*command, "--help").out.split())
+    assert f"Example: nightreel {example}" in text
+    app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["frobnicate"], ['"frobnicate"', "render", "nightreel --help"]),
+    (["manifest", "frob"], ['"frob"', "build, validate, show", "nightreel manifest --help"]),
+    (["models", "frob"], ['"frob"', "nightreel models --help"]),
+    (["plan"], ["--manifest", "nightreel plan --help"]),
+    (["render", "x.parquet"], ["--output", "nightreel render --help"]),
+    (["plan", "x.parquet", "--outptu", "y"], ["--outptu", "--output"]),
+    (["plan", "x.parquet", "-o", "y", "--frobnicate"], ["--frobnicate", "nightreel plan --help"]),
+    (["plan", "x.parquet", "-o", "y", "--range-frames", "many"], ["--range-frames", '"many"']),
+    (["plan", "x.parquet", "-o", "y", "--range-frames", "0"], ["--range-frames", '"0"', ">= 1"]),
+    (["plan", "x.parquet", "-o", "y", "--range-frames", "-4"], ["--range-frames", '"-4"', ">= 1"]),
+    (["render", "x.parquet", "-o", "y", "--actors", "0"], ["--actors", '"0"', ">= 1"]),
+    (["render", "x.parquet", "-o", "y", "--range-frames", "0"], ["--range-frames", '"0"', ">= 1"]),
+    (["manifest", "show", "x.parquet", "--rows", "-1"], ["--rows", '"-1"', ">= 1"]),
+    (["status"], ["--output", "nightreel status --help"]),
+])  # fmt: skip
+def test_a_mistake_on_the_command_line_is_one_sentence_and_2(
+    arguments: list[str], told: list[str], nightreel: Callable[..., Said]
+) -> None:
+    said = nightreel(*arguments)
+
+    assert (said.code, said.out) == (BAD_INPUT, "")
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("nightreel: ")
+    assert [word for word in told if word not in said.err] == []
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["--set", "foo=3"], ["foo is unknown", "one of "]),
+    (["--width", "3"], ["width is 3", "16"]),
+    (["--width", "62"], ["width 62", "multiple of 4", "take 64"]),
+    (["--set", "cutouts.number=0", "--seed", "-1"], ["cutouts.number is 0", "seed is -1"]),
+    (["--set", "cutouts.nubmer=8"], ["cutouts.nubmer is unknown", "did you mean 'number'"]),
+    (["--set", "cutouts.number"], ["--set 'cutouts.number'", "column=value"]),
+    (["--set", "foo=[3"], ["--set 'foo=[3'", "not valid YAML"]),
+    (["--set", "width=64", "--set", "width.x=3"], ["'width' holds a value"]),
+    (["--model", "nope"], ["model 'nope'", "embedded"]),
+    (["--init-image", "nothing.png"], ["nothing.png"]),
+    (["-o", "apple.jpg"], ["a preview is a PNG", "apple.png"]),
+    (["-o", "no/such/folder/apple.png"], ["no folder"]),
+])  # fmt: skip
+def test_a_mistake_in_a_preview_is_one_sentence_and_2_before_models_load(
+    arguments: list[str],
+    told: list[str],
+    nightreel: Callable[..., Said],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = [] if "-o" in arguments else ["-o", "apple.png"]
+    monkeypatch.setitem(sys.modules, "renderers.frames.renderer", None)  # importing it raises
+
+    said = nightreel("preview", "a red apple", *output, *arguments)
+
+    assert (said.code, said.out) == (BAD_INPUT, "")
+    assert said.err.count("\n") == 1
+    assert "ValidationError" not in said.err
+    assert [word for word in told if word.lower() not in said.err.lower()] == [], said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("error", "code"), [
+    (ManifestError("m"), BAD_INPUT), (BadInput("m"), BAD_INPUT), (UnknownModel("m"), BAD_INPUT),
+    (ObjectMissing("m"), BAD_INPUT), (ObjectConflict("m"), BAD_INPUT), (ValueError("m"), BAD_INPUT),
+    (StorageUnavailable("m", "r"), ENVIRONMENT), (ModelFilesBroken("m"), ENVIRONMENT), (WorkerLost("m"), ENVIRONMENT),
+    (SettingsInvalid("m"), ENVIRONMENT), (OSError("m"), ENVIRONMENT), (RuntimeError("m"), ENVIRONMENT),
+])  # fmt: skip
+def test_every_kind_of_error_has_its_exit_code(error: Exception, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(error) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    ours = type(error).__module__ != "builtins"
+    assert err == (f"nightreel: {error}\n" if ours else f"nightreel: {type(error).__name__}: m (--debug shows where)\n")
+
+
+def test_debug_shows_the_stack_and_keeps_the_exit_code(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    arguments = ["plan", DEMO, "-o", "s3://bucket/night"]
+    plain, debug = nightreel(*arguments), nightreel(*arguments, "--debug")
+
+    assert (plain.code, plain.out, debug.code, debug.out) == (ENVIRONMENT, "", ENVIRONMENT, "")
+    assert "AWS_ACCESS_KEY_ID" in plain.err
+    assert "Traceback" not in plain.err
+    assert "Traceback" in debug.err
+    assert debug.err.endswith(plain.err)
+
+
+@pytest.mark.parametrize("command", [["plan", DEMO, "-o", "out"], ["render", DEMO, "-o", "out"]])
+def test_a_wrong_setting_is_named_and_3(
+    command: list[object], nightreel: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTREEL_ACTORS", "zero")
+    said = nightreel(*command)
+    assert (said.code, said.out) == (ENVIRONMENT, "")
+    assert "NIGHTREEL_ACTORS='zero'" in said.err
+
+
+def test_an_output_that_is_a_file_is_3_with_a_remedy(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("I am a file")
+    said = nightreel("plan", DEMO, "-o", tmp_path / "out")
+    assert (said.code, said.out) == (ENVIRONMENT, "")
+    assert str(tmp_path / "out") in said.err
+
+
+# --- what is imported -------------------------------------------------------------------------------------------------
+
+_WATCHED = """
+import importlib.abc, sys
+class Guard(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("ray", "prefect", "torch", "torchvision", "open_clip", "taming"):
+            raise AssertionError(f"{name} is imported: that costs seconds")
+sys.meta_path.insert(0, Guard())
+from flows.cli import run
+import json
+for arguments, code in json.loads(sys.argv[1]):
+    got = run(arguments)
+    assert got == code, (arguments, got)
+"""
+
+
+def test_commands_that_only_look_import_neither_ray_nor_prefect_nor_torch(tmp_path: Path) -> None:
+    built, output = str(tmp_path / "n.parquet"), str(tmp_path / "out")
+    calls = [
+        (["--help"], 0), (["render", "--help"], 0), (["preview", "--help"], 0), (["preview"], 2), (["render"], 2),
+        (["models", "list"], 0), (["manifest", "build", str(DEMO.with_suffix(".yaml")), "-o", built], 0),
+        (["manifest", "validate", built], 0), (["manifest", "show", built], 0), (["plan", built, "-o", output], 0),
+        (["status", output], 2), (["preview", "a", "-o", "x.jpg"], 2),
+        (["render", str(tmp_path / "no.parquet"), "-o", output], 2),
+    ]  # fmt: skip
+    command = [sys.executable, "-c", _WATCHED, json.dumps(calls)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr

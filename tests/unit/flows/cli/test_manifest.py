@@ -1,0 +1,152 @@
+"""`nightreel manifest` in this process: what is built, validated and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
+from tests.helpers.command_line import DEMO, Said
+
+SOURCES = {
+    "night.csv": "video_id,prompt,frames,cutouts.number\nreef,a fish | white:-0.5,48,8\nmoon,a full moon,,\n",
+    "night.jsonl": '{"video_id": "reef", "prompt": "a fish | white:-0.5", "frames": 48, "cutouts": {"number": 8}}\n\n'
+                   '{"video_id": "moon", "prompt": "a full moon", "frames": null}\n',
+    "night.yaml": "defaults: {cutouts: {number: 8}}\nvideos:\n"
+                  "- {video_id: reef, prompt: 'a fish | white:-0.5', frames: 48}\n"
+                  "- {video_id: moon, prompt: a full moon}\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_manifest_is_built_validated_and_shown(name: str, nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    source, target = tmp_path / name, tmp_path / "built" / "night.parquet"
+    source.write_text(SOURCES[name])
+
+    built = nightreel("manifest", "build", source, "-o", target)
+    assert built == Said(DONE, f"{target}: 2 rows\n", "")
+
+    assert nightreel("manifest", "validate", target) == Said(DONE, f"{target}: 2 good rows, 0 bad\n", "")
+    validated = nightreel("manifest", "validate", target, "--json")
+    assert validated.json == {"rows": 2, "good": 2, "bad": 0, "problems": []}
+
+    rows = nightreel("manifest", "show", target, "--json").json
+    reef = {"video_id": "reef", "prompt": "a fish | white:-0.5", "frames": 48, "cutouts": {"number": 8}}
+    moon = {"video_id": "moon", "prompt": "a full moon"} | ({"cutouts": {"number": 8}} if "yaml" in name else {})
+    assert rows == [reef, moon]
+
+    shown = nightreel("manifest", "show", target, "--rows", 1)
+    assert "1 of 2 rows of night.parquet" in shown.out
+    (line,) = (line for line in shown.out.splitlines() if line.startswith("reef"))
+    assert line.split()[:7] == ["reef", "48", "64x64", "embedded", "64/8", "0", "mp4"]  # the model's own defaults
+    assert "moon" not in shown.out
+
+
+def test_subjects_times_styles(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    source = tmp_path / "night.yaml"
+    block = {"subjects": ["a Red apple", "the moon"], "styles": ["ink", "oil"], "template": "{subject}, {style}",
+             "id": "{subject}-{style}", "set": {"frames": 2}}  # fmt: skip
+    source.write_text(yaml.safe_dump({"expand": block}))
+
+    said = nightreel("manifest", "build", source, "-o", tmp_path / "n.parquet", "--json")
+
+    assert (said.code, said.json["rows"], said.json["problems"]) == (DONE, 4, [])
+    rows = nightreel("manifest", "show", tmp_path / "n.parquet", "--json").json
+    assert [(row["video_id"], row["prompt"], row["frames"]) for row in rows] == [
+        ("a-red-apple-ink", "a Red apple, ink", 2), ("a-red-apple-oil", "a Red apple, oil", 2),
+        ("the-moon-ink", "the moon, ink", 2), ("the-moon-oil", "the moon, oil", 2),
+    ]  # fmt: skip
+
+
+def test_the_demo_manifest_is_what_its_readable_source_says(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    nightreel("manifest", "build", DEMO.with_suffix(".yaml"), "-o", tmp_path / "demo.parquet")
+    committed, built = (
+        nightreel("manifest", "show", path, "--json").json for path in (DEMO, tmp_path / "demo.parquet")
+    )
+    assert committed == built, "run `nightreel manifest build manifests/demo.yaml -o manifests/demo.parquet`"
+
+
+def test_bad_rows_are_left_out_and_named(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    source, target = tmp_path / "night.csv", tmp_path / "night.parquet"
+    source.write_text("video_id,prompt,frames\nreef,a fish,48\nmoon,a moon,many\nreef,a fish,2\n")
+
+    said = nightreel("manifest", "build", source, "-o", target, "--json")
+
+    assert said.code == INCOMPLETE
+    assert (said.json["rows"], said.json["output"]) == (1, str(target))
+    assert [(p["row"], p["column"], p["value"]) for p in said.json["problems"]] == [
+        (3, "frames", "'many'"), (4, "video_id", "reef"),
+    ]  # fmt: skip
+    lines = said.err.splitlines()
+    assert len(lines) == 2
+    assert "frames is 'many'" in lines[0]
+    assert f"(line 3, video 'moon', {source})" in lines[0]
+    assert "was used before, in line 2" in lines[1]
+
+
+def test_strict_writes_nothing_if_a_row_is_bad(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "night.jsonl").write_text('{"video_id": "a", "prompt": "p"}\n{"video_id": "b"}\n')
+    said = nightreel("manifest", "build", tmp_path / "night.jsonl", "-o", tmp_path / "n.parquet", "--strict")
+    assert (said.code, said.out) == (BAD_INPUT, "")
+    assert "--strict" in said.err
+    assert not (tmp_path / "n.parquet").exists()
+
+
+def test_a_source_without_a_good_row_writes_nothing(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "night.jsonl").write_text('{"video_id": "b"}\n')
+    said = nightreel("manifest", "build", tmp_path / "night.jsonl", "-o", tmp_path / "n.parquet", "--json")
+    assert (said.code, said.json["output"]) == (BAD_INPUT, None)
+    assert "nothing written: no good row" in said.err
+    assert not (tmp_path / "n.parquet").exists()
+
+
+@pytest.mark.parametrize(("source", "output", "told"), [
+    ("night.txt", "n.parquet", "'.txt' is unknown; allowed are .csv"),
+    ("nothing.csv", "n.parquet", "nothing.csv"),
+    ("night.csv", "night.csv", "the source itself"),
+    ("night.csv", "folder/", "names no file"),
+    ("night.csv", "s3://bucket", "names no file"),
+])  # fmt: skip
+def test_a_build_that_can_not_be_is_2_and_writes_nothing(
+    source: str, output: str, told: str, nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("night.txt", "night.csv"):
+        Path(name).write_text("video_id,prompt\na,b\n")
+    said = nightreel("manifest", "build", source, "-o", output)
+    assert (said.code, said.out) == (BAD_INPUT, "")
+    assert told in said.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["night.csv", "night.txt"]
+    assert Path("night.csv").read_text().startswith("video_id")
+
+
+def test_validate_names_file_row_column_value_and_what_is_allowed(
+    nightreel: Callable[..., Said], tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.parquet"
+    pq.write_table(pa.table({"video_id": ["good", "bad"], "prompt": ["a", "b"], "fps": [24.0, -1.0]}), path)
+
+    said, as_json = (nightreel("manifest", "validate", path, *extra) for extra in ([], ["--json"]))
+
+    assert (said.code, said.out) == (BAD_INPUT, f"{path}: 1 good rows, 1 bad\n")
+    assert said.err.startswith("nightreel: fps is -1")
+    assert "allowed: " in said.err
+    assert f"(row 2, video 'bad', {path})" in said.err
+    (problem,) = as_json.json["problems"]
+    assert (problem["row"], problem["column"], problem["value"], problem["file"]) == (2, "fps", "-1.0", str(path))
+    assert as_json.err == ""
+
+
+def test_an_unknown_column_suggests_the_nearest(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    path = tmp_path / "bad.parquet"
+    pq.write_table(pa.table({"video_id": ["a"], "prompt": ["b"], "framse": [3]}), path)
+    for command in (["manifest", "validate", path], ["manifest", "show", path], ["plan", path, "-o", tmp_path / "out"]):
+        said = nightreel(*command)
+        assert (said.code, said.out) == (BAD_INPUT, "")
+        assert "'framse'" in said.err
+        assert "frames" in said.err

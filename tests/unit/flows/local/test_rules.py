@@ -1,0 +1,104 @@
+"""The decisions of `nightreel up`: restarts of its parts, what becomes of an interrupted run, what options say."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flows.cli import run
+from flows.local.options import NightlyOptions, UpOptions
+from flows.local.part import UpUnavailable
+from flows.local.place import Lock, check_port, free_port
+from flows.local.policy import RestartPolicy
+from flows.local.runs import Interrupted
+
+NOW = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("died", "now", "wait"),
+    [
+        ([0.0], 0.0, 0.5),
+        ([0.0, 10.0], 10.0, 1.0),
+        ([0.0, 10.0, 20.0], 20.0, 2.0),
+        ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], 5.0, 16.0),
+        ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 6.0, None),  # seven within the window
+        ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 700.0], 700.0, 0.5),  # the early ones are forgotten
+    ],
+)
+def test_a_part_is_started_again_later_and_later_and_at_last_given_up(
+    died: list[float], now: float, wait: float | None
+) -> None:
+    assert RestartPolicy(deaths=6, window=600, first_wait=0.5, longest_wait=30).wait(died, now) == wait
+
+
+def test_the_wait_has_a_bound() -> None:
+    assert RestartPolicy(deaths=100, longest_wait=30).wait([float(n) for n in range(50)], 50.0) == 30
+
+
+@pytest.mark.parametrize(
+    ("state", "attempts", "restarts", "becomes"),
+    [
+        ("RUNNING", 1, 5, ("SCHEDULED", "AwaitingRetry")),
+        ("PENDING", 0, 5, ("SCHEDULED", "AwaitingRetry")),
+        ("RUNNING", 5, 5, ("SCHEDULED", "AwaitingRetry")),
+        ("RUNNING", 6, 5, ("CRASHED", "Crashed")),
+        ("RUNNING", 60, None, ("SCHEDULED", "AwaitingRetry")),
+        ("CANCELLING", 1, 5, ("CANCELLED", "Cancelled")),
+        ("CANCELLING", 9, 5, ("CANCELLED", "Cancelled")),
+    ],
+)
+def test_an_interrupted_run_goes_on_unless_it_was_cancelled_or_interrupted_too_often(
+    state: str, attempts: int, restarts: int | None, becomes: tuple[str, str]
+) -> None:
+    told = Interrupted("id", "night", state, attempts).next_state("the runner ended", restarts, NOW)
+    assert (told["type"], told["name"]) == becomes
+    assert "the runner ended" in told["message"]
+    assert told.get("state_details") == (
+        {"scheduled_time": "2026-11-23T01:02:03+00:00"} if becomes[0] == "SCHEDULED" else None
+    )
+
+
+@pytest.mark.parametrize("options", [UpOptions(), UpOptions(4300, 2, NightlyOptions("m-{date}", "o", "0 2 * * *"))])
+def test_options_survive_the_way_to_the_runner(options: UpOptions) -> None:
+    assert UpOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--nightly", "m-{date}.parquet"], "needs --output"),
+        (["--output", "out"], "with --nightly"),
+        (["--cron", "0 3 * * *"], "with --nightly"),
+        (["--time-zone", "Europe/Berlin"], "with --nightly"),
+        (["--nightly", "m", "--output", "o", "--cron", "every day"], "minute, hour, day"),
+        (["--nightly", "m", "--output", "o", "--time-zone", "Europe/Nowhere"], "Europe/Berlin"),
+        (["--port", "70000"], "65535"),
+    ],
+)
+def test_options_that_can_not_be_meant_are_refused(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["up", *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_folder_has_one_up_at_a_time(tmp_path: Path) -> None:
+    first = Lock(tmp_path / "up", "http://127.0.0.1:4200")
+    with pytest.raises(UpUnavailable, match=r"runs already .* process \d+ at http://127.0.0.1:4200.*PREFECT_HOME"):
+        Lock(tmp_path / "up", "http://127.0.0.1:4201")
+    first.release()
+    Lock(tmp_path / "up", "http://127.0.0.1:4201").release()
+
+
+def test_a_folder_that_can_not_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UpUnavailable, match=r"file/up' can't be used: Not a directory.*PREFECT_HOME"):
+        Lock(tmp_path / "file" / "up", "")
+
+
+def test_a_free_port_passes() -> None:
+    check_port(free_port())

@@ -1,0 +1,211 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.building import BuildResult, Kind, build, kind_of, write_parquet
+from manifests.reading import GoodRow, ManifestError, RowProblem, read_rows
+from manifests.schema import NamedFile, arrow_schema
+from tests.helpers.root import ROOT
+
+
+def good(source: Any, kind: Kind) -> list[dict[str, Any]]:
+    results = list(build(source, kind, f"jobs.{kind}"))
+    assert all(isinstance(result, GoodRow) for result in results), results
+    return [result.row.model_dump(exclude_unset=True) for result in results if isinstance(result, GoodRow)]
+
+
+def bad(source: Any, kind: Kind) -> list[str]:
+    return [str(result) for result in build(source, kind, f"jobs.{kind}") if isinstance(result, RowProblem)]
+
+
+def test_csv():
+    text = '\ufeffvideo_id, prompt ,frames,zoom,cutouts.number\napple,"red, ripe apple",,,\n\nfly,a fly,48,1.02,8\n'
+    expected = [
+        {"video_id": "apple", "prompt": "red, ripe apple"},
+        {"video_id": "fly", "prompt": "a fly", "frames": 48, "zoom": "1.02", "cutouts": {"number": 8}},
+    ]
+    assert good(text, "csv") == expected
+    assert good(io.BytesIO(text.encode()), "csv") == expected
+    assert good(io.StringIO(text.replace("\n", "\r\n"), newline=""), "csv") == expected
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_csv_of_other_spreadsheets(separator: str):
+    text = separator.join(["video_id", "prompt", "frames"]) + "\n" + separator.join(["a", "x, y", "2"])
+    assert good(text, "csv") == [{"video_id": "a", "prompt": "x, y", "frames": 2}]
+
+
+def test_csv_cells_may_hold_json_for_nested_columns():
+    text = 'video_id,prompt,image_prompts\na,[x],"[{""image"": ""i.png"", ""weight"": null}]"\n'
+    assert good(text, "csv") == [{"video_id": "a", "prompt": "[x]", "image_prompts": ({"image": "i.png"},)}]
+    assert "image_prompts is not valid JSON" in bad("video_id,prompt,image_prompts\na,x,[1", "csv")[0]
+
+
+def test_csv_problems_name_the_line_also_after_a_cell_of_several_lines():
+    text = 'video_id,prompt,frames\na,"two\nlines",1\nb,x,0\nc,red, apple,4\nd,y,2\n'
+    first, second = bad(text, "csv")
+    assert first == "frames is '0'; allowed: a whole number from 1 to 1,000,000 (line 4, video 'b', jobs.csv)"
+    assert "4 cells under 3 columns" in second
+    assert "line 5, video 'c'" in second
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", "the first line is empty"),
+        ("video_id,promt\n", r"unknown column 'promt' did you mean 'prompt'\?"),
+        ("prompt\nx\n", "no column 'video_id'"),
+        ('video_id,prompt\na,"x', "line 2 can't be read as CSV"),
+        (io.BytesIO(b"video_id,prompt\na,caf\xe9\n"), "line 2 is not UTF-8"),
+    ],
+)
+def test_csv_that_can_not_be_read(source: Any, message: str):
+    with pytest.raises(ManifestError, match=message):
+        list(build(source, "csv", "jobs.csv"))
+
+
+def test_jsonl():
+    text = '{"video_id": "a", "prompt": "x", "frames": null, "loss.tv": 0.3}\n\n{"video_id": "b", "prompt": "y"}\n'
+    assert good(text, "jsonl") == [
+        {"video_id": "a", "prompt": "x", "loss": {"tv": 0.3}},
+        {"video_id": "b", "prompt": "y"},
+    ]
+
+
+def test_jsonl_problems():
+    text = '{"video_id": "a"\n[1]\n{"video_id": "a", "prompt": "x", "fames": 3}\n' + "[" * 100_000
+    first, second, third, fourth = bad(text, "jsonl")
+    assert "not valid JSON" in first
+    assert "(line 1, jobs.jsonl)" in first
+    assert "the line is a JSON list; allowed: one JSON object per line (line 2" in second
+    assert "fames is unknown; did you mean 'frames'? (line 3, video 'a'" in third
+    assert "line 4" in fourth
+
+
+def test_yaml_with_defaults_videos_and_expansion():
+    text = """
+    defaults: {frames: 48, cutouts: {number: 8, noise: 0.2}, optimiser.lr: 0.2}
+    videos:
+      - {video_id: a, prompt: x}
+      - {video_id: 0042, prompt: y, frames: 1, cutouts: {number: 4}}
+    expand:
+      subjects: [a red apple, a cat]
+      styles: [ink, oil]
+      template: "{subject} in {style}"
+      id: "{style}-{subject}"
+      set: {zoom: 1.02}
+    """
+    a, b, *expanded = good(text, "yaml")
+    assert a["frames"] == 48
+    assert a["cutouts"] == {"number": 8, "noise": 0.2}
+    assert (b["frames"], b["cutouts"], b["optimiser"]) == (1, {"number": 4, "noise": 0.2}, {"lr": 0.2})
+    assert [(row["video_id"], row["prompt"]) for row in expanded] == [
+        ("ink-a-red-apple", "a red apple in ink"),
+        ("oil-a-red-apple", "a red apple in oil"),
+        ("ink-a-cat", "a cat in ink"),
+        ("oil-a-cat", "a cat in oil"),
+    ]
+    assert {(row["frames"], row["zoom"]) for row in expanded} == {(48, "1.02")}
+
+
+def test_expansion_by_default_and_with_seeds():
+    rows = good("expand: {subjects: [Ein Apfel!, ein Apfel, 红], seeds: [1, 2]}", "yaml")
+    assert [row["video_id"] for row in rows] == [
+        "ein-apfel-1",
+        "ein-apfel-2",
+        "ein-apfel-1-2",
+        "ein-apfel-2-2",
+        "hong-1",
+        "hong-2",
+    ]
+    assert [row["seed"] for row in rows] == [1, 2] * 3
+    assert rows[0]["prompt"] == "Ein Apfel!"
+
+
+def test_yaml_may_be_a_plain_list_and_names_its_items():
+    first, second, third = bad("- {video_id: a, prompt: x, frames: 0}\n- 3\n- {video_id: a, prompt: y}\n", "yaml")
+    assert "(item 1, video 'a', jobs.yaml)" in first
+    assert "the item is int" in second
+    assert "was used before, in item 1" in third
+
+
+LAUGHS = "l0: &l0 [a, a, a, a, a, a, a, a, a, a]\n" + "".join(
+    f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "write a list of videos"),
+        ("hello", "write a list of videos"),
+        ("a: b: c", "line 1: not valid YAML"),
+        ("videos: []\nvidoes: []", r"'vidoes' is unknown at the top; did you mean 'videos'\?"),
+        ("videos: 3", "must be a block of columns and 'videos' a list"),
+        ("defaults: {fames: 3}", r"defaults can't hold 'fames'; did you mean 'frames'\?"),
+        ("- {video_id: a, prompt: x, prompt: y}", "line 1: not valid YAML .*'prompt' is given twice"),
+        ("- !!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("- &a [*a]", "aliases unfold"),
+        (LAUGHS, "aliases unfold"),
+        ("[" * 3000, "nested too deeply|not valid YAML"),
+        ("expand: 3", "expand is int"),
+        ("expand: {styles: [a]}", "needs 'subjects'"),
+        ("expand: {subjects: []}", "at least one entry"),
+        ("expand: {subjects: [a], tempalte: x}", r"did you mean 'template'\?"),
+        (
+            "expand: {subjects: [a], template: '{style}'}",
+            r"'template' of expand holds '{style}'; allowed are {subject}",
+        ),
+        ("expand: {subjects: [a], template: '{subject.__class__}'}", "'template' of expand holds"),
+        ("expand: {subjects: [a], template: '{subject:>99999999}'}", "'template' of expand holds"),
+        ("expand: {subjects: [a], id: '{'}", "'id' of expand can't be read"),
+        (f"expand: {{subjects: {list(range(1001))}, styles: {list(range(1001))}}}", "makes 1,002,001 rows"),
+    ],
+)
+def test_yaml_that_can_not_be_read(text: str, message: str):
+    with pytest.raises(ManifestError, match=message):
+        list(build(text, "yaml", "jobs.yaml"))
+
+
+def test_kinds():
+    assert [kind_of(name) for name in ("a.CSV", "b.yml", "c.jsonl")] == ["csv", "yaml", "jsonl"]
+    with pytest.raises(ManifestError, match=r"the kind '.xlsx' is unknown; allowed are .csv"):
+        kind_of("jobs.xlsx")
+
+
+def test_what_is_written_reads_back(tmp_path: Path):
+    source = "video_id,prompt,frames,cutouts.number\na,x,,\nb,y,0,\nc,0: z | 3: w,9,8\n"
+    path = tmp_path / "jobs.parquet"
+    result = write_parquet(build(source, "csv", "jobs.csv"), path)
+    assert result.rows == 2
+    assert [problem.row for problem in result.problems] == [3]
+    assert pq.read_schema(path).equals(arrow_schema())
+    back = [r.row for r in read_rows([NamedFile("jobs.parquet", lambda: path.open("rb"))]) if isinstance(r, GoodRow)]
+    before = [r.row for r in build(source, "csv", "jobs.csv") if isinstance(r, GoodRow)]
+    assert back == before
+    assert [row.model_fields_set for row in back] == [row.model_fields_set for row in before]
+
+
+def test_equal_sources_give_equal_bytes():
+    first, second = io.BytesIO(), io.BytesIO()
+    for sink in (first, second):
+        assert write_parquet(build("- {video_id: a, prompt: x}", "yaml"), sink) == BuildResult(1, ())
+    assert first.getvalue() == second.getvalue()
+
+
+def test_the_demo_is_built_from_its_source():
+    source = (ROOT / "manifests" / "demo.yaml").read_text(encoding="utf-8")
+    built = [result.row for result in build(source, "yaml", "demo.yaml") if isinstance(result, GoodRow)]
+    file = NamedFile("demo.parquet", lambda: (ROOT / "manifests" / "demo.parquet").open("rb"))
+    shipped = [result.row for result in read_rows([file]) if isinstance(result, GoodRow)]
+    assert shipped == built, "run `nightreel manifest build manifests/demo.yaml -o manifests/demo.parquet`"
+    assert [row.model_fields_set for row in shipped] == [row.model_fields_set for row in built]
+    still, video, story = shipped
+    assert (still.frames, still.format) == (1, "png")
+    assert video.frames >= 48
+    assert {"zoom", "angle"} <= video.model_fields_set
+    assert len(story.scenes) == 2
+    assert story.crossfade > 0

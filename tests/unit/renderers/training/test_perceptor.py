@@ -1,0 +1,174 @@
+"""The perceptor's training on a tiny CLIP: it learns, its attack hurts, a resume is exact."""
+
+import json
+
+import pytest
+import torch
+from open_clip.model import CLIP
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import load_file
+
+from manifests.schema import CutoutSettings
+from renderers.errors import TrainingBroken
+from renderers.models.perceptor.perceptor import Perceptor
+from renderers.models.vqgan.vqgan import VQGAN, DDConfig, VQGANConfig
+from renderers.training.__main__ import main
+from renderers.training.concepts import Concept
+from renderers.training.embedded import MERGES, PERCEPTOR_CONFIG
+from renderers.training.export import write_perceptor, write_vqgan
+from renderers.training.loop import train
+from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings, _exclusions
+from renderers.training.run import TrainingRun
+from renderers.training.scenes import SceneComposer
+from renderers.training.sprites import Sprites
+
+CONCEPTS = (Concept("ball", ("ball",), "ball"), Concept("box", ("box",), "box"))
+CONFIG = {
+    **PERCEPTOR_CONFIG,
+    "model_cfg": {
+        "embed_dim": 16,
+        "vision_cfg": {
+            **PERCEPTOR_CONFIG["model_cfg"]["vision_cfg"],
+            "timm_model_name": "test_efficientnet",
+            "image_size": 32,
+        },
+        "text_cfg": {"context_length": 20, "vocab_size": 3515, "width": 16, "heads": 2, "layers": 1},
+    },
+}
+
+
+@pytest.fixture
+def vqgan():
+    torch.manual_seed(0)
+    shape = DDConfig(z_channels=8, resolution=32, ch=8, ch_mult=(1, 1, 2), num_res_blocks=1, norm_groups=1)
+    return VQGAN(VQGANConfig(embed_dim=4, n_embed=32, ddconfig=shape)).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def composer():
+    pixels = torch.zeros(2, 96, 96, 4, dtype=torch.uint8)
+    pixels[0, 20:76, 20:76] = torch.tensor([220, 30, 35, 255], dtype=torch.uint8)
+    pixels[1, 40:56] = torch.tensor([40, 90, 215, 255], dtype=torch.uint8)
+    return SceneComposer(Sprites(pixels.numpy(), ("noto",) * 2, ("ball", "box"), ("ball", "box")), CONCEPTS, side=32)
+
+
+def training(vqgan, composer, **settings):
+    torch.manual_seed(1)
+    model = CONFIG["model_cfg"]
+    clip = CLIP(model["embed_dim"], model["vision_cfg"], model["text_cfg"])
+    tokenizer = SimpleTokenizer(bpe_path=str(MERGES), context_length=20)
+    small = {"batch": 6, "garbage": 2, "bank": 2, "ramp": 1, "trunk_from": 0, "warm_up": 0, **settings}
+    return PerceptorTraining(
+        clip,
+        tokenizer,
+        PerceptorTrainingSettings(**small),
+        composer,
+        vqgan,
+        CutoutSettings(size_min=0.8),
+        mean=0.5,
+        std=0.5,
+    )
+
+
+def test_clean_training_learns(vqgan, composer):
+    learner = training(vqgan, composer, steps=50, adversarial_from=10**6, lr=1e-2, cool_down=0)
+    losses = [float(learner.step(step)["loss"]) for step in range(50)]
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+def test_an_adversarial_step_moves_the_weights(vqgan, composer):
+    learner = training(vqgan, composer, steps=10, adversarial_from=0)
+    before = {name: value.clone() for name, value in learner.clip.state_dict().items()}
+    terms = learner.step(0)
+    assert set(terms) >= {"loss", "by_picture", "by_text", "similarity"}
+    moved = [name for name, value in learner.clip.state_dict().items() if not torch.equal(value, before[name])]
+    assert any("trunk" not in name for name in moved)
+    assert not any("running_mean" in name and "trunk" in name for name in moved)  # the trunk's statistics stay
+
+
+def test_the_push_hurts_and_stays_within_reach(vqgan, composer):
+    learner = training(vqgan, composer, steps=10, adversarial_from=0, epsilon=2.0, garbage=0)
+    scenes = composer.compose(16, 0, 0)
+    tokens = learner.tokenizer(list(scenes.captions))
+    wrong = torch.zeros(16, 16, dtype=torch.bool)
+    with torch.no_grad():
+        words = torch.nn.functional.normalize(learner.clip.eval().encode_text(tokens), dim=-1)
+        both = torch.cat([words, words])  # captions, and false captions that are not looked at
+    pushed = learner._attack(scenes.pictures, both, wrong, 16, 0)
+    clean = learner._look(scenes.pictures, 0)
+    assert float((pushed - clean).flatten(1).norm(dim=1).max()) <= 2.0 / 0.5 + 1e-4
+
+    def loss(seen):
+        with torch.no_grad():
+            views = torch.nn.functional.normalize(learner.clip.eval().encode_image(seen), dim=-1)
+            return float(torch.nn.functional.cross_entropy(14 * views @ words.T, torch.arange(16)))
+
+    assert loss(pushed) > loss(clean)
+
+
+def test_resume_is_exact(vqgan, composer, tmp_path):
+    class Interrupted(Exception):
+        pass
+
+    def run(folder, stop_at=None):
+        learner = training(vqgan, composer, steps=6, adversarial_from=2, checkpoint_every=2)
+
+        def on_progress(progress):
+            if progress.step == stop_at:
+                raise Interrupted
+
+        train(learner, TrainingRun(folder, learner.settings), on_progress=on_progress)
+        return learner.averaged
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run(tmp_path / "cut", stop_at=5)
+    resumed = run(tmp_path / "cut")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["perceptor", "s", "f", "--vqgan", "gone", "--from", "pair", "--clean", "--device", "cpu", "--threads", "1"],
+        ["export", "gone", "gone", "target"],
+    ],
+)
+def test_the_shell_command_takes_what_its_help_says(arguments, monkeypatch):
+    """Up to the first checkpoint that it wants to read, which is not there."""
+    monkeypatch.setattr("sys.argv", ["training", *arguments])
+    with pytest.raises(TrainingBroken, match=r"gone/checkpoint.pt' can't be read"):
+        main()
+
+
+def test_what_must_not_count_as_wrong():
+    """The same words, the same concept, and names of the bank that the caption has."""
+    captions = ["a red ball", "two boxes", "a red ball", "a ball on a blue background"]
+    wrong = _exclusions(captions, torch.tensor([0, -1, 0, 0]), ["ball", "box"], torch.tensor([0, 1]))
+    assert wrong.tolist() == [
+        [False, False, True, True, True, False],
+        [False, False, False, False, False, True],
+        [True, False, False, True, True, False],
+        [True, False, True, False, True, False],
+    ]
+
+
+def test_written_weights_are_loaded_by_those_who_render(vqgan, composer, tmp_path):
+    learner = training(vqgan, composer)
+    write_perceptor(CONFIG, learner.averaged, tmp_path, half=True)
+    (tmp_path / MERGES.name).write_bytes(MERGES.read_bytes())
+    perceptor = Perceptor.load(tmp_path, merges=MERGES.name)
+    assert json.loads((tmp_path / "open_clip_config.json").read_text()) == CONFIG
+    picture = torch.rand(1, 3, 32, 32)
+    learner.clip.eval()
+    with torch.no_grad():
+        wanted = torch.nn.functional.normalize(
+            learner.clip.encode_image((picture - perceptor.mean) / perceptor.std), dim=-1
+        )
+        assert torch.allclose(perceptor.embed_pictures(picture), wanted, atol=2e-2)
+
+    write_vqgan(vqgan.config, vqgan.state_dict(), tmp_path, half=True)
+    kinds = {value.dtype for name, value in load_file(tmp_path / "vqgan.safetensors").items() if value.ndim >= 2}
+    assert kinds == {torch.float16}
+    loaded = VQGAN.load(tmp_path / "vqgan.yaml", tmp_path / "vqgan.safetensors")
+    assert torch.allclose(loaded.codebook, vqgan.codebook, atol=1e-3)
