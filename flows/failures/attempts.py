@@ -16,11 +16,11 @@ from typing import TypeVar
 
 from flows.failures.policy import Attempt, Decision, StallWatch, WorkerRecords, decide, excluded
 from flows.failures.records import classify
-from flows.failures.speeds import Paces
+from flows.failures.speeds import WorkerSpeeds
 from infra.settings import InfraSettings
 from infra.workers.pool import Pool, PoolWorker
 
-__all__ = ["Crew", "Failed", "Lease", "Work"]
+__all__ = ["Attempts", "Failed", "Work", "WorkerLease"]
 
 T = TypeVar("T")
 
@@ -45,13 +45,13 @@ class Failed:
     worker: PoolWorker
 
 
-class Crew:
+class Attempts:
     """A pool's workers in the hands of one job, until `stopped`."""
 
     def __init__(self, pool: Pool, settings: InfraSettings, stopped: threading.Event) -> None:
         self.pool, self.settings, self.stopped = pool, settings, stopped
         self._records = WorkerRecords(time.monotonic, settings.worker_strikes, settings.forgive_seconds)
-        self._paces = Paces()
+        self._speeds = WorkerSpeeds()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         threading.Thread(target=self._watch, name="stall watch", daemon=True).start()
@@ -67,7 +67,7 @@ class Crew:
 
     def attempt(
         self,
-        lease: Lease,
+        lease: WorkerLease,
         what: Work,
         do: Callable[[PoolWorker, Decision], T],
         on_failure: Callable[[Exception, int, str, float], None],
@@ -109,7 +109,7 @@ class Crew:
                 return done
         return None
 
-    def settle(self, lease: Lease, what: Work, before: Callable[[], object] = lambda: None) -> None:
+    def settle(self, lease: WorkerLease, what: Work, before: Callable[[], object] = lambda: None) -> None:
         """Before a piece of work: trade the leased worker if it has to go, or if another should take over. `before`
         that, what it still has in hand is to be finished: it may be gone the moment it is given back."""
         if lease.worker.retiring:
@@ -124,7 +124,7 @@ class Crew:
         with self._lock:
             self._records.rendered(worker.name, what.video, what.frame)
             if what.seconds:
-                self._paces.took(worker.name, what.kind, seconds, what.seconds)
+                self._speeds.took(worker.name, what.kind, seconds, what.seconds)
 
     def _faster(self, worker: str, what: Work) -> str | None:
         """A free worker that should take over, since it is so much faster. As long as there is work for all, none is
@@ -132,7 +132,7 @@ class Crew:
         if not what.seconds or not (free := self.pool.free):
             return None
         with self._lock:
-            return self._paces.better(worker, what.kind, set(free) - self._records.aside())
+            return self._speeds.better(worker, what.kind, set(free) - self._records.aside())
 
     def _watch(self) -> None:
         watch = StallWatch(self.settings.stall_seconds)
@@ -141,15 +141,15 @@ class Crew:
                 self.pool.restart(worker)
 
 
-class Lease:
+class WorkerLease:
     """A rented worker that can be traded for another after a failure. `worker` is the one rented now; of those who wait
     for one, the lowest `turn` comes first."""
 
-    def __init__(self, crew: Crew, prefer: str | None, turn: int = 0) -> None:
-        self._crew, self._prefer, self._turn, self._stack = crew, prefer, turn, ExitStack()
+    def __init__(self, attempts: Attempts, prefer: str | None, turn: int = 0) -> None:
+        self._attempts, self._prefer, self._turn, self._stack = attempts, prefer, turn, ExitStack()
         self.worker: PoolWorker
 
-    def __enter__(self) -> Lease:
+    def __enter__(self) -> WorkerLease:
         self._rent(self._prefer, frozenset())
         return self
 
@@ -164,10 +164,10 @@ class Lease:
     def step_aside(self) -> None:
         """Let others have the worker to render with; it stays for what it is still asked for here."""
         aside = ExitStack()
-        aside.enter_context(self._crew.pool.aside(self.worker))
+        aside.enter_context(self._attempts.pool.aside(self.worker))
         self._stack.close()
         self._stack = aside
 
     def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
-        exclude = self._crew.exclude(avoid)
-        self.worker = self._stack.enter_context(self._crew.pool.lease(prefer, exclude, self._turn))
+        exclude = self._attempts.exclude(avoid)
+        self.worker = self._stack.enter_context(self._attempts.pool.lease(prefer, exclude, self._turn))

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["Paces"]
+__all__ = ["WorkerSpeeds"]
 
 # A worker is left for one that takes less than half the time: moving costs the newcomer a look into storage.
 SLOWER = 2.0
@@ -16,7 +16,7 @@ LEAST, KEPT = 3, 7
 
 
 @dataclass
-class Paces:
+class WorkerSpeeds:
     """Seconds that each worker took over those that were estimated, for its last frames of each kind: estimates of two
     models may be wrong in different ways, and would make a worker look slow that only has the harder work."""
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from flows.failures.attempts import Crew, Failed, Lease, Work
+from flows.failures.attempts import Attempts, Failed, Work, WorkerLease
 from flows.failures.policy import Decision
 from flows.failures.records import record_failure
 from flows.job.planned import PlannedJob, RenderParameters
 from flows.job.state import VideoRun
 from flows.job.storage_state import save_plan
 from flows.planning.chunks import Part
-from flows.planning.ready_frames import Lanes, is_due
+from flows.planning.ready_frames import ReadyFrames, is_due
 from flows.report import FailureRecord
 from infra.settings import InfraSettings
 from infra.workers.pool import Pool, PoolWorker
@@ -59,7 +59,7 @@ class FrameJob(PlannedJob):
         self._lock = threading.Lock()
         self.closed = threading.Event()
         self._stopped = threading.Event()
-        self._crew: Crew | None = None
+        self._attempts: Attempts | None = None
         self._failed_for_good: set[tuple[str, int]] = set()
         self.aside = 0  # chunks that encode or stitch, and need no place among those that render
         # they wait for workers that commit frames
@@ -98,43 +98,43 @@ class FrameJob(PlannedJob):
             run.planned = True
         return True
 
-    def _render_parts(self, crew: Crew, lease: Lease, parts: Sequence[Part]) -> None:
+    def _render_parts(self, attempts: Attempts, lease: WorkerLease, parts: Sequence[Part]) -> None:
         """Render what is missing of `parts`: the next frames of several videos, or of several gaps of one, side by side
         where a worker takes so many, and those of a pass are committed while the next are rendered."""
-        lanes: Lanes[VideoRun] = Lanes()
+        lanes: ReadyFrames[VideoRun] = ReadyFrames()
         for part in parts:
             run = self.runs[part.video]
             lanes.add(run, self._frames_of(run, part))
         committing: list[_Commit] = []
         while not (self._stopped.is_set() or self.gave_up):
             self._going.wait()
-            batch = lanes.take(crew.pool.together, {(it.run.work.video_id, it.index) for it in committing})
+            batch = lanes.take(attempts.pool.max_batch, {(it.run.work.video_id, it.index) for it in committing})
             if batch:
-                committing, again = self._render_batch(crew, lease, batch, committing)
+                committing, again = self._render_batch(attempts, lease, batch, committing)
                 for run, index in again:
                     lanes.put_back(run, index)
             elif committing:  # what is left begins from these
-                self._finish(crew, lease, committing)
+                self._finish(attempts, lease, committing)
             else:
                 break
         lease.step_aside()  # nothing is left to render, unless a commit fails
-        self._finish(crew, lease, committing)
+        self._finish(attempts, lease, committing)
 
     def _render_batch(
-        self, crew: Crew, lease: Lease, batch: Sequence[tuple[VideoRun, int]], committing: list[_Commit]
+        self, attempts: Attempts, lease: WorkerLease, batch: Sequence[tuple[VideoRun, int]], committing: list[_Commit]
     ) -> tuple[list[_Commit], list[tuple[VideoRun, int]]]:
         """Render frames together, finish those of the pass before, `committing`, and begin with these; gives them, and
         those to be rendered again because the frame that they began from was. Those that fail are tried again alone,
         as the policy says."""
         if not self.overlaps:
             for run, index in batch:
-                self._render_frame(crew, lease, run, index)
+                self._render_frame(attempts, lease, run, index)
                 self.on_frame()
             return [], []
-        crew.settle(lease, self._work(*batch[0]), partial(self._finish, crew, lease, committing))
+        attempts.settle(lease, self._work(*batch[0]), partial(self._finish, attempts, lease, committing))
         worker, began = lease.worker, time.perf_counter()
         if any(commit.worker is not worker for commit in committing):
-            self._finish(crew, lease, committing)  # their states are in another one's memory
+            self._finish(attempts, lease, committing)  # their states are in another one's memory
         tasks = [self._task(run, index) for run, index in batch]
         failed: Sequence[Exception | None]
         try:
@@ -142,7 +142,7 @@ class FrameJob(PlannedJob):
         except Exception as lost:  # the worker, and all of them with it
             failed = [lost] * len(batch)
         seconds = (time.perf_counter() - began) / len(batch)
-        tried_again = self._finish(crew, lease, committing)
+        tried_again = self._finish(attempts, lease, committing)
         commits, again, errors = [], [], []
         for (run, index), task, error in zip(batch, tasks, failed, strict=True):
             if not is_due(run, index):
@@ -156,7 +156,7 @@ class FrameJob(PlannedJob):
                     _Commit(run, index, worker, seconds, self._threads.submit(self._commit, run, task, worker))
                 )
         for run, index, error in errors:
-            self._render_frame(crew, lease, run, index, failed=Failed(error, worker))
+            self._render_frame(attempts, lease, run, index, failed=Failed(error, worker))
             self.on_frame()
         return commits, again
 
@@ -164,7 +164,7 @@ class FrameJob(PlannedJob):
         self._rendered(run, worker.commit(task))
         self.on_frame()
 
-    def _finish(self, crew: Crew, lease: Lease, committing: list[_Commit]) -> set[tuple[str, int | None]]:
+    def _finish(self, attempts: Attempts, lease: WorkerLease, committing: list[_Commit]) -> set[tuple[str, int | None]]:
         """Wait until frames are committed, and take them off the list; try those that failed again. Gives these."""
         tried_again: set[tuple[str, int | None]] = set()
         while committing:
@@ -173,10 +173,10 @@ class FrameJob(PlannedJob):
                 commit.done.result()
             except Exception as error:
                 tried_again.add((commit.run.work.video_id, commit.index))
-                self._render_frame(crew, lease, commit.run, commit.index, failed=Failed(error, commit.worker))
+                self._render_frame(attempts, lease, commit.run, commit.index, failed=Failed(error, commit.worker))
                 self.on_frame()
             else:
-                crew.did(commit.worker, self._work(commit.run, commit.index), commit.seconds)
+                attempts.did(commit.worker, self._work(commit.run, commit.index), commit.seconds)
                 commit.run.worker = commit.worker.name
         return tried_again
 
@@ -185,7 +185,7 @@ class FrameJob(PlannedJob):
         return part.frames if part.index is None else run.work.ranges[part.index].missing
 
     def _render_frame(
-        self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False,
+        self, attempts: Attempts, lease: WorkerLease, run: VideoRun, index: int, *, replace: bool = False,
         failed: Failed | None = None,
     ) -> FrameReport | None:  # fmt: skip
         """Render one frame; gives its report, or None when it failed for good or the job stops. `failed` is a
@@ -194,7 +194,7 @@ class FrameJob(PlannedJob):
         def render(worker: PoolWorker, how: Decision) -> FrameReport:
             return worker.render_frame(self._task(run, index, how, replace=replace))
 
-        report = self._attempt(crew, lease, run, index, render, failed)
+        report = self._attempt(attempts, lease, run, index, render, failed)
         if report is not None:
             self._rendered(run, report)
         return report
@@ -214,26 +214,27 @@ class FrameJob(PlannedJob):
             if self.first_frame_at is None:
                 self.first_frame_at = time.time() - (report.total_seconds or 0.0)
 
-    def _workers(self) -> Crew:
+    def _workers(self) -> Attempts:
         """The job's workers; waits until they are up."""
         pool = self.pool.result()
         with self._lock:
-            if self._crew is None:
-                self._crew = Crew(pool, self.settings, self._stopped)
-            return self._crew
+            if self._attempts is None:
+                self._attempts = Attempts(pool, self.settings, self._stopped)
+            return self._attempts
 
     def _attempt(
-        self, crew: Crew, lease: Lease, run: VideoRun, frame: int | None, do: Callable[[PoolWorker, Decision], T],
+        self, attempts: Attempts, lease: WorkerLease, run: VideoRun, frame: int | None,
+        do: Callable[[PoolWorker, Decision], T],
         failed: Failed | None = None,
     ) -> T | None:  # fmt: skip
         """What `do` gives in the end, or None when it failed for good or the job stops."""
         while True:
-            done = crew.attempt(lease, self._work(run, frame), do, partial(self._failed, run, frame), failed)
+            done = attempts.attempt(lease, self._work(run, frame), do, partial(self._failed, run, frame), failed)
             failed = None
             run.worker = lease.worker.name
             if not isinstance(done, Exception):
                 return done
-            if not (isinstance(done, FrameCorrupt) and self._mend(crew, lease, run, done.frame)):
+            if not (isinstance(done, FrameCorrupt) and self._mend(attempts, lease, run, done.frame)):
                 break
         run.reason = str(done)
         if frame is not None:
@@ -248,13 +249,13 @@ class FrameJob(PlannedJob):
         kind = f"{plan.entry.name} {plan.row.width}x{plan.row.height}"
         return Work(plan.video_id, frame, plan.row.cutouts.number, seconds, kind)
 
-    def _mend(self, crew: Crew, lease: Lease, run: VideoRun, frame: int | None) -> bool:
+    def _mend(self, attempts: Attempts, lease: WorkerLease, run: VideoRun, frame: int | None) -> bool:
         """Render a frame anew whose object can't be read, and put it in its place: the same picture, bit for bit, so
         what was made from it stays. Gives whether it is there; a frame that was mended once is not mended again."""
         if frame is None or frame in run.mended:
             return False
         run.mended.add(frame)
-        report = self._render_frame(crew, lease, run, frame, replace=True)
+        report = self._render_frame(attempts, lease, run, frame, replace=True)
         with self._lock:
             if report is None:
                 run.available.discard(frame)
@@ -294,8 +295,8 @@ class FrameJob(PlannedJob):
 
     def close(self) -> None:
         """Let go of the workers."""
-        if self._crew is not None:
-            self._crew.close()
+        if self._attempts is not None:
+            self._attempts.close()
         if self.pool.done() and not self.pool.exception():
             self.pool.result().close()
         self.closed.set()

@@ -13,7 +13,7 @@ from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import replace
 
-from flows.failures.attempts import Crew, Lease
+from flows.failures.attempts import Attempts, WorkerLease
 from flows.failures.policy import Attempt, decide
 from flows.failures.records import classify
 from flows.job.frames import FrameJob
@@ -41,11 +41,11 @@ class RenderJob(FrameJob):
         A video that spreads over several chunks is left to the caller, who knows when the last of them is done.
         """
         counts = {"rendered": 0, "skipped": 0, "failed": 0}
-        crew = self._workers()
-        several = crew.pool.together > 1 and len({part.video for part in chunk.parts}) > 1
+        attempts = self._workers()
+        several = attempts.pool.max_batch > 1 and len({part.video for part in chunk.parts}) > 1
         for parts in [chunk.parts] if several else [(part,) for part in chunk.parts]:
             wanted = [(part, self._frames_of(self.runs[part.video], part)) for part in parts]
-            self._run_parts(crew, parts, turn)
+            self._run_parts(attempts, parts, turn)
             for part, frames in wanted:
                 run = self.runs[part.video]
                 counts["rendered"] += len([i for i in frames if i in run.reports])
@@ -96,17 +96,17 @@ class RenderJob(FrameJob):
                     return None
                 self._stopped.wait(decision.wait)
 
-    def _run_parts(self, crew: Crew, parts: Sequence[Part], turn: int) -> None:
+    def _run_parts(self, attempts: Attempts, parts: Sequence[Part], turn: int) -> None:
         """Render the frames of `parts`, then encode what is whole; meanwhile others render with the same worker."""
         parts = [part for part in parts if part.index is None or part.index in self.runs[part.video].ranges_left]
         if not parts or self._stopped.is_set():
             return
         # no worker is needed for this; one that fails is tried again below
         wait([self._threads.submit(self._keep_plan, self.runs[video]) for video in {part.video for part in parts}])
-        with Lease(crew, self.runs[parts[0].video].worker, turn) as lease:
+        with WorkerLease(attempts, self.runs[parts[0].video].worker, turn) as lease:
             # no plan, no frames
-            parts = [part for part in parts if self._has_plan(crew, lease, self.runs[part.video])]
-            self._render_parts(crew, lease, parts)
+            parts = [part for part in parts if self._has_plan(attempts, lease, self.runs[part.video])]
+            self._render_parts(attempts, lease, parts)
             lease.step_aside()  # once more: a commit that failed has rented it again
             with self._aside():
                 for part in parts:
@@ -114,13 +114,13 @@ class RenderJob(FrameJob):
                     if self._stopped.is_set():
                         return
                     if part.index is not None:
-                        self._encode(crew, lease, run, part.index)
+                        self._encode(attempts, lease, run, part.index)
                         continue
                     while (whole := self._claim(run)) is not None:
-                        self._encode(crew, lease, run, whole)
+                        self._encode(attempts, lease, run, whole)
 
-    def _has_plan(self, crew: Crew, lease: Lease, run: VideoRun) -> bool:
-        return run.planned or bool(self._attempt(crew, lease, run, None, lambda *_: self._keep_plan(run)))
+    def _has_plan(self, attempts: Attempts, lease: WorkerLease, run: VideoRun) -> bool:
+        return run.planned or bool(self._attempt(attempts, lease, run, None, lambda *_: self._keep_plan(run)))
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -143,7 +143,7 @@ class RenderJob(FrameJob):
                     return index
         return None
 
-    def _encode(self, crew: Crew, lease: Lease, run: VideoRun, index: int) -> None:
+    def _encode(self, attempts: Attempts, lease: WorkerLease, run: VideoRun, index: int) -> None:
         """Encode range number `index`, if all its frames are there."""
         if not run.whole(index):
             return
@@ -153,7 +153,7 @@ class RenderJob(FrameJob):
         before = run.work.frames[piece.start - 1].digest if piece.start else ""
         after = run.work.frames[piece.stop].digest if piece.stop < run.work.plan.frames else ""
         segment = SegmentTask(run.work.plan.row, frames, reports, run.renews(piece), before, after)
-        done = self._attempt(crew, lease, run, None, lambda worker, _: worker.encode_segment(segment))
+        done = self._attempt(attempts, lease, run, None, lambda worker, _: worker.encode_segment(segment))
         if done is not None:
             with self._lock:
                 run.ranges_left.discard(index)

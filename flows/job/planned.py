@@ -108,7 +108,7 @@ class PlannedJob:
         """Whether every row was good and every video is there."""
         return not self.problems and not self.refused and all(run.done for run in self.runs.values())
 
-    def chunks(self, actors: int, together: int = 1) -> tuple[Chunk, ...]:
+    def chunks(self, actors: int, max_batch: int = 1) -> tuple[Chunk, ...]:
         """The work, cut for `actors` that render frames of so many videos `together`."""
         videos = (run.work for run in self.runs.values())
-        return chunks_of(videos, actors=actors, chunk_seconds=self.settings.chunk_seconds, together=together)
+        return chunks_of(videos, actors=actors, chunk_seconds=self.settings.chunk_seconds, max_batch=max_batch)

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 import numpy as np
 from PIL import Image
 
-from flows.failures.attempts import Crew, Failed, Lease
+from flows.failures.attempts import Attempts, Failed, WorkerLease
 from flows.failures.policy import Budget
 from flows.job.job import RenderJob
 from flows.job.planned import RenderParameters
@@ -120,13 +120,13 @@ class RerunJob(RenderJob):
     # -- until they no longer differ -----------------------------------------------------------------------------
 
     def _render_frame(
-        self, crew: Crew, lease: Lease, run: VideoRun, index: int, *, replace: bool = False,
+        self, attempts: Attempts, lease: WorkerLease, run: VideoRun, index: int, *, replace: bool = False,
         failed: Failed | None = None,
     ) -> FrameReport | None:  # fmt: skip
         assert self._retaking is not None
         watched = self.asked.after == "until-same" and index >= max(self._retaking.chosen, default=0) and not replace
         was = self._picture(index) if watched else None
-        report = super()._render_frame(crew, lease, run, index, replace=replace, failed=failed)
+        report = super()._render_frame(attempts, lease, run, index, replace=replace, failed=failed)
         if was is not None and report is not None:
             now = self._read(frame_key(run.work.video_id, index, run.work.frames[index].digest))
             if now is not None and _psnr(was, now) >= SAME_PSNR:

@@ -153,7 +153,7 @@ def stitch_video(name: str, job: RenderJob, video: str) -> State[Any]:
 def _render(job: RenderJob, pool: Pool | None) -> int:
     """Run all chunks, each once an actor is near and the chunk it starts from is done; stitch as videos complete. Gives
     the most actors that it had at a time: other runs make them fewer, their end more."""
-    schedule = Schedule(job.chunks(pool.capacity, pool.together) if pool else job.chunks(1), job.can_begin)
+    schedule = Schedule(job.chunks(pool.capacity, pool.max_batch) if pool else job.chunks(1), job.can_begin)
     actors = 0
     finished: queue.Queue[Chunk | None] = queue.Queue()  # None: a frame, for which a chunk may have waited
     job.on_frame = partial(finished.put, None)

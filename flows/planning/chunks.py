@@ -54,13 +54,13 @@ class Chunk:
 
 
 def chunks_of(
-    videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float, together: int = 1
+    videos: Iterable[VideoWork], *, actors: int, chunk_seconds: float, max_batch: int = 1
 ) -> tuple[Chunk, ...]:
     """Cut all work into chunks, in the order in which they should start.
 
     Higher priority first, then the longest: a long video begun last would keep one actor busy when all others are done.
     Short videos are bundled whole (the ranges of one video follow each other anyway); the bundles shrink towards the
-    end, so that it is even, but hold as many as an actor renders `together`, those of like
+    end, so that it is even, but hold as many as an actor renders at a time (`max_batch`), those of like
     shape side by side, where there are so many for each actor; long ones advance in crews of as many, range by range.
     A video that only waits to be stitched needs no chunk.
     """
@@ -70,10 +70,10 @@ def chunks_of(
     gap_target = min(target, max(1.0, total / (GAPS_EACH * actors), total / MAX_TASK_RUNS))
     bundle_target = min(target, max(1.0, total / (BUNDLES_LEFT * actors)))
     least_seconds = max(1.0, min(target, total / actors) / LEAST_SHARE, _least_bundle(total, target, actors))
-    pending.sort(key=lambda video: _urgency(video, bundle_target if together > 1 else 0.0))
-    least = min(together, -(-len(pending) // actors))
+    pending.sort(key=lambda video: _urgency(video, bundle_target if max_batch > 1 else 0.0))
+    least = min(max_batch, -(-len(pending) // actors))
     long = sum(video.plan.handoff == "chain" and not _is_short(video, bundle_target) for video in pending)
-    crew_size = min(together, -(-long // actors))
+    crew_size = min(max_batch, -(-long // actors))
     chunks: list[Chunk] = []
     bundle: list[VideoWork] = []
     crews: dict[tuple[object, ...], list[VideoWork]] = {}
@@ -99,7 +99,7 @@ def chunks_of(
             close_crews()
         if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
             close_bundle()
-            chunks.extend(_chunks_of_gaps(video, max(gap_target, min(bundle_target, _pass_of_gaps(video, together)))))
+            chunks.extend(_chunks_of_gaps(video, max(gap_target, min(bundle_target, _pass_of_gaps(video, max_batch)))))
         elif _is_short(video, bundle_target):
             close_crews()  # the long ones first
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
@@ -244,9 +244,9 @@ def _seconds(video: VideoWork, frames: Iterable[int]) -> float:
     return sum(video.frames[index].steps for index in frames) * video.plan.step_seconds
 
 
-def _pass_of_gaps(video: VideoWork, together: int) -> float:
-    """The seconds of so many gaps as an actor renders `together`."""
-    return 0.0 if together == 1 else together * video.plan.row.keyframe_every * video.plan.seconds(1, 2)
+def _pass_of_gaps(video: VideoWork, max_batch: int) -> float:
+    """The seconds of so many gaps as an actor renders at a time (`max_batch`)."""
+    return 0.0 if max_batch == 1 else max_batch * video.plan.row.keyframe_every * video.plan.seconds(1, 2)
 
 
 def _gaps(video: VideoWork, keyframes: Sequence[int], target: float) -> list[range]:

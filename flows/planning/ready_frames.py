@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from flows.planning.remaining import VideoWork
 
-__all__ = ["Lanes", "RenderingVideo", "is_due"]
+__all__ = ["ReadyFrames", "RenderingVideo", "is_due"]
 
 
 class RenderingVideo(Protocol):
@@ -32,7 +32,7 @@ def is_due(run: RenderingVideo, index: int) -> bool:
     return _is_missing(run, index) and run.available.issuperset(run.work.frames[index].needs)
 
 
-class Lanes(Generic[V]):
+class ReadyFrames(Generic[V]):
     """What is to be rendered, in lanes; those come first that were added first, and none needs a later one."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Lanes(Generic[V]):
     @staticmethod
     def _key(run: V, index: int) -> tuple[str, int, int | None]:
         frame = run.work.frames[index]
-        return run.work.video_id, frame.level, index if frame.level == 1 else frame.towards
+        return run.work.video_id, frame.level, index if frame.level == 1 else frame.target_frame
 
 
 def _is_missing(run: RenderingVideo, index: int) -> bool:

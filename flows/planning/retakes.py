@@ -88,7 +88,7 @@ def retake(
         )
     before = plan.frame_plans
     known = {(entry.frame, entry.instead_of): entry for entry in plan.retakes}
-    ties = {place.index: {place.start, place.towards} - {None} for place in plan.places()}
+    ties = {place.index: {place.start, place.target_frame} - {None} for place in plan.places()}
     decided: list[Retake] = []
 
     def decide(index: int, digest: str) -> Retake | None:
@@ -98,11 +98,11 @@ def retake(
         if index in chosen:
             other = None if seed == plan.row.seed else seed
             # one that goes on from another take goes on from it still
-            pins = (entry.parent, entry.towards) if entry else (None, None)
+            pins = (entry.start_digest, entry.target_digest) if entry else (None, None)
             decided.append(Retake(index, digest, other, *pins))
         elif after == "keep" and chosen & ties[index] and index in present and before[index].planned != digest:
             was = before[index]
-            decided.append(Retake(index, digest, was.seed, was.parent, was.towards_digest or None))
+            decided.append(Retake(index, digest, was.seed, was.start_digest, was.target_digest or None))
         else:
             return entry
         return decided[-1]
@@ -124,7 +124,7 @@ def _followers(plan: VideoPlan, frames: frozenset[int]) -> set[int]:
     """`frames`, and all that come of them."""
     found = set(frames)
     for place in plan.places():
-        if {place.start, place.towards} & found:
+        if {place.start, place.target_frame} & found:
             found.add(place.index)
     return found
 
@@ -134,14 +134,14 @@ def _needed(plan: VideoPlan, frames: frozenset[int]) -> set[int]:
     found = set(frames)
     for place in reversed(tuple(plan.places())):
         if place.index in found:
-            found |= {tie for tie in (place.start, place.towards) if tie is not None}
+            found |= {tie for tie in (place.start, place.target_frame) if tie is not None}
     return found
 
 
 def keep_from(plan: VideoPlan, before: VideoPlan, frame: int) -> Retake:
     """The decision that keeps frame `frame`, and so those after it, as plan `before` of the same video has them."""
     old, new = before.frame_plans[frame], plan.frame_plans[frame]
-    return Retake(frame, new.planned, old.seed, old.parent)
+    return Retake(frame, new.planned, old.seed, old.start_digest)
 
 
 def told(retaking: Retaking, missing: Collection[int]) -> str:

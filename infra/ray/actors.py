@@ -1,6 +1,6 @@
 """The actors of one pool: how they come up, are lost and come back, and go. `RayPool` says how many there are to be.
 
-Only its keeper's thread calls what is here, `everyone` excepted; the roster is what other threads meet.
+Only its keeper's thread calls what is here, `everyone` excepted; the leases is what other threads meet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from infra.ray.worker import RayWorker  # before Ray: sets its environment
-from infra.workers.leases import Roster
+from infra.workers.leases import Leases
 from infra.workers.pool import PoolWorker
 
 import ray  # isort: skip
@@ -38,7 +38,7 @@ class _Rising:
 
 
 class RayActors:
-    """Actors that `make` makes, given a name; in `roster` once they can be rented."""
+    """Actors that `make` makes, given a name; in `leases` once they can be rented."""
 
     def __init__(self, make: Callable[[str], RayWorker]) -> None:
         self._make, self._number = make, 0
@@ -47,7 +47,7 @@ class RayActors:
         self._rising: list[_Rising] = []
         self._left: queue.SimpleQueue[PoolWorker] = queue.SimpleQueue()
         self._known: tuple[str, ...] = ()
-        self.roster = Roster(left=self._left.put, coming=lambda: self.names)
+        self.leases = Leases(left=self._left.put, coming=lambda: self.names)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,20 +57,20 @@ class RayActors:
 
     def everyone(self) -> list[RayWorker]:
         """Those whose processes are up, as far as is known."""
-        return cast("list[RayWorker]", self.roster.everyone())
+        return cast("list[RayWorker]", self.leases.everyone())
 
     def fit(self, number: int) -> None:
         """Have as many as that: start some, or let go of those that do the least harm."""
         more = number - sum(not worker.retiring for worker in self._all.values())
         if more > 0:
-            for _ in range(more - self.roster.recall(more)):
+            for _ in range(more - self.leases.recall(more)):
                 self._rising.append(self._new())
         # of those that are starting the latest go first: the others are nearer to work
         while more < 0 and self._rising:
             self._end(self._rising.pop().worker)
             more += 1
         if more < 0:
-            self.roster.retire(-more)
+            self.leases.retire(-more)
 
     def welcome(self) -> None:
         """Offer those that have come up."""
@@ -97,16 +97,16 @@ class RayActors:
             self._rising.remove(rising)
             rising.worker.lost = False
             self._late -= {rising.worker.name}
-            self.roster.add(rising.worker)
+            self.leases.add(rising.worker)
 
     def announce(self) -> None:
         """Tell those who wait for an actor when those that will come are others."""
         if self._known != self.names:
             self._known = self.names
-            self.roster.wake()
+            self.leases.wake()
 
     def clear_up(self, *, may_return: bool) -> None:
-        """See to those that have left the roster: lost ones may come back, retired ones end."""
+        """See to those that have left the leases: lost ones may come back, retired ones end."""
         while not self._left.empty():
             worker = cast(RayWorker, self._left.get())
             if worker.lost and not worker.retiring and may_return:
@@ -120,7 +120,7 @@ class RayActors:
         for worker in self.everyone():
             if worker.node and worker.node not in alive:
                 worker.lost = True
-        self.roster.sweep()
+        self.leases.sweep()
 
     def end(self) -> None:
         """End all processes, without a word."""

@@ -102,7 +102,7 @@ class RayPool:
         return min(self._settings.actors or room, room)
 
     @property
-    def together(self) -> int:
+    def max_batch(self) -> int:
         """Up to how many frames an actor should be given at once."""
         return self._settings.batch or (TOGETHER if self._use_gpu else 1)
 
@@ -114,19 +114,19 @@ class RayPool:
     @property
     def free(self) -> tuple[str, ...]:
         """Who of them nobody rents or waits for."""
-        return self._actors.roster.free
+        return self._actors.leases.free
 
     @contextmanager
     def lease(
         self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), turn: int = 0
     ) -> Iterator[PoolWorker]:  # fmt: skip
         """Rent a free actor, waiting for one."""
-        with self._actors.roster.lease(prefer, exclude, turn) as worker:
+        with self._actors.leases.lease(prefer, exclude, turn) as worker:
             yield worker
 
     def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
         """See `Pool.aside`."""
-        return self._actors.roster.aside(worker)
+        return self._actors.leases.aside(worker)
 
     def want(self, workers: int) -> None:
         """Say how many actors could be kept busy now."""
@@ -161,7 +161,7 @@ class RayPool:
         if self._closed.is_set():
             return
         self._stopped = True
-        self._actors.roster.close()
+        self._actors.leases.close()
         told = [worker.stop() for worker in self._actors.everyone()]
         if told:
             ray.wait(told, num_returns=len(told), timeout=5.0)
@@ -171,7 +171,7 @@ class RayPool:
         if self._closed.is_set():
             return
         self._closed.set()
-        self._actors.roster.close()
+        self._actors.leases.close()
         self._keeper.join(30)
         if ray.is_initialized():
             self._line.leave(self._job)

@@ -35,7 +35,7 @@ from infra.storage.errors import (
     without_secrets,
 )
 from infra.storage.object_stores import moment
-from infra.storage.retry_policy import PATIENCE, Patience
+from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 
 __all__ = [
     "absolute_uri",
@@ -92,7 +92,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def filesystem(kind: str, options: dict[str, Any], patience: Patience = PATIENCE) -> Any:
+def filesystem(kind: str, options: dict[str, Any], patience: RetryPolicy = RETRY_POLICY) -> Any:
     """Returns this process's file system of a kind ("file", "memory", "s3", "gs"), made when first asked for."""
     identity = json.dumps([kind, options, repr(patience)], sort_keys=True, default=repr)
     with _filesystems_lock:
@@ -116,7 +116,7 @@ def disconnect() -> None:
         _filesystems.clear()
 
 
-def _new_filesystem(kind: str, options: dict[str, Any], patience: Patience) -> Any:
+def _new_filesystem(kind: str, options: dict[str, Any], patience: RetryPolicy) -> Any:
     # fsspec would share instances by thread: eight threads would hold eight clients, with eight pools of connections.
     common = {"use_listings_cache": False, "skip_instance_cache": True}
     if kind != "s3":
@@ -164,7 +164,7 @@ _HUNG = (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectTimeou
 
 
 def pause_before_retry(
-    patience: Patience, *, attempts: int, response: Any = None, caught_exception: Exception | None = None, **_: Any
+    patience: RetryPolicy, *, attempts: int, response: Any = None, caught_exception: Exception | None = None, **_: Any
 ) -> float | None:
     """Answers botocore, after `attempts` of a request: the seconds to wait before the next, None if there is none."""
     if caught_exception is not None:
@@ -178,7 +178,7 @@ def pause_before_retry(
     return patience.pause(attempts, random.random(), hung=isinstance(caught_exception, _HUNG)) if passing else None
 
 
-def in_full(place: str, read: Callable[[], T], patience: Patience = PATIENCE) -> T:
+def in_full(place: str, read: Callable[[], T], patience: RetryPolicy = RETRY_POLICY) -> T:
     """Returns what `read` reads at the URI `place`, translating its errors, and reads again what broke off half-way.
 
     The one thing that `pause_before_retry` cannot see: the answer had begun, and botocore was content.

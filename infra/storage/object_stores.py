@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from infra.storage.errors import s3_code
-from infra.storage.retry_policy import PATIENCE, Patience
+from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 
-__all__ = ["GcsStore", "MemoryStore", "ObjectInfo", "ObjectStore", "S3Store", "moment"]
+__all__ = ["FsspecStore", "MemoryStore", "ObjectInfo", "ObjectStore", "S3Store", "moment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class ObjectStore(Protocol):
         ...
 
 
-class GcsStore:
+class FsspecStore:
     """Google's store through gcsfs, by its interface as documented."""
 
     content_type_option = "content_type"
 
-    def __init__(self, filesystem: Any, root: str, patience: Patience = PATIENCE) -> None:
+    def __init__(self, filesystem: Any, root: str, patience: RetryPolicy = RETRY_POLICY) -> None:
         self.fs = filesystem
         self.root = root  # bucket/prefix, without slashes around
         self.patience = patience
@@ -142,13 +142,13 @@ class GcsStore:
         raise AssertionError("unreachable")
 
 
-class S3Store(GcsStore):
+class S3Store(FsspecStore):
     """S3 and what speaks like it. Lists by itself: s3fs.find() collects all pages first, hides a missing bucket, and
     its cache goes stale as soon as another writer writes."""
 
     content_type_option = "ContentType"
 
-    def __init__(self, filesystem: Any, root: str, patience: Patience = PATIENCE) -> None:
+    def __init__(self, filesystem: Any, root: str, patience: RetryPolicy = RETRY_POLICY) -> None:
         super().__init__(filesystem, root, patience)
         self.bucket, _, prefix = root.partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
@@ -197,7 +197,7 @@ class S3Store(GcsStore):
                 call("abort_multipart_upload", **probe, UploadId=upload)
 
 
-class MemoryStore(GcsStore):
+class MemoryStore(FsspecStore):
     """fsspec's memory:// for tests. Its reads share one file position and its exclusive create looks before it leaps:
     one lock for all of this process makes both safe."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PATIENCE", "Patience"]
+__all__ = ["RETRY_POLICY", "RetryPolicy"]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to bear with a server. The defaults suit a render; tests shorten them.
 
     Attributes:
@@ -55,4 +55,4 @@ class Patience:
         return self.write_seconds + self.write_seconds_per_mb * size / 1e6
 
 
-PATIENCE = Patience()
+RETRY_POLICY = RetryPolicy()

@@ -27,16 +27,16 @@ from infra.storage.errors import (
 from infra.storage.filesystems import absolute_uri, disconnect, filesystem, in_full, kind_of, path_of, translated
 from infra.storage.inputs import manifest_files, read_uri
 from infra.storage.local_store import TEMPORARY_PREFIX, LocalStore
-from infra.storage.object_stores import GcsStore, MemoryStore, ObjectInfo, ObjectStore, S3Store
-from infra.storage.retry_policy import PATIENCE, Patience
+from infra.storage.object_stores import FsspecStore, MemoryStore, ObjectInfo, ObjectStore, S3Store
+from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 
 __all__ = [
     "Existing",
     "ObjectConflict",
     "ObjectInfo",
     "ObjectMissing",
-    "Patience",
     "PutOutcome",
+    "RetryPolicy",
     "Storage",
     "StorageBusy",
     "StorageError",
@@ -71,7 +71,7 @@ class Storage:
         StorageUnavailable: the URI cannot be an output root, whatever the state of the server.
     """
 
-    def __init__(self, uri: str, options: dict[str, Any] | None = None, patience: Patience = PATIENCE) -> None:
+    def __init__(self, uri: str, options: dict[str, Any] | None = None, patience: RetryPolicy = RETRY_POLICY) -> None:
         shown = without_secrets(uri)
         kind = kind_of(uri)
         if kind is None:
@@ -226,7 +226,7 @@ class Storage:
     def _store(self) -> ObjectStore:
         if self._kind == "file":
             return LocalStore(Path(self._path))
-        stores: dict[str, type[GcsStore]] = {"s3": S3Store, "gs": GcsStore, "memory": MemoryStore}
+        stores: dict[str, type[FsspecStore]] = {"s3": S3Store, "gs": FsspecStore, "memory": MemoryStore}
         connected = filesystem(self._kind, self._options, self._patience)
         return stores[self._kind](connected, self._path, self._patience)
 

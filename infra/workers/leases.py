@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from infra.workers.pool import PoolWorker, WorkerLost
 from infra.workers.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask
 
-__all__ = ["Roster"]
+__all__ = ["Leases"]
 
 
 @dataclass(eq=False)
@@ -26,7 +26,7 @@ class _Waiting:
     served: threading.Event = field(default_factory=threading.Event)
 
 
-class Roster:
+class Leases:
     """Who is free. Waiting callers are served by their places, and among equals first come, first served, as far as who
     is free suits them.
 

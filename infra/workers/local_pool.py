@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from infra.storage.storage import Storage
-from infra.workers.leases import Roster
+from infra.workers.leases import Leases
 from infra.workers.pool import PoolWorker
 from infra.workers.tasks import WorkerProgress
 from infra.workers.worker import Worker
@@ -21,29 +21,29 @@ class LocalPool:
     def __init__(self, output: Storage, *, size: int = 1, device: str = "auto", threads: int = 1,
                  batch: int | None = None, make: Callable[..., Worker] = Worker) -> None:  # fmt: skip
         self.size = self.capacity = size
-        self.together = batch or 1
+        self.max_batch = batch or 1
         self._workers = [make(output, device=device, threads=threads, batch=batch) for _ in range(size)]
         for number, worker in enumerate(self._workers):
             worker.name = f"{worker.name}/{number}"
         self.names = tuple(worker.name for worker in self._workers)
-        self._roster = Roster(list(self._workers))
+        self._leases = Leases(list(self._workers))
 
     @property
     def free(self) -> tuple[str, ...]:
         """Who of them nobody rents or waits for."""
-        return self._roster.free
+        return self._leases.free
 
     @contextmanager
     def lease(
         self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), turn: int = 0
     ) -> Iterator[PoolWorker]:  # fmt: skip
         """Rent a free worker, waiting for one."""
-        with self._roster.lease(prefer, exclude, turn) as worker:
+        with self._leases.lease(prefer, exclude, turn) as worker:
             yield worker
 
     def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
         """See `Pool.aside`."""
-        return self._roster.aside(worker)
+        return self._leases.aside(worker)
 
     def want(self, workers: int) -> None:
         """Nothing: there is nobody to let go to."""
@@ -57,7 +57,7 @@ class LocalPool:
 
     def stop(self) -> None:
         """Stop all frames in progress between two steps."""
-        self._roster.close()
+        self._leases.close()
         for worker in self._workers:
             worker.stop()
 

@@ -60,7 +60,7 @@ class Pool(Protocol):
         """How many it could come to have."""
 
     @property
-    def together(self) -> int:
+    def max_batch(self) -> int:
         """Up to how many frames a worker should be given at once, of as many videos or gaps between keyframes."""
 
     @property

@@ -119,7 +119,7 @@ class Worker:
             self._committing += 1
         try:
             mine = self._recent.uncommitted(row.video_id, frame.digest)
-            if mine is None or self._recent.outdated(row.video_id, frame.parent, mine.start):
+            if mine is None or self._recent.outdated(row.video_id, frame.start_digest, mine.start):
                 what = "is not here any more" if mine is None else "began from one that somebody else rendered, too"
                 raise FrameGone(f"frame {frame.index} of video '{row.video_id}' {what}: it is rendered again")
             rendered, made = mine.rendered, mine.rendered.frame
@@ -217,7 +217,7 @@ class Worker:
                     failed[number] = done if isinstance(done, Exception) else None
                     if not isinstance(done, Exception):
                         task = tasks[number]
-                        uncommitted = Uncommitted(done, request.parent, share)
+                        uncommitted = Uncommitted(done, request.start_state, share)
                         self._recent.rendered(task.row.video_id, task.frame.digest, uncommitted)
             return [failed[number] for number in range(len(tasks))]
         finally:
@@ -236,9 +236,9 @@ class Worker:
             )
 
         return FrameRequest(
-            VideoPlan.of(row, task.images), frame, self._state(row.video_id, frame.start, frame.parent),
+            VideoPlan.of(row, task.images), frame, self._state(row.video_id, frame.start, frame.start_digest),
             {uri: self._image(uri, sha) for uri, sha in task.images.items()},
-            self._state(row.video_id, frame.towards, frame.towards_digest),
+            self._state(row.video_id, frame.target_frame, frame.target_digest),
             task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from renderers.models.vqgan.vqgan import VQGAN, shown
+from renderers.models.vqgan.vqgan import VQGAN, decode_tokens
 
 __all__ = [
     "MILD_GUISE",
@@ -158,5 +158,5 @@ def reconstruct(vqgan: VQGAN, pictures: Tensor, chance: torch.Generator | None =
             strength = torch.rand(len(some), 1, 1, 1, generator=chance) * 0.6 - 0.3
             noise = torch.randn(latents.shape, generator=chance) * float(vqgan.codebook.std())
             latents = latents + noise * strength.clamp(min=0)
-        results.append(shown(vqgan, vqgan.tokenise(latents)))
+        results.append(decode_tokens(vqgan, vqgan.tokenise(latents)))
     return torch.cat(results).contiguous()

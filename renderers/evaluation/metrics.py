@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.models import VQGAN, Models, Perceptor, shown
+from renderers.models import VQGAN, Models, Perceptor, decode_tokens
 from renderers.randomness import address
 from renderers.training.captions import caption, swapped
 from renderers.training.concepts import load_concepts
@@ -119,7 +119,7 @@ def _reconstruction(vqgan: VQGAN, pictures: Tensor) -> tuple[float, float]:
     decibels, used = [], torch.zeros(len(vqgan.codebook), dtype=torch.bool)
     for some in pictures.split(32):
         tokens = vqgan.tokenise(vqgan.encode(some))
-        seen = shown(vqgan, tokens)
+        seen = decode_tokens(vqgan, tokens)
         error = ((seen - some) ** 2).mean(dim=(1, 2, 3)).clamp(min=1e-10)
         decibels.append(-10 * error.log10())
         used[tokens.flatten()] = True

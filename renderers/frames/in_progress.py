@@ -15,7 +15,7 @@ from renderers.errors import NonFiniteLoss, Stopped
 from renderers.frames.memory import send
 from renderers.frames.starts import Start, Starts
 from renderers.frames.state import FrameState, Moments
-from renderers.models import Models, shown
+from renderers.models import Models, decode_tokens
 from renderers.plan.frame_plan import FramePlan
 from renderers.plan.handoff import HOLD, LEAP, PULL
 from renderers.plan.video_plan import VideoPlan
@@ -44,8 +44,8 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """A frame to render: `frame` of `plan`, from the state of its `parent` (None for the first frame), drawn to the
-    keyframe whose state is `towards` if it has a pull.
+    """A frame to render: `frame` of `plan`, from `start_state` (None for the first frame), drawn to the keyframe whose
+    state is `target_state` if it has a pull.
 
     `images` holds the bytes of every picture that the row names, by URI. `should_stop` is asked between steps.
     `cutouts_at_once` go through a perceptor together (None: all of a step): fewer need less memory and more time, and
@@ -54,9 +54,9 @@ class FrameRequest:
 
     plan: VideoPlan
     frame: FramePlan
-    parent: FrameState | None
+    start_state: FrameState | None
     images: Mapping[str, bytes]
-    towards: FrameState | None = None
+    target_state: FrameState | None = None
     cutouts_at_once: int | None = None
     reseeded: bool = False
     on_step: Callable[[StepProgress], None] | None = None
@@ -68,8 +68,8 @@ class FrameRequest:
 
 
 class FrameInProgress:
-    """A frame between two steps. For each step, whoever drives it decodes `noisy`, and gives `take` the loss of that
-    picture with its gradient; when it is `done`, `state` is the frame's."""
+    """A frame between two steps. For each step, whoever drives it decodes `latent_to_decode`, and gives
+    `apply_gradient` the loss of that picture with its gradient; when it is `done`, `state` is the frame's."""
 
     def __init__(
         self, request: FrameRequest, models: Models, starts: Starts, targets: Sequence[tuple[Target, ...]]
@@ -82,8 +82,8 @@ class FrameInProgress:
         """
         plan, frame = request.plan, request.frame
         for given, wanted, what in (
-            (request.parent, frame.parent, "parent state"),
-            (request.towards, frame.towards, "state to be drawn to"),
+            (request.start_state, frame.start_digest, "parent state"),
+            (request.target_state, frame.target_frame, "state to be drawn to"),
         ):
             if (given is None) != (wanted is None):
                 raise ValueError(f"frame {frame.index} {'needs' if given is None else 'takes no'} {what}")
@@ -98,13 +98,13 @@ class FrameInProgress:
         self.history: tuple[float, ...] = ()
         self._models, self._starts = models, starts
         self._losses: list[Tensor] = []
-        self._cold, self._coarse_steps = request.parent is None, 0
-        if request.parent is None:
+        self._cold, self._coarse_steps = request.start_state is None, 0
+        if request.start_state is None:
             if plan.row.init != "image":  # a picture that was given keeps its details
                 self._coarse_steps = min(round(plan.row.optimiser.coarse * frame.steps), frame.steps - 1)
             start = starts.cold(plan, request.images, self.seed, coarse=self._coarse_steps > 0)
         else:
-            start = starts.warm(plan, frame, request.parent, request.towards)
+            start = starts.warm(plan, frame, request.start_state, request.target_state)
         self._begin(start)
 
     @property
@@ -117,7 +117,7 @@ class FrameInProgress:
         """The number of the step to come, from 0."""
         return len(self._losses)
 
-    def noisy(self) -> Tensor:
+    def latent_to_decode(self) -> Tensor:
         """What is to be decoded for this step, `(1, c, h, w)`, as a function of `latent`.
 
         Raises:
@@ -139,7 +139,7 @@ class FrameInProgress:
         grain = generator(*at, f"grain {which}", self._models.device)
         return cut(picture, draw.to(self._models.device), side, grain)
 
-    def regularised(self, total: Tensor, picture: Tensor) -> Tensor:
+    def add_regularisers(self, total: Tensor, picture: Tensor) -> Tensor:
         """`total` with what does not depend on the prompts: regularisers, and the distance to what it is held to."""
         loss = self.plan.row.loss
         if loss.tv:
@@ -151,7 +151,7 @@ class FrameInProgress:
             total = total + PULL * self.frame.share * F.mse_loss(picture, self._goal)
         return total
 
-    def take(self, loss: Tensor, gradient: Tensor) -> None:
+    def apply_gradient(self, loss: Tensor, gradient: Tensor) -> None:
         """Take the step down `gradient`, that of `loss` with respect to `latent`.
 
         Raises:
@@ -199,7 +199,7 @@ class FrameInProgress:
         vqgan, latent = self._models.vqgan, self.latent.detach()
         if self.frame.ahead:
             for _ in range(SETTLED):
-                again = vqgan.encode(shown(vqgan, vqgan.tokenise(latent)))
+                again = vqgan.encode(decode_tokens(vqgan, vqgan.tokenise(latent)))
                 latent = again.clamp(self._starts.low, self._starts.high).contiguous()
         kept = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
         self.state = FrameState.of(vqgan.tokenise(latent), latent, self._starts.low, self._starts.high, kept)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from renderers.errors import OutOfMemory
 
-__all__ = ["in_parts", "memory_errors", "send"]
+__all__ = ["memory_errors", "microbatched", "send"]
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
@@ -40,7 +40,7 @@ def memory_errors(what: str, device: torch.device) -> Iterator[None]:
     raise OutOfMemory(f"{what} does not fit into memory: {said}")
 
 
-def in_parts(whole: Tensor, size: int, loss: Callable[[Tensor], Tensor]) -> Tensor:
+def microbatched(whole: Tensor, size: int, loss: Callable[[Tensor], Tensor]) -> Tensor:
     """`loss(whole)` for a loss that is a mean over the first dimension, from `size` rows at a time: what one part needs
     for its gradient is let go before the next. Differentiable once, with respect to `whole` alone."""
     leaf = whole.detach().requires_grad_(True)

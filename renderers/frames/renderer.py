@@ -26,10 +26,10 @@ from renderers.errors import OutOfMemory
 from renderers.frames.batch_curve import BatchCurve, DeviceMemory
 from renderers.frames.frame_object import FrameObject
 from renderers.frames.in_progress import FrameInProgress, FrameRequest, StepProgress
-from renderers.frames.memory import in_parts, memory_errors
+from renderers.frames.memory import memory_errors, microbatched
 from renderers.frames.starts import Starts
 from renderers.frames.state import FrameState
-from renderers.models import Models, shown
+from renderers.models import Models, decode_tokens
 from renderers.plan.frame_plan import FramePlan
 from renderers.plan.video_plan import ALGORITHM, VideoPlan, json_safe
 from renderers.step.guidance import Guide
@@ -66,10 +66,10 @@ class FrameRenderer:
         self,
         plan: VideoPlan,
         frame: FramePlan,
-        parent: FrameState | None,
+        start_state: FrameState | None,
         images: Mapping[str, bytes],
         *,
-        towards: FrameState | None = None,
+        target_state: FrameState | None = None,
         cutouts_at_once: int | None = None,
         reseeded: bool = False,
         on_step: Callable[[StepProgress], None] | None = None,
@@ -83,7 +83,9 @@ class FrameRenderer:
             OutOfMemory: the frame does not fit into the device's memory.
             Stopped: `should_stop` said so.
         """
-        request = FrameRequest(plan, frame, parent, images, towards, cutouts_at_once, reseeded, on_step, should_stop)
+        request = FrameRequest(
+            plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop
+        )
         (rendered,) = self.render_together([request])
         if isinstance(rendered, Exception):
             raise rendered
@@ -179,7 +181,7 @@ class FrameRenderer:
             began = time.perf_counter()
             try:
                 with memory_errors(str(frame.request), self.models.device):
-                    frame.take(loss, gradient)
+                    frame.apply_gradient(loss, gradient)
                     frame.seconds += share + time.perf_counter() - began
                     if frame.done:
                         results[number] = self._finished(frame)
@@ -190,7 +192,7 @@ class FrameRenderer:
     def _losses(self, frames: Sequence[FrameInProgress]) -> list[Tensor]:
         """The loss of each frame's picture at this step, scalars: prompts over all perceptors, and regularisers."""
         vqgan = self.models.vqgan
-        joined = _joined([frame.noisy() for frame in frames])
+        joined = _joined([frame.latent_to_decode() for frame in frames])
         pictures = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(joined))).split(1)
         totals = [picture.new_zeros(()) for picture in pictures]
         for which, guide in enumerate(self._guides):
@@ -199,7 +201,7 @@ class FrameRenderer:
             pulls = self._pulls(which, guide, frames, cutouts)
             totals = [total + pull / len(self._guides) for total, pull in zip(totals, pulls, strict=True)]
         return [
-            frame.regularised(total, picture)
+            frame.add_regularisers(total, picture)
             for frame, total, picture in zip(frames, totals, pictures, strict=True)
         ]  # fmt: skip
 
@@ -221,7 +223,7 @@ class FrameRenderer:
             pulls = {number: pull(frames[number], part) for number, part in zip(together, parts, strict=True)}
         for number, (frame, cut) in enumerate(zip(frames, cutouts, strict=True)):
             if number not in pulls:
-                pulls[number] = in_parts(
+                pulls[number] = microbatched(
                     cut, at_once[number],
                     lambda part, frame=frame: pull(frame, guide.perceptor.embed_pictures(part)),  # type: ignore[misc]
                 )  # fmt: skip
@@ -231,7 +233,7 @@ class FrameRenderer:
     def _finished(self, frame: FrameInProgress) -> RenderedFrame:
         began = time.perf_counter()
         assert frame.state is not None
-        picture = shown(self.models.vqgan, frame.state.tokens.to(self.models.device))
+        picture = decode_tokens(self.models.vqgan, frame.state.tokens.to(self.models.device))
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
         finished = FrameObject(pixels, frame.state, self._provenance(frame))
         return RenderedFrame(finished, frame.history, frame.seconds + time.perf_counter() - began)
@@ -241,8 +243,8 @@ class FrameRenderer:
         plan, frame, losses = done.plan, done.frame, done.history
         return {
             "digest": frame.digest,
-            "parent": frame.parent,
-            **({"towards": frame.towards_digest} if frame.towards_digest else {}),
+            "parent": frame.start_digest,
+            **({"towards": frame.target_digest} if frame.target_digest else {}),
             "video_id": plan.video_id,
             "frame": frame.index,
             "frames": plan.frames,
@@ -263,7 +265,7 @@ class FrameRenderer:
 def _kind(request: FrameRequest) -> Hashable:
     """What decides a step's work, but for its settings."""
     row = request.plan.row
-    return row.width, row.height, row.cutouts.number, request.parent is None
+    return row.width, row.height, row.cutouts.number, request.start_state is None
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from renderers.frames.pictures import read_picture
 from renderers.frames.state import FrameState
 from renderers.frames.warp import camera_matrix, coverage, move
-from renderers.models import Models, shown
+from renderers.models import Models, decode_tokens
 from renderers.plan.frame_plan import FramePlan
 from renderers.plan.video_plan import VideoPlan
 from renderers.randomness import generator
@@ -66,30 +66,33 @@ class Starts:
     def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:
         """The start at full size from the `latent` of a coarse one: its picture, enlarged."""
         vqgan = self._models.vqgan
-        picture = shown(vqgan, vqgan.tokenise(latent))
+        picture = decode_tokens(vqgan, vqgan.tokenise(latent))
         picture = F.interpolate(picture, size=(plan.row.height, plan.row.width), mode="bicubic").clamp(0, 1)
         return Start(vqgan.encode(picture).contiguous())
 
     @torch.no_grad()
-    def warm(self, plan: VideoPlan, frame: FramePlan, parent: FrameState, towards: FrameState | None = None) -> Start:
-        """The start of a frame from `parent`, moved by the camera, all in float. One that is drawn to the keyframe of
-        state `towards` is held to a cross-fade of what it starts from into that keyframe, moved back to its time.
+    def warm(
+        self, plan: VideoPlan, frame: FramePlan, start_state: FrameState, target_state: FrameState | None = None
+    ) -> Start:
+        """The start of a frame from `start_state`, moved by the camera, all in float. One that is drawn to the keyframe
+        of state `target_state` is held to a cross-fade of what it starts from into that keyframe, moved back to its
+        time.
 
         What moves is the picture that was shown, that of the tokens. The latent's own, which no loss has ever looked
         at, differs from it by more than a frame does from the next, and darkens from frame to frame where each starts
         from it. The peers go through an 8-bit picture and a new optimiser here.
         """
         vqgan, device, row = self._models.vqgan, self._models.device, plan.row
-        first, second = parent.moments.expand(device)
-        if frame.camera.still and towards is None:
-            return Start(parent.expand(self.low, self.high), (first, second, parent.moments.steps))
+        first, second = start_state.moments.expand(device)
+        if frame.camera.still and target_state is None:
+            return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
         matrix = camera_matrix(frame.camera, row.width, row.height).to(device)
-        picture, goal = move(shown(vqgan, parent.tokens.to(device)), matrix).clamp(0, 1), None
-        if towards is not None:
+        picture, goal = move(decode_tokens(vqgan, start_state.tokens.to(device)), matrix).clamp(0, 1), None
+        if target_state is not None:
             assert frame.back is not None
             back = camera_matrix(frame.back, row.width, row.height).to(device)
             weight = frame.share * coverage(picture.shape, back)
-            ahead = move(shown(vqgan, towards.tokens.to(device)), back).clamp(0, 1)
+            ahead = move(decode_tokens(vqgan, target_state.tokens.to(device)), back).clamp(0, 1)
             picture = goal = picture + weight * (ahead - picture)
         moved = move(first, matrix, mode="bilinear")
-        return Start(vqgan.encode(picture).contiguous(), (moved, second, parent.moments.steps), goal)
+        return Start(vqgan.encode(picture).contiguous(), (moved, second, start_state.moments.steps), goal)

@@ -2,6 +2,6 @@
 
 from renderers.models.bundle import Models, check_config, load_models
 from renderers.models.perceptor.perceptor import Perceptor
-from renderers.models.vqgan.vqgan import VQGAN, VQGANConfig, shown
+from renderers.models.vqgan.vqgan import VQGAN, VQGANConfig, decode_tokens
 
-__all__ = ["VQGAN", "Models", "Perceptor", "VQGANConfig", "check_config", "load_models", "shown"]
+__all__ = ["VQGAN", "Models", "Perceptor", "VQGANConfig", "check_config", "decode_tokens", "load_models"]

@@ -48,7 +48,7 @@ class Models:
         for model in models:
             # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
             model.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-            model.settle(dtype, graphs=graphs and device.type == "cuda")
+            model.freeze_for_rendering(dtype, graphs=graphs and device.type == "cuda")
         return cls(entry, vqgan, tuple(perceptors), device, threads)
 
 

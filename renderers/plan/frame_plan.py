@@ -28,14 +28,14 @@ class FramePlan:
     camera: CameraMove  # from the frame that it starts from
     steps: int
     digest: str
-    parent: str | None  # digest of the frame that this one starts from; None for a cold start
+    start_digest: str | None  # digest of the frame that this one starts from; None for a cold start
     seed: int | None = None  # of a retake; None: the row's
 
     kept: bool = False  # it starts from another take of a frame than the one that the video shows
     retaken_from: str = ""  # the digest that it would have without a retake of its own, if it has one
     start: int | None = None  # the number of the frame that it starts from
-    towards: int | None = None  # the number and the digest of the keyframe that it is drawn to
-    towards_digest: str = ""
+    target_frame: int | None = None  # the number and the digest of the keyframe that it is drawn to
+    target_digest: str = ""
     back: CameraMove | None = None  # from that keyframe to here
     share: float = 0.0  # of the way to it, above 0 and below 1
     level: int = 2  # see `renderers.plan.handoff.Place`
@@ -60,7 +60,7 @@ class FramePlan:
 @dataclass(frozen=True)
 class Retake:
     """A decision about one frame that was taken after it had been planned: another `seed`, or the digests of the takes
-    that it goes on from (`parent`) and is drawn towards (`towards`) though those frames were taken anew.
+    that it goes on from (`start_digest`) and is drawn to (`target_digest`) though those frames were taken anew.
 
     It holds where frame `frame` would have the digest `instead_of` without it, and nowhere else: when the row changes
     in what decides that frame, the decision lapses. One with neither takes an earlier decision back.
@@ -69,5 +69,5 @@ class Retake:
     frame: int
     instead_of: str
     seed: int | None = None
-    parent: str | None = None
-    towards: str | None = None
+    start_digest: str | None = None
+    target_digest: str | None = None

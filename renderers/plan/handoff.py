@@ -39,15 +39,15 @@ class Place:
     index: int
     start: int | None
     left: int | None = None
-    towards: int | None = None
+    target_frame: int | None = None
     level: int = 2
 
     @property
     def share(self) -> float:
         """How much of the way from `left` to `towards` it has behind it."""
-        if self.left is None or self.towards is None:
+        if self.left is None or self.target_frame is None:
             return 0.0
-        return (self.index - self.left) / (self.towards - self.left)
+        return (self.index - self.left) / (self.target_frame - self.left)
 
     @property
     def leap(self) -> float:

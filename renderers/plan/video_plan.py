@@ -220,7 +220,7 @@ class VideoPlan:
         index, start = place.index, place.start
         before = None if start is None else made[start].digest
         way = self._way(place)
-        ahead = None if place.towards is None else made[place.towards].digest
+        ahead = None if place.target_frame is None else made[place.target_frame].digest
         steps, leap = self._steps(place), place.leap
         prompts = self.prompts(index)
         # values as JSON: a plan may have a million frames, and most of what decides them is the same for all
@@ -243,18 +243,19 @@ class VideoPlan:
         retake = decide(index, digest)
         if retake is not None:
             seed, retaken_from = retake.seed, digest
-            parent = retake.parent or before
+            parent = retake.start_digest or before
             decides["parent"] = _text(parent)
             if ahead:
-                towards = retake.towards or ahead
+                towards = retake.target_digest or ahead
                 decides["towards"] = _text(towards)
             digest = self._digest(decides | ({} if seed is None else {"seed": str(seed)}))
         needs = [place.start] if place.start is not None and parent == before else []
-        if place.towards is not None and towards == ahead:
-            needs.append(place.towards)
+        if place.target_frame is not None and towards == ahead:
+            needs.append(place.target_frame)
         return FramePlan(
             index, prompts, way.camera, steps, digest, parent, seed, (parent, towards) != (before, ahead),
-            retaken_from, place.start, place.towards, towards or "", way.back, place.share, place.level, tuple(needs),
+            retaken_from, place.start, place.target_frame, towards or "", way.back, place.share, place.level,
+            tuple(needs),
         )  # fmt: skip
 
     def _steps(self, place: Place) -> int:
@@ -270,7 +271,7 @@ class VideoPlan:
         if not self._steady or place.start is None:
             return self._way_of(place)
         # with the same move everywhere, ways of one length are one object, for all of a million frames
-        lengths = (place.index - place.start, (place.towards or place.index) - place.index)
+        lengths = (place.index - place.start, (place.target_frame or place.index) - place.index)
         if lengths not in self._known_ways:
             self._known_ways[lengths] = self._way_of(place)
         return self._known_ways[lengths]
@@ -285,9 +286,9 @@ class VideoPlan:
         moves = [self.camera(index) for index in range(place.start + 1, place.index + 1)]
         # one move is what it is; composed with none it would be another number in the last digit
         camera = moves[0] if len(moves) == 1 else CameraMove.through(moves)
-        if place.towards is None:
+        if place.target_frame is None:
             return _Way.of(camera, None)
-        ahead = (self.camera(index) for index in range(place.index + 1, place.towards + 1))
+        ahead = (self.camera(index) for index in range(place.index + 1, place.target_frame + 1))
         return _Way.of(camera, CameraMove.through(ahead).back())
 
     def _digest(self, decides: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from manifests.schema import CutoutSettings
-from renderers.models.vqgan.vqgan import VQGAN, shown
+from renderers.models.vqgan.vqgan import VQGAN, decode_tokens
 from renderers.randomness import generator
 from renderers.step.cutouts import cut, draw_cutouts
 from renderers.training.captions import plural
@@ -198,7 +198,7 @@ class PerceptorTraining:
         coarse = F.interpolate(torch.rand(len(real), 1, 4, 4, generator=chance), size=real.shape[-2:])[:, 0]
         share = 0.5 + 0.6 * torch.rand(len(real), 1, 1, generator=chance)
         tokens = torch.where((coarse < share).to(self.device), random, real)
-        return shown(self.vqgan, tokens)
+        return decode_tokens(self.vqgan, tokens)
 
     # -- weights -------------------------------------------------------------------------------------------------
 

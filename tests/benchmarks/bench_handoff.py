@@ -67,8 +67,8 @@ def render(renderer: FrameRenderer, plan: VideoPlan) -> list[np.ndarray]:
     done: dict[int, RenderedFrame] = {}
     for place in plan.places():
         parent = None if place.start is None else done[place.start].frame.state
-        towards = None if place.towards is None else done[place.towards].frame.state
-        done[place.index] = renderer.render(plan, frames[place.index], parent, {}, towards=towards)
+        towards = None if place.target_frame is None else done[place.target_frame].frame.state
+        done[place.index] = renderer.render(plan, frames[place.index], parent, {}, target_state=towards)
     return [done[index].frame.picture for index in range(plan.frames)]
 
 

@@ -22,7 +22,7 @@ FLAGS = [
     "--no-first-run",
 ]
 # Of a machine that is busy elsewhere.
-PATIENCE = 120_000
+RETRY_POLICY = 120_000
 
 
 class Pages:
@@ -86,7 +86,7 @@ def browser_pages(ui: str, shots: Path) -> Iterator[Pages]:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         try:
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            page.set_default_timeout(PATIENCE)
+            page.set_default_timeout(RETRY_POLICY)
             pages = Pages(page, ui, shots)
             try:
                 yield pages

@@ -63,7 +63,7 @@ def drive(job: RenderJob, pool: Pool | None) -> tuple[Chunk, ...]:
 
 def _drive_once(job: RenderJob, pool: Pool | None) -> tuple[Chunk, ...]:
     actors = pool.capacity if pool else 1
-    chunks = job.chunks(actors, pool.together if pool else 1)
+    chunks = job.chunks(actors, pool.max_batch if pool else 1)
     waiting, running, done = list(chunks), dict[Future[Any], Chunk](), set[str]()
     with ThreadPoolExecutor(actors + 1) as threads:
         while waiting or running:

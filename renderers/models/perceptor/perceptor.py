@@ -150,7 +150,7 @@ class Perceptor(nn.Module):
         # a unit vector's last bits are what prompts are told apart by
         return F.normalize(seen.float(), dim=-1)
 
-    def settle(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
+    def freeze_for_rendering(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
         """Have the picture tower compute in `dtype`, batch norms folded away, as CUDA graphs if `graphs`; texts, read
         once, stay float32."""
         self.graphed = Graphed(partial(_features, self.clip)) if graphs else None

@@ -26,7 +26,7 @@ from renderers.errors import ModelFilesBroken
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.vqgan.blocks import Decoder, Encoder, our_blocks
 
-__all__ = ["VQGAN", "DDConfig", "VQGANConfig", "shown"]
+__all__ = ["VQGAN", "DDConfig", "VQGANConfig", "decode_tokens"]
 
 VQMODEL = "taming.models.vqgan.VQModel"
 KINDS: dict[str, Literal["vqgan", "gumbel"]] = {VQMODEL: "vqgan", "taming.models.vqgan.GumbelVQ": "gumbel"}
@@ -166,7 +166,7 @@ class VQGAN(nn.Module):
         """In which the decoder computes; all else is float32."""
         return self.post_quant_conv.weight.dtype
 
-    def settle(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
+    def freeze_for_rendering(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
         """Have the decoder compute in `dtype`, as CUDA graphs if `graphs`, and the codes stay as they are: to be called
         once the weights are where they are to be, by those who only render. Latents, their distances to the codes and
         pictures stay float32, and so does the encoder, which runs once a frame and hands its rounding on to all that
@@ -222,7 +222,7 @@ class VQGAN(nn.Module):
         return (decoded.float() + 1) / 2
 
 
-def shown(vqgan: VQGAN, tokens: Tensor) -> Tensor:
+def decode_tokens(vqgan: VQGAN, tokens: Tensor) -> Tensor:
     """The pictures `(b, 3, H, W)` in [0, 1] that `tokens` `(b, h, w)`, of whichever integers, stand for: what a viewer
     sees. A latent decoded as it is, before its tokens are looked up, is another picture."""
     return vqgan.decode(vqgan.look_up(tokens.long())).clamp(0, 1)

@@ -13,14 +13,14 @@ import pytest
 
 from flows.job.storage_state import list_video, read_failures
 from infra.settings import InfraSettings
-from infra.storage.storage import Patience, Storage, StorageBusy, StorageUnavailable, manifest_files, read_uri
+from infra.storage.storage import RetryPolicy, Storage, StorageBusy, StorageUnavailable, manifest_files, read_uri
 from tests.helpers.fault_proxy import Fault, FaultPlan, FaultProxy
 from tests.helpers.render_jobs import frame_objects, quick_row, render, write_manifest
 from tests.helpers.s3_server import S3Server
 from tests.integration.conftest import BUCKET, use_environment
 
 ALL = get_args(Fault)
-QUICK = Patience(first_pause=0.01, longest_pause=0.01)
+QUICK = RetryPolicy(first_pause=0.01, longest_pause=0.01)
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_what_fails_for_ever_ends_after_counted_attempts(
 
 
 def test_no_answer_at_all_is_waited_for_twice(proxy: FaultProxy) -> None:
-    storage = Storage(f"s3://{BUCKET}/{uuid.uuid4().hex}", patience=Patience(first_pause=0.01, answer_seconds=1))
+    storage = Storage(f"s3://{BUCKET}/{uuid.uuid4().hex}", patience=RetryPolicy(first_pause=0.01, answer_seconds=1))
     proxy.plan = FaultPlan(delays=1.0, delay_seconds=3.0)
     with pytest.raises(StorageBusy, match="cannot reach"):
         storage.exists("a")

@@ -18,7 +18,7 @@ pytest.register_assert_rewrite("tests.helpers.storage_contract")
 from infra.storage.storage import (  # noqa: E402
     ObjectConflict,
     ObjectMissing,
-    Patience,
+    RetryPolicy,
     Storage,
     StorageBusy,
     StorageUnavailable,
@@ -289,11 +289,11 @@ class TestServerInTrouble:
 
     def test_hung_server_does_not_hold_a_writer_for_ever(self, server: S3Server) -> None:
         """The bytes that go out at once wait for an answer, the many wait to be taken: both end. With less patience
-        than `infra.storage.retry_policy.PATIENCE`, whose own bounds a unit test holds."""
+        than `infra.storage.retry_policy.RETRY_POLICY`, whose own bounds a unit test holds."""
         patient = Storage(f"s3://{BUCKET}/out")
         patient.put("a", b"x")
         hasty = Storage(
-            f"s3://{BUCKET}/out", patience=Patience(answer_seconds=1, write_seconds=3, write_seconds_per_mb=0)
+            f"s3://{BUCKET}/out", patience=RetryPolicy(answer_seconds=1, write_seconds=3, write_seconds_per_mb=0)
         )
         server.pause()
         for data in (b"x", bytes(16 << 20)):

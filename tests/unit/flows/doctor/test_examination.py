@@ -16,7 +16,7 @@ from flows.doctor.storage import check_storage, damage, old_temporaries
 from infra.storage.local_store import TEMPORARY_PREFIX
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-PATIENCE = timedelta(minutes=10)
+RETRY_POLICY = timedelta(minutes=10)
 
 
 def fine() -> str:
@@ -117,7 +117,7 @@ def sighting(state: str, minutes: float, heard: float | None = None, pool: str |
     ],
 )
 def test_a_run_is_dead_after_silence(run: Sighting, level: str | None) -> None:
-    found = run.finding(NOW, PATIENCE)
+    found = run.finding(NOW, RETRY_POLICY)
     assert (found and found.level) == level
     assert found is None or "'night'" in found.what
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flows.failures.speeds import Paces
+from flows.failures.speeds import WorkerSpeeds
 
 KIND = "embedded 64x64"
 
 
-def paces(**seconds: list[float]) -> Paces:
+def paces(**seconds: list[float]) -> WorkerSpeeds:
     """Workers that took so many seconds for frames estimated at one each."""
-    known = Paces()
+    known = WorkerSpeeds()
     for worker, taken in seconds.items():
         for one in taken:
             known.took(worker, KIND, one, 1.0)

@@ -97,13 +97,13 @@ def test_bundles_hold_what_an_actor_renders_together_side_by_side_by_shape() -> 
     wide = {"width": 64, "height": 32}
     stills = [work_of(f"still-{n}", 1, **(wide if n % 2 else {})) for n in range(8)]
 
-    def bundles(actors: int, together: int) -> list[str]:
-        chunks = chunks_of(stills, actors=actors, chunk_seconds=120, together=together)
+    def bundles(actors: int, max_batch: int) -> list[str]:
+        chunks = chunks_of(stills, actors=actors, chunk_seconds=120, max_batch=max_batch)
         return [" ".join(part.video.removeprefix("still-") for part in chunk.parts) for chunk in chunks]
 
-    assert bundles(actors=8, together=1) == [str(n) for n in range(8)]
-    assert bundles(actors=2, together=4) == ["1 3 5 7", "0 2 4 6"]
-    assert bundles(actors=4, together=8) == ["1 3", "5 7", "0 2", "4 6"]  # no actor stays without work for it
+    assert bundles(actors=8, max_batch=1) == [str(n) for n in range(8)]
+    assert bundles(actors=2, max_batch=4) == ["1 3 5 7", "0 2 4 6"]
+    assert bundles(actors=4, max_batch=8) == ["1 3", "5 7", "0 2", "4 6"]  # no actor stays without work for it
 
 
 def test_ranges_that_need_nothing_are_left_out_and_nobody_waits_for_frames_that_are_there() -> None:
@@ -171,7 +171,7 @@ def test_long_videos_advance_in_crews_of_one_shape_where_actors_render_several_t
         return work_of(name, frames, 10, **columns)  # type: ignore[arg-type]
 
     videos = [of("a", 30), of("b", 29), of("wide", 28, width=128), of("c", 21), of("urgent", 20, priority=1)]
-    chunks = chunks_of(videos, actors=2, chunk_seconds=1, together=8)
+    chunks = chunks_of(videos, actors=2, chunk_seconds=1, max_batch=8)
 
     assert [(chunk.name, [(part.video, part.index) for part in chunk.parts], chunk.after) for chunk in chunks] == [
         ("urgent 0-9", [("urgent", 0)], None),
@@ -183,7 +183,7 @@ def test_long_videos_advance_in_crews_of_one_shape_where_actors_render_several_t
         ("wide 10-19", [("wide", 1)], "wide 0-9"),
         ("wide 20-27", [("wide", 2)], "wide 10-19"),
     ]
-    alone = chunks_of(videos, actors=8, chunk_seconds=1, together=8)
+    alone = chunks_of(videos, actors=8, chunk_seconds=1, max_batch=8)
     assert {len(chunk.parts) for chunk in alone} == {1}  # an actor for each is quicker still
 
 
@@ -208,12 +208,12 @@ def states(draw: st.DrawFn) -> list[VideoWork]:
     videos=states(),
     actors=st.integers(1, 5),
     chunk_seconds=st.sampled_from([0.5, 5.0, 50.0]),
-    together=st.sampled_from([1, 3]),
+    max_batch=st.sampled_from([1, 3]),
 )
 def test_every_missing_frame_is_in_exactly_one_chunk_that_comes_after_the_one_it_starts_from(
-    videos: list[VideoWork], actors: int, chunk_seconds: float, together: int
+    videos: list[VideoWork], actors: int, chunk_seconds: float, max_batch: int
 ) -> None:
-    chunks = chunks_of(videos, actors=actors, chunk_seconds=chunk_seconds, together=together)
+    chunks = chunks_of(videos, actors=actors, chunk_seconds=chunk_seconds, max_batch=max_batch)
 
     by_name = {chunk.name: place for place, chunk in enumerate(chunks)}
     assert len(by_name) == len(chunks)

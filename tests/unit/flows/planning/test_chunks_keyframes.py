@@ -58,7 +58,7 @@ def test_many_actors_get_pieces_of_gaps_the_second_ones_when_later_gaps_have_beg
 
 def test_an_actor_that_renders_gaps_together_gets_as_many() -> None:
     reef = work_of("reef", 257, handoff="keyframes", keyframe_every=8)
-    alone, together = (chunks_of([reef], actors=2, chunk_seconds=120, together=size) for size in (1, 8))
+    alone, together = (chunks_of([reef], actors=2, chunk_seconds=120, max_batch=size) for size in (1, 8))
     assert [chunk.name for chunk in alone][7:10] == ["reef 1-7", "reef 9-15", "reef 17-23"]
     assert [chunk.name for chunk in together] == [
         "reef keyframes 0,32,64,96,128,160,192,224,256",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.job.state import VideoRun
-from flows.planning.ready_frames import Lanes, is_due
+from flows.planning.ready_frames import ReadyFrames, is_due
 from tests.helpers.planned_work import work_of
 
 # 0 12 | 3 6 9 | 1 2, 4 5, 7 8, 10 11
@@ -11,13 +11,13 @@ KEYED = {"handoff": "keyframes", "keyframe_every": 3}
 ORDER = (0, 12, 3, 6, 9, 1, 2, 4, 5, 7, 8, 10, 11)
 
 
-def taken(lanes: Lanes, most: int, committing: set[tuple[str, int]] | None = None) -> list[int]:
+def taken(lanes: ReadyFrames, most: int, committing: set[tuple[str, int]] | None = None) -> list[int]:
     return [index for _, index in lanes.take(most, committing or set())]
 
 
-def keyed_run(there: set[int] | None = None) -> tuple[VideoRun, Lanes]:
+def keyed_run(there: set[int] | None = None) -> tuple[VideoRun, ReadyFrames]:
     run = VideoRun.of(work_of("reef", 13, missing=set(range(13)) - (there or set()), **KEYED))
-    lanes = Lanes()
+    lanes = ReadyFrames()
     lanes.add(run, [index for index in ORDER if index not in run.available])
     return run, lanes
 
@@ -69,7 +69,7 @@ def test_a_frame_put_back_comes_before_those_after_it() -> None:
 
 def test_videos_are_lanes_of_their_own_and_ranges_of_a_chain_are_one() -> None:
     runs = [VideoRun.of(work_of(name, 4, 2)) for name in ("reef", "boat")]
-    lanes = Lanes()
+    lanes = ReadyFrames()
     for run in runs:
         for piece in run.work.ranges:
             lanes.add(run, piece.missing)
@@ -81,7 +81,7 @@ def test_videos_are_lanes_of_their_own_and_ranges_of_a_chain_are_one() -> None:
 
 def test_frames_that_are_there_or_not_wanted_are_not_rendered() -> None:
     run = VideoRun.of(work_of("reef", 6))
-    lanes = Lanes()
+    lanes = ReadyFrames()
     lanes.add(run, range(6))
     run.available.update({0, 1, 2})
     run.settled = 4

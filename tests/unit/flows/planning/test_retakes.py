@@ -72,7 +72,7 @@ def test_kept_frames_go_on_from_the_take_that_they_know() -> None:
     done = retake(before, frozenset({3, 4}), ALL, after="keep", seed=9)
     assert same(before, done.plan) == [0, 1, 2, 5, 6, 7]
     frames = list(done.plan.walk())
-    assert frames[5].parent == before.digests[4] != frames[4].digest
+    assert frames[5].start_digest == before.digests[4] != frames[4].digest
     assert [frame.index for frame in frames if frame.kept] == [5]
     # one that is not in storage has nothing to keep: it starts from the new frame
     gone = retake(before, frozenset({3, 4}), ALL - {5}, after="keep", seed=9)

@@ -9,13 +9,13 @@ import pytest
 
 from infra.storage.errors import AnswerCutOff, ObjectMissing, StorageError
 from infra.storage.filesystems import in_full, pause_before_retry
-from infra.storage.retry_policy import PATIENCE, Patience
+from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 
-EAGER = Patience(attempts=4, hung_attempts=2, first_pause=0, longest_pause=0)
+EAGER = RetryPolicy(attempts=4, hung_attempts=2, first_pause=0, longest_pause=0)
 
 
 def test_pauses_double_up_to_the_longest_and_end() -> None:
-    patience = Patience(attempts=6, first_pause=0.1, longest_pause=0.6)
+    patience = RetryPolicy(attempts=6, first_pause=0.1, longest_pause=0.6)
     assert [patience.pause(failed, 0.0) for failed in range(1, 7)] == pytest.approx(
         [0.05, 0.1, 0.2, 0.3, 0.3, None], nan_ok=True
     )
@@ -24,9 +24,9 @@ def test_pauses_double_up_to_the_longest_and_end() -> None:
 
 
 def test_a_worker_is_not_held_for_ever() -> None:
-    assert sum(PATIENCE.pause(failed, 1.0) or 0.0 for failed in range(1, 7)) <= 5
-    assert PATIENCE.hung_attempts * (PATIENCE.answer_seconds + PATIENCE.longest_pause) <= 60
-    assert PATIENCE.for_write(16_000_000) <= 90
+    assert sum(RETRY_POLICY.pause(failed, 1.0) or 0.0 for failed in range(1, 7)) <= 5
+    assert RETRY_POLICY.hung_attempts * (RETRY_POLICY.answer_seconds + RETRY_POLICY.longest_pause) <= 60
+    assert RETRY_POLICY.for_write(16_000_000) <= 90
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from infra.workers.leases import Roster
+from infra.workers.leases import Leases
 from infra.workers.pool import PoolWorker, WorkerLost
 
 
@@ -19,9 +19,9 @@ class Named:
     lost: bool = False
 
 
-def roster(names: str, left: list[str] | None = None) -> Roster:
+def leases(names: str, left: list[str] | None = None) -> Leases:
     gone = [] if left is None else left
-    return Roster(workers(names), left=lambda worker: gone.append(worker.name))
+    return Leases(workers(names), left=lambda worker: gone.append(worker.name))
 
 
 def workers(names: str) -> list[PoolWorker]:
@@ -31,15 +31,15 @@ def workers(names: str) -> list[PoolWorker]:
 class Caller(threading.Thread):
     """Rents a worker and keeps it until told to give it back."""
 
-    def __init__(self, of: Roster, **wishes: Any) -> None:
+    def __init__(self, of: Leases, **wishes: Any) -> None:
         super().__init__(daemon=True)
-        self.roster, self.wishes = of, wishes
+        self.leases, self.wishes = of, wishes
         self.got, self.back, self.worker = threading.Event(), threading.Event(), ""
         self.rented: PoolWorker
         self.start()
 
     def run(self) -> None:
-        with self.roster.lease(**self.wishes) as worker:
+        with self.leases.lease(**self.wishes) as worker:
             self.worker, self.rented = worker.name, worker
             self.got.set()
             self.back.wait(10)
@@ -53,7 +53,7 @@ class Caller(threading.Thread):
 
 
 def test_the_preferred_one_is_given_if_free_and_never_an_excluded_one() -> None:
-    free = roster("abc")
+    free = leases("abc")
     with free.lease(prefer="c") as worker, free.lease(prefer="c", exclude=frozenset("a")) as other:
         assert (worker.name, other.name) == ("c", "b")
     with free.lease(prefer="b", exclude=frozenset("b")) as worker:
@@ -61,7 +61,7 @@ def test_the_preferred_one_is_given_if_free_and_never_an_excluded_one() -> None:
 
 
 def test_who_excludes_the_free_ones_waits_for_another_and_holds_up_nobody() -> None:
-    free = roster("ab")
+    free = leases("ab")
     holder = Caller(free, prefer="b")
     assert holder.got.wait(5)
     picky = Caller(free, exclude=frozenset("a"))
@@ -79,7 +79,7 @@ def test_who_excludes_the_free_ones_waits_for_another_and_holds_up_nobody() -> N
 
 
 def test_first_come_first_served() -> None:
-    free = roster("a")
+    free = leases("a")
     holder = Caller(free)
     assert holder.got.wait(5)
     callers = []
@@ -94,7 +94,7 @@ def test_first_come_first_served() -> None:
 
 
 def test_workers_that_come_serve_those_who_wait() -> None:
-    empty = roster("")
+    empty = leases("")
     assert empty.names == ()
     first, second = Caller(empty), Caller(empty, exclude=frozenset("x"))
     assert first.waits()
@@ -109,7 +109,7 @@ def test_workers_that_come_serve_those_who_wait() -> None:
 
 def test_free_workers_go_at_once_and_rented_ones_when_they_are_given_back() -> None:
     left: list[str] = []
-    some = roster("abc", left)
+    some = leases("abc", left)
     holder = Caller(some, prefer="a")
     assert holder.got.wait(5)
 
@@ -130,7 +130,7 @@ def test_free_workers_go_at_once_and_rented_ones_when_they_are_given_back() -> N
 
 def test_a_rented_worker_that_was_to_go_may_stay_after_all() -> None:
     left: list[str] = []
-    some = roster("a", left)
+    some = leases("a", left)
     with some.lease() as worker:
         some.retire(1)
         assert some.recall(5) == 1
@@ -143,7 +143,7 @@ def test_a_rented_worker_that_was_to_go_may_stay_after_all() -> None:
 
 def test_a_lost_worker_is_not_let_again() -> None:
     left: list[str] = []
-    some = roster("abc", left)
+    some = leases("abc", left)
     with some.lease(prefer="a") as worker:
         worker.lost = True
         assert some.names == ("b", "c")
@@ -160,7 +160,7 @@ def test_a_lost_worker_is_not_let_again() -> None:
 
 
 def test_nobody_waits_for_a_worker_that_it_would_rather_have_and_that_is_gone() -> None:
-    some = roster("ab")
+    some = leases("ab")
     holder = Caller(some, prefer="b")
     assert holder.got.wait(5)
     picky = Caller(some, exclude=frozenset("a"))  # for b, that is
@@ -180,7 +180,7 @@ def test_nobody_waits_for_a_worker_that_it_would_rather_have_and_that_is_gone() 
 
 def test_a_worker_on_its_way_is_waited_for_as_long_as_it_is() -> None:
     coming = ["b"]
-    some = Roster(workers("a"), coming=lambda: coming)
+    some = Leases(workers("a"), coming=lambda: coming)
     picky, easy = Caller(some, exclude=frozenset("a")), Caller(some)
     assert easy.got.wait(5)
     assert picky.waits()
@@ -194,7 +194,7 @@ def test_a_worker_on_its_way_is_waited_for_as_long_as_it_is() -> None:
 
 
 def test_nobody_waits_at_a_closed_door() -> None:
-    some = roster("a")
+    some = leases("a")
     holder = Caller(some)
     assert holder.got.wait(5)
     waiting = Caller(some)
@@ -211,7 +211,7 @@ def test_nobody_waits_at_a_closed_door() -> None:
 
 
 def test_the_lowest_turn_is_served_first() -> None:
-    some = roster("a")
+    some = leases("a")
     holder = Caller(some)
     assert holder.got.wait(5)
     last = Caller(some, turn=7)
@@ -228,7 +228,7 @@ def test_the_lowest_turn_is_served_first() -> None:
 
 
 def test_hundreds_that_wait_are_served_when_all_are_free_at_once() -> None:
-    some = Roster(cast(list[PoolWorker], [Named(str(number)) for number in range(100)]))
+    some = Leases(cast(list[PoolWorker], [Named(str(number)) for number in range(100)]))
     holders = [Caller(some) for _ in range(100)]
     assert all(holder.got.wait(5) for holder in holders)
     waiting = [Caller(some, turn=number) for number in range(200)]
@@ -244,7 +244,7 @@ def test_hundreds_that_wait_are_served_when_all_are_free_at_once() -> None:
 @pytest.mark.parametrize("rented", [True, False])
 def test_one_that_is_kept_aside_leaves_only_when_it_is_let_go(rented: bool) -> None:
     left: list[str] = []
-    some = roster("a", left)
+    some = leases("a", left)
     holder = Caller(some)
     assert holder.got.wait(5)
     with some.aside(holder.rented):

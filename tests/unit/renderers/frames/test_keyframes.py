@@ -33,8 +33,8 @@ def render_all(renderer: FrameRenderer, plan: VideoPlan, order: list[int]) -> di
         index = next(i for i in order if i not in done and done.keys() >= set(frames[i].needs))
         frame = frames[index]
         parent = None if frame.start is None else done[frame.start].frame.state
-        ahead = None if frame.towards is None else done[frame.towards].frame.state
-        done[index] = renderer.render(plan, frame, parent, {}, towards=ahead)
+        ahead = None if frame.target_frame is None else done[frame.target_frame].frame.state
+        done[index] = renderer.render(plan, frame, parent, {}, target_state=ahead)
     return done
 
 
@@ -123,7 +123,7 @@ def test_a_leap_begins_with_long_steps_which_get_shorter(renderer: FrameRenderer
         moves = []
         while len(moves) < frames[index].steps - 1:
             before = frame.latent.detach().clone()
-            frame.take(torch.tensor(1.0), torch.ones_like(before))
+            frame.apply_gradient(torch.tensor(1.0), torch.ones_like(before))
             moves.append(float((before - frame.latent.detach()).median()) / 0.01)
         return moves
 
@@ -138,8 +138,8 @@ def test_frames_that_lie_alike_share_their_moves_and_others_have_their_own(plann
     assert alike[1].share == alike[4].share
     turning = {frame.index: frame for frame in keyed(planned, frames=60, angle="t").walk()}
     for index, frame in turning.items():
-        if frame.towards is not None:
-            moves = [CameraMove(1.05, t, 0, 0) for t in range(index + 1, frame.towards + 1)]
+        if frame.target_frame is not None:
+            moves = [CameraMove(1.05, t, 0, 0) for t in range(index + 1, frame.target_frame + 1)]
             assert frame.back == CameraMove.through(moves).back()
         if frame.start is not None and index - frame.start > 1:
             assert frame.camera == CameraMove.through(
@@ -173,8 +173,8 @@ def test_a_frame_is_drawn_to_its_keyframe_the_more_the_nearer_it_is(renderer: Fr
     changes = []
     for share in (0.1, 0.5, 0.9):
         frame = FramePlan(
-            1, frames[1].prompts, CameraMove(), 1, "d", frames[1].parent, start=0, towards=3, towards_digest="x",
-            back=CameraMove(), share=share,
+            1, frames[1].prompts, CameraMove(), 1, "d", frames[1].start_digest, start=0, target_frame=3,
+            target_digest="x", back=CameraMove(), share=share,
         )  # fmt: skip
         goal = renderer.starts.warm(plan, frame, start, ahead.state).goal
         assert goal is not None
@@ -194,8 +194,8 @@ def test_a_keyframe_is_what_comes_out_of_the_encoder(
 
     def tokens(index: int, settled: int) -> torch.Tensor:
         monkeypatch.setattr(in_progress, "SETTLED", settled)
-        towards = first if frames[index].towards is not None else None
-        return renderer.render(plan, frames[index], first, {}, towards=towards).frame.state.tokens.long()
+        towards = first if frames[index].target_frame is not None else None
+        return renderer.render(plan, frames[index], first, {}, target_state=towards).frame.state.tokens.long()
 
     again = tokens(12, 0)
     with torch.no_grad():
@@ -213,7 +213,7 @@ def test_a_frame_next_to_its_keyframe_takes_small_steps(renderer: FrameRenderer,
     for share in (0.1, 0.9):
         frame = dataclasses.replace(frames[1], share=share)
         start = renderer.starts.warm(plan, frame, state, state).latent
-        after = renderer.render(plan, frame, state, {}, towards=state).frame.state
+        after = renderer.render(plan, frame, state, {}, target_state=state).frame.state
         moved.append(float((after.expand(renderer.starts.low, renderer.starts.high) - start).abs().mean()))
     assert moved[1] < 0.6 * moved[0]
 
@@ -225,7 +225,7 @@ def test_a_keyframe_too_many_or_too_few_is_a_mistake_of_the_caller(renderer: Fra
     with pytest.raises(ValueError, match="frame 1 needs state to be drawn to"):
         renderer.render(plan, frames[1], state, {})
     with pytest.raises(ValueError, match="frame 12 takes no state to be drawn to"):
-        renderer.render(plan, frames[12], state, {}, towards=state)
+        renderer.render(plan, frames[12], state, {}, target_state=state)
 
 
 def test_a_seam_scores_its_change_over_the_usual_one() -> None:

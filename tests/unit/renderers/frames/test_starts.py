@@ -89,13 +89,13 @@ def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: Fr
 def shapes(monkeypatch: pytest.MonkeyPatch, renderer: FrameRenderer, plan: VideoPlan) -> list[tuple[int, ...]]:
     """The latent's height and width at each step of the first frame."""
     seen: list[tuple[int, ...]] = []
-    noisy = FrameInProgress.noisy
+    noisy = FrameInProgress.latent_to_decode
 
     def watched(self: FrameInProgress) -> torch.Tensor:
         seen.append(tuple(self.latent.shape[-2:]))
         return noisy(self)
 
-    monkeypatch.setattr(FrameInProgress, "noisy", watched)
+    monkeypatch.setattr(FrameInProgress, "latent_to_decode", watched)
     assert first(renderer, plan, IMAGES).frame.picture.shape == (plan.row.height, plan.row.width, 3)
     return seen
 

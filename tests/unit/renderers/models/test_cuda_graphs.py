@@ -128,13 +128,13 @@ def test_decoder_and_perceptor_are_played_where_graphs_are_wanted(models: Models
     plain, recorder = pull(z), Recorder()
     try:
         for model in (vqgan, perceptor):
-            model.settle(torch.float32, graphs=True)
+            model.freeze_for_rendering(torch.float32, graphs=True)
             assert model.graphed is not None
             model.graphed._device, model.graphed._recorder = "cpu", recorder
         torch.testing.assert_close(pull(z), plain)
     finally:
         for model in (vqgan, perceptor):
-            model.settle(torch.float32)
+            model.freeze_for_rendering(torch.float32)
     assert recorder.recordings == 2
 
 
@@ -142,7 +142,7 @@ def test_a_model_that_nobody_holds_is_gone_at_once(entry: ModelEntry) -> None:
     """Without waiting for the garbage collector: on a GPU the next model needs the room."""
     models = load_models(entry, device="cpu")
     for model in (models.vqgan, *models.perceptors):
-        model.settle(torch.float32, graphs=True)
+        model.freeze_for_rendering(torch.float32, graphs=True)
     parts = [weakref.ref(models.vqgan.decoder), weakref.ref(models.perceptors[0].clip.visual)]
     del models, model
     assert [part() for part in parts] == [None, None]
@@ -151,7 +151,7 @@ def test_a_model_that_nobody_holds_is_gone_at_once(entry: ModelEntry) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_a_decoder_plays_what_it_computes(models: Models) -> None:
     vqgan = VQGAN(models.vqgan.config).cuda().eval().requires_grad_(False)
-    vqgan.settle(torch.float32, graphs=True)
+    vqgan.freeze_for_rendering(torch.float32, graphs=True)
     graphed = vqgan.graphed
     assert graphed is not None
     parts = torch.nn.Sequential(vqgan.post_quant_conv, vqgan.decoder)

@@ -47,9 +47,9 @@ def test_a_leap_is_the_more_of_one_the_longer_it_is() -> None:
 
 def test_nothing_is_drawn_over_the_beginning_of_a_scene() -> None:
     for place in keyframe_places(60, 3, cuts=[20]):
-        if place.towards is not None:
+        if place.target_frame is not None:
             assert place.index < 19 or place.index > 20
-            assert (place.index < 20) == (place.towards < 20)
+            assert (place.index < 20) == (place.target_frame < 20)
 
 
 @given(frames=st.integers(1, 200), every=st.integers(2, 20), cuts=st.lists(st.integers(0, 250), max_size=4))
@@ -58,8 +58,8 @@ def test_every_frame_comes_once_and_after_all_that_it_needs(frames: int, every: 
     for place in keyframe_places(frames, every, cuts):
         assert place.index not in done
         assert (place.start is None) == (place.index == 0)
-        assert {place.start, place.towards, place.left} - {None} <= done
-        if place.towards is not None:
+        assert {place.start, place.target_frame, place.left} - {None} <= done
+        if place.target_frame is not None:
             assert place.left is not None
             assert 0 < place.share < 1
         done.add(place.index)
