@@ -19,7 +19,7 @@ UPGRADE :=
 # A torch, or a plugin of pytest, must never come from a folder outside .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-minutes test-long chaos lint types imports check lock bench browser clean
+.PHONY: help setup demo test test-minutes test-long test-wheel chaos coverage lint types imports check docs lock bench browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,11 +51,18 @@ test-long: setup ## Run the slow ones: nights, crashes, a fine-tuning from end t
 	@infra/setup.sh browser --unasked
 	$(BIN)/pytest -m slow $(ARGS)
 
+test-wheel: setup ## Install the wheel with the newest dependencies admitted, elsewhere, and render, schedule, doctor with it
+	$(BIN)/python -m tests.end_to_end.wheel
+
 chaos: setup ## Render while 500 seeded faults strike, 40 minutes of 2 idle cores; result in infra/docs/chaos.md
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --record infra/docs/chaos.md
 
-lint: setup ## ruff
+coverage: setup ## The unit tests, and how much of the four packages they run
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: setup ## ruff, and its format
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 types: setup ## mypy, over the four packages
 	$(BIN)/mypy
@@ -64,6 +71,9 @@ imports: setup ## The import rules of pyproject.toml: who may import whom, and w
 	$(BIN)/lint-imports
 
 check: lint types imports ## lint, types and imports
+
+docs: setup ## Write the reference pages of infra/docs again, from what they describe
+	@$(BIN)/python -c "from flows.cli.reference import write; write()"
 
 lock: ## Write requirements*.lock anew from pyproject.toml (exact versions, no addresses; UPGRADE=1)
 	@infra/setup.sh lock $(if $(UPGRADE),--upgrade)

@@ -3,7 +3,8 @@
 #
 #   infra/setup.sh runtime               what `nightreel` needs to run                       (requirements.lock)
 #   infra/setup.sh dev                   that, and what tests and checks need                (requirements-dev.lock)
-#   infra/setup.sh lock [--upgrade]      write both locks anew from pyproject.toml
+#   infra/setup.sh lock [--upgrade]      write both locks again from pyproject.toml
+#   infra/setup.sh wheel FOLDER          the wheel, and FOLDER/.venv with it and the newest packages that it admits
 #   infra/setup.sh browser [--unasked]   Debian's chromium; unasked: never through a person's sudo, never a failure
 #
 # Needs Python 3.11 to 3.13 (PYTHON=... names one). uv is taken from PATH, or fetched by pip into .venv/uv-bootstrap.
@@ -158,6 +159,17 @@ write_locks() {
     say "Wrote requirements.lock ($(grep -c == requirements.lock) packages) and requirements-dev.lock ($(grep -c == requirements-dev.lock) packages)"
 }
 
+# As `pip install nightreel` would, tomorrow: no lock, nothing of this checkout but the wheel.
+install_wheel() {
+    local folder=${1:?say where} python uv
+    mkdir -p "$VENV"
+    python=$(find_python)
+    uv=$(find_uv "$python")
+    "$uv" build --quiet --wheel --python "$python" --out-dir "$folder/dist" .
+    "$uv" venv --quiet --no-project --python "$python" "$folder/.venv"
+    "$uv" pip install --quiet --upgrade --python "$folder/.venv/bin/python" "$folder"/dist/nightreel-*.whl
+}
+
 has_browser() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
 
 install_browser() {
@@ -196,6 +208,7 @@ install_browser() {
 case "${1:-}" in
 runtime | dev) install "$1" ;;
 lock) write_locks "${@:2}" ;;
+wheel) install_wheel "${2:-}" ;;
 browser) install_browser "${2:-}" ;;
-*) die "say what to set up: runtime, dev, lock [--upgrade] or browser [--unasked]; got '${1:-}'" ;;
+*) die "say what to set up: runtime, dev, lock [--upgrade], wheel FOLDER or browser [--unasked]; got '${1:-}'" ;;
 esac

@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = [
     "CONTACT_SHEET",
+    "LAYOUT",
     "PROVENANCE",
     "SHORT",
     "content_digest",
@@ -29,6 +30,26 @@ __all__ = [
 SHORT = 16
 PROVENANCE = "provenance.json"
 CONTACT_SHEET = "contact_sheet.png"
+
+# For people; a test holds it against the keys made below.
+LAYOUT = (
+    ("<video_id>/video.<ending>", "The finished video: mp4, webm, gif, png for a still, zip for a PNG sequence."),
+    (
+        "<video_id>/frames/<number>-<digest>.png",
+        "One frame: picture, tokens, latent, moments and provenance in one PNG.",
+    ),
+    ("<video_id>/segments/<start>-<stop>-<digest>.seg", "One encoded frame range; a stitch copies these."),
+    ("<video_id>/segments/<start>-<stop>-<digest>.json", "What is known of its frames: losses, seconds, workers."),
+    ("<video_id>/plans/<digest>.json", "A plan by which the video was rendered; the latest is what `status` goes by."),
+    ("<video_id>/retakes/<stamp>.json", "What a re-run decided about single frames."),
+    ("<video_id>/failures/<frame>-<digest>-<stamp>.json", "One failed attempt at a frame."),
+    ("<video_id>/failures/video-<digest>-<stamp>.json", "One failed attempt at the video as a whole."),
+    ("<video_id>/contact_sheet.png", "Frames of the video on one page."),
+    ("<video_id>/provenance.json", "What made the video; put last, so where it is the video is whole."),
+    ("report/index.html", "The report: every video with its player, settings, curves, timings and failures."),
+    ("report/summary.json", "The same for scripts."),
+    ("report/frames.parquet", "One row per frame: loss, seconds, worker, change from the frame before."),
+)
 
 _FRAME = re.compile(r"/frames/(\d{6,})-([0-9a-f]{16})\.png$")
 

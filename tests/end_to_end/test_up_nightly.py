@@ -15,16 +15,15 @@ from tests.helpers.up import running_up
 NIGHT_SECONDS = 360.0
 
 
-@pytest.mark.minutes
-@pytest.mark.timeout(1500)
-def test_a_schedule_starts_a_night_whose_video_is_published(tmp_path: Path) -> None:
+def start_a_night(folder: Path) -> None:
+    """Have the scheduler of a `nightreel up` start a night in `folder`, and wait for its video."""
     today = datetime.now(UTC).date()
     for night in (today, today + timedelta(days=1)):  # midnight may pass meanwhile
-        write_manifest(tmp_path / f"{night}.parquet", [quick_row("apple")])
+        write_manifest(folder / f"{night}.parquet", [quick_row("apple")])
     every_minute = (
-        "--nightly", f"{tmp_path}/{{date}}.parquet", "--output", f"{tmp_path}/nights/{{date}}", "--cron", "* * * * *"
+        "--nightly", f"{folder}/{{date}}.parquet", "--output", f"{folder}/nights/{{date}}", "--cron", "* * * * *"
     )  # fmt: skip
-    with running_up(tmp_path, {}, *every_minute) as up:
+    with running_up(folder, {}, *every_minute) as up:
 
         def nights() -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = up.post("/flow_runs/filter", deployments={"name": {"any_": ["nightly"]}})
@@ -37,5 +36,11 @@ def test_a_schedule_starts_a_night_whose_video_is_published(tmp_path: Path) -> N
         (first, *_) = [run for run in nights() if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED")]
         assert first["auto_scheduled"] is True
         assert first["state_name"] == "Completed", first["state"]["message"]
-        assert list((tmp_path / "nights").glob("*/apple/video.png"))
-        assert list((tmp_path / "nights").glob("*/report/index.html"))
+        assert list((folder / "nights").glob("*/apple/video.png"))
+        assert list((folder / "nights").glob("*/report/index.html"))
+
+
+@pytest.mark.minutes
+@pytest.mark.timeout(1500)
+def test_a_schedule_starts_a_night_whose_video_is_published(tmp_path: Path) -> None:
+    start_a_night(tmp_path)

@@ -120,7 +120,8 @@ def test_environment_is_read_in_the_settings_module_only() -> None:
 
 DECIDED = {
     "pyproject.toml", "flows", "renderers", "infra", "tests", "manifests", "README.md", "Makefile", "LICENSE", "NOTICE",
-    "CHANGELOG.md", ".ci", ".gitignore", "requirements.lock", "requirements-dev.lock",
+    "CHANGELOG.md", ".ci", ".gitignore", "requirements.lock", "requirements-dev.lock", "CONTRIBUTING.md",
+    ".pre-commit-config.yaml",
 }  # fmt: skip
 
 
