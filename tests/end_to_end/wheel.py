@@ -44,7 +44,7 @@ def renders_the_demo(folder: Path) -> None:
 
 
 def passes_doctor(folder: Path) -> None:
-    done = Commands(folder, {})("doctor", folder / "out")
+    done = Commands(folder, {})("doctor", "--output", folder / "out")
     assert done.code == 0, done.out + done.err
 
 
