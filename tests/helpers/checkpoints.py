@@ -67,14 +67,19 @@ def save_lightning(path: Path, state: dict[str, torch.Tensor], *, legacy: bool =
 def save_program(path: Path, program: bytes, *, legacy: bool = False, files: dict[str, bytes] | None = None) -> None:
     """A checkpoint, either layout, whose pickle is `program`."""
     if legacy:
-        head = [0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}]
-        path.write_bytes(b"".join(pickle.dumps(part, 2) for part in head) + program + pickle.dumps([], 2))
+        path.write_bytes(legacy_head() + program + pickle.dumps([], 2))
         return
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", program)
         archive.writestr("archive/version", b"3\n")
         for name, data in (files or {}).items():
             archive.writestr(name, data)
+
+
+def legacy_head() -> bytes:
+    """What stands before the pickle of the older layout."""
+    head = [0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}]
+    return b"".join(pickle.dumps(part, 2) for part in head)
 
 
 class Calls:
@@ -91,6 +96,24 @@ def text(value: str) -> bytes:
     """The instruction that pushes a text."""
     data = value.encode()
     return b"X" + struct.pack("<I", len(data)) + data
+
+
+def number(value: int) -> bytes:
+    """The instruction that pushes a number of any size."""
+    data = pickle.encode_long(value)
+    return b"\x8b" + struct.pack("<i", len(data)) + data
+
+
+def call_of(name: str) -> bytes:
+    """The instruction that pushes a class or function, `name` as in `torch.nn Linear`."""
+    return f"c{name.replace(' ', chr(10))}\n".encode()
+
+
+def tensor_of(numel: bytes, key: str = "0", length: int = 1) -> bytes:
+    """The instructions that push a tensor of `length` numbers, of the storage `key` of `numel` (an instruction)."""
+    storage = b"(" + text("storage") + call_of("torch FloatStorage") + text(key) + text("cpu") + numel + b"tQ"
+    shape = b"J" + struct.pack("<i", length) + b"\x85"
+    return call_of("torch._utils _rebuild_tensor") + b"(" + storage + b"K\x00" + shape + b"K\x01\x85tR"
 
 
 def storage_program(identifier: Any, *, shape: tuple[int, ...] = (2,), stride: tuple[int, ...] = (1,)) -> bytes:

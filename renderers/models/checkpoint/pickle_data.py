@@ -1,13 +1,22 @@
-"""Pickles as data: a reader that knows numbers, texts, containers and tensors, and can't call anything else.
+"""Pickles as data: a reader that keeps texts, numbers, lists, dicts and tensors, and can't call anything else.
 
 A pickle is a program, and Python's own `pickle` runs it: whatever it names is imported, whatever it calls is called.
 Here the standard library's `pickletools` only takes the program apart, and a machine of a few dozen instructions
 carries out those that put data together. A class that a pickle names becomes a `Global`, two texts; an object of it
-becomes a `Placeholder`, nothing. Calls come true for the few names in `RECIPES`, and what stands there is ours. So the
+becomes `NOTHING`. Calls come true for the few names in a caller's recipes, and what stands there is ours. So the
 question of which classes are safe to import does not arise: none is ever imported.
 
-PyTorch's own `weights_only` reader works alike and is right about what it lets through, but refuses a Lightning
-checkpoint as a whole for the callbacks it names, and offers to import them as the way out.
+What it costs is bounded by the length of the program, which is bounded itself: no instruction takes more time or memory
+than what it takes off the stack, so that saying one thing twice never does the work twice. Hence sets hold nothing, and
+dicts only what has a text for a key: texts are hashed with a secret of the process, while numbers can be chosen to
+collide, and tuples to take for ever. A state dict needs neither.
+
+Why not `torch.load(weights_only=True)` with stand-ins in `torch.serialization.safe_globals`? It was tried, on torch
+2.11 and 2.15, and runs no code either. But it bounds nothing: a few kilobytes of `bytearray(10**9)`, of
+`_codecs.encode(text, "hex")` over and over, or of `set(memo)` take all memory there is, 20,000 numbers as keys take
+seconds, and each of these names is one that real checkpoints use, so that only who follows the stack could tell:
+a machine such as this one. It reads protocol 2 alone, fills no class that derives from dict (Lightning's AttributeDict)
+unless told in advance, and reads the optimiser's numbers too, which are two thirds of a checkpoint.
 """
 
 from __future__ import annotations
@@ -18,16 +27,14 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from renderers.errors import CheckpointUnsafe, ModelFilesBroken
-from renderers.models.checkpoint.pickle_machine import Machine, Reduce, check_key, store
+from renderers.models.checkpoint.pickle_machine import MAX_INSTRUCTIONS, Machine, Reduce
 
-__all__ = ["Reduce", "StorageRef", "read_pickle"]
+__all__ = ["MAX_BYTES", "Reduce", "StorageRef", "read_pickle"]
 
-# Real checkpoints take some ten thousand instructions; the largest training states a million.
-MAX_INSTRUCTIONS = 20_000_000
-MAX_TEXT = 64 * 2**20  # bytes of one text or number in the pickle
+MAX_BYTES = 32 * 2**20  # a tenth of it serves 10,000 parameters and their optimiser
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StorageRef:
     """A tensor's storage outside the pickle: its key, torch's name of its type, and how many numbers it claims."""
 
@@ -36,61 +43,21 @@ class StorageRef:
     numel: int
 
 
-def _ordered(arguments: tuple[Any, ...]) -> Any:
-    if not arguments:
-        return {}
-    (pairs,) = arguments
-    made: dict[Any, Any] = {}
-    for key, value in pairs:
-        store(made, key, value)
-    return made
-
-
-def _container(kind: type) -> Reduce:
-    def make(arguments: tuple[Any, ...]) -> Any:
-        if not arguments:
-            return kind()
-        (items,) = arguments
-        if not isinstance(items, (list, tuple, set, frozenset)):
-            raise ModelFilesBroken("a container is made of something that is none")
-        if kind in (set, frozenset):
-            for item in items:
-                check_key(item)
-        return kind(items)
-
-    return make
-
-
-def _size(arguments: tuple[Any, ...]) -> Any:
-    (sizes,) = arguments
-    return tuple(sizes)
-
-
-RECIPES: Mapping[str, Reduce] = {
-    "collections.OrderedDict": _ordered,
-    "torch.Size": _size,
-    **{
-        f"{module}.{kind.__name__}": _container(kind)
-        for module in ("builtins", "__builtin__")
-        for kind in (set, frozenset, list, tuple)
-    },
-}
-
-
 def read_pickle(file: IO[bytes], recipes: Mapping[str, Reduce], persistent: Callable[[Any], Any]) -> Any:
-    """The data that the pickle at `file`'s position holds; `file` stands behind it afterwards.
+    """Give the data that the pickle at `file`'s position holds; `file` stands behind it afterwards.
 
     `recipes` maps dotted names to functions of ours that stand in for theirs; `persistent` answers persistent ids.
+    Neither may take longer over its arguments than a small number of them takes, whatever they are.
 
     Raises:
         CheckpointUnsafe: it calls, or names, what is not data.
-        ModelFilesBroken: it is no pickle, or one that this reader does not know.
+        ModelFilesBroken: it is no pickle, one that this reader does not know, or longer than any real one.
     """
-    machine = Machine({**RECIPES, **recipes}, persistent)
+    machine = Machine({"collections.OrderedDict": _ordered, **recipes}, persistent)
     try:
         for count, (opcode, argument, position) in enumerate(pickletools.genops(_Bounded(file))):  # type: ignore[arg-type]
             if count >= MAX_INSTRUCTIONS:
-                raise ModelFilesBroken(f"it has more than {MAX_INSTRUCTIONS:,} instructions")
+                raise ModelFilesBroken(f"its pickle has over {MAX_INSTRUCTIONS:,} instructions: no list of tensors")
             try:
                 machine.step(opcode.name, argument)
             except (CheckpointUnsafe, ModelFilesBroken):
@@ -105,16 +72,34 @@ def read_pickle(file: IO[bytes], recipes: Mapping[str, Reduce], persistent: Call
 
 
 class _Bounded:
-    """A file from which no more is read at once than a checkpoint can have: a length in a pickle may be a lie."""
+    """A file of which no more than `MAX_BYTES` are read: the lengths in a pickle may be lies."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.tell = file.tell
+        self._file, self._position = file, 0
 
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= MAX_TEXT:
-            raise ValueError(f"a text of {size:,} bytes")
-        return self._file.read(size)
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        return self._counted(self._file.read(max(0, min(size, MAX_BYTES))))
 
     def readline(self) -> bytes:
-        return self._file.readline(MAX_TEXT)
+        return self._counted(self._file.readline(MAX_BYTES))
+
+    def _counted(self, data: bytes) -> bytes:
+        self._position += len(data)
+        if self._position > MAX_BYTES:
+            raise ModelFilesBroken(f"its pickle has more than {MAX_BYTES:,} bytes: too many for a list of tensors")
+        return data
+
+
+def _ordered(arguments: tuple[Any, ...]) -> Any:
+    """Make a dict as Python 2 described an OrderedDict: by a list of pairs. Python 3 gives none, and sets items."""
+    if not arguments:
+        return {}
+    (pairs,) = arguments
+    if not isinstance(pairs, list):
+        raise TypeError("pairs that are no list")
+    made = {key: value for key, value in pairs if isinstance(key, str)}
+    pairs.clear()  # a list that is given a thousand times is read once
+    return made

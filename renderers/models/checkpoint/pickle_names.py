@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from renderers.errors import CheckpointUnsafe
 
-__all__ = ["INERT", "Global", "Placeholder", "check_named"]
+__all__ = ["Global", "check_named", "is_inert"]
 
 
-@dataclass(frozen=True)
+MAX_NAME = 200  # characters; real ones have some sixty
+
+
+@dataclass(frozen=True, slots=True)
 class Global:
     """A class or function that a pickle names."""
 
@@ -18,15 +21,6 @@ class Global:
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"
-
-
-class Placeholder:
-    """Where a pickle has an object of a class that is not data. Holds nothing, does nothing."""
-
-    __slots__ = ("of",)
-
-    def __init__(self, of: Global) -> None:
-        self.of = of
 
 
 # Packages whose objects checkpoints carry (callbacks, settings, numpy's scalars): theirs become placeholders.
@@ -45,6 +39,7 @@ HOSTILE = {
 # Names that lead from one module to another, or to what runs code.
 DOORS = {"builtins", "compile", "ctypes", "eval", "exec", "getattr", "importlib", "os", "pickle", "popen", "posix",
          "setattr", "shutil", "socket", "subprocess", "sys", "system"}  # fmt: skip
+BUILTINS = ("builtins", "__builtin__")
 HARMLESS = {"bool", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "set", "str", "tuple"}
 # Parts of packages above that load, run or compile.
 HOSTILE_PARTS = (
@@ -55,13 +50,30 @@ HOSTILE_PARTS = (
 )  # fmt: skip
 
 
+def is_inert(found: Global) -> bool:
+    """Say whether calling `found` makes an object that a checkpoint may hold, as a class does that no door leads to."""
+    package = found.module.partition(".")[0]
+    if package in BUILTINS:
+        return found.name in HARMLESS
+    if package in ("copyreg", "copy_reg"):
+        return found.name == "_reconstructor"  # how protocols 0 and 1 write an object
+    if package == "_codecs":
+        return found.name == "encode"  # how protocol 2 writes bytes
+    return package in INERT and "." not in found.name  # a class, no method of one
+
+
 def check_named(found: Global) -> None:
     """Refuse what no checkpoint has a use for.
 
     Nothing would come of it, since nothing is imported here; but a file that tries is not one to take weights from.
+
+    Raises:
+        CheckpointUnsafe: `found` leads to code, or is no name at all.
     """
+    if len(found.module) + len(found.name) > MAX_NAME:
+        raise CheckpointUnsafe(f"it names '{str(found)[:40]}...', longer than any class's name: it tries to run code")
     package = found.module.partition(".")[0]
-    if package in ("builtins", "__builtin__") and found.name in HARMLESS:
+    if package in BUILTINS and found.name in HARMLESS:
         return
     dotted = f"{found.module}.{found.name}"
     if package in HOSTILE or any(dotted == part or dotted.startswith(part) for part in HOSTILE_PARTS):

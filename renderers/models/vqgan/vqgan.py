@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn as nn
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -23,6 +22,7 @@ from taming.modules.vqvae.quantize import GumbelQuantize, VectorQuantizer2
 from torch import Tensor
 
 from renderers.errors import ModelFilesBroken
+from renderers.models.config_file import clipped, read_config, shown_value
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.vqgan.blocks import Decoder, Encoder, our_blocks
 
@@ -79,24 +79,30 @@ class VQGANConfig(BaseModel):
         Raises:
             ModelFilesBroken: it is missing, no YAML, names another class than those known here, or lacks a value.
         """
+        document = read_config(path)
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
             target, params = document["model"]["target"], document["model"]["params"]
             if target == NET2NET:
                 target, params = params["first_stage_config"]["target"], params["first_stage_config"]["params"]
-        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-            raise ModelFilesBroken(
-                f"'{path}' is not a taming config with model.target and model.params: {error}"
-            ) from error
+        except (KeyError, IndexError, TypeError) as error:
+            raise ModelFilesBroken(f"'{path}' is not a taming config with model.target and model.params") from error
         # taming imports whatever class the config names; here it is one of two, and compared, not imported.
         if not isinstance(target, str) or target not in KINDS:
             known = ", ".join([*KINDS, f"{NET2NET} with one of them as its first stage"])
-            raise ModelFilesBroken(f"'{path}' names the class {target!r}: known are {known}")
+            raise ModelFilesBroken(f"'{path}' names the class {shown_value(target)}: known are {known}")
         kind = KINDS[target]
         try:
             return cls.model_validate({**params, "kind": kind})
-        except (TypeError, ValidationError) as error:
-            raise ModelFilesBroken(f"'{path}' does not describe a {target.rpartition('.')[2]}: {error}") from error
+        except (TypeError, ValueError) as error:
+            said = clipped(_first_problems(error) if isinstance(error, ValidationError) else error)
+            raise ModelFilesBroken(f"'{path}' does not describe a {target.rpartition('.')[2]}: {said}") from error
+
+
+def _first_problems(error: ValidationError) -> str:
+    """Where the first three values are that are wrong, and why; not the values, which may be of any size."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:3]]
+    return "; ".join(told) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def _quantiser(config: VQGANConfig) -> Any:

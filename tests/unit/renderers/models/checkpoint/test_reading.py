@@ -246,7 +246,7 @@ def test_a_bomb_of_nested_keys_does_not_go_off(tmp_path: Path) -> None:
     bomb = b"}K\x01" + b"q\x00h\x00\x86" * 60 + b"K\x01s."
     save_program(tmp_path / "bomb.ckpt", bomb)
     began = time.monotonic()
-    with pytest.raises(ModelFilesBroken, match="keyed by something"):
+    with pytest.raises(ModelFilesBroken, match="no state dict"):  # what has no text for a key is dropped
         read_all(tmp_path / "bomb.ckpt")
     # as large a thing as a value, it is only two words per level
     save_program(tmp_path / "value.ckpt", b"}K\x05K\x01" + b"q\x00h\x00\x86" * 60 + b"s.")
