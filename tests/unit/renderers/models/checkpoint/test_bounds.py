@@ -14,8 +14,8 @@ import torch
 from renderers.errors import ModelFilesBroken
 from renderers.models.checkpoint.conversion import convert_state
 from renderers.models.checkpoint.reading import open_checkpoint
-from renderers.models.vqgan import VQGANConfig
-from tests import hostile_models
+from renderers.models.vqgan.vqgan import VQGANConfig
+from tests.helpers import hostile_models
 from tests.helpers.checkpoints import save_program
 from tests.helpers.limited import cost_of
 
