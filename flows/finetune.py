@@ -14,7 +14,7 @@ from pydantic import Field
 
 from flows.job.finetuning import begin, check, finetune_job, publish, summary_markdown, take_over
 from infra.settings import load_settings
-from renderers.registry import use_folder
+from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, finished
 
 __all__ = ["finetune"]
@@ -87,16 +87,16 @@ def finetune(
         workers: workers that train together; unset: one per GPU.
         replace: take the name even if another model has it.
     """
-    use_folder(load_settings().models_folder)
+    registry = Registry(load_settings().models_folder)
     job = finetune_job(
         images, output, base=base, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
     )
-    check(job, replace=replace)
+    check(job, registry, replace=replace)
     if finished(job) is None:
         train(opaque(job), workers)
     else:
         get_run_logger().info("'%s' holds the finished training: nothing to train", output)
-    entry = publish(job, replace=replace)
+    entry = publish(job, registry, replace=replace)
     report = finished(job)
     assert report is not None
     create_markdown_artifact(summary_markdown(report, Path(job.folder)), key="finetune", description=str(job.folder))

@@ -16,6 +16,8 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from manifests.errors import ErrorKind, NightreelError
+
 __all__ = [
     "InfraSettings",
     "SettingsInvalid",
@@ -29,8 +31,10 @@ __all__ = [
 ]
 
 
-class SettingsInvalid(ValueError):
-    """An environment variable holds what is not allowed; the message names it."""
+class SettingsInvalid(NightreelError):
+    """An environment variable holds a value that is not allowed; the message names it."""
+
+    kind = ErrorKind.ENVIRONMENT
 
 
 class InfraSettings(BaseSettings):
@@ -137,7 +141,7 @@ def load_settings() -> InfraSettings:
     """The settings of this process.
 
     Raises:
-        SettingsInvalid: a variable holds what is not allowed.
+        SettingsInvalid: a variable holds a value that is not allowed.
     """
     try:
         return InfraSettings()

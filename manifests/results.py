@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from manifests.errors import ErrorKind, NightreelError
 from manifests.schema import ManifestRow
 
 
-class ManifestError(ValueError):
+class ManifestError(NightreelError, ValueError):
     """A manifest, or a source of one, of which no row can be trusted."""
+
+    kind = ErrorKind.BAD_INPUT
 
 
 class GoodRow(NamedTuple):

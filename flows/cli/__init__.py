@@ -11,8 +11,6 @@ import cyclopts
 
 from flows.cli import doctor, finetune, manifest, models, plan, preview, render, rerun, status, up
 from flows.cli.errors import BAD_INPUT, explain
-from infra.settings import load_settings
-from renderers.registry import use_folder
 
 __all__ = ["app", "main", "run"]
 
@@ -51,7 +49,7 @@ def _interrupt(*_: object) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; errors are told on stderr."""
+    """Run one command and return its exit code; errors are printed on stderr."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
@@ -63,7 +61,6 @@ def run(arguments: list[str]) -> int:
         )
         return BAD_INPUT
     try:
-        use_folder(load_settings().models_folder)
         return int(command(*bound.args, **bound.kwargs) or 0)
     except KeyboardInterrupt:
         print("nightreel: stopped; what was committed stays, and the next run goes on from there", file=sys.stderr)

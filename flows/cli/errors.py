@@ -1,41 +1,20 @@
-"""Errors to sentences and exit codes: the one place that decides what a failure means to whoever called."""
+"""Errors to sentences and exit codes, as a person at a terminal reads them. What an error means, it says itself."""
 
 from __future__ import annotations
 
 import sys
 
-from infra.settings import SettingsInvalid
-from infra.storage.storage import ObjectConflict, ObjectMissing, StorageError
-from manifests.results import ManifestError
-from renderers.errors import BadInput, ModelFilesBroken, TrainingBroken, UnknownModel
+from manifests.errors import ExitCode, NightreelError, kind_of
 
 __all__ = ["BAD_INPUT", "DONE", "ENVIRONMENT", "INCOMPLETE", "explain"]
 
-DONE, INCOMPLETE, BAD_INPUT, ENVIRONMENT = 0, 1, 2, 3
+DONE, INCOMPLETE, BAD_INPUT, ENVIRONMENT = ExitCode.DONE, ExitCode.INCOMPLETE, ExitCode.BAD_INPUT, ExitCode.ENVIRONMENT
 
 
 def explain(error: Exception) -> int:
-    """Tell `error` on stderr and return the exit code for it."""
-    # RayUnavailable is known by name: naming its class would import Ray, seconds for a sentence.
-    environment = isinstance(error, (ModelFilesBroken, SettingsInvalid)) or type(error).__name__ in (
-        "RayUnavailable",
-        "WorkerLost",
-    )
-    if isinstance(error, (ManifestError, BadInput, TrainingBroken, UnknownModel, ObjectMissing, ObjectConflict)):
-        code = BAD_INPUT
-    elif environment or isinstance(error, StorageError):
-        code = ENVIRONMENT
-    else:
-        module = type(error).__module__.split(".")[0]
-        code = (
-            ENVIRONMENT
-            if module in ("prefect", "httpx", "ray")
-            else BAD_INPUT
-            if isinstance(error, ValueError)
-            else ENVIRONMENT
-        )
-        if module not in ("manifests", "renderers", "infra", "flows"):
-            print(f"nightreel: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
-            return code
-    print(f"nightreel: {error}", file=sys.stderr)
-    return code
+    """Print `error` on stderr and return the exit code for it."""
+    if isinstance(error, NightreelError):
+        print(f"nightreel: {error}", file=sys.stderr)
+    else:  # nobody wrote this sentence for a user: the class may say more than it does
+        print(f"nightreel: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+    return kind_of(error).exit_code

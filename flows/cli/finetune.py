@@ -20,6 +20,7 @@ from flows.cli.output import duration, print_json, problems, stderr
 from flows.job.finetuning import begin, check, finetune_job, hand_over, publish, published
 from flows.local.own_server import prefect_server
 from infra.settings import load_settings, prepare_prefect
+from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
 
 if TYPE_CHECKING:
@@ -67,17 +68,18 @@ def finetune(
         images: folders with pictures (searched to the bottom), or pictures: PNG, JPEG, WebP, GIF.
     """
     settings = load_settings()
+    registry = Registry(settings.models_folder)
     job = finetune_job(
         images, output, base=from_, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
     )
     done = finished(job)
-    if done is not None and published(job) is not None:
+    if done is not None and published(job, registry) is not None:
         return _conclude(job, json, note="nothing to do: ")
-    check(job, replace=replace)
+    check(job, registry, replace=replace)
     if done is not None:  # killed between the last step and the registry
-        publish(job, replace=replace)
+        publish(job, registry, replace=replace)
         return _conclude(job, json)
-    _, files = check_job(job)
+    _, files = check_job(job, registry)
     problems(f"left out: '{path}' can't be read ({why})" for path, why in files.broken)
     training = begin(job, settings, workers=workers)  # comes up while Prefect does
     try:

@@ -11,13 +11,15 @@ from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems
+from infra.settings import load_settings
 from infra.storage.storage import Storage, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, RowProblem
 from manifests.schema import ManifestRow, format_prompts
 from renderers.errors import BadInput
-from renderers.plan.video_plan import VideoPlan
+from renderers.plan.resolution import resolve
+from renderers.registry import Registry
 
 __all__ = ["app"]
 
@@ -125,9 +127,9 @@ def show(
     if json:
         print_json([row.model_dump(mode="json", exclude_unset=True) for row in shown])
         return DONE
-    table = []
+    registry, table = Registry(load_settings().models_folder), []
     for row in shown:
-        resolved = VideoPlan.of(row, dict.fromkeys((p for p in [row.init_image] if p), "")).row
+        resolved = resolve(row, registry.entry(row.model))
         table.append(
             (
                 row.video_id,

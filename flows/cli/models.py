@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from flows.cli import models_eval, models_files, models_training
 from flows.cli.output import print_json, print_table, problems
+from infra.settings import load_settings
 from renderers.errors import ModelFilesBroken
-from renderers.registry import ModelEntry, list_models
+from renderers.registry import ModelEntry, Registry
 
 __all__ = ["app"]
 
@@ -27,7 +28,7 @@ app = cyclopts.App(
 def list_(*, json: Annotated[bool, Parameter(negative="", help="as JSON")] = False) -> int:
     """List the models that a manifest row can name. Example: nightreel models list --json"""
     broken: list[ModelFilesBroken] = []
-    entries = list_models(broken.append)
+    entries = Registry(load_settings().models_folder).entries(broken.append)
     problems(map(str, broken))
     if json:
         print_json([_told(entry) for entry in entries])

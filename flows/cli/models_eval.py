@@ -7,12 +7,14 @@ from typing import Annotated
 
 import platformdirs
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flows.cli.models_training import sprites_folder
 from flows.cli.output import print_json, print_table, stderr
+from infra.settings import load_settings
 from renderers.errors import BadInput
-from renderers.registry import model_entry
+from renderers.registry import Registry
 
 __all__ = ["evaluate"]
 
@@ -45,7 +47,9 @@ def evaluate(
     metrics: Annotated[bool, Parameter(help="whether to measure reconstruction and retrieval, too")] = True,
     prompts: Annotated[int | None, Parameter(help="only the first so many prompts, to try it out")] = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], help="processes, one thread each")] = 1,
-    judge_steps: Annotated[int | None, Parameter(help="steps of each stage of the judge's fit, to try it out")] = None,
+    judge_steps: Annotated[
+        int | None, Parameter(validator=Number(gte=1), help="steps of each stage of the judge's fit, to try it out")
+    ] = None,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bar")] = False,
 ) -> int:
     """Measure a model: pictures of 100 prompts by an independent judge, retrieval, PSNR. Goes on where it was stopped.
@@ -57,7 +61,7 @@ def evaluate(
     if jobs < 1:
         raise BadInput(f"--jobs {jobs}: give 1 or more")
     chosen, chosen_ablation = _numbers(seeds, "seeds"), _numbers(ablation_seeds, "ablation-seeds")
-    entry = model_entry(model)
+    entry = Registry(load_settings().models_folder).entry(model)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(), TimeRemainingColumn(), console=stderr, disable=json,

@@ -14,8 +14,9 @@ from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
 from flows.cli.output import print_json, print_table, problems, stderr
 from infra.models.downloads import OnProgress
 from infra.models.files import OnFile, fetch_model, verify_model
+from infra.settings import load_settings
 from renderers.errors import ModelFilesBroken
-from renderers.registry import list_models, model_entry, models_folder
+from renderers.registry import Registry
 
 __all__ = ["add", "fetch", "verify"]
 
@@ -37,7 +38,8 @@ def fetch(
     Args:
         names: models of the registry (see `nightreel models list`).
     """
-    entries = [model_entry(name) for name in dict.fromkeys(names)]
+    registry = Registry(load_settings().models_folder)
+    entries = [registry.entry(name) for name in dict.fromkeys(names)]
     if not entries:
         problems(["name the models to fetch; `nightreel models list` shows which there are"])
         return BAD_INPUT
@@ -45,9 +47,9 @@ def fetch(
         for entry in entries:
             fetch_model(entry, on_file=on_file, discard=discard)
     if json:
-        print_json([{"name": entry.name, "folder": str(models_folder()), "digest": entry.digest} for entry in entries])
+        print_json([{"name": entry.name, "folder": str(registry.folder), "digest": entry.digest} for entry in entries])
     else:
-        print(f"ready in '{models_folder()}': {', '.join(entry.name for entry in entries)}")
+        print(f"ready in '{registry.folder}': {', '.join(entry.name for entry in entries)}")
     return DONE
 
 
@@ -77,7 +79,8 @@ def verify(*names: str, json: Json = False) -> int:
         names: models of the registry.
     """
     broken: list[ModelFilesBroken] = []
-    entries = [model_entry(name) for name in dict.fromkeys(names)] or list_models(broken.append)
+    registry = Registry(load_settings().models_folder)
+    entries = [registry.entry(name) for name in dict.fromkeys(names)] or registry.entries(broken.append)
     found = {entry.name: verify_model(entry) for entry in entries}
     if not names:  # one that was never fetched is no fault
         found = {
@@ -133,15 +136,16 @@ def add(
     """
     from renderers.models.adding import add_model  # torch takes seconds to import
 
+    registry = Registry(load_settings().models_folder)
     entry = add_model(
-        models_folder(), name, config=config, weights=weights, perceptors=perceptor, like=from_,
+        registry, name, config=config, weights=weights, perceptors=perceptor, like=from_,
         summary=summary, licence=licence, replace=replace,
     )  # fmt: skip
     waiting = [check for check in verify_model(entry) if check.state == "missing"]
     if json:
         print_json(entry.model_dump(mode="json") | {"digest": entry.digest, "complete": not waiting})
         return DONE
-    print(f"added '{name}' to '{models_folder()}'")
+    print(f"added '{name}' to '{registry.folder}'")
     if waiting:
         print(f"still to fetch: nightreel models fetch {name}")
     else:

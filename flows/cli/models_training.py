@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 import platformdirs
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -83,9 +84,9 @@ train = cyclopts.App(
 )
 
 Sprites = Annotated[Path | None, Parameter(help="folder of `nightreel models sprites` (default: the user's cache)")]
-Steps = Annotated[int | None, Parameter(help="steps altogether (default: the recipe's)")]
+Steps = Annotated[int | None, Parameter(validator=Number(gte=1), help="steps altogether (default: the recipe's)")]
 Device = Annotated[str, Parameter(help="torch device: cpu, cuda")]
-Threads = Annotated[int, Parameter(help="CPU threads")]
+Threads = Annotated[int, Parameter(validator=Number(gte=1), help="CPU threads")]
 
 
 @train.command

@@ -21,6 +21,7 @@ from manifests.results import GoodRow
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.plan.video_plan import VideoPlan
+from renderers.registry import Registry
 
 __all__ = ["preview"]
 
@@ -54,7 +55,9 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
         _assign(given, assignment)
     row = _checked({"video_id": "preview", "prompt": prompt, **given})
     images = {uri: read_uri(uri) for uri in _pictures(row)}
-    plan = VideoPlan.of(row, {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()})
+    settings = load_settings()
+    entry = Registry(settings.models_folder).entry(row.model)
+    plan = VideoPlan.of(row, {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}, entry=entry)
     frame = next(plan.walk())
     if output.suffix.lower() != ".png":
         raise BadInput(f"output '{output}': a preview is a PNG; name it '{output.with_suffix('.png')}'")
@@ -71,7 +74,6 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
         from renderers.frames.renderer import FrameRenderer, StepProgress
         from renderers.models import load_models
 
-        settings = load_settings()
         models = load_models(
             plan.entry, device=settings.device, threads=settings.threads, precision=settings.precision,
             graphs=False,  # recording takes longer than one picture saves

@@ -10,8 +10,10 @@ from cyclopts import Parameter
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems
 from flows.job.storage_state import VideoStatus, stored_status
+from infra.settings import load_settings
 from infra.storage.storage import Storage
 from manifests.schema import format_frames
+from renderers.registry import Registry
 
 __all__ = ["status"]
 
@@ -27,7 +29,7 @@ def status(
     Args:
         output: the root that was rendered to.
     """
-    found = sorted(stored_status(Storage(output)), key=lambda it: it.video_id)
+    found = sorted(stored_status(Storage(output), Registry(load_settings().models_folder)), key=lambda it: it.video_id)
     if not found:
         problems([f"nothing was ever rendered into '{output}'"])
         return BAD_INPUT

@@ -11,7 +11,7 @@ from pathlib import Path
 from flows.doctor.examination import Finding
 from infra.settings import InfraSettings
 from infra.video.ffmpeg import ffmpeg_version
-from renderers.registry import model_entry
+from renderers.registry import Registry
 
 __all__ = ["check_disk", "check_installation", "judge_hardware"]
 
@@ -80,7 +80,7 @@ def _embedded() -> Finding:
     try:
         from renderers.models import load_models
 
-        load_models(model_entry("embedded"), device="cpu", threads=1)
+        load_models(Registry().entry("embedded"), device="cpu", threads=1)
     except Exception as error:
         return Finding(
             "installation", "problem", f"the embedded models do not load: {error}", "install nightreel anew"

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from flows.failures.policy import Attempt, Decision, StallWatch, WorkerRecords, decide, excluded
-from flows.failures.records import classify
 from flows.failures.speeds import WorkerSpeeds
 from infra.settings import InfraSettings
 from infra.workers.pool import Pool, PoolWorker
+from manifests.errors import ErrorKind, kind_of
 
 __all__ = ["Attempts", "Failed", "Work", "WorkerLease"]
 
 T = TypeVar("T")
+
+# Whoever stops a job takes the workers away as well.
+_LOST = (ErrorKind.INFRASTRUCTURE, ErrorKind.STALLED)
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,16 @@ class Attempts:
                     raise error
                 done = do(worker, decision)
             except Exception as error:  # every failure is classed and recorded; none may end the other videos
-                kind = classify(error)
-                if kind == "cancelled" or (kind in ("infrastructure", "stalled") and self.stopped.is_set()):
-                    return None  # whoever stops a job takes the workers away as well: no failure of this frame
+                kind = kind_of(error)
+                if kind == ErrorKind.CANCELLED or (kind in _LOST and self.stopped.is_set()):
+                    return None  # no failure of this frame
                 failures.append(Attempt(kind, worker.name))
                 on_failure(error, len(failures), worker.name, time.perf_counter() - began)
                 fit = len(self.pool.names) - len(self.exclude())
                 decision = decide(failures, self.settings, workers=fit, cutouts=what.cutouts, chance=random.random())
                 with self._lock:
                     # a lost process is no fault of the machine's; a failure of its own may be
-                    if kind in ("application", "out of memory"):
+                    if kind in (ErrorKind.APPLICATION, ErrorKind.OUT_OF_MEMORY):
                         self._records.failed(worker.name, what.video, what.frame)
                 if not decision.again:
                     return error

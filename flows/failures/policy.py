@@ -6,27 +6,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from infra.settings import InfraSettings
 from infra.workers.tasks import WorkerProgress
+from manifests.errors import ErrorKind
 
-__all__ = ["Attempt", "Budget", "Decision", "Kind", "StallWatch", "WorkerRecords", "decide", "excluded"]
-
-Kind = Literal[
-    "application", "not finite", "out of memory", "infrastructure", "storage", "stalled", "corrupt", "bad input",
-    "cancelled",
-]  # fmt: skip
+__all__ = ["Attempt", "Budget", "Decision", "StallWatch", "WorkerRecords", "decide", "excluded"]
 
 LONGEST_WAIT = 10.0  # seconds
 DISTINCT_WORKERS = 2  # that must have failed a frame before the frame is to blame
+# Failures for which the frame itself may be to blame.
+_FRAMES_OWN = (ErrorKind.APPLICATION, ErrorKind.STALLED, ErrorKind.NON_FINITE)
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One try of one piece of work that failed, in the way of `kind`, on `worker`."""
 
-    kind: Kind
+    kind: ErrorKind
     worker: str
 
 
@@ -51,34 +48,36 @@ def decide(
     that spreads the waits of many (jitter, as in AWS's "exponential backoff and jitter": half fixed, half random).
     """
     last = failures[-1].kind
-    counts: dict[Kind, int] = {}
+    counts: dict[ErrorKind, int] = {}
     for failure in failures:
         counts[failure.kind] = counts.get(failure.kind, 0) + 1
     # halved each time; a batch of one can't be halved, and the frame itself is too large then.
-    halvings = counts.get("out of memory", 0)
+    halvings = counts.get(ErrorKind.OUT_OF_MEMORY, 0)
     at_once = max(1, cutouts >> halvings) if halvings else None
     hopeless = halvings > max(1, cutouts).bit_length() - 1
-    own = counts.get("application", 0) + counts.get("stalled", 0) + max(0, counts.get("not finite", 0) - 1)
-    blamed_by = {failure.worker for failure in failures if failure.kind in ("application", "stalled", "not finite")}
+    non_finite = counts.get(ErrorKind.NON_FINITE, 0)
+    own = counts.get(ErrorKind.APPLICATION, 0) + counts.get(ErrorKind.STALLED, 0) + max(0, non_finite - 1)
+    blamed_by = {failure.worker for failure in failures if failure.kind in _FRAMES_OWN}
     tried_enough = own >= settings.attempts and len(blamed_by) >= min(DISTINCT_WORKERS, workers)
     again = {
-        "application": not tried_enough,
-        "stalled": not tried_enough,
+        ErrorKind.APPLICATION: not tried_enough,
+        ErrorKind.STALLED: not tried_enough,
         # the same numbers would come out anywhere: another seed, once.
-        "not finite": counts.get("not finite", 0) < 2,
-        "out of memory": not hopeless,
-        "infrastructure": counts.get("infrastructure", 0) < settings.lost_worker_attempts,
-        # full, not permitted: a person must mend it, and each try renders the frame once more
-        "storage": counts.get("storage", 0) < settings.attempts,
-        "corrupt": False,  # what can't be read must be made anew first
-        "bad input": False,
-        "cancelled": False,
+        ErrorKind.NON_FINITE: non_finite < 2,
+        ErrorKind.OUT_OF_MEMORY: not hopeless,
+        ErrorKind.INFRASTRUCTURE: counts.get(ErrorKind.INFRASTRUCTURE, 0) < settings.lost_worker_attempts,
+        # full, not permitted: a person must repair it, and each try renders the frame once more
+        ErrorKind.STORAGE: counts.get(ErrorKind.STORAGE, 0) < settings.attempts,
+        ErrorKind.CORRUPT: False,  # what can't be read must be rendered again first
+        ErrorKind.BAD_INPUT: False,
+        ErrorKind.ENVIRONMENT: False,  # models that are missing or damaged stay so until a person repairs them
+        ErrorKind.CANCELLED: False,
     }[last]
     wait = 0.0
-    if again and last in ("infrastructure", "storage"):
+    if again and last in (ErrorKind.INFRASTRUCTURE, ErrorKind.STORAGE):
         longest = min(LONGEST_WAIT, 0.5 * 2 ** min(counts[last] - 1, 6))
         wait = longest / 2 * (1 + chance)
-    return Decision(again, wait, frozenset(blamed_by), at_once, counts.get("not finite", 0) > 0)
+    return Decision(again, wait, frozenset(blamed_by), at_once, non_finite > 0)
 
 
 def excluded(workers: Iterable[str], aside: frozenset[str], avoid: frozenset[str]) -> frozenset[str]:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from infra.settings import InfraSettings
 from renderers.errors import ModelFilesBroken, UnknownModel
-from renderers.registry import ModelEntry, check_new_name, model_entry, models_folder, register
+from renderers.picture_errors import PICTURE_ERRORS
+from renderers.registry import ModelEntry, Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ def finetune_job(images: Sequence[str | Path], output: str | Path, **settings: A
     )
 
 
-def check(job: FinetuneJob, *, replace: bool = False) -> None:
+def check(job: FinetuneJob, registry: Registry, *, replace: bool = False) -> None:
     """Say what is wrong before anything is started.
 
     Raises:
-        BadInput, UnknownModel, ModelFilesBroken: see `check_job` and `check_new_name`.
+        BadInput, UnknownModel, ModelFilesBroken: see `check_job` and `Registry.check_new_name`.
     """
-    check_new_name(models_folder(), job.model_name, replace=replace or published(job) is not None)
-    check_job(job)
+    registry.check_new_name(job.model_name, replace=replace or published(job, registry) is not None)
+    check_job(job, registry)
 
 
 def begin(job: FinetuneJob, settings: InfraSettings, *, workers: int | None = None) -> RayTraining:
@@ -59,29 +60,29 @@ def take_over(job: FinetuneJob) -> RayTraining | None:
     return _handed.pop(job, None)
 
 
-def published(job: FinetuneJob) -> ModelEntry | None:
+def published(job: FinetuneJob, registry: Registry) -> ModelEntry | None:
     """The registry's entry of this very job's result, if it is there."""
     report = finished(job)
     if report is None:
         return None
     try:
-        entry = model_entry(job.model_name)
+        entry = registry.entry(job.model_name)
     except (UnknownModel, ModelFilesBroken):
         return None
     return entry if entry.vqgan.sha256 == report["sha256"] else None
 
 
-def publish(job: FinetuneJob, *, replace: bool = False) -> ModelEntry:
+def publish(job: FinetuneJob, registry: Registry, *, replace: bool = False) -> ModelEntry:
     """Register the result of a job that came to its end; nothing happens if it is registered.
 
     Raises:
         BadInput: the name was taken in the meantime.
         ModelFilesBroken: the job's files are not those that it left.
     """
-    there = published(job)
+    there = published(job, registry)
     if there is not None:
         return there
-    return register(job.entry_file, models_folder(), job.model_name, replace=replace)
+    return registry.register(job.entry_file, job.model_name, replace=replace)
 
 
 def summary_markdown(report: dict[str, Any], folder: Path) -> str:
@@ -108,7 +109,7 @@ def _inline(path: Path) -> str:
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
-    except OSError:
+    except PICTURE_ERRORS:
         return ""
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=85)

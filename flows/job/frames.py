@@ -14,13 +14,12 @@ from typing import TypeVar
 
 from flows.failures.attempts import Attempts, Failed, Work, WorkerLease
 from flows.failures.policy import Decision
-from flows.failures.records import record_failure
+from flows.failures.records import FailureRecord, record_failure
 from flows.job.planned import PlannedJob, RenderParameters
 from flows.job.state import VideoRun
 from flows.job.storage_state import save_plan
 from flows.planning.chunks import Part
 from flows.planning.ready_frames import ReadyFrames, is_due
-from flows.report import FailureRecord
 from infra.settings import InfraSettings
 from infra.workers.pool import Pool, PoolWorker
 from infra.workers.tasks import FrameReport, FrameTask

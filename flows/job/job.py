@@ -15,13 +15,13 @@ from dataclasses import replace
 
 from flows.failures.attempts import Attempts, WorkerLease
 from flows.failures.policy import Attempt, decide
-from flows.failures.records import classify
 from flows.job.frames import FrameJob
 from flows.job.state import JobProgress, VideoRun
 from flows.job.stitching import Published, encode_damaged, stitch
 from flows.planning.chunks import Chunk, Part
 from infra.video.ffmpeg import VideoDefect
 from infra.workers.tasks import SegmentTask, WorkerProgress
+from manifests.errors import ErrorKind, kind_of
 
 __all__ = ["RenderJob"]
 
@@ -79,18 +79,18 @@ class RenderJob(FrameJob):
             try:
                 self._keep_plan(run)
                 if damaged:
-                    encode_damaged(self.output, run.work)
+                    encode_damaged(self.output, run.work, self.registry)
                 run.published = stitch(self.output, run.work, force=self.parameters.force)
                 return run.published
             except Exception as error:
-                failures.append(Attempt(classify(error), "stitch"))
+                failures.append(Attempt(kind_of(error), "stitch"))
                 self._failed(run, None, error, len(failures), "stitch", time.perf_counter() - began)
                 decision = decide(failures, self.settings, workers=1, cutouts=1)
                 if isinstance(error, VideoDefect) and not damaged and not self._stopped.is_set():
                     damaged = True
                     continue
                 # a join that failed once fails again, unless it was the storage's fault
-                again = failures[-1].kind in ("infrastructure", "storage") and decision.again
+                again = failures[-1].kind in (ErrorKind.INFRASTRUCTURE, ErrorKind.STORAGE) and decision.again
                 if not again or self._stopped.is_set():
                     run.reason, run.unstitchable = str(error), True
                     return None

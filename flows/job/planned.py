@@ -16,7 +16,7 @@ from infra.storage.storage import Storage, manifest_files
 from manifests.reading import read_rows
 from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import ManifestRow
-from renderers.registry import use_folder
+from renderers.registry import Registry
 
 __all__ = ["PlannedJob", "RenderParameters"]
 
@@ -38,7 +38,7 @@ class PlannedJob:
 
     def __init__(self, parameters: RenderParameters, settings: InfraSettings) -> None:
         self.parameters, self.settings = parameters, settings
-        use_folder(settings.models_folder)  # a flow run from a deployment has no command line that did
+        self.registry = Registry(settings.models_folder)
         self.output = Storage(parameters.output)
         self.problems: list[RowProblem] = []
         self.refused: list[tuple[ManifestRow, str]] = []
@@ -67,7 +67,7 @@ class PlannedJob:
 
     def _plan(self, rows: Iterable[ManifestRow]) -> None:
         chosen = {"chunk_seconds": self.settings.chunk_seconds, "range_frames": self.parameters.range_frames}
-        for result in load_work(self.output, rows, **chosen):  # type: ignore[arg-type]
+        for result in load_work(self.output, rows, self.registry, **chosen):  # type: ignore[arg-type]
             if isinstance(result, tuple):
                 row, error = result
                 self.refused.append((row, str(error)))

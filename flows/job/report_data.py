@@ -15,18 +15,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from flows.failures.records import FailureRecord
 from flows.job.job import RenderJob
 from flows.job.state import VideoRun
 from flows.planning.remaining import VideoWork
-from flows.report import FailureRecord, JobReport, State, VideoReport, render_html, summary_document
+from flows.report import JobReport, State, VideoReport, render_html, summary_document
 from infra.storage.errors import without_secrets
 from infra.storage.layout import CONTACT_SHEET, frame_key
 from infra.storage.storage import ObjectMissing, Storage, StorageError
 from infra.video.contact_sheet import poster
 from infra.video.ffmpeg import extension, ffmpeg_version, mime_type
 from infra.workers.tasks import FrameReport
+from manifests.errors import ErrorKind
 from manifests.schema import ManifestRow, format_prompts
 from renderers.frames.seams import seam_scores
+from renderers.picture_errors import PICTURE_ERRORS
 
 __all__ = ["FRAMES_TABLE", "REPORT_PAGE", "SUMMARY", "frame_reports", "job_report", "publish_report", "video_report"]
 
@@ -154,7 +157,7 @@ def _refused_report(row: ManifestRow, reason: str) -> VideoReport:
     return VideoReport(
         video_id=row.video_id, prompt=format_prompts(row.scenes), model=row.model, settings={}, frames=row.frames,
         done=0, state="failed", reason=reason, fps=row.fps, width=row.width, height=row.height,
-        failures=(FailureRecord(row.video_id, None, 1, "planner", "bad input", reason, 0.0, when),),
+        failures=(FailureRecord(row.video_id, None, 1, "planner", ErrorKind.BAD_INPUT, reason, 0.0, when),),
     )  # fmt: skip
 
 
@@ -186,7 +189,7 @@ def _poster(output: Storage, work: VideoWork, frames: list[int]) -> bytes | None
         data = output.read(frame_key(work.video_id, index, work.frames[index].digest))
         with Image.open(io.BytesIO(data)) as image:
             picture = image.convert("RGB")
-    except (StorageError, OSError, SyntaxError):
+    except (StorageError, *PICTURE_ERRORS):
         return None  # a report must not fail for want of a picture
     factor = work.plan.row.upscale
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.LANCZOS)

@@ -23,6 +23,7 @@ from infra.storage.layout import frame_key, frames_present
 from infra.storage.storage import StorageError
 from infra.workers.tasks import FrameReport
 from renderers.errors import BadInput
+from renderers.picture_errors import PICTURE_ERRORS
 from renderers.plan.video_plan import VideoPlan
 
 __all__ = ["RerunJob", "RerunParameters"]
@@ -72,7 +73,7 @@ class RerunJob(RenderJob):
         self.output.check(write=write)
         video = self.asked.video
         listing = list_video(self.output, video)
-        stored = read_plan(self.output, listing, video)
+        stored = read_plan(self.output, listing, video, self.registry)
         if stored is None:
             raise BadInput(self._no_such_video())
         plan = stored.plan
@@ -142,7 +143,7 @@ class RerunJob(RenderJob):
         try:
             with Image.open(io.BytesIO(self.output.read(key))) as image:
                 return np.asarray(image.convert("RGB"), dtype=np.float32)
-        except (StorageError, OSError, SyntaxError):
+        except (StorageError, *PICTURE_ERRORS):
             return None  # gone or damaged: nothing to compare with
 
     def plan_again(self) -> bool:
@@ -157,12 +158,12 @@ class RerunJob(RenderJob):
         video, first, before = self.asked.video, run.settled, run
         plan = self._retaking.plan
         listing = list_video(self.output, video)
-        stored = read_plan(self.output, listing, video)
+        stored = read_plan(self.output, listing, video, self.registry)
         assert stored is not None
         if self.asked.seed is not None:
             pin = keep_from(plan, self._before, first)
             save_retakes(self.output, video, [pin])
-            plan = VideoPlan.of(plan.row, plan.images, (*plan.retakes, pin))
+            plan = replace(plan, retakes=(*plan.retakes, pin))
         renewed = frozenset(frame for frame in self._retaking.renewed if frame < first)
         self._retaking = replace(self._retaking, plan=plan, renewed=renewed)
         self._admit(self._planned(stored, listing, plan, renewed, again=frozenset()))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from flows.failures.records import FailureRecord
 from flows.job.stitching import Published
 from flows.planning.remaining import RangeWork, VideoWork
-from flows.report import FailureRecord
 from infra.workers.tasks import FrameReport, WorkerProgress
 
 __all__ = ["JobProgress", "VideoRun"]

@@ -24,6 +24,7 @@ from infra.workers.tasks import SegmentTask
 from infra.workers.worker import Worker
 from renderers.errors import BadInput
 from renderers.plan.video_plan import json_safe
+from renderers.registry import Registry
 
 __all__ = ["Published", "VideoDiffers", "encode_damaged", "stitch", "would_overwrite"]
 
@@ -115,7 +116,7 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
     return Published(key, size, sha256, outcome == "written", time.perf_counter() - began)
 
 
-def encode_damaged(output: Storage, work: VideoWork) -> None:
+def encode_damaged(output: Storage, work: VideoWork, registry: Registry) -> None:
     """Encode anew, in this process, the segments that are not what their seals say. Their frames are in storage.
 
     Raises:
@@ -128,7 +129,7 @@ def encode_damaged(output: Storage, work: VideoWork) -> None:
             try:
                 read_seal(local)
             except VideoDefect:
-                Worker(output).encode_segment(
+                Worker(output, registry=registry).encode_segment(
                     SegmentTask(work.plan.row, work.frames[piece.start : piece.stop], (), replace=True)
                 )
 

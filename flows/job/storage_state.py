@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from flows.failures.records import FailureRecord
 from flows.planning.remaining import VideoWork, plan_video
-from flows.report import FailureRecord
 from infra.storage.layout import PROVENANCE, frames_present, plan_key, retake_key
 from infra.storage.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
 from manifests.schema import ManifestRow, format_frames
 from renderers.errors import BadInput, RenderError
 from renderers.plan.frame_plan import Retake
 from renderers.plan.video_plan import VideoPlan, json_safe
-from renderers.registry import model_entry
+from renderers.registry import Registry
 
 __all__ = [
     "StoredPlan",
@@ -68,11 +68,11 @@ def list_video(output: Storage, video_id: str) -> VideoListing:
 
 
 def load_work(
-    output: Storage, rows: Iterable[ManifestRow], *, chunk_seconds: float, range_frames: int | None
+    output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float, range_frames: int | None
 ) -> Iterator[VideoWork | tuple[ManifestRow, Exception]]:
     """Plan every row against storage, in order. A row that can't be planned (its picture is missing, its model unknown,
     its size odd) comes with its error instead; the storage's own failure is raised."""
-    entries = cache(model_entry)  # one look at the registry for all rows: it reads files
+    entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
 
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, Exception]:
         row = _located(row)
@@ -143,11 +143,8 @@ def save_plan(output: Storage, work: VideoWork) -> None:
 
 def read_failures(output: Storage, listing: VideoListing, video_id: str) -> tuple[FailureRecord, ...]:
     """The records of failed attempts, oldest first."""
-    records = []
-    for key in sorted(k for k in listing.objects if k.startswith(f"{video_id}/failures/")):
-        document = json.loads(output.read(key))
-        document.pop("error", None)
-        records.append(FailureRecord(**document))
+    keys = sorted(key for key in listing.objects if key.startswith(f"{video_id}/failures/"))
+    records = [FailureRecord.of_document(json.loads(output.read(key))) for key in keys]
     return tuple(sorted(records, key=lambda record: str(record.when)))
 
 
@@ -173,7 +170,7 @@ class StoredPlan:
     content: str
 
 
-def read_plan(output: Storage, listing: VideoListing, video_id: str) -> StoredPlan | None:
+def read_plan(output: Storage, listing: VideoListing, video_id: str, registry: Registry) -> StoredPlan | None:
     """The latest plan of a video, with the decisions of its re-runs; None if there is none.
 
     Raises:
@@ -184,7 +181,8 @@ def read_plan(output: Storage, listing: VideoListing, video_id: str) -> StoredPl
         return None
     document = json.loads(output.read(max(plans, key=lambda info: info.modified).key))
     retakes = read_retakes(output, listing.objects, video_id)
-    plan = VideoPlan.of(ManifestRow.model_validate(document["row"]), document["images"], retakes)
+    row = ManifestRow.model_validate(document["row"])
+    plan = VideoPlan.of(row, document["images"], retakes, entry=registry.entry(row.model))
     return StoredPlan(plan, document["range_frames"], document["content"])
 
 
@@ -213,7 +211,7 @@ class VideoStatus:
         }  # fmt: skip
 
 
-def stored_status(output: Storage) -> Iterator[VideoStatus]:
+def stored_status(output: Storage, registry: Registry) -> Iterator[VideoStatus]:
     """The status of every video that was ever planned or failed in `output`, by its latest plan, from storage alone.
 
     Raises:
@@ -226,7 +224,7 @@ def stored_status(output: Storage) -> Iterator[VideoStatus]:
             return None  # the report's folder, or somebody else's
         failures = read_failures(output, listing, video_id)
         reason = failures[-1].message if failures else ""
-        stored = read_plan(output, listing, video_id)
+        stored = read_plan(output, listing, video_id, registry)
         if stored is None:
             return VideoStatus(video_id, "failed", 0, (), reason, None)
         plan = stored.plan

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 
+from manifests.errors import ErrorKind, NightreelError
+
 __all__ = ["ServerUnavailable", "own_server", "prefect_server"]
 
 # 20 s do not suffice on a cold disk, nor beside Ray and its actors, which start at the same moment.
@@ -28,8 +30,10 @@ START_SECONDS = 180.0
 STOP_SECONDS = 5.0
 
 
-class ServerUnavailable(Exception):
+class ServerUnavailable(NightreelError):
     """Prefect's server does not start; the message says why and what to do."""
+
+    kind = ErrorKind.ENVIRONMENT
 
 
 @cache

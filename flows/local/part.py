@@ -9,12 +9,15 @@ from pathlib import Path
 
 from flows.local.policy import RestartPolicy
 from infra.child_process import ChildProcess
+from manifests.errors import ErrorKind, NightreelError
 
 __all__ = ["Part", "UpUnavailable"]
 
 
-class UpUnavailable(Exception):
+class UpUnavailable(NightreelError):
     """Something of `nightreel up` can't be started or kept up; the message says why and what to do."""
+
+    kind = ErrorKind.ENVIRONMENT
 
 
 @dataclass

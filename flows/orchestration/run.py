@@ -28,19 +28,17 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from prefect.utilities.urls import url_for
 
+from flows.failures.records import FailureRecord
 from flows.job.job import RenderJob
 from flows.job.report_data import frame_reports, job_report, publish_report
 from flows.orchestration.links import rerun_address
 from flows.orchestration.watch import watching
 from flows.planning.chunks import Chunk
 from flows.planning.order import Schedule
-from flows.report import FailureRecord, failure_table, summary_markdown
+from flows.report import failure_table, summary_markdown
 from flows.report.wording import plural
-from infra.settings import SettingsInvalid
-from infra.storage.storage import ObjectMissing
 from infra.workers.pool import Pool
-from manifests.results import ManifestError
-from renderers.errors import BadInput, UnknownModel
+from manifests.errors import ErrorKind, NightreelError
 
 __all__ = ["conduct", "invalid_input", "opaque", "threads"]
 
@@ -50,6 +48,13 @@ T = TypeVar("T")
 MAX_THREADS = 1024
 # An artifact's update is a row on the server.
 PROGRESS_SECONDS = 5.0
+# How a run ends that can't begin, where its message says all there is to know; other errors end it with a stack trace.
+REFUSALS = {
+    ErrorKind.BAD_INPUT: "InputInvalid",
+    ErrorKind.ENVIRONMENT: "EnvironmentUnusable",
+    ErrorKind.INFRASTRUCTURE: "EnvironmentUnusable",
+    ErrorKind.STORAGE: "EnvironmentUnusable",
+}
 
 
 def threads() -> TaskRunner[Any]:
@@ -59,12 +64,14 @@ def threads() -> TaskRunner[Any]:
 
 @contextmanager
 def invalid_input() -> Iterator[list[State[Any]]]:
-    """Turns what a user can mend into a state that says so, which the list holds then, instead of a stack trace."""
+    """Turn an error that a person can do something about into a state, which the list then holds."""
     refused: list[State[Any]] = []
     try:
         yield refused
-    except (BadInput, ManifestError, ObjectMissing, SettingsInvalid, UnknownModel) as error:
-        refused.append(Failed(name="InputInvalid", message=str(error)))
+    except NightreelError as error:
+        if error.kind not in REFUSALS:
+            raise
+        refused.append(Failed(name=REFUSALS[error.kind], message=str(error)))
 
 
 def conduct(job: RenderJob) -> State[Any]:

@@ -4,13 +4,11 @@ storage, no clock."""
 from flows.report.document import summary_document
 from flows.report.html import render_html
 from flows.report.markdown import escape_markdown, failure_table, inert_text, summary_markdown
-from flows.report.model import STATES, FailureRecord, JobReport, RowProblem, State, VideoReport
+from flows.report.model import STATES, JobReport, State, VideoReport
 
 __all__ = [
     "STATES",
-    "FailureRecord",
     "JobReport",
-    "RowProblem",
     "State",
     "VideoReport",
     "escape_markdown",

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import quote, urlsplit
 
-from flows.report.model import FailureRecord, JobReport, VideoReport, per_frame
+from flows.failures.records import FailureRecord
+from flows.report.model import JobReport, VideoReport, per_frame
 from flows.report.wording import hours_text, moment_text, one_line, percent_text, plural, seconds_text
 
 #: Rows of each list in the summary.

@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from flows.failures.records import FailureRecord
+from manifests.results import RowProblem
 
 State = Literal["done", "missing", "failed", "invalid"]
 
@@ -33,25 +34,6 @@ STATE_MEANING: dict[State, str] = {
 SLOWEST = 10
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-
-
-class RowProblem(Protocol):
-    """What the report needs to know of a bad row; `manifests.reading.RowProblem` is one."""
-
-    @property
-    def file(self) -> str: ...
-    @property
-    def row(self) -> int | None: ...
-    @property
-    def video_id(self) -> str | None: ...
-    @property
-    def column(self) -> str | None: ...
-    @property
-    def value(self) -> object: ...
-    @property
-    def allowed(self) -> str | None: ...
-    @property
-    def message(self) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from renderers.picture_errors import PICTURE_ERRORS
+
 #: Bytes of picture in one page; what a browser still opens from a disk in a second or two.
 BUDGET = 24 * 2**20
 
@@ -51,7 +53,7 @@ def embed(picture: bytes | None, limit: int) -> Poster | None:
                     data, kind = stream.getvalue(), "jpeg"
                     if len(data) <= limit:
                         break
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's ways to say "not a picture"
+    except PICTURE_ERRORS:
         return None
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
     return Poster(uri=uri, width=width, height=height, crisp=max(width, height) <= CRISP_SIDE)

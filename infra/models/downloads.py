@@ -22,6 +22,7 @@ from pathlib import Path
 
 import httpx
 
+from manifests.errors import ErrorKind, NightreelError
 from renderers.checksums import file_sha256
 
 __all__ = ["DownloadFailed", "OnProgress", "download"]
@@ -35,12 +36,16 @@ SPARE = 256 * 2**20  # bytes that a download leaves free on the disk
 OnProgress = Callable[[int, int | None], None]
 
 
-class DownloadFailed(Exception):
+class DownloadFailed(NightreelError):
     """A file can't be had. The message says of every mirror why."""
 
+    kind = ErrorKind.ENVIRONMENT
 
-class _Mismatch(Exception):
+
+class _Mismatch(NightreelError):
     """All of it came, and it is not the file."""
+
+    kind = ErrorKind.ENVIRONMENT
 
 
 def download(

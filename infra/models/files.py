@@ -14,7 +14,7 @@ from typing import Literal
 from infra.models.downloads import DownloadFailed, OnProgress, download
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
-from renderers.registry import ModelEntry, PerceptorEntry, RemoteFile, not_fetched, open_clip_cache
+from renderers.registry import ModelEntry, PerceptorEntry, RemoteFile, not_fetched
 
 __all__ = ["FileCheck", "fetch_model", "verify_model"]
 
@@ -56,7 +56,7 @@ def fetch_model(entry: ModelEntry, *, on_file: OnFile | None = None, discard: bo
             from renderers.models.perceptor.open_clip_tags import find_tag  # torch takes seconds to import
 
             on_file(f"{entry.name}: {perceptor.label}")(0, None)
-            find_tag(str(perceptor.architecture), perceptor.pretrained).fetch(open_clip_cache())
+            find_tag(str(perceptor.architecture), perceptor.pretrained).fetch(perceptor.cache_path)
 
 
 def _fetch(entry: ModelEntry, file: RemoteFile, target: Path, on_file: OnFile) -> None:
@@ -121,9 +121,9 @@ def _check_tag(perceptor: PerceptorEntry) -> FileCheck:
 
     try:
         tag = find_tag(str(perceptor.architecture), str(perceptor.pretrained))
-        path = tag.cached(open_clip_cache())
+        path = tag.cached(perceptor.cache_path)
         if path is None:
-            return FileCheck(perceptor.label, "missing", tag.instructions(open_clip_cache()))
+            return FileCheck(perceptor.label, "missing", tag.instructions(perceptor.cache_path))
         tag.check(path)
     except (BadInput, ModelFilesBroken) as error:
         return FileCheck(perceptor.label, "damaged", str(error))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from infra.settings import InfraSettings, ray_environment
+from manifests.errors import ErrorKind, NightreelError
 
 ray_environment()  # before the import: Ray reads them while it is imported
 
@@ -18,8 +19,10 @@ __all__ = ["RayUnavailable", "alive_nodes", "connect", "room_for_actors"]
 START_ATTEMPTS = 5
 
 
-class RayUnavailable(Exception):
+class RayUnavailable(NightreelError):
     """No Ray cluster can be used; the message says why and what to do."""
+
+    kind = ErrorKind.ENVIRONMENT
 
 
 def connect(settings: InfraSettings) -> bool:

@@ -24,6 +24,7 @@ from infra.storage.storage import Storage
 from infra.workers.fair_share import Demand
 from infra.workers.pool import PoolWorker
 from infra.workers.tasks import WorkerProgress
+from renderers.registry import Registry
 
 import ray  # isort: skip
 import ray.exceptions  # isort: skip
@@ -70,8 +71,8 @@ class RayPool:
             raise
         self._options = {"num_cpus": settings.cpus_per_actor, "num_gpus": self.gpus_per_actor}
         device = settings.device if self._use_gpu or settings.device != "auto" else "cpu"
-        how = {name: getattr(settings, name) for name in ("threads", "precision", "graphs", "batch", "models_folder")}
-        self._given = (output, {"device": device, **how})
+        how = {name: getattr(settings, name) for name in ("threads", "precision", "graphs", "batch")}
+        self._given = (output, {"device": device, "registry": Registry(settings.models_folder), **how})
         self._warm, self._priority = warm, priority
         self._want = MOST_ACTORS if want is None else want
 

@@ -19,8 +19,9 @@ from typing import Any
 
 from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
 from infra.settings import InfraSettings
+from manifests.errors import NightreelError
 from renderers.errors import BadInput, RenderError, TrainingBroken
-from renderers.registry import models_folder, use_folder
+from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, finished
 
 import ray  # isort: skip
@@ -33,7 +34,7 @@ __all__ = ["RayTraining", "TrainingFailed"]
 STOP_SECONDS = 60.0
 
 
-class TrainingFailed(Exception):
+class TrainingFailed(NightreelError):
     """The workers failed in a way that is none of ours, or were lost too often; the message says how."""
 
 
@@ -134,7 +135,8 @@ class RayTraining:
         trainer = ray.train.torch.TorchTrainer(
             _work,
             train_loop_config={
-                "job": self.job, "models": models_folder(), "threads": settings.threads, "use_gpu": self.uses_gpus,
+                "job": self.job, "registry": Registry(settings.models_folder), "threads": settings.threads,
+                "use_gpu": self.uses_gpus,
             },
             scaling_config=ray.train.ScalingConfig(
                 num_workers=self.workers, use_gpu=self.uses_gpus, resources_per_worker=resources
@@ -180,7 +182,6 @@ def _alone(job: FinetuneJob) -> Iterator[None]:
 
 def _work(config: dict[str, Any]) -> BaseException | None:
     """One worker. Gives back what trying again would not mend."""
-    use_folder(config["models"])
     context = ray.train.get_context()
     try:
         from renderers.training.finetuning import finetune
@@ -192,7 +193,7 @@ def _work(config: dict[str, Any]) -> BaseException | None:
                 ray.train.report({"step": now.step, **now.metrics})
 
         device = str(ray.train.torch.get_device()) if config["use_gpu"] else "cpu"
-        finetune(config["job"], device=device, threads=config["threads"], on_progress=on_progress)
+        finetune(config["job"], config["registry"], device=device, threads=config["threads"], on_progress=on_progress)
     except RenderError as error:
         return error  # the workers agree on these: all of them are here
     except Exception as error:

@@ -1,11 +1,11 @@
-"""What can go wrong with storage, in words for people.
+"""What can go wrong with storage, in words for people, and of which kind it is.
 
-    StorageError                 anything; also what no class below fits
-    ├── ObjectMissing            there is no such object (or no such manifest, picture, ...)
-    ├── ObjectConflict           the key holds other bytes already, and they may not be replaced
-    └── StorageUnavailable       no object here can be read or written until somebody mends something (see `remedy`)
-        └── StorageBusy          nor now, but later perhaps: overloaded, restarting, not reachable, no answer in time
-            └── AnswerCutOff     an answer broke off half-way
+    StorageError              application      anything that no class below fits
+    ├── ObjectMissing         bad input        there is no such object (or no such manifest, picture, ...)
+    ├── ObjectConflict        bad input        the key holds other bytes already, and they may not be replaced
+    └── StorageUnavailable    storage          nothing here can be read or written until somebody repairs it (`remedy`)
+        └── StorageBusy       infrastructure   nor now, but perhaps later: overloaded, restarting, not reachable, late
+            └── AnswerCutOff  infrastructure   an answer broke off half-way
 
 Before a StorageBusy is raised, storage was asked as often as `retry_policy` allows. Errors of the operating system and
 the answers of S3 are translated here; exceptions of botocore's and fsspec's own in `filesystems`.
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import errno
 import re
+
+from manifests.errors import ErrorKind, NightreelError
 
 __all__ = [
     "AnswerCutOff",
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 
-class StorageError(Exception):
+class StorageError(NightreelError):
     """An operation on storage failed. `message` says what and where, `remedy` (may be empty) what to do about it.
 
     Both go to `args`, so that the error survives pickling on its way home from a Ray actor.
@@ -48,20 +50,28 @@ class StorageError(Exception):
 class ObjectMissing(StorageError):
     """There is nothing under this key or URI."""
 
+    kind = ErrorKind.BAD_INPUT
+
 
 class ObjectConflict(StorageError):
     """The key holds different bytes already, and storage never replaces those unasked."""
 
+    kind = ErrorKind.BAD_INPUT
+
 
 class StorageUnavailable(StorageError):
     """Storage as a whole is of no use: not reachable, not permitted, full, or misnamed. `remedy` is never empty."""
+
+    kind = ErrorKind.STORAGE
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message, remedy)
 
 
 class StorageBusy(StorageUnavailable):
-    """Storage is of no use at this moment, and it may well mend itself."""
+    """Storage is of no use at this moment, and may well be again without anybody's help."""
+
+    kind = ErrorKind.INFRASTRUCTURE
 
 
 class AnswerCutOff(StorageBusy):

@@ -14,6 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
 
+from manifests.errors import NightreelError
+
 __all__ = [
     "FfmpegError",
     "VideoDefect",
@@ -48,7 +50,7 @@ _COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc
 _TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd+full_chroma_int+bitexact,format=yuv420p"
 
 
-class VideoError(Exception):
+class VideoError(NightreelError):
     """Root of what can go wrong between frames and a finished video."""
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infra.video.format import FfmpegError, VideoDefect, VideoInfo
+from renderers.picture_errors import PICTURE_ERRORS
 
 __all__ = [
     "check_pngs",
@@ -128,7 +129,7 @@ def check_pngs(path: Path, *, name: str, frames: int, decode_from: int = 0) -> t
             image = Image.open(io.BytesIO(png))
             if number >= decode_from:
                 image.load()
-        except (OSError, SyntaxError, ValueError) as error:
+        except PICTURE_ERRORS as error:
             raise VideoDefect(f"video '{name}': frame {number} is no readable PNG: {error}") from error
         if number and image.size != size:
             raise VideoDefect(f"video '{name}': frame {number} is {image.size}, the frames before it are {size}")
@@ -145,7 +146,7 @@ def probe_pngs(path: Path) -> VideoInfo:
         count += 1
         try:
             size = Image.open(io.BytesIO(png)).size
-        except OSError as error:
+        except PICTURE_ERRORS as error:
             raise FfmpegError(f"'{path.name}': '{entry}' is no picture") from error
     if not count:
         raise FfmpegError(f"'{path.name}' holds no frames")
@@ -158,7 +159,7 @@ def decode_pngs(path: Path) -> Iterator[Picture]:
     for entry, png in _read_pngs(path, f"'{path.name}'"):
         try:
             yield np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-        except (OSError, SyntaxError) as error:
+        except PICTURE_ERRORS as error:
             raise FfmpegError(f"'{path.name}': '{entry}' cannot be decoded: {error}") from error
 
 

@@ -11,6 +11,7 @@ from infra.workers.leases import Leases
 from infra.workers.pool import PoolWorker
 from infra.workers.tasks import WorkerProgress
 from infra.workers.worker import Worker
+from renderers.registry import Registry
 
 __all__ = ["LocalPool"]
 
@@ -19,10 +20,13 @@ class LocalPool:
     """Workers in this process, `size` of them, each rendering in the thread that rents it."""
 
     def __init__(self, output: Storage, *, size: int = 1, device: str = "auto", threads: int = 1,
-                 batch: int | None = None, make: Callable[..., Worker] = Worker) -> None:  # fmt: skip
+                 batch: int | None = None, registry: Registry | None = None,
+                 make: Callable[..., Worker] = Worker) -> None:  # fmt: skip
         self.size = self.capacity = size
         self.max_batch = batch or 1
-        self._workers = [make(output, device=device, threads=threads, batch=batch) for _ in range(size)]
+        self._workers = [
+            make(output, device=device, threads=threads, batch=batch, registry=registry) for _ in range(size)
+        ]
         for number, worker in enumerate(self._workers):
             worker.name = f"{worker.name}/{number}"
         self.names = tuple(worker.name for worker in self._workers)

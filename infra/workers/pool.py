@@ -10,20 +10,27 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from infra.workers.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
+from manifests.errors import ErrorKind, NightreelError
 
 __all__ = ["Pool", "PoolWorker", "WorkerLost", "WorkerOutOfMemory", "WorkerStalled"]
 
 
-class WorkerLost(Exception):
+class WorkerLost(NightreelError):
     """The process or machine under a worker is gone. What it was doing may or may not have been committed."""
+
+    kind = ErrorKind.INFRASTRUCTURE
 
 
 class WorkerOutOfMemory(WorkerLost):
     """The machine ended a worker because memory ran out."""
 
+    kind = ErrorKind.OUT_OF_MEMORY
+
 
 class WorkerStalled(WorkerLost):
-    """A worker did not get on and was restarted."""
+    """A worker made no progress and was restarted."""
+
+    kind = ErrorKind.STALLED
 
 
 class PoolWorker(Protocol):

@@ -7,14 +7,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from manifests.errors import ErrorKind, NightreelError
 from manifests.schema import ManifestRow
 from renderers.plan.frame_plan import FramePlan
 
 __all__ = ["FrameGone", "FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "WorkerProgress"]
 
 
-class FrameGone(Exception):
+class FrameGone(NightreelError):
     """A frame that was rendered can't be committed, through no fault of its own: it must be rendered again."""
+
+    kind = ErrorKind.INFRASTRUCTURE
 
 
 @dataclass(frozen=True)

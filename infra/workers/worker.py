@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +25,11 @@ from infra.storage.storage import Existing, ObjectMissing, Storage, read_uri
 from infra.video.ffmpeg import VideoFormat, encode_segment, encoder_settings
 from infra.workers.recent_frames import RecentFrames, Uncommitted
 from infra.workers.tasks import FrameGone, FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
+from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.plan.frame_plan import FramePlan
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import model_entry, use_folder
+from renderers.registry import Registry
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
     from renderers.frames.frame_object import FrameObject
@@ -56,14 +56,11 @@ class Worker:
         precision: Precision = "auto",
         graphs: bool = True,
         batch: int | None = None,
-        models_folder: Path | None = None,
+        registry: Registry | None = None,
     ) -> None:
         """`device` to `graphs` are as for `load_models`. Up to `batch` frames go through the networks together (None:
-        as many as pay on a GPU, one on a CPU). `models_folder` tells a process of its own where the models
-        are; unset, whoever started this one has."""
-        if models_folder is not None:
-            use_folder(models_folder)
-        self.output = output
+        as many as pay on a GPU, one on a CPU). Without a `registry` there are only the package's own models."""
+        self.output, self.registry = output, registry or Registry()
         self._how: dict[str, Any] = {"device": device, "threads": threads, "precision": precision, "graphs": graphs}
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._renderer: FrameRenderer | None = None
@@ -152,7 +149,7 @@ class Worker:
         from renderers.frames.warp import frame_change
 
         began = time.perf_counter()
-        row, frames, plan = task.row, task.frames, VideoPlan.of(task.row)
+        row, frames, plan = task.row, task.frames, self._plan(task.row)
         known = {report.frame: report for report in task.reports}
         recent = self._recent.pictures(row.video_id)
         reports: list[FrameReport] = []
@@ -236,18 +233,21 @@ class Worker:
             )
 
         return FrameRequest(
-            VideoPlan.of(row, task.images), frame, self._state(row.video_id, frame.start, frame.start_digest),
+            self._plan(row, task.images), frame, self._state(row.video_id, frame.start, frame.start_digest),
             {uri: self._image(uri, sha) for uri, sha in task.images.items()},
             self._state(row.video_id, frame.target_frame, frame.target_digest),
             task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
         )  # fmt: skip
+
+    def _plan(self, row: ManifestRow, images: Mapping[str, str] | None = None) -> VideoPlan:
+        return VideoPlan.of(row, images, entry=self.registry.entry(row.model))
 
     def _load(self, model: str) -> FrameRenderer:
         """The renderer of `model`; another model takes the place of the one before (both may not fit on a GPU)."""
         from renderers.frames.renderer import FrameRenderer
         from renderers.models import load_models
 
-        entry = model_entry(model)
+        entry = self.registry.entry(model)
         # the whole entry: a model of that name may have been replaced since
         if self._renderer is None or self._renderer.models.entry != entry:
             self._renderer = None

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from manifests.errors import ErrorKind, NightreelError
 
-class SettingsError(ValueError):
-    """A value that is wrong because of another one; `column` names the field to mend."""
+
+class SettingsError(NightreelError, ValueError):
+    """A value that is wrong because of another one; `column` names the field to correct."""
+
+    kind = ErrorKind.BAD_INPUT
 
     def __init__(self, column: str, message: str) -> None:
         super().__init__(message)

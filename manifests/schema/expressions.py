@@ -16,14 +16,17 @@ from typing import Any
 
 from simpleeval import SimpleEval
 
+from manifests.errors import ErrorKind, NightreelError
 from manifests.schema.texts import did_you_mean, short
 
 MAX_LENGTH = 400  # characters
 MAX_DEPTH = 50  # nested operations: deeper ones could exhaust Python's stack inside an actor
 
 
-class KeyframeError(ValueError):
+class KeyframeError(NightreelError, ValueError):
     """A keyframe string, or an expression in it, that can't be read or has no finite value at a frame."""
+
+    kind = ErrorKind.BAD_INPUT
 
 
 def _power(base: float, exponent: float) -> float:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from manifests.errors import ErrorKind, NightreelError
+
 MAX_FRAME = 1_000_000
 _PART = re.compile(r"(\d+)(?:\s*-\s*(\d+))?", re.ASCII)
 
 
-class FrameRangeError(ValueError):
+class FrameRangeError(NightreelError, ValueError):
     """A frame range that can't be read."""
+
+    kind = ErrorKind.BAD_INPUT
 
 
 def parse_frames(text: str) -> tuple[range, ...]:

@@ -21,6 +21,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from manifests.errors import ErrorKind, NightreelError
 from manifests.schema.base import Settings
 from manifests.schema.texts import short
 
@@ -33,8 +34,10 @@ _COLON = re.compile(r"((?:[^\\:]|\\.|\\$)*)(?::|$)", re.DOTALL)
 _FORM = "text:weight:stop, parts joined by '|', scenes keyed by frame as '0: dawn | 120: night'; '\\:' is a plain colon"
 
 
-class PromptError(ValueError):
+class PromptError(NightreelError, ValueError):
     """A prompt that can't be read."""
+
+    kind = ErrorKind.BAD_INPUT
 
 
 def _strip(text: str) -> str:

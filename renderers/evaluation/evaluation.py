@@ -23,7 +23,7 @@ from renderers.evaluation.prompts import load_prompts
 from renderers.evaluation.recognition import Variant, read_pictures, start_rendering, with_perceptor
 from renderers.evaluation.results import Ceiling, Evaluation, Recognition, ceiling, judged, recognition
 from renderers.models import load_models
-from renderers.registry import ModelEntry, models_folder, use_folder
+from renderers.registry import ModelEntry
 from renderers.training.sprites import Sprites, load_sprites
 
 __all__ = ["EvaluationSettings", "Stage", "evaluate", "fitted_judge"]
@@ -99,7 +99,7 @@ def evaluate(
     pictures: dict[str, dict[tuple[int, int], Path]] = {}
     seconds: dict[str, float] = {}
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    begin = partial(_begin_worker, models_folder(), os.getpid())
+    begin = partial(_begin_worker, os.getpid())
     with ProcessPoolExecutor(settings.jobs, mp_context=context, initializer=begin) as pool:
         try:
             fit = pool.submit(_fit_judge, job)
@@ -147,9 +147,8 @@ def fitted_judge(entry: ModelEntry, sprites_folder: Path, work: Path, settings: 
     return Judge.load(job.folder)
 
 
-def _begin_worker(folder: Path | None, parent: int) -> None:
-    """Tell a new process where the models are, and have it end with `parent`: a killed one leaves nobody fitting on."""
-    use_folder(folder)
+def _begin_worker(parent: int) -> None:
+    """Have a new process end with `parent`: a killed one leaves nobody fitting on."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from renderers.errors import FrameCorrupt
 from renderers.frames.state import FrameState
-from renderers.picture_errors import PILLOW_ERRORS
+from renderers.picture_errors import PICTURE_ERRORS
 
 __all__ = ["FrameObject", "read_provenance"]
 
@@ -68,7 +68,7 @@ class FrameObject:
             state = FrameState.from_bytes(base64.b64decode(text[STATE], validate=True))
         except KeyError as error:
             raise FrameCorrupt(f"the PNG carries no {error}: it is not a nightreel frame") from error
-        except PILLOW_ERRORS as error:
+        except PICTURE_ERRORS as error:
             raise FrameCorrupt(f"the frame's PNG is damaged: {error}") from error
         if not isinstance(provenance, dict):
             raise FrameCorrupt(f"the frame's provenance is no mapping but {type(provenance).__name__}")
@@ -88,5 +88,5 @@ def read_provenance(data: bytes) -> dict[str, Any]:
             image.load()
             found: dict[str, Any] = json.loads(image.text[PROVENANCE])  # type: ignore[attr-defined]
             return found
-    except (KeyError, *PILLOW_ERRORS) as error:
+    except (KeyError, *PICTURE_ERRORS) as error:
         raise FrameCorrupt(f"no provenance of nightreel in this file: {error}") from error

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from renderers.errors import BadInput
-from renderers.picture_errors import PILLOW_ERRORS
+from renderers.picture_errors import PICTURE_ERRORS
 
 __all__ = ["read_picture"]
 
@@ -27,7 +27,7 @@ def read_picture(images: Mapping[str, bytes], uri: str, width: int, height: int)
         with Image.open(io.BytesIO(images[uri])) as image:
             # cameras leave the turning of a picture to whoever shows it.
             picture = ImageOps.exif_transpose(image).convert("RGB")
-    except PILLOW_ERRORS as error:
+    except PICTURE_ERRORS as error:
         raise BadInput(f"'{uri}' is not a picture that can be read ({error}): give PNG, JPEG, WebP or GIF") from error
     scale = max(width / picture.width, height / picture.height)
     # round up: a picture one pixel short would leave a black line.

@@ -14,7 +14,7 @@ from renderers.errors import BadInput, ModelFilesBroken
 from renderers.models.checkpoint.conversion import convert_checkpoint, convert_state
 from renderers.models.perceptor.open_clip_tags import find_tag
 from renderers.models.vqgan.vqgan import VQGANConfig
-from renderers.registry import ModelEntry, check_new_name, model_entry, register, shipped_configs
+from renderers.registry import ModelEntry, Registry, shipped_configs
 
 __all__ = ["DEFAULT_PERCEPTOR", "add_model"]
 
@@ -24,7 +24,7 @@ SECONDS_PER_STEP = 0.1
 
 
 def add_model(
-    folder: Path,
+    registry: Registry,
     name: str,
     *,
     config: str | None = None,
@@ -35,7 +35,7 @@ def add_model(
     licence: str | None = None,
     replace: bool = False,
 ) -> ModelEntry:
-    """Register a model `name` in the models folder, with copies of its files, checkpoints converted to safetensors.
+    """Register a model `name` in the registry's folder, with copies of its files, checkpoints converted to safetensors.
 
     `config` is a taming YAML or the name of one that the package has; `weights` a Lightning checkpoint or safetensors.
     A perceptor is `ARCHITECTURE:TAG`, `ARCHITECTURE:FILE`, or a folder that open_clip wrote. What is not given is
@@ -47,11 +47,12 @@ def add_model(
         ModelFilesBroken: a file can't be read, or is none of its kind.
         UnknownModel: there is no model `like`.
     """
-    check_new_name(folder, name, replace=replace)
+    registry.check_new_name(name, replace=replace)
+    folder = registry.folder
     if (config is None) != (weights is None):
         raise BadInput("give a config and weights, or neither: they belong together")
     if like is not None:
-        model_entry(like)
+        registry.entry(like)
     elif weights is None:
         raise BadInput("give a config and weights, or the model that the VQGAN is to be taken from (--from MODEL)")
     chosen = list(perceptors) or ([] if like else [DEFAULT_PERCEPTOR])
@@ -63,7 +64,7 @@ def add_model(
                 given.update(_vqgan(_config_path(config), weights, Path(scratch)))
             if chosen:
                 given["perceptors"] = [_perceptor(text, Path(scratch), number) for number, text in enumerate(chosen)]
-            return register(given, folder, name, replace=replace)
+            return registry.register(given, name, replace=replace)
     except OSError as error:
         raise ModelFilesBroken(f"'{name}' can't be added to '{folder}': {error}") from error
 

@@ -14,7 +14,7 @@ from renderers.hardware import Precision, step_dtype
 from renderers.models.checkpoint.conversion import recorded
 from renderers.models.perceptor.perceptor import Perceptor
 from renderers.models.vqgan.vqgan import VQGAN, VQGANConfig
-from renderers.registry import ModelEntry, not_fetched, open_clip_cache
+from renderers.registry import ModelEntry, not_fetched
 
 __all__ = ["Models", "check_config", "load_models"]
 
@@ -78,7 +78,7 @@ def load_models(
     for perceptor in entry.perceptors:
         if perceptor.sha256 is not None:
             _verify(perceptor.weights_path, perceptor.sha256)
-        perceptors.append(Perceptor.open(perceptor, open_clip_cache()))
+        perceptors.append(Perceptor.open(perceptor))
     try:
         return Models.of(entry, vqgan, perceptors, chosen, threads=threads, precision=precision, graphs=graphs)
     except (RuntimeError, AssertionError) as error:

@@ -19,7 +19,7 @@ from renderers.plan.camera_move import CameraMove
 from renderers.plan.frame_plan import FramePlan, Retake, WeightedPrompt
 from renderers.plan.handoff import FAR, HOLD, LEAP, PULL, Place, chain_places, keyframe_places
 from renderers.plan.resolution import resolve
-from renderers.registry import ModelEntry, model_entry
+from renderers.registry import ModelEntry
 
 __all__ = ["ALGORITHM", "VideoPlan", "json_safe"]
 
@@ -81,15 +81,14 @@ class VideoPlan:
         row: ManifestRow,
         images: Mapping[str, str] | None = None,
         retakes: Sequence[Retake] = (),
-        entry: ModelEntry | None = None,
+        *,
+        entry: ModelEntry,
     ) -> VideoPlan:
-        """The plan of an unresolved `row`. `entry` is its model's, where the caller has looked it up.
+        """The plan of an unresolved `row`; `entry` is its model's.
 
         Raises:
-            UnknownModel: the row's model is not in the registry.
             BadInput: the row asks for what its model can't do.
         """
-        entry = entry or model_entry(row.model)
         return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes))
 
     @property

@@ -1,38 +1,22 @@
 """The registry of models: one YAML file per model, beside this module or in the user's models folder.
 
 A model's `defaults` stand between the row and the schema: what the row leaves out is taken from here first.
-`entry` is the schema, `reading` finds entries by name, `registering` adds the user's own.
+`entry` is the schema, `registry` finds entries by name and adds the user's own, `reading` reads their files and
+`registering` copies them.
 """
 
 from renderers.registry.entry import ModelEntry, PerceptorEntry, RemoteFile, VQGANEntry, VQGANSource
-from renderers.registry.reading import (
-    list_models,
-    model_entry,
-    models_folder,
-    not_fetched,
-    open_clip_cache,
-    read_entry,
-    shipped_configs,
-    shipped_names,
-    use_folder,
-)
-from renderers.registry.registering import check_new_name, register
+from renderers.registry.reading import not_fetched, shipped_configs, shipped_names
+from renderers.registry.registry import Registry
 
 __all__ = [
     "ModelEntry",
     "PerceptorEntry",
+    "Registry",
     "RemoteFile",
     "VQGANEntry",
     "VQGANSource",
-    "check_new_name",
-    "list_models",
-    "model_entry",
-    "models_folder",
     "not_fetched",
-    "open_clip_cache",
-    "read_entry",
-    "register",
     "shipped_configs",
     "shipped_names",
-    "use_folder",
 ]

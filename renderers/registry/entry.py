@@ -88,6 +88,9 @@ class PerceptorEntry(_Entry):
     pretrained: str | None = Field(None, description="a tag of open_clip's for that architecture, such as openai")
     weights: Path | None = Field(None, description="safetensors for that architecture, in place of a tag's")
     sha256: str | None = Field(None, pattern=SHA256, description="of the weights; a tag's are checked by open_clip")
+    cache: Path = Field(
+        Path("open_clip"), description="folder of what open_clip fetches for an architecture; the registry sets it"
+    )
     merges: str | None = Field(None, description="byte-pair merges in that folder, where not open_clip's own")
     templates: tuple[str, ...] = Field(("{}",), description="a prompt's embedding is the mean over these")
 
@@ -113,6 +116,11 @@ class PerceptorEntry(_Entry):
     def weights_path(self) -> Path:
         """The weights of a perceptor that has files of its own."""
         return WEIGHTS / self.weights if self.weights else self.path / "open_clip_model.safetensors"
+
+    @property
+    def cache_path(self) -> Path:
+        """The folder of what open_clip fetches: the weights of its tags, and some tokenizers."""
+        return WEIGHTS / self.cache
 
     @property
     def label(self) -> str:

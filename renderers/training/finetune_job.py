@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from renderers.errors import BadInput
-from renderers.registry import ModelEntry, model_entry, shipped_names
+from renderers.registry import ModelEntry, Registry, shipped_names
 from renderers.training.picture_files import PictureFiles, find_pictures
 
 __all__ = ["FinetuneJob", "check_job", "finished"]
@@ -72,16 +72,16 @@ class FinetuneJob:
         return self.folder / f"{self.model_name}.yaml"
 
 
-def check_job(job: FinetuneJob) -> tuple[ModelEntry, PictureFiles]:
+def check_job(job: FinetuneJob, registry: Registry) -> tuple[ModelEntry, PictureFiles]:
     """The base model's entry, and the pictures.
 
     Raises:
         BadInput: the pictures, the folder or the model won't do.
         UnknownModel, ModelFilesBroken: the base model can't be had.
     """
-    entry = model_entry(job.base)
+    entry = registry.entry(job.base)
     if entry.vqgan.kind != "vqgan":
-        others = ", ".join(name for name in shipped_names() if model_entry(name).vqgan.kind == "vqgan")
+        others = ", ".join(name for name in shipped_names() if registry.entry(name).vqgan.kind == "vqgan")
         raise BadInput(
             f"'{job.base}' is a Gumbel VQGAN, which can't be fine-tuned here: its codes do not follow running means. "
             f"Start from one of: {others}"

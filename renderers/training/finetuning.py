@@ -15,7 +15,7 @@ import torch
 from renderers.errors import BadInput
 from renderers.models import load_models
 from renderers.models.vqgan.vqgan import DDConfig
-from renderers.registry import ModelEntry, model_entry
+from renderers.registry import ModelEntry, Registry
 from renderers.training.finetune_job import FinetuneJob, check_job
 from renderers.training.finetune_results import write_results
 from renderers.training.perceptual import PerceptualDistance
@@ -41,6 +41,7 @@ class FinetuneSettings(VQGANTrainingSettings):
 
 def finetune(
     job: FinetuneJob,
+    registry: Registry,
     *,
     device: str = "auto",
     threads: int = 1,
@@ -48,18 +49,20 @@ def finetune(
 ) -> None:
     """Do the job, or go on with what its folder holds. Its `stop_file` stops it between two steps.
 
+    `registry` holds the base model.
+
     Raises:
         BadInput, UnknownModel, ModelFilesBroken: see `check_job`; or the pictures are not those that it began with.
-        TrainingBroken: the folder holds another training, or the loss left the realm of numbers.
+        TrainingBroken: the folder holds another training, or the loss became non-finite.
         Stopped: the stop file was there; the next call goes on.
     """
-    entry, files = check_job(job)
+    entry, files = check_job(job, registry)
     models = load_models(entry, device=device, threads=threads, precision="float32")  # weights are to learn small steps
     base, device_ = models.vqgan, models.device
     # whatever the base, the loss looks through the small perceptor's trunk: it ships with the package.
     small = models
     if entry.name != "embedded":
-        small = load_models(model_entry("embedded"), device=device, threads=threads, precision="float32")
+        small = load_models(registry.entry("embedded"), device=device, threads=threads, precision="float32")
     perceptual = PerceptualDistance(small.perceptors[0].clip.visual.trunk).to(device_)
     settings = _settings(job, entry, files.digest, base.config.ddconfig)
     pictures = PictureFolder(files, settings.side, mirror=settings.mirror)

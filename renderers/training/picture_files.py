@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from renderers.errors import BadInput
-from renderers.picture_errors import PILLOW_ERRORS
+from renderers.picture_errors import PICTURE_ERRORS
 
 __all__ = ["PictureFiles", "find_pictures", "read_picture"]
 
@@ -94,7 +94,7 @@ def read_picture(path: Path, *, shortest: int) -> NDArray[np.uint8]:
                 layer = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
             picture = upright.convert("RGB")
-    except PILLOW_ERRORS as error:
+    except PICTURE_ERRORS as error:
         raise BadInput(f"'{path}' is not a picture that can be read ({error})") from error
     scale = shortest / min(picture.size)
     if scale < 1:

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from manifests.errors import ErrorKind
 from renderers.errors import RenderError
 
 __all__ = ["EMOJI_NAMES", "PACKAGES", "Drawing", "Package", "SourceMissing", "emoji_labels", "fetch", "read_drawings"]
@@ -28,6 +29,8 @@ TIMEOUT = 600  # seconds for one download
 
 class SourceMissing(RenderError):
     """A package could not be fetched or is not what it should be."""
+
+    kind = ErrorKind.ENVIRONMENT
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from renderers.frames.renderer import FrameRenderer, FrameRequest
 from renderers.hardware import Precision
 from renderers.models import VQGAN, load_models
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import model_entry
+from renderers.registry import Registry
 from tests.benchmarks.clock import Clock
 from tests.benchmarks.machine import machine
 from tests.benchmarks.true_shapes import ARCHITECTURE, F16_16384, random_models
@@ -87,7 +87,7 @@ def main() -> None:
         columns = {"width": width, "height": height, "init": "tokens", "cutouts": {"number": chosen.cutouts}}
         print(f"f16 16384 + ViT-B/32, {width}x{height}, {chosen.cutouts} cutouts, random weights")
     else:
-        entry = model_entry("embedded")
+        entry = Registry().entry("embedded")
         models = load_models(entry, device=chosen.device, **how)
         print(f"embedded, 64x64, {entry.defaults['cutouts']['number']} cutouts")
     curve(FrameRenderer(models), columns, chosen.together, chosen.steps, chosen.rounds)

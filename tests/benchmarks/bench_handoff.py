@@ -36,7 +36,7 @@ from renderers.frames.seams import seam_scores
 from renderers.frames.warp import frame_change
 from renderers.models import Models, load_models
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import model_entry
+from renderers.registry import Registry
 from tests.benchmarks.machine import machine
 
 STEPS = 10
@@ -83,7 +83,7 @@ def similarities(models: Models, pictures: list[np.ndarray], prompt: str) -> lis
 
 def seams(frames: int, every: int, seeds: list[int], sheet: Path | None) -> None:
     """Print the scores of all seams."""
-    renderer = FrameRenderer(load_models(model_entry("embedded"), device="cpu", threads=1))
+    renderer = FrameRenderer(load_models(Registry().entry("embedded"), device="cpu", threads=1))
     for seed, (prompt, camera) in zip(seeds, CAMERAS * len(seeds), strict=False):
         columns: dict[str, Any] = {
             "prompt": prompt,
@@ -95,7 +95,10 @@ def seams(frames: int, every: int, seeds: list[int], sheet: Path | None) -> None
         }
         columns |= {"steps": 8, "steps_first": 60, "keyframe_every": every}
         plans = {
-            handoff: VideoPlan.of(ManifestRow(video_id="v", handoff=handoff, **columns))  # type: ignore[arg-type]
+            handoff: VideoPlan.of(
+                ManifestRow(video_id="v", handoff=handoff, **columns),  # type: ignore[arg-type]
+                entry=renderer.models.entry,
+            )
             for handoff in ("chain", "keyframes")
         }
         places = {place.index: place for place in plans["keyframes"].places()}

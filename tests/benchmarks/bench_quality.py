@@ -31,7 +31,7 @@ from renderers.evaluation.evaluation import EvaluationSettings, fitted_judge
 from renderers.evaluation.prompts import load_prompts
 from renderers.evaluation.recognition import Variant, read_pictures, render_picture, start_rendering
 from renderers.evaluation.results import Recognition, judged, recognition
-from renderers.registry import ModelEntry, model_entry
+from renderers.registry import ModelEntry, Registry
 from tests.benchmarks.machine import machine
 
 TRIAL_STEPS = 10
@@ -90,7 +90,7 @@ def main() -> None:
     chosen = parser.parse_args()
     print(machine())
     torch.set_num_threads(1)
-    entry, prompts = model_entry("embedded"), load_prompts()[chosen.skip :][: chosen.prompts]
+    entry, prompts = Registry().entry("embedded"), load_prompts()[chosen.skip :][: chosen.prompts]
     judge = fitted_judge(entry, chosen.sprites, chosen.work, EvaluationSettings())
     with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
         ours, step = steps_for(entry, Path(folder))

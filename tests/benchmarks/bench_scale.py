@@ -36,6 +36,7 @@ from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage
 from manifests.schema import ManifestRow
+from renderers.registry import Registry
 from tests.benchmarks.machine import machine
 from tests.helpers.render_jobs import write_manifest
 from tests.helpers.s3_server import S3Server, running_s3_server
@@ -97,7 +98,7 @@ def listing(frames: int, length: int) -> None:
             raise RuntimeError(f"{again.frames_to_render} frames were not seen")
         print(f"a resumed job: read, listed and planned in {seconds:.1f} s", flush=True)
         del again
-        seconds, statuses = _timed(lambda: list(stored_status(storage)))
+        seconds, statuses = _timed(lambda: list(stored_status(storage, Registry())))
         if sum(status.done for status in statuses) != len(rows) * length:
             raise RuntimeError("the status does not tell all frames")
         print(f"status: {seconds:.1f} s", flush=True)

@@ -39,7 +39,7 @@ from renderers.hardware import Precision
 from renderers.models import VQGAN, Perceptor, load_models
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import model_entry
+from renderers.registry import Registry
 from tests.benchmarks.clock import Clock, Measured, against_neighbours
 from tests.benchmarks.machine import machine
 from tests.benchmarks.peer import PeerMissing, run_peer
@@ -105,13 +105,15 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _embedded_shape() -> str:
-    return f"embedded, 64x64, {model_entry('embedded').defaults['cutouts']['number']} cutouts"
+    return f"embedded, 64x64, {Registry().entry('embedded').defaults['cutouts']['number']} cutouts"
 
 
 def embedded(steps: int, runs: int) -> Ours:
     """The embedded pair at its defaults, measured."""
-    row = VideoPlan.of(ManifestRow(video_id="bench", prompt=PROMPT, init="tokens")).row
-    ours = Ours(FrameRenderer(load_models(model_entry("embedded"), device="cpu")), row, steps)
+    row = VideoPlan.of(
+        ManifestRow(video_id="bench", prompt=PROMPT, init="tokens"), entry=Registry().entry("embedded")
+    ).row
+    ours = Ours(FrameRenderer(load_models(Registry().entry("embedded"), device="cpu")), row, steps)
     ours.loop()
     for _ in range(runs):
         ours.turn()

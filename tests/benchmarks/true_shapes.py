@@ -7,7 +7,7 @@ import torch
 
 from renderers.hardware import Precision
 from renderers.models import VQGAN, Models, Perceptor, VQGANConfig
-from renderers.registry import model_entry
+from renderers.registry import Registry
 
 __all__ = ["ARCHITECTURE", "F16_16384", "random_models"]
 
@@ -24,5 +24,5 @@ def random_models(
 ) -> Models:
     """`vqgan` and `clip`, of these shapes, as a renderer takes them."""
     perceptor = Perceptor(clip, open_clip.get_tokenizer(ARCHITECTURE))
-    entry = model_entry("embedded").model_copy(update={"concepts": (), "downsampling": 16, "defaults": {}})
+    entry = Registry().entry("embedded").model_copy(update={"concepts": (), "downsampling": 16, "defaults": {}})
     return Models.of(entry, vqgan, (perceptor,), device, threads=threads, precision=precision, graphs=graphs)

@@ -7,12 +7,12 @@ from collections.abc import Collection
 from flows.planning.remaining import VideoWork, plan_video
 from manifests.schema import ManifestRow
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import model_entry
+from renderers.registry import Registry
 
 __all__ = ["plan_of", "work_of"]
 
 # One step is a tenth of a second, so a frame of ten steps is one second.
-ENTRY = model_entry("embedded").model_copy(update={"seconds_per_step": 0.1, "defaults": {}})
+ENTRY = Registry().entry("embedded").model_copy(update={"seconds_per_step": 0.1, "defaults": {}})
 
 
 def plan_of(video_id: str, frames: int, **columns: object) -> VideoPlan:

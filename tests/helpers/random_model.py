@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,7 @@ from manifests.schema import ManifestRow
 from renderers.models import VQGAN, VQGANConfig
 from renderers.plan.resolution import resolve
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import ModelEntry, models_folder, use_folder
-
-
-@contextmanager
-def models_in(folder: Path) -> Iterator[Path]:
-    """`folder` is the models folder of this process, for as long as the context lasts."""
-    before = models_folder()
-    use_folder(folder)
-    try:
-        yield folder
-    finally:
-        use_folder(before)
-
+from renderers.registry import ModelEntry
 
 VQGAN_PARAMS: dict[str, Any] = {
     "embed_dim": 4,

@@ -67,13 +67,14 @@ class Perceptor(nn.Module):
         self.register_buffer("std", torch.tensor(preprocess["std"]).view(1, 3, 1, 1))
 
     @classmethod
-    def open(cls, entry: PerceptorEntry, cache: Path) -> Perceptor:
-        """The perceptor that the registry describes; `cache` holds what was fetched for open_clip's tags.
+    def open(cls, entry: PerceptorEntry) -> Perceptor:
+        """The perceptor that the registry describes.
 
         Raises:
             ModelFilesBroken: a file is missing or damaged.
             BadInput: open_clip knows no such architecture or tag.
         """
+        cache = entry.cache_path
         if entry.architecture is None:
             return cls.load(entry.path, merges=entry.merges, templates=entry.templates)
         if entry.pretrained is None:

@@ -6,12 +6,12 @@ import pytest
 
 from renderers.frames.renderer import FrameRenderer
 from renderers.models import Models, load_models
-from renderers.registry import model_entry
+from renderers.registry import Registry
 
 
 @pytest.fixture(scope="session")
 def models() -> Models:
-    return load_models(model_entry("embedded"), device="cpu")
+    return load_models(Registry().entry("embedded"), device="cpu")
 
 
 @pytest.fixture(scope="session")

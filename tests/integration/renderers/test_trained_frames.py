@@ -21,13 +21,15 @@ from renderers.frames.frame_object import FrameObject
 from renderers.frames.renderer import FrameRenderer, RenderedFrame, StepProgress
 from renderers.models import Models
 from renderers.plan.video_plan import VideoPlan
+from renderers.registry import Registry
 
 PINS = Path(__file__).with_name("pinned_slices.json")
 
 
 def planned(images: dict[str, bytes] | None = None, **columns: Any) -> VideoPlan:
     digests = {uri: hashlib.sha256(data).hexdigest() for uri, data in (images or {}).items()}
-    return VideoPlan.of(ManifestRow.model_validate({"video_id": "reef", **columns}), digests)
+    row = ManifestRow.model_validate({"video_id": "reef", **columns})
+    return VideoPlan.of(row, digests, entry=Registry().entry(row.model))
 
 
 def render_all(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, bytes] | None = None) -> list[RenderedFrame]:

@@ -19,7 +19,7 @@ from taming.modules.vqvae.quantize import VectorQuantizer2
 
 from renderers.errors import ModelFilesBroken
 from renderers.models import VQGAN, Models, Perceptor, load_models
-from renderers.registry import ModelEntry, model_entry
+from renderers.registry import ModelEntry, Registry
 
 
 def pictures(count: int = 4, side: int = 64) -> torch.Tensor:
@@ -59,7 +59,7 @@ class ByHand:
 
 @pytest.mark.parametrize("side", [64, 96])
 def test_our_vqgan_is_tamings_own_modules_on_the_same_weights(side: int) -> None:
-    entry = model_entry("embedded")
+    entry = Registry().entry("embedded")
     ours, theirs = VQGAN.load(entry.vqgan.config_path, entry.vqgan.weights_path), ByHand(entry)
     seen = pictures(side=side)
     latents, tokens, reconstruction = theirs(seen * 2 - 1)
@@ -70,7 +70,7 @@ def test_our_vqgan_is_tamings_own_modules_on_the_same_weights(side: int) -> None
 
 
 def test_the_gradient_is_tamings_too() -> None:
-    entry = model_entry("embedded")
+    entry = Registry().entry("embedded")
     ours, theirs = VQGAN.load(entry.vqgan.config_path, entry.vqgan.weights_path), ByHand(entry)
     start = ours.encode(pictures(1))
     gradients = []
@@ -86,7 +86,7 @@ def test_the_gradient_is_tamings_too() -> None:
 
 def test_as_loaded_for_rendering_the_vqgan_is_the_same_up_to_rounding(models: Models) -> None:
     """channels_last takes other kernels."""
-    entry = model_entry("embedded")
+    entry = Registry().entry("embedded")
     plain = VQGAN.load(entry.vqgan.config_path, entry.vqgan.weights_path)
     seen = pictures()
     torch.testing.assert_close(models.vqgan.encode(seen), plain.encode(seen), atol=1e-4, rtol=1e-4)
@@ -103,7 +103,7 @@ def test_the_vqgan_has_learnt_to_draw(models: Models) -> None:
 
 
 def test_open_clip_loads_the_perceptors_folder_by_itself(models: Models) -> None:
-    entry = model_entry("embedded").perceptors[0]
+    entry = Registry().entry("embedded").perceptors[0]
     clip, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{entry.path}")
     clip.eval()
     ours = models.perceptors[0]
@@ -132,13 +132,13 @@ def test_the_perceptor_tells_its_concepts_apart(models: Models) -> None:
 
 @pytest.mark.parametrize("file", ["vqgan.safetensors", "open_clip_model.safetensors"])
 def test_damaged_weights_are_not_loaded(tmp_path: Path, file: str) -> None:
-    data = model_entry("embedded").model_dump()
-    source = model_entry("embedded").perceptors[0].path
+    data = Registry().entry("embedded").model_dump()
+    source = Registry().entry("embedded").perceptors[0].path
     shutil.copytree(source, tmp_path / "embedded")
     data["vqgan"] |= {"config": tmp_path / "embedded/vqgan.yaml", "weights": tmp_path / "embedded/vqgan.safetensors"}
     data["perceptors"] = [data["perceptors"][0] | {"folder": tmp_path / "embedded"}]
     entry = ModelEntry.model_validate(data)
-    assert entry.digest == model_entry("embedded").digest
+    assert entry.digest == Registry().entry("embedded").digest
     path = tmp_path / "embedded" / file
     damaged = bytearray(path.read_bytes())
     damaged[-1000] ^= 0x10

@@ -183,7 +183,7 @@ def test_another_seed_after_nan_and_fewer_cutouts_after_memory_ran_out(tmp_path:
 
     (run,) = jobs[0].runs.values()
     assert jobs[0].complete
-    assert [(f.frame, f.kind) for f in run.failures] == [(1, "not finite"), (2, "out of memory"), (2, "out of memory")]
+    assert [(f.frame, f.kind) for f in run.failures] == [(1, "non-finite"), (2, "out of memory"), (2, "out of memory")]
     assert frame_objects(outputs[0]) == frame_objects(outputs[1])  # the other seed is the same every time
     frames = [FrameObject.from_bytes(path.read_bytes()) for path in frame_files(outputs[0], "reef")]
     assert ["seed" in frame.provenance for frame in frames] == [False, True, False, False]

@@ -17,6 +17,7 @@ from infra.video.ffmpeg import probe
 from infra.workers.local_pool import LocalPool
 from infra.workers.tasks import FrameTask
 from infra.workers.worker import Worker
+from renderers.registry import Registry
 from tests.helpers.render_jobs import drive, frame_objects, planned, quick_row, render, write_manifest
 
 ROWS = [
@@ -104,7 +105,7 @@ def test_two_jobs_that_race_on_one_output_make_the_same_frames(manifest: str, re
 
 
 def test_the_plans_in_storage_tell_what_was_wanted_without_the_manifest(manifest: str, reference: str) -> None:
-    assert list(stored_status(Storage(reference))) == [
+    assert list(stored_status(Storage(reference), Registry())) == [
         VideoStatus("apple", "done", 1, (), "", f"{reference}/apple/video.png"),
         VideoStatus("boat", "done", 7, (), "", f"{reference}/boat/video.gif"),
         VideoStatus("reef", "done", 18, (), "", f"{reference}/reef/video.mp4"),

@@ -19,6 +19,7 @@ from infra.workers.tasks import FrameTask
 from infra.workers.worker import Worker
 from renderers.errors import BadInput
 from renderers.frames.renderer import FrameRequest
+from renderers.registry import Registry
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 
 FRAMES = 8
@@ -68,7 +69,7 @@ def test_frames_that_start_from_re_run_ones_are_rendered_anew(rendered: tuple[st
     job = rerun(output, "reef", "5", seed=7)
     assert job.complete
     assert job.runs["reef"].rendered == 3
-    assert next(stored_status(Storage(output))).state == "done"
+    assert next(stored_status(Storage(output), Registry())).state == "done"
 
 
 def test_the_rows_own_seed_brings_the_first_take_back_without_rendering(rendered: tuple[str, str]) -> None:

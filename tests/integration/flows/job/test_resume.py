@@ -15,6 +15,7 @@ import pytest
 from flows.job.stitching import stitch
 from flows.job.storage_state import list_video, stored_status
 from infra.storage.storage import Existing, PutOutcome, Storage, StorageUnavailable
+from renderers.registry import Registry
 from tests.helpers.render_jobs import frame_files, frame_objects, planned, quick_row, render, write_manifest
 from tests.helpers.root import ROOT
 
@@ -114,7 +115,7 @@ def test_a_prompt_edited_at_a_frame_keeps_the_frames_before_and_needs_force(tmp_
     back = render(manifest_of(tmp_path, REEF), output, range_frames=5, force=True)
     assert (back.complete, back.frames_to_render) == (True, 0)
     assert Path(output, "reef/video.mp4").read_bytes() == video
-    states = {status.video_id: status.state for status in stored_status(Storage(output))}
+    states = {status.video_id: status.state for status in stored_status(Storage(output), Registry())}
     assert states == {"reef": "done", "apple": "done"}
 
 

@@ -16,10 +16,11 @@ import yaml
 from flows.cli import run
 from infra.settings import load_settings
 from renderers.models import VQGAN
+from renderers.registry import Registry
 from tests.helpers.checkpoints import save_lightning
 from tests.helpers.command_line import Said
 from tests.helpers.file_server import FileServer, file_server
-from tests.helpers.random_model import VQGAN_PARAMS, models_in
+from tests.helpers.random_model import VQGAN_PARAMS
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NIGHTREEL_MODELS_FOLDER", str(tmp_path / "models"))
     monkeypatch.setenv("COLUMNS", "300")
     load_settings.cache_clear()
-    with models_in(tmp_path / "models"):
-        yield tmp_path / "models"
+    yield tmp_path / "models"
     load_settings.cache_clear()
+
+
+@pytest.fixture
+def registry(folder: Path) -> Registry:
+    """The registry of the commands that a test calls."""
+    return Registry(folder)
 
 
 @pytest.fixture

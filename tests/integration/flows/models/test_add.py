@@ -20,7 +20,7 @@ from renderers.errors import ModelFilesBroken
 from renderers.frames.renderer import FrameRenderer
 from renderers.models import Perceptor, load_models
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import PerceptorEntry, model_entry, open_clip_cache
+from renderers.registry import PerceptorEntry, Registry
 from tests.helpers.checkpoints import Calls, save_lightning, save_program
 from tests.helpers.command_line import Said
 from tests.helpers.random_model import CLIP_CONFIG, write_model
@@ -45,12 +45,13 @@ def clip_state(seed: int) -> dict[str, torch.Tensor]:
     return open_clip.CLIP(**CLIP_CONFIG["model_cfg"]).state_dict()
 
 
-def draw(name: str) -> tuple[float, ...]:
+def draw(registry: Registry, name: str) -> tuple[float, ...]:
     """The losses of two steps of a model."""
-    renderer = FrameRenderer(load_models(model_entry(name), device="cpu"))
+    entry = registry.entry(name)
+    renderer = FrameRenderer(load_models(entry, device="cpu"))
     row = ManifestRow.model_validate({"video_id": "a", "prompt": "a reef", "model": name, "width": 32, "height": 32,
                                       "steps_first": 2, "cutouts": {"number": 4}})  # fmt: skip
-    plan = VideoPlan.of(row)
+    plan = VideoPlan.of(row, entry=entry)
     return renderer.render(plan, next(plan.walk()), None, {}).losses
 
 
@@ -60,7 +61,7 @@ def files(published: Published, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_a_checkpoint_with_an_ensemble_of_two_perceptors_of_ones_own(
-    nightreel: Command, files: tuple[Path, Path], architecture: str, folder: Path, tmp_path: Path
+    nightreel: Command, files: tuple[Path, Path], architecture: str, folder: Path, tmp_path: Path, registry: Registry
 ) -> None:
     config, checkpoint = files
     save_file(clip_state(1), tmp_path / "one.safetensors")
@@ -76,7 +77,7 @@ def test_a_checkpoint_with_an_ensemble_of_two_perceptors_of_ones_own(
     assert "try it: nightreel preview" in said.out
     for path in (*files, tmp_path / "one.safetensors", tmp_path / "two.pt"):
         path.unlink()
-    entry = model_entry("duo")
+    entry = registry.entry("duo")
     assert (entry.summary, entry.vqgan.kind, entry.downsampling, entry.measured_on) == ("two judges", "gumbel", 4, None)
     assert nightreel("models", "verify", "duo").code == DONE
     models = load_models(entry, device="cpu")
@@ -88,18 +89,18 @@ def test_a_checkpoint_with_an_ensemble_of_two_perceptors_of_ones_own(
     texts = ["a reef"]
     vectors = [perceptor.embed_texts(texts) for perceptor in models.perceptors]
     assert not torch.allclose(*vectors)
-    both = draw("duo")
+    both = draw(registry, "duo")
     for number, perceptor in enumerate(entry.perceptors):
         alone = nightreel("models", "add", f"solo-{number}", "--from", "duo", "--perceptor",
                           f"{architecture}:{perceptor.weights_path}")  # fmt: skip
         assert alone.code == DONE, alone.err
-        assert draw(f"solo-{number}")[0] != both[0]
-        assert model_entry(f"solo-{number}").vqgan == entry.vqgan
-        assert model_entry(f"solo-{number}").digest != entry.digest
+        assert draw(registry, f"solo-{number}")[0] != both[0]
+        assert registry.entry(f"solo-{number}").vqgan == entry.vqgan
+        assert registry.entry(f"solo-{number}").digest != entry.digest
 
 
 def test_settings_and_perceptors_may_come_from_another_model(
-    nightreel: Command, files: tuple[Path, Path], folder: Path
+    nightreel: Command, files: tuple[Path, Path], folder: Path, registry: Registry
 ) -> None:
     config, checkpoint = files
     said = nightreel(
@@ -107,15 +108,15 @@ def test_settings_and_perceptors_may_come_from_another_model(
     )
     assert said.code == DONE, said.err
     assert json.loads(said.out)["complete"] is True
-    assert model_entry("maps").perceptors == tuple(
-        p.model_copy(update={"folder": p.path}) for p in model_entry("embedded").perceptors
+    assert registry.entry("maps").perceptors == tuple(
+        p.model_copy(update={"folder": p.path}) for p in registry.entry("embedded").perceptors
     )
-    assert model_entry("maps").concepts == model_entry("embedded").concepts
-    assert len(draw("maps")) == 2
+    assert registry.entry("maps").concepts == registry.entry("embedded").concepts
+    assert len(draw(registry, "maps")) == 2
 
 
 def test_a_folder_that_open_clip_wrote_is_a_perceptor(
-    nightreel: Command, files: tuple[Path, Path], folder: Path, tmp_path: Path
+    nightreel: Command, files: tuple[Path, Path], folder: Path, tmp_path: Path, registry: Registry
 ) -> None:
     (tmp_path / "clip").mkdir()
     write_model(tmp_path / "clip")
@@ -124,7 +125,7 @@ def test_a_folder_that_open_clip_wrote_is_a_perceptor(
         "models", "add", "own", "--config", config, "--weights", checkpoint, "--perceptor", tmp_path / "clip"
     )
     assert said.code == DONE, said.err
-    assert len(draw("own")) == 2
+    assert len(draw(registry, "own")) == 2
 
 
 def test_without_perceptors_the_usual_one_is_to_be_fetched(
@@ -206,9 +207,9 @@ def test_weights_of_another_architecture_are_told(folder: Path, architecture: st
     save_file({key: value for key, value in state.items() if "visual" not in key}, tmp_path / "part.safetensors")
     with pytest.raises(ModelFilesBroken, match="open_clip can't load Tiny-8 with the weights"):
         Perceptor.load_architecture(architecture, tmp_path / "part.safetensors")
-    entry = PerceptorEntry(architecture="ViT-B-32-quickgelu", pretrained="openai")
+    entry = PerceptorEntry(architecture="ViT-B-32-quickgelu", pretrained="openai", cache=folder / "open_clip")
     with pytest.raises(ModelFilesBroken, match="are not here"):
-        Perceptor.open(entry, open_clip_cache())
+        Perceptor.open(entry)
 
 
 def test_a_shape_of_the_package_serves_a_checkpoint_without_its_config(

@@ -12,7 +12,7 @@ from PIL import Image
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
 from renderers.errors import FetchFailed, ModelFilesBroken
 from renderers.models import load_models
-from renderers.registry import model_entry, use_folder
+from renderers.registry import Registry
 from tests.helpers.command_line import Said
 from tests.integration.flows.models.conftest import Published
 
@@ -27,12 +27,11 @@ FETCHED = ["vqgan.ckpt", "vqgan.json", "vqgan.safetensors", "vqgan.yaml"]
 
 
 def test_a_model_is_fetched_converted_verified_and_draws(
-    nightreel: Command, entry_file: Path, folder: Path, published: Published, tmp_path: Path
+    nightreel: Command, entry_file: Path, folder: Path, published: Published, tmp_path: Path, registry: Registry
 ) -> None:
-    use_folder(folder)
-    before = model_entry("reef").digest  # known before a byte of it is here
+    before = registry.entry("reef").digest  # known before a byte of it is here
     with pytest.raises(FetchFailed, match=r"model 'reef' is not fetched: run `nightreel models fetch reef`\. Where"):
-        load_models(model_entry("reef"), device="cpu")
+        load_models(registry.entry("reef"), device="cpu")
     assert nightreel("models", "verify", "reef").code == ENVIRONMENT
     assert "reef" not in nightreel("models", "verify").out  # never fetched: no fault
 
@@ -46,7 +45,7 @@ def test_a_model_is_fetched_converted_verified_and_draws(
     asked = len(published.server.requests)
     assert nightreel("models", "fetch", "reef").code == DONE
     assert len(published.server.requests) == asked  # all was here
-    assert model_entry("reef").digest == before
+    assert registry.entry("reef").digest == before
     said = nightreel("preview", "a reef", "--model", "reef", "-o", tmp_path / "reef.png", "--json")
     assert said.code == DONE, said.err
     assert json.loads(said.out)["steps"] == 2
@@ -85,7 +84,7 @@ def test_a_machine_without_a_network_is_told_what_to_put_where(
 
 @pytest.mark.parametrize("how", ["truncated", "wrong", "missing"])
 def test_what_did_not_come_whole_never_becomes_a_model(
-    nightreel: Command, entry_file: Path, folder: Path, published: Published, how: str
+    nightreel: Command, entry_file: Path, folder: Path, published: Published, how: str, registry: Registry
 ) -> None:
     whole = published.server.files["/last.ckpt"]
     if how == "truncated":
@@ -100,15 +99,15 @@ def test_what_did_not_come_whole_never_becomes_a_model(
     assert "Traceback" not in said.err
     assert files(folder) == ["vqgan.yaml"]
     with pytest.raises(FetchFailed):
-        load_models(model_entry("reef"), device="cpu")
+        load_models(registry.entry("reef"), device="cpu")
     published.server.files["/last.ckpt"] = whole
     published.server.length = True
     assert nightreel("models", "fetch", "reef").code == DONE
-    load_models(model_entry("reef"), device="cpu")
+    load_models(registry.entry("reef"), device="cpu")
 
 
 def test_a_published_checkpoint_that_tries_to_run_code_is_refused(
-    nightreel: Command, entry_file: Path, folder: Path, published: Published, tmp_path: Path
+    nightreel: Command, entry_file: Path, folder: Path, published: Published, tmp_path: Path, registry: Registry
 ) -> None:
     """The checksum is right: somebody put the attack into the very file that the registry vouches for."""
     import hashlib
@@ -134,7 +133,7 @@ def test_a_published_checkpoint_that_tries_to_run_code_is_refused(
     assert files(folder) == ["vqgan.ckpt", "vqgan.yaml"]
 
 
-def test_damage_is_found_and_mended(nightreel: Command, entry_file: Path, folder: Path) -> None:
+def test_damage_is_found_and_mended(nightreel: Command, entry_file: Path, folder: Path, registry: Registry) -> None:
     assert nightreel("models", "fetch", "reef").code == DONE
     for name in ("vqgan.safetensors", "vqgan.yaml", "vqgan.ckpt", "vqgan.json"):
         path = folder / "reef" / name
@@ -146,12 +145,12 @@ def test_damage_is_found_and_mended(nightreel: Command, entry_file: Path, folder
         assert "damaged" in said.out
         if name != "vqgan.ckpt":
             with pytest.raises(ModelFilesBroken):
-                load_models(model_entry("reef"), device="cpu")
+                load_models(registry.entry("reef"), device="cpu")
         if name == "vqgan.ckpt":
             path.unlink()  # a converted model does not miss it
         assert nightreel("models", "fetch", "reef").code == DONE
         assert nightreel("models", "verify", "reef").code == DONE
-        load_models(model_entry("reef"), device="cpu")
+        load_models(registry.entry("reef"), device="cpu")
 
 
 def test_an_entry_that_calls_the_model_by_another_kind_is_told(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import pickle
 from pathlib import Path
 
 import pytest
@@ -12,38 +12,50 @@ from flows.job.planned import RenderParameters
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.worker import Worker
+from manifests.schema import ManifestRow
 from renderers.errors import UnknownModel
-from renderers.registry import model_entry, models_folder, register, use_folder
+from renderers.registry import Registry
 from tests.helpers.random_model import write_model
+from tests.helpers.render_jobs import write_manifest
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A models folder with a model `flowers`, of which this process has not been told."""
-    before = models_folder()
+def registry(tmp_path: Path) -> Registry:
+    """A registry with a model `flowers`."""
     (tmp_path / "made").mkdir()
-    register(write_model(tmp_path / "made"), tmp_path / "models", "flowers")
-    use_folder(None)
+    registry = Registry(tmp_path / "models")
+    registry.register(write_model(tmp_path / "made"), "flowers")
+    return registry
+
+
+def test_a_worker_finds_the_models_of_its_registry_and_notices_that_one_was_replaced(
+    registry: Registry, tmp_path: Path
+) -> None:
+    output = Storage(str(tmp_path / "out"))
     with pytest.raises(UnknownModel):
-        model_entry("flowers")
-    yield tmp_path / "models"
-    use_folder(before)
-
-
-def test_a_worker_is_told_and_notices_that_a_model_was_replaced(folder: Path, tmp_path: Path) -> None:
-    worker = Worker(Storage(str(tmp_path / "out")), device="cpu", models_folder=folder)
+        Worker(output, device="cpu").warm("flowers")
+    worker = Worker(output, device="cpu", registry=registry)
     assert worker.warm("flowers") == worker.name
     first = worker._load("flowers")
     assert worker._load("flowers") is first
-    changed = model_entry("flowers").model_dump(exclude_unset=True) | {"concepts": ("rose", "tulip")}
-    register(changed, folder, "flowers", replace=True)
+    changed = registry.entry("flowers").model_dump(exclude_unset=True) | {"concepts": ("rose", "tulip")}
+    registry.register(changed, "flowers", replace=True)
     assert worker._load("flowers") is not first
 
 
-def test_a_job_is_told_by_its_settings(folder: Path, tmp_path: Path) -> None:
-    settings = InfraSettings(models_folder=folder)
-    RenderJob(RenderParameters("m.parquet", str(tmp_path / "out")), settings)
-    assert model_entry("flowers").name == "flowers"
+def test_a_job_finds_the_models_of_its_settings(registry: Registry, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "m.parquet", [ManifestRow(video_id="a", prompt="x", model="flowers")])
+    for folder, runs in ((registry.folder, ["a"]), (tmp_path / "nowhere", [])):
+        job = RenderJob(RenderParameters(manifest, str(tmp_path / "out")), InfraSettings(models_folder=folder))
+        job.read()
+        assert list(job.runs) == runs
+
+
+def test_a_registry_travels_by_value(registry: Registry) -> None:
+    """As to a Ray actor: to a process that was started in another folder, or knows no settings."""
+    arrived = pickle.loads(pickle.dumps(registry))
+    assert arrived.entry("flowers") == registry.entry("flowers")
+    assert len(pickle.dumps(registry)) < 1000
 
 
 def test_the_folder_of_the_settings_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ config, cache, said = Path(sys.argv[1]), Path(sys.argv[2]), {}
 open_clip.add_model_config(config)
 _PRETRAINED["Tiny-8"] = {"mine": {"hf_hub": "somebody/tiny/", "mean": (0.1, 0.2, 0.3), "std": (0.5, 0.5, 0.5)}}
 tag = find_tag("Tiny-8", "mine")
-entry = PerceptorEntry(architecture="Tiny-8", pretrained="mine")
+entry = PerceptorEntry(architecture="Tiny-8", pretrained="mine", cache=cache)
 
 def attempt(name, work):
     try:
@@ -40,14 +40,14 @@ def attempt(name, work):
     except ModelFilesBroken as error:
         said[name] = f"{type(error).__name__}: {error}"
 
-attempt("load before", lambda: Perceptor.open(entry, cache))
+attempt("load before", lambda: Perceptor.open(entry))
 attempt("fetch", lambda: tag.fetch(cache))
 if len(sys.argv) > 3:
     place = tag.cached(cache).resolve()
     place.write_bytes(place.read_bytes()[:-1] + b"!")
-    attempt("damaged", lambda: Perceptor.open(entry, cache))
+    attempt("damaged", lambda: Perceptor.open(entry))
 else:
-    attempt("load after", lambda: [round(x, 3) for x in Perceptor.open(entry, cache).mean.flatten().tolist()])
+    attempt("load after", lambda: [round(x, 3) for x in Perceptor.open(entry).mean.flatten().tolist()])
 print(json.dumps(said))
 """
 

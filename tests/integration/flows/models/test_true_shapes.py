@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +21,10 @@ from renderers.frames.renderer import FrameRenderer
 from renderers.models import VQGAN, load_models
 from renderers.models.adding import add_model
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import shipped_configs
+from renderers.registry import Registry, shipped_configs
 from tests.helpers.checkpoints import save_lightning
-from tests.helpers.random_model import models_in
 
 ARCHITECTURE = "ViT-B-32-quickgelu"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with models_in(tmp_path / "models") as folder:
-        yield folder
 
 
 @pytest.fixture
@@ -48,7 +40,7 @@ def clip_weights(tmp_path: Path) -> Path:
     [("vqgan-f16-16384", "vqgan", 16, 16384), ("gumbel-f8-8192", "gumbel", 8, 8192)],
 )
 def test_a_model_of_the_true_shapes_renders(
-    folder: Path, tmp_path: Path, clip_weights: Path, config: str, kind: str, unit: int, codes: int
+    tmp_path: Path, clip_weights: Path, config: str, kind: str, unit: int, codes: int
 ) -> None:
     torch.manual_seed(0)
     state = VQGAN.build(shipped_configs()[config]).state_dict()
@@ -57,7 +49,7 @@ def test_a_model_of_the_true_shapes_renders(
     del state
 
     perceptor = f"{ARCHITECTURE}:{clip_weights}"
-    entry = add_model(folder, "big", config=config, weights=checkpoint, perceptors=[perceptor])
+    entry = add_model(Registry(tmp_path / "models"), "big", config=config, weights=checkpoint, perceptors=[perceptor])
     checkpoint.unlink()
     models = load_models(entry, device="cpu")
 
@@ -68,7 +60,7 @@ def test_a_model_of_the_true_shapes_renders(
         "video_id": "big", "prompt": "a red apple", "model": "big", "width": 64, "height": 64, "steps_first": 2,
         "cutouts": {"number": 4},
     })  # fmt: skip
-    plan = VideoPlan.of(row)
+    plan = VideoPlan.of(row, entry=entry)
     rendered = FrameRenderer(models).render(plan, next(plan.walk()), None, {})
     assert len(rendered.losses) == 2
     assert np.isfinite(rendered.losses).all()

@@ -14,6 +14,7 @@ from flows.render_manifest import render_manifest
 from infra.settings import load_settings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import decode
+from renderers.registry import Registry
 from tests.helpers.flow_runs import FlowRun
 from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
 
@@ -48,7 +49,7 @@ def test_a_job_from_its_first_run_to_its_last(tmp_path: Path) -> None:
     )
     assert len(list(decode(output / "reef" / "video.mp4"))) == 12
     assert len(list(decode(output / "apple" / "video.png"))) == 1
-    states = {video.video_id: video for video in stored_status(Storage(str(output)))}
+    states = {video.video_id: video for video in stored_status(Storage(str(output)), Registry())}
     assert {name: video.state for name, video in states.items()} == {"reef": "done", "apple": "done", "ghost": "failed"}
     assert "no.png' of video 'ghost' does not exist" in states["ghost"].reason
 

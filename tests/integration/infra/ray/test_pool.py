@@ -27,13 +27,14 @@ from manifests.schema import ManifestRow
 from renderers.errors import BadInput, Stopped
 from renderers.frames.frame_object import FrameObject
 from renderers.plan.video_plan import VideoPlan
+from renderers.registry import Registry
 from tests.helpers.render_jobs import drive, frame_objects, planned, quick_row, render, write_manifest
 
 LONG = 10_000  # steps, of a hundredth of a second each: such a frame never ends within its test
 
 
 def tasks_of(row: ManifestRow) -> list[FrameTask]:
-    plan = VideoPlan.of(row)
+    plan = VideoPlan.of(row, entry=Registry().entry(row.model))
     return [FrameTask(plan.row, {}, frame) for frame in plan.walk()]
 
 
@@ -138,7 +139,9 @@ class PoolContract:
         picture = tmp_path / "start.png"
         Image.new("RGB", (32, 32), "teal").save(picture)
         row = quick_row("start", init_image=str(picture))
-        plan = VideoPlan.of(row, {str(picture): hashlib.sha256(b"as it was").hexdigest()})
+        plan = VideoPlan.of(
+            row, {str(picture): hashlib.sha256(b"as it was").hexdigest()}, entry=Registry().entry(row.model)
+        )
         task = FrameTask(plan.row, plan.images, next(iter(plan.walk())))
         _, orphan = tasks_of(quick_row("orphan", frames=2))
         with pool.lease() as worker:

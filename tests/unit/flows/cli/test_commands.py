@@ -12,12 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import app
-from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT, explain
-from infra.settings import SettingsInvalid
-from infra.storage.storage import ObjectConflict, ObjectMissing, StorageUnavailable
-from infra.workers.pool import WorkerLost
-from manifests.results import ManifestError
-from renderers.errors import BadInput, ModelFilesBroken, UnknownModel
+from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
 from tests.helpers.command_line import DEMO, ROOT, Said
 
 COMMANDS = [
@@ -124,20 +119,6 @@ def test_a_mistake_in_a_preview_is_one_sentence_and_2_before_models_load(
     assert "ValidationError" not in said.err
     assert [word for word in told if word.lower() not in said.err.lower()] == [], said.err
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("error", "code"), [
-    (ManifestError("m"), BAD_INPUT), (BadInput("m"), BAD_INPUT), (UnknownModel("m"), BAD_INPUT),
-    (ObjectMissing("m"), BAD_INPUT), (ObjectConflict("m"), BAD_INPUT), (ValueError("m"), BAD_INPUT),
-    (StorageUnavailable("m", "r"), ENVIRONMENT), (ModelFilesBroken("m"), ENVIRONMENT), (WorkerLost("m"), ENVIRONMENT),
-    (SettingsInvalid("m"), ENVIRONMENT), (OSError("m"), ENVIRONMENT), (RuntimeError("m"), ENVIRONMENT),
-])  # fmt: skip
-def test_every_kind_of_error_has_its_exit_code(error: Exception, code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert explain(error) == code
-    out, err = capsys.readouterr()
-    assert out == ""
-    ours = type(error).__module__ != "builtins"
-    assert err == (f"nightreel: {error}\n" if ours else f"nightreel: {type(error).__name__}: m (--debug shows where)\n")
 
 
 def test_debug_shows_the_stack_and_keeps_the_exit_code(nightreel: Callable[..., Said], tmp_path: Path) -> None:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from flows.failures.policy import Attempt, Budget, Decision, Kind, StallWatch, WorkerRecords, decide, excluded
+from flows.failures.policy import Attempt, Budget, Decision, StallWatch, WorkerRecords, decide, excluded
 from infra.settings import InfraSettings
 from infra.workers.tasks import WorkerProgress
+from manifests.errors import ErrorKind
 
 SETTINGS = InfraSettings(attempts=3, lost_worker_attempts=4)
 
 
 def after(*failures: str, workers: int = 3, cutouts: int = 8, chance: float = 0.0) -> Decision:
     """The decision after failures written 'kind@worker'."""
-    kinds: dict[str, Kind] = {
-        "app": "application", "nan": "not finite", "mem": "out of memory", "lost": "infrastructure",
-        "full": "storage", "hung": "stalled", "bad": "bad input", "stop": "cancelled",
+    kinds = {
+        "app": ErrorKind.APPLICATION, "nan": ErrorKind.NON_FINITE, "mem": ErrorKind.OUT_OF_MEMORY,
+        "lost": ErrorKind.INFRASTRUCTURE, "full": ErrorKind.STORAGE, "hung": ErrorKind.STALLED,
+        "bad": ErrorKind.BAD_INPUT, "env": ErrorKind.ENVIRONMENT, "rot": ErrorKind.CORRUPT, "stop": ErrorKind.CANCELLED,
     }  # fmt: skip
+    assert set(kinds.values()) == set(ErrorKind)
     attempts = [Attempt(kinds[kind], worker) for kind, _, worker in (failure.partition("@") for failure in failures)]
     return decide(attempts, SETTINGS, workers=workers, cutouts=cutouts, chance=chance)
 
 
 @pytest.mark.parametrize(("failures", "again"), [
     (["bad@a"], False),
+    (["env@a"], False),
+    (["rot@a"], False),
     (["stop@a"], False),
     (["app@a"], True),
     (["app@a", "app@b"], True),
@@ -69,8 +74,8 @@ def test_another_seed_comes_after_a_loss_that_is_no_number_and_stays() -> None:
     assert after("nan@a", "lost@a").reseeded
 
 
-@pytest.mark.parametrize("kind", ["infrastructure", "storage"])
-def test_only_what_may_mend_itself_is_waited_for_never_long_and_never_all_at_once(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ErrorKind.INFRASTRUCTURE, ErrorKind.STORAGE])
+def test_only_what_may_mend_itself_is_waited_for_never_long_and_never_all_at_once(kind: ErrorKind) -> None:
     settings = InfraSettings(lost_worker_attempts=100, attempts=100)
 
     def wait(n: int, chance: float) -> float:

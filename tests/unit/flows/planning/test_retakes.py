@@ -9,13 +9,15 @@ from flows.planning.retakes import FRAMES, After, choose_frames, keep_from, reta
 from renderers.errors import BadInput
 from renderers.plan.frame_plan import Retake
 from renderers.plan.video_plan import VideoPlan
+from renderers.registry import Registry
 from tests.helpers.render_jobs import quick_row
 
 ALL = frozenset(range(8))
+ENTRY = Registry().entry("embedded")
 
 
 def plan(**settings: object) -> VideoPlan:
-    return VideoPlan.of(quick_row("reef", frames=8, seed=5, **settings))
+    return VideoPlan.of(quick_row("reef", frames=8, seed=5, **settings), entry=ENTRY)
 
 
 def same(a: VideoPlan, b: VideoPlan) -> list[int]:
@@ -114,11 +116,12 @@ def test_a_later_re_run_builds_on_the_earlier_ones() -> None:
 
 def test_a_decision_lapses_when_the_row_changes_in_what_decides_its_frame() -> None:
     done = retake(plan(), frozenset({3}), ALL, after="keep", seed=9)
-    edited = VideoPlan.of(quick_row("reef", prompt="a green pear", frames=8, seed=5), {}, done.plan.retakes)
+    other = quick_row("reef", prompt="a green pear", frames=8, seed=5)
+    edited = VideoPlan.of(other, {}, done.plan.retakes, entry=ENTRY)
     assert edited.digests == plan(prompt="a green pear").digests
     # an edit that begins after it leaves it alone
     later = quick_row("reef", prompt="0: a red apple | 6: a green pear", frames=8, seed=5)
-    kept = VideoPlan.of(later, {}, done.plan.retakes)
+    kept = VideoPlan.of(later, {}, done.plan.retakes, entry=ENTRY)
     assert kept.digests[:6] == done.plan.digests[:6]
 
 
@@ -140,6 +143,6 @@ def test_keeping_from_a_frame_on_joins_the_new_take_to_the_old_one() -> None:
     done = retake(before, frozenset({2}), ALL, after="until-same", seed=9)
     pin = keep_from(done.plan, before, 5)
     assert isinstance(pin, Retake)
-    joined = VideoPlan.of(before.row, {}, (*done.plan.retakes, pin))
+    joined = VideoPlan.of(before.row, {}, (*done.plan.retakes, pin), entry=ENTRY)
     assert same(before, joined) == [0, 1, 5, 6, 7]
     assert joined.digests[:5] == done.plan.digests[:5]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.report import FailureRecord, JobReport, VideoReport
+from flows.failures.records import FailureRecord
+from flows.report import JobReport, VideoReport
 from manifests.results import RowProblem
 
 

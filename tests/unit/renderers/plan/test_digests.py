@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from manifests.schema import CutoutSettings, LossSettings, ManifestRow, OptimiserSettings
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import ModelEntry
+from renderers.registry import ModelEntry, Registry
 from tests.helpers.random_model import Planner
 
 IMAGES = {"a.png": b"a", "b.png": b"b"}
@@ -152,8 +152,10 @@ def test_another_model_under_the_same_name_changes_every_digest(
 def test_a_digest_does_not_hang_on_the_process() -> None:
     code = (
         "from renderers.plan.video_plan import VideoPlan; from manifests.schema import ManifestRow; "
-        "print(*VideoPlan.of(ManifestRow(video_id='a', prompt='an apple', frames=3)).digests)"
+        "from renderers.registry import Registry; entry = Registry().entry('embedded'); "
+        "print(*VideoPlan.of(ManifestRow(video_id='a', prompt='an apple', frames=3), entry=entry).digests)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    here = VideoPlan.of(ManifestRow(video_id="a", prompt="an apple", frames=3))
+    row = ManifestRow(video_id="a", prompt="an apple", frames=3)
+    here = VideoPlan.of(row, entry=Registry().entry("embedded"))
     assert run.stdout.split() == list(here.digests)

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from manifests.schema import CutoutSettings, ManifestRow
-from renderers.errors import BadInput, UnknownModel
+from renderers.errors import BadInput
 from renderers.plan.camera_move import CameraMove
 from renderers.plan.frame_plan import FramePlan, WeightedPrompt
 from renderers.plan.resolution import resolve
 from renderers.plan.video_plan import VideoPlan, json_safe
-from renderers.registry import ModelEntry
+from renderers.registry import ModelEntry, Registry
 from tests.helpers.random_model import Planner
 
 STORY = "0: dawn | 10: noon:2 | 20: night:-1:0.5"
@@ -86,12 +86,11 @@ def test_a_value_that_does_not_go_with_the_models_is_bad_input(entry: ModelEntry
         resolve(row, small)
 
 
-def test_of_takes_the_model_from_the_registry() -> None:
-    plan = VideoPlan.of(ManifestRow(video_id="a", prompt="an apple"))
+def test_of_resolves_the_row_with_its_models_entry() -> None:
+    row = ManifestRow(video_id="a", prompt="an apple")
+    plan = VideoPlan.of(row, entry=Registry().entry(row.model))
     assert plan.entry.name == "embedded"
     assert (plan.row.width, plan.video_id, plan.frames) == (64, "a", 1)
-    with pytest.raises(UnknownModel, match="did you mean 'embedded'"):
-        VideoPlan.of(ManifestRow(video_id="a", prompt="x", model="embeded"))
 
 
 def test_planning_does_not_load_torch() -> None:

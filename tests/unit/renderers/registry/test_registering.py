@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,14 @@ import yaml
 
 from renderers.errors import BadInput, ModelFilesBroken, UnknownModel
 from renderers.models import load_models
-from renderers.registry import (
-    ModelEntry,
-    list_models,
-    model_entry,
-    read_entry,
-    register,
-    shipped_names,
-    use_folder,
-)
-from tests.helpers.random_model import models_in, write_model
+from renderers.registry import ModelEntry, Registry, shipped_names
+from tests.helpers.random_model import write_model
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A models folder, in use while the test runs."""
-    with models_in(tmp_path / "models") as folder:
-        yield folder
+def registry(tmp_path: Path) -> Registry:
+    """A registry whose folder is not there yet."""
+    return Registry(tmp_path / "models")
 
 
 @pytest.fixture
@@ -38,8 +28,8 @@ def made(tmp_path: Path) -> ModelEntry:
     return write_model(tmp_path / "made")
 
 
-def names() -> list[str]:
-    return [entry.name for entry in list_models()]
+def names(registry: Registry) -> list[str]:
+    return [entry.name for entry in registry.entries()]
 
 
 def like_embedded(made: ModelEntry) -> dict[str, Any]:
@@ -47,132 +37,134 @@ def like_embedded(made: ModelEntry) -> dict[str, Any]:
 
 
 def test_a_registered_model_is_known_by_its_name_and_loads_though_its_makers_files_are_gone(
-    folder: Path, made: ModelEntry
+    registry: Registry, made: ModelEntry
 ) -> None:
-    assert not folder.exists()
-    registered = register(made, folder, "flowers")
+    assert not registry.folder.exists()
+    registered = registry.register(made, "flowers")
     shutil.rmtree(made.vqgan.weights_path.parent)
-    assert names() == [*shipped_names(), "flowers"]
-    entry = model_entry("flowers")
+    assert names(registry) == [*shipped_names(), "flowers"]
+    entry = registry.entry("flowers")
     assert entry == registered
     assert entry.digest == registered.digest
-    assert entry.vqgan.weights_path == folder / "flowers" / "vqgan.safetensors"
+    assert entry.vqgan.weights_path == registry.folder / "flowers" / "vqgan.safetensors"
     assert load_models(entry, device="cpu").entry.name == "flowers"
-    assert sorted(path.name for path in folder.iterdir()) == ["flowers", "flowers.yaml"]
+    assert sorted(path.name for path in registry.folder.iterdir()) == ["flowers", "flowers.yaml"]
 
 
-def test_a_folder_that_moves_takes_its_models_along(folder: Path, made: ModelEntry, tmp_path: Path) -> None:
-    digest = register(made, folder, "flowers").digest
-    shutil.move(folder, tmp_path / "elsewhere")
+def test_a_folder_that_moves_takes_its_models_along(registry: Registry, made: ModelEntry, tmp_path: Path) -> None:
+    digest = registry.register(made, "flowers").digest
+    shutil.move(registry.folder, tmp_path / "elsewhere")
     shutil.rmtree(made.vqgan.weights_path.parent)
-    use_folder(tmp_path / "elsewhere")
-    assert model_entry("flowers").digest == digest
-    load_models(model_entry("flowers"), device="cpu")
+    registry = Registry(tmp_path / "elsewhere")
+    assert registry.entry("flowers").digest == digest
+    load_models(registry.entry("flowers"), device="cpu")
 
 
-def test_what_an_entry_leaves_out_is_taken_from_the_one_that_it_is_like(folder: Path, made: ModelEntry) -> None:
-    entry = register(like_embedded(made), folder, "flowers")
-    embedded = model_entry("embedded")
+def test_what_an_entry_leaves_out_is_taken_from_the_one_that_it_is_like(registry: Registry, made: ModelEntry) -> None:
+    entry = registry.register(like_embedded(made), "flowers")
+    embedded = registry.entry("embedded")
     assert entry.perceptors[0].weights_path == embedded.perceptors[0].weights_path
     assert entry.concepts == embedded.concepts
     assert entry.defaults == embedded.defaults
     assert entry.summary == "flowers"
     weights = (entry.vqgan.weights_path, embedded.perceptors[0].weights_path)
     assert entry.size_bytes == sum(path.stat().st_size for path in weights)
-    written = yaml.safe_load((folder / "flowers.yaml").read_text())
+    written = yaml.safe_load((registry.folder / "flowers.yaml").read_text())
     assert "perceptors" not in written  # taken over, not copied: nobody's folder holds the package's weights
     assert load_models(entry, device="cpu").vqgan.config.downsampling == 4
     # a model like a model like a model
-    second = register({"like": "flowers", "summary": "more flowers"}, folder, "more-flowers")
+    second = registry.register({"like": "flowers", "summary": "more flowers"}, "more-flowers")
     assert second.vqgan == entry.vqgan
-    assert model_entry("more-flowers").summary == "more flowers"
+    assert registry.entry("more-flowers").summary == "more flowers"
 
 
-def test_an_entry_file_is_registered_with_paths_relative_to_it(folder: Path, made: ModelEntry, tmp_path: Path) -> None:
+def test_an_entry_file_is_registered_with_paths_relative_to_it(
+    registry: Registry, made: ModelEntry, tmp_path: Path
+) -> None:
     data = like_embedded(made)
     data["vqgan"] |= {"config": "vqgan.yaml", "weights": "vqgan.safetensors"}
     path = tmp_path / "made" / "entry.yaml"
     path.write_text(yaml.safe_dump({**data, "name": "whatever", "like": "embedded"}))
-    assert register(path, folder, "flowers").vqgan.sha256 == made.vqgan.sha256
-    assert model_entry("flowers").name == "flowers"
+    assert registry.register(path, "flowers").vqgan.sha256 == made.vqgan.sha256
+    assert registry.entry("flowers").name == "flowers"
 
 
-def test_a_name_that_is_taken_is_refused_unless_it_may_be_replaced(folder: Path, made: ModelEntry) -> None:
-    register(made, folder, "flowers")
+def test_a_name_that_is_taken_is_refused_unless_it_may_be_replaced(registry: Registry, made: ModelEntry) -> None:
+    registry.register(made, "flowers")
     with pytest.raises(BadInput, match="has a model 'flowers' already"):
-        register(made, folder, "flowers")
-    replaced = register(made.model_copy(update={"summary": "other"}), folder, "flowers", replace=True)
-    assert model_entry("flowers").summary == replaced.summary == "other"
-    assert sorted(path.name for path in folder.iterdir()) == ["flowers", "flowers.yaml"]
+        registry.register(made, "flowers")
+    replaced = registry.register(made.model_copy(update={"summary": "other"}), "flowers", replace=True)
+    assert registry.entry("flowers").summary == replaced.summary == "other"
+    assert sorted(path.name for path in registry.folder.iterdir()) == ["flowers", "flowers.yaml"]
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "x" * 65, "a b", "embedded"])
-def test_a_name_that_can_not_be_one_is_refused(folder: Path, made: ModelEntry, name: str) -> None:
+def test_a_name_that_can_not_be_one_is_refused(registry: Registry, made: ModelEntry, name: str) -> None:
     with pytest.raises(BadInput):
-        register(made, folder, name)
-    assert not folder.exists()
+        registry.register(made, name)
+    assert not registry.folder.exists()
 
 
-def test_files_that_are_not_those_of_the_entry_are_not_registered(folder: Path, made: ModelEntry) -> None:
+def test_files_that_are_not_those_of_the_entry_are_not_registered(registry: Registry, made: ModelEntry) -> None:
     made.vqgan.weights_path.write_bytes(b"other")
     with pytest.raises(ModelFilesBroken, match="its entry vouches for"):
-        register(made, folder, "flowers")
+        registry.register(made, "flowers")
     made.vqgan.weights_path.unlink()
     with pytest.raises(ModelFilesBroken, match="can't be registered"):
-        register(made, folder, "flowers")
-    assert names() == list(shipped_names())
-    assert list(folder.iterdir()) == []
+        registry.register(made, "flowers")
+    assert names(registry) == list(shipped_names())
+    assert list(registry.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("spoil", [{"vqgan": {"config": "x"}}, {"like": "nothing"}, {"perceptors": []}, {"colour": 1}])
-def test_what_is_no_entry_is_not_registered(folder: Path, made: ModelEntry, spoil: dict[str, Any]) -> None:
+def test_what_is_no_entry_is_not_registered(registry: Registry, made: ModelEntry, spoil: dict[str, Any]) -> None:
     with pytest.raises((ModelFilesBroken, UnknownModel)):
-        register(like_embedded(made) | spoil, folder, "flowers")
-    assert not folder.exists()
+        registry.register(like_embedded(made) | spoil, "flowers")
+    assert not registry.folder.exists()
 
 
-def test_a_broken_entry_hides_no_other(folder: Path, made: ModelEntry) -> None:
-    register(made, folder, "flowers")
-    (folder / "broken.yaml").write_text("name: broken")
+def test_a_broken_entry_hides_no_other(registry: Registry, made: ModelEntry) -> None:
+    registry.register(made, "flowers")
+    (registry.folder / "broken.yaml").write_text("name: broken")
     told: list[ModelFilesBroken] = []
-    assert [entry.name for entry in list_models(told.append)] == [*shipped_names(), "flowers"]
+    assert [entry.name for entry in registry.entries(told.append)] == [*shipped_names(), "flowers"]
     assert "broken.yaml" in str(told[0])
-    assert model_entry("flowers").name == "flowers"
+    assert registry.entry("flowers").name == "flowers"
     with pytest.raises(ModelFilesBroken, match=r"broken\.yaml"):
-        list_models()
+        registry.entries()
     with pytest.raises(ModelFilesBroken, match=r"broken\.yaml"):
-        model_entry("broken")
+        registry.entry("broken")
 
 
-def test_entries_that_are_like_each_other_are_told(folder: Path) -> None:
-    folder.mkdir()
+def test_entries_that_are_like_each_other_are_told(registry: Registry) -> None:
+    registry.folder.mkdir()
     for name, like in (("a", "b"), ("b", "a"), ("self", "self")):
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "like": like}))
+        (registry.folder / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "like": like}))
     for name in ("a", "b", "self"):
         with pytest.raises(ModelFilesBroken, match="which is like it"):
-            model_entry(name)
+            registry.entry(name)
 
 
 def test_an_entry_must_be_called_as_its_file_and_not_as_a_model_of_the_package(
-    folder: Path, made: ModelEntry, tmp_path: Path
+    registry: Registry, made: ModelEntry, tmp_path: Path
 ) -> None:
-    register(made, folder, "flowers")
-    (folder / "flowers.yaml").rename(folder / "roses.yaml")
+    registry.register(made, "flowers")
+    (registry.folder / "flowers.yaml").rename(registry.folder / "roses.yaml")
     with pytest.raises(ModelFilesBroken, match="its name is 'flowers', and the file's is 'roses'"):
-        model_entry("roses")
+        registry.entry("roses")
     with pytest.raises(UnknownModel, match="did you mean 'roses'"):
-        model_entry("rose")
-    (folder / "embedded.yaml").write_text((folder / "roses.yaml").read_text())
-    assert model_entry("embedded").summary != made.summary
-    data = yaml.safe_load((folder / "roses.yaml").read_text()) | {"name": "embedded"}
+        registry.entry("rose")
+    (registry.folder / "embedded.yaml").write_text((registry.folder / "roses.yaml").read_text())
+    assert registry.entry("embedded").summary != made.summary
+    data = yaml.safe_load((registry.folder / "roses.yaml").read_text()) | {"name": "embedded"}
     (tmp_path / "embedded.yaml").write_text(yaml.safe_dump(data))
     with pytest.raises(ModelFilesBroken, match="has a model 'embedded' of its own"):
-        read_entry(tmp_path / "embedded.yaml")
+        registry.read(tmp_path / "embedded.yaml")
 
 
-def test_a_change_of_an_entry_is_seen_by_a_process_that_read_it_before(folder: Path, made: ModelEntry) -> None:
-    register(made, folder, "flowers")
-    assert model_entry("flowers").summary == "random weights"
-    path = folder / "flowers.yaml"
+def test_a_change_of_an_entry_is_seen_by_a_process_that_read_it_before(registry: Registry, made: ModelEntry) -> None:
+    registry.register(made, "flowers")
+    assert registry.entry("flowers").summary == "random weights"
+    path = registry.folder / "flowers.yaml"
     path.write_text(path.read_text().replace("random weights", "other weights!"))
-    assert model_entry("flowers").summary == "other weights!"
+    assert registry.entry("flowers").summary == "other weights!"

@@ -7,16 +7,18 @@ import pytest
 import yaml
 
 from manifests.schema import ManifestRow
-from renderers.errors import ModelFilesBroken, RenderError, UnknownModel
+from renderers.errors import ModelFilesBroken, UnknownModel
 from renderers.plan.resolution import resolve
-from renderers.registry import ModelEntry, list_models, model_entry, read_entry
+from renderers.registry import ModelEntry, Registry
 from tests.helpers.random_model import sha256, write_model
+
+REGISTRY = Registry()
 
 
 def test_every_model_is_known_by_its_name() -> None:
-    assert [entry.name for entry in list_models()] == sorted(entry.name for entry in list_models())
-    for entry in list_models():
-        assert model_entry(entry.name) is entry
+    assert [entry.name for entry in REGISTRY.entries()] == sorted(entry.name for entry in REGISTRY.entries())
+    for entry in REGISTRY.entries():
+        assert REGISTRY.entry(entry.name) is entry
         assert entry.summary
         assert entry.licence
 
@@ -26,22 +28,22 @@ def test_an_unknown_model_suggests_the_nearest_name(name: str, near: str) -> Non
     with pytest.raises(
         UnknownModel, match=rf"model '{name}' is not in the registry: did you mean '{near}'\? known are"
     ):
-        model_entry(name)
+        REGISTRY.entry(name)
 
 
 def test_a_name_like_no_other_gets_the_list() -> None:
     with pytest.raises(UnknownModel, match=r"'zzz' is not in the registry: known are .*embedded"):
-        model_entry("zzz")
+        REGISTRY.entry("zzz")
 
 
-@pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", REGISTRY.entries(), ids=lambda entry: entry.name)
 def test_the_defaults_of_every_model_make_a_row(entry: ModelEntry) -> None:
     resolved = resolve(ManifestRow(video_id="a", prompt="x"), entry)
     assert set(entry.defaults) <= resolved.model_fields_set
 
 
 def test_the_embedded_model_ships_with_the_package() -> None:
-    entry = model_entry("embedded")
+    entry = REGISTRY.entry("embedded")
     files = [entry.vqgan.weights_path, *(perceptor.weights_path for perceptor in entry.perceptors)]
     assert entry.size_bytes == sum(path.stat().st_size for path in files)
     assert [sha256(path) for path in files] == [entry.vqgan.sha256, entry.perceptors[0].sha256]
@@ -52,17 +54,17 @@ def test_a_broken_registry_file_is_told_by_name(tmp_path: Path, text: str) -> No
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ModelFilesBroken, match=r"registry file '.*mine.yaml' is not a model entry"):
-        read_entry(path)
+        REGISTRY.read(path)
 
 
 def test_a_misspelt_field_of_an_entry_is_refused(tmp_path: Path, entry: ModelEntry) -> None:
     data = entry.model_dump(mode="json") | {"name": "mine"}
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(data))
-    assert read_entry(path) == entry.model_copy(update={"name": "mine"})
+    assert REGISTRY.read(path) == entry.model_copy(update={"name": "mine"})
     path.write_text(yaml.safe_dump({**data, "concept": []}))
     with pytest.raises(ModelFilesBroken, match="concept"):
-        read_entry(path)
+        REGISTRY.read(path)
 
 
 def test_the_digest_covers_configs_and_merges(tmp_path: Path) -> None:
@@ -80,11 +82,3 @@ def test_the_digest_covers_configs_and_merges(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(ModelFilesBroken, match="a file of model 'random' can't be read"):
         _ = with_merges.digest
-
-
-def test_every_error_of_the_renderers_is_a_render_error() -> None:
-    import renderers.errors as errors
-
-    for name in errors.__all__:
-        assert issubclass(getattr(errors, name), RenderError)
-        assert name in (errors.__doc__ or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from renderers.registry import model_entry
+from renderers.registry import Registry
 from renderers.training.concepts import COLOURS, load_concepts, parse_concepts
 
 
@@ -18,7 +18,7 @@ def test_enough_concepts_each_with_its_own_words() -> None:
 
 
 def test_every_concept_of_the_embedded_model_is_one() -> None:
-    assert set(model_entry("embedded").concepts) <= {concept.name for concept in load_concepts()}
+    assert set(Registry().entry("embedded").concepts) <= {concept.name for concept in load_concepts()}
 
 
 def test_an_entry_without_synonyms_or_colour_has_neither() -> None:
