@@ -27,6 +27,7 @@ from flows.orchestration.parameters import (
     Steps,
     Workers,
 )
+from flows.orchestration.run import invalid_input
 from infra.settings import load_settings
 from renderers.registry import use_folder
 from renderers.training.finetune_job import FinetuneJob, finished
@@ -88,11 +89,15 @@ def finetune(
 ) -> State[Any]:
     """Fine-tune a model's VQGAN on pictures of one's own, and register it by name."""
     use_folder(load_settings().models_folder)
-    job = finetune_job(
-        images, output, base=base, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
-    )
-    check(job, replace=replace)
-    if finished(job) is None:
+    with invalid_input() as refused:
+        job = finetune_job(
+            images, output, base=base, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
+        )
+        check(job, replace=replace)
+        done = finished(job)
+    if refused:
+        return refused[0]
+    if done is None:
         train(opaque(job), workers)
     else:
         get_run_logger().info("'%s' holds the finished training: nothing to train", output)

@@ -53,7 +53,7 @@ def up(
     other = prefect_api_url()
     if other and other.rstrip("/") != f"http://127.0.0.1:{port}/api":
         _tell(f"PREFECT_API_URL={other} is not used: `up` has a server of its own")
-    prepare_prefect(quiet=False)  # the children inherit what it settles
+    prepare_prefect(quiet=False)  # the children inherit what it sets
     everything = Up(options, settings, _tell)
     try:
         _tell("starting Prefect's server" + (" and Ray" if settings.ray_address is None else ""))
