@@ -19,7 +19,7 @@ UPGRADE :=
 # A torch, or a plugin of pytest, must never come from a folder outside .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-minutes test-long test-wheel chaos coverage lint types imports check docs lock bench browser clean
+.PHONY: help setup demo test test-minutes test-long test-wheel chaos coverage lint types imports check docs deployments lock bench browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,9 @@ check: lint types imports ## lint, types and imports
 
 docs: setup ## Write the reference pages of infra/docs again, from what they describe
 	@$(BIN)/python -c "from flows.cli.reference import write; write()"
+
+deployments: setup ## Write infra/prefect.yaml from the list in flows/orchestration/deployments.py
+	@$(BIN)/python -m flows.orchestration.deployment_file infra/prefect.yaml
 
 lock: ## Write requirements*.lock anew from pyproject.toml (exact versions, no addresses; UPGRADE=1)
 	@infra/setup.sh lock $(if $(UPGRADE),--upgrade)

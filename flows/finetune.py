@@ -3,16 +3,31 @@
 # No `from __future__ import annotations` here: see flows/render_manifest.py.
 import time
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 from prefect.utilities.annotations import quote
-from pydantic import Field
 
 from flows.job.finetuning import begin, check, finetune_job, publish, summary_markdown, take_over
+from flows.orchestration.descriptions import described
+from flows.orchestration.parameters import (
+    BaseName,
+    Batch,
+    CropSeed,
+    Images,
+    LearningRate,
+    Mirror,
+    ModelFolder,
+    ModelName,
+    ReplaceModel,
+    Side,
+    Steps,
+    Workers,
+)
+from flows.orchestration.run import invalid_input
 from infra.settings import load_settings
 from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, finished
@@ -33,15 +48,15 @@ def train(job: FinetuneJob, workers: int | None) -> None:
     progress = create_progress_artifact(0.0, key="progress", description="starting Ray")
     training = take_over(job) or begin(job, load_settings(), workers=workers)
     shown = logged = 0.0
-    told = None
+    last = None
     try:
         training.start()
         while not training.wait(0.5):
             now = training.progress()
-            if now is None or now == told:
+            if now is None or now == last:
                 continue
             if time.monotonic() - shown > PROGRESS_SECONDS:
-                shown, told = time.monotonic(), now
+                shown, last = time.monotonic(), now
                 percent = 100.0 * now["step"] / now["steps"]
                 update_progress_artifact(progress, percent, description=_headline(now))  # type: ignore[arg-type]
             if time.monotonic() - logged > LOG_SECONDS:
@@ -57,42 +72,32 @@ def train(job: FinetuneJob, workers: int | None) -> None:
 
 
 @flow(name="finetune", flow_run_name="finetune {base} into {output}", persist_result=False)
+@described
 def finetune(
-    images: Annotated[list[str], Field(description="Folders with pictures, or pictures", min_length=1)],
-    output: Annotated[str, Field(description="Folder for the model; a training that is there goes on", min_length=1)],
-    base: Annotated[str, Field(description="Model of the registry to start from", min_length=1)] = "embedded",
-    name: Annotated[str, Field(description="What the model is called; empty: as the folder")] = "",
-    steps: Annotated[int | None, Field(description="Steps of training", ge=1)] = None,
-    batch: Annotated[int | None, Field(description="Pictures per step and worker", ge=1)] = None,
-    lr: Annotated[float | None, Field(description="Learning rate", gt=0)] = None,
-    side: Annotated[int | None, Field(description="Pixels of a training picture, each way", ge=8)] = None,
-    seed: Annotated[int | None, Field(description="Decides which crops are seen when", ge=0)] = None,
-    mirror: Annotated[bool | None, Field(description="Whether pictures are mirrored now and then")] = None,
-    workers: Annotated[int | None, Field(description="Workers that train together; unset: one per GPU", ge=1)] = None,
-    replace: bool = False,
+    images: Images,
+    output: ModelFolder,
+    base: BaseName = "embedded",
+    name: ModelName = "",
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: LearningRate = None,
+    side: Side = None,
+    seed: CropSeed = None,
+    mirror: Mirror = None,
+    workers: Workers = None,
+    replace: ReplaceModel = False,
 ) -> State[Any]:
-    """Fine-tune a model's VQGAN on pictures of one's own, and register it by name.
-
-    Args:
-        images: folders with pictures, or pictures.
-        output: folder for the model; a training that is there goes on.
-        base: model of the registry to start from.
-        name: what the model is called; empty: as the folder.
-        steps: steps of training.
-        batch: pictures per step and worker.
-        lr: learning rate.
-        side: pixels of a training picture, each way.
-        seed: decides which crops are seen when.
-        mirror: whether pictures are mirrored now and then.
-        workers: workers that train together; unset: one per GPU.
-        replace: take the name even if another model has it.
-    """
+    """Fine-tune a model's VQGAN on pictures of one's own, and register it by name."""
     registry = Registry(load_settings().models_folder)
-    job = finetune_job(
-        images, output, base=base, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
-    )
-    check(job, registry, replace=replace)
-    if finished(job) is None:
+    with invalid_input() as refused:
+        job = finetune_job(
+            images, output, base=base, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
+        )
+        check(job, registry, replace=replace)
+        done = finished(job)
+    if refused:
+        return refused[0]
+    if done is None:
         train(opaque(job), workers)
     else:
         get_run_logger().info("'%s' holds the finished training: nothing to train", output)

@@ -3,15 +3,16 @@
 # No `from __future__ import annotations` here: Prefect pickles a served flow by value, and its parameters' types would
 # arrive as names that nothing resolves.
 import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow, runtime
 from prefect.states import Failed, State
-from pydantic import Field
 
 from flows.job.job import RenderJob
 from flows.job.planned import RenderParameters
+from flows.orchestration.descriptions import described
 from flows.orchestration.handover import begin
+from flows.orchestration.parameters import NightDate, NightManifest, NightOutput, Priority, Strict, TimeZone
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.planning.dates import filled, night_of
 from infra.storage.storage import ObjectMissing
@@ -39,32 +40,16 @@ def _run_name() -> str:
     task_runner=threads(),
     persist_result=False,
 )
+@described
 def nightly(
-    manifest: Annotated[
-        str, Field(description="Which manifest, such as s3://bucket/manifests/{date}.parquet", min_length=1)
-    ],
-    output: Annotated[str, Field(description="Where to, such as s3://bucket/nights/{date}", min_length=1)],
-    date: Annotated[
-        str | None,
-        Field(description="The night, such as 2026-11-23; empty: the day that the run was scheduled for"),
-    ] = None,
-    time_zone: Annotated[str, Field(description="Where that day is told, such as Europe/Berlin", min_length=1)] = "UTC",
-    strict: Annotated[bool, Field(description="Render nothing if any row is bad")] = False,
-    priority: Annotated[
-        int, Field(description="Goes before runs of lower priority on the same cluster", ge=-100, le=100)
-    ] = -10,
+    manifest: NightManifest,
+    output: NightOutput,
+    date: NightDate = None,
+    time_zone: TimeZone = "UTC",
+    strict: Strict = False,
+    priority: Priority = -10,
 ) -> State[Any]:
-    """Render the manifest of a night.
-
-    Args:
-        manifest: which manifest: any URI that fsspec knows; `{date}` stands for the night, as in
-            s3://bucket/manifests/{date}.parquet or {date:%Y/%m/%d}.
-        output: where frames and videos go, with `{date}` likewise.
-        date: the night, such as 2026-11-23; empty: the day that the run was scheduled for.
-        time_zone: where that day is told, such as Europe/Berlin.
-        strict: render nothing if any row is bad.
-        priority: a run of higher priority gets its actors first on a cluster that several runs share.
-    """
+    """Render the manifest of a night."""
     with invalid_input() as refused:
         night = night_of(date, _scheduled(), time_zone)
         parameters = RenderParameters(
@@ -73,6 +58,6 @@ def nightly(
         try:
             job = begin(parameters, RenderJob)
         except ObjectMissing as error:
-            told = f"the night of {night}: {error}. Press Retry once it is there"
-            return Failed(name="ManifestMissing", message=told)
+            message = f"the night of {night}: {error}. Press Retry once it is there"
+            return Failed(name="ManifestMissing", message=message)
     return refused[0] if refused else conduct(job)

@@ -49,14 +49,15 @@ def _interrupt(*_: object) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; errors are printed on stderr."""
+    """Run one command and return its exit code; errors go to stderr."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
+        words, _, _ = app.parse_commands(arguments)  # those that name the command
         print(
-            f"nightreel: {' '.join(str(error).split())} (see {' '.join(['nightreel', *_words(arguments)])} --help)",
+            f"nightreel: {' '.join(str(error).split())} (see {' '.join(['nightreel', *words])} --help)",
             file=sys.stderr,
         )
         return BAD_INPUT
@@ -71,15 +72,3 @@ def run(arguments: list[str]) -> int:
         if debug:
             traceback.print_exception(error)
         return explain(error)
-
-
-def _words(arguments: list[str]) -> list[str]:
-    """The leading words that name the command."""
-    known = {"preview", "manifest", "plan", "render", "rerun", "status", "models", "build", "validate", "show", "list",
-             "fetch", "verify", "add", "finetune", "up", "doctor"}  # fmt: skip
-    words = []
-    for argument in arguments:
-        if argument not in known:
-            break
-        words.append(argument)
-    return words

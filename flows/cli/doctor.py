@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from flows.cli.output import out, print_json
 from flows.doctor.cluster import check_cluster
-from flows.doctor.examination import Finding, examine, exit_code, mend_all
+from flows.doctor.examination import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_installation
 from flows.doctor.storage import check_storage
 from infra.settings import InfraSettings, load_settings, prefect_api_url, prepare_prefect
@@ -32,28 +32,31 @@ def doctor(
         str | None, Parameter(name=["--output", "-o"], help="an output root to look at too; a path or a URI")
     ] = None,
     deep: Annotated[bool, Parameter(negative="", help="read every frame of that output and check it")] = False,
-    mend: Annotated[bool, Parameter(negative="", help="mend what can be mended, and say what was done")] = False,
+    repair: Annotated[
+        bool,
+        Parameter(name=["--repair", "--mend"], negative="", help="repair what can be repaired, and say what was done"),
+    ] = False,
     stale_minutes: Annotated[
         float, Parameter(validator=Number(gt=0), help="minutes without a sign of life after which a run counts as dead")
     ] = 10.0,
     json: Annotated[bool, Parameter(negative="", help="the findings as JSON on stdout")] = False,
 ) -> int:
-    """Check this installation, and the storage, server and cluster that it uses. Example: nightreel doctor --mend
+    """Check this installation, and the storage, server and cluster that it uses. Example: nightreel doctor --repair
 
     The server is the one that PREFECT_API_URL names, the cluster the one of NIGHTREEL_RAY_ADDRESS; what is not set is
-    not looked at. Without --mend nothing is changed.
+    not looked at. Without --repair nothing is changed. (--mend is its earlier name.)
 
-    Exit codes: 0 all is well, 1 there were problems, and all of them are mended, or can be by --mend, 3 something can't
-    be used until you have done what is said beside it.
+    Exit codes: 0 all is well, 1 there were problems, and all of them are repaired, or can be by --repair, 3 something
+    can't be used until you have done what is said beside it.
     """
     settings = load_settings()
     findings: list[Finding] = []
     for finding in _findings(settings, output, deep, timedelta(minutes=stale_minutes)):
-        findings += mend_all([finding]) if mend else [finding]
+        findings += repair_all([finding]) if repair else [finding]
     if json:
         print_json({"findings": [finding.to_dict() for finding in findings], "exit_code": exit_code(findings)})
     else:
-        _show(findings, mend)
+        _show(findings, repair)
     return exit_code(findings)
 
 
@@ -79,21 +82,21 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, patience:
         yield Finding("cluster", "ok", "NIGHTREEL_RAY_ADDRESS is not set: commands start Ray on this machine")
 
 
-def _show(findings: list[Finding], mended: bool) -> None:
+def _show(findings: list[Finding], repaired: bool) -> None:
     for area, found in groupby(findings, key=lambda finding: finding.area):
         out.print(f"[bold]{_TITLES[area]}[/bold]")
         for it in found:
             out.print(f"  [{_COLOURS[it.level]}]{it.level:<8}[/] {escape(it.what)}", soft_wrap=True)
             if it.level == "ok":
                 continue
-            told = it.mended or (f"could not be mended: {it.unmended}" if it.unmended else it.remedy)
-            mark = "mended:" if it.mended else "->"
-            hint = " (--mend does it)" if it.mend and not mended else ""
-            out.print(f"           {mark} {escape(told)}{hint}", soft_wrap=True)
-    bad = [finding for finding in findings if finding.level == "problem" and not finding.mended]
+            text = it.repaired or (f"could not be repaired: {it.repair_error}" if it.repair_error else it.remedy)
+            mark = "repaired:" if it.repaired else "->"
+            hint = " (--repair does it)" if it.repair and not repaired else ""
+            out.print(f"           {mark} {escape(text)}{hint}", soft_wrap=True)
+    bad = [finding for finding in findings if finding.level == "problem" and not finding.repaired]
     if bad:
         sys.stdout.flush()
-        can = sum(finding.mend is not None and not finding.unmended for finding in bad)
-        told = f"{len(bad)} problem{'' if len(bad) == 1 else 's'}"
-        print(f"nightreel: {told}; {can} can be mended: nightreel doctor --mend" if can else f"nightreel: {told}",
-              file=sys.stderr)  # fmt: skip
+        can = sum(finding.repair is not None and not finding.repair_error for finding in bad)
+        message = f"{len(bad)} problem{'' if len(bad) == 1 else 's'}"
+        message += f"; {can} can be repaired: nightreel doctor --repair" if can else ""
+        print(f"nightreel: {message}", file=sys.stderr)

@@ -8,17 +8,31 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
+from pydantic import Field
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from flows.cli.errors import DONE
+from flows.cli.options import with_help
 from flows.cli.output import duration, print_json, problems, stderr
 from flows.job.finetuning import begin, check, finetune_job, hand_over, publish, published
 from flows.local.own_server import prefect_server
+from flows.orchestration.parameters import (
+    IMAGES,
+    BaseName,
+    Batch,
+    CropSeed,
+    LearningRate,
+    Mirror,
+    ModelFolder,
+    ModelName,
+    ReplaceModel,
+    Side,
+    Steps,
+    Workers,
+)
 from infra.settings import load_settings, prepare_prefect
 from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
@@ -31,41 +45,26 @@ __all__ = ["finetune"]
 STOPPED = 130
 
 
+@with_help
 def finetune(
-    *images: Path,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="folder for the model and its training")],
-    from_: Annotated[str, Parameter(name="--from", help="model of the registry to start from")] = "embedded",
-    name: Annotated[str, Parameter(help="what the model is called (default: as the folder)")] = "",
-    steps: Annotated[int | None, Parameter(validator=Number(gte=1), help="steps of training (default: 500)")] = None,
-    batch: Annotated[
-        int | None, Parameter(validator=Number(gte=1), help="pictures per step and worker (default: 4)")
-    ] = None,
-    lr: Annotated[
-        float | None, Parameter(validator=Number(gt=0), help="learning rate (default: by the model's width)")
-    ] = None,
-    side: Annotated[
-        int | None,
-        Parameter(validator=Number(gte=8), help="pixels of a training picture, each way (default: the model's)"),
-    ] = None,
-    seed: Annotated[
-        int | None, Parameter(validator=Number(gte=0), help="decides which crops are seen when (default: 0)")
-    ] = None,
-    mirror: Annotated[bool | None, Parameter(help="mirror pictures now and then (default: yes)")] = None,
-    workers: Annotated[
-        int | None, Parameter(validator=Number(gte=1), help="workers that train together (default: one per GPU)")
-    ] = None,
-    replace: Annotated[
-        bool, Parameter(negative="", help="take the name even if another model of yours has it")
-    ] = False,
+    *images: Annotated[str, Field(description=IMAGES)],
+    output: Annotated[ModelFolder, Parameter(name=["--output", "-o"])],
+    from_: Annotated[BaseName, Parameter(name="--from")] = "embedded",
+    name: ModelName = "",
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: LearningRate = None,
+    side: Side = None,
+    seed: CropSeed = None,
+    mirror: Mirror = None,
+    workers: Workers = None,
+    replace: Annotated[ReplaceModel, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bar")] = False,
 ) -> int:
     """Fine-tune a model's VQGAN on your pictures. Example: nightreel finetune pictures/ --from embedded -o mine
 
     Some of the pictures are held out, to measure the gain on. A training that was stopped or killed goes on when the
     same command is given again. At the end the model is registered: a manifest's row names it in `model`.
-
-    Args:
-        images: folders with pictures (searched to the bottom), or pictures: PNG, JPEG, WebP, GIF.
     """
     settings = load_settings()
     registry = Registry(settings.models_folder)
@@ -86,8 +85,8 @@ def finetune(
         state = _run_flow(job, training, workers, replace, quiet_progress=json)
     except KeyboardInterrupt:
         training.stop()
-        told = training.progress()
-        where = f" before step {told['step'] + 1} of {told['steps']}" if told else ""
+        last = training.progress()
+        where = f" before step {last['step'] + 1} of {last['steps']}" if last else ""
         problems([f"stopped{where}; the same command goes on from the last checkpoint in '{output}'"])
         return STOPPED
     finally:
@@ -141,20 +140,21 @@ def _watching(training: RayTraining, *, disable: bool) -> Iterator[None]:
         return
     over = threading.Event()
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
         console=stderr, disable=not stderr.is_terminal,
     )  # fmt: skip
-    line = bar.add_task("starting Prefect and Ray", total=None, told="")
+    line = bar.add_task("starting Prefect and Ray", total=None, detail="")
 
     def show() -> None:
         began, said = time.monotonic(), time.monotonic()
         while not over.wait(0.5):
             now = training.progress()
             if now is not None:
-                bar.update(line, description="fine-tuning", total=now["steps"], completed=now["step"], told=_told(now))
+                step, steps = now["step"], now["steps"]
+                bar.update(line, description="fine-tuning", total=steps, completed=step, detail=_detail(now))
             if not stderr.is_terminal and time.monotonic() - said >= 30:
                 said = time.monotonic()
-                where = f"step {now['step']}/{now['steps']}  {_told(now)}" if now else "starting Prefect and Ray"
+                where = f"step {now['step']}/{now['steps']}  {_detail(now)}" if now else "starting Prefect and Ray"
                 print(f"{duration(said - began)}: {where}", file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=show, name="progress", daemon=True)
@@ -167,7 +167,7 @@ def _watching(training: RayTraining, *, disable: bool) -> Iterator[None]:
             thread.join(timeout=3)
 
 
-def _told(now: dict[str, Any]) -> str:
+def _detail(now: dict[str, Any]) -> str:
     parts = [f"loss {now['loss']:.4f}"] if now.get("loss") is not None else []
     parts += [f"PSNR {now['psnr']:.2f} dB"] if now.get("psnr") is not None else []
     return "  ".join([*parts, f"{duration(now['seconds_left'])} left"])

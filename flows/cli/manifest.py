@@ -10,7 +10,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
+from flows.cli.options import with_help
 from flows.cli.output import print_json, print_table, problems
+from flows.orchestration.parameters import Manifest
 from infra.settings import load_settings
 from infra.storage.storage import Storage, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
@@ -44,7 +46,7 @@ def build_(
     """Build a Parquet manifest from CSV, YAML or JSONL. Example: nightreel manifest build night.yaml -o night.parquet
 
     Args:
-        source: the file to read; its ending tells what it is (.csv, .yaml, .yml, .jsonl).
+        source: the file to read; its ending says what it is (.csv, .yaml, .yml, .jsonl).
     """
     import io
 
@@ -79,12 +81,9 @@ def build_(
 
 
 @app.command
-def validate(manifest: str, *, json: Json = False) -> int:
-    """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/
-
-    Args:
-        manifest: Parquet file, folder or glob.
-    """
+@with_help
+def validate(manifest: Manifest, *, json: Json = False) -> int:
+    """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/"""
     good, found = 0, []
     for result in read_rows(manifest_files(manifest)):
         problem = result if isinstance(result, RowProblem) else None
@@ -104,17 +103,14 @@ def validate(manifest: str, *, json: Json = False) -> int:
 
 
 @app.command
+@with_help
 def show(
-    manifest: str,
+    manifest: Manifest,
     *,
     rows: Annotated[int, Parameter(validator=Number(gte=1), help="how many rows to show")] = 20,
     json: Json = False,
 ) -> int:
-    """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet
-
-    Args:
-        manifest: Parquet file, folder or glob.
-    """
+    """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet"""
     files = manifest_files(manifest)
     shown: list[ManifestRow] = []
     for result in read_rows(files):

@@ -31,7 +31,7 @@ def list_(*, json: Annotated[bool, Parameter(negative="", help="as JSON")] = Fal
     entries = Registry(load_settings().models_folder).entries(broken.append)
     problems(map(str, broken))
     if json:
-        print_json([_told(entry) for entry in entries])
+        print_json([_described(entry) for entry in entries])
         return 0
     rows = [
         (
@@ -60,7 +60,7 @@ def _size(entry: ModelEntry) -> str:
     return f"{size / 1e6:.1f} MB" if size else "not stated"
 
 
-def _told(entry: ModelEntry) -> dict[str, object]:
+def _described(entry: ModelEntry) -> dict[str, object]:
     return entry.model_dump(mode="json") | {"digest": entry.digest, "here": _here(entry)}
 
 

@@ -63,12 +63,12 @@ def evaluate(
     chosen, chosen_ablation = _numbers(seeds, "seeds"), _numbers(ablation_seeds, "ablation-seeds")
     entry = Registry(load_settings().models_folder).entry(model)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
         TimeElapsedColumn(), TimeRemainingColumn(), console=stderr, disable=json,
     )  # fmt: skip
     with bar:
-        line = bar.add_task("loading", total=None, told="")
-        # torch takes seconds to import: after the checks, so that a mistake is told at once
+        line = bar.add_task("loading", total=None, detail="")
+        # torch takes seconds to import: after the checks, so that a mistake is reported at once
         from renderers.evaluation import evaluation
         from renderers.evaluation.judge import JudgeSettings
         from renderers.evaluation.prompts import load_prompts
@@ -81,7 +81,7 @@ def evaluate(
             if stage.name != name:
                 name = stage.name
                 bar.reset(line, description=name, total=stage.total or None)
-            bar.update(line, completed=stage.done, total=stage.total or None, told=stage.told)
+            bar.update(line, completed=stage.done, total=stage.total or None, detail=stage.told)
 
         settings = evaluation.EvaluationSettings(
             seeds=chosen,

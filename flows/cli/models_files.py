@@ -33,7 +33,7 @@ def fetch(
     """Fetch models, check and convert them. Example: nightreel models fetch imagenet-f16-16384
 
     A download that broke off is resumed. Files that somebody put into the models folder are used as they are, if they
-    are the right ones: so a machine without a network is told what to put where, and this command does the rest.
+    are the right ones: so a machine without a network learns what to put where, and this command does the rest.
 
     Args:
         names: models of the registry (see `nightreel models list`).

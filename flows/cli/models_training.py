@@ -1,4 +1,4 @@
-"""`nightreel models sprites` and `nightreel models train`: the embedded pair, made anew."""
+"""`nightreel models sprites` and `nightreel models train`: the embedded pair, made again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["sprites", "sprites_folder", "train"]
 
 
 def sprites_folder() -> Path:
-    """Where sprites are kept unless a command is told otherwise."""
+    """Where sprites are kept unless a command says otherwise."""
     return platformdirs.user_cache_path("nightreel") / "sprites"
 
 
@@ -48,17 +48,17 @@ def sprites(
 
     target = folder or sprites_folder()
     bar = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[told]}"), TimeElapsedColumn(),
+        SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[detail]}"), TimeElapsedColumn(),
         console=stderr, disable=json,
     )  # fmt: skip
     with bar:
-        line = bar.add_task("fetching packages", total=None, told="")
+        line = bar.add_task("fetching packages", total=None, detail="")
 
         def on_progress(progress: SpriteProgress) -> None:
             bar.update(
                 line,
                 description=f"drawing {progress.style}",
-                told=f"{progress.drawn} drawn, {progress.skipped} skipped",
+                detail=f"{progress.drawn} drawn, {progress.skipped} skipped",
             )
 
         made = make_sprites(target, on_progress=on_progress)
@@ -78,7 +78,7 @@ def sprites(
 
 train = cyclopts.App(
     name="train",
-    help="Make the embedded pair anew: a VQGAN, the perceptor beside it, and their export. "
+    help="Make the embedded pair again: a VQGAN, the perceptor beside it, and their export. "
     "Example: nightreel models train vqgan --folder runs/vqgan",
     help_format="plaintext",
 )
@@ -151,18 +151,18 @@ def _watched(what: str, threads: int) -> Iterator[Callable[[TrainingProgress], N
 
     use_threads(threads)
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=stderr) as bar:
-        line = bar.add_task(what, total=None, told="")
+        line = bar.add_task(what, total=None, detail="")
 
         def on_progress(progress: TrainingProgress) -> None:
-            told = "  ".join(
+            detail = "  ".join(
                 f"{name} {progress.metrics[name]:.3g}"
                 for name in ("loss", "psnr", "openmoji")
                 if name in progress.metrics
             )
-            bar.update(line, completed=progress.step, total=progress.steps, told=told)
+            bar.update(line, completed=progress.step, total=progress.steps, detail=detail)
 
         yield on_progress

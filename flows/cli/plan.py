@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE
+from flows.cli.options import with_help
 from flows.cli.output import bad_rows, duration, print_json, print_table, problems
 from flows.job.job import RenderJob
 from flows.job.planned import RenderParameters
+from flows.orchestration.parameters import Manifest, RangeFrames
 from flows.planning.chunks import Chunk
 from infra.settings import load_settings
 from manifests.schema import format_frames
@@ -18,30 +19,25 @@ from manifests.schema import format_frames
 __all__ = ["plan"]
 
 
+@with_help
 def plan(
-    manifest: str,
+    manifest: Manifest,
     *,
     output: Annotated[
         str, Parameter(name=["--output", "-o"], help="where it would be rendered to: what is there counts as done")
     ],
-    range_frames: Annotated[
-        int | None, Parameter(validator=Number(gte=1), help="frames per segment; unset: by estimated seconds")
-    ] = None,
+    range_frames: RangeFrames = None,
     force: Annotated[bool, Parameter(negative="", help="as if videos of other settings were to be replaced")] = False,
     json: Annotated[bool, Parameter(negative="", help="as JSON on stdout")] = False,
 ) -> int:
-    """Say what a render would do, without doing it. Example: nightreel plan night.parquet --output s3://bucket/night
-
-    Args:
-        manifest: Parquet file, folder or glob.
-    """
+    """Say what a render would do, without doing it. Example: nightreel plan night.parquet --output s3://bucket/night"""
     settings = load_settings()
     job = RenderJob(RenderParameters(manifest, output, force=force, range_frames=range_frames), settings)
     job.read(write=False)
     actors = settings.actors or 1
     chunks = job.chunks(actors)
     seconds = sum(work.seconds for work in job.pending)
-    told = bad_rows(job)
+    bad = bad_rows(job)
     frames = sum(run.work.plan.frames for run in job.runs.values())
     summary = {
         "manifest": manifest,
@@ -58,12 +54,12 @@ def plan(
                        for part in chunk.parts]}
             for chunk in chunks
         ],
-        "bad_rows": told,
+        "bad_rows": bad,
     }  # fmt: skip
     if json:
         print_json(summary)
-        return BAD_INPUT if told else DONE
-    problems(told)
+        return BAD_INPUT if bad else DONE
+    problems(bad)
     print_table(
         ("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), _after(c)) for c in chunks[:50]]
     )
@@ -74,7 +70,7 @@ def plan(
         f"{job.frames_to_render} to render in {len(chunks)} task runs; "
         f"about {duration(seconds)} of one actor (the registry's figure, not this machine's)"
     )
-    return BAD_INPUT if told else DONE
+    return BAD_INPUT if bad else DONE
 
 
 def _after(chunk: Chunk) -> str:

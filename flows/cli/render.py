@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
+from flows.cli.options import with_help
 from flows.cli.output import bad_rows, duration, print_json, problems, stderr
 from flows.job.job import RenderJob
 from flows.job.planned import RenderParameters
@@ -24,6 +25,7 @@ from flows.job.report_data import REPORT_PAGE
 from flows.job.state import JobProgress
 from flows.local.own_server import prefect_server
 from flows.orchestration.handover import hand_over, start_pool
+from flows.orchestration.parameters import Force, Manifest, Output, Priority, RangeFrames, Strict
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
 __all__ = ["conclude", "render", "run_flow"]
@@ -34,33 +36,25 @@ J = TypeVar("J", bound=RenderJob)
 INCOMPLETE_STATES = ("FramesMissing", "VideosMissing", "RowsInvalid", "TooManyFailures", "Cancelled")
 
 
+@with_help
 def render(
-    manifest: str,
+    manifest: Manifest,
     *,
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="where frames and videos go; a path or a URI")],
+    output: Annotated[Output, Parameter(name=["--output", "-o"])],
     actors: Annotated[
         int | None,
         Parameter(validator=Number(gte=1), help="actors to render with; unset: what the cluster has room for"),
     ] = None,
-    range_frames: Annotated[
-        int | None, Parameter(validator=Number(gte=1), help="frames per segment; unset: by estimated seconds")
-    ] = None,
-    priority: Annotated[
-        int, Parameter(validator=Number(gte=-100, lte=100), help="goes before runs of lower priority on one cluster")
-    ] = 0,
-    strict: Annotated[bool, Parameter(negative="", help="render nothing if any row is bad")] = False,
-    force: Annotated[
-        bool, Parameter(negative="", help="replace videos that were rendered from other settings")
-    ] = False,
+    range_frames: RangeFrames = None,
+    priority: Priority = 0,
+    strict: Annotated[Strict, Parameter(negative="")] = False,
+    force: Annotated[Force, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bars")] = False,
 ) -> int:
     """Render a manifest into videos. Example: nightreel render night.parquet --output s3://bucket/night
 
     Runs the flow `render-manifest` to its end, on the server that PREFECT_API_URL names, or on one of its own. What is
     in storage already is not rendered again. Exit code 0 only if every frame and every video is there.
-
-    Args:
-        manifest: Parquet file, folder or glob.
     """
     settings = load_settings()
     if actors is not None:
@@ -69,12 +63,12 @@ def render(
     job = RenderJob(parameters, settings)
     with stderr.status("planning", spinner="dots"):
         job.read()
-    told = bad_rows(job)
-    problems(told)
+    bad = bad_rows(job)
+    problems(bad)
     if not job.runs:
         problems([f"no row of '{manifest}' can be rendered"])
         return BAD_INPUT
-    if not job.pending and not told and prefect_api_url() is None:
+    if not job.pending and not bad and prefect_api_url() is None:
         # nothing to do, and nobody watches: no server, no cluster
         return conclude(job, None, json)
     state = run_flow(job, _flow, quiet_progress=json)
@@ -159,24 +153,24 @@ def _watching(job: RenderJob, *, disable: bool) -> Iterator[None]:
         return
     bars = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[told]}"), console=stderr,
+        TextColumn("{task.fields[detail]}"), console=stderr,
     )  # fmt: skip
     first = job.progress()
-    frames = bars.add_task("frames", total=first.frames, completed=first.frames_done, told="starting Prefect and Ray")
-    videos = bars.add_task("videos", total=first.videos, completed=first.videos_done, told="")
+    frames = bars.add_task("frames", total=first.frames, completed=first.frames_done, detail="starting Prefect and Ray")
+    videos = bars.add_task("videos", total=first.videos, completed=first.videos_done, detail="")
 
     def show(live: Live | None) -> None:
         said = 0.0
         while not over.wait(0.5):
             now = job.progress()
-            told = _told(now)
+            detail = _detail(now)
             if live is None:
                 if now.elapsed - said >= 30:
                     said = now.elapsed
                     print(f"{duration(now.elapsed)}: {now.frames_done}/{now.frames} frames, "
-                          f"{now.videos_done}/{now.videos} videos{told}", file=sys.stderr, flush=True)  # fmt: skip
+                          f"{now.videos_done}/{now.videos} videos{detail}", file=sys.stderr, flush=True)  # fmt: skip
                 continue
-            bars.update(frames, completed=now.frames_done, told=told)
+            bars.update(frames, completed=now.frames_done, detail=detail)
             bars.update(videos, completed=now.videos_done)
             lines = [
                 Text(
@@ -189,7 +183,7 @@ def _watching(job: RenderJob, *, disable: bool) -> Iterator[None]:
             live.update(Group(bars, *lines))
         if live is not None:
             now = job.progress()
-            bars.update(frames, completed=now.frames_done, told="")
+            bars.update(frames, completed=now.frames_done, detail="")
             bars.update(videos, completed=now.videos_done)
             live.update(Group(bars))
 
@@ -207,7 +201,7 @@ def _watching(job: RenderJob, *, disable: bool) -> Iterator[None]:
             live.stop()
 
 
-def _told(now: JobProgress) -> str:
+def _detail(now: JobProgress) -> str:
     parts = []
     if now.eta is not None and now.frames_done < now.frames:
         parts.append(f"{duration(now.eta)} left")

@@ -40,9 +40,9 @@ def status(
         shown = [video for video in found if all_ or video.state != "done"]
         if shown:
             print_table(("video", "state", "frames", "missing", "reason"), [_row(video) for video in shown])
-        told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         frames, done = sum(video.frames for video in found), sum(video.done for video in found)
-        print(f"{len(found)} videos: {told}; {done} of {frames} frames")
+        print(f"{len(found)} videos: {states}; {done} of {frames} frames")
     return DONE if set(counts) == {"done"} else INCOMPLETE
 
 

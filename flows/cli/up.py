@@ -13,8 +13,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from flows.cli.errors import DONE
-from flows.local.options import NightlyOptions, UpOptions
+from flows.local.options import UpOptions
 from flows.local.supervisor import Ready, Up
+from flows.orchestration.deployments import NightlyOptions
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 from renderers.errors import BadInput
 
@@ -52,7 +53,7 @@ def up(
     other = prefect_api_url()
     if other and other.rstrip("/") != f"http://127.0.0.1:{port}/api":
         _tell(f"PREFECT_API_URL={other} is not used: `up` has a server of its own")
-    prepare_prefect(quiet=False)  # the children inherit what it settles
+    prepare_prefect(quiet=False)  # the children inherit what it sets
     everything = Up(options, settings, _tell)
     try:
         _tell("starting Prefect's server" + (" and Ray" if settings.ray_address is None else ""))
@@ -91,12 +92,10 @@ def _check_cron(cron: str) -> None:
     if len(cron.split()) != 5:
         raise BadInput(f"--cron '{cron}': {remedy}")
     prepare_prefect(quiet=False)
-    from prefect.client.schemas.schedules import CronSchedule  # seconds, only for who gives a time of his own
+    from flows.orchestration.schedules import is_cron  # Prefect, seconds: only for who gives a time of his own
 
-    try:
-        CronSchedule(cron=cron)
-    except ValueError as error:
-        raise BadInput(f"--cron '{cron}' names no times: {remedy}") from error
+    if not is_cron(cron):
+        raise BadInput(f"--cron '{cron}' names no times: {remedy}")
 
 
 def _tell(line: str) -> None:

@@ -1,1 +1,1 @@
-"""`nightreel doctor`: looking for what is wrong or left over, and mending it."""
+"""`nightreel doctor`: looking for what is wrong or left over, and repairing it."""

@@ -19,7 +19,7 @@ def check_cluster(settings: InfraSettings) -> Iterator[Finding]:
     try:
         look = look_at_cluster(settings)
     except RayUnavailable as error:
-        yield Finding("cluster", "problem", str(error), "start the cluster, or mend NIGHTREEL_RAY_ADDRESS")
+        yield Finding("cluster", "problem", str(error), "start the cluster, or correct NIGHTREEL_RAY_ADDRESS")
         return
     nodes = f"{look.nodes} node{'' if look.nodes == 1 else 's'}"
     yield Finding("cluster", "ok", f"Ray answers at '{address}', with {nodes}")
@@ -34,7 +34,7 @@ def check_cluster(settings: InfraSettings) -> Iterator[Finding]:
     if look.orphans:
         yield Finding(
             "cluster", "problem", f"actors that outlived their jobs: {', '.join(look.orphans)}",
-            "they hold CPUs and GPUs that nobody uses", mend=partial(_remove, settings),
+            "they hold CPUs and GPUs that nobody uses", repair=partial(_remove, settings),
         )  # fmt: skip
     else:
         yield Finding("cluster", "ok", "no actor outlived its job")

@@ -1,7 +1,7 @@
-"""`nightreel doctor`: findings about this installation, a storage, a Prefect server and a Ray cluster; and mending.
+"""`nightreel doctor`: findings about this installation, a storage, a Prefect server and a Ray cluster; and repairs.
 
-A check looks and returns findings; it changes nothing. A finding that can be mended carries how; only `mend_all` calls
-it. Checks are in flows/doctor, one module for each of the four.
+A check looks and returns findings; it changes nothing. A finding that can be repaired carries how; only `repair_all`
+calls it. Checks are in flows/doctor, one module for each of the four.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["FINE", "FOUND", "UNUSABLE", "Area", "Finding", "examine", "exit_code", "mend_all"]
+__all__ = ["FINE", "FOUND", "UNUSABLE", "Area", "Finding", "examine", "exit_code", "repair_all"]
 
 Level = Literal["ok", "warning", "problem"]
 Area = Literal["installation", "storage", "server", "cluster"]
@@ -22,8 +22,8 @@ FINE, FOUND, UNUSABLE = 0, 1, 3
 class Finding:
     """`what` is the case, in a sentence that names where; `remedy` is what a person can do about it.
 
-    A `warning` hinders nothing today. A `problem` either comes with `mend`, which does it and says what it did, or
-    makes something unusable until a person has followed the remedy. `mended` is what was done, `unmended` why it
+    A `warning` hinders nothing today. A `problem` either comes with `repair`, which does it and says what it did, or
+    makes something unusable until a person has followed the remedy. `repaired` is what was done, `repair_error` why it
     failed.
     """
 
@@ -31,15 +31,15 @@ class Finding:
     level: Level
     what: str
     remedy: str = ""
-    mend: Callable[[], str] | None = field(default=None, compare=False, repr=False)
-    mended: str = ""
-    unmended: str = ""
+    repair: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    repaired: str = ""
+    repair_error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
         return {
             "area": self.area, "level": self.level, "what": self.what, "remedy": self.remedy,
-            "can_be_mended": self.mend is not None, "mended": self.mended, "unmended": self.unmended,
+            "can_be_repaired": self.repair is not None, "repaired": self.repaired, "repair_error": self.repair_error,
         }  # fmt: skip
 
 
@@ -48,25 +48,25 @@ def examine(area: Area, check: Callable[[], Iterable[Finding]]) -> Iterator[Find
     try:
         yield from check()
     except Exception as error:
-        told = " ".join(str(error).split()) or "no message"
-        yield Finding(area, "problem", f"could not be looked at: {type(error).__name__}: {told}", "run with --debug")
+        message = " ".join(str(error).split()) or "no message"
+        yield Finding(area, "problem", f"could not be looked at: {type(error).__name__}: {message}", "run with --debug")
 
 
-def mend_all(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Mend what can be mended; each finding comes back with what was done."""
+def repair_all(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Repair what can be repaired; each finding comes back with what was done."""
     for finding in findings:
-        if finding.mend is None or finding.level == "ok":
+        if finding.repair is None or finding.level == "ok":
             yield finding
             continue
         try:
-            yield replace(finding, mended=finding.mend())
+            yield replace(finding, repaired=finding.repair())
         except Exception as error:
-            yield replace(finding, unmended=" ".join(str(error).split()) or type(error).__name__)
+            yield replace(finding, repair_error=" ".join(str(error).split()) or type(error).__name__)
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """0 if there is no problem, 1 if all problems were mended or can be, 3 if one is left to a person."""
+    """0 if there is no problem, 1 if all problems were repaired or can be, 3 if one is left to a person."""
     problems = [finding for finding in findings if finding.level == "problem"]
     if not problems:
         return FINE
-    return FOUND if all(problem.mend is not None and not problem.unmended for problem in problems) else UNUSABLE
+    return FOUND if all(problem.repair is not None and not problem.repair_error for problem in problems) else UNUSABLE

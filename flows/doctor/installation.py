@@ -53,7 +53,7 @@ def judge_hardware(torch: str, cuda: str | None, gpus: tuple[str, ...], reason: 
         built = f"built for CUDA {cuda}" if cuda else "built without CUDA"
         yield Finding(
             "installation", "problem", f"NIGHTREEL_DEVICE={device}, but PyTorch ({built}) sees no GPU",
-            "set NIGHTREEL_DEVICE=auto, or mend the driver (`nvidia-smi` must list the card)",
+            "set NIGHTREEL_DEVICE=auto, or repair the driver (`nvidia-smi` must list the card)",
         )  # fmt: skip
     else:
         yield Finding("installation", "ok", "no GPU here: this machine renders on its CPU")
@@ -61,19 +61,19 @@ def judge_hardware(torch: str, cuda: str | None, gpus: tuple[str, ...], reason: 
 
 def check_disk(what: str, folder: Path, free: int) -> Finding:
     """Whether `free` bytes suffice where `folder` is."""
-    told = f"{free / GIB:.1f} GiB free for {what} in '{folder}'"
+    room = f"{free / GIB:.1f} GiB free for {what} in '{folder}'"
     if free < TOO_LITTLE:
-        return Finding("installation", "problem", f"only {told}", "make room, or choose another folder")
+        return Finding("installation", "problem", f"only {room}", "make room, or choose another folder")
     if free < SCARCE:
-        return Finding("installation", "warning", f"only {told}", "make room before a long job")
-    return Finding("installation", "ok", told)
+        return Finding("installation", "warning", f"only {room}", "make room before a long job")
+    return Finding("installation", "ok", room)
 
 
 def _ffmpeg() -> Finding:
     try:
         return Finding("installation", "ok", f"ffmpeg {ffmpeg_version()}")
     except Exception as error:
-        return Finding("installation", "problem", f"ffmpeg: {error}", "install the package imageio-ffmpeg anew")
+        return Finding("installation", "problem", f"ffmpeg: {error}", "install the package imageio-ffmpeg again")
 
 
 def _embedded() -> Finding:
@@ -83,7 +83,7 @@ def _embedded() -> Finding:
         load_models(Registry().entry("embedded"), device="cpu", threads=1)
     except Exception as error:
         return Finding(
-            "installation", "problem", f"the embedded models do not load: {error}", "install nightreel anew"
+            "installation", "problem", f"the embedded models do not load: {error}", "install nightreel again"
         )  # fmt: skip
     return Finding("installation", "ok", "the embedded models load")
 

@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flows.doctor.examination import Finding
+from flows.orchestration.interrupted import RunUnderWay
 
-__all__ = ["Sighting", "judge_version"]
+__all__ = ["judge_run", "judge_version"]
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """A run that the server holds to be under way. `since` is when it got its `state` (Prefect's state type), `heard`
-    the last heartbeat, `pool` the work pool that starts its processes, if one does."""
-
-    id: str
-    name: str
-    state: str
-    since: datetime
-    heard: datetime | None
-    attempts: int
-    deployed: bool
-    pool: str | None
-
-    def silence(self, now: datetime) -> timedelta:
-        """How long there has been no sign of life."""
-        return now - max(self.since, self.heard or self.since)
-
-    def finding(self, now: datetime, patience: timedelta) -> Finding | None:
-        """What to say of it; None while it was heard of within `patience`. How it is mended is the caller's."""
-        silence = self.silence(now)
-        if silence <= patience:
-            return None
-        minutes = f"{silence.total_seconds() / 60:.0f} minutes"
-        if self.state == "PENDING" and self.pool:
-            return Finding(
-                "server", "warning", f"run '{self.name}' has waited {minutes} for work pool '{self.pool}'",
-                "look whether the pool has a worker, and its cluster room",
-            )  # fmt: skip
+def judge_run(run: RunUnderWay, now: datetime, patience: timedelta) -> Finding | None:
+    """What to say of a run; None while it was heard of within `patience`. How it is repaired is the caller's."""
+    silence = run.silence(now)
+    if silence <= patience:
+        return None
+    minutes = f"{silence.total_seconds() / 60:.0f} minutes"
+    if run.state == "PENDING" and run.pool:
         return Finding(
-            "server", "problem",
-            f"run '{self.name}' is {self.state.capitalize()}, without a sign of life for {minutes}",
-            "its process is gone; it can go on from what is in storage",
-        )  # fmt: skip
+            "server",
+            "warning",
+            f"run '{run.name}' has waited {minutes} for work pool '{run.pool}'",
+            "look whether the pool has a worker, and its cluster room",
+        )
+    return Finding(
+        "server",
+        "problem",
+        f"run '{run.name}' is {run.state.capitalize()}, without a sign of life for {minutes}",
+        "its process is gone; it can go on from what is in storage",
+    )
 
 
 def judge_version(url: str, server: str, ours: str) -> Finding:
@@ -51,6 +36,8 @@ def judge_version(url: str, server: str, ours: str) -> Finding:
     if server.split(".")[:2] == ours.split(".")[:2]:
         return Finding("server", "ok", f"Prefect {server} answers at '{url}'")
     return Finding(
-        "server", "warning", f"Prefect {server} answers at '{url}', but here is Prefect {ours}",
+        "server",
+        "warning",
+        f"Prefect {server} answers at '{url}', but here is Prefect {ours}",
         "install the same version on both sides",
-    )  # fmt: skip
+    )

@@ -99,7 +99,7 @@ def _temporaries(root: Path) -> Iterator[Finding]:
     size = sum(path.stat().st_size for path in left if path.exists())
     yield Finding(
         "storage", "problem", f"{_count(left, 'half-written file')} of dead writers ({size:,} bytes): {_some(left)}",
-        "they do no harm but take room", mend=partial(_remove, left),
+        "they do no harm but take room", repair=partial(_remove, left),
     )  # fmt: skip
 
 
@@ -127,15 +127,15 @@ def _frames(storage: Storage) -> Iterator[Finding]:
     yield Finding(
         "storage", "problem",
         f"{len(damaged)} of {_count(keys, 'frame')} damaged: {_some(list(damaged))} ('{first}': {wrong})",
-        "take them away; the next render renders them anew, the same bit for bit",
-        mend=partial(_take_away, storage, list(damaged)),
+        "remove them; the next render renders them again, the same bit for bit",
+        repair=partial(_remove_frames, storage, list(damaged)),
     )  # fmt: skip
 
 
-def _take_away(storage: Storage, keys: Sequence[str]) -> str:
+def _remove_frames(storage: Storage, keys: Sequence[str]) -> str:
     for key in keys:
         storage.delete(key)
-    return f"took {_count(keys, 'damaged frame')} away: render again to have them anew"
+    return f"removed {_count(keys, 'damaged frame')}: render again to have them back"
 
 
 def _count(things: Sequence[object], one: str) -> str:

@@ -70,7 +70,7 @@ class Part:
         if wait is None:
             raise UpUnavailable(
                 f"{self.name} ended {how}, for the {len(self._deaths)}th time: its messages are at the end of "
-                f"'{self.log}'; mend what they say, then start `nightreel up` again"
+                f"'{self.log}'; resolve what they report, then start `nightreel up` again"
             )
         self._due = now + wait
         self.tell(f"{self.name} ended {how}; starting it again in {wait:.1f} s")

@@ -12,8 +12,9 @@ import signal
 import sys
 from importlib import import_module
 
-from flows.local.options import NAMES, UpOptions
-from flows.local.runs import end_interrupted
+from flows.local.options import UpOptions
+from flows.orchestration.deployments import DEPLOYMENTS, NAMES, NIGHTLY
+from flows.orchestration.interrupted import end_interrupted
 from infra.child_process import Parent
 from infra.settings import load_settings
 
@@ -25,18 +26,19 @@ POLL_SECONDS = 2.0
 def serve(options: UpOptions, parent: Parent) -> None:
     """Serve the deployments once the parent says "go", which is when server and cluster are up; say "serving" then."""
     import_module("prefect.runner.runner")  # seconds, while server and cluster come up
-    deployments = import_module("flows.orchestration.deployments")
+    for deployment in DEPLOYMENTS:
+        import_module(deployment.entrypoint.rpartition(".")[0])
     parent.wait_for("go")
-    asyncio.run(_serve(options, deployments, parent))
+    asyncio.run(_serve(options, parent))
 
 
-async def _serve(options: UpOptions, deployments: object, parent: Parent) -> None:
+async def _serve(options: UpOptions, parent: Parent) -> None:
     import httpx
     from prefect.runner.runner import Runner
     from prefect.settings import PREFECT_API_URL
 
     from flows.orchestration.automations import install
-    from flows.orchestration.deployments import DEPLOYMENTS, served
+    from flows.orchestration.registration import served
 
     settings = load_settings()
     await install(settings)
@@ -46,7 +48,8 @@ async def _serve(options: UpOptions, deployments: object, parent: Parent) -> Non
             print(f"run '{run.name}' was interrupted: scheduled again", flush=True)
     runner = Runner("nightreel", limit=options.limit, query_seconds=POLL_SECONDS, pause_on_shutdown=False)
     for deployment in DEPLOYMENTS:
-        await runner.aadd_deployment(await served(deployment, options.nightly))
+        night = options.nightly if deployment.name == NIGHTLY else None
+        await runner.aadd_deployment(await served(deployment, night))
     parent.tell("serving")
     await runner.start()
 

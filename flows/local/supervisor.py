@@ -2,8 +2,9 @@
 
 They start side by side, are watched, and are started again when they die. The server's database survives its death, and
 flow runs wait for it to come back. A dead Ray head takes the runner with it, since the processes of its flow runs hold
-on to a cluster that is gone; whichever runner comes next schedules their runs again (flows/local/runs.py), and they go
-on with what storage lacks. All parts end with this process, however it ends (infra/child_process.py).
+on to a cluster that is gone; whichever runner comes next schedules their runs again
+(flows/orchestration/interrupted.py), and they go on with what storage lacks. All parts end with this process, however
+it ends (infra/child_process.py).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any, NoReturn
 
 import httpx
 
-from flows.local.options import NAMES, UpOptions
+from flows.local.options import UpOptions
 from flows.local.part import Part, UpUnavailable
 from flows.local.place import Lock, check_port, free_port
 from flows.local.policy import RestartPolicy
-from flows.local.runs import end_interrupted
+from flows.orchestration.deployments import NAMES
+from flows.orchestration.interrupted import end_interrupted
 from infra.child_process import ChildProcess
 from infra.settings import InfraSettings, child_environment, prefect_home, up_environment
 

@@ -28,7 +28,7 @@ from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
 from pydantic import SecretStr
 
-from flows.local.options import NAMES
+from flows.orchestration.deployments import NAMES, NIGHTLY
 from infra.settings import InfraSettings, load_settings
 
 __all__ = ["NAME_PREFIX", "install", "lacking", "planned"]
@@ -36,7 +36,7 @@ __all__ = ["NAME_PREFIX", "install", "lacking", "planned"]
 NAME_PREFIX = "nightreel: "
 BLOCK = "nightreel-notify"
 MISSED_HEARTBEATS = 3
-# A crash before the start is told apart from one that comes again and again by whether it came lately.
+# A single crash before the start differs from one that comes again and again by how long ago the last one was.
 START_PATIENCE = timedelta(minutes=10)
 
 _RUN = {"prefect.resource.id": "prefect.flow-run.*"}
@@ -135,7 +135,7 @@ def planned(settings: InfraSettings, block: Any = None) -> list[AutomationCore]:
                 description="Calls the webhook of the block 'nightreel-notify' whenever a nightly run ends.",
                 trigger=EventTrigger(
                     match=_labels({**_RUN, "prefect.state-type": ends}),
-                    match_related=[_labels({"prefect.resource.role": "flow", "prefect.resource.name": "nightly"})],
+                    match_related=[_labels({"prefect.resource.role": "flow", "prefect.resource.name": NIGHTLY})],
                     for_each={"prefect.resource.id"},
                     expect={"prefect.flow-run.*"},
                     posture=Posture.Reactive,

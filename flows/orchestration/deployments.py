@@ -1,112 +1,96 @@
 """The deployments of nightreel, the one list of them: what a server shows, with a form for each.
 
-`nightreel up` serves them from a process of this machine; `infra/prefect.yaml` has them for a cluster's work pool.
+`nightreel up` serves them from a process of this machine (flows/orchestration/registration.py); infra/prefect.yaml,
+which is made from this list, has them for a cluster's work pool; the doctor looks for them, and the automations look
+after their runs. No Prefect here: commands that only need the names import it.
+
+To add a flow, write its file beside flows/nightly.py, add it here, and run `make deployments`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from prefect import Flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate
-from prefect.client.schemas.schedules import CronSchedule
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
-from prefect.exceptions import ObjectNotFound
+__all__ = ["DEPLOYMENTS", "NAMES", "NIGHTLY", "Deployment", "NightlyOptions", "Schedule"]
 
-from flows.local.options import NightlyOptions
-from flows.nightly import nightly
-from flows.render_manifest import render_manifest
-from flows.rerun_frames import rerun_frames
 
-__all__ = ["DEPLOYMENTS", "Deployment", "served"]
+@dataclass(frozen=True)
+class Schedule:
+    """When runs start by themselves: `cron` has minute, hour, day, month and weekday."""
+
+    cron: str
+    time_zone: str
+
+
+@dataclass(frozen=True)
+class NightlyOptions:
+    """When `nightly` runs and on what; patterns, in which {date} stands for the night's date."""
+
+    manifest: str = "manifests/{date}.parquet"
+    output: str = "nights/{date}"
+    cron: str = "0 1 * * *"
+    time_zone: str = "UTC"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the flow is given; the time zone counts twice, for the schedule and for what {date} is."""
+        return {"manifest": self.manifest, "output": self.output, "time_zone": self.time_zone}
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(self.cron, self.time_zone)
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A flow as the server offers it. `parameters` are what its form is filled with."""
+    """A flow as the server offers it, under the flow's own name.
 
-    flow: Flow[..., Any]
+    `entrypoint` is where a process imports the flow from. `parameters` are what its form is filled with. A `schedule`
+    is registered switched off: who switches it on knows that the parameters name a real place.
+    """
+
+    name: str
+    entrypoint: str
     description: str
     tags: tuple[str, ...]
-    parameters: tuple[tuple[str, Any], ...] = ()
-    scheduled: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.flow.name
-
-    @property
-    def entrypoint(self) -> str:
-        """Where a worker imports the flow from."""
-        return f"{self.flow.fn.__module__}.{self.flow.fn.__name__}"
+    parameters: tuple[tuple[str, str], ...] = ()
+    schedule: Schedule | None = None
 
 
-_NIGHTLY = NightlyOptions()
+NIGHTLY = "nightly"
+_NIGHT = NightlyOptions()
 
 DEPLOYMENTS = (
     Deployment(
-        render_manifest,
+        "render-manifest",
+        "flows.render_manifest.render_manifest",
         "Render a manifest of prompts into videos. What is in storage already is not rendered again, so a Retry of a "
         "run costs only the frames that are missing.",
         ("nightreel", "render"),
     ),
     Deployment(
-        rerun_frames,
-        "Render some frames of one video again, and publish the video anew.",
+        "rerun-frames",
+        "flows.rerun_frames.rerun_frames",
+        "Render some frames of one video again, and publish the video with them.",
         ("nightreel", "re-run"),
     ),
     Deployment(
-        nightly,
+        NIGHTLY,
+        "flows.nightly.nightly",
         "Render the manifest of the night. `{date}` in the manifest's and the output's address becomes the night's "
-        "date. The schedule is switched on once both are set.",
+        "date. The schedule is off at first: `nightreel up --nightly MANIFEST --output OUTPUT` sets both and switches "
+        "it on; elsewhere set both here, then switch it on.",
         ("nightreel", "nightly"),
-        tuple(_NIGHTLY.parameters().items()),
-        scheduled=True,
+        tuple(_NIGHT.parameters.items()),
+        _NIGHT.schedule,
+    ),
+    Deployment(
+        "finetune",
+        "flows.finetune.finetune",
+        "Fine-tune a model's VQGAN on pictures of your own, and register it by name. Pictures and folder are paths on "
+        "the machines that train. A Retry goes on from the last checkpoint.",
+        ("nightreel", "finetune"),
     ),
 )
 
-
-async def served(deployment: Deployment, night: NightlyOptions | None) -> RunnerDeployment:
-    """What a runner registers. What people changed in the UI (the schedule, the form's values, whether it is paused)
-    stays as it is, but for what `night` says."""
-    known = await _registered(deployment)
-    given = dict(deployment.parameters)
-    paused = False
-    if known is not None:
-        given, paused = known.parameters, known.paused
-    schedules = []
-    if deployment.scheduled:
-        if night is not None:
-            given = {**given, **night.parameters()}
-        if night is not None or known is None:
-            schedules = [schedule(night or _NIGHTLY, active=night is not None)]
-    made: RunnerDeployment = await deployment.flow.ato_deployment(
-        deployment.name,
-        description=deployment.description,
-        tags=list(deployment.tags),
-        parameters=given,
-        paused=paused,
-        schedules=schedules,
-        enforce_parameter_schema=True,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
-    # set, and not left out: a deployment that a work pool had before is a served one from now on
-    made.work_pool_name = made.work_queue_name = None
-    return made
-
-
-def schedule(night: NightlyOptions, *, active: bool) -> DeploymentScheduleCreate:
-    """The cron schedule of `nightly`."""
-    return DeploymentScheduleCreate(
-        schedule=CronSchedule(cron=night.cron, timezone=night.time_zone), active=active, slug="nightly"
-    )
-
-
-async def _registered(deployment: Deployment) -> Any:
-    async with get_client() as client:
-        try:
-            return await client.read_deployment_by_name(f"{deployment.name}/{deployment.name}")
-        except ObjectNotFound:
-            return None
+NAMES = tuple(deployment.name for deployment in DEPLOYMENTS)

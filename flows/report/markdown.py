@@ -104,8 +104,6 @@ def summary_markdown(report: JobReport, rerun: Callable[[str, str], str] = _no_f
                 ),
             ),
         ]
-    if report.links:
-        parts += ["## Links", "\n".join(f"- {_link(text, url)}" for text, url in report.links)]
     if report.versions:
         versions = (f"{name} {version}" for name, version in report.versions.items())
         parts.append(" · ".join(escape_markdown(version, 120) for version in versions))

@@ -118,8 +118,7 @@ class JobReport:
     `wall_seconds` is the time from start to end as a person waits it; `render_seconds` is the time that actors spent on
     frames, summed over all of them; `start_up_seconds` the part of the wall time before the first frame was begun
     (server, Ray, models). `actors` is the number of actors that were held, None when unknown; `gpus_per_actor` may be a
-    fraction. `links` are (label, URL) pairs for the Markdown summary, such as the form to re-run; the HTML page holds
-    no URL.
+    fraction.
     """
 
     title: str
@@ -135,7 +134,6 @@ class JobReport:
     start_up_seconds: float = 0.0
     actors: int | None = None
     gpus_per_actor: float = 0.0
-    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def states(self) -> dict[State, int]:

@@ -19,7 +19,7 @@ from renderers.errors import FrameCorrupt
 from renderers.frames.state import FrameState
 from renderers.picture_errors import PICTURE_ERRORS
 
-__all__ = ["FrameObject", "read_provenance"]
+__all__ = ["FrameObject"]
 
 # Every PNG ends with this chunk: one that does not was cut short, or something was added to it.
 END = bytes.fromhex("00000000 49454e44 ae426082")
@@ -75,18 +75,3 @@ class FrameObject:
         if digest is not None and provenance.get("digest") != digest:
             raise FrameCorrupt(f"the frame says digest {provenance.get('digest')!r}, its key says {digest!r}")
         return cls(picture, state, provenance)
-
-
-def read_provenance(data: bytes) -> dict[str, Any]:
-    """The provenance of a frame object or a preview, without its state.
-
-    Raises:
-        FrameCorrupt: there is none.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            image.load()
-            found: dict[str, Any] = json.loads(image.text[PROVENANCE])  # type: ignore[attr-defined]
-            return found
-    except (KeyError, *PICTURE_ERRORS) as error:
-        raise FrameCorrupt(f"no provenance of nightreel in this file: {error}") from error

@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flows.doctor.examination import mend_all
+from flows.doctor.examination import repair_all
 from flows.doctor.storage import check_storage, damage
 from infra.storage.storage import Storage, disconnect
 from manifests.schema import ManifestRow
@@ -185,7 +185,7 @@ class _Chaos:
     def _doctor(self) -> bool:
         """Have damaged frames taken away that no job has noticed; gives whether there were any."""
         before = {info.key for info in self.quietly.list() if "/frames/" in info.key}
-        list(mend_all(list(check_storage("s3://chaos/out", deep=True))))
+        list(repair_all(list(check_storage("s3://chaos/out", deep=True))))
         gone = before - {info.key for info in self.quietly.list()}
         self.taken_away.update(gone)
         self.result.mended_by_doctor += len(gone)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.local.options import NAMES
+from flows.orchestration.deployments import NAMES
 from tests.helpers.commands import Commands, wait_until_gone
 from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
 from tests.helpers.s3_server import free_port

@@ -59,6 +59,7 @@ def test_every_import_rule_notices_a_breach(tmp_path: Path) -> None:
         "renderers/breach.py": "import flows\nimport prefect\nimport manifests.reading\nimport ray\n",
         "infra/workers/breach.py": "import ray\nimport torch\nimport fsspec\nimport imageio_ffmpeg\n",
         "flows/planning/breach.py": "import flows.job\n",
+        "flows/orchestration/breach.py": "import flows.local\n",
     }
     for name, text in breaches.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

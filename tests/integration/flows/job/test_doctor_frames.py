@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.doctor.examination import exit_code, mend_all
+from flows.doctor.examination import exit_code, repair_all
 from flows.doctor.storage import check_storage
 from tests.helpers.render_jobs import frame_files, frame_objects, quick_row, render, write_manifest
 
@@ -32,9 +32,9 @@ def test_damaged_frames_are_found_and_taken_away(tmp_path: Path) -> None:
     assert found[2].what.startswith("3 of 5 frames damaged: reef/frames/000000-")
     assert len(frame_objects(output)) == 5, "looking changes nothing"
 
-    mended = list(mend_all(found))
-    assert mended[2].mended == "took 3 damaged frames away: render again to have them anew"
-    assert exit_code(mended) == 1
+    repaired = list(repair_all(found))
+    assert repaired[2].repaired == "removed 3 damaged frames: render again to have them back"
+    assert exit_code(repaired) == 1
     assert frame_files(output, "reef") == [fourth, *frame_files(output, "reef")[1:]]
     assert len(frame_objects(output)) == 2
 

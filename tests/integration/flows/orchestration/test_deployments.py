@@ -42,12 +42,12 @@ def python(server: PrefectServer, *command: str) -> str:
 # What the runner of `up` does, without serving; a second registration is that of the next start.
 REGISTER = """
 import asyncio, json, sys
-from flows.orchestration.deployments import DEPLOYMENTS, served
-from flows.local.options import NightlyOptions
+from flows.orchestration.deployments import DEPLOYMENTS, NIGHTLY, NightlyOptions
+from flows.orchestration.registration import served
 night = NightlyOptions(**json.loads(sys.argv[1])) if len(sys.argv) > 1 else None
 async def register():
     for deployment in DEPLOYMENTS:
-        await (await served(deployment, night)).aapply()
+        await (await served(deployment, night if deployment.name == NIGHTLY else None)).aapply()
 asyncio.run(register())
 """
 

@@ -90,18 +90,3 @@ def test_wrong_input_is_refused_with_a_sentence(tmp_path: Path, wrong: dict[str,
     assert told in run.state.message
     assert run.name == name
     assert not (tmp_path / "out").exists()
-
-
-def test_a_served_night_checks_its_parameters_in_its_own_process() -> None:
-    """As tests/integration/flows/orchestration/test_served_flow.py: the flow travels by value."""
-    import cloudpickle
-
-    import flows.nightly as module
-
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        copied = cloudpickle.loads(cloudpickle.dumps(module.nightly))
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
-    given = {"manifest": "m", "output": "o", "date": None, "time_zone": "UTC", "strict": False, "priority": -10}
-    assert copied.validate_parameters(given) == given

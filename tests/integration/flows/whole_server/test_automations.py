@@ -191,7 +191,7 @@ def test_a_run_that_crashes_before_it_begins_is_started_once_more(server: Prefec
     assert read(run).state_name == "Crashed"
 
 
-def test_the_webhook_is_told_how_a_night_ended(server: PrefectServer, webhook: Webhook) -> None:
+def test_the_webhook_hears_how_a_night_ended(server: PrefectServer, webhook: Webhook) -> None:
     asyncio.run(install(InfraSettings(notify_url=SecretStr(webhook.url))))
     other, night = new_run("render-manifest"), new_run("nightly", name='night "2026-11-23"')
     for run in (other, night):

@@ -12,15 +12,16 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 
 from flows.cli import run as nightreel
-from flows.doctor.examination import Finding, mend_all
+from flows.doctor.examination import Finding, repair_all
 from flows.doctor.server import check_server
+from flows.orchestration.deployments import NAMES
 from infra.settings import InfraSettings, load_settings
 from tests.helpers.prefect_server import PrefectServer
 from tests.helpers.server_runs import new_run, read, set_state, wait_until
 
 pytestmark = pytest.mark.timeout(400)
 
-RETRY_POLICY = timedelta(seconds=15)
+PATIENCE = timedelta(seconds=15)
 
 
 def heartbeat(run: UUID, after: timedelta) -> None:
@@ -35,14 +36,14 @@ def heartbeat(run: UUID, after: timedelta) -> None:
 
 
 def look(server: PrefectServer, **settings: Any) -> list[Finding]:
-    return list(check_server(server.api, InfraSettings(**settings), patience=RETRY_POLICY))
+    return list(check_server(server.api, InfraSettings(**settings), patience=PATIENCE))
 
 
 def dead(findings: list[Finding]) -> list[str]:
     return sorted(it.what.split("'")[1] for it in findings if "without a sign of life" in it.what)
 
 
-def test_dead_runs_are_found_and_mended(server: PrefectServer) -> None:
+def test_dead_runs_are_found_and_repaired(server: PrefectServer) -> None:
     runs = {
         "dead": new_run("render-manifest", name="dead"),
         "never began": new_run("nightly", name="never began"),
@@ -80,8 +81,8 @@ def test_dead_runs_are_found_and_mended(server: PrefectServer) -> None:
     assert read(runs["dead"]).state_name == "Running", "looking changes nothing"
 
     heartbeat(runs["alive"], timedelta())
-    mended = [it.mended for it in mend_all(look(server, crash_restarts=2)) if "without a sign" in it.what]
-    assert "run 'dead' is AwaitingRetry" in mended
+    repaired = [it.repaired for it in repair_all(look(server, crash_restarts=2)) if "without a sign" in it.what]
+    assert "run 'dead' is AwaitingRetry" in repaired
     assert read(runs["waiting"]).state_type is StateType.SCHEDULED  # nobody serves it, so it may be Late
     assert {name: read(run).state_name for name, run in runs.items() if name != "waiting"} == {
         "dead": "AwaitingRetry",
@@ -98,7 +99,7 @@ def test_dead_runs_are_found_and_mended(server: PrefectServer) -> None:
         assert client.read_task_run(UUID(task)).state_name == "Crashed"
 
 
-def test_what_is_missing_on_the_server_is_told_and_put_there(
+def test_what_is_missing_on_the_server_is_found_and_put_there(
     server: PrefectServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with get_client(sync_client=True) as client:
@@ -118,18 +119,18 @@ def test_what_is_missing_on_the_server_is_told_and_put_there(
 
     code, found = doctor()
     assert code == 1
-    assert [it["level"] for it in found] == ["ok", "warning", "warning", "warning", "problem", "ok"]
-    assert found[1]["what"] == "there is no deployment 'render-manifest'"
-    assert found[4]["can_be_mended"]
+    assert [it["level"] for it in found] == ["ok", *["warning"] * len(NAMES), "problem", "ok"]
+    assert [it["what"] for it in found[1:-2]] == [f"there is no deployment '{name}'" for name in NAMES]
+    assert found[-2]["can_be_repaired"]
 
-    code, found = doctor("--mend")
+    code, found = doctor("--repair")
     assert code == 1
-    assert found[4]["mended"].startswith("installed nightreel: no sign of life")
+    assert found[-2]["repaired"].startswith("installed nightreel: no sign of life")
 
     new_run("render-manifest")
     code, found = doctor()
     assert code == 0
-    assert [it["level"] for it in found[2:]] == ["warning", "warning", "ok", "ok"]
+    assert [it["level"] for it in found[2:]] == [*["warning"] * (len(NAMES) - 1), "ok", "ok"]
     load_settings.cache_clear()
 
 
@@ -138,7 +139,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
     url = "http://user:secret@127.0.0.1:9/api"
     with temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}):
-        (found,) = check_server(url, InfraSettings(), patience=RETRY_POLICY)
-    assert (found.level, found.mend) == ("problem", None)
+        (found,) = check_server(url, InfraSettings(), patience=PATIENCE)
+    assert (found.level, found.repair) == ("problem", None)
     assert "does not answer" in found.what
     assert "secret" not in found.what

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from flows.doctor.cluster import check_cluster
-from flows.doctor.examination import mend_all
+from flows.doctor.examination import repair_all
 from infra.ray.sharing import NAME, NAMESPACE
 from infra.settings import InfraSettings
 
@@ -72,7 +72,7 @@ def test_orphans_are_found_and_ended(address: str) -> None:
         time.sleep(0.5)
     assert [it.what for it in lost] == ["actors that outlived their jobs: orphan"]
 
-    assert [it.mended for it in mend_all(lost)] == ["ended orphan"]
+    assert [it.repaired for it in repair_all(lost)] == ["ended orphan"]
     found = [it.what for it in check_cluster(settings)]
     assert found[-1] == "no actor outlived its job"
     assert "with 1 node" in found[0]
@@ -93,6 +93,6 @@ def test_where_nobody_listens_is_told_at_once() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, but nobody listens there
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         (found,) = check_cluster(InfraSettings(ray_address=address))
-    assert (found.level, found.mend) == ("problem", None)
+    assert (found.level, found.repair) == ("problem", None)
     assert found.what == f"no Ray cluster at '{address}': Connection refused"
     assert "NIGHTREEL_RAY_ADDRESS" in found.remedy

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
 from flows.cli import app
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
 from tests.helpers.command_line import DEMO, ROOT, Said
 
-COMMANDS = [
-    [], ["preview"], ["manifest"], ["manifest", "build"], ["manifest", "validate"], ["manifest", "show"], ["plan"],
-    ["render"], ["status"], ["models"], ["models", "list"], ["models", "fetch"],
-    ["models", "verify"], ["models", "add"], ["finetune"],
-]  # fmt: skip
+
+def commands_of(above: App, *words: str) -> Iterator[list[str]]:
+    """The words that name each command below `above`, its groups included."""
+    yield list(words)
+    for name in above:
+        if not name.startswith("-"):
+            yield from commands_of(above[name], *words, name)
+
+
+COMMANDS = list(commands_of(app))
 
 
 # --- help and mistakes ------------------------------------------------------------------------------------------------
@@ -35,6 +43,17 @@ def test_help_of_every_command_shows_an_example_that_parses(command: list[str], 
     example = text.partition("Example: ")[2]
     assert example.startswith("nightreel ")
     assert example.removeprefix("nightreel ").startswith(" ".join(command))
+    # as it is written, since a narrow screen cuts it into lines
+    documented = re.search(r"Example: nightreel (.+)", reduce(App.__getitem__, command, app).help)
+    assert documented
+    app.parse_args(shlex.split(documented[1]), exit_on_error=False, print_error=False)
+
+
+def test_the_commands_are_found() -> None:
+    """Groups and what is below them, by walking the app."""
+    found = [" ".join(command) for command in COMMANDS]
+    assert len(found) == len(set(found)) >= 24
+    assert {"", "rerun", "up", "doctor", "models eval", "models sprites", "models train perceptor"} <= set(found)
 
 
 def test_commands_are_all_that_the_design_wants() -> None:
@@ -75,6 +94,9 @@ def test_examples_of_the_help_are_there_and_parse(example: str, nightreel: Calla
     (["render", "x.parquet", "-o", "y", "--range-frames", "0"], ["--range-frames", '"0"', ">= 1"]),
     (["manifest", "show", "x.parquet", "--rows", "-1"], ["--rows", '"-1"', ">= 1"]),
     (["status"], ["--output", "nightreel status --help"]),
+    (["models", "eval", "--bogus"], ["nightreel models eval --help"]),
+    (["models", "train", "vqgan", "--bogus"], ["nightreel models train vqgan --help"]),
+    (["doctor", "--bogus"], ["nightreel doctor --help"]),
 ])  # fmt: skip
 def test_a_mistake_on_the_command_line_is_one_sentence_and_2(
     arguments: list[str], told: list[str], nightreel: Callable[..., Said]
@@ -85,6 +107,12 @@ def test_a_mistake_on_the_command_line_is_one_sentence_and_2(
     assert said.err.count("\n") == 1
     assert said.err.startswith("nightreel: ")
     assert [word for word in told if word not in said.err] == []
+
+
+@pytest.mark.parametrize("option", ["--repair", "--mend"])
+def test_the_doctor_repairs_under_its_earlier_name_too(option: str) -> None:
+    _, bound, _ = app.parse_args(["doctor", option], exit_on_error=False, print_error=False)
+    assert bound.arguments == {"repair": True}
 
 
 @pytest.mark.parametrize(("arguments", "told"), [

@@ -1,4 +1,4 @@
-"""What the doctor makes of what was seen: levels, remedies, mending and exit codes."""
+"""What the doctor makes of what was seen: levels, remedies, repairs and exit codes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.doctor.examination import Finding, examine, exit_code, mend_all
+from flows.doctor.examination import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_disk, judge_hardware
-from flows.doctor.runs import Sighting, judge_version
+from flows.doctor.runs import judge_run, judge_version
 from flows.doctor.storage import check_storage, damage, old_temporaries
+from flows.orchestration.interrupted import RunUnderWay
 from infra.storage.local_store import TEMPORARY_PREFIX
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-RETRY_POLICY = timedelta(minutes=10)
+PATIENCE = timedelta(minutes=10)
 
 
 def fine() -> str:
@@ -29,9 +30,9 @@ def broken() -> str:
 
 OK = Finding("server", "ok", "all is well")
 WARNING = Finding("server", "warning", "so so")
-HOPELESS = Finding("server", "problem", "nobody can mend this", "go home")
-MENDABLE = Finding("server", "problem", "a run is dead", "it can go on", mend=fine)
-STUBBORN = Finding("server", "problem", "a file is there", "take it away", mend=broken)
+HOPELESS = Finding("server", "problem", "nobody can repair this", "go home")
+REPAIRABLE = Finding("server", "problem", "a run is dead", "it can go on", repair=fine)
+STUBBORN = Finding("server", "problem", "a file is there", "take it away", repair=broken)
 
 
 @pytest.mark.parametrize(
@@ -39,22 +40,23 @@ STUBBORN = Finding("server", "problem", "a file is there", "take it away", mend=
     [
         ([], 0),
         ([OK, WARNING], 0),
-        ([OK, MENDABLE], 1),
-        (list(mend_all([OK, MENDABLE])), 1),
-        ([MENDABLE, HOPELESS], 3),
+        ([OK, REPAIRABLE], 1),
+        (list(repair_all([OK, REPAIRABLE])), 1),
+        ([REPAIRABLE, HOPELESS], 3),
         ([STUBBORN], 1),
-        (list(mend_all([STUBBORN, MENDABLE])), 3),
+        (list(repair_all([STUBBORN, REPAIRABLE])), 3),
     ],
 )
 def test_exit_codes(findings: list[Finding], code: int) -> None:
     assert exit_code(findings) == code
 
 
-def test_only_what_can_be_mended_is_mended() -> None:
-    mended = list(mend_all([OK, HOPELESS, MENDABLE, STUBBORN]))
-    assert mended[:2] == [OK, HOPELESS]
-    assert [(it.mended, it.unmended) for it in mended] == [("", ""), ("", ""), ("did it", ""), ("", "no way at all")]
-    assert mended[3].to_dict()["unmended"] == "no way at all"
+def test_only_what_can_be_repaired_is_repaired() -> None:
+    repaired = list(repair_all([OK, HOPELESS, REPAIRABLE, STUBBORN]))
+    assert repaired[:2] == [OK, HOPELESS]
+    outcomes = [(it.repaired, it.repair_error) for it in repaired]
+    assert outcomes == [("", ""), ("", ""), ("did it", ""), ("", "no way at all")]
+    assert repaired[3].to_dict()["repair_error"] == "no way at all"
 
 
 def test_a_check_that_breaks_is_a_finding_and_keeps_what_was_found() -> None:
@@ -93,10 +95,10 @@ def test_disk(free: int, level: str) -> None:
     assert check_disk("models", Path("models"), free).level == level
 
 
-def sighting(state: str, minutes: float, heard: float | None = None, pool: str | None = None) -> Sighting:
+def under_way(state: str, minutes: float, heard: float | None = None, pool: str | None = None) -> RunUnderWay:
     """A run that has been in `state` for so many minutes, and was heard of so many minutes ago."""
     since = NOW - timedelta(minutes=minutes)
-    return Sighting(
+    return RunUnderWay(
         "id", "night", state, since, None if heard is None else NOW - timedelta(minutes=heard), 1, True, pool
     )
 
@@ -104,20 +106,20 @@ def sighting(state: str, minutes: float, heard: float | None = None, pool: str |
 @pytest.mark.parametrize(
     ("run", "level"),
     [
-        (sighting("RUNNING", 300, heard=2), None),
-        (sighting("RUNNING", 300, heard=11), "problem"),
-        (sighting("RUNNING", 300), "problem"),
-        (sighting("RUNNING", 5), None),  # has only begun
-        (sighting("RUNNING", 5, heard=100), None),  # that was its last life
-        (sighting("PENDING", 9), None),
-        (sighting("PENDING", 11), "problem"),
-        (sighting("PENDING", 11, pool="gpus"), "warning"),  # its cluster may have no room yet
-        (sighting("RUNNING", 11, pool="gpus"), "problem"),
-        (sighting("CANCELLING", 11, heard=10.5), "problem"),
+        (under_way("RUNNING", 300, heard=2), None),
+        (under_way("RUNNING", 300, heard=11), "problem"),
+        (under_way("RUNNING", 300), "problem"),
+        (under_way("RUNNING", 5), None),  # has only begun
+        (under_way("RUNNING", 5, heard=100), None),  # that was its last life
+        (under_way("PENDING", 9), None),
+        (under_way("PENDING", 11), "problem"),
+        (under_way("PENDING", 11, pool="gpus"), "warning"),  # its cluster may have no room yet
+        (under_way("RUNNING", 11, pool="gpus"), "problem"),
+        (under_way("CANCELLING", 11, heard=10.5), "problem"),
     ],
 )
-def test_a_run_is_dead_after_silence(run: Sighting, level: str | None) -> None:
-    found = run.finding(NOW, RETRY_POLICY)
+def test_a_run_is_dead_after_silence(run: RunUnderWay, level: str | None) -> None:
+    found = judge_run(run, NOW, PATIENCE)
     assert (found and found.level) == level
     assert found is None or "'night'" in found.what
 
@@ -142,8 +144,8 @@ def test_half_written_files_are_old_ones_of_ours(tmp_path: Path) -> None:
     assert [it.level for it in found] == ["ok", "problem"]
     assert "2 half-written files of dead writers (2 bytes)" in found[1].what
     assert (tmp_path / names[0]).exists(), "looking changes nothing"
-    (_, mended) = mend_all(found)
-    assert mended.mended == "removed 2 half-written files"
+    (_, repaired) = repair_all(found)
+    assert repaired.repaired == "removed 2 half-written files"
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
         f"{TEMPORARY_PREFIX}new",
         "video.mp4",
@@ -153,7 +155,7 @@ def test_half_written_files_are_old_ones_of_ours(tmp_path: Path) -> None:
 def test_storage_that_can_not_be_used_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (found,) = check_storage(str(tmp_path / "file" / "out"), deep=True)
-    assert (found.level, found.mend) == ("problem", None)
+    assert (found.level, found.repair) == ("problem", None)
     assert found.remedy
     (found,) = check_storage("ftp://host/x", deep=False)
     assert "no atomic commits" in found.what

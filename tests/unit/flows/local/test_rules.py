@@ -1,21 +1,18 @@
-"""The decisions of `nightreel up`: restarts of its parts, what becomes of an interrupted run, what options say."""
+"""The decisions of `nightreel up`: restarts of its parts, what options say, what only one may have."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from flows.cli import run
-from flows.local.options import NightlyOptions, UpOptions
+from flows.local.options import UpOptions
 from flows.local.part import UpUnavailable
 from flows.local.place import Lock, check_port, free_port
 from flows.local.policy import RestartPolicy
-from flows.local.runs import Interrupted
-
-NOW = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
+from flows.orchestration.deployments import NightlyOptions
 
 
 @pytest.mark.parametrize(
@@ -37,29 +34,6 @@ def test_a_part_is_started_again_later_and_later_and_at_last_given_up(
 
 def test_the_wait_has_a_bound() -> None:
     assert RestartPolicy(deaths=100, longest_wait=30).wait([float(n) for n in range(50)], 50.0) == 30
-
-
-@pytest.mark.parametrize(
-    ("state", "attempts", "restarts", "becomes"),
-    [
-        ("RUNNING", 1, 5, ("SCHEDULED", "AwaitingRetry")),
-        ("PENDING", 0, 5, ("SCHEDULED", "AwaitingRetry")),
-        ("RUNNING", 5, 5, ("SCHEDULED", "AwaitingRetry")),
-        ("RUNNING", 6, 5, ("CRASHED", "Crashed")),
-        ("RUNNING", 60, None, ("SCHEDULED", "AwaitingRetry")),
-        ("CANCELLING", 1, 5, ("CANCELLED", "Cancelled")),
-        ("CANCELLING", 9, 5, ("CANCELLED", "Cancelled")),
-    ],
-)
-def test_an_interrupted_run_goes_on_unless_it_was_cancelled_or_interrupted_too_often(
-    state: str, attempts: int, restarts: int | None, becomes: tuple[str, str]
-) -> None:
-    told = Interrupted("id", "night", state, attempts).next_state("the runner ended", restarts, NOW)
-    assert (told["type"], told["name"]) == becomes
-    assert "the runner ended" in told["message"]
-    assert told.get("state_details") == (
-        {"scheduled_time": "2026-11-23T01:02:03+00:00"} if becomes[0] == "SCHEDULED" else None
-    )
 
 
 @pytest.mark.parametrize("options", [UpOptions(), UpOptions(4300, 2, NightlyOptions("m-{date}", "o", "0 2 * * *"))])

@@ -109,10 +109,10 @@ def test_control_characters_and_surrogates_can_be_written(everywhere):
     page.encode("utf-8")
 
 
-def test_nothing_is_fetched_from_elsewhere(everywhere, make_video, make_job, bad_rows):
+def test_nothing_is_fetched_from_elsewhere(everywhere, make_video, make_job, make_failure, bad_rows):
     for job in (
         everywhere("harmless"),
-        make_job(make_video(), problems=bad_rows, links=(("run", "https://ui.test/"),)),
+        make_job(make_video(failures=(make_failure(log="https://ui.test/"),)), problems=bad_rows),
     ):
         text = render_html(job)
         assert not re.search(r"(?:https?:)?//[\w-]+\.\w", text)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from renderers.errors import FrameCorrupt
-from renderers.frames.frame_object import FrameObject, read_provenance
+from renderers.frames.frame_object import FrameObject
 from renderers.frames.state import FrameState, Moments
 
 DIGEST = "ab" * 32
@@ -49,7 +49,6 @@ def test_a_frame_comes_back_as_it_was() -> None:
     assert again.picture.dtype == np.uint8
     assert again.provenance == frame.provenance
     assert again.state.to_bytes() == frame.state.to_bytes()
-    assert read_provenance(frame.to_bytes()) == frame.provenance
 
 
 def test_the_same_frame_is_the_same_bytes() -> None:
@@ -160,12 +159,6 @@ def jpeg() -> bytes:
 def test_other_files_are_no_frames(data: bytes) -> None:
     with pytest.raises(FrameCorrupt):
         FrameObject.from_bytes(data)
-
-
-@pytest.mark.parametrize("data", [b"", b"not a picture", png(), jpeg(), png(**{"nightreel:provenance": "{"})])
-def test_other_files_have_no_provenance(data: bytes) -> None:
-    with pytest.raises(FrameCorrupt, match="no provenance of nightreel"):
-        read_provenance(data)
 
 
 def test_a_foreign_png_is_told_as_such() -> None:

@@ -1,4 +1,4 @@
-"""Flow runs whose process is known to be dead: they are scheduled again, and their task runs no longer show Running.
+"""Flow runs under way whose process is dead: they are scheduled again, and their task runs no longer show Running.
 
 By plain HTTP and without Prefect, whose import takes seconds that a command on its way out does not have.
 """
@@ -8,20 +8,39 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
-__all__ = ["Interrupted", "end_interrupted", "end_run", "interrupted_runs"]
+__all__ = ["Interrupted", "RunUnderWay", "end_interrupted", "end_run", "interrupted_runs"]
 
 PAGE = 200
 BUSY_TRIES, BUSY_SECONDS = 10, 0.5
 
 
 @dataclass(frozen=True)
+class RunUnderWay:
+    """A run that the server holds to be under way. `since` is when it got its `state` (Prefect's state type), `heard`
+    the last heartbeat, `pool` the work pool that starts its processes, if one does."""
+
+    id: str
+    name: str
+    state: str
+    since: datetime
+    heard: datetime | None
+    attempts: int
+    deployed: bool
+    pool: str | None
+
+    def silence(self, now: datetime) -> timedelta:
+        """How long there has been no sign of life."""
+        return now - max(self.since, self.heard or self.since)
+
+
+@dataclass(frozen=True)
 class Interrupted:
-    """A run that was under way. `state` is Prefect's state type; `attempts` how often it began."""
+    """A run whose process is dead. `state` is Prefect's state type; `attempts` how often it began."""
 
     id: str
     name: str
@@ -35,14 +54,14 @@ class Interrupted:
         if self.state == "CANCELLING":
             return {"type": "CANCELLED", "name": "Cancelled", "message": f"Its process is gone: {why}"}
         if not self.deployed:
-            told = f"Its process is gone: {why}. The same command goes on with what is missing"
-            return {"type": "CRASHED", "name": "Crashed", "message": told}
+            message = f"Its process is gone: {why}. The same command goes on with what is missing"
+            return {"type": "CRASHED", "name": "Crashed", "message": message}
         if restarts is not None and self.attempts > restarts:
-            told = f"Interrupted for the {self.attempts}th time, since {why}. Retry goes on with what is missing"
-            return {"type": "CRASHED", "name": "Crashed", "message": told}
+            message = f"Interrupted for the {self.attempts}th time, since {why}. Retry goes on with what is missing"
+            return {"type": "CRASHED", "name": "Crashed", "message": message}
         details = {"scheduled_time": now.isoformat()}
-        told = f"Interrupted, since {why}; goes on with what is missing"
-        return {"type": "SCHEDULED", "name": "AwaitingRetry", "message": told, "state_details": details}
+        message = f"Interrupted, since {why}; goes on with what is missing"
+        return {"type": "SCHEDULED", "name": "AwaitingRetry", "message": message, "state_details": details}
 
 
 def interrupted_runs(client: httpx.Client, deployments: Sequence[str]) -> list[Interrupted]:

@@ -1,0 +1,124 @@
+"""A look at the Prefect server for whoever wants facts and not Prefect's objects, as the doctor does.
+
+Nothing here changes the server but `install_automations` and `end_dead_run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Literal
+
+import prefect
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+
+from flows.orchestration import automations
+from flows.orchestration.deployments import NAMES
+from flows.orchestration.interrupted import Interrupted, RunUnderWay, end_run
+from infra.settings import InfraSettings
+
+__all__ = [
+    "CLIENT_VERSION",
+    "DeploymentState",
+    "Inspection",
+    "end_dead_run",
+    "inspecting",
+    "install_automations",
+    "missing_automations",
+]
+
+PAGE = 200
+CLIENT_VERSION: str = prefect.__version__
+DeploymentState = Literal["missing", "not served", "there"]
+
+
+@contextmanager
+def inspecting() -> Iterator[Inspection]:
+    """Look at the server that Prefect's settings name, until the block ends."""
+    with get_client(sync_client=True) as client:
+        yield Inspection(client)
+
+
+class Inspection:
+    """What one server holds."""
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        self._client = client
+
+    def error(self) -> Exception | None:
+        """Why it does not answer; None if it does."""
+        return self._client.api_healthcheck()
+
+    def version(self) -> str:
+        """The version of Prefect that it runs."""
+        return self._client.api_version()
+
+    def deployment(self, name: str) -> DeploymentState:
+        """Whether one of our deployments is there, and a process or a work pool's worker looks after it."""
+        try:
+            found = self._client.read_deployment_by_name(f"{name}/{name}")
+        except ObjectNotFound:
+            return "missing"
+        return "not served" if found.status is not None and found.status.value == "NOT_READY" else "there"
+
+    def runs_under_way(self) -> Iterator[RunUnderWay]:
+        """The runs of our flows that the server holds to be under way."""
+        offset = 0
+        while True:
+            wanted = {
+                "flows": {"name": {"any_": list(NAMES)}},
+                "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}},
+                "limit": PAGE,
+                "offset": offset,
+            }
+            found = self._post("/flow_runs/filter", wanted)
+            for run in found:
+                yield RunUnderWay(
+                    id=run["id"],
+                    name=run["name"],
+                    state=run["state_type"],
+                    since=datetime.fromisoformat(run["state"]["timestamp"]),
+                    heard=self._heard(run["id"]),
+                    attempts=run["run_count"],
+                    deployed=run["deployment_id"] is not None,
+                    pool=run.get("work_pool_name"),
+                )
+            if len(found) < PAGE:
+                return
+            offset += PAGE
+
+    def _heard(self, run: str) -> datetime | None:
+        wanted: dict[str, Any] = {
+            "filter": {
+                "event": {"name": ["prefect.flow-run.heartbeat"]},
+                "any_resource": {"id": [f"prefect.flow-run.{run}"]},
+                "order": "DESC",
+            },
+            "limit": 1,
+        }
+        events = self._post("/events/filter", wanted)["events"]
+        return datetime.fromisoformat(events[0]["occurred"]) if events else None
+
+    def _post(self, path: Literal["/flow_runs/filter", "/events/filter"], body: dict[str, Any]) -> Any:
+        return self._client.request("POST", path, json=body).raise_for_status().json()
+
+
+def missing_automations(settings: InfraSettings) -> list[str]:
+    """The names of the automations that are not there as `settings` ask for them."""
+    return asyncio.run(automations.lacking(settings))
+
+
+def install_automations(settings: InfraSettings) -> list[str]:
+    """Bring the automations to what `settings` ask for; returns the names of ours."""
+    return asyncio.run(automations.install(settings))
+
+
+def end_dead_run(run: RunUnderWay, why: str, restarts: int) -> str:
+    """Give a run whose process is dead its next state; returns that state's name."""
+    interrupted = Interrupted(run.id, run.name, run.state, run.attempts, run.deployed)
+    with get_client(sync_client=True) as client:
+        # its httpx client has the authentication that Prefect's settings hold
+        return end_run(client._client, interrupted, why, restarts)

@@ -1,0 +1,26 @@
+"""Cron schedules as Prefect understands them."""
+
+from __future__ import annotations
+
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.schedules import CronSchedule
+
+from flows.orchestration.deployments import Schedule
+
+__all__ = ["is_cron", "prefect_schedule"]
+
+
+def is_cron(text: str) -> bool:
+    """Whether `text` names times."""
+    try:
+        CronSchedule(cron=text)
+    except ValueError:
+        return False
+    return True
+
+
+def prefect_schedule(schedule: Schedule, slug: str, *, active: bool) -> DeploymentScheduleCreate:
+    """A deployment's schedule for the server; `slug` is by what a later registration knows it again."""
+    return DeploymentScheduleCreate(
+        schedule=CronSchedule(cron=schedule.cron, timezone=schedule.time_zone), active=active, slug=slug
+    )
