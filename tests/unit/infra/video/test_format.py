@@ -1,5 +1,6 @@
 """Whole argument lists, asserted at once: a changed option is a changed video, so it must be seen in a review."""
 
+import hashlib
 import json
 import shlex
 from fractions import Fraction
@@ -165,6 +166,40 @@ def test_settings_are_json_and_tell_apart_what_gives_other_bytes() -> None:
     texts = {json.dumps(encoder_settings(*case), sort_keys=True) for case in cases}  # type: ignore[arg-type]
     assert len(texts) == len(cases)
     assert encoder_settings("mp4", 23.976, 1) == encoder_settings("mp4", 23.98, 1)
+
+
+# Of the settings at these rates, as 0.1 had them, for upscale 1 to 8: another digest means other keys, and every segment
+# of every old bucket encoded again.
+PINNED_RATES = (
+    0.0001, 0.5, 8, 10, 12, 12.5, 15, 16.67, 23.976, 23.98, 24, 25, 29.97, 30, 48, 50, 59.94, 60, 119.88, 120, 240,
+)  # fmt: skip
+PINNED = {
+    "mp4": (
+        "3ddec18ff1f5f4ef", "196e2d5ae16be4ae", "250040f2b0192515", "bb9b545b1040cb48",
+        "bb867080331faca6", "69010e6aebc77c4a", "f075744e3d86f6e3", "49b6677bb0a21a1c",
+    ),
+    "webm": (
+        "5c52e5f0501de051", "2f70aefb15cf2c22", "3847a651bc894a46", "65f2e41e9fe2f2d7",
+        "356f8f13333ae096", "eb03b0431df911fe", "67cf4776349e7d96", "232eb857ae2aab95",
+    ),
+    "gif": (
+        "83e7a21a69236594", "43ee24cd9910660e", "6acfda7e1df15455", "d8841277a7981c84",
+        "a75ed58f793f6e0d", "e536ec1668ffa3a1", "cee55c402a37d56b", "ce6be5062542a750",
+    ),
+    "png": (
+        "dcfc00dd1853e548", "1ee421033d9daea3", "ed921f0bd2bc40ff", "90386df72e0a9276",
+        "0ed6a0cdd7260765", "6b736bf052d9dfe3", "d89eb707552de0f9", "72c27fcdd7b2a807",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format", PINNED)
+def test_segments_of_old_buckets_keep_their_keys(format: str) -> None:
+    rates = [fps for fps in PINNED_RATES if format != "gif" or fps <= 50]
+    for upscale, pinned in enumerate(PINNED[format], start=1):
+        settings = [encoder_settings(format, fps, upscale) for fps in rates]  # type: ignore[arg-type]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        assert digest[:16] == pinned, f"{format}, upscale {upscale}: {settings[0]}"
 
 
 def test_settings_hold_the_very_options_that_are_run() -> None:

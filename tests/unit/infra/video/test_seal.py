@@ -26,6 +26,14 @@ def test_a_seal_is_one_void_element_of_matroska() -> None:
     assert int.from_bytes(block[2:9], "big") == len(block) - 9
 
 
+def test_seals_of_old_segments_keep_their_bytes() -> None:
+    block = seal(BODY, INFO)
+    assert block[9:].rstrip() == (
+        b'{"nightreel":"segment","format":"mp4","frames":12,"rate":"24000/1001","size":[512,384],"upscale":2,'
+        b'"sha256":"1333fecd12640fb14a1602358f3e1ac54f39104ceed8f73e44b2e51d36dd337b"}'
+    )
+
+
 def test_the_longest_values_fit() -> None:
     assert len(seal(b"", SegmentInfo("webm", 10**9, Fraction(240_000, 1001), 10**6, 10**6, 8))) == SEAL_BYTES
 
