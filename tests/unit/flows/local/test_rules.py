@@ -11,9 +11,11 @@ import pytest
 from flows.cli import run
 from flows.local.options import NightlyOptions, UpOptions
 from flows.local.part import UpUnavailable
-from flows.local.place import Lock, check_port, free_port
+from flows.local.place import Lock, check_port
 from flows.local.policy import RestartPolicy
 from flows.local.runs import Interrupted
+from infra.backoff import Backoff
+from infra.ports import free_port
 
 NOW = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
 
@@ -32,11 +34,11 @@ NOW = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
 def test_a_part_is_started_again_later_and_later_and_at_last_given_up(
     died: list[float], now: float, wait: float | None
 ) -> None:
-    assert RestartPolicy(deaths=6, window=600, first_wait=0.5, longest_wait=30).wait(died, now) == wait
+    assert RestartPolicy(deaths=6, window=600, backoff=Backoff(0.5, 30)).wait(died, now) == wait
 
 
 def test_the_wait_has_a_bound() -> None:
-    assert RestartPolicy(deaths=100, longest_wait=30).wait([float(n) for n in range(50)], 50.0) == 30
+    assert RestartPolicy(deaths=100, backoff=Backoff(0.5, 30)).wait([float(n) for n in range(50)], 50.0) == 30
 
 
 @pytest.mark.parametrize(
