@@ -34,7 +34,10 @@ class ObjectInfo:
 class ObjectStore(Protocol):
     """Whole objects under relative keys, written atomically."""
 
-    def read(self, key: str) -> bytes: ...
+    def read(self, key: str) -> bytes:
+        """Return a whole object."""
+        ...
+
     def part(self, key: str, start: int, end: int) -> bytes:
         """Return the bytes `[start, end)` of an object."""
         ...
@@ -51,7 +54,10 @@ class ObjectStore(Protocol):
         """As `write`, with the content of a local file."""
         ...
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        ...
+
     def list(self, folder: str) -> Iterator[ObjectInfo]:
         """Yield what lies under `folder` ("" for the root), recursively, sorted by key, fresh from the store."""
         ...
@@ -66,7 +72,7 @@ class ObjectStore(Protocol):
 
 
 class FsspecStore:
-    """Google's store through gcsfs, by its interface as documented."""
+    """Any store that fsspec writes to atomically, by the interface as documented; Google's, through gcsfs, as it is."""
 
     content_type_option = "content_type"
 
