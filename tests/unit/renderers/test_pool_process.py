@@ -1,4 +1,4 @@
-"""What an evaluation starts ends with it: a judge is fitted for half an hour, and nobody would miss it."""
+"""What a pool of processes works on ends with whoever started it: a judge is fitted for half an hour."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from tests.helpers.root import ROOT
 PARENT = """
 import multiprocessing, os, sys, time
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from renderers.evaluation.evaluation import _begin_worker
+from renderers.pool_process import end_with_parent
 
 def busy(where):
     with open(where, "w") as file:
@@ -24,7 +23,7 @@ def busy(where):
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=partial(_begin_worker, None)) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
         future = pool.submit(busy, sys.argv[1])
         while not os.path.exists(sys.argv[1] + ".done"):
             time.sleep(0.05)
@@ -33,7 +32,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_busy_process_ends_with_a_killed_evaluation(tmp_path: Path) -> None:
+def test_a_busy_process_ends_with_its_killed_parent(tmp_path: Path) -> None:
     (tmp_path / "parent.py").write_text(PARENT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     parent = subprocess.Popen(
