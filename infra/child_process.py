@@ -1,4 +1,4 @@
-"""Processes that end with whoever started them, however that one ended, and that can tell and be told a word.
+"""Processes that end with whoever started them, however that one ended, and that exchange short messages with it.
 
 Parent and child hold the two ends of a socket, the child's as its standard input. The parent's end closes with the
 parent, by SIGKILL too; the child then kills its whole process group. (Linux' PR_SET_PDEATHSIG would follow the thread
@@ -21,36 +21,42 @@ __all__ = ["ChildProcess", "Parent"]
 
 
 class ChildProcess:
-    """A child as its parent sees it: `python -m <module> <arguments>`, its output appended to the file `log`."""
+    """A child as its parent sees it: `python -m <module> <arguments>`."""
 
     def __init__(
-        self, module: str, arguments: Sequence[str] = (), *, environment: Mapping[str, str], log: Path
+        self, module: str, arguments: Sequence[str] = (), *, environment: Mapping[str, str], log: Path | None = None
     ) -> None:
+        """`log` is a file that its output is appended to; without one its errors go where ours do, the rest nowhere."""
         self._heard: set[str] = set()
         self._line, theirs = socket.socketpair()
         self._line.setblocking(False)
-        with theirs, log.open("ab") as output:
+        with theirs, (log or Path(os.devnull)).open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                stdin=theirs.fileno(), stdout=output, stderr=output, env=dict(environment), start_new_session=True,
-            )  # fmt: skip
+                stdin=theirs.fileno(),
+                stdout=output,
+                stderr=None if log is None else output,
+                env=dict(environment),
+                start_new_session=True,
+            )
 
     @property
     def pid(self) -> int:
+        """The id of its process, and of its process group."""
         return self._process.pid
 
     def ended(self) -> int | None:
-        """How it ended, or None while it runs; negative: by that signal."""
+        """Return how it ended, or None while it runs; negative: by that signal."""
         return self._process.poll()
 
     def said(self, word: str) -> bool:
-        """Whether it has said `word`."""
+        """Say whether it has sent `word`."""
         with contextlib.suppress(OSError):
             self._heard.update(self._line.recv(65536).decode().split())
         return word in self._heard
 
     def tell(self, word: str) -> None:
-        """Say a word to it; one that has ended hears nothing."""
+        """Send it a word; one that has ended gets nothing."""
         with contextlib.suppress(OSError):
             self._line.send(f"{word}\n".encode())
 
@@ -82,19 +88,19 @@ class Parent:
         threading.Thread(target=self._listen, name="parent", daemon=True).start()
 
     def tell(self, word: str) -> None:
-        """Say a word to the parent."""
+        """Send the parent a word."""
         os.write(self._line, f"{word}\n".encode())
 
     def wait_for(self, word: str) -> None:
-        """Wait until the parent says `word`."""
+        """Wait until the parent sends `word`."""
         with self._news:
             self._news.wait_for(lambda: word in self._heard)
 
     def _listen(self) -> None:
         # os.read, not a file object: its lock, held by a daemon thread, aborts an interpreter that ends
-        while told := self._read():
+        while message := self._read():
             with self._news:
-                self._heard.update(told.decode().split())
+                self._heard.update(message.decode().split())
                 self._news.notify_all()
         if os.getpgrp() == os.getpid():
             os.killpg(0, signal.SIGKILL)  # this process included

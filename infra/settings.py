@@ -94,9 +94,9 @@ class InfraSettings(BaseSettings):
         900.0, gt=0, le=86_400, description="seconds without a step after which a worker is restarted"
     )
     worker_strikes: int = Field(
-        3, ge=1, le=1000, description="frames that a worker may fail and another render, before it is set aside"
+        3, ge=1, le=1000, description="frames that a worker may fail and another render, before it is quarantined"
     )
-    forgive_seconds: float = Field(3600.0, gt=0, description="seconds for which such a worker is set aside")
+    forgive_seconds: float = Field(3600.0, gt=0, description="seconds for which such a worker is quarantined")
     failure_share: float = Field(
         0.2, gt=0, le=1, description="share of a job's frames (or 20, if that is more) past which it gives up"
     )
@@ -138,7 +138,7 @@ _SECRET = {"notify_url"}
 
 @cache
 def load_settings() -> InfraSettings:
-    """The settings of this process.
+    """Return the settings of this process.
 
     Raises:
         SettingsInvalid: a variable holds a value that is not allowed.
@@ -156,23 +156,26 @@ def load_settings() -> InfraSettings:
 
 
 def prefect_api_url() -> str | None:
-    """The Prefect server that this process was told to use, or None: then it starts its own."""
+    """Return the Prefect server that this process was given, or None: then it starts its own."""
     return os.environ.get("PREFECT_API_URL") or None
 
 
 def prefect_home() -> Path:
-    """Prefect's folder of this user, where its database is."""
+    """Return Prefect's folder of this user, where its database is."""
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser().absolute()
 
 
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with `variables` on top."""
+    """Return this process's environment with `variables` on top."""
     return {**os.environ, **variables}
 
 
 def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, str]:
-    """What the processes of `nightreel up` find in their environment: the server at `url`, the cluster at `ray_address`
-    (`own_ray`: one that `up` starts), and patience with a server that is being restarted."""
+    """Return what the processes of `nightreel up` find in their environment.
+
+    That is the server at `url`, the cluster at `ray_address` (`own_ray`: one that `up` starts), and long waits for a
+    server that is being restarted.
+    """
     wanted = {
         "PREFECT_API_URL": f"{url}/api",
         "PREFECT_UI_URL": url,
@@ -211,7 +214,7 @@ def ray_environment() -> dict[str, str]:
 
 
 def prepare_prefect(*, quiet: bool) -> None:
-    """Settle Prefect's own variables before it is imported; whatever the user has set stays.
+    """Set Prefect's own variables before it is imported; whatever the user has set stays.
 
     `quiet` keeps its log off the terminal, where progress bars are; the server gets it all the same.
     """

@@ -167,7 +167,7 @@ class WorkerLease:
     def step_aside(self) -> None:
         """Let others have the worker to render with; it stays for what it is still asked for here."""
         aside = ExitStack()
-        aside.enter_context(self._attempts.pool.aside(self.worker))
+        aside.enter_context(self._attempts.pool.pin(self.worker))
         self._stack.close()
         self._stack = aside
 

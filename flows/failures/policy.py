@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from infra.backoff import Backoff
 from infra.settings import InfraSettings
 from infra.workers.tasks import WorkerProgress
 from manifests.errors import ErrorKind
 
 __all__ = ["Attempt", "Budget", "Decision", "StallWatch", "WorkerRecords", "decide", "excluded"]
 
-LONGEST_WAIT = 10.0  # seconds
+BACKOFF = Backoff(first=0.5, longest=10.0)
 DISTINCT_WORKERS = 2  # that must have failed a frame before the frame is to blame
 # Failures for which the frame itself may be to blame.
 _FRAMES_OWN = (ErrorKind.APPLICATION, ErrorKind.STALLED, ErrorKind.NON_FINITE)
@@ -45,7 +46,7 @@ def decide(
     """What to do after `failures` of one frame, the latest last.
 
     `workers` is how many are fit to work, `cutouts` how many the frame has a step, `chance` a random number in [0, 1)
-    that spreads the waits of many (jitter, as in AWS's "exponential backoff and jitter": half fixed, half random).
+    that spreads the waits of many (see `Backoff`).
     """
     last = failures[-1].kind
     counts: dict[ErrorKind, int] = {}
@@ -73,10 +74,8 @@ def decide(
         ErrorKind.ENVIRONMENT: False,  # models that are missing or damaged stay so until a person repairs them
         ErrorKind.CANCELLED: False,
     }[last]
-    wait = 0.0
-    if again and last in (ErrorKind.INFRASTRUCTURE, ErrorKind.STORAGE):
-        longest = min(LONGEST_WAIT, 0.5 * 2 ** min(counts[last] - 1, 6))
-        wait = longest / 2 * (1 + chance)
+    waits = again and last in (ErrorKind.INFRASTRUCTURE, ErrorKind.STORAGE)
+    wait = BACKOFF.seconds(counts[last], chance) if waits else 0.0
     return Decision(again, wait, frozenset(blamed_by), at_once, non_finite > 0)
 
 

@@ -19,7 +19,7 @@ from flows.job.frames import FrameJob
 from flows.job.state import JobProgress, VideoRun
 from flows.job.stitching import Published, encode_damaged, stitch
 from flows.planning.chunks import Chunk, Part
-from infra.video.ffmpeg import VideoDefect
+from infra.video.errors import VideoDefect
 from infra.workers.tasks import SegmentTask, WorkerProgress
 from manifests.errors import ErrorKind, kind_of
 
@@ -79,7 +79,7 @@ class RenderJob(FrameJob):
             try:
                 self._keep_plan(run)
                 if damaged:
-                    encode_damaged(self.output, run.work, self.registry)
+                    encode_damaged(self.output, run.work)
                 run.published = stitch(self.output, run.work, force=self.parameters.force)
                 return run.published
             except Exception as error:

@@ -24,7 +24,8 @@ from infra.storage.errors import without_secrets
 from infra.storage.layout import CONTACT_SHEET, frame_key
 from infra.storage.storage import ObjectMissing, Storage, StorageError
 from infra.video.contact_sheet import poster
-from infra.video.ffmpeg import extension, ffmpeg_version, mime_type
+from infra.video.encoding import Encoding
+from infra.video.ffmpeg import ffmpeg_version
 from infra.workers.tasks import FrameReport
 from manifests.errors import ErrorKind
 from manifests.schema import ManifestRow, format_prompts
@@ -108,7 +109,7 @@ def video_report(
     )
     if state == "failed" and not reason:
         reason = failures[-1].message
-    suffix = extension(row.format, row.frames)
+    file = Encoding.of(row).file_type(row.frames)
     first = next((report for report in known if report.frame == 0), None)
     return VideoReport(
         video_id=work.video_id,
@@ -120,8 +121,8 @@ def video_report(
         state=state,
         reason="" if state == "done" else reason,
         poster=_poster(output, work, [report.frame for report in known]),
-        video_href=f"../{work.video_id}/video.{suffix}" if published else None,
-        video_mime=mime_type(row.format, row.frames) if published else None,
+        video_href=f"../{work.video_id}/video.{file.extension}" if published else None,
+        video_mime=file.mime_type if published else None,
         sheet_href=f"../{work.video_id}/{CONTACT_SHEET}" if published else None,
         frame_losses=tuple((report.frame, report.loss) for report in known),
         first_frame_losses=first.losses if first else (),

@@ -18,13 +18,15 @@ from flows.planning.remaining import VideoWork
 from infra.storage.layout import CONTACT_SHEET, PROVENANCE, video_key
 from infra.storage.storage import ObjectConflict, Storage
 from infra.video.contact_sheet import contact_sheet
-from infra.video.ffmpeg import VideoDefect, decode, extension, ffmpeg_version, join_segments
+from infra.video.encoding import Encoding
+from infra.video.errors import VideoDefect
+from infra.video.ffmpeg import decode, ffmpeg_version
 from infra.video.seal import read_seal
+from infra.video.segments import join_segments
+from infra.workers.segments import put_segment
 from infra.workers.tasks import SegmentTask
-from infra.workers.worker import Worker
 from renderers.errors import BadInput
 from renderers.plan.video_plan import json_safe
-from renderers.registry import Registry
 
 __all__ = ["Published", "VideoDiffers", "encode_damaged", "stitch", "would_overwrite"]
 
@@ -66,7 +68,8 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
     """
     began = time.perf_counter()
     row = work.plan.row
-    suffix = extension(row.format, row.frames)
+    encoding = Encoding.of(row)
+    suffix = encoding.file_type(row.frames).extension
     with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
         segments = []
         for piece in work.ranges:
@@ -76,9 +79,7 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
                 local.write_bytes(output.read(piece.segment))
             segments.append(local)
         target = Path(folder) / f"video.{suffix}"
-        info = join_segments(
-            segments, format=row.format, fps=row.fps, upscale=row.upscale, frames=row.frames, target=target
-        )
+        info = join_segments(segments, encoding, frames=row.frames, target=target)
         with target.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = target.stat().st_size
@@ -116,7 +117,7 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
     return Published(key, size, sha256, outcome == "written", time.perf_counter() - began)
 
 
-def encode_damaged(output: Storage, work: VideoWork, registry: Registry) -> None:
+def encode_damaged(output: Storage, work: VideoWork) -> None:
     """Encode anew, in this process, the segments that are not what their seals say. Their frames are in storage.
 
     Raises:
@@ -129,9 +130,8 @@ def encode_damaged(output: Storage, work: VideoWork, registry: Registry) -> None
             try:
                 read_seal(local)
             except VideoDefect:
-                Worker(output, registry=registry).encode_segment(
-                    SegmentTask(work.plan.row, work.frames[piece.start : piece.stop], (), replace=True)
-                )
+                frames = work.frames[piece.start : piece.stop]
+                put_segment(output, work.plan, SegmentTask(work.plan.row, frames, (), replace=True), recent={})
 
 
 def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:

@@ -2,18 +2,14 @@
 
 Prefect would start one by itself, but as a plain child: Ctrl-C in a terminal ends that one as well, and the flow then
 calls a dead server for minutes; and it outlives a parent that is killed. This one leads a session of its own, where no
-Ctrl-C reaches it, and ends when the pipe to its parent closes, however the parent ended.
+Ctrl-C reaches it, and ends with its parent, however that one ended (infra/child_process.py).
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import os
-import socket
-import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +17,9 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 
+from infra.child_process import ChildProcess, Parent
+from infra.ports import free_port
+from infra.settings import child_environment
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = ["ServerUnavailable", "own_server", "prefect_server"]
@@ -67,18 +66,15 @@ class OwnServer:
     """The server's process and its address."""
 
     def __init__(self) -> None:
-        self.port = _free_port()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.local.own_server", str(self.port)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        self.port = free_port()
+        self._child = ChildProcess("flows.local.own_server", [str(self.port)], environment=child_environment({}))
 
     def wait(self) -> str:
         """Wait until it answers; returns its API's URL. Raises ServerUnavailable."""
         url = f"http://127.0.0.1:{self.port}/api"
         deadline = time.monotonic() + START_SECONDS
         while not _answers(f"{url}/health"):
-            code = self._process.poll()
+            code = self._child.ended()
             if code is not None or time.monotonic() > deadline:
                 why = f"did not answer within {START_SECONDS:.0f} s" if code is None else f"ended with code {code}"
                 raise ServerUnavailable(
@@ -90,18 +86,8 @@ class OwnServer:
 
     def stop(self) -> None:
         """End it, giving it a moment to write down what it knows."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return int(it.getsockname()[1])
+        self._child.terminate()
+        self._child.kill(STOP_SECONDS)
 
 
 def _answers(url: str) -> bool:
@@ -111,14 +97,8 @@ def _answers(url: str) -> bool:
 
 
 def _serve(port: int) -> None:
-    """The child: Prefect's API on loopback, without its pages, until the parent's pipe closes."""
-
-    def end_with_parent() -> None:
-        while os.read(0, 1):  # not sys.stdin: its lock, held by a daemon thread, aborts an interpreter that ends
-            pass
-        os._exit(0)
-
-    threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
+    """The child: Prefect's API on loopback, without its pages."""
+    Parent()
     from prefect.settings import PREFECT_UI_ENABLED, temporary_settings
 
     with temporary_settings({PREFECT_UI_ENABLED: False}):
@@ -127,8 +107,6 @@ def _serve(port: int) -> None:
 
 def _serve_with_pages(port: int) -> None:
     """The child of `nightreel up`: everything that `prefect server start` has, its services included."""
-    from infra.child_process import Parent
-
     Parent()
     _run(port, ephemeral=False)
 

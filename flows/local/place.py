@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from flows.local.part import UpUnavailable
 
-__all__ = ["Lock", "check_port", "free_port"]
+__all__ = ["Lock", "check_port"]
 
 
 class Lock:
@@ -21,28 +22,26 @@ class Lock:
         Raises:
             UpUnavailable: another `up` has it, or the folder can't be written.
         """
+        holder = folder / "lock.holder"  # for whoever finds it taken
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise UpUnavailable(
-                f"folder '{folder}' can't be used: {error.strerror}. Set PREFECT_HOME to one that can be written"
-            ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            who = os.read(self._file, 200).decode(errors="replace")
-            os.close(self._file)
+            self._lock = FileLock(folder / "lock", timeout=0, mode=0o600, thread_local=False)
+            self._lock.acquire()
+            holder.write_text(f"process {os.getpid()} at {url}", encoding="utf-8")
+        except Timeout as error:
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
             raise UpUnavailable(
                 f"`nightreel up` runs already with the database in '{folder.parent}': {who}. Use that one or stop it; "
                 "a second one needs a database of its own: set PREFECT_HOME to another folder, and give --port"
             ) from error
-        os.ftruncate(self._file, 0)
-        os.write(self._file, f"process {os.getpid()} at {url}".encode())
+        except OSError as error:
+            raise UpUnavailable(
+                f"folder '{folder}' can't be used: {error.strerror}. Set PREFECT_HOME to one that can be written"
+            ) from error
 
     def release(self) -> None:
         """Let the next one have it."""
-        os.close(self._file)
+        self._lock.release()
 
 
 def check_port(port: int) -> None:
@@ -56,10 +55,3 @@ def check_port(port: int) -> None:
                 f"port {port} can't be used: {error.strerror}. Is a Prefect server running already? Stop it, or give "
                 f"another port, such as --port {port + 1 if port < 65_535 else 4200}"
             ) from error
-
-
-def free_port() -> int:
-    """A port of loopback where nobody listens."""
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return int(it.getsockname()[1])

@@ -20,11 +20,12 @@ import httpx
 
 from flows.local.options import UpOptions
 from flows.local.part import Part, UpUnavailable
-from flows.local.place import Lock, check_port, free_port
+from flows.local.place import Lock, check_port
 from flows.local.policy import RestartPolicy
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.interrupted import end_interrupted
 from infra.child_process import ChildProcess
+from infra.ports import free_port
 from infra.settings import InfraSettings, child_environment, prefect_home, up_environment
 
 __all__ = ["Ready", "Up", "UpUnavailable"]

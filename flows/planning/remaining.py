@@ -11,7 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from infra.storage.layout import content_digest, segment_digest, segment_key
-from infra.video.ffmpeg import encoder_settings
+from infra.video.arguments import encoder_settings
+from infra.video.encoding import Encoding
 from renderers.plan.frame_plan import FramePlan
 from renderers.plan.video_plan import VideoPlan
 
@@ -95,7 +96,7 @@ def plan_video(
     row = plan.row
     frames = plan.frame_plans
     digests = [frame.digest for frame in frames]
-    encoder = encoder_settings(row.format, row.fps, row.upscale)
+    encoder = encoder_settings(Encoding.of(row))
     kept = [frame.index for frame in frames if frame.kept]
     content = content_digest(encoder, digests, kept, chain=plan.handoff == "chain")
     ranges = []

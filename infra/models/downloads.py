@@ -1,16 +1,15 @@
 """Fetching a file over HTTP: resumed where it broke off, checked by its SHA-256, and in its place only when whole.
 
-On httpx, by hand. pooch checks sums but starts a broken download anew (a gigabyte, here); huggingface_hub resumes but
-fetches from its own hub alone, and the registry's files have mirrors elsewhere; requests-based downloaders bring a
-second HTTP client into the house.
+On httpx, by hand. pooch checks sums but starts a broken download from the beginning (a gigabyte, here);
+huggingface_hub resumes but fetches from its own hub alone, and the registry's files have mirrors elsewhere;
+requests-based downloaders bring a second HTTP client into the house.
 
 What arrives is written to `<name>.part`. Beside it `<name>.part.json` notes which version of which address it is part
-of, so that `If-Range` has the server say whether it still is. The checksum has the last word in any case.
+of, so that `If-Range` has the server say whether it still is. The checksum decides in any case.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -21,7 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from filelock import FileLock, Timeout
 
+from infra.backoff import Backoff
 from manifests.errors import ErrorKind, NightreelError
 from renderers.checksums import file_sha256
 
@@ -59,7 +60,7 @@ def download(
 ) -> None:
     """Have the file with `sha256` at `target`, from the first of `urls` that gives it.
 
-    A right file that is there already is left alone. `on_progress` is told of bytes so far and of all (None where
+    A right file that is there already is left alone. `on_progress` gets the bytes so far and of all (None where
     nobody says). `pause` are the seconds before the second try of a mirror; they double.
 
     Raises:
@@ -78,16 +79,17 @@ def download(
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Keep a second process off the same part; whoever dies lets go."""
-    lock = target.with_name(f".{target.name}.lock")
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DownloadFailed(f"'{target}' is being fetched by another process: wait for it") from error
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    path = target.with_name(f".{target.name}.lock")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise DownloadFailed(f"'{target}' is being fetched by another process: wait for it") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: whoever has it open notices that it guards no name any more
+        lock.release()
 
 
 def _from_any(
@@ -100,7 +102,7 @@ def _from_any(
                 _from_mirror(client, url, target, sha256, size, on_progress, pause)
                 return
             except (httpx.HTTPError, httpx.InvalidURL, _Mismatch) as error:
-                refused.append(f"{url}: {_told(error)}")
+                refused.append(f"{url}: {_reason(error)}")
     raise DownloadFailed(f"'{target.name}' can't be fetched: " + "; ".join(refused))
 
 
@@ -109,7 +111,7 @@ def _from_mirror(
 ) -> None:
     """Fetch from one mirror, going on where a try broke off as long as each brings something."""
     part = _part(target)
-    left = ATTEMPTS
+    backoff, fruitless = Backoff(pause), 0
     while True:
         before = _length(part)
         try:
@@ -118,10 +120,10 @@ def _from_mirror(
             raise  # nobody is there: the next mirror
         except httpx.TransportError:
             # bytes that came count as success: a line that breaks every hundred megabytes still gets there
-            left = left - 1 if _length(part) <= before else ATTEMPTS - 1
-            if left <= 0:
+            fruitless = fruitless + 1 if _length(part) <= before else 1
+            if fruitless >= ATTEMPTS:
                 raise
-            time.sleep(pause * 2 ** (ATTEMPTS - 1 - left))
+            time.sleep(backoff.seconds(fruitless))
         else:
             break
     part.replace(target)
@@ -136,7 +138,7 @@ def _receive(
     have = _length(part)
     with client.stream("GET", url, headers=_headers(url, have, note)) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            resumed = True  # perhaps the part is the whole: the checksum tells
+            resumed = True  # perhaps the part is the whole: the checksum says
         else:
             if response.status_code in BUSY:
                 raise httpx.RemoteProtocolError(f"answers {response.status_code} {response.reason_phrase}")
@@ -164,9 +166,8 @@ def _append(response: httpx.Response, part: Path, start: int, total: int | None,
     done = checked = start
     with part.open("ab" if start else "wb") as file:
         on_progress(done, total)
-        for (
-            chunk
-        ) in response.iter_raw():  # as it comes: chunks of a size of ours would lose the last when a line breaks
+        # as it comes: chunks of a size of ours would lose the last when a line breaks
+        for chunk in response.iter_raw():
             file.write(chunk)
             done += len(chunk)
             on_progress(done, total)
@@ -236,7 +237,7 @@ def _length(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, httpx.HTTPStatusError):
         return f"answers {error.response.status_code} {error.response.reason_phrase}".strip()
     return str(error) or type(error).__name__

@@ -19,7 +19,7 @@ from renderers.registry import ModelEntry, PerceptorEntry, RemoteFile, not_fetch
 __all__ = ["FileCheck", "fetch_model", "verify_model"]
 
 State = Literal["ok", "missing", "damaged"]
-# Told of each file before it comes; answers with whom to tell of its progress.
+# Called with each file's name before it comes; returns what is called with its progress.
 OnFile = Callable[[str], OnProgress]
 
 
@@ -94,10 +94,10 @@ def verify_model(entry: ModelEntry) -> tuple[FileCheck, ...]:
         checks = [_check(place.weights_path, place.sha256), _check(place.config_path, None)]
     else:
         converted = _converted(entry)
-        told = "" if converted == "ok" else f"made by `nightreel models fetch {entry.name}`"
+        detail = "" if converted == "ok" else f"made by `nightreel models fetch {entry.name}`"
         checks = [
             _check(place.config_path, source.config.sha256),
-            FileCheck(str(place.weights_path), converted, told),
+            FileCheck(str(place.weights_path), converted, detail),
         ]
         if place.checkpoint_path.exists() or converted != "ok":
             checks.append(_check(place.checkpoint_path, source.checkpoint.sha256, needed=converted != "ok"))

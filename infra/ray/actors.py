@@ -1,6 +1,6 @@
 """The actors of one pool: how they come up, are lost and come back, and go. `RayPool` says how many there are to be.
 
-Only its keeper's thread calls what is here, `everyone` excepted; the leases is what other threads meet.
+Only its keeper's thread calls what is here, `everyone` excepted; other threads meet the leases only.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import ray.exceptions  # isort: skip
 
 __all__ = ["RayActors"]
 
-AGAIN_SECONDS = 1.0  # between two questions to an actor that is between two lives
+RETRY_SECONDS = 1.0  # between two questions to an actor that is between two lives
 # One that takes longer to come up waits for room that others hold: nobody should wait for it in turn.
 LATE_SECONDS = 120.0
 
 
 @dataclass(eq=False)
 class _Rising:
-    """An actor whose process is starting, for the first time or again; `asked` is the reference to its first word."""
+    """An actor whose process is starting, for the first time or again; `asked` is the reference to its first answer."""
 
     worker: RayWorker
     asked: Any
@@ -56,7 +56,7 @@ class RayActors:
         return tuple(w.name for w in list(self._all.values()) if not w.retiring and w.name not in late)
 
     def everyone(self) -> list[RayWorker]:
-        """Those whose processes are up, as far as is known."""
+        """List those whose processes are up, as far as is known."""
         return cast("list[RayWorker]", self.leases.everyone())
 
     def fit(self, number: int) -> None:
@@ -85,10 +85,10 @@ class RayActors:
             try:
                 rising.worker.node = ray.get(reference)
             except ray.exceptions.ActorUnavailableError:
-                rising.asked, rising.ask_at = None, now + AGAIN_SECONDS
+                rising.asked, rising.ask_at = None, now + RETRY_SECONDS
                 continue
             except ray.exceptions.RayError:
-                # One that never came up is offered all the same: whoever rents it hears why, and the job's own
+                # One that never came up is offered all the same: whoever rents it learns why, and the job's own
                 # rules say how often. One that will not come back is replaced.
                 if rising.again:
                     self._end(rising.worker)
@@ -100,7 +100,7 @@ class RayActors:
             self.leases.add(rising.worker)
 
     def announce(self) -> None:
-        """Tell those who wait for an actor when those that will come are others."""
+        """Have those who wait for an actor look again when those that will come are others."""
         if self._known != self.names:
             self._known = self.names
             self.leases.wake()
@@ -123,7 +123,7 @@ class RayActors:
         self.leases.sweep()
 
     def end(self) -> None:
-        """End all processes, without a word."""
+        """End all processes at once."""
         self.clear_up(may_return=False)
         for worker in list(self._all.values()):
             self._end(worker)

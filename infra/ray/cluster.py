@@ -62,12 +62,12 @@ def connect(settings: InfraSettings) -> bool:
 
 
 def alive_nodes() -> list[Mapping[str, float]]:
-    """The resources of every node of the cluster."""
+    """Return the resources of every node of the cluster."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def room_for_actors(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:
-    """How many actors of `cpus` and `gpus` fit on nodes of these resources, together.
+    """Count the actors of `cpus` and `gpus` that fit on nodes of these resources, together.
 
     Node by node, and shares of a GPU card by card, as Ray places them: one actor counted too many would wait for ever.
     """

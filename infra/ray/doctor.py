@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
-from infra.ray.sharing import NAME, NAMESPACE
+from infra.ray.fair_share_actor import NAME, NAMESPACE
 from infra.settings import InfraSettings
 
 import ray  # isort: skip
@@ -54,7 +54,7 @@ def remove_orphans(settings: InfraSettings) -> tuple[str, ...]:
 def orphans(named: Iterable[tuple[str, str]], gone: Iterable[str]) -> tuple[str, ...]:
     """Of `named` actors of our namespace with the job that made each, those whose job is `gone`.
 
-    The sharing actor belongs to all jobs and outlives them by design.
+    The actor of fair shares belongs to all jobs and outlives them by design.
     """
     dead = set(gone)
     return tuple(sorted(name for name, job in named if name != NAME and job in dead))
@@ -67,8 +67,8 @@ def _orphans() -> tuple[str, ...]:
             continue
         with suppress(ValueError, ray.exceptions.RayError):
             actor = ray.get_actor(entry["name"], namespace=NAMESPACE)
-            told = state.actor_table(actor._actor_id.hex())
-            named.append((entry["name"], str(told["JobID"])))
+            known = state.actor_table(actor._actor_id.hex())
+            named.append((entry["name"], str(known["JobID"])))
     return orphans(named, (job["JobID"] for job in state.job_table() if job["IsDead"]))
 
 

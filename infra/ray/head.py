@@ -12,14 +12,15 @@ the node 30 s to register.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from infra.child_process import Parent
+from infra.ports import free_ports
 from infra.settings import ray_environment
 
 ray_environment()  # before the import: Ray reads them while it is imported
@@ -40,8 +41,14 @@ def serve(port: int) -> None:
     """Start the servers, say "ready" to the parent, and stay until one of the servers ends."""
     parent = Parent()
     ensure_token_if_auth_enabled()  # made if there is none, where those who join look for it
-    agent, metrics, export, runtime = _free_ports(4)
-    services.get_node = _patiently(services.get_node)
+    agent, metrics, export, runtime = free_ports(4)
+    until_registered = Retrying(
+        retry=retry_if_exception_type(RuntimeError),  # the node is not there yet
+        stop=stop_after_delay(REGISTER_SECONDS),
+        wait=wait_fixed(0.1),
+        reraise=True,
+    )
+    services.get_node = until_registered.wraps(services.get_node)
     services.start_ray_process = _with_port(services.start_ray_process, agent)
     wanted = RayParams(
         node_ip_address="127.0.0.1",
@@ -59,12 +66,12 @@ def serve(port: int) -> None:
     parent.tell("ready")
     while not (dead := node.dead_processes()):
         time.sleep(CHECK_SECONDS)
-    told = ", ".join(f"{kind} with code {process.returncode}" for kind, process in dead)
-    print(f"ended: {told}; see the logs in {node.get_logs_dir_path()}", file=sys.stderr, flush=True)
+    ended = ", ".join(f"{kind} with code {process.returncode}" for kind, process in dead)
+    print(f"ended: {ended}; see the logs in {node.get_logs_dir_path()}", file=sys.stderr, flush=True)
 
 
 def _with_port(start: Callable[..., Any], agent: int) -> Callable[..., Any]:
-    """`start`, which starts a server, telling the raylet its agent's port: Ray itself tells only the agent."""
+    """`start`, which starts a server, giving the raylet its agent's port: Ray itself gives it only to the agent."""
 
     def starting(command: list[str], kind: str, *arguments: Any, **named: Any) -> Any:
         if kind == PROCESS_TYPE_RAYLET:
@@ -72,30 +79,6 @@ def _with_port(start: Callable[..., Any], agent: int) -> Callable[..., Any]:
         return start(command, kind, *arguments, **named)
 
     return starting
-
-
-def _patiently(look: Callable[..., Any]) -> Callable[..., Any]:
-    """`look`, which finds a node of the cluster, asked again and again."""
-
-    def patient(*arguments: Any, **named: Any) -> Any:
-        deadline = time.monotonic() + REGISTER_SECONDS
-        while True:
-            try:
-                return look(*arguments, **named)
-            except RuntimeError:  # it is not there yet
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-
-    return patient
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:  # all are held open at once, so that they differ
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The Ray actor pool: as many actors as this job's share of the cluster allows, at every moment.
 
-A thread tells the cluster's sharing actor (infra.ray.sharing) what the job wants, and fits the pool to the share that
-comes back: actors are added, or retire, the free ones at once and those that render after their frame.
+A thread sends what the job wants to the cluster's actor of fair shares (infra.ray.fair_share_actor), and fits the pool
+to the share that comes back: actors are added, or retire, the free ones at once, those that render after their frame.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 from infra.ray.actors import RayActors
 from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
-from infra.ray.sharing import SharingLine
+from infra.ray.fair_share_actor import FairShareClient
 from infra.ray.worker import RayWorker
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
@@ -34,16 +34,16 @@ __all__ = ["RayPool", "RayUnavailable", "room_for_actors"]
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25  # between two looks at actors that start, and at what has been given back
-BEAT_SECONDS = 2.0  # between two words to the sharing actor
+BEAT_SECONDS = 2.0  # between two messages to the actor of fair shares
 FIRST_SHARE_SECONDS = 30.0  # for its first answer; after that the job takes what Ray gives it
 ALONE_SECONDS = 10.0  # on a cluster that this process started nobody else can be yet
-PATIENCE_SECONDS = 10.0  # before a pool without an actor says why
+EMPTY_SECONDS = 10.0  # before a pool without an actor says why
 
 # A frame that failed is tried on another actor, so that a job with work for one wants a second.
 LEAST_WANTED = 2
 MOST_ACTORS = 10_000
 # Frames that a GPU is given at once: enough to fill it at small sizes; where it does not pay, fewer go together.
-TOGETHER = 8
+MAX_BATCH = 8
 
 
 class RayPool:
@@ -79,7 +79,7 @@ class RayPool:
         job = ray.get_runtime_context().get_job_id()
         self._job = f"{socket.gethostname()}/{os.getpid()}/{job}/{uuid.uuid4().hex[:8]}"
         self._since = time.time()
-        self._line, self._told, self._beat_at = SharingLine(), (-1, -1), 0.0
+        self._shares, self._sent, self._beat_at = FairShareClient(), (-1, -1), 0.0
         self._actors = RayActors(self._new)
         self._processes: dict[str, RayWorker] = {}
         self._empty_since: float | None = None
@@ -105,7 +105,7 @@ class RayPool:
     @property
     def max_batch(self) -> int:
         """Up to how many frames an actor should be given at once."""
-        return self._settings.batch or (TOGETHER if self._use_gpu else 1)
+        return self._settings.batch or (MAX_BATCH if self._use_gpu else 1)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,9 +125,9 @@ class RayPool:
         with self._actors.leases.lease(prefer, exclude, turn) as worker:
             yield worker
 
-    def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
-        """See `Pool.aside`."""
-        return self._actors.leases.aside(worker)
+    def pin(self, worker: PoolWorker) -> AbstractContextManager[None]:
+        """See `Pool.pin`."""
+        return self._actors.leases.pin(worker)
 
     def want(self, workers: int) -> None:
         """Say how many actors could be kept busy now."""
@@ -140,7 +140,7 @@ class RayPool:
             worker.restart()
 
     def progress(self) -> list[WorkerProgress]:
-        """What every actor is doing; those that do not answer within a second are left out."""
+        """Ask what every actor is doing; those that do not answer within a second are left out."""
         if self._closed.is_set():
             return []  # a call to Ray would start a cluster of its own
         asked = {worker.progress(): worker for worker in self._actors.everyone()}
@@ -158,14 +158,14 @@ class RayPool:
         return answers
 
     def stop(self) -> None:
-        """Tell all actors to stop between two steps; no more are added."""
+        """Stop all frames in progress between two steps; no actors are added any more."""
         if self._closed.is_set():
             return
         self._stopped = True
         self._actors.leases.close()
-        told = [worker.stop() for worker in self._actors.everyone()]
-        if told:
-            ray.wait(told, num_returns=len(told), timeout=5.0)
+        stopping = [worker.stop() for worker in self._actors.everyone()]
+        if stopping:
+            ray.wait(stopping, num_returns=len(stopping), timeout=5.0)
 
     def close(self) -> None:
         """End the actors, and the cluster if this pool started it."""
@@ -175,7 +175,7 @@ class RayPool:
         self._actors.leases.close()
         self._keeper.join(30)
         if ray.is_initialized():
-            self._line.leave(self._job)
+            self._shares.leave(self._job)
             self._actors.end()
         self._disconnect()
 
@@ -186,12 +186,12 @@ class RayPool:
             try:
                 if ray.is_initialized():  # a call would start a cluster otherwise
                     self._tick()
-            except Exception:  # the pool goes on with what it has; whoever renders hears of a broken cluster anyway
+            except Exception:  # the pool goes on with what it has; whoever renders meets a broken cluster anyway
                 logger.warning("the actors could not be looked after just now", exc_info=True)
 
     def _tick(self) -> None:
         self._actors.clear_up(may_return=not self._stopped)
-        share = self._line.answer()
+        share = self._shares.answer()
         if share is not None:
             self._share = share
         self._beat()
@@ -199,28 +199,28 @@ class RayPool:
         if not self._stopped:
             self._actors.fit(self._share)
         self._actors.announce()
-        self._complain()
+        self._warn_if_empty()
 
     def _beat(self) -> None:
-        """Tell the demand every few seconds, and at once when it changed."""
+        """Send the demand every few seconds, and at once when it changed."""
         now = time.monotonic()
-        told = (min(self._wanted(), self._settings.actors or MOST_ACTORS), self.size)
-        if now < self._quiet_until or (now < self._beat_at and told == self._told):
+        demand = (min(self._wanted(), self._settings.actors or MOST_ACTORS), self.size)
+        if now < self._quiet_until or (now < self._beat_at and demand == self._sent):
             return
-        self._beat_at, self._told = now + BEAT_SECONDS, told
+        self._beat_at, self._sent = now + BEAT_SECONDS, demand
         each = self._settings.cpus_per_actor, self.gpus_per_actor
-        self._line.ask(Demand(self._job, *told, self._priority, self._since, 0.0, *each))
+        self._shares.ask(Demand(self._job, *demand, self._priority, self._since, 0.0, *each))
         self._actors.miss_nodes()
 
     def _first_share(self) -> int:
         until = time.monotonic() + FIRST_SHARE_SECONDS
         while time.monotonic() < until:
             self._beat()
-            share = self._line.answer()
+            share = self._shares.answer()
             if share is not None:
                 return share
             time.sleep(0.02)
-        logger.warning("the cluster's sharing actor does not answer: taking what Ray gives")
+        logger.warning("the cluster's actor of fair shares does not answer: taking what Ray gives")
         return self._alone()
 
     def _alone(self) -> int:
@@ -235,7 +235,7 @@ class RayPool:
             worker.warm(self._warm)  # not waited for: what loading raises, the first frame raises again
         return worker
 
-    def _complain(self) -> None:
+    def _warn_if_empty(self) -> None:
         if self._empty_since == float("inf"):
             return
         if self._actors.everyone() or not self._want:
@@ -243,7 +243,7 @@ class RayPool:
             return
         now = time.monotonic()
         self._empty_since = self._empty_since or now
-        if now - self._empty_since > PATIENCE_SECONDS:
+        if now - self._empty_since > EMPTY_SECONDS:
             self._empty_since = float("inf")  # once is enough
             why = "its actors are starting" if self._share else "other runs hold the cluster"
             logger.warning("no actor yet: %s; this run begins as soon as there is one", why)

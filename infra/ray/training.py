@@ -1,4 +1,4 @@
-"""Fine-tuning on Ray Train: one GPU or many, or CPUs, with workers that are started anew when they are lost.
+"""Fine-tuning on Ray Train: one GPU or many, or CPUs, with workers that are started again when they are lost.
 
 What a worker does is renderers.training.finetuning; Ray Train places the workers, makes their process group and starts
 all of them again when one dies. They go on from our own checkpoint in the job's folder, not from one of Ray's: the
@@ -8,14 +8,15 @@ that is the same for all, driver included (a network file system), and so do the
 
 from __future__ import annotations
 
-import fcntl
 import json
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
 from infra.settings import InfraSettings
@@ -30,7 +31,7 @@ import ray.train.torch  # isort: skip
 
 __all__ = ["RayTraining", "TrainingFailed"]
 
-# What a worker is given to save its checkpoint when it is told to stop; a step of a large model takes seconds.
+# What a worker is given to save its checkpoint when it must stop; a step of a large model takes seconds.
 STOP_SECONDS = 60.0
 
 
@@ -73,12 +74,12 @@ class RayTraining:
         self._result.result()
 
     def progress(self) -> dict[str, Any] | None:
-        """What the first worker told last: step, steps, seconds, seconds_left, loss, psnr, process; None before."""
+        """Read what the first worker wrote last: step, steps, seconds, seconds_left, loss, psnr, process; or None."""
         try:
-            told: dict[str, Any] = json.loads(self.job.progress_file.read_text(encoding="utf-8"))
+            progress: dict[str, Any] = json.loads(self.job.progress_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return told
+        return progress
 
     def stop(self) -> None:
         """Have the workers save a checkpoint and end between two steps; waits until they have, but not for ever."""
@@ -104,7 +105,7 @@ class RayTraining:
                 with _alone(self.job):
                     self._fit()
             self._result.set_result(None)
-        except BaseException as error:  # whoever waits must hear of it
+        except BaseException as error:  # whoever waits must learn of it
             self._result.set_exception(error)
         finally:
             self._closed.wait()
@@ -130,7 +131,7 @@ class RayTraining:
             leftover.unlink(missing_ok=True)
         settings = self._settings
         resources = {"CPU": settings.cpus_per_actor} | ({"GPU": 1.0} if self.uses_gpus else {})
-        # an exception of several workers may be another one's death, so that they are tried again; a lone one tells us.
+        # an exception of several workers may be another one's death, so that they are tried again; a lone one is final.
         failures = settings.lost_worker_attempts if self.workers == 1 else settings.attempts
         trainer = ray.train.torch.TorchTrainer(
             _work,
@@ -172,16 +173,16 @@ def _alone(job: FinetuneJob) -> Iterator[None]:
         BadInput: somebody trains there.
     """
     job.training.mkdir(parents=True, exist_ok=True)
-    with (job.training / ".lock").open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            held.enter_context(FileLock(job.training / ".lock", timeout=0))
+        except Timeout as error:
             raise BadInput(f"another process trains in '{job.folder}': wait for its end") from error
         yield
 
 
 def _work(config: dict[str, Any]) -> BaseException | None:
-    """One worker. Gives back what trying again would not mend."""
+    """Run one worker. Returns the failures that trying again would not repair."""
     context = ray.train.get_context()
     try:
         from renderers.training.finetuning import finetune

@@ -13,6 +13,7 @@ from typing import Any, cast
 from infra.settings import ray_environment
 from infra.storage.storage import Storage
 from infra.workers.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
+from infra.workers.renderers import LoadedModels
 from infra.workers.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from infra.workers.worker import Worker
 
@@ -34,7 +35,7 @@ COMMITS_AT_ONCE = 4
 @ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1, "commits": COMMITS_AT_ONCE})
 class _Actor:
     def __init__(self, output: Storage, how: Mapping[str, Any]) -> None:
-        self._worker = Worker(output, **how)
+        self._worker = Worker(output, LoadedModels(**how), registry=how["registry"])
 
     def warm(self, model: str) -> str:
         return self._worker.warm(model)
@@ -76,7 +77,7 @@ class RayWorker:
         self._actor = cast(Any, _Actor).options(**options).remote(*given)
 
     def awake(self) -> Any:
-        """A reference to the id of its node, once its process is up; does not wait."""
+        """Return a reference to the id of its node, once its process is up; does not wait."""
         return self._actor.node.remote()
 
     def warm(self, model: str) -> Any:
@@ -84,27 +85,31 @@ class RayWorker:
         return self._actor.warm.remote(model)
 
     def render_frame(self, task: FrameTask) -> FrameReport:
+        """See `PoolWorker.render_frame`."""
         report: FrameReport = self._ask("render_frame", task)
         return report
 
     def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        """See `PoolWorker.render_frames`."""
         failed: list[Exception | None] = self._ask("render_frames", tasks)
         return failed
 
     def commit(self, task: FrameTask) -> FrameReport:
+        """See `PoolWorker.commit`."""
         report: FrameReport = self._ask("commit", task)
         return report
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
+        """See `PoolWorker.encode_segment`."""
         report: SegmentReport = self._ask("encode_segment", task)
         return report
 
     def progress(self) -> Any:
-        """A reference to the answer; does not wait."""
+        """Return a reference to the answer; does not wait."""
         return self._actor.progress.remote()
 
     def stop(self) -> Any:
-        """Tell it; does not wait."""
+        """Ask it to stop; does not wait."""
         return self._actor.stop.remote()
 
     def kill(self) -> None:

@@ -15,7 +15,7 @@ _SUFFIXES = (".parquet", ".pq")
 
 
 def dataset_files(filesystem: Any, path: str, given: str) -> dict[str, str]:
-    """Returns {name as `given` puts it: path} of the file, the Parquet files in the folder, or the matches of the glob.
+    """Return {name as `given` puts it: path} of the file, the Parquet files in the folder, or the matches of the glob.
 
     A folder is searched recursively without what is hidden; the path itself and the matches of a glob may have any
     suffix. Sorted by path; empty if there is nothing. Raises what the file system raises.
@@ -40,7 +40,7 @@ def _in_dataset(name: str) -> bool:
 
 
 def _as_given(file: str, pattern: str, pattern_path: str) -> str:
-    """Names a match of a glob in the way the pattern was written: relative if that was, with its protocol if any."""
+    """Name a match of a glob in the way the pattern was written: relative if that was, with its protocol if any."""
     fixed, fixed_path = (re.split(r"[*?\[]", text, maxsplit=1)[0] for text in (pattern, pattern_path))
     return fixed + file.removeprefix(fixed_path)
 

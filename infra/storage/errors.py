@@ -85,7 +85,7 @@ _SECRETS = (
 
 
 def without_secrets(text: str) -> str:
-    """Returns `text` (a URI, a foreign error message) with user:password@ and signatures of links replaced by ***."""
+    """Return `text` (a URI, a foreign error message) with user:password@ and signatures of links replaced by ***."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
@@ -102,7 +102,7 @@ _UNREACHABLE = {
 
 
 def from_os_error(error: OSError, place: str) -> StorageError:
-    """Translates an error of the operating system (or one of fsspec's that looks like it) met at `place`, a URI."""
+    """Translate an error of the operating system (or one of fsspec's that looks like it) met at `place`, a URI."""
     number = error.errno
     if isinstance(error, FileNotFoundError) or number == errno.ENOENT:
         return ObjectMissing(f"nothing at '{place}'")
@@ -178,7 +178,7 @@ _UNAVAILABLE: dict[str, tuple[str, str]] = {
 
 
 def s3_code(error: BaseException) -> str | None:
-    """Returns what S3 answered (`NoSuchKey`, `412`), if `error` or anything that caused it is such an answer."""
+    """Return what S3 answered (`NoSuchKey`, `412`), if `error` or anything that caused it is such an answer."""
     seen: BaseException | None = error
     while seen is not None:
         response = getattr(seen, "response", None)
@@ -189,7 +189,7 @@ def s3_code(error: BaseException) -> str | None:
 
 
 def from_s3_code(code: str, place: str, detail: str) -> StorageError:
-    """Translates an answer of S3 met at `place`; `detail` is the server's own sentence, used if the code is unknown."""
+    """Translate an answer of S3 met at `place`; `detail` is the server's own sentence, used if the code is unknown."""
     if code in ("NoSuchKey", "NoSuchVersion", "404"):
         return ObjectMissing(f"nothing at '{place}'")
     if code in _BUSY:

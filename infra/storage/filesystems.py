@@ -1,6 +1,6 @@
 """fsspec's file systems: one per process, kind and options; and what their errors mean.
 
-This module owns fsspec, s3fs and botocore. It decides what is asked again (`retry_policy` says how often), and it is
+This module owns fsspec, s3fs and botocore. It decides what is tried again (`retry_policy` says how often), and it is
 the one seam where the libraries' errors become those of `errors`. Credentials come from the environment
 or from the libraries' own configuration files only.
 """
@@ -8,12 +8,10 @@ or from the libraries' own configuration files only.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
@@ -23,6 +21,7 @@ from typing import Any, TypeVar, cast
 import botocore.exceptions
 import fsspec
 from fsspec.core import split_protocol, url_to_fs
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from infra.storage.errors import (
     AnswerCutOff,
@@ -59,17 +58,17 @@ _KINDS = {"file": "file", "local": "file", "memory": "memory", "s3": "s3", "s3a"
 
 
 def kind_of(uri: str) -> str | None:
-    """Returns the kind of store that a URI names, None if it is not among those that take commits."""
+    """Return the kind of store that a URI names, None if it is not among those that take commits."""
     return _KINDS.get(split_protocol(uri)[0] or "file")
 
 
 def path_of(uri: str) -> str:
-    """Returns a URI without its protocol: for stores of buckets, the bucket and the prefix."""
+    """Return a URI without its protocol: for stores of buckets, the bucket and the prefix."""
     return str(split_protocol(uri)[1])
 
 
 def absolute_uri(uri: str) -> str:
-    """Returns `uri`, as an absolute plain path if it is local: it then means the same to a worker in another folder."""
+    """Return `uri`, as an absolute plain path if it is local: it then means the same to a worker in another folder."""
     protocol, path = split_protocol(uri)
     # abspath, not resolve(): a link that an operator made stays the name that people know
     return os.path.abspath(Path(path).expanduser()) if protocol in (None, "file", "local") else uri  # noqa: PTH100
@@ -92,17 +91,17 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def filesystem(kind: str, options: dict[str, Any], patience: RetryPolicy = RETRY_POLICY) -> Any:
-    """Returns this process's file system of a kind ("file", "memory", "s3", "gs"), made when first asked for."""
-    identity = json.dumps([kind, options, repr(patience)], sort_keys=True, default=repr)
+def filesystem(kind: str, options: dict[str, Any], retry_policy: RetryPolicy = RETRY_POLICY) -> Any:
+    """Return this process's file system of a kind ("file", "memory", "s3", "gs"), made when first asked for."""
+    identity = json.dumps([kind, options, repr(retry_policy)], sort_keys=True, default=repr)
     with _filesystems_lock:
         if identity not in _filesystems:
-            _filesystems[identity] = _new_filesystem(kind, options, patience)
+            _filesystems[identity] = _new_filesystem(kind, options, retry_policy)
         return _filesystems[identity]
 
 
 def filesystem_of(uri: str) -> tuple[Any, str]:
-    """Returns the file system that reads `uri`, and the path there."""
+    """Return the file system that reads `uri`, and the path there."""
     kind = kind_of(uri)
     if kind is None:  # http, zip, a chain of several: read only, so fsspec's own ways will do
         return cast(tuple[Any, str], url_to_fs(uri))
@@ -111,12 +110,12 @@ def filesystem_of(uri: str) -> tuple[Any, str]:
 
 
 def disconnect() -> None:
-    """Forgets all connections of this process, so that changed credentials or endpoints in the environment count."""
+    """Forget all connections of this process, so that changed credentials or endpoints in the environment count."""
     with _filesystems_lock:
         _filesystems.clear()
 
 
-def _new_filesystem(kind: str, options: dict[str, Any], patience: RetryPolicy) -> Any:
+def _new_filesystem(kind: str, options: dict[str, Any], retry_policy: RetryPolicy) -> Any:
     # fsspec would share instances by thread: eight threads would hold eight clients, with eight pools of connections.
     common = {"use_listings_cache": False, "skip_instance_cache": True}
     if kind != "s3":
@@ -132,11 +131,11 @@ def _new_filesystem(kind: str, options: dict[str, Any], patience: RetryPolicy) -
     # At botocore's own hook for it every request is covered, each part of an upload and each page of a listing too.
     # Its policies are not used: their pauses have no setting (7 s until a refused port shows, at four attempts), and
     # a quota shared by all threads ends their retries just when a server is in trouble.
-    session.register("needs-retry.s3", partial(pause_before_retry, patience))
+    session.register("needs-retry.s3", partial(pause_before_retry, retry_policy))
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_server_time)
     config = {
-        "connect_timeout": patience.connect_seconds,
-        "read_timeout": patience.answer_seconds,
+        "connect_timeout": retry_policy.connect_seconds,
+        "read_timeout": retry_policy.answer_seconds,
         "max_pool_connections": 32,
         "retries": {"total_max_attempts": 1, "mode": "standard"},
         **options.pop("config_kwargs", {}),
@@ -147,7 +146,7 @@ def _new_filesystem(kind: str, options: dict[str, Any], patience: RetryPolicy) -
 
 
 def _server_time(written: Any) -> datetime:
-    """Returns the time in an answer of S3. A page of a listing names a thousand, in ISO 8601: botocore's own reader,
+    """Return the time in an answer of S3. A page of a listing names a thousand, in ISO 8601: botocore's own reader,
     made for whatever form there is, takes four fifths of the time that a page takes, and is left those of headers."""
     try:
         return moment(written)
@@ -157,16 +156,21 @@ def _server_time(written: Any) -> datetime:
         return cast(datetime, parse_timestamp(written))
 
 
-# ---- asking again
+# ---- retries
 
 _PASSING_STATUS = {429, 500, 502, 503, 504}
 _HUNG = (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectTimeoutError)
 
 
 def pause_before_retry(
-    patience: RetryPolicy, *, attempts: int, response: Any = None, caught_exception: Exception | None = None, **_: Any
+    retry_policy: RetryPolicy,
+    *,
+    attempts: int,
+    response: Any = None,
+    caught_exception: Exception | None = None,
+    **_: Any,
 ) -> float | None:
-    """Answers botocore, after `attempts` of a request: the seconds to wait before the next, None if there is none."""
+    """Answer botocore, after `attempts` of a request: the seconds to wait before the next, None if there is none."""
     if caught_exception is not None:
         passing = isinstance(translate(caught_exception, ""), StorageBusy)
     else:
@@ -175,23 +179,26 @@ def pause_before_retry(
         passing = http.status_code in _PASSING_STATUS or (
             code is not None and isinstance(from_s3_code(str(code), "", ""), StorageBusy)
         )
-    return patience.pause(attempts, random.random(), hung=isinstance(caught_exception, _HUNG)) if passing else None
+    return retry_policy.pause(attempts, random.random(), hung=isinstance(caught_exception, _HUNG)) if passing else None
 
 
-def in_full(place: str, read: Callable[[], T], patience: RetryPolicy = RETRY_POLICY) -> T:
-    """Returns what `read` reads at the URI `place`, translating its errors, and reads again what broke off half-way.
+def in_full(place: str, read: Callable[[], T], retry_policy: RetryPolicy = RETRY_POLICY) -> T:
+    """Return what `read` reads at the URI `place`, translating its errors, and reads again what broke off half-way.
 
     The one thing that `pause_before_retry` cannot see: the answer had begun, and botocore was content.
     """
-    for attempt in itertools.count(1):
-        try:
-            with translated(place):
-                return read()
-        except AnswerCutOff:
-            if (pause := patience.pause(attempt, random.random())) is None:
-                raise
-            time.sleep(pause)
-    raise AssertionError("unreachable")
+
+    def once() -> T:
+        with translated(place):
+            return read()
+
+    again = Retrying(
+        retry=retry_if_exception_type(AnswerCutOff),
+        stop=stop_after_attempt(retry_policy.attempts),
+        wait=retry_policy.backoff,
+        reraise=True,
+    )
+    return again(once)
 
 
 # ---- errors
@@ -205,7 +212,7 @@ _CUT_OFF = {
 
 @contextlib.contextmanager
 def translated(place: str) -> Iterator[None]:
-    """Turns errors of the operating system and of the libraries into ours; bugs (TypeError, ...) stay what they are."""
+    """Turn errors of the operating system and of the libraries into ours; bugs (TypeError, ...) stay what they are."""
     try:
         yield
     except StorageError:
@@ -218,7 +225,7 @@ def translated(place: str) -> Iterator[None]:
 
 
 def translate(error: Exception, place: str) -> StorageError:
-    """Returns the error of ours that says what `error`, met at the URI `place`, means."""
+    """Return the error of ours that says what `error`, met at the URI `place`, means."""
     text = without_secrets(str(error))
     if (code := s3_code(error)) is not None:
         return from_s3_code(code, place, text)
@@ -230,7 +237,7 @@ def translate(error: Exception, place: str) -> StorageError:
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) where this process starts",
         )
     if isinstance(error, botocore.exceptions.ProfileNotFound | botocore.exceptions.ConfigParseError):
-        return StorageUnavailable(f"AWS configuration for '{place}': {text}", "mend AWS_PROFILE or ~/.aws/config")
+        return StorageUnavailable(f"AWS configuration for '{place}': {text}", "correct AWS_PROFILE or ~/.aws/config")
     if isinstance(error, botocore.exceptions.NoRegionError):
         return StorageUnavailable(f"no region for '{place}'", "set AWS_DEFAULT_REGION")
     if isinstance(error, botocore.exceptions.ParamValidationError):

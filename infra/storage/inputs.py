@@ -17,7 +17,7 @@ __all__ = ["manifest_files", "read_uri"]
 
 
 def read_uri(uri: str) -> bytes:
-    """Returns the bytes behind a path or any URI that fsspec can open. Raises ObjectMissing, StorageError."""
+    """Return the bytes behind a path or any URI that fsspec can open. Raises ObjectMissing, StorageError."""
 
     def read() -> bytes:
         found, path = filesystem_of(uri)
@@ -28,7 +28,7 @@ def read_uri(uri: str) -> bytes:
 
 
 def manifest_files(uri: str) -> list[NamedFile]:
-    """Returns the Parquet files that `uri` names: a file, a folder (recursively, hidden ones left out) or a glob.
+    """Return the Parquet files that `uri` names: a file, a folder (recursively, hidden ones left out) or a glob.
 
     Their names are those that `uri` gave them: 'night' makes 'night/part-0.parquet'.
 

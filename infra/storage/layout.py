@@ -55,18 +55,18 @@ _FRAME = re.compile(r"/frames/(\d{6,})-([0-9a-f]{16})\.png$")
 
 
 def frame_key(video_id: str, index: int, digest: str) -> str:
-    """The key of one frame: number for people and sorting, digest for truth."""
+    """Return the key of one frame: number for people and sorting, digest for truth."""
     return f"{video_id}/frames/{index:06d}-{digest[:SHORT]}.png"
 
 
 def frame_of(key: str) -> tuple[int, str] | None:
-    """The number and the shortened digest that a frame's key shows; None if it is no frame's key."""
+    """Read the number and the shortened digest that a frame's key shows; None if it is no frame's key."""
     match = _FRAME.search(key)
     return (int(match[1]), match[2]) if match else None
 
 
 def frames_present(keys: Iterable[str], digests: Sequence[str]) -> set[int]:
-    """Which frames of a video lie in storage, from the listing of its `frames/`: right number AND right digest."""
+    """Find the frames of a video in storage, from the listing of its `frames/`: right number AND right digest."""
     found = set()
     for key in keys:
         match = _FRAME.search(key)
@@ -82,15 +82,15 @@ def _digest(value: Any) -> str:
 
 
 def segment_digest(encoder: dict[str, object], digests: Sequence[str]) -> str:
-    """What decides a segment: how it is encoded, and its frames."""
+    """Digest what decides a segment: how it is encoded, and its frames."""
     return _digest({"encoder": encoder, "frames": list(digests)})
 
 
 def content_digest(
     encoder: dict[str, object], digests: Sequence[str], kept: Sequence[int] = (), *, chain: bool = True
 ) -> str:
-    """What decides a video: how it is encoded, its last frame (whose digest covers all before it), and how many; all
-    its frames if they are no `chain`.
+    """Digest what decides a video: how it is encoded, its last frame (whose digest covers all before it), and how many;
+    all its frames if they are no `chain`.
 
     A frame of `kept` goes on from another take of the frame before than the one shown: its digest does not cover that.
     """
@@ -101,31 +101,31 @@ def content_digest(
 
 
 def segment_key(video_id: str, start: int, stop: int, digest: str) -> str:
-    """The key of the encoded frames `[start, stop)`."""
+    """Return the key of the encoded frames `[start, stop)`."""
     return f"{video_id}/segments/{start:06d}-{stop:06d}-{digest[:SHORT]}.seg"
 
 
 def record_key(video_id: str, start: int, stop: int, digest: str) -> str:
-    """The key of what is known about a segment's frames: losses, seconds, workers."""
+    """Return the key of what is known about a segment's frames: losses, seconds, workers."""
     return segment_key(video_id, start, stop, digest).removesuffix(".seg") + ".json"
 
 
 def plan_key(video_id: str, digest: str) -> str:
-    """The key of a plan by which a video was rendered; `digest` is that of the video's content."""
+    """Return the key of a plan by which a video was rendered; `digest` is that of the video's content."""
     return f"{video_id}/plans/{digest[:SHORT]}.json"
 
 
 def retake_key(video_id: str, stamp: str) -> str:
-    """The key of one re-run's decisions; `stamp` puts them in order."""
+    """Return the key of one re-run's decisions; `stamp` puts them in order."""
     return f"{video_id}/retakes/{stamp}.json"
 
 
 def failure_key(video_id: str, frame: int | None, digest: str, stamp: str) -> str:
-    """The key of one failed attempt at a frame (or at the whole video); `stamp` tells attempts apart."""
+    """Return the key of one failed attempt at a frame (or at the whole video); `stamp` keeps attempts apart."""
     place = "video" if frame is None else f"{frame:06d}"
     return f"{video_id}/failures/{place}-{digest[:SHORT]}-{stamp}.json"
 
 
 def video_key(video_id: str, extension: str) -> str:
-    """The key of the finished video."""
+    """Return the key of the finished video."""
     return f"{video_id}/video.{extension}"

@@ -116,7 +116,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _make_durable(folder: Path) -> None:
-    """Asks for the new name itself to survive a power cut. Some file systems cannot; the object is whole anyway."""
+    """Ask for the new name itself to survive a power cut. Some file systems cannot; the object is whole anyway."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

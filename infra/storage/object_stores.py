@@ -34,46 +34,52 @@ class ObjectInfo:
 class ObjectStore(Protocol):
     """Whole objects under relative keys, written atomically."""
 
-    def read(self, key: str) -> bytes: ...
+    def read(self, key: str) -> bytes:
+        """Return a whole object."""
+        ...
+
     def part(self, key: str, start: int, end: int) -> bytes:
-        """Returns the bytes `[start, end)` of an object."""
+        """Return the bytes `[start, end)` of an object."""
         ...
 
     def size(self, key: str) -> int | None:
-        """Returns the bytes of an object; None (or FileNotFoundError) if there is none."""
+        """Return the bytes of an object; None (or FileNotFoundError) if there is none."""
         ...
 
     def write(self, key: str, data: bytes, *, exclusive: bool) -> bool:
-        """Writes an object; if `exclusive` and the key is taken, leaves it and returns False."""
+        """Write an object; if `exclusive` and the key is taken, leaves it and returns False."""
         ...
 
     def write_file(self, key: str, local: Path, *, exclusive: bool) -> bool:
         """As `write`, with the content of a local file."""
         ...
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        ...
+
     def list(self, folder: str) -> Iterator[ObjectInfo]:
-        """Yields what lies under `folder` ("" for the root), recursively, sorted by key, fresh from the store."""
+        """Yield what lies under `folder` ("" for the root), recursively, sorted by key, fresh from the store."""
         ...
 
     def folders(self) -> Iterable[str]:
-        """Names of the folders in the root, fresh from the store."""
+        """Name of the folders in the root, fresh from the store."""
         ...
 
     def check(self, *, write: bool) -> None:
-        """Raises what listing the root, and writing to it if `write`, would raise."""
+        """Raise what listing the root, and writing to it if `write`, would raise."""
         ...
 
 
 class FsspecStore:
-    """Google's store through gcsfs, by its interface as documented."""
+    """Any store that fsspec writes to atomically, by the interface as documented; Google's, through gcsfs, as it is."""
 
     content_type_option = "content_type"
 
-    def __init__(self, filesystem: Any, root: str, patience: RetryPolicy = RETRY_POLICY) -> None:
+    def __init__(self, filesystem: Any, root: str, retry_policy: RetryPolicy = RETRY_POLICY) -> None:
         self.fs = filesystem
         self.root = root  # bucket/prefix, without slashes around
-        self.patience = patience
+        self.retry_policy = retry_policy
 
     def read(self, key: str) -> bytes:
         return cast(bytes, self.fs.cat_file(self._path(key)))
@@ -115,14 +121,14 @@ class FsspecStore:
         return ()
 
     def check(self, *, write: bool) -> None:
-        self.fs.ls(self._path("").split("/")[0], timeout=self.patience.check_seconds)
+        self.fs.ls(self._path("").split("/")[0], timeout=self.retry_policy.check_seconds)
 
     def _path(self, key: str) -> str:
         return f"{self.root}/{key}".strip("/")
 
     def _send(self, send: Callable[..., None], key: str, size: int, exclusive: bool) -> bool:
         options: dict[str, Any] = {
-            "mode": "create" if exclusive else "overwrite", "timeout": self.patience.for_write(size)
+            "mode": "create" if exclusive else "overwrite", "timeout": self.retry_policy.for_write(size)
         }  # fmt: skip
         if content_type := mimetypes.guess_type(key)[0]:  # so that a browser shows what it gets by the object's link
             options[self.content_type_option] = content_type
@@ -134,7 +140,7 @@ class FsspecStore:
                 # s3fs answers a lost race with OSError(22), and with FileExistsError if the server says of what
                 if exclusive and (isinstance(error, FileExistsError) or code in ("PreconditionFailed", "412")):
                     return False
-                # S3's word to writers in the very same moment: nobody has won yet, try again
+                # S3's answer to writers in the very same moment: nobody has won yet, try again
                 if not (exclusive and code == "ConditionalRequestConflict" and attempt < 3):
                     raise
             else:
@@ -148,8 +154,8 @@ class S3Store(FsspecStore):
 
     content_type_option = "ContentType"
 
-    def __init__(self, filesystem: Any, root: str, patience: RetryPolicy = RETRY_POLICY) -> None:
-        super().__init__(filesystem, root, patience)
+    def __init__(self, filesystem: Any, root: str, retry_policy: RetryPolicy = RETRY_POLICY) -> None:
+        super().__init__(filesystem, root, retry_policy)
         self.bucket, _, prefix = root.partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
 
@@ -188,7 +194,7 @@ class S3Store(FsspecStore):
             following = {"ContinuationToken": page["NextContinuationToken"]}
 
     def check(self, *, write: bool) -> None:
-        call = partial(self.fs.call_s3, timeout=self.patience.check_seconds)
+        call = partial(self.fs.call_s3, timeout=self.retry_policy.check_seconds)
         call("list_objects_v2", Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
         if write:  # an upload in parts that is never completed needs the right to write, and makes no object
             probe = {"Bucket": self.bucket, "Key": f"{self.prefix}.nightreel-check"}
@@ -232,7 +238,7 @@ class MemoryStore(FsspecStore):
 
 
 def moment(value: Any) -> datetime:
-    """Returns the time, in UTC, that a store names by ISO 8601, in seconds since 1970, or as a datetime.
+    """Return the time, in UTC, that a store names by ISO 8601, in seconds since 1970, or as a datetime.
 
     Raises:
         ValueError: it is text in another form.

@@ -1,4 +1,4 @@
-"""How often and how long storage is asked again. Numbers and one decision; nothing here waits or asks.
+"""How often and how long a request to storage is tried. Numbers and one decision; nothing here waits or asks.
 
 There is one layer of retries, around each single request: the libraries' own are switched off, since layers multiply
 (s3fs' 5 times botocore's 5). Only aiohttp's stays, which has no switch: it sends a request once more, at once, whose
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from infra.backoff import Backoff
+
 __all__ = ["RETRY_POLICY", "RetryPolicy"]
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to bear with a server. The defaults suit a render; tests shorten them.
+    """How long to keep trying. The defaults suit a render; tests shorten them.
 
     Attributes:
         attempts: of one request in all. Where one request in ten fails, six in a row fail once in a million.
@@ -40,18 +42,22 @@ class RetryPolicy:
     write_seconds_per_mb: float = 1.0
     check_seconds: float = 10.0
 
-    def pause(self, failed: int, chance: float, *, hung: bool = False) -> float | None:
-        """Returns the seconds to wait after `failed` attempts, None if that was the last.
+    @property
+    def backoff(self) -> Backoff:
+        """The pauses between attempts."""
+        return Backoff(self.first_pause, self.longest_pause)
 
-        `chance` in [0, 1) spreads the pauses of many clients (half fixed, half random).
+    def pause(self, failed: int, chance: float, *, hung: bool = False) -> float | None:
+        """Return the seconds to wait after `failed` attempts, None if that was the last.
+
+        `chance` in [0, 1) spreads the pauses of many clients (see `Backoff`).
         """
         if failed >= (self.hung_attempts if hung else self.attempts):
             return None
-        longest = min(self.longest_pause, self.first_pause * 2 ** min(failed - 1, 16))
-        return longest / 2 * (1 + chance)
+        return self.backoff.seconds(failed, chance)
 
     def for_write(self, size: int) -> float:
-        """Returns the seconds that a write of `size` bytes may take."""
+        """Return the seconds that a write of `size` bytes may take."""
         return self.write_seconds + self.write_seconds_per_mb * size / 1e6
 
 

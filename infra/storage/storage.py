@@ -3,7 +3,7 @@
 `Storage("s3://bucket/night")` (or gs://, memory://, file://, a plain path) reads, puts and lists whole objects under
 relative keys. `manifest_files` and `read_uri` (from `infra.storage.inputs`) read what people point at.
 
-Every error is one of `infra.storage.errors`; what is passing was asked again first, as `retry_policy` says.
+Every error is one of `infra.storage.errors`; what is passing was tried again first, as `retry_policy` says.
 """
 
 from __future__ import annotations
@@ -65,13 +65,15 @@ class Storage:
     Args:
         uri: a plain path, `file://`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory://name`.
         options: further options of the fsspec file system (`{"endpoint_url": ...}`); never credentials.
-        patience: how often and how long an S3 server is asked again.
+        retry_policy: how often and how long requests to an S3 server are tried again.
 
     Raises:
         StorageUnavailable: the URI cannot be an output root, whatever the state of the server.
     """
 
-    def __init__(self, uri: str, options: dict[str, Any] | None = None, patience: RetryPolicy = RETRY_POLICY) -> None:
+    def __init__(
+        self, uri: str, options: dict[str, Any] | None = None, retry_policy: RetryPolicy = RETRY_POLICY
+    ) -> None:
         shown = without_secrets(uri)
         kind = kind_of(uri)
         if kind is None:
@@ -85,7 +87,7 @@ class Storage:
                 "set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             )
         self._kind = kind
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._options = dict(options or {})
         self._path = absolute_uri(uri) if self._kind == "file" else path_of(uri).rstrip("/")
         if self._kind == "memory":
@@ -112,38 +114,38 @@ class Storage:
     # ---- names
 
     def child(self, sub: str) -> Storage:
-        """Returns the storage rooted at the folder `sub` of this one."""
-        return Storage(self.uri(sub), self._options, self._patience)
+        """Return the storage rooted at the folder `sub` of this one."""
+        return Storage(self.uri(sub), self._options, self._retry_policy)
 
     def uri(self, key: str = "") -> str:
-        """Returns the absolute URI of an object (a plain path for local roots), as `read_uri` takes it."""
+        """Return the absolute URI of an object (a plain path for local roots), as `read_uri` takes it."""
         return f"{self.root.rstrip('/')}/{_checked(key)}" if key else self.root
 
     def local_path(self, key: str = "") -> Path | None:
-        """Returns where the object lies on this machine's file system, or None if it does not."""
+        """Return where the object lies on this machine's file system, or None if it does not."""
         return Path(self.uri(key)) if self._kind == "file" else None
 
     # ---- reading
 
     def read(self, key: str) -> bytes:
-        """Returns the whole object. Raises ObjectMissing."""
-        return in_full(self.uri(_checked(key)), lambda: self._store.read(key), self._patience)
+        """Return the whole object. Raises ObjectMissing."""
+        return in_full(self.uri(_checked(key)), lambda: self._store.read(key), self._retry_policy)
 
     def exists(self, key: str) -> bool:
-        """Tells whether there is such an object (a folder is none; in a missing bucket there is none either)."""
+        """Say whether there is such an object (a folder is none; in a missing bucket there is none either)."""
         return self._size(key) is not None
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yields every object under the folder `prefix`, recursively, sorted by key; none if there is no such folder.
+        """Yield every object under the folder `prefix`, recursively, sorted by key; none if there is no such folder.
 
         Always asks storage, so that objects of other writers are seen. Keys are relative to the root, not to `prefix`.
 
         Raises:
-            StorageUnavailable: also where the bucket is missing. "Cannot tell" must never read as "nothing is there".
+            StorageUnavailable: also where the bucket is missing. "Unknown" must never read as "nothing is there".
         """
         folder = prefix.rstrip("/")
         place = self.uri(folder)
-        found = in_full(place, lambda: self._store.list(folder), self._patience)
+        found = in_full(place, lambda: self._store.list(folder), self._retry_policy)
         while True:
             with translated(place):
                 info = next(found, None)
@@ -152,14 +154,16 @@ class Storage:
             yield info
 
     def folders(self) -> tuple[str, ...]:
-        """The names of the folders in the root, sorted; a local one may be empty. Otherwise as `list`, without the time
-        that it takes to list all that lies in them."""
-        return tuple(sorted(in_full(self.root, lambda: tuple(self._store.folders()), self._patience)))
+        """List the names of the folders in the root, sorted; a local one may be empty.
+
+        Otherwise as `list`, without the time that it takes to list all that lies in them.
+        """
+        return tuple(sorted(in_full(self.root, lambda: tuple(self._store.folders()), self._retry_policy)))
 
     # ---- writing
 
     def put(self, key: str, data: bytes, *, existing: Existing = "keep") -> PutOutcome:
-        """Commits one object atomically: readers see all of it or nothing, even if this process dies half-way.
+        """Commit one object atomically: readers see all of it or nothing, even if this process dies half-way.
 
         Args:
             existing: what to do when the key is taken. "keep": leave it, the first of all racing writers wins ("kept");
@@ -181,7 +185,7 @@ class Storage:
         )
 
     def put_file(self, key: str, path: str | os.PathLike[str], *, existing: Existing = "keep") -> PutOutcome:
-        """Commits the content of a local file, for videos; otherwise as `put`.
+        """Commit the content of a local file, for videos; otherwise as `put`.
 
         S3 gets files from 100 MiB on in parts, with the condition on the last request. SeaweedFS was seen to let two
         writers win that finish their parts in the very same moment; the object was whole, and one of the two.
@@ -202,17 +206,17 @@ class Storage:
         )
 
     def delete(self, key: str) -> None:
-        """Removes an object; none there is fine. A render never deletes: this is for `--force` and for tests."""
+        """Remove an object; none there is fine. A render never deletes: this is for `--force` and for tests."""
         with contextlib.suppress(ObjectMissing), translated(self.uri(_checked(key))):
             self._store.delete(key)
 
     def check(self, *, write: bool = True) -> None:
-        """Finds out within seconds whether this root can be listed and, if `write`, written to.
+        """Find out within seconds whether this root can be listed and, if `write`, written to.
 
         Leaves no object behind; `write` makes the folder of a local root.
 
         Raises:
-            StorageUnavailable: with what to mend.
+            StorageUnavailable: with what to do about it.
         """
         try:
             with translated(self.root):
@@ -227,8 +231,8 @@ class Storage:
         if self._kind == "file":
             return LocalStore(Path(self._path))
         stores: dict[str, type[FsspecStore]] = {"s3": S3Store, "gs": FsspecStore, "memory": MemoryStore}
-        connected = filesystem(self._kind, self._options, self._patience)
-        return stores[self._kind](connected, self._path, self._patience)
+        connected = filesystem(self._kind, self._options, self._retry_policy)
+        return stores[self._kind](connected, self._path, self._retry_policy)
 
     def _commit(
         self, key: str, existing: Existing, *, write: Callable[[bool], bool], identical: Callable[[], bool]
@@ -258,13 +262,13 @@ class Storage:
             return None
 
     def _holds(self, key: str, local: Path) -> bool:
-        """Compares an object with a local file of the same size, a piece at a time."""
+        """Compare an object with a local file of the same size, a piece at a time."""
         start = 0
         with translated(str(local)), local.open("rb") as ours:
             while piece := ours.read(_COMPARED_AT_ONCE):
                 stop = start + len(piece)
                 part = partial(self._store.part, key, start, stop)
-                if in_full(self.uri(key), part, self._patience) != piece:
+                if in_full(self.uri(key), part, self._retry_policy) != piece:
                     return False
                 start = stop
         return True

@@ -1,4 +1,7 @@
-"""Whether a video's packets are the frames that were promised: count, order, times. Pure, on ffmpeg's listing."""
+"""What is known of a finished file, and whether its packets are the frames that were promised: count, order, times.
+
+Pure, on ffmpeg's listing.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,26 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from infra.video.format import FfmpegError, VideoDefect, VideoFormat
+from infra.video.encoding import Encoding
+from infra.video.errors import FfmpegError, VideoDefect
 
-__all__ = ["Packets", "parse_packets", "require_regular"]
+__all__ = ["Packets", "VideoInfo", "parse_packets", "require_regular"]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """A finished file, as read back from it.
+
+    `duration` in seconds; `fps` in frames per second (0.0 where the file holds no time: a single PNG);
+    `width` and `height` in pixels as stored, padding to even sizes included; `codec` by ffmpeg's name.
+    """
+
+    frames: int
+    fps: float
+    duration: float
+    width: int
+    height: int
+    codec: str
 
 
 @dataclass(frozen=True)
@@ -21,7 +41,7 @@ class Packets:
     width: int
     height: int
     codec: str
-    header_seconds: float | None  # what the container's header promises, to 1/100 s; None where it tells nothing
+    header_seconds: float | None  # what the container's header promises, to 1/100 s; None where it says nothing
 
     @property
     def seconds(self) -> Fraction:
@@ -52,12 +72,12 @@ def parse_packets(listing: str, log: str, name: str) -> Packets:
         raise FfmpegError(f"'{name}': ffmpeg's list of packets cannot be understood: {listing[:200]!r}") from error
 
 
-def require_regular(packets: Packets, *, name: str, format: VideoFormat, rate: Fraction, frames: int) -> None:
+def require_regular(packets: Packets, encoding: Encoding, *, name: str, frames: int) -> None:
     """Raise VideoDefect unless frame n of `frames` is shown at n/rate seconds, and the last one ends at frames/rate."""
+    rate = encoding.rate
     if len(packets.times) != frames:
         raise VideoDefect(f"video '{name}' holds {len(packets.times)} frames, must hold {frames}")
-    # The clocks of GIF (1/100 s) and WebM (1/1000 s) are coarse: a time may be one tick off, and errors never add up.
-    slack = 0 if format == "mp4" else 1
+    slack = 0 if encoding.spec.exact_times else 1  # ticks; errors never add up
     ticks = 1 / (rate * packets.tick)  # of one frame
     for number, time in enumerate(packets.times):
         if number and time <= packets.times[number - 1]:

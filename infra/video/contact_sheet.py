@@ -23,7 +23,7 @@ _ELLIPSIS = "..."
 def contact_sheet(
     pictures: Sequence[Picture], labels: Sequence[str], *, columns: int | None = None, cell: int = 160
 ) -> bytes:
-    """A PNG that shows the pictures in rows, each fitted into `cell` by `cell` pixels with its label beneath.
+    """Draw a PNG that shows the pictures in rows, each fitted into `cell` by `cell` pixels with its label beneath.
 
     Pictures are `(height, width, 3)` uint8, of any sizes; their shape is kept. Without `columns` the sheet comes out
     about three wide for two high. A label too long for its cell is cut and ends in `...`.
@@ -61,7 +61,7 @@ def contact_sheet(
 
 
 def poster(picture: Picture, max_side: int) -> bytes:
-    """A PNG of one picture, `(height, width, 3)` uint8, its longer side at most `max_side` pixels; never enlarged."""
+    """Encode a PNG of one picture, `(height, width, 3)` uint8, its longer side at most `max_side`; never enlarged."""
     if max_side < 1:
         raise ValueError(f"max_side {max_side}: must be at least 1")
     return _png(_fitted(picture, max_side, enlarge=False))

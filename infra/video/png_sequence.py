@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from infra.video.format import FfmpegError, VideoDefect, VideoInfo
+from infra.video.check import VideoInfo
+from infra.video.errors import FfmpegError, VideoDefect
 from renderers.picture_errors import PICTURE_ERRORS
 
 __all__ = [
@@ -38,7 +39,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 
 
 def encode_png(picture: Picture, *, upscale: int = 1) -> bytes:
-    """One picture, `(height, width, 3)` uint8, as PNG, enlarged by a whole factor with Lanczos."""
+    """Encode one picture, `(height, width, 3)` uint8, as PNG, enlarged by a whole factor with Lanczos."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     if upscale > 1:
         image = image.resize((image.width * upscale, image.height * upscale), Image.Resampling.LANCZOS)
@@ -48,8 +49,10 @@ def encode_png(picture: Picture, *, upscale: int = 1) -> bytes:
 
 
 def encode_pngs(pictures: Iterable[Picture], *, upscale: int, room_for: int) -> bytes:
-    """The pictures, each as `encode_png` writes it, as a zip whose last `room_for` bytes are still to come: a zip's
-    comment stands at its end, so what is put behind these bytes leaves a whole zip."""
+    """Pack the pictures, each as `encode_png` writes it, as a zip whose last `room_for` bytes are still to come.
+
+    A zip's comment stands at its end, so what is put behind these bytes leaves a whole zip.
+    """
     buffer = io.BytesIO()
     pngs = (encode_png(picture, upscale=upscale) for picture in pictures)
     _write_zip(buffer, pngs, digits=_digits(0), comment=bytes(room_for))
@@ -57,7 +60,7 @@ def encode_pngs(pictures: Iterable[Picture], *, upscale: int, room_for: int) -> 
 
 
 def join_pngs(segments: Sequence[Path], *, rate: Fraction, frames: int, target: Path) -> None:
-    """Copy the PNGs of all segments, numbered through, into one zip that tells its rate; a single frame as it is.
+    """Copy the PNGs of all segments, numbered through, into one zip that says its rate; a single frame as it is.
 
     Raises VideoDefect for a damaged segment.
     """
@@ -90,7 +93,7 @@ def _write_zip(target: IO[bytes], pngs: Iterable[bytes], *, digits: int, comment
 
 
 def is_pngs(path: Path) -> bool:
-    """Whether the file begins as a PNG or as a zip. Raises FfmpegError if it cannot be read."""
+    """Say whether the file begins as a PNG or as a zip. Raises FfmpegError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(4) in (_ZIP, b"\x89PNG")
@@ -117,7 +120,7 @@ def _read_pngs(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def check_pngs(path: Path, *, name: str, frames: int, decode_from: int = 0) -> tuple[int, int]:
-    """Width and height of the pictures, once all `frames` of them are there, in order and of one size.
+    """Return width and height of the pictures, once all `frames` of them are there, in order and of one size.
 
     Those from `decode_from` on are decoded too. Raises VideoDefect otherwise.
     """
@@ -140,7 +143,7 @@ def check_pngs(path: Path, *, name: str, frames: int, decode_from: int = 0) -> t
 
 
 def probe_pngs(path: Path) -> VideoInfo:
-    """What a PNG, a sequence or a segment of PNGs holds. Raises FfmpegError if that is nothing, or no pictures."""
+    """Say what a PNG, a sequence or a segment of PNGs holds. Raises FfmpegError if that is nothing, or no pictures."""
     count, size = 0, (0, 0)
     for entry, png in _read_pngs(path, f"'{path.name}'"):
         count += 1
@@ -155,7 +158,7 @@ def probe_pngs(path: Path) -> VideoInfo:
 
 
 def decode_pngs(path: Path) -> Iterator[Picture]:
-    """The pictures one by one, `(height, width, 3)` uint8. Raises FfmpegError for one that cannot be decoded."""
+    """Yield the pictures one by one, `(height, width, 3)` uint8. Raises FfmpegError for one that cannot be decoded."""
     for entry, png in _read_pngs(path, f"'{path.name}'"):
         try:
             yield np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
@@ -169,7 +172,7 @@ def _rate_comment(rate: Fraction) -> bytes:
 
 
 def _read_rate(path: Path) -> Fraction | None:
-    """The frame rate of a finished sequence, None where the file does not tell."""
+    """The frame rate of a finished sequence, None where the file does not say."""
     try:
         with zipfile.ZipFile(path) as archive:
             return Fraction(json.loads(archive.comment)["fps"])

@@ -1,7 +1,7 @@
 """The seal at a segment's end: what the segment holds, and a checksum of all bytes before it.
 
 A segment travels from a worker through object storage to the stitcher. Containers notice neither a flipped bit nor a
-clean cut, and a decoder may hide either; so the last 256 bytes of every segment tell its frames, size and rate and the
+clean cut, and a decoder may hide either; so the last 256 bytes of every segment say its frames, size and rate and the
 SHA-256 of the rest. The block is a legal `Void` element of Matroska (players skip it) and a legal comment of a zip.
 The stitcher can thus refuse a bad segment by name, in the time it takes to read it, without decoding anything again.
 """
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.video.format import VideoDefect, VideoFormat
+from infra.video.encoding import Encoding
+from infra.video.errors import VideoDefect
 
 __all__ = ["SEAL_BYTES", "SegmentInfo", "read_seal", "require_fitting", "seal"]
 
@@ -27,34 +27,25 @@ _VOID = b"\xec\x01" + _PAYLOAD_BYTES.to_bytes(7, "big")  # EBML: id of Void, the
 class SegmentInfo:
     """What a segment says of itself; `width` and `height` are those of the pictures, before upscale and padding."""
 
-    format: VideoFormat
+    encoding: Encoding
     frames: int
-    rate: Fraction
     width: int
     height: int
-    upscale: int
 
     def same_settings(self, other: SegmentInfo) -> bool:
-        """Whether the two may stand in one video."""
-        return self.describe() == other.describe()
+        """Say whether the two may stand in one video."""
+        return replace(self, frames=0) == replace(other, frames=0)
 
     def describe(self) -> str:
         """Settings for an error message: `mp4 512x512 at 24 fps, upscale 1`."""
-        return f"{self.format} {self.width}x{self.height} at {float(self.rate):g} fps, upscale {self.upscale}"
+        return self.encoding.describe(self.width, self.height)
 
 
 def seal(body: bytes, info: SegmentInfo) -> bytes:
-    """The 256 bytes to put behind `body`."""
+    """Make the 256 bytes to put behind `body`."""
+    fields = {**info.encoding.to_dict(), "frames": info.frames, "size": [info.width, info.height]}
     text = json.dumps(
-        {
-            "nightreel": "segment",
-            "format": info.format,
-            "frames": info.frames,
-            "rate": f"{info.rate.numerator}/{info.rate.denominator}",
-            "size": [info.width, info.height],
-            "upscale": info.upscale,
-            "sha256": hashlib.sha256(body).hexdigest(),
-        },
+        {"nightreel": "segment", **dict(sorted(fields.items())), "sha256": hashlib.sha256(body).hexdigest()},
         separators=(",", ":"),
     ).encode()
     return _VOID + text.ljust(_PAYLOAD_BYTES)
@@ -81,16 +72,10 @@ def read_seal(segment: Path) -> SegmentInfo:
         if len(block) != SEAL_BYTES or not block.startswith(_VOID):
             raise ValueError("no seal")
         fields = json.loads(block[len(_VOID) :])
-        info = SegmentInfo(
-            format=fields["format"],
-            frames=fields["frames"],
-            rate=Fraction(fields["rate"]),
-            width=fields["size"][0],
-            height=fields["size"][1],
-            upscale=fields["upscale"],
-        )
-        expected = fields["sha256"]
-    except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError) as error:
+        expected, frames, (width, height) = fields.pop("sha256"), fields.pop("frames"), fields.pop("size")
+        del fields["nightreel"]
+        info = SegmentInfo(Encoding.from_dict(fields), frames, width, height)
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise VideoDefect(
             f"segment '{segment.name}' ({size:,} bytes) has no valid seal at its end: "
             f"it was cut short, or is no segment of nightreel; {remedy}"
@@ -100,9 +85,7 @@ def read_seal(segment: Path) -> SegmentInfo:
     return info
 
 
-def require_fitting(
-    segments: list[Path], *, format: VideoFormat, rate: Fraction, upscale: int, frames: int
-) -> list[SegmentInfo]:
+def require_fitting(segments: list[Path], encoding: Encoding, *, frames: int) -> list[SegmentInfo]:
     """Verify all segments of a video: sound, of one size, of the video's settings, and `frames` frames in all.
 
     Raises VideoDefect that names the segment, or lists what each one holds when the sum is off.
@@ -110,7 +93,7 @@ def require_fitting(
     if not segments:
         raise VideoDefect(f"no segments to join, {frames} frames expected")
     infos = [read_seal(segment) for segment in segments]
-    expected = SegmentInfo(format, 0, rate, infos[0].width, infos[0].height, upscale)
+    expected = SegmentInfo(encoding, 0, infos[0].width, infos[0].height)
     for segment, info in zip(segments, infos, strict=True):
         if not info.same_settings(expected):
             raise VideoDefect(f"segment '{segment.name}' is {info.describe()}; the video is {expected.describe()}")

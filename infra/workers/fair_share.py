@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-__all__ = ["FORGET_SECONDS", "Demand", "Sharing", "shares"]
+__all__ = ["FORGET_SECONDS", "Demand", "FairShares", "shares"]
 
-FORGET_SECONDS = 15.0  # without a word from a job, and it has lost its share
+FORGET_SECONDS = 15.0  # without a message from a job, and it has lost its share
 
 
 @dataclass(frozen=True)
 class Demand:
     """What a job says of itself: how many actors it could keep busy and how many it has, of which size.
 
-    `since` (seconds since 1970) tells who came first; `heard` is the listener's, seconds of its own clock.
+    `since` (seconds since 1970) says who came first; `last_seen` is the receiver's, seconds of its own clock.
     """
 
     job: str
@@ -28,7 +28,7 @@ class Demand:
     held: int = 0
     priority: int = 0
     since: float = 0.0
-    heard: float = 0.0
+    last_seen: float = 0.0
     cpus: float = 1.0
     gpus: float = 0.0
 
@@ -36,13 +36,13 @@ class Demand:
 def shares(
     nodes: Sequence[Mapping[str, float]], demands: Iterable[Demand], now: float, *, forget: float = FORGET_SECONDS
 ) -> dict[str, int]:
-    """How many actors each job may have, by the nodes' resources ("CPU", "GPU"); jobs not heard of are left out.
+    """Decide how many actors each job may have, by the nodes' resources ("CPU", "GPU"); silent jobs are left out.
 
     Every job gets one first, for as long as there are any: the highest priority and then the earliest before others.
     What is left goes to the highest priority, in equal parts among equals, and so on down. What nobody wants stays with
     those who have it: an idle actor holds its models, and may be needed again.
     """
-    live = [demand for demand in demands if now - demand.heard <= forget]
+    live = [demand for demand in demands if now - demand.last_seen <= forget]
     live.sort(key=lambda demand: (-demand.priority, demand.since, demand.job))
     room = _Room(nodes)
     given = dict.fromkeys((demand.job for demand in live), 0)
@@ -65,20 +65,20 @@ def shares(
 
 
 @dataclass
-class Sharing:
+class FairShares:
     """The demands of all jobs of a cluster, as they come in."""
 
     _demands: dict[str, Demand] = field(default_factory=dict)
 
-    def tell(self, demand: Demand, nodes: Sequence[Mapping[str, float]], now: float) -> int:
-        """Hear a job at the time `now`; gives its share."""
-        self._demands[demand.job] = replace(demand, heard=now)
+    def update(self, demand: Demand, nodes: Sequence[Mapping[str, float]], now: float) -> int:
+        """Take a job's demand at the time `now`; returns its share."""
+        self._demands[demand.job] = replace(demand, last_seen=now)
         given = shares(nodes, self._demands.values(), now)
         self._demands = {job: known for job, known in self._demands.items() if job in given}
         return given[demand.job]
 
     def leave(self, job: str) -> None:
-        """A job has ended."""
+        """Forget a job that has ended."""
         self._demands.pop(job, None)
 
 

@@ -31,8 +31,8 @@ class Leases:
     is free suits them.
 
     Workers come (`add`) and go (`retire`) while others work: one that is rented goes when it is given back, and so does
-    one that was lost. `left` hears of each that has gone, in whatever thread that happens; `coming` names those that a
-    caller may wait for although they are not here (call `wake` when it changes). Neither may call back.
+    one that was lost. `left` is called with each that has gone, in whatever thread that happens; `coming` names those
+    that a caller may wait for although they are not here (call `wake` when it changes). Neither may call back.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Leases:
     ) -> None:
         self._free, self._rented = list(workers), list[PoolWorker]()
         self._left, self._coming = left, coming
-        self._aside: Counter[PoolWorker] = Counter()
-        self._leaving: list[PoolWorker] = []  # as soon as nobody has them aside
+        self._pins: Counter[PoolWorker] = Counter()
+        self._leaving: list[PoolWorker] = []  # as soon as nobody pins them
         self._queue: list[_Waiting] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -63,7 +63,7 @@ class Leases:
             return () if self._queue else tuple(worker.name for worker in self._free if self._stays(worker))
 
     def everyone(self) -> list[PoolWorker]:
-        """All that are free or rented, those about to go included."""
+        """List all that are free or rented, those about to go included."""
         with self._lock:
             return [*self._free, *self._rented, *self._leaving]
 
@@ -71,6 +71,7 @@ class Leases:
     def lease(
         self, prefer: str | None = None, exclude: frozenset[str] = frozenset(), turn: int = 0
     ) -> Iterator[PoolWorker]:  # fmt: skip
+        """See `Pool.lease`."""
         worker = self._take(_Waiting(exclude, turn, prefer))
         try:
             yield worker
@@ -78,15 +79,16 @@ class Leases:
             self._give_back(worker)
 
     @contextmanager
-    def aside(self, worker: PoolWorker) -> Iterator[None]:
+    def pin(self, worker: PoolWorker) -> Iterator[None]:
+        """See `Pool.pin`."""
         with self._lock:
-            self._aside[worker] += 1
+            self._pins[worker] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._aside[worker] -= 1
-                goes = worker in self._leaving and not self._aside[worker]
+                self._pins[worker] -= 1
+                goes = worker in self._leaving and not self._pins[worker]
                 if goes:
                     self._leaving.remove(worker)
             if goes:
@@ -180,7 +182,7 @@ class Leases:
 
     def _leave(self, worker: PoolWorker) -> None:
         with self._lock:
-            waits = self._aside[worker] > 0
+            waits = self._pins[worker] > 0
             if waits:
                 self._leaving.append(worker)
         if not waits:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from infra.storage.storage import Storage
 from infra.workers.leases import Leases
 from infra.workers.pool import PoolWorker
+from infra.workers.renderers import LoadedModels
 from infra.workers.tasks import WorkerProgress
 from infra.workers.worker import Worker
 from renderers.registry import Registry
@@ -19,13 +20,23 @@ __all__ = ["LocalPool"]
 class LocalPool:
     """Workers in this process, `size` of them, each rendering in the thread that rents it."""
 
-    def __init__(self, output: Storage, *, size: int = 1, device: str = "auto", threads: int = 1,
-                 batch: int | None = None, registry: Registry | None = None,
-                 make: Callable[..., Worker] = Worker) -> None:  # fmt: skip
+    def __init__(
+        self,
+        output: Storage,
+        *,
+        size: int = 1,
+        device: str = "auto",
+        threads: int = 1,
+        batch: int | None = None,
+        registry: Registry | None = None,
+        make: Callable[..., Worker] = Worker,
+    ) -> None:
+        """`device` to `registry` are as for `LoadedModels`; `make` makes each worker, called as `Worker` is."""
         self.size = self.capacity = size
         self.max_batch = batch or 1
         self._workers = [
-            make(output, device=device, threads=threads, batch=batch, registry=registry) for _ in range(size)
+            make(output, LoadedModels(registry, device=device, threads=threads, batch=batch), registry=registry)
+            for _ in range(size)
         ]
         for number, worker in enumerate(self._workers):
             worker.name = f"{worker.name}/{number}"
@@ -45,15 +56,15 @@ class LocalPool:
         with self._leases.lease(prefer, exclude, turn) as worker:
             yield worker
 
-    def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
-        """See `Pool.aside`."""
-        return self._leases.aside(worker)
+    def pin(self, worker: PoolWorker) -> AbstractContextManager[None]:
+        """See `Pool.pin`."""
+        return self._leases.pin(worker)
 
     def want(self, workers: int) -> None:
         """Nothing: there is nobody to let go to."""
 
     def progress(self) -> list[WorkerProgress]:
-        """What every worker is doing."""
+        """Ask what every worker is doing."""
         return [worker.progress() for worker in self._workers]
 
     def restart(self, process: str) -> None:

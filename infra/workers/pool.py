@@ -86,7 +86,7 @@ class Pool(Protocol):
         whoever has the lowest `turn` comes first. `prefer` names the one that has this video's state in memory. Once
         the pool is stopped or closed nobody waits: the worker rented fails at whatever it is asked."""
 
-    def aside(self, worker: PoolWorker) -> AbstractContextManager[None]:
+    def pin(self, worker: PoolWorker) -> AbstractContextManager[None]:
         """Keep a rented worker from leaving for as long as the context lasts, also after it was given back: whoever
         rents it next renders, while it encodes for this caller."""
 
@@ -94,7 +94,7 @@ class Pool(Protocol):
         """Say how many workers could be kept busy now. More are let go if somebody else wants them."""
 
     def progress(self) -> list[WorkerProgress]:
-        """What every worker is doing; those that do not answer are left out."""
+        """Ask what every worker is doing; those that do not answer are left out."""
 
     def restart(self, process: str) -> None:
         """Give the worker of a process (`WorkerProgress.worker`) that hangs a new one: its work fails with

@@ -57,7 +57,7 @@ class RecentFrames:
         self._states: OrderedDict[tuple[str, str], FrameState] = OrderedDict()
 
     def state(self, video_id: str, digest: str) -> FrameState | None:
-        """The state of a frame that this worker rendered or read, if it is one of the last that were asked for."""
+        """Return the state of a frame that this worker rendered or read, if it is one of the last asked for."""
         with self._lock:
             if (video_id, digest) in self._states:
                 self._states.move_to_end((video_id, digest))
@@ -106,10 +106,10 @@ class RecentFrames:
             if (video_id, digest) in self._states:
                 self._states[video_id, digest] = state
 
-    def outdated(self, video_id: str, parent: str | None, start: FrameState | None) -> bool:
-        """Whether a frame began from a state of its parent that was `replaced` since."""
+    def outdated(self, video_id: str, start_digest: str | None, start: FrameState | None) -> bool:
+        """Say whether a frame began from a state of its start that was `replaced` since."""
         with self._lock:
-            theirs = self._theirs.get((video_id, parent or ""))
+            theirs = self._theirs.get((video_id, start_digest or ""))
         return theirs is not None and start is not None and start.to_bytes() != theirs.to_bytes()
 
     def pictures(self, video_id: str) -> dict[str, tuple[np.ndarray, FrameReport]]:

@@ -8,36 +8,33 @@ committed after the one that it starts from, never before.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from infra.storage.layout import frame_key, record_key, segment_digest, segment_key
-from infra.storage.storage import Existing, ObjectMissing, Storage, read_uri
-from infra.video.ffmpeg import VideoFormat, encode_segment, encoder_settings
+from infra.storage.layout import frame_key
+from infra.storage.storage import Existing, Storage, read_uri
 from infra.workers.recent_frames import RecentFrames, Uncommitted
+from infra.workers.renderers import LoadedModels, RendererSource
+from infra.workers.segments import put_segment
+from infra.workers.stored_frames import read_frame
 from infra.workers.tasks import FrameGone, FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-from renderers.plan.frame_plan import FramePlan
 from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
-    from renderers.frames.frame_object import FrameObject
-    from renderers.frames.renderer import FrameRenderer, FrameRequest, StepProgress
+    from renderers.frames.renderer import FrameRequest, StepProgress
     from renderers.frames.state import FrameState
-    from renderers.hardware import Precision
 
 __all__ = ["Worker"]
+
+IMAGES = 16  # pictures that rows name, kept in memory
 
 
 class Worker:
@@ -48,24 +45,14 @@ class Worker:
     lost = False
 
     def __init__(
-        self,
-        output: Storage,
-        *,
-        device: str = "auto",
-        threads: int = 1,
-        precision: Precision = "auto",
-        graphs: bool = True,
-        batch: int | None = None,
-        registry: Registry | None = None,
+        self, output: Storage, renderers: RendererSource | None = None, *, registry: Registry | None = None
     ) -> None:
-        """`device` to `graphs` are as for `load_models`. Up to `batch` frames go through the networks together (None:
-        as many as pay on a GPU, one on a CPU). Without a `registry` there are only the package's own models."""
+        """`renderers` gives the renderer of each frame's model; unset, models are loaded as `LoadedModels` does by
+        default. Without a `registry` there are only the package's own models."""
         self.output, self.registry = output, registry or Registry()
-        self._how: dict[str, Any] = {"device": device, "threads": threads, "precision": precision, "graphs": graphs}
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self._renderer: FrameRenderer | None = None
+        self._renderers = renderers or LoadedModels(self.registry)
         self._images: dict[str, bytes] = {}
-        self._batch = batch
         self._recent = RecentFrames()
         self._progress = WorkerProgress(self.name)
         self._committing = 0
@@ -74,7 +61,7 @@ class Worker:
 
     def warm(self, model: str) -> str:
         """Load `model` now, so that the first frame does not wait for it. Returns this worker's name."""
-        self._load(model)
+        self._renderers(model)
         return self.name
 
     def stop(self) -> None:
@@ -82,13 +69,13 @@ class Worker:
         self._stopping.set()
 
     def progress(self) -> WorkerProgress:
-        """What is being rendered right now. A commit that hangs is work that does not get on."""
+        """Return what is being rendered right now. A commit that hangs is work that does not get on."""
         return replace(self._progress, busy=self._progress.busy or self._committing > 0)
 
     def render_frame(self, task: FrameTask) -> FrameReport:
         """Render one frame and commit it with one put.
 
-        Raises what `FrameRenderer.render` and the storage raise.
+        Raises what the renderer and the storage raise.
         """
         (failed,) = self.render_frames([task])
         if failed is not None:
@@ -124,7 +111,7 @@ class Worker:
             existing: Existing = "replace" if task.replace else "keep"
             if self.output.put(key, made.to_bytes(), existing=existing) == "kept":
                 # somebody else committed this frame first: theirs is the one that the chain goes on from.
-                theirs = self._read_frame(row.video_id, frame.index, frame.digest)
+                theirs = read_frame(self.output, row.video_id, frame.index, frame.digest)
                 if theirs.state.to_bytes() != made.state.to_bytes():
                     self._recent.replaced(row.video_id, frame.digest, theirs.state)
                 made = theirs
@@ -140,62 +127,15 @@ class Worker:
                 self._committing -= 1
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
-        """Encode a range and put it under its digest, with a record of its frames beside it.
-
-        Raises:
-            FrameCorrupt, ObjectMissing: a frame can't be read back.
-            VideoError: ffmpeg failed.
-        """
-        from renderers.frames.warp import frame_change
-
-        began = time.perf_counter()
-        row, frames, plan = task.row, task.frames, self._plan(task.row)
-        known = {report.frame: report for report in task.reports}
-        recent = self._recent.pictures(row.video_id)
-        reports: list[FrameReport] = []
-
-        change_after: float | None = None
-
-        def pictures() -> Iterator[np.ndarray]:
-            nonlocal change_after
-            before = self._neighbour(row.video_id, frames[0].index - 1, task.before)
-            for frame in frames:
-                kept = recent.get(frame.digest)
-                if kept is not None:
-                    picture, report = kept
-                else:
-                    stored = self._read_frame(row.video_id, frame.index, frame.digest)
-                    picture, report = stored.picture, _report_of(row.video_id, frame, stored.provenance)
-                report = known.get(frame.index, report)
-                if before is not None:
-                    report = replace(report, change=frame_change(before, picture, plan.camera(frame.index)))
-                reports.append(report)
-                before = picture
-                yield picture
-            after = self._neighbour(row.video_id, frames[-1].index + 1, task.after)
-            if before is not None and after is not None:
-                change_after = frame_change(before, after, plan.camera(frames[-1].index + 1))
-
-        format: VideoFormat = row.format
-        data = encode_segment(pictures(), format=format, fps=row.fps, upscale=row.upscale)
-        start, stop = frames[0].index, frames[-1].index + 1
-        encoder = encoder_settings(format, row.fps, row.upscale)
-        digest = segment_digest(encoder, [frame.digest for frame in frames])
-        record = {"video_id": row.video_id, "start": start, "stop": stop, "frames": [asdict(r) for r in reports],
-                  "change_after": change_after}  # fmt: skip
-        # the record first: a segment in storage means that the range is finished.
-        existing: Existing = "replace" if task.replace else "keep"
-        self.output.put(record_key(row.video_id, start, stop, digest), json.dumps(record).encode(), existing=existing)
-        key = segment_key(row.video_id, start, stop, digest)
-        self.output.put(key, data, existing=existing)
-        return SegmentReport(key, len(data), tuple(reports), time.perf_counter() - began, change_after)
+        """See `put_segment`: encode a range whose frames are in storage, and put it."""
+        return put_segment(self.output, self._plan(task.row), task, self._recent.pictures(task.row.video_id))
 
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _render(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
         """Render frames of one model together."""
         row, frame = tasks[0].row, tasks[0].frame
-        # loading a model, reading the parent: step 0
+        # loading a model, reading the frame that it starts from: step 0
         self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.steps, busy=True)
         try:
             began = time.perf_counter()
@@ -203,7 +143,7 @@ class Worker:
             requests: dict[int, FrameRequest] = {}
             for number, task in enumerate(tasks):
                 try:
-                    renderer = self._load(task.row.model)
+                    renderer = self._renderers(task.row.model)
                     requests[number] = self._request(task)
                 except Exception as error:
                     failed[number] = error
@@ -242,19 +182,6 @@ class Worker:
     def _plan(self, row: ManifestRow, images: Mapping[str, str] | None = None) -> VideoPlan:
         return VideoPlan.of(row, images, entry=self.registry.entry(row.model))
 
-    def _load(self, model: str) -> FrameRenderer:
-        """The renderer of `model`; another model takes the place of the one before (both may not fit on a GPU)."""
-        from renderers.frames.renderer import FrameRenderer
-        from renderers.models import load_models
-
-        entry = self.registry.entry(model)
-        # the whole entry: a model of that name may have been replaced since
-        if self._renderer is None or self._renderer.models.entry != entry:
-            self._renderer = None
-            models = load_models(entry, **self._how)
-            self._renderer = FrameRenderer(models, self._batch or ("auto" if models.device.type == "cuda" else 1))
-        return self._renderer
-
     def _image(self, uri: str, sha256: str) -> bytes:
         """The bytes of a picture that a row names, which must be those that the plan saw."""
         if sha256 not in self._images:
@@ -262,7 +189,7 @@ class Worker:
             found = hashlib.sha256(data).hexdigest()
             if found != sha256:
                 raise BadInput(f"'{uri}' changed since the job was planned: start the job again")
-            if len(self._images) >= 16:
+            if len(self._images) >= IMAGES:
                 self._images.clear()
             self._images[sha256] = data
         return self._images[sha256]
@@ -273,32 +200,6 @@ class Worker:
             return None
         state = self._recent.state(video_id, digest)
         if state is None:
-            state = self._read_frame(video_id, index, digest).state
+            state = read_frame(self.output, video_id, index, digest).state
             self._recent.keep(video_id, digest, state)
         return state
-
-    def _neighbour(self, video_id: str, index: int, digest: str) -> np.ndarray | None:
-        """The picture of a frame beside a segment, if it can be had: nothing but a figure of the report needs it."""
-        from renderers.errors import FrameCorrupt
-
-        with suppress(FrameCorrupt, ObjectMissing):
-            if digest:
-                return self._read_frame(video_id, index, digest).picture
-        return None
-
-    def _read_frame(self, video_id: str, index: int, digest: str) -> FrameObject:
-        from renderers.errors import FrameCorrupt
-        from renderers.frames.frame_object import FrameObject
-
-        key = frame_key(video_id, index, digest)
-        try:
-            return FrameObject.from_bytes(self.output.read(key), digest)
-        except FrameCorrupt as error:
-            raise FrameCorrupt(f"{error} (frame {index} of video '{video_id}', object '{key}')", index) from error
-        except ObjectMissing as error:
-            raise ObjectMissing(f"frame {index} of video '{video_id}' is gone from storage: {error}") from error
-
-
-def _report_of(video_id: str, frame: FramePlan, provenance: Mapping[str, Any]) -> FrameReport:
-    """What a frame of an earlier run says about itself."""
-    return FrameReport(video_id, frame.index, provenance["loss"], tuple(provenance["losses"]), frame.steps)

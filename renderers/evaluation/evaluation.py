@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from renderers.evaluation.prompts import load_prompts
 from renderers.evaluation.recognition import Variant, read_pictures, start_rendering, with_perceptor
 from renderers.evaluation.results import Ceiling, Evaluation, Recognition, ceiling, judged, recognition
 from renderers.models import load_models
+from renderers.pool_process import end_with_parent
 from renderers.registry import ModelEntry
 from renderers.training.sprites import Sprites, load_sprites
 
@@ -99,8 +96,7 @@ def evaluate(
     pictures: dict[str, dict[tuple[int, int], Path]] = {}
     seconds: dict[str, float] = {}
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    begin = partial(_begin_worker, os.getpid())
-    with ProcessPoolExecutor(settings.jobs, mp_context=context, initializer=begin) as pool:
+    with ProcessPoolExecutor(settings.jobs, mp_context=context, initializer=end_with_parent) as pool:
         try:
             fit = pool.submit(_fit_judge, job)
             metrics = pool.submit(_measure, entry, sprites_folder) if settings.metrics else None
@@ -145,17 +141,6 @@ def fitted_judge(entry: ModelEntry, sprites_folder: Path, work: Path, settings: 
     job = _JudgeJob.of(entry, load_sprites(sprites_folder), sprites_folder, work / "judges", settings)
     _fit_judge(job)
     return Judge.load(job.folder)
-
-
-def _begin_worker(parent: int) -> None:
-    """Have a new process end with `parent`: a killed one leaves nobody fitting on."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _wait(futures: list[Future[Any]], job: _JudgeJob, tell: Callable[[Stage], None]) -> None:

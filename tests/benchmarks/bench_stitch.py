@@ -25,12 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from infra.video.ffmpeg import FULL_DECODE_FRAMES, check, encode_segment, ffmpeg_version, join_segments
+from infra.video.encoding import Encoding
+from infra.video.ffmpeg import check, ffmpeg_version
 from infra.video.png_sequence import encode_png
 from infra.video.seal import SEAL_BYTES
+from infra.video.segments import FULL_DECODE_FRAMES, encode_segment, join_segments
 from tests.benchmarks.machine import machine
 
 FPS = 24
+ENCODING = Encoding("mp4", FPS, 1)
 
 
 def texture(count: int, side: int) -> list[NDArray[np.uint8]]:
@@ -83,7 +86,7 @@ def compare(frames: int, side: int, length: int, repeats: int, slow_repeats: int
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = time.perf_counter()
-        sealed = encode_segment(pictures, format="mp4", fps=FPS, upscale=1)
+        sealed = encode_segment(pictures, ENCODING)
         encode = (time.perf_counter() - start) / len(pictures) * frames
         segments = []
         for number in range(frames // length):
@@ -91,7 +94,7 @@ def compare(frames: int, side: int, length: int, repeats: int, slow_repeats: int
             segments[-1].write_bytes(sealed)
         if rest := frames % length:
             segments.append(folder / "rest.seg")
-            segments[-1].write_bytes(encode_segment(pictures[:rest], format="mp4", fps=FPS, upscale=1))
+            segments[-1].write_bytes(encode_segment(pictures[:rest], ENCODING))
         stored = []
         for number, picture in enumerate(pictures):
             stored.append(folder / f"{number}.png")
@@ -99,17 +102,17 @@ def compare(frames: int, side: int, length: int, repeats: int, slow_repeats: int
         target = folder / "video.mp4"
 
         def copy() -> None:
-            join_segments(segments, format="mp4", fps=FPS, upscale=1, frames=frames, target=target)
+            join_segments(segments, ENCODING, frames=frames, target=target)
 
         def again() -> None:
             def decoded() -> Iterator[NDArray[np.uint8]]:
                 for number in range(frames):
                     yield np.asarray(Image.open(stored[number % len(stored)]).convert("RGB"))
 
-            data = encode_segment(decoded(), format="mp4", fps=FPS, upscale=1)
+            data = encode_segment(decoded(), ENCODING)
             whole = folder / "whole.seg"
             whole.write_bytes(data)
-            join_segments([whole], format="mp4", fps=FPS, upscale=1, frames=frames, target=folder / "again.mp4")
+            join_segments([whole], ENCODING, frames=frames, target=folder / "again.mp4")
 
         def peer() -> None:
             command = [
@@ -126,7 +129,7 @@ def compare(frames: int, side: int, length: int, repeats: int, slow_repeats: int
 
         def verify() -> None:
             tail = frames - length if frames > FULL_DECODE_FRAMES else 0
-            check(target, format="mp4", fps=FPS, frames=frames, decode_from=tail)
+            check(target, ENCODING, frames=frames, decode_from=tail)
 
         rows = {"copy segments, all checks": timed(repeats, copy)}
         rows["  of it: decode and check the result"] = timed(repeats, verify)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,21 @@ from flows.job.job import RenderJob
 from flows.job.planned import RenderParameters
 from flows.orchestration.handover import hand_over
 from infra.settings import InfraSettings
+from infra.storage.storage import Storage
 from infra.workers.local_pool import LocalPool
+from infra.workers.renderers import RendererSource
 from infra.workers.worker import Worker
 from manifests.schema import ManifestRow
 from renderers.errors import Stopped
 from renderers.frames.frame_object import FrameObject
-from renderers.frames.renderer import FrameRenderer, FrameRequest, RenderedFrame, StepProgress
+from renderers.frames.renderer import FrameRequest, RenderedFrame, StepProgress
 from renderers.frames.state import FrameState, Moments
 from tests.helpers.render_jobs import write_manifest
 
 __all__ = ["Busy", "SimulatedPool", "run"]
 
 
-class _SleepingRenderer(FrameRenderer):
+class _SleepingRenderer:
     """Each step takes `seconds`. A frame is a grey picture of its number, its latent noise."""
 
     def __init__(self, seconds: float) -> None:
@@ -66,25 +67,23 @@ class _SleepingRenderer(FrameRenderer):
         return RenderedFrame(FrameObject(picture, state, provenance), (0.0,), seconds)
 
 
-class _SleepingWorker(Worker):
-    def __init__(self, *given: Any, step_seconds: float, **how: Any) -> None:
-        super().__init__(*given, **how)
-        self.renderer = _SleepingRenderer(step_seconds)
-
-    def _load(self, model: str) -> FrameRenderer:
-        return self.renderer
-
-
 class SimulatedPool(LocalPool):
     """`actors` threads whose steps take `step_seconds`."""
 
     def __init__(self, job: RenderJob, actors: int, step_seconds: float) -> None:
-        super().__init__(job.output, size=actors, make=partial(_SleepingWorker, step_seconds=step_seconds))
+        self._renderers: list[_SleepingRenderer] = []
+
+        def make(output: Storage, _: RendererSource, **further: Any) -> Worker:
+            renderer = _SleepingRenderer(step_seconds)
+            self._renderers.append(renderer)
+            return Worker(output, lambda model: renderer, **further)
+
+        super().__init__(job.output, size=actors, make=make)
 
     @property
     def spans(self) -> list[list[tuple[float, float]]]:
         """When each actor's frames began and ended."""
-        return [worker.renderer.spans for worker in self._workers if isinstance(worker, _SleepingWorker)]
+        return [renderer.spans for renderer in self._renderers]
 
 
 @dataclass(frozen=True)

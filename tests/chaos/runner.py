@@ -207,7 +207,7 @@ class _Chaos:
 
     def _struck(self, fault: Fault, committed: list[str]) -> bool:
         if fault.kind in ("actor killed", "sharing killed"):
-            found = self.cluster.actors("_Actor" if fault.kind == "actor killed" else "_Sharing")
+            found = self.cluster.actors("_Actor" if fault.kind == "actor killed" else "_FairShareActor")
             if found:
                 self.cluster.kill(found[int(fault.chance * len(found))])
             return bool(found)

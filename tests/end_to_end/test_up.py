@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from flows.orchestration.deployments import NAMES
+from infra.ports import free_port
 from tests.helpers.commands import Commands, wait_until_gone
 from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
-from tests.helpers.s3_server import free_port
 from tests.helpers.up import RunningUp, running_up
 
 FRAMES = 12

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from infra.ports import free_port
 from tests.helpers.command_line import Said
-from tests.helpers.s3_server import free_port
 
 NIGHTREEL = Path(sys.executable).with_name("nightreel")  # not resolve(): a virtual environment's python is a link
 

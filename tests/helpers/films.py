@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.video.ffmpeg import VideoInfo, encode_segment, join_segments
+from infra.video.check import VideoInfo
+from infra.video.encoding import FORMATS as TABLE
+from infra.video.encoding import Encoding
+from infra.video.segments import encode_segment, join_segments
 
 Picture = NDArray[np.uint8]
-FORMATS = ("mp4", "webm", "gif", "png")
-COPIED = ("mp4", "webm", "png")  # a GIF is encoded anew, with one palette
+FORMATS = tuple(TABLE)
+COPIED = tuple(name for name, spec in TABLE.items() if spec.join != "palette")
 
 
 def film(count: int, width: int = 48, height: int = 32, *, start: int = 0) -> list[Picture]:
@@ -31,15 +34,19 @@ def split(pictures: Sequence[Picture], lengths: Sequence[int]) -> list[list[Pict
     return [list(pictures[a:b]) for a, b in itertools.pairwise(edges)]
 
 
+def encoding(format: str, fps: float = 24, upscale: int = 1) -> Encoding:
+    return Encoding(format, fps, upscale)  # type: ignore[arg-type]
+
+
 def write_segments(
     folder: Path, parts: list[list[Picture]], *, format: str, fps: float, upscale: int = 1
 ) -> list[Path]:
     paths = []
     for number, part in enumerate(parts):
         paths.append(folder / f"it's range {number} 100%.seg")  # names that a listing could trip over
-        paths[-1].write_bytes(encode_segment(iter(part), format=format, fps=fps, upscale=upscale))  # type: ignore[arg-type]
+        paths[-1].write_bytes(encode_segment(iter(part), encoding(format, fps, upscale)))
     return paths
 
 
 def join(paths: list[Path], target: Path, *, format: str, fps: float, frames: int, upscale: int = 1) -> VideoInfo:
-    return join_segments(paths, format=format, fps=fps, upscale=upscale, frames=frames, target=target)  # type: ignore[arg-type]
+    return join_segments(paths, encoding(format, fps, upscale), frames=frames, target=target)

@@ -13,8 +13,8 @@ from unittest import mock
 
 import pytest
 
+from infra.ports import free_port
 from infra.settings import ray_environment
-from tests.helpers.s3_server import free_port
 
 __all__ = ["NODE_SECONDS", "add_node", "patient", "running_cluster"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from infra.ports import free_port
 
 START_SECONDS = 180.0
 
@@ -38,9 +39,7 @@ class PrefectServer:
 @contextmanager
 def running_prefect_server(folder: Path, **variables: str) -> Iterator[PrefectServer]:
     """A server with its database in `folder`, on a free port of loopback; `variables` go to its environment."""
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        port = it.getsockname()[1]
+    port = free_port()
     server = PrefectServer(f"http://127.0.0.1:{port}", folder / "prefect", folder / "server.log")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {
         "PREFECT_HOME": str(server.home),

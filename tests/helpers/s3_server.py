@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,8 @@ from pathlib import Path
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.ports import free_ports
 
 _START_SECONDS = 60.0
 
@@ -72,7 +73,7 @@ class S3Server:
         (self.folder / "s3.json").write_text(json.dumps({"identities": self._identities()}))
         for _ in range(3):  # somebody else may take a free port before the server does
             if not self._ports:
-                self._ports = _free_ports(8)
+                self._ports = free_ports(8)
             self._launch()
             if self._answers():
                 self.create_bucket("ready")  # the volume server registers a moment after the gateway answers
@@ -213,17 +214,3 @@ def _binary() -> Path:
 
 def _new_credentials(name: str) -> tuple[str, str]:
     return f"{name}{secrets.token_hex(4)}", secrets.token_hex(16)
-
-
-def free_port() -> int:
-    """Returns a port on loopback where nothing listens."""
-    return _free_ports(1)[0]
-
-
-def _free_ports(count: int) -> list[int]:
-    # all are held open at once, so that they differ
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]

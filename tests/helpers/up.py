@@ -20,8 +20,8 @@ from typing import Any
 
 import httpx
 
+from infra.ports import free_port
 from tests.helpers.commands import Commands, Running, command_line, descendants, wait_until_gone
-from tests.helpers.s3_server import free_port
 
 __all__ = ["RunningUp", "running_up"]
 

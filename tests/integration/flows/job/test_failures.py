@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -21,6 +20,7 @@ from manifests.results import ManifestError
 from renderers.errors import NonFiniteLoss, OutOfMemory
 from renderers.frames.frame_object import FrameObject
 from renderers.frames.renderer import FrameRequest
+from tests.helpers.failing import looking
 from tests.helpers.render_jobs import drive, frame_files, frame_objects, planned, quick_row, render, write_manifest
 
 REEF = quick_row("reef", "a fish", frames=8)
@@ -76,11 +76,11 @@ class _LostTwice(Worker):
 
     deaths = 0
 
-    def _request(self, task: FrameTask) -> FrameRequest:
-        if task.frame.index == 2 and type(self).deaths == 0:
-            type(self).deaths = 1
-            raise WorkerLost(f"worker {self.name} was lost")
-        return super()._request(task)
+    @classmethod
+    def before(cls, request: FrameRequest) -> None:
+        if request.frame.index == 2 and cls.deaths == 0:
+            cls.deaths = 1
+            raise WorkerLost("a worker was lost")
 
     def commit(self, task: FrameTask) -> FrameReport:
         report = super().commit(task)
@@ -94,7 +94,9 @@ def test_a_lost_worker_costs_a_retry_and_no_frame(tmp_path: Path) -> None:
     output, manifest = str(tmp_path / "out"), write_manifest(tmp_path / "m.parquet", [REEF])
     _LostTwice.deaths = 0
 
-    job = render(manifest, output, workers=2, make=_LostTwice, settings=InfraSettings(attempts=1))
+    job = render(
+        manifest, output, workers=2, make=looking(_LostTwice.before, _LostTwice), settings=InfraSettings(attempts=1)
+    )
 
     run = job.runs["reef"]
     assert job.complete
@@ -107,49 +109,38 @@ def test_a_lost_worker_costs_a_retry_and_no_frame(tmp_path: Path) -> None:
     assert read_failures(storage, list_video(storage, "reef"), "reef") == tuple(run.failures)
 
 
-class _AlwaysLost(Worker):
-    def _request(self, task: FrameTask) -> FrameRequest:
+def test_a_worker_that_is_lost_for_ever_ends_the_job_all_the_same(tmp_path: Path) -> None:
+    def lost(request: FrameRequest) -> None:
         raise WorkerLost("gone again")
 
-
-def test_a_worker_that_is_lost_for_ever_ends_the_job_all_the_same(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "m.parquet", [REEF])
 
-    job = render(manifest, str(tmp_path / "out"), make=_AlwaysLost, settings=InfraSettings(lost_worker_attempts=2))
+    job = render(manifest, str(tmp_path / "out"), make=looking(lost), settings=InfraSettings(lost_worker_attempts=2))
 
     assert [(f.frame, f.attempt) for f in job.runs["reef"].failures] == [(0, 1), (0, 2)]
     assert (job.runs["reef"].reason, job.frames_missing) == ("gone again", (8, 8))
 
 
-class _FailsFrameThree(Worker):
-    asked: list[tuple[str, int]]
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.asked = []
-
-    def _request(self, task: FrameTask) -> FrameRequest:
-        self.asked.append((task.row.video_id, task.frame.index))
-        if (task.row.video_id, task.frame.index) == ("reef", 3):
-            raise RuntimeError("frame 3 can not be")
-        return super()._request(task)
-
-
 def test_a_frame_that_always_fails_leaves_those_behind_it_waiting_and_other_videos_done(tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def third_fails(request: FrameRequest) -> None:
+        asked.append((request.plan.video_id, request.frame.index))
+        if asked[-1] == ("reef", 3):
+            raise RuntimeError("frame 3 can not be")
+
     rows = [REEF, APPLE, quick_row("boat", "a boat", frames=5)]
     output, manifest = str(tmp_path / "out"), write_manifest(tmp_path / "m.parquet", rows)
     settings = InfraSettings(attempts=2, chunk_seconds=0.5)
     job = planned(manifest, output, settings, range_frames=3)
-    pool = LocalPool(Storage(output), make=_FailsFrameThree)
+    pool = LocalPool(Storage(output), make=looking(third_fails))
 
     chunks = drive(job, pool)
 
     assert len(chunks) > 2  # the failure is met again by the chunks behind it
     run = job.runs["reef"]
     assert [(f.frame, f.attempt, f.kind) for f in run.failures] == [(3, 1, "application"), (3, 2, "application")]
-    (worker,) = pool._workers
-    assert isinstance(worker, _FailsFrameThree)
-    assert [frame for video, frame in worker.asked if video == "reef"] == [0, 1, 2, 3, 3]
+    assert [frame for video, frame in asked if video == "reef"] == [0, 1, 2, 3, 3]
     assert run.available == {0, 1, 2}
     assert (run.reason, job.ready("reef")) == ("frame 3 can not be", False)
     assert {video for video, run in job.runs.items() if run.done} == {"apple", "boat"}
@@ -160,15 +151,12 @@ def test_a_frame_that_always_fails_leaves_those_behind_it_waiting_and_other_vide
     assert (mended.complete, sorted(mended.runs["reef"].reports)) == (True, [3, 4, 5, 6, 7])
 
 
-class _Delicate(Worker):
+def delicate(request: FrameRequest) -> None:
     """Frame 1 needs another seed, frame 2 fits only two cutouts at a time."""
-
-    def _request(self, task: FrameTask) -> FrameRequest:
-        if task.frame.index == 1 and not task.reseeded:
-            raise NonFiniteLoss("the loss became nan")
-        if task.frame.index == 2 and (task.cutouts_at_once or 9) > 2:
-            raise OutOfMemory("9 cutouts do not fit")
-        return super()._request(task)
+    if request.frame.index == 1 and not request.reseeded:
+        raise NonFiniteLoss("the loss became nan")
+    if request.frame.index == 2 and (request.cutouts_at_once or 9) > 2:
+        raise OutOfMemory("9 cutouts do not fit")
 
 
 def test_another_seed_after_nan_and_fewer_cutouts_after_memory_ran_out(tmp_path: Path) -> None:
@@ -176,7 +164,10 @@ def test_another_seed_after_nan_and_fewer_cutouts_after_memory_ran_out(tmp_path:
     outputs = [str(tmp_path / name) for name in ("one", "two")]
     jobs = [
         render(
-            write_manifest(tmp_path / "m.parquet", [row]), output, make=_Delicate, settings=InfraSettings(attempts=1)
+            write_manifest(tmp_path / "m.parquet", [row]),
+            output,
+            make=looking(delicate),
+            settings=InfraSettings(attempts=1),
         )
         for output in outputs
     ]
@@ -189,23 +180,17 @@ def test_another_seed_after_nan_and_fewer_cutouts_after_memory_ran_out(tmp_path:
     assert ["seed" in frame.provenance for frame in frames] == [False, True, False, False]
 
 
-class _BadAtEven(Worker):
-    """The first worker fails what the second can do."""
-
-    def _request(self, task: FrameTask) -> FrameRequest:
-        if self.name.endswith("/0"):
-            raise RuntimeError("this machine is broken")
-        return super()._request(task)
-
-
 def test_a_worker_that_fails_what_another_can_do_gets_no_more_work(tmp_path: Path) -> None:
     rows = [quick_row(f"still-{n}") for n in range(8)]
     settings = InfraSettings(worker_strikes=3, attempts=2, chunk_seconds=0.01)
 
-    job = render(
-        write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out"), workers=2, make=_BadAtEven,
-        settings=settings,
-    )  # fmt: skip
+    def broken(request: FrameRequest) -> None:
+        raise RuntimeError("this machine is broken")
+
+    makers = iter([looking(broken), Worker])  # the first worker fails what the second can do
+    manifest, output = write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out")
+    make = lambda *given, **further: next(makers)(*given, **further)  # noqa: E731
+    job = render(manifest, output, workers=2, make=make, settings=settings)
 
     assert job.complete
     failures = [f for run in job.runs.values() for f in run.failures]
@@ -214,17 +199,15 @@ def test_a_worker_that_fails_what_another_can_do_gets_no_more_work(tmp_path: Pat
     assert all(failure.worker.endswith("/0") for failure in failures)
 
 
-class _NeverWorks(Worker):
-    def _request(self, task: FrameTask) -> FrameRequest:
-        raise RuntimeError("no")
-
-
 def test_a_job_past_its_failure_budget_begins_no_more_frames(tmp_path: Path) -> None:
     rows = [quick_row(f"still-{n}") for n in range(40)]
     settings = InfraSettings(attempts=1, failure_share=0.1)
 
+    def never(request: FrameRequest) -> None:
+        raise RuntimeError("no")
+
     job = render(
-        write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out"), make=_NeverWorks, settings=settings
+        write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out"), make=looking(never), settings=settings
     )
 
     assert sum(len(run.failures) for run in job.runs.values()) == 21
@@ -297,9 +280,10 @@ class _TakenAway(Worker):
     began = threading.Event()
     taken = threading.Event()
 
-    def _request(self, task: FrameTask) -> FrameRequest:
-        type(self).began.set()
-        assert type(self).taken.wait(30)
+    @classmethod
+    def before(cls, request: FrameRequest) -> None:
+        cls.began.set()
+        assert cls.taken.wait(30)
         raise WorkerLost("the pool was closed")
 
     def stop(self) -> None:
@@ -310,7 +294,9 @@ class _TakenAway(Worker):
 def test_workers_that_a_stop_takes_away_are_no_failures_of_their_frames(tmp_path: Path) -> None:
     output = str(tmp_path / "out")
     job = planned(write_manifest(tmp_path / "m.parquet", [REEF, APPLE]), output)
-    thread = threading.Thread(target=drive, args=(job, LocalPool(Storage(output), make=_TakenAway)))
+    thread = threading.Thread(
+        target=drive, args=(job, LocalPool(Storage(output), make=looking(_TakenAway.before, _TakenAway)))
+    )
     thread.start()
     assert _TakenAway.began.wait(30)
 

@@ -117,9 +117,9 @@ class _OneIsSlow(Worker):
 
     slow = ""
 
-    def _render(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
         began = time.perf_counter()
-        task, failed = tasks[0], super()._render(tasks)
+        task, failed = tasks[0], super().render_frames(tasks)
         if task.row.video_id == "long":
             type(self).slow = type(self).slow or self.name
         if self.name == type(self).slow:

@@ -10,10 +10,9 @@ from flows.job.report_data import frame_reports, job_report
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import probe
-from infra.workers.tasks import FrameTask
-from infra.workers.worker import Worker
 from renderers.errors import BadInput
 from renderers.frames.renderer import FrameRequest
+from tests.helpers.failing import looking
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 
 FRAMES = 14
@@ -62,18 +61,16 @@ def test_lost_frames_are_rendered_alone_keyframes_too(manifest: str, tmp_path: P
     assert frame_objects(output) == before
 
 
-class _FailsKeyframe(Worker):
-    def _request(self, task: FrameTask) -> FrameRequest:
-        if (task.row.video_id, task.frame.index) == ("reef", 8):
-            raise ValueError("a keyframe that can't be had")
-        return super()._request(task)
+def fail_keyframe(request: FrameRequest) -> None:
+    if (request.plan.video_id, request.frame.index) == ("reef", 8):
+        raise ValueError("a keyframe that can't be had")
 
 
 def test_a_keyframe_that_fails_leaves_those_waiting_that_need_it_and_the_next_run_goes_on(tmp_path: Path) -> None:
     # a scene begins at 9: 8 is the last far keyframe before it
     output, manifest = str(tmp_path / "out"), write_manifest(tmp_path / "m.parquet", [ROW, quick_row("apple")])
 
-    job = render(manifest, output, workers=2, range_frames=4, settings=FINE, make=_FailsKeyframe)
+    job = render(manifest, output, workers=2, range_frames=4, settings=FINE, make=looking(fail_keyframe))
 
     run = job.runs["reef"]
     assert not job.complete

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,12 +20,13 @@ from infra.workers.tasks import FrameGone, FrameReport, FrameTask
 from infra.workers.worker import Worker
 from renderers.frames.frame_object import FrameObject
 from renderers.frames.renderer import FrameRequest
+from tests.helpers.failing import looking
 from tests.helpers.render_jobs import drive, frame_objects, planned, quick_row, write_manifest
 
 REEF = quick_row("reef", "a fish", frames=5)
 
 
-def rendered(folder: Path, make: type[Worker] = Worker) -> RenderJob:
+def rendered(folder: Path, make: Callable[..., Worker] = Worker) -> RenderJob:
     settings = InfraSettings(lost_worker_attempts=2)
     job = planned(write_manifest(folder / "m.parquet", [REEF]), str(folder / "out"), settings)
     drive(job, LocalPool(Storage(str(folder / "out")), make=make))
@@ -44,11 +46,11 @@ class _Watching(Worker):
     begun: threading.Event
     log: ClassVar[list[str]]
 
-    def _request(self, task: FrameTask) -> FrameRequest:
-        type(self).log.append(f"render {task.frame.index}")
-        if task.frame.index == 2:
-            type(self).begun.set()
-        return super()._request(task)
+    @classmethod
+    def before(cls, request: FrameRequest) -> None:
+        cls.log.append(f"render {request.frame.index}")
+        if request.frame.index == 2:
+            cls.begun.set()
 
     def commit(self, task: FrameTask) -> FrameReport:
         if task.frame.index == 1:
@@ -62,7 +64,7 @@ def test_a_frame_is_put_while_the_next_is_rendered_and_before_that_one_is(
     tmp_path: Path, alone: dict[str, bytes]
 ) -> None:
     _Watching.begun, _Watching.log = threading.Event(), []
-    job = rendered(tmp_path, _Watching)
+    job = rendered(tmp_path, looking(_Watching.before, _Watching))
 
     assert job.complete
     assert frame_objects(job.parameters.output) == alone
@@ -77,9 +79,9 @@ class _LosesItsPut(Worker):
     left: int
     seeds: ClassVar[list[int]]
 
-    def _request(self, task: FrameTask) -> FrameRequest:
-        type(self).seeds.append(task.frame.index)
-        return super()._request(task)
+    @classmethod
+    def before(cls, request: FrameRequest) -> None:
+        cls.seeds.append(request.frame.index)
 
     def commit(self, task: FrameTask) -> FrameReport:
         if task.frame.index == 1 and type(self).left:
@@ -92,7 +94,7 @@ def test_a_put_that_fails_is_made_again_before_the_frame_that_began_from_it(
     tmp_path: Path, alone: dict[str, bytes]
 ) -> None:
     _LosesItsPut.left, _LosesItsPut.seeds = 1, []
-    job = rendered(tmp_path, _LosesItsPut)
+    job = rendered(tmp_path, looking(_LosesItsPut.before, _LosesItsPut))
 
     assert job.complete
     assert frame_objects(job.parameters.output) == alone
@@ -102,7 +104,7 @@ def test_a_put_that_fails_is_made_again_before_the_frame_that_began_from_it(
 
 def test_a_put_that_fails_for_good_leaves_nothing_behind_it(tmp_path: Path) -> None:
     _LosesItsPut.left, _LosesItsPut.seeds = 100, []
-    job = rendered(tmp_path, _LosesItsPut)
+    job = rendered(tmp_path, looking(_LosesItsPut.before, _LosesItsPut))
 
     assert job.runs["reef"].available == {0}
     assert len(frame_objects(job.parameters.output)) == 1

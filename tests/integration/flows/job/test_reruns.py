@@ -15,11 +15,10 @@ from flows.job.storage_state import stored_status
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import decode
-from infra.workers.tasks import FrameTask
-from infra.workers.worker import Worker
 from renderers.errors import BadInput
 from renderers.frames.renderer import FrameRequest
 from renderers.registry import Registry
+from tests.helpers.failing import looking
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 
 FRAMES = 8
@@ -125,19 +124,16 @@ def _job(output: str, video: str, frames: str, seed: int | None = None, dry_run:
     return RerunJob(RerunParameters.of(output, video, frames, "keep", seed, dry_run, 0), InfraSettings())
 
 
-class _Poisoned(Worker):
+def poisoned(request: FrameRequest) -> None:
     """Fails frame 5 of the row's own seed, as a poisoned frame does; another seed gets through."""
-
-    def _request(self, task: FrameTask) -> FrameRequest:
-        if task.frame.index == 5 and task.frame.seed is None:
-            raise RuntimeError("the poison works")
-        return super()._request(task)
+    if request.frame.index == 5 and request.frame.seed is None:
+        raise RuntimeError("the poison works")
 
 
 def test_failed_frames_with_another_seed_complete_the_video(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=FRAMES)])
     output = str(tmp_path / "out")
-    job = render(manifest, output, make=_Poisoned, settings=InfraSettings(attempts=1))
+    job = render(manifest, output, make=looking(poisoned), settings=InfraSettings(attempts=1))
     assert job.frames_missing == (3, FRAMES)
     done = rerun(output, "reef", "failed", seed=7)
     assert done.complete

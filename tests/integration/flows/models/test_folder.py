@@ -11,6 +11,7 @@ from flows.job.job import RenderJob
 from flows.job.planned import RenderParameters
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
+from infra.workers.renderers import LoadedModels
 from infra.workers.worker import Worker
 from manifests.schema import ManifestRow
 from renderers.errors import UnknownModel
@@ -33,14 +34,15 @@ def test_a_worker_finds_the_models_of_its_registry_and_notices_that_one_was_repl
 ) -> None:
     output = Storage(str(tmp_path / "out"))
     with pytest.raises(UnknownModel):
-        Worker(output, device="cpu").warm("flowers")
-    worker = Worker(output, device="cpu", registry=registry)
+        Worker(output).warm("flowers")
+    models = LoadedModels(registry, device="cpu")
+    worker = Worker(output, models, registry=registry)
     assert worker.warm("flowers") == worker.name
-    first = worker._load("flowers")
-    assert worker._load("flowers") is first
+    first = models("flowers")
+    assert models("flowers") is first
     changed = registry.entry("flowers").model_dump(exclude_unset=True) | {"concepts": ("rose", "tulip")}
     registry.register(changed, "flowers", replace=True)
-    assert worker._load("flowers") is not first
+    assert models("flowers") is not first
 
 
 def test_a_job_finds_the_models_of_its_settings(registry: Registry, tmp_path: Path) -> None:

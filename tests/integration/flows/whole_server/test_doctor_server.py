@@ -21,7 +21,7 @@ from tests.helpers.server_runs import new_run, read, set_state, wait_until
 
 pytestmark = pytest.mark.timeout(400)
 
-PATIENCE = timedelta(seconds=15)
+SILENCE = timedelta(seconds=15)
 
 
 def heartbeat(run: UUID, after: timedelta) -> None:
@@ -36,7 +36,7 @@ def heartbeat(run: UUID, after: timedelta) -> None:
 
 
 def look(server: PrefectServer, **settings: Any) -> list[Finding]:
-    return list(check_server(server.api, InfraSettings(**settings), patience=PATIENCE))
+    return list(check_server(server.api, InfraSettings(**settings), patience=SILENCE))
 
 
 def dead(findings: list[Finding]) -> list[str]:
@@ -139,7 +139,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
     url = "http://user:secret@127.0.0.1:9/api"
     with temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}):
-        (found,) = check_server(url, InfraSettings(), patience=PATIENCE)
+        (found,) = check_server(url, InfraSettings(), patience=SILENCE)
     assert (found.level, found.repair) == ("problem", None)
     assert "does not answer" in found.what
     assert "secret" not in found.what

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from infra.models.downloads import DownloadFailed, download
+from infra.ports import free_port
 from tests.helpers.file_server import FileServer, file_server
 
 DATA = random.Random(0).randbytes(3_000_000)
@@ -168,9 +168,7 @@ def test_a_file_that_never_ends_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_the_next_mirror_is_tried_and_all_are_told(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{free.getsockname()[1]}/model.ckpt"
+    nobody = f"http://127.0.0.1:{free_port()}/model.ckpt"
     with file_server(files={"/wrong": b"another", "/model.ckpt": DATA}) as server:
         bad = [nobody, f"{server.url}/missing", f"{server.url}/wrong", "ftp://x/y", "no address"]
         with pytest.raises(DownloadFailed) as failed:

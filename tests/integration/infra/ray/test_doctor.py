@@ -14,7 +14,7 @@ import pytest
 
 from flows.doctor.cluster import check_cluster
 from flows.doctor.examination import repair_all
-from infra.ray.sharing import NAME, NAMESPACE
+from infra.ray.fair_share_actor import NAME, NAMESPACE
 from infra.settings import InfraSettings
 
 pytestmark = pytest.mark.timeout(600)
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(600)
 # A job that makes detached actors, the one among them that all jobs share, and whose driver then ends.
 JOB = """
 import sys, time
-from infra.ray.sharing import SharingLine
+from infra.ray.fair_share_actor import FairShareClient
 from infra.workers.fair_share import Demand
 import ray
 address, namespace = sys.argv[1:]
@@ -34,7 +34,7 @@ class Idle:
 
 for space in (namespace, "of-somebody-else"):
     ray.get(Idle.options(name="orphan", namespace=space, lifetime="detached").remote().ready.remote())
-line = SharingLine()
+line = FairShareClient()
 while line.answer() is None:
     line.ask(Demand("test", 1))
     time.sleep(0.1)

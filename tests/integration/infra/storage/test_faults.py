@@ -33,7 +33,7 @@ def proxy(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faul
 
 @pytest.fixture
 def storage(proxy: FaultProxy) -> Storage:
-    return Storage(f"s3://{BUCKET}/{uuid.uuid4().hex}", patience=QUICK)
+    return Storage(f"s3://{BUCKET}/{uuid.uuid4().hex}", retry_policy=QUICK)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ USES: dict[str, tuple[Callable[[Storage], object], object]] = {
 def test_whatever_fails_once_is_asked_again(proxy: FaultProxy, fault: Fault) -> None:
     for name, (use, expected) in USES.items():
         proxy.plan = FaultPlan()
-        storage = Storage(f"s3://{BUCKET}/{uuid.uuid4().hex}", patience=QUICK)
+        storage = Storage(f"s3://{BUCKET}/{uuid.uuid4().hex}", retry_policy=QUICK)
         storage.put("a", b"first" * 1000)
         struck = proxy.counts[fault]
         proxy.plan = EveryFirstTime(only=fault, delay_seconds=0.1)
@@ -162,7 +162,7 @@ def test_what_fails_for_ever_ends_after_counted_attempts(
 
 
 def test_no_answer_at_all_is_waited_for_twice(proxy: FaultProxy) -> None:
-    storage = Storage(f"s3://{BUCKET}/{uuid.uuid4().hex}", patience=RetryPolicy(first_pause=0.01, answer_seconds=1))
+    storage = Storage(f"s3://{BUCKET}/{uuid.uuid4().hex}", retry_policy=RetryPolicy(first_pause=0.01, answer_seconds=1))
     proxy.plan = FaultPlan(delays=1.0, delay_seconds=3.0)
     with pytest.raises(StorageBusy, match="cannot reach"):
         storage.exists("a")

@@ -15,6 +15,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.helpers.storage_contract")
 
+from infra.ports import free_port  # noqa: E402
 from infra.storage.storage import (  # noqa: E402
     ObjectConflict,
     ObjectMissing,
@@ -25,7 +26,7 @@ from infra.storage.storage import (  # noqa: E402
     manifest_files,
     read_uri,
 )
-from tests.helpers.s3_server import S3Server, free_port, running_s3_server  # noqa: E402
+from tests.helpers.s3_server import S3Server, running_s3_server  # noqa: E402
 from tests.helpers.storage_contract import StorageContract  # noqa: E402
 from tests.integration.conftest import BUCKET, use_environment  # noqa: E402
 
@@ -288,12 +289,12 @@ class TestServerInTrouble:
         storage.check()
 
     def test_hung_server_does_not_hold_a_writer_for_ever(self, server: S3Server) -> None:
-        """The bytes that go out at once wait for an answer, the many wait to be taken: both end. With less patience
+        """The bytes that go out at once wait for an answer, the many wait to be taken: both end. With shorter waits
         than `infra.storage.retry_policy.RETRY_POLICY`, whose own bounds a unit test holds."""
         patient = Storage(f"s3://{BUCKET}/out")
         patient.put("a", b"x")
         hasty = Storage(
-            f"s3://{BUCKET}/out", patience=RetryPolicy(answer_seconds=1, write_seconds=3, write_seconds_per_mb=0)
+            f"s3://{BUCKET}/out", retry_policy=RetryPolicy(answer_seconds=1, write_seconds=3, write_seconds_per_mb=0)
         )
         server.pause()
         for data in (b"x", bytes(16 << 20)):

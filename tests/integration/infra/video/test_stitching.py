@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.video.ffmpeg import check, decode, encode_segment, ffmpeg_version, probe
-from tests.helpers.films import COPIED, FORMATS, Picture, film, join, split, write_segments
+from infra.video.ffmpeg import check, decode, ffmpeg_version, probe
+from infra.video.segments import encode_segment
+from tests.helpers.films import COPIED, FORMATS, Picture, encoding, film, join, split, write_segments
 
 
 def differing(a: Sequence[Picture], b: Sequence[Picture]) -> list[int]:
@@ -60,7 +61,7 @@ def test_a_replaced_middle_segment_changes_only_its_own_frames(tmp_path: Path, f
     join(paths, tmp_path / "before", format=format, fps=24, frames=18)
     # Rolled, so that a GIF's palette sees the same colours as often as before.
     again = [np.roll(picture, 16, axis=1) for picture in parts[1]]
-    paths[1].write_bytes(encode_segment(again, format=format, fps=24, upscale=1))  # type: ignore[arg-type]
+    paths[1].write_bytes(encode_segment(again, encoding(format)))
     join(paths, tmp_path / "after", format=format, fps=24, frames=18)
     changed = differing(list(decode(tmp_path / "before")), list(decode(tmp_path / "after")))
     assert changed == [6, 7, 8, 9, 10]
@@ -88,21 +89,21 @@ def test_the_tail_of_a_long_video_is_decoded_from_its_own_frame_on(tmp_path: Pat
     paths = write_segments(tmp_path, split(film(60), [25, 25, 10]), format="mp4", fps=23.976)
     target = tmp_path / "v.mp4"
     join(paths, target, format="mp4", fps=23.976, frames=60)
-    assert check(target, format="mp4", fps=23.976, frames=60, decode_from=50).frames == 60
-    assert check(target, format="mp4", fps=23.976, frames=60, decode_from=37).frames == 60
+    assert check(target, encoding("mp4", 23.976), frames=60, decode_from=50).frames == 60
+    assert check(target, encoding("mp4", 23.976), frames=60, decode_from=37).frames == 60
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_video_too_long_to_decode_whole_is_joined_and_its_tail_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
 ) -> None:
-    monkeypatch.setattr("infra.video.ffmpeg.FULL_DECODE_FRAMES", 20)
+    monkeypatch.setattr("infra.video.segments.FULL_DECODE_FRAMES", 20)
     paths = write_segments(tmp_path, split(film(30), [12, 11, 7]), format=format, fps=29.97)
     assert join(paths, tmp_path / "video", format=format, fps=29.97, frames=30).frames == 30
 
 
 def test_far_more_pictures_than_a_pipe_holds_go_through() -> None:
-    data = encode_segment((picture for picture in film(40, 512, 512)), format="mp4", fps=24, upscale=1)
+    data = encode_segment((picture for picture in film(40, 512, 512)), encoding("mp4"))
     assert len(data) > 10_000
 
 

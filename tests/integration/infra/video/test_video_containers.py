@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infra.video.ffmpeg import VideoInfo, decode, extension, probe
-from tests.helpers.films import film, join, split, write_segments
+from infra.video.check import VideoInfo
+from infra.video.ffmpeg import decode, probe
+from tests.helpers.films import encoding, film, join, split, write_segments
 
 
 def test_an_mp4_starts_fast_and_runs_at_a_constant_rate(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_png_sequence_is_a_zip_of_the_very_pictures(tmp_path: Path) -> None:
 
 
 def test_one_frame_of_png_is_a_png(tmp_path: Path) -> None:
-    assert extension("png", 1) == "png"
+    assert encoding("png").file_type(1).extension == "png"
     paths = write_segments(tmp_path, [film(1)], format="png", fps=24, upscale=2)
     join(paths, tmp_path / "still.png", format="png", fps=24, frames=1, upscale=2)
     with Image.open(tmp_path / "still.png") as image:

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.video.ffmpeg import FfmpegError, VideoDefect, check, encode_segment, probe
-from tests.helpers.films import FORMATS, film, join, split, write_segments
+from infra.video.errors import FfmpegError, VideoDefect
+from infra.video.ffmpeg import check, probe
+from infra.video.segments import encode_segment
+from tests.helpers.films import FORMATS, encoding, film, join, split, write_segments
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -34,7 +36,7 @@ def test_a_missing_range_and_a_foreign_one_are_refused(tmp_path: Path) -> None:
     paths = write_segments(tmp_path, split(film(9), [3, 3, 3]), format="mp4", fps=24)
     with pytest.raises(VideoDefect, match="the segments hold 6 frames, the video must have 9"):
         join([paths[0], paths[2]], tmp_path / "v.mp4", format="mp4", fps=24, frames=9)
-    paths[2].write_bytes(encode_segment(film(3, 64, 64), format="mp4", fps=24, upscale=1))
+    paths[2].write_bytes(encode_segment(film(3, 64, 64), encoding("mp4")))
     with pytest.raises(VideoDefect, match=r"range 2 .* is mp4 64x64 at 24 fps, upscale 1; the video is mp4 48x32"):
         join(paths, tmp_path / "v.mp4", format="mp4", fps=24, frames=9)
     assert not (tmp_path / "v.mp4").exists()
@@ -46,14 +48,14 @@ def test_check_finds_what_is_wrong_with_a_finished_video(tmp_path: Path, format:
     target = tmp_path / "video"
     join(paths, target, format=format, fps=24, frames=12)
     with pytest.raises(VideoDefect, match="holds 12 frames, must hold 13"):
-        check(target, format=format, fps=24, frames=13)  # type: ignore[arg-type]
+        check(target, encoding(format), frames=13)
     if format != "png":
         with pytest.raises(VideoDefect, match=r"frame \d is shown at 0\.\d+ s, must be at"):
-            check(target, format=format, fps=20, frames=12)  # type: ignore[arg-type]
+            check(target, encoding(format, 20), frames=12)
     data = target.read_bytes()
     target.write_bytes(data[: len(data) // 2])
     with pytest.raises((VideoDefect, FfmpegError)):
-        check(target, format=format, fps=24, frames=12)  # type: ignore[arg-type]
+        check(target, encoding(format), frames=12)
 
 
 def test_check_decodes_and_not_only_counts(tmp_path: Path) -> None:
@@ -67,18 +69,18 @@ def test_check_decodes_and_not_only_counts(tmp_path: Path) -> None:
     target.write_bytes(data)
     assert probe(target).frames == 12
     with pytest.raises(VideoDefect, match=r"'v\.mp4'.* (decode|decoded)"):
-        check(target, format="mp4", fps=24, frames=12)
+        check(target, encoding("mp4"), frames=12)
 
 
 def test_bad_pictures_are_named_and_leave_no_process(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one picture"):
-        encode_segment([], format="mp4", fps=24, upscale=1)
+        encode_segment([], encoding("mp4"))
     with pytest.raises(ValueError, match=r"picture 0 is \(4, 4, 3\) float64"):
-        encode_segment([np.zeros((4, 4, 3))], format="mp4", fps=24, upscale=1)  # type: ignore[list-item]
+        encode_segment([np.zeros((4, 4, 3))], encoding("mp4"))  # type: ignore[list-item]
     with pytest.raises(
         ValueError, match=r"picture 2 is \(16, 48, 3\) uint8; the pictures of this segment are \(32, 48"
     ):
-        encode_segment([*film(2), *film(1, 48, 16)], format="mp4", fps=24, upscale=1)
+        encode_segment([*film(2), *film(1, 48, 16)], encoding("mp4"))
 
 
 def test_a_generator_that_fails_is_not_swallowed() -> None:
@@ -87,7 +89,7 @@ def test_a_generator_that_fails_is_not_swallowed() -> None:
         raise RuntimeError("the renderer fell over")
 
     with pytest.raises(RuntimeError, match="the renderer fell over"):
-        encode_segment(pictures(), format="webm", fps=24, upscale=1)
+        encode_segment(pictures(), encoding("webm"))
 
 
 def test_what_is_no_video_is_refused_with_ffmpegs_own_words(tmp_path: Path) -> None:

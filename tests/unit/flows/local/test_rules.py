@@ -10,9 +10,11 @@ import pytest
 from flows.cli import run
 from flows.local.options import UpOptions
 from flows.local.part import UpUnavailable
-from flows.local.place import Lock, check_port, free_port
+from flows.local.place import Lock, check_port
 from flows.local.policy import RestartPolicy
 from flows.orchestration.deployments import NightlyOptions
+from infra.backoff import Backoff
+from infra.ports import free_port
 
 
 @pytest.mark.parametrize(
@@ -29,11 +31,11 @@ from flows.orchestration.deployments import NightlyOptions
 def test_a_part_is_started_again_later_and_later_and_at_last_given_up(
     died: list[float], now: float, wait: float | None
 ) -> None:
-    assert RestartPolicy(deaths=6, window=600, first_wait=0.5, longest_wait=30).wait(died, now) == wait
+    assert RestartPolicy(deaths=6, window=600, backoff=Backoff(0.5, 30)).wait(died, now) == wait
 
 
 def test_the_wait_has_a_bound() -> None:
-    assert RestartPolicy(deaths=100, longest_wait=30).wait([float(n) for n in range(50)], 50.0) == 30
+    assert RestartPolicy(deaths=100, backoff=Backoff(0.5, 30)).wait([float(n) for n in range(50)], 50.0) == 30
 
 
 @pytest.mark.parametrize("options", [UpOptions(), UpOptions(4300, 2, NightlyOptions("m-{date}", "o", "0 2 * * *"))])

@@ -169,7 +169,7 @@ class Broken:
 def test_no_method_lets_a_foreign_error_through(
     error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    monkeypatch.setattr("infra.storage.storage.filesystem", lambda kind, options, patience: Broken(error))
+    monkeypatch.setattr("infra.storage.storage.filesystem", lambda kind, options, retry_policy: Broken(error))
     (tmp_path / "a").write_bytes(b"x")
     storage = Storage("s3://bucket/out")
     for use in (
@@ -189,7 +189,9 @@ def test_no_method_lets_a_foreign_error_through(
 
 
 def test_a_bug_stays_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.storage.storage.filesystem", lambda kind, options, patience: Broken(TypeError("a bug")))
+    monkeypatch.setattr(
+        "infra.storage.storage.filesystem", lambda kind, options, retry_policy: Broken(TypeError("a bug"))
+    )
     with pytest.raises(TypeError, match="a bug"):
         Storage("s3://bucket/out").read("a")
 

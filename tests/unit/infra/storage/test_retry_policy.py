@@ -15,12 +15,12 @@ EAGER = RetryPolicy(attempts=4, hung_attempts=2, first_pause=0, longest_pause=0)
 
 
 def test_pauses_double_up_to_the_longest_and_end() -> None:
-    patience = RetryPolicy(attempts=6, first_pause=0.1, longest_pause=0.6)
-    assert [patience.pause(failed, 0.0) for failed in range(1, 7)] == pytest.approx(
+    retry_policy = RetryPolicy(attempts=6, first_pause=0.1, longest_pause=0.6)
+    assert [retry_policy.pause(failed, 0.0) for failed in range(1, 7)] == pytest.approx(
         [0.05, 0.1, 0.2, 0.3, 0.3, None], nan_ok=True
     )
-    assert patience.pause(1, 0.999) == pytest.approx(0.1, rel=0.01)
-    assert [patience.pause(failed, 0.0, hung=True) is None for failed in (1, 2)] == [False, True]
+    assert retry_policy.pause(1, 0.999) == pytest.approx(0.1, rel=0.01)
+    assert [retry_policy.pause(failed, 0.0, hung=True) is None for failed in (1, 2)] == [False, True]
 
 
 def test_a_worker_is_not_held_for_ever() -> None:

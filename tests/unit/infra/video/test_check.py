@@ -4,7 +4,8 @@ from fractions import Fraction
 import pytest
 
 from infra.video.check import Packets, parse_packets, require_regular
-from infra.video.format import FfmpegError, VideoDefect
+from infra.video.encoding import Encoding
+from infra.video.errors import FfmpegError, VideoDefect
 
 LISTING = """#extradata 0:       46, 0x11360e1c
 #software: Lavf63.1.102
@@ -18,6 +19,7 @@ LISTING = """#extradata 0:       46, 0x11360e1c
 0,       1024,       1024,      512,       78, 0xebc02305, F=0x0
 """
 LOG = "Input #0, mov,mp4, from 'x':\n  Duration: 00:00:00.13, start: 0.000000, bitrate: 97 kb/s\n"
+MP4 = Encoding("mp4", 24, 1)
 GOOD = Packets(Fraction(1, 12288), [0, 512, 1024], [512, 512, 512], 64, 48, "h264", 0.13)
 
 
@@ -31,7 +33,7 @@ def test_a_listing_without_a_video_stream_is_refused() -> None:
 
 
 def test_a_regular_video_passes() -> None:
-    require_regular(GOOD, name="v", format="mp4", rate=Fraction(24), frames=3)
+    require_regular(GOOD, MP4, name="v", frames=3)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +51,14 @@ def test_a_regular_video_passes() -> None:
 )
 def test_each_irregularity_is_named(packets: Packets, message: str) -> None:
     with pytest.raises(VideoDefect, match=message):
-        require_regular(packets, name="v", format="mp4", rate=Fraction(24), frames=3)
+        require_regular(packets, MP4, name="v", frames=3)
 
 
 def test_a_coarse_clock_may_round_each_time_but_not_drift() -> None:
-    rate = Fraction(24)
-    rounded = [round(number * 100 / rate) for number in range(240)]
+    encoding = Encoding("gif", 24, 1)
+    rounded = [round(number * 100 / encoding.rate) for number in range(240)]
     gif = Packets(Fraction(1, 100), rounded, [4] * 240, 64, 48, "gif", 10.0)
-    require_regular(gif, name="v", format="gif", rate=rate, frames=240)
+    require_regular(gif, encoding, name="v", frames=240)
     drifting = replace(gif, times=[4 * number for number in range(240)])
     with pytest.raises(VideoDefect, match="frame 7 is shown at"):
-        require_regular(drifting, name="v", format="gif", rate=rate, frames=240)
+        require_regular(drifting, encoding, name="v", frames=240)

@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from infra.workers.fair_share import FORGET_SECONDS, Demand, Sharing, shares
+from infra.workers.fair_share import FORGET_SECONDS, Demand, FairShares, shares
 
 NOW = 1000.0
 
 
-def job(name: str, wanted: int, *, priority: int = 0, held: int = 0, heard: float = NOW, **more: float) -> Demand:
+def job(name: str, wanted: int, *, priority: int = 0, held: int = 0, last_seen: float = NOW, **more: float) -> Demand:
     """`since` follows the alphabet."""
-    return Demand(name, wanted, held, priority, since=float(ord(name)), heard=heard, **more)
+    return Demand(name, wanted, held, priority, since=float(ord(name)), last_seen=last_seen, **more)
 
 
 def cpus(*nodes: float) -> list[dict[str, float]]:
@@ -46,9 +46,9 @@ def cpus(*nodes: float) -> list[dict[str, float]]:
         (4, [job("a", 0, held=4), job("b", 3)], {"a": 1, "b": 3}),
         (4, [job("a", 0, held=4), job("b", 9)], {"a": 0, "b": 4}),
         (4, [job("a", 1, held=9)], {"a": 4}),
-        # not heard of
-        (4, [job("a", 9, heard=NOW - FORGET_SECONDS - 1, priority=9), job("b", 9)], {"b": 4}),
-        (4, [job("a", 9, heard=NOW - FORGET_SECONDS + 1), job("b", 9)], {"a": 2, "b": 2}),
+        # not last_seen of
+        (4, [job("a", 9, last_seen=NOW - FORGET_SECONDS - 1, priority=9), job("b", 9)], {"b": 4}),
+        (4, [job("a", 9, last_seen=NOW - FORGET_SECONDS + 1), job("b", 9)], {"a": 2, "b": 2}),
     ],
 )
 def test_shares_of_equal_slots(slots: int, jobs: list[Demand], expected: dict[str, int]) -> None:
@@ -122,14 +122,14 @@ def test_never_more_than_there_are_and_none_idle_while_one_wants(seed: int) -> N
 
 
 def test_jobs_come_and_go() -> None:
-    sharing = Sharing()
-    assert sharing.tell(job("a", 9), cpus(4), now=10) == 4
-    assert sharing.tell(job("b", 9), cpus(4), now=11) == 2
-    assert sharing.tell(job("a", 9), cpus(4), now=12) == 2
-    assert sharing.tell(job("a", 9), cpus(8), now=13) == 4  # a node came
+    sharing = FairShares()
+    assert sharing.update(job("a", 9), cpus(4), now=10) == 4
+    assert sharing.update(job("b", 9), cpus(4), now=11) == 2
+    assert sharing.update(job("a", 9), cpus(4), now=12) == 2
+    assert sharing.update(job("a", 9), cpus(8), now=13) == 4  # a node came
     sharing.leave("b")
     sharing.leave("nobody")
-    assert sharing.tell(job("a", 9), cpus(4), now=14) == 4
-    assert sharing.tell(job("b", 9), cpus(4), now=15) == 2
-    assert sharing.tell(job("a", 9), cpus(4), now=15 + FORGET_SECONDS + 1) == 4  # b fell silent
-    assert Sharing().tell(job("b", 9), cpus(4), now=0) == 4  # what was lost is told again by those who live
+    assert sharing.update(job("a", 9), cpus(4), now=14) == 4
+    assert sharing.update(job("b", 9), cpus(4), now=15) == 2
+    assert sharing.update(job("a", 9), cpus(4), now=15 + FORGET_SECONDS + 1) == 4  # b fell silent
+    assert FairShares().update(job("b", 9), cpus(4), now=0) == 4  # what was lost is sent again by those who live

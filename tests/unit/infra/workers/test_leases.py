@@ -242,12 +242,12 @@ def test_hundreds_that_wait_are_served_when_all_are_free_at_once() -> None:
 
 
 @pytest.mark.parametrize("rented", [True, False])
-def test_one_that_is_kept_aside_leaves_only_when_it_is_let_go(rented: bool) -> None:
+def test_one_that_is_pinned_leaves_only_when_it_is_let_go(rented: bool) -> None:
     left: list[str] = []
     some = leases("a", left)
     holder = Caller(some)
     assert holder.got.wait(5)
-    with some.aside(holder.rented):
+    with some.pin(holder.rented):
         if not rented:
             holder.give_back()
             assert some.free == ("a",)  # others may render with it

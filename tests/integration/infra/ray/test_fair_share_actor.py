@@ -16,21 +16,21 @@ import pytest
 import ray
 
 from flows.job.job import RenderJob
+from infra.ray.fair_share_actor import NAME, NAMESPACE
 from infra.ray.pool import RayPool
-from infra.ray.sharing import NAME, NAMESPACE
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from renderers.frames.frame_object import FrameObject
 from tests.helpers.patient_ray import add_node
 from tests.helpers.render_jobs import drive, planned, quick_row, write_manifest
 
-RETRY_POLICY = 300  # seconds, on a busy machine
+LONGEST_SECONDS = 300  # seconds, on a busy machine
 ONE_CPU = InfraSettings(cpus_per_actor=1)
 TWO_CPUS = InfraSettings(cpus_per_actor=2)
 
 
 def until(what: str, true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + RETRY_POLICY
+    deadline = time.monotonic() + LONGEST_SECONDS
     while not true():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
@@ -69,7 +69,7 @@ class Run:
 
     def end(self) -> None:
         self.job.stop()
-        self.thread.join(RETRY_POLICY)
+        self.thread.join(LONGEST_SECONDS)
         assert not self.thread.is_alive()
 
 
@@ -77,7 +77,7 @@ class Run:
 def long_run(folder: Path, settings: InfraSettings) -> Iterator[Run]:
     """Two videos that no test waits for; both are being rendered, each as far as there are actors."""
     run = Run(folder, "nightly", settings, videos=2, frames=2000, steps=40)
-    assert run.up.wait(RETRY_POLICY)
+    assert run.up.wait(LONGEST_SECONDS)
     try:
         yield run
     finally:
@@ -114,7 +114,7 @@ def test_an_urgent_run_gets_an_actor_between_two_frames_of_a_nightly_and_gives_i
         before = nightly.rendered
         until("the nightly goes on meanwhile, or after it", lambda: nightly.rendered > before)
 
-        urgent.thread.join(RETRY_POLICY)
+        urgent.thread.join(LONGEST_SECONDS)
         assert urgent.job.complete
         until("the nightly has grown back", lambda: len(nightly.pool.names) == 2)
         before = {video: run.rendered for video, run in nightly.job.runs.items()}
@@ -129,7 +129,7 @@ def test_an_urgent_run_gets_an_actor_between_two_frames_of_a_nightly_and_gives_i
 def test_three_runs_on_a_cluster_with_room_for_one_actor_all_come_to_their_end(tmp_path: Path) -> None:
     runs = [Run(tmp_path, f"run{number}", TWO_CPUS, videos=2) for number in range(3)]
     for run in runs:
-        run.thread.join(RETRY_POLICY)
+        run.thread.join(LONGEST_SECONDS)
     assert [(run.thread.is_alive(), run.job.complete) for run in runs] == [(False, True)] * 3
     assert not any(video.failures for run in runs for video in run.job.runs.values())
 
@@ -139,7 +139,7 @@ def test_a_run_that_waits_for_its_first_actor_can_be_stopped(tmp_path: Path) -> 
     with long_run(tmp_path, TWO_CPUS) as nightly:
         until("the actor renders", lambda: nightly.rendered)
         waiting = Run(tmp_path, "waiting", TWO_CPUS)
-        assert waiting.up.wait(RETRY_POLICY)
+        assert waiting.up.wait(LONGEST_SECONDS)
         assert (waiting.pool.size, waiting.pool.names, waiting.pool.progress()) == (0, (), [])
         waiting.end()
         assert not waiting.job.complete
@@ -154,7 +154,7 @@ def test_the_loss_of_the_sharing_actor_harms_nobody(tmp_path: Path) -> None:
         for no_restart in (True, False):
             ray.kill(ray.get_actor(NAME, namespace=NAMESPACE), no_restart=no_restart)
             urgent = Run(tmp_path, f"urgent{no_restart}", ONE_CPU, priority=10, want=1)
-            urgent.thread.join(RETRY_POLICY)
+            urgent.thread.join(LONGEST_SECONDS)
             assert urgent.job.complete
             until("the nightly has grown back", lambda: len(nightly.pool.names) == 2)
     assert [run.failures for run in nightly.job.runs.values()] == [[], []]

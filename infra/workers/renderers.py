@@ -1,0 +1,67 @@
+"""How a worker comes by a renderer: the seam between workers and the models that they hold.
+
+`LoadedModels` loads them. Whoever wants frames rendered otherwise, or something done before each of them, hands a
+`RendererSource` of its own to `Worker`: the benchmark of scale gives one whose steps only sleep, the tests of failures
+one that looks at every request first and fails chosen frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from renderers.registry import Registry
+
+if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
+    from renderers.frames.renderer import FrameRenderer, FrameRequest, RenderedFrame
+    from renderers.hardware import Precision
+
+__all__ = ["LoadedModels", "Renderer", "RendererSource"]
+
+
+class Renderer(Protocol):
+    """What a worker asks of a renderer; `FrameRenderer` is one."""
+
+    def render_together(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+        """Render frames, none of which needs another; gives for each, in order, the frame or its failure."""
+
+
+class RendererSource(Protocol):
+    """Gives the renderer of a model, by the model's name; called before every frame, by the thread that renders."""
+
+    def __call__(self, model: str) -> Renderer: ...
+
+
+class LoadedModels:
+    """Loads a model when it is first asked for, and keeps it until another takes its place (both may not fit on a
+    GPU)."""
+
+    def __init__(
+        self,
+        registry: Registry | None = None,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        precision: Precision = "auto",
+        graphs: bool = True,
+        batch: int | None = None,
+    ) -> None:
+        """Without a `registry` there are only the package's own models. `device` to `graphs` are as for `load_models`.
+        Up to `batch` frames go through the networks together (None: as many as pay on a GPU, one on a CPU)."""
+        self._registry = registry or Registry()
+        self._how: dict[str, Any] = {"device": device, "threads": threads, "precision": precision, "graphs": graphs}
+        self._batch = batch
+        self._renderer: FrameRenderer | None = None
+
+    def __call__(self, model: str) -> FrameRenderer:
+        """The renderer of `model`. Raises what `load_models` raises."""
+        from renderers.frames.renderer import FrameRenderer
+        from renderers.models import load_models
+
+        entry = self._registry.entry(model)
+        # the whole entry: a model of that name may have been replaced since
+        if self._renderer is None or self._renderer.models.entry != entry:
+            self._renderer = None
+            models = load_models(entry, **self._how)
+            self._renderer = FrameRenderer(models, self._batch or ("auto" if models.device.type == "cuda" else 1))
+        return self._renderer

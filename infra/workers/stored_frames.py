@@ -1,0 +1,32 @@
+"""Frames read back from storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.storage.layout import frame_key
+from infra.storage.storage import ObjectMissing, Storage
+
+if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
+    from renderers.frames.frame_object import FrameObject
+
+__all__ = ["read_frame"]
+
+
+def read_frame(output: Storage, video_id: str, index: int, digest: str) -> FrameObject:
+    """Read one frame.
+
+    Raises:
+        FrameCorrupt: it is damaged, or another frame.
+        ObjectMissing: it is not there.
+    """
+    from renderers.errors import FrameCorrupt
+    from renderers.frames.frame_object import FrameObject
+
+    key = frame_key(video_id, index, digest)
+    try:
+        return FrameObject.from_bytes(output.read(key), digest)
+    except FrameCorrupt as error:
+        raise FrameCorrupt(f"{error} (frame {index} of video '{video_id}', object '{key}')", index) from error
+    except ObjectMissing as error:
+        raise ObjectMissing(f"frame {index} of video '{video_id}' is gone from storage: {error}") from error
