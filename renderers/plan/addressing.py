@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -96,8 +97,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text_prompt(prompt: WeightedPrompt) -> dict[str, Any]:
-    values = {"text": prompt.text, "weight": prompt.weight, "stop": prompt.stop}
-    return differing(values, NEUTRAL, "prompt.")
+    return differing({field.name: getattr(prompt, field.name) for field in fields(prompt)}, NEUTRAL, "prompt.")
 
 
 def _image_prompt(prompt: ImagePrompt, sha256: str) -> dict[str, Any]:

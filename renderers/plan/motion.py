@@ -47,9 +47,9 @@ class Homography:
     """A 3 x 3 matrix, row by row. A point `(x, y)` of the earlier picture, in pixels from its centre with y down, goes
     to `(X / w, Y / w)` where `(X, Y, w)` is the matrix times `(x, y, 1)`; what has no positive `w` is not seen.
 
-    Of all positive multiples of the matrix, which move alike, it is the one with 1 (or -1) in the last place, or that
-    of determinant 1 where it is not affine; rounded to 12 digits, so that machines whose sines differ in the last bit
-    agree.
+    Of all positive multiples of the matrix, which move alike, it is the one whose last entry is 1 or -1, or, where it
+    is not affine, whose largest of those that turn and zoom is; rounded to 12 digits, so that machines whose sines
+    differ in the last bit agree.
 
     Raises:
         ValueError: entries are not finite, or nothing is left of the picture.
@@ -140,7 +140,7 @@ def _normal(entries: Entries) -> Entries:
     """The one matrix that stands for all positive multiples of `entries`, rounded."""
     a, b, c, d, e, f, g, h, i = entries
     affine = g == h == 0.0
-    scale = abs(i) if affine else abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)) ** (1 / 3)
+    scale = abs(i) if affine else max(abs(a), abs(b), abs(d), abs(e))
     if scale != 1.0:
         if not 0.0 < scale < math.inf:
             raise ValueError(NO_MOTION)
