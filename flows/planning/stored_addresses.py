@@ -1,8 +1,8 @@
 """By which formulas the frames of a video are addressed: those of its frames in storage, if it has any.
 
-A release may address frames in another way than the one before. What lies in storage stays where it is then, and a video
-that was begun is gone on with as it was: only frames that are missing or changed are rendered. Pure: a plan and keys in,
-a plan out.
+A release may address frames in another way than the one before. What lies in storage stays where it is then, and a
+video that was begun is gone on with as it was: only frames that are missing or changed are rendered. Pure: a plan and
+keys in, a plan out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How a motion moves a picture: as one resampling, whatever the kind of motion.
 
 A motion is turned into a *grid*: for each place of the new picture, where it lies in the old one, in the normalised
-coordinates of `torch.nn.functional.grid_sample` (-1 to 1 across the picture, whatever its resolution), so that the picture
-and the latent's moments move by the very same motion.
+coordinates of `torch.nn.functional.grid_sample` (-1 to 1 across the picture, whatever its resolution), so that the
+picture and the latent's moments move by the very same motion.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ BEHIND = 1e4
 
 @dataclass(frozen=True)
 class Warp:
-    """A motion of pictures. `grid(height, width)` are the places `(1, height, width, 2)`, x before y, in the old picture
-    of that resolution that the new one shows; `BEHIND` for places that see nothing of it."""
+    """A motion of pictures. `grid(height, width)` are the places `(1, height, width, 2)`, x before y, in the old
+    picture of that resolution that the new one shows; `BEHIND` for places that see nothing of it."""
 
     grid: Callable[[int, int], Tensor]
 

@@ -1,8 +1,8 @@
 """How frames are addressed: the digest of each covers all that decides it, the digests of those that it starts from and
 is drawn to included, so the digests of a whole video are known before rendering.
 
-A digest holds what is not neutral (`renderers.plan.neutral`), and nothing else: a setting that nobody uses is not there,
-whether the code knows it or not. Only whoever plans computes digests; workers are told them.
+A digest holds what is not neutral (`renderers.plan.neutral`), and nothing else: a setting that nobody uses is not
+there, whether the code knows it or not. Only whoever plans computes digests; workers get them with their tasks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How nightreel 0.1 addressed frames, frozen, so that what it left in storage is found and gone on with.
 
-Nothing here changes any more: a digest holds every setting that 0.1 had, neutral or not, the camera as its four numbers,
-and all as it was computed, unrounded. A row that uses a setting of later days has no such digest (`expressible`).
+Nothing here changes any more: a digest holds every setting that 0.1 had, neutral or not, the camera as its four
+numbers, and all as it was computed, unrounded. A row that uses a setting of later days has no such digest
+(`expressible`).
 """
 
 from __future__ import annotations

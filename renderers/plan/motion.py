@@ -1,8 +1,8 @@
 """How a picture moves from one frame to another, as pure numbers: no tensors, no pictures.
 
-A camera that zooms, turns, shifts, or looks aside moves a picture as a *homography*, a 3 x 3 matrix. Homographies can be
-composed and taken back, so that a leap over many frames is one motion, and one resampling; keyframes hang on that.
-A kind of motion that can't be composed, such as one that depends on the picture's depth, is a `Motion` too: its videos
+A camera that zooms, turns, shifts, or looks aside moves a picture as a *homography*, a 3 x 3 matrix. Homographies can
+be composed and taken back, so that a leap over many frames is one motion, and one resampling; keyframes hang on that. A
+kind of motion that can't be composed, such as one that depends on the picture's depth, is a `Motion` too: its videos
 are chains.
 """
 
@@ -27,7 +27,9 @@ Entries = tuple[float, float, float, float, float, float, float, float, float]
 
 
 class Motion(Protocol):
-    """What moves a picture; `renderers.frames.warp.sampling_grid` knows how, for each kind."""
+    """What moves a picture; `renderers.frames.warp.warp_of` knows how, for each kind. Motions are hashable."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def composable(self) -> bool:

@@ -127,8 +127,8 @@ class VideoPlan:
         if self.row.handoff != "chain" and self.frames > 1 and not self.camera_path.composable:
             if self.row.handoff == "keyframes":
                 raise BadInput(
-                    f"video '{self.video_id}' asks for handoff keyframes, but a keyframe is a leap over many frames, and "
-                    "the motions of its camera can't be composed to one: choose handoff chain, or auto"
+                    f"video '{self.video_id}' asks for handoff keyframes, but a keyframe is a leap over many frames, "
+                    "and the motions of its camera can't be composed to one: choose handoff chain, or auto"
                 )
             return "chain"
         if self.row.handoff != "auto":

@@ -1,7 +1,7 @@
 """The digest of a model: what of its entry decides a picture, and only as far as it is not neutral.
 
-As with a row's settings (`renderers.plan.neutral`), a field that is added later leaves the digest of every model that does
-not use it. Neutral values are frozen; what a new field needs is one line in `NEUTRAL`, or in `NOT_IN_PICTURES`.
+As with a row's settings (`renderers.plan.neutral`), a field that is added later leaves the digest of every model that
+does not use it. Neutral values are frozen; what a new field needs is one line in `NEUTRAL`, or in `NOT_IN_PICTURES`.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ def model_digest(entry: ModelEntry) -> str:
 def deviations(entry: ModelEntry) -> frozenset[str]:
     """The names, as in `NEUTRAL`, of all that decides pictures and is not neutral."""
     parts = [("vqgan.", entry.vqgan), *(("perceptor.", perceptor) for perceptor in entry.perceptors)]
-    return frozenset(_differing(entry)) | {
-        prefix + name for prefix, part in parts for name in _differing(part, prefix)
-    }
+    return frozenset(_differing(entry)) | {prefix + name for prefix, part in parts for name in _differing(part, prefix)}
 
 
 def _vqgan(entry: VQGANEntry) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """An output that nightreel 0.1 left is gone on with: listed, kept, and rendered again only where asked or changed.
 
 `output_of_0_1` was rendered by 0.1 (commit c0f3db5) with the embedded pair: `story`, a chain of two scenes, whole, with
-frame 2 taken again with seed 7 and the frames after it kept; `keys`, a video with keyframes, killed after its keyframes;
-and `still`. Its frames have the addresses of algorithm 4, and its plans and re-runs are written as 0.1 wrote them.
+frame 2 taken again with seed 7 and the frames after it kept; `keys`, a video with keyframes, killed after its
+keyframes; and `still`. Its frames have the addresses of algorithm 4, and its plans and re-runs are written as 0.1 wrote
+them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.job.planned import RenderParameters
 from flows.job.job import RenderJob
+from flows.job.planned import RenderParameters
 from flows.job.storage_state import list_video, read_plan, read_retakes, stored_status
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage

@@ -88,7 +88,9 @@ def test_a_picture_that_went_and_came_back_is_the_picture() -> None:
 
 def test_four_quarter_turns_of_a_square_are_none() -> None:
     picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(moved(picture, Homography.of(angle=90)), torch.rot90(picture, 1, (2, 3)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        moved(picture, Homography.of(angle=90)), torch.rot90(picture, 1, (2, 3)), atol=1e-4, rtol=0
+    )
 
 
 def test_what_comes_into_view_is_the_reflection() -> None:

@@ -15,9 +15,7 @@ from renderers.plan import camera_path
 from renderers.plan.motion import STILL, Homography
 from tests.helpers.random_model import Planner
 
-MOTIONS = st.builds(
-    Homography.of, st.floats(0.5, 2), st.floats(-360, 360), st.floats(-100, 100), st.floats(-100, 100)
-)
+MOTIONS = st.builds(Homography.of, st.floats(0.5, 2), st.floats(-360, 360), st.floats(-100, 100), st.floats(-100, 100))
 
 
 def aside(pan: float) -> Homography:
@@ -85,7 +83,9 @@ def test_motions_that_leave_nothing_of_a_picture_are_refused() -> None:
 
 def test_a_leap_that_no_picture_survives_is_bad_input_with_its_frames(planned: Planner) -> None:
     plan = planned(frames=500, zoom="100", handoff="keyframes", keyframe_every=100)
-    with pytest.raises(BadInput, match=r"camera of video 'reef' from frame 0 to frame \d+: the picture .* handoff chain"):
+    with pytest.raises(
+        BadInput, match=r"camera of video 'reef' from frame 0 to frame \d+: the picture .* handoff chain"
+    ):
         _ = plan.digests
     assert len(planned(frames=500, zoom="100", handoff="chain").digests) == 500
 

@@ -209,9 +209,9 @@ def test_every_setting_has_its_neutral_value(prefix: str) -> None:
     nested = {column.rstrip(".") for column in CLASSES}
     forgotten = [prefix + name for name in kind.model_fields if prefix + name not in known | (nested - {""})]
     assert not forgotten, (
-        f"{forgotten} of {kind.__name__}: write into NEUTRAL of renderers/plan/neutral.py the value at which each changes "
-        "no picture, which must never change afterwards (or its name into NOT_IN_PICTURES, if it decides none; and into "
-        "PER_FRAME, if it may change in time). Otherwise every frame in storage would be rendered again"
+        f"{forgotten} of {kind.__name__}: write into NEUTRAL of renderers/plan/neutral.py the value at which each "
+        "changes no picture, which must never change afterwards (or its name into NOT_IN_PICTURES, if it decides none; "
+        "and into PER_FRAME, if it may change in time). Otherwise every frame in storage would be rendered again"
     )
 
 
@@ -220,9 +220,7 @@ def test_every_nested_group_of_settings_is_looked_at() -> None:
     assert groups <= set(CLASSES), f"add {groups - set(CLASSES)} to CLASSES above"
 
 
-@pytest.mark.parametrize(
-    ("prefix", "kind"), [("", ModelEntry), ("vqgan.", VQGANEntry), ("perceptor.", PerceptorEntry)]
-)
+@pytest.mark.parametrize(("prefix", "kind"), [("", ModelEntry), ("vqgan.", VQGANEntry), ("perceptor.", PerceptorEntry)])
 def test_every_field_of_a_models_entry_has_its_neutral_value(prefix: str, kind: type[BaseModel]) -> None:
     known = {*model_digest.NEUTRAL, *model_digest.NOT_IN_PICTURES, "vqgan", "perceptors"}
     forgotten = [prefix + name for name in kind.model_fields if prefix + name not in known]
