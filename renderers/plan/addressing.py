@@ -17,6 +17,7 @@ from manifests.schema import ImagePrompt, ManifestRow
 from renderers.canonical import canonical, differing, fields_of, rounded, sha256_of
 from renderers.plan.frame_plan import FrameSettings, WeightedPrompt
 from renderers.plan.handoff import HOLD, LEAP, PULL, Place
+from renderers.plan.motion import Motion
 from renderers.plan.neutral import NEUTRAL, root_deviations
 from renderers.registry import ModelEntry
 
@@ -55,7 +56,7 @@ class CurrentAddressing:
         constants = differing({"pull": PULL, "hold": HOLD, "leap": LEAP}, NEUTRAL)
         self._handoff = _texts({"constants": constants})
         # most frames share these with others
-        self._motion_text = lru_cache(REMEMBERED)(lambda motion: "" if motion.still else motion.text)
+        self._motions: dict[int, tuple[Motion, str]] = {}
         self._prompts_text = lru_cache(REMEMBERED)(lambda prompts: canonical([_text_prompt(it) for it in prompts]))
 
     def digest(
@@ -84,6 +85,15 @@ class CurrentAddressing:
             values["seed"] = str(seed)
         document = ",".join([f'"{name}":{values[name]}' for name in sorted(values)])
         return hashlib.sha256(f"{self._root}{{{document}}}".encode()).hexdigest()
+
+    def _motion_text(self, motion: Motion) -> str:
+        """The text of a motion, empty for none; by identity, since a steady camera's are one object each."""
+        known = self._motions.get(id(motion))
+        if known is None:
+            if len(self._motions) >= REMEMBERED:
+                self._motions.clear()
+            known = self._motions[id(motion)] = (motion, "" if motion.still else motion.text)
+        return known[1]
 
 
 @lru_cache(REMEMBERED)

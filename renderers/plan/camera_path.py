@@ -82,14 +82,13 @@ class CameraPath:
         Raises:
             BadInput: as `values`; or the motions between them come to one that no picture survives.
         """
-        if stop - start == 1:
-            return self.at(stop)
         if not self.steady:
-            return self._composed(start, stop, Homography.through)
+            return self._leap(start, stop)
         # with the same motion everywhere, those over as many frames are one object, for all of a million frames
-        if stop - start not in self._leaps:
-            self._leaps[stop - start] = self._composed(start, stop, Homography.through)
-        return self._leaps[stop - start]
+        known = self._leaps.get(stop - start)
+        if known is None:
+            known = self._leaps[stop - start] = self._leap(start, stop)
+        return known
 
     def back(self, start: int, stop: int) -> Motion:
         """The motion back from a later frame `stop` to frame `start`.
@@ -99,9 +98,14 @@ class CameraPath:
         """
         if not self.steady:
             return self._composed(start, stop, Homography.back_through)
-        if stop - start not in self._backs:
-            self._backs[stop - start] = self._composed(start, stop, Homography.back_through)
-        return self._backs[stop - start]
+        known = self._backs.get(stop - start)
+        if known is None:
+            known = self._backs[stop - start] = self._composed(start, stop, Homography.back_through)
+        return known
+
+    def _leap(self, start: int, stop: int) -> Motion:
+        # one motion is what it is, of whatever kind
+        return self.at(stop) if stop - start == 1 else self._composed(start, stop, Homography.through)
 
     def _composed(self, start: int, stop: int, compose: Callable[[list[Homography]], Homography]) -> Homography:
         motions = [self.at(index) for index in range(start + 1, stop + 1)]
