@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from flows.failures.records import FailureRecord
 from flows.planning.remaining import VideoWork, plan_video
+from flows.planning.retakes import retake_document, retake_of
+from flows.planning.stored_addresses import as_stored
 from infra.storage.layout import PROVENANCE, frames_present, plan_key, retake_key
 from infra.storage.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
 from manifests.schema import ManifestRow, format_frames
@@ -35,6 +37,9 @@ __all__ = [
     "save_retakes",
     "stored_status",
 ]
+
+# Plans of that release do not say how their frames are addressed.
+ALGORITHM_OF_0_1 = 4
 
 # Listings wait on the network, not on the processor.
 PARALLEL_LISTINGS = 16
@@ -80,9 +85,10 @@ def load_work(
             resolved = VideoPlan.of(row, _image_digests(row), entry=entries(row.model))
             listing = list_video(output, row.video_id)
             plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
+            plan, present = as_stored(plan, listing.objects)
             return plan_video(
                 plan,
-                frames_present(listing.objects, plan.digests),
+                present,
                 listing.objects.keys(),
                 published_content=listing.content,
                 chunk_seconds=chunk_seconds,
@@ -134,6 +140,7 @@ def save_plan(output: Storage, work: VideoWork) -> None:
         "video_id": work.video_id,
         "row": json_safe(work.plan.row.model_dump(mode="json", exclude_none=True)),
         "images": dict(work.plan.images),
+        "algorithm": work.plan.algorithm,
         "content": work.content,
         "range_frames": work.ranges[0].stop - work.ranges[0].start,
     }
@@ -151,13 +158,13 @@ def read_failures(output: Storage, listing: VideoListing, video_id: str) -> tupl
 def read_retakes(output: Storage, keys: Iterable[str], video_id: str) -> tuple[Retake, ...]:
     """The decisions of all re-runs of a video whose folder holds `keys`, oldest first."""
     documents = sorted(key for key in keys if key.startswith(f"{video_id}/retakes/"))
-    return tuple(Retake(**entry) for key in documents for entry in json.loads(output.read(key))["retakes"])
+    return tuple(retake_of(entry) for key in documents for entry in json.loads(output.read(key))["retakes"])
 
 
 def save_retakes(output: Storage, video_id: str, retakes: Sequence[Retake]) -> None:
     """Keep what a re-run has decided, after all that was decided before."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    document = {"video_id": video_id, "retakes": [asdict(retake) for retake in retakes]}
+    document = {"video_id": video_id, "retakes": [retake_document(retake) for retake in retakes]}
     output.put(retake_key(video_id, stamp), json.dumps(document, sort_keys=True).encode(), existing="replace")
 
 
@@ -174,15 +181,16 @@ def read_plan(output: Storage, listing: VideoListing, video_id: str, registry: R
     """The latest plan of a video, with the decisions of its re-runs; None if there is none.
 
     Raises:
-        RenderError: it names a model that this installation does not know.
+        RenderError: it names a model that this installation does not know, or was made by a newer one.
     """
     plans = [info for info in listing.objects.values() if info.key.startswith(f"{video_id}/plans/")]
     if not plans:
         return None
     document = json.loads(output.read(max(plans, key=lambda info: info.modified).key))
     retakes = read_retakes(output, listing.objects, video_id)
+    algorithm = document.get("algorithm", ALGORITHM_OF_0_1)
     row = ManifestRow.model_validate(document["row"])
-    plan = VideoPlan.of(row, document["images"], retakes, entry=registry.entry(row.model))
+    plan = VideoPlan.of(row, document["images"], retakes, entry=registry.entry(row.model), algorithm=algorithm)
     return StoredPlan(plan, document["range_frames"], document["content"])
 
 

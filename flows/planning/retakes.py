@@ -1,20 +1,30 @@
-"""What a re-run does to the plan of one video: which frames it takes anew, and what becomes of those that start from
+"""What a re-run does to the plan of one video: which frames it takes again, and what becomes of those that start from
 them. Pure: plans and sets of frames in, decisions out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 from manifests.schema import FrameRangeError, format_frames, parse_frames
 from renderers.errors import BadInput
 from renderers.plan.frame_plan import Retake
 from renderers.plan.video_plan import VideoPlan
 
-__all__ = ["FRAMES", "After", "Retaking", "choose_frames", "keep_from", "retake", "told"]
+__all__ = [
+    "FRAMES",
+    "After",
+    "Retaking",
+    "choose_frames",
+    "keep_from",
+    "retake",
+    "retake_document",
+    "retake_of",
+    "told",
+]
 
 After = Literal["re-render", "keep", "until-same"]
 
@@ -152,3 +162,28 @@ def told(retaking: Retaking, missing: Collection[int]) -> str:
     kept = [entry.frame for entry in retaking.retakes if entry.frame not in retaking.chosen]
     text = " and ".join(parts) or "nothing"
     return f"renders {text}" + (f"; frames from {kept[0]} on stay as they are" if kept else "")
+
+
+# -- in storage --------------------------------------------------------------------------------------------------------
+
+
+def retake_document(entry: Retake) -> dict[str, Any]:
+    """A decision as JSON; the names are those of storage, whatever the fields are called one day."""
+    return {
+        "frame": entry.frame,
+        "instead_of": entry.instead_of,
+        "seed": entry.seed,
+        "start_digest": entry.start_digest,
+        "target_digest": entry.target_digest,
+    }
+
+
+def retake_of(document: Mapping[str, Any]) -> Retake:
+    """The decision that storage holds; nightreel 0.1 wrote `parent` and `towards`."""
+    return Retake(
+        frame=document["frame"],
+        instead_of=document["instead_of"],
+        seed=document["seed"],
+        start_digest=document.get("start_digest", document.get("parent")),
+        target_digest=document.get("target_digest", document.get("towards")),
+    )

@@ -1,6 +1,6 @@
 """How visible the joins of a video are: the seam score.
 
-The change from one frame to the next is what is left after the camera's move is undone (`camera.frame_change`). A seam
+The change from one frame to the next is what is left after the camera's move is undone (`warp.frame_change`). A seam
 scores its change over the median change of all other pairs: a join that nobody sees scores about what any pair of a
 chain does. Pure: no picture is looked at here.
 """

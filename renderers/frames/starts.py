@@ -11,7 +11,7 @@ from torch import Tensor
 
 from renderers.frames.pictures import read_picture
 from renderers.frames.state import FrameState
-from renderers.frames.warp import camera_matrix, coverage, move
+from renderers.frames.warp import warp_of
 from renderers.models import Models, decode_tokens
 from renderers.plan.frame_plan import FramePlan
 from renderers.plan.video_plan import VideoPlan
@@ -74,25 +74,26 @@ class Starts:
     def warm(
         self, plan: VideoPlan, frame: FramePlan, start_state: FrameState, target_state: FrameState | None = None
     ) -> Start:
-        """The start of a frame from `start_state`, moved by the camera, all in float. One that is drawn to the keyframe
-        of state `target_state` is held to a cross-fade of what it starts from into that keyframe, moved back to its
-        time.
+        """The start of a frame from `start_state`, moved as the camera moves, all in float. One that is drawn to the
+        keyframe of state `target_state` is held to a cross-fade of what it starts from into that keyframe, moved back
+        to its time.
 
         What moves is the picture that was shown, that of the tokens. The latent's own, which no loss has ever looked
         at, differs from it by more than a frame does from the next, and darkens from frame to frame where each starts
         from it. The peers go through an 8-bit picture and a new optimiser here.
         """
-        vqgan, device, row = self._models.vqgan, self._models.device, plan.row
+        vqgan, device = self._models.vqgan, self._models.device
         first, second = start_state.moments.expand(device)
-        if frame.camera.still and target_state is None:
+        if frame.motion.still and target_state is None:
             return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
-        matrix = camera_matrix(frame.camera, row.width, row.height).to(device)
-        picture, goal = move(decode_tokens(vqgan, start_state.tokens.to(device)), matrix).clamp(0, 1), None
+        shown, goal = decode_tokens(vqgan, start_state.tokens.to(device)), None
+        warp = warp_of(frame.motion, shown)
+        picture = warp.move(shown).clamp(0, 1)
         if target_state is not None:
-            assert frame.back is not None
-            back = camera_matrix(frame.back, row.width, row.height).to(device)
-            weight = frame.share * coverage(picture.shape, back)
-            ahead = move(decode_tokens(vqgan, target_state.tokens.to(device)), back).clamp(0, 1)
-            picture = goal = picture + weight * (ahead - picture)
-        moved = move(first, matrix, mode="bilinear")
+            assert frame.target_motion is not None
+            ahead = decode_tokens(vqgan, target_state.tokens.to(device))
+            back = warp_of(frame.target_motion, ahead)
+            weight = frame.share * back.coverage(*picture.shape[-2:])
+            picture = goal = picture + weight * (back.move(ahead).clamp(0, 1) - picture)
+        moved = warp.move(first, mode="bilinear")
         return Start(vqgan.encode(picture).contiguous(), (moved, second, start_state.moments.steps), goal)

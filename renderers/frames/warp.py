@@ -1,69 +1,101 @@
-"""The 2D camera: zoom, rotation and translation from one frame to the next, as one resampling.
+"""How a motion moves a picture: as one resampling, whatever the kind of motion.
 
-The matrices live in the normalised coordinates of `torch.nn.functional.affine_grid` (-1 to 1 across the picture,
-whatever its resolution), so that the picture and the latent's moments move by the very same matrix.
+A motion is turned into a *grid*: for each place of the new picture, where it lies in the old one, in the normalised
+coordinates of `torch.nn.functional.grid_sample` (-1 to 1 across the picture, whatever its resolution), so that the
+picture and the latent's moments move by the very same motion.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatch
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from renderers.plan.camera_move import CameraMove
+from renderers.plan.motion import Homography, Motion
 
-__all__ = ["camera_matrix", "coverage", "frame_change", "move"]
+__all__ = ["Warp", "frame_change", "sampling_matrix", "warp_of"]
 
 # The cover of one picture by another fades out over this share of it at most, lest its edge be seen.
 FEATHER = 0.1
 
+# Where the grid puts what lies behind the picture's plane: far outside.
+BEHIND = 1e4
 
-def camera_matrix(camera: CameraMove, width: int, height: int) -> Tensor:
-    """The matrix `(2, 3)` that says, for a pixel of the new frame, where it lies in the old one.
 
-    `width` and `height` are those of the picture in pixels: `camera.x` and `camera.y` are in its pixels, and a
-    rotation must be round in pixels, not in normalised units. Rotation is counter-clockwise as seen.
+@dataclass(frozen=True)
+class Warp:
+    """A motion of pictures. `grid(height, width)` are the places `(1, height, width, 2)`, x before y, in the old
+    picture of that resolution that the new one shows; `BEHIND` for places that see nothing of it."""
+
+    grid: Callable[[int, int], Tensor]
+
+    def move(self, pictures: Tensor, *, mode: str = "bicubic") -> Tensor:
+        """Resample `pictures` `(b, c, h, w)` once; what comes into view is the picture's reflection.
+
+        Bicubic keeps detail over many frames where bilinear would blur a little at each.
+        """
+        grid = self.grid(*pictures.shape[-2:]).to(pictures)
+        grid = grid.expand(len(pictures), *grid.shape[1:])
+        return F.grid_sample(pictures, grid, mode=mode, padding_mode="reflection", align_corners=False)
+
+    def coverage(self, height: int, width: int) -> Tensor:
+        """How far a picture of that size, moved, covers each place: `(1, 1, height, width)`.
+
+        1 within, 0 outside, where `move` shows its reflection, and in between near an edge that lies in the new
+        picture.
+        """
+        far = self.grid(height, width).abs().amax(dim=-1)
+        feather = min(FEATHER, max(1e-3, float(far.max()) - 1))
+        return ((1 - far) / feather).clamp(0, 1)[:, None]
+
+
+@singledispatch
+def warp_of(motion: Motion, picture: Tensor) -> Warp:
+    """How `motion` moves `picture` `(1, c, h, w)`, and whatever lies beneath it at other resolutions.
+
+    Each kind of motion registers its own.
     """
-    turn = math.radians(camera.angle)
-    cos, sin = math.cos(turn) / camera.zoom, math.sin(turn) / camera.zoom
-    # y points down in pictures: content turned counter-clockwise means that we look it up turned clockwise.
-    rotation = torch.tensor([[cos, -sin * height / width], [sin * width / height, cos]], dtype=torch.float64)
-    shift = torch.tensor([2 * camera.x / width, 2 * camera.y / height], dtype=torch.float64)
-    return torch.cat([rotation, -(rotation @ shift)[:, None]], dim=1).float()
+    raise TypeError(f"no warp is known for motions of type {type(motion).__name__}")
 
 
-def move(pictures: Tensor, matrix: Tensor, *, mode: str = "bicubic") -> Tensor:
-    """Resample `pictures` `(b, c, h, w)` once by `matrix` `(2, 3)`; what comes into view is the picture's reflection.
-
-    Bicubic keeps detail over many frames where bilinear would blur a little at each.
-    """
-    grid = F.affine_grid(
-        matrix.to(pictures)[None].expand(len(pictures), 2, 3), list(pictures.shape), align_corners=False
-    )
-    return F.grid_sample(pictures, grid, mode=mode, padding_mode="reflection", align_corners=False)
+@warp_of.register
+def _homography(motion: Homography, picture: Tensor) -> Warp:
+    height, width = picture.shape[-2:]
+    matrix = sampling_matrix(motion, width, height).to(picture.device)
+    return Warp(lambda rows, columns: _affine_grid(matrix, rows, columns) if motion.affine
+                else _projective_grid(matrix, rows, columns))  # fmt: skip
 
 
-def coverage(shape: Sequence[int], matrix: Tensor) -> Tensor:
-    """How far a picture of `shape` (b, c, h, w), moved by `matrix` `(2, 3)`, covers each place: `(1, 1, h, w)`.
-
-    1 within, 0 outside, where `move` shows its reflection, and in between near an edge that lies in the new picture.
-    """
-    height, width = shape[-2:]
-    grid = F.affine_grid(matrix[None], [1, 1, height, width], align_corners=False)
-    far = grid.abs().amax(dim=-1)
-    feather = min(FEATHER, max(1e-3, float(far.max()) - 1))
-    return ((1 - far) / feather).clamp(0, 1)[:, None]
+def sampling_matrix(motion: Homography, width: int, height: int) -> Tensor:
+    """The matrix `(3, 3)` that says, for a place of the new picture, where it lies in the old one, both in normalised
+    coordinates. `width` and `height` are the picture's in pixels, in which `motion` is."""
+    inverse = torch.tensor(motion.inverse().entries, dtype=torch.float64).view(3, 3)
+    pixels = torch.tensor([width / 2, height / 2, 1], dtype=torch.float64)
+    return (inverse * pixels / pixels[:, None]).float()
 
 
-def frame_change(before: np.ndarray, after: np.ndarray, camera: CameraMove) -> float:
+def _affine_grid(matrix: Tensor, height: int, width: int) -> Tensor:
+    return F.affine_grid(matrix[None, :2], [1, 1, height, width], align_corners=False)
+
+
+def _projective_grid(matrix: Tensor, height: int, width: int) -> Tensor:
+    plane = _affine_grid(torch.eye(3, device=matrix.device), height, width)
+    x, y, w = (torch.cat([plane, torch.ones_like(plane[..., :1])], dim=-1) @ matrix.T).unbind(-1)
+    seen = w > 0
+    grid = torch.stack([x, y], dim=-1) / torch.where(seen, w, 1.0)[..., None]
+    return torch.where(seen[..., None], grid.clamp(-BEHIND, BEHIND), BEHIND)
+
+
+def frame_change(before: np.ndarray, after: np.ndarray, motion: Motion) -> float:
     """Mean absolute difference, in levels of 0 to 255, of picture `after` from `before` `(h, w, 3)` uint8 moved by
-    `camera`, over what both of them show."""
+    `motion`, over what both of them show."""
     old, new = (torch.from_numpy(picture).permute(2, 0, 1)[None].float() for picture in (before, after))
-    matrix = camera_matrix(camera, before.shape[1], before.shape[0])
-    weight = coverage(old.shape, matrix)
-    difference = (move(old, matrix, mode="bilinear") - new).abs().mean(dim=1, keepdim=True)
+    warp = warp_of(motion, old)
+    weight = warp.coverage(*old.shape[-2:])
+    difference = (warp.move(old, mode="bilinear") - new).abs().mean(dim=1, keepdim=True)
     return float((difference * weight).sum() / weight.sum().clamp(min=1e-9))

@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-__all__ = ["FAR", "HOLD", "LEAP", "PULL", "Place", "chain_places", "keyframe_places", "leap_share"]
+__all__ = ["FAR", "HOLD", "LEAP", "PULL", "Place", "chain_places", "keyframe_places"]
 
 # Near keyframes from one far keyframe to the next.
 FAR = 4
@@ -32,9 +32,10 @@ LEAP_FRAMES = 32
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One frame: the frame `start` that it starts from (None: cold), and the keyframes `left` and `towards` of its gap,
-    to the second of which it is drawn. `level` is 0 for far keyframes and the first frame of a video that has them, 1
-    for near ones, 2 for the frames of the gaps and of chains."""
+    """Where frame `index` of a video lies: the frame `start` that it starts from (None: a cold start), and of a frame
+    between two keyframes those two, `left` and `target_frame`, to the second of which it is drawn. `level` is 0 for far
+    keyframes and the first frame of a video that has them, 1 for near ones, 2 for the frames of the gaps and of
+    chains."""
 
     index: int
     start: int | None
@@ -44,20 +45,22 @@ class Place:
 
     @property
     def share(self) -> float:
-        """How much of the way from `left` to `towards` it has behind it."""
+        """How much of the way from `left` to `target_frame` it has behind it: 0 for what is drawn to none."""
         if self.left is None or self.target_frame is None:
             return 0.0
         return (self.index - self.left) / (self.target_frame - self.left)
 
     @property
     def leap(self) -> float:
-        """See `leap_share`."""
-        return leap_share(self.index, self.start, self.level)
+        """How much of a whole leap it is from `start` to here, 0 to 1: 0 for what is no far keyframe."""
+        if self.level or self.start is None:
+            return 0.0
+        return min(1.0, (self.index - self.start - 1) / (LEAP_FRAMES - 1))
 
-
-def leap_share(index: int, start: int | None, level: int) -> float:
-    """How much of a whole leap it is from frame `start` to frame `index`, 0 to 1: 0 for what is no far keyframe."""
-    return min(1.0, (index - start - 1) / (LEAP_FRAMES - 1)) if level == 0 and start is not None else 0.0
+    @property
+    def ahead(self) -> bool:
+        """Whether it is a keyframe that others are drawn to."""
+        return self.level < 2 and self.start is not None
 
 
 def chain_places(frames: int) -> Iterator[Place]:

@@ -1,65 +1,36 @@
 """The render plan of one video: every setting resolved, every frame addressed, before a single tensor exists.
 
-A plan is frozen data and needs no torch. It also computes the digest chain: a frame's digest covers all that decides
-it, the digest of the frame that it starts from included, so the digests of a whole video are known before rendering.
+A plan is frozen data and needs no torch. It knows the digest of every frame before anything is rendered
+(`renderers.plan.addressing`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Literal
 
-from manifests.schema import KeyframeError, Keyframes, ManifestRow
+from manifests.schema import ManifestRow
+from renderers.canonical import json_safe
 from renderers.errors import BadInput
-from renderers.plan.camera_move import CameraMove
-from renderers.plan.frame_plan import FramePlan, Retake, WeightedPrompt
-from renderers.plan.handoff import FAR, HOLD, LEAP, PULL, Place, chain_places, keyframe_places
+from renderers.plan import addressing_v4
+from renderers.plan.addressing import ALGORITHM, Addressing, CurrentAddressing
+from renderers.plan.camera_path import CameraPath
+from renderers.plan.frame_plan import FramePlan, FrameSettings, Retake, WeightedPrompt
+from renderers.plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places
+from renderers.plan.motion import STILL, Motion
 from renderers.plan.resolution import resolve
+from renderers.plan.story import Story
 from renderers.registry import ModelEntry
 
-__all__ = ["ALGORITHM", "VideoPlan", "json_safe"]
+__all__ = ["ALGORITHM", "OLDER_ALGORITHMS", "VideoPlan", "json_safe"]
 
-# Part of every digest: raise it when a change of code changes the pictures that the same settings give.
-ALGORITHM = 4
-
-# Columns that decide pictures and are the same for the whole video. What is not here either works frame by frame
-# (prompts, camera, steps: below) or comes after the pictures (fps, format, upscale, priority, video_id).
-PICTURE_COLUMNS = ("width", "height", "seed", "init", "cutouts", "loss", "optimiser", "noise_prompts")
-
+# Frames in storage that have the digests of these are understood still.
+OLDER_ALGORITHMS = (addressing_v4.ALGORITHM,)
 
 # `auto` hands off by keyframes where a chain would keep one actor busy for longer than this.
 AUTO_SECONDS = 2 * 3600.0
-
-# Camera moves that a plan remembers: a video with keyframes asks for those around a frame again and again.
-REMEMBERED_MOVES = 4096
-
-# What draws a frame to a keyframe, as JSON.
-_PULL = f"[{PULL},{HOLD}]"
-
-# One for all digests: `json.dumps` with settings makes an encoder for every call.
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _canonical(value: Any) -> bytes:
-    return _CANONICAL.encode(value).encode()
-
-
-class _Way(NamedTuple):
-    """The camera's move to a frame from the one that it starts from, and back to it from the keyframe that it is drawn
-    to, if it is; both as JSON too."""
-
-    camera: CameraMove
-    back: CameraMove | None
-    json: str
-    back_json: str
-
-    @classmethod
-    def of(cls, camera: CameraMove, back: CameraMove | None) -> _Way:
-        return cls(camera, back, camera.json, "" if back is None else back.json)
 
 
 @dataclass(frozen=True)
@@ -67,13 +38,15 @@ class VideoPlan:
     """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
 
     `images` maps the URI of each picture that the row names (`init_image`, `image_prompts`) to the SHA-256 of its
-    bytes: the content decides the frames, not the name. Of several `retakes` of one frame the last holds.
+    bytes: the content decides the frames, not the name. Of several `retakes` of one frame the last holds. `algorithm`
+    says by which formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`.
     """
 
     row: ManifestRow
     entry: ModelEntry
     images: Mapping[str, str]
     retakes: tuple[Retake, ...] = ()
+    algorithm: int = ALGORITHM
 
     @classmethod
     def of(
@@ -83,13 +56,14 @@ class VideoPlan:
         retakes: Sequence[Retake] = (),
         *,
         entry: ModelEntry,
+        algorithm: int = ALGORITHM,
     ) -> VideoPlan:
         """The plan of an unresolved `row`; `entry` is its model's.
 
         Raises:
             BadInput: the row asks for what its model can't do.
         """
-        return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes))
+        return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes), algorithm)
 
     @property
     def video_id(self) -> str:
@@ -100,87 +74,63 @@ class VideoPlan:
         return self.row.frames
 
     @cached_property
-    def root(self) -> bytes:
-        """Digest of what is the same for every frame."""
-        row = self.row.model_dump(mode="json", include=set(PICTURE_COLUMNS))
-        row["algorithm"] = ALGORITHM
-        row["model"] = self.entry.digest
-        row["init_image"] = self.images[self.row.init_image] if self.row.init_image else None
-        row["image_prompts"] = [
-            (self.images[prompt.image], prompt.weight, prompt.stop) for prompt in self.row.image_prompts or ()
-        ]
-        return hashlib.sha256(_canonical(json_safe(row))).digest()
+    def addressing(self) -> Addressing:
+        """What gives frames their digests.
+
+        Raises:
+            BadInput: the formulas of `algorithm` are not known here.
+        """
+        if self.algorithm == ALGORITHM:
+            return CurrentAddressing(self.row, self.entry, self.images)
+        if self.algorithm == addressing_v4.ALGORITHM:
+            return addressing_v4.AddressingV4(self.row, self.entry, self.images)
+        raise BadInput(
+            f"the frames of video '{self.video_id}' are addressed by algorithm {self.algorithm}, this nightreel knows "
+            f"{', '.join(map(str, sorted((*OLDER_ALGORITHMS, ALGORITHM))))}: upgrade it"
+        )
+
+    def expressible(self, algorithm: int) -> bool:
+        """Whether one of `OLDER_ALGORITHMS` has an address for frames with all settings of this row."""
+        return algorithm == addressing_v4.ALGORITHM and addressing_v4.expressible(self.row, self.entry)
 
     @cached_property
-    def _camera_keys(self) -> tuple[Keyframes, ...]:
-        columns = (self.row.zoom, self.row.angle, self.row.translate_x, self.row.translate_y)
-        return tuple(Keyframes.parse(column) for column in columns)
+    def camera_path(self) -> CameraPath:
+        """Where the camera goes."""
+        return CameraPath(self.row)
 
-    def camera(self, index: int) -> CameraMove:
-        """The camera's move from frame `index - 1` to frame `index`.
+    @cached_property
+    def story(self) -> Story:
+        """What the prompts come to in time."""
+        return Story(self.row)
+
+    def camera(self, index: int) -> Motion:
+        """The camera's motion from frame `index - 1` to frame `index`.
 
         Raises:
             BadInput: a keyframe expression has no finite value here, or gives a zoom that is not positive.
         """
-        return self._moves(index) if index else CameraMove()
-
-    @cached_property
-    def _steady(self) -> bool:
-        """Whether the camera makes the same move between any two frames."""
-        return all(keys.constant is not None for keys in self._camera_keys)
-
-    @cached_property
-    def _moves(self) -> Callable[[int], CameraMove]:
-        if not self._steady:
-            return lru_cache(REMEMBERED_MOVES)(self._move)
-        always = lru_cache(1)(lambda: self._move(1))
-        return lambda _: always()
-
-    def _move(self, index: int) -> CameraMove:
-        try:
-            zoom, angle, x, y = (keys.at(index) for keys in self._camera_keys)
-        except KeyframeError as error:  # validation of long videos looks at a sample of the frames
-            raise BadInput(f"the camera of video '{self.video_id}' at frame {index}: {error}") from error
-        if zoom <= 0:
-            raise BadInput(
-                f"zoom '{self.row.zoom}' of video '{self.video_id}' is {zoom:g} at frame {index}: it must be positive"
-            )
-        return CameraMove(zoom, angle, x, y)
+        return self.camera_path.at(index)
 
     def prompts(self, index: int) -> tuple[WeightedPrompt, ...]:
         """The prompts of frame `index`; a new scene fades in over `crossfade` frames from its key on."""
-        scenes = self.row.scenes
-        if len(scenes) == 1:
-            return self._weighted(0, 1.0)
-        current = max(i for i, scene in enumerate(scenes) if scene.at <= index)
-        if current == 0:
-            return self._weighted(0, 1.0)
-        # a scene that begins before the last fade has ended cuts that fade short.
-        room = scenes[current + 1].at - scenes[current].at if current + 1 < len(scenes) else self.row.crossfade
-        fade = min(self.row.crossfade, room)
-        share = min(1.0, (index - scenes[current].at + 1) / (fade + 1))
-        if share == 1.0:
-            return self._weighted(current, 1.0)
-        return self._weighted(current - 1, 1 - share) + self._weighted(current, share)
-
-    def _weighted(self, scene: int, share: float) -> tuple[WeightedPrompt, ...]:
-        """The prompts of a scene; equal ones are one object, since a plan may have a million frames."""
-        known = self._known_prompts
-        if (scene, share) not in known:
-            prompts = self.row.scenes[scene].prompts
-            known[scene, share] = tuple(WeightedPrompt(p.text, p.weight * share, p.stop) for p in prompts)
-        return known[scene, share]
-
-    @cached_property
-    def _known_prompts(self) -> dict[tuple[int, float], tuple[WeightedPrompt, ...]]:
-        return {}
+        return self.story.prompts(index)
 
     @cached_property
     def handoff(self) -> Literal["chain", "keyframes"]:
         """How frames follow each other; `auto` takes keyframes where one actor would be busy for hours with a chain.
 
         By the row and its model alone: a cluster that decided it would make other frames on another day.
+
+        Raises:
+            BadInput: the row asks for keyframes, but its camera's motions can't be composed to leaps.
         """
+        if self.row.handoff != "chain" and self.frames > 1 and not self.camera_path.composable:
+            if self.row.handoff == "keyframes":
+                raise BadInput(
+                    f"video '{self.video_id}' asks for handoff keyframes, but a keyframe is a leap over many frames, "
+                    "and the motions of its camera can't be composed to one: choose handoff chain, or auto"
+                )
+            return "chain"
         if self.row.handoff != "auto":
             return self.row.handoff
         long = self.seconds(0, self.frames) >= AUTO_SECONDS and self.frames >= 2 * self.row.keyframe_every * FAR
@@ -216,46 +166,40 @@ class VideoPlan:
         self, place: Place, made: Mapping[int, FramePlan], decide: Callable[[int, str], Retake | None]
     ) -> FramePlan:
         """One frame, when all that it needs is in `made`."""
-        index, start = place.index, place.start
-        before = None if start is None else made[start].digest
-        way = self._way(place)
-        ahead = None if place.target_frame is None else made[place.target_frame].digest
-        steps, leap = self._steps(place), place.leap
-        prompts = self.prompts(index)
-        # values as JSON: a plan may have a million frames, and most of what decides them is the same for all
-        decides = {
-            "frame": str(index),
-            "prompts": self._prompts_json(prompts),
-            "camera": way.json,
-            "steps": str(steps),
-            "parent": _text(before),
-        }
-        # a chain's frame knows nothing of these
-        if ahead:
-            decides |= {"back": way.back_json, "share": repr(place.share), "towards": _text(ahead), "pull": _PULL}
-        if place.level < 2 and index:
-            decides["ahead"] = "true"
-        if leap:
-            decides["leap"] = repr(leap * LEAP)
-        digest = self._digest(decides)
-        parent, towards, seed, retaken_from = before, ahead, None, ""
-        retake = decide(index, digest)
+        settings = self._settings(place)
+        start = shown_start = None if place.start is None else made[place.start].digest
+        target = shown_target = None if place.target_frame is None else made[place.target_frame].digest
+        digest, seed, retaken_from = self.addressing.digest(place, settings, start, target), None, ""
+        retake = decide(place.index, digest)
         if retake is not None:
             seed, retaken_from = retake.seed, digest
-            parent = retake.start_digest or before
-            decides["parent"] = _text(parent)
-            if ahead:
-                towards = retake.target_digest or ahead
-                decides["towards"] = _text(towards)
-            digest = self._digest(decides | ({} if seed is None else {"seed": str(seed)}))
-        needs = [place.start] if place.start is not None and parent == before else []
-        if place.target_frame is not None and towards == ahead:
+            start = retake.start_digest or start
+            target = (retake.target_digest or target) if target else None
+            digest = self.addressing.digest(place, settings, start, target, seed)
+        needs = [place.start] if place.start is not None and start == shown_start else []
+        if place.target_frame is not None and target == shown_target:
             needs.append(place.target_frame)
         return FramePlan(
-            index, prompts, way.camera, steps, digest, parent, seed, (parent, towards) != (before, ahead),
-            retaken_from, place.start, place.target_frame, towards or "", way.back, place.share, place.level,
-            tuple(needs),
-        )  # fmt: skip
+            place=place,
+            prompts=settings.prompts,
+            steps=settings.steps,
+            motion=settings.motion,
+            digest=digest,
+            start_digest=start,
+            target_digest=target or "",
+            target_motion=settings.target_motion,
+            seed=seed,
+            kept=(start, target) != (shown_start, shown_target),
+            retaken_from=retaken_from,
+            needs=tuple(needs),
+        )
+
+    def _settings(self, place: Place) -> FrameSettings:
+        """What the row's settings come to at one frame."""
+        index, start, target, path = place.index, place.start, place.target_frame, self.camera_path
+        motion = STILL if start is None else path.through(start, index)
+        target_motion = None if target is None else path.back(index, target)
+        return FrameSettings(self.prompts(index), self._steps(place), motion, target_motion)
 
     def _steps(self, place: Place) -> int:
         row = self.row
@@ -265,45 +209,6 @@ class VideoPlan:
             return row.steps
         keyframe = row.steps_keyframe or LEAP * row.steps
         return round(row.steps + place.leap * (keyframe - row.steps))
-
-    def _way(self, place: Place) -> _Way:
-        if not self._steady or place.start is None:
-            return self._way_of(place)
-        # with the same move everywhere, ways of one length are one object, for all of a million frames
-        lengths = (place.index - place.start, (place.target_frame or place.index) - place.index)
-        if lengths not in self._known_ways:
-            self._known_ways[lengths] = self._way_of(place)
-        return self._known_ways[lengths]
-
-    @cached_property
-    def _known_ways(self) -> dict[tuple[int, int], _Way]:
-        return {}
-
-    def _way_of(self, place: Place) -> _Way:
-        if place.start is None:
-            return _Way.of(CameraMove(), None)
-        moves = [self.camera(index) for index in range(place.start + 1, place.index + 1)]
-        # one move is what it is; composed with none it would be another number in the last digit
-        camera = moves[0] if len(moves) == 1 else CameraMove.through(moves)
-        if place.target_frame is None:
-            return _Way.of(camera, None)
-        ahead = (self.camera(index) for index in range(place.index + 1, place.target_frame + 1))
-        return _Way.of(camera, CameraMove.through(ahead).back())
-
-    def _digest(self, decides: Mapping[str, str]) -> str:
-        """The digest of a frame: `decides` are values as JSON."""
-        document = ",".join([f'"{name}":{decides[name]}' for name in sorted(decides)])
-        return hashlib.sha256(self.root + f"{{{document}}}".encode()).hexdigest()
-
-    def _prompts_json(self, prompts: tuple[WeightedPrompt, ...]) -> str:
-        known = self._known_prompts_json
-        if prompts not in known:
-            known[prompts] = _canonical([(p.text, p.weight, json_safe(p.stop)) for p in prompts]).decode()
-        return known[prompts]
-
-    @cached_property
-    def _known_prompts_json(self) -> dict[tuple[WeightedPrompt, ...], str]:
-        return {}
 
     @cached_property
     def frame_plans(self) -> tuple[FramePlan, ...]:
@@ -331,19 +236,3 @@ class VideoPlan:
         for column in ("width", "height"):
             usual *= self.entry.defaults.get(column, ManifestRow.model_fields[column].default)
         return self.entry.seconds_per_step * max(1.0, size / usual)
-
-
-def _text(value: str | None) -> str:
-    """A digest as JSON: there is nothing in it to be escaped."""
-    return "null" if value is None else f'"{value}"'
-
-
-def json_safe(value: Any) -> Any:
-    """Infinities as text: JSON has none, and a canonical form must not depend on a library's taste."""
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: json_safe(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_safe(item) for item in value]
-    return value

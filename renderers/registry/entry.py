@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from renderers.errors import ModelFilesBroken
+from renderers.registry.digest import model_digest
 
 __all__ = ["ModelEntry", "PerceptorEntry", "RemoteFile", "VQGANEntry", "VQGANSource"]
 
@@ -129,15 +128,6 @@ class PerceptorEntry(_Entry):
             return str(self.path)
         return f"{self.architecture}:{self.pretrained or self.weights}"
 
-    def digest_parts(self) -> list[str]:
-        """What of it decides a picture."""
-        if self.architecture is not None:
-            return [self.sha256 or "", f"open_clip {self.architecture} {self.pretrained or ''}", *self.templates]
-        parts = [self.sha256 or "", (self.path / "open_clip_config.json").read_bytes().hex()]
-        # the merges decide the tokens of every text, and no checksum of the registry covers them.
-        parts += [(self.path / self.merges).read_bytes().hex() if self.merges else ""]
-        return [*parts, *self.templates]
-
 
 class ModelEntry(_Entry):
     """One model that a manifest row can name: a VQGAN, the perceptors that judge it, and settings that suit them."""
@@ -159,21 +149,9 @@ class ModelEntry(_Entry):
 
     @property
     def digest(self) -> str:
-        """What of the model decides a picture: weights, configs, byte-pair merges, templates and concepts.
-
-        A model that has yet to be fetched has its digest already: the checksums of its source are known.
+        """What of the model decides a picture; see `renderers.registry.digest`.
 
         Raises:
             ModelFilesBroken: a config or the merges can't be read.
         """
-        vqgan = self.vqgan
-        try:
-            if vqgan.source is None:
-                parts = [str(vqgan.sha256), vqgan.config_path.read_bytes().hex()]
-            else:
-                parts = [vqgan.source.checkpoint.sha256, vqgan.source.config.sha256]
-            for perceptor in self.perceptors:
-                parts += perceptor.digest_parts()
-        except OSError as error:
-            raise ModelFilesBroken(f"a file of model '{self.name}' can't be read: {error}") from error
-        return hashlib.sha256("\n".join([*parts, *self.concepts]).encode()).hexdigest()
+        return model_digest(self)

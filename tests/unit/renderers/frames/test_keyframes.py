@@ -13,10 +13,10 @@ from renderers.frames.in_progress import FrameInProgress, FrameRequest
 from renderers.frames.renderer import FrameRenderer, RenderedFrame
 from renderers.frames.seams import seam_scores
 from renderers.frames.state import Moments
-from renderers.frames.warp import camera_matrix, coverage, frame_change, move
-from renderers.plan.camera_move import CameraMove
+from renderers.frames.warp import frame_change, sampling_matrix, warp_of
 from renderers.plan.frame_plan import FramePlan, Retake
-from renderers.plan.handoff import FAR
+from renderers.plan.handoff import FAR, Place
+from renderers.plan.motion import STILL, Homography
 from renderers.plan.video_plan import VideoPlan
 from tests.helpers.random_model import Planner
 
@@ -39,20 +39,20 @@ def render_all(renderer: FrameRenderer, plan: VideoPlan, order: list[int]) -> di
 
 
 def test_moves_compose_and_are_undone() -> None:
-    def full(move: CameraMove) -> torch.Tensor:
-        return torch.cat([camera_matrix(move, 64, 48), torch.tensor([[0.0, 0.0, 1.0]])])
+    def full(motion: Homography) -> torch.Tensor:
+        return sampling_matrix(motion, 64, 48)
 
-    one, other = CameraMove(1.2, 30, 5, -3), CameraMove(0.7, -50, 2, 9)
-    # the matrices say where a point of the new picture lies in the old one: the later move comes first
-    assert torch.allclose(full(CameraMove.through([one, other])), full(one) @ full(other), atol=1e-6)
-    assert torch.allclose(full(one.back()) @ full(one), torch.eye(3), atol=1e-6)
-    assert CameraMove.through([one, one.back()]).zoom == pytest.approx(1)
+    one, other = Homography.of(1.2, 30, 5, -3), Homography.of(0.7, -50, 2, 9)
+    # the matrices say where a point of the new picture lies in the old one: the later motion comes first
+    assert torch.allclose(full(one.compose(other)), full(one) @ full(other), atol=1e-6)
+    assert torch.allclose(full(one.inverse()) @ full(one), torch.eye(3), atol=1e-6)
+    assert one.compose(one.inverse()).entries == pytest.approx(STILL.entries, abs=1e-10)
 
 
 def test_one_picture_covers_another_as_far_as_it_is_in_view() -> None:
-    shape = (1, 3, 40, 40)
-    assert coverage(shape, camera_matrix(CameraMove(), 40, 40)).min() == 1
-    half = coverage(shape, camera_matrix(CameraMove(zoom=0.5), 40, 40))[0, 0]
+    picture = torch.zeros(1, 3, 40, 40)
+    assert warp_of(STILL, picture).coverage(40, 40).min() == 1
+    half = warp_of(Homography.of(zoom=0.5), picture).coverage(40, 40)[0, 0]
     assert half[20, 20] == 1
     assert half[5].max() == 0  # above the picture, which fills the middle half
     assert 0 < half[20, 10] < 1  # fading out towards its edge
@@ -84,9 +84,13 @@ def test_auto_takes_keyframes_for_hours_of_work_only(planned: Planner) -> None:
 
 def test_a_leap_goes_by_the_moves_of_all_frames_between(planned: Planner) -> None:
     (far,) = [frame for frame in keyed(planned, translate_x="2").walk() if frame.index == 12]
-    whole = CameraMove.through([CameraMove(1.05, 2, 2, 0)] * 12)
-    assert far.camera.zoom == pytest.approx(1.05**12)
-    assert (far.camera.x, far.camera.y) == pytest.approx((whole.x, whole.y))
+    whole = Homography.of()
+    for _ in range(12):
+        whole = whole.compose(Homography.of(1.05, 2, 2, 0))
+    assert isinstance(far.motion, Homography)
+    assert far.motion.entries == pytest.approx(whole.entries)
+    a, b, _, d, e, *_ = far.motion.entries
+    assert a * e - b * d == pytest.approx(1.05**24)
 
 
 @pytest.mark.parametrize(("columns", "expected"), [
@@ -134,16 +138,16 @@ def test_a_leap_begins_with_long_steps_which_get_shorter(renderer: FrameRenderer
 
 def test_frames_that_lie_alike_share_their_moves_and_others_have_their_own(planned: Planner) -> None:
     alike = {frame.index: frame for frame in keyed(planned, frames=60).walk()}
-    assert alike[1].back is alike[4].back is alike[13].back
+    assert alike[1].target_motion is alike[4].target_motion is alike[13].target_motion
     assert alike[1].share == alike[4].share
     turning = {frame.index: frame for frame in keyed(planned, frames=60, angle="t").walk()}
     for index, frame in turning.items():
         if frame.target_frame is not None:
-            moves = [CameraMove(1.05, t, 0, 0) for t in range(index + 1, frame.target_frame + 1)]
-            assert frame.back == CameraMove.through(moves).back()
+            motions = [Homography.of(1.05, t, 0, 0) for t in range(index + 1, frame.target_frame + 1)]
+            assert frame.target_motion == Homography.back_through(motions)
         if frame.start is not None and index - frame.start > 1:
-            assert frame.camera == CameraMove.through(
-                CameraMove(1.05, t, 0, 0) for t in range(frame.start + 1, index + 1)
+            assert frame.motion == Homography.through(
+                Homography.of(1.05, t, 0, 0) for t in range(frame.start + 1, index + 1)
             )
 
 
@@ -171,10 +175,10 @@ def test_a_frame_is_drawn_to_its_keyframe_the_more_the_nearer_it_is(renderer: Fr
     other = keyed(planned, zoom="1", angle="0", seed=7)
     ahead = renderer.render(other, next(other.walk()), None, {}).frame
     changes = []
-    for share in (0.1, 0.5, 0.9):
+    for index in (1, 5, 9):  # a tenth of the way, a half, nine tenths
         frame = FramePlan(
-            1, frames[1].prompts, CameraMove(), 1, "d", frames[1].start_digest, start=0, target_frame=3,
-            target_digest="x", back=CameraMove(), share=share,
+            place=Place(index, 0, 0, 10), prompts=frames[1].prompts, steps=1, motion=STILL, digest="d",
+            start_digest=frames[1].start_digest, target_digest="x", target_motion=STILL,
         )  # fmt: skip
         goal = renderer.starts.warm(plan, frame, start, ahead.state).goal
         assert goal is not None
@@ -210,8 +214,8 @@ def test_a_frame_next_to_its_keyframe_takes_small_steps(renderer: FrameRenderer,
     frames = list(plan.walk())
     state = renderer.render(plan, frames[0], None, {}).frame.state
     moved = []
-    for share in (0.1, 0.9):
-        frame = dataclasses.replace(frames[1], share=share)
+    for index in (1, 9):  # a tenth of the way, nine tenths
+        frame = dataclasses.replace(frames[1], place=Place(index, 0, 0, 10))
         start = renderer.starts.warm(plan, frame, state, state).latent
         after = renderer.render(plan, frame, state, {}, target_state=state).frame.state
         moved.append(float((after.expand(renderer.starts.low, renderer.starts.high) - start).abs().mean()))
@@ -238,8 +242,9 @@ def test_a_move_by_the_camera_alone_is_no_change() -> None:
     coarse = torch.from_numpy(chance.random((1, 3, 5, 5), dtype=np.float32))
     smooth = torch.nn.functional.interpolate(coarse, size=(60, 60), mode="bicubic").clamp(0, 1)
     before = (smooth[0].permute(1, 2, 0) * 255).byte().numpy()
-    camera = CameraMove(1.1, 5, 2, 1)
-    moved = move(torch.from_numpy(before).permute(2, 0, 1)[None].float(), camera_matrix(camera, 60, 60))
+    camera = Homography.of(1.1, 5, 2, 1)
+    old = torch.from_numpy(before).permute(2, 0, 1)[None].float()
+    moved = warp_of(camera, old).move(old)
     after = moved[0].permute(1, 2, 0).clamp(0, 255).round().byte().numpy()
     assert frame_change(before, after, camera) < 1
-    assert frame_change(before, after, CameraMove()) > 5
+    assert frame_change(before, after, STILL) > 5

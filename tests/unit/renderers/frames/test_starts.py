@@ -14,9 +14,9 @@ from PIL import Image
 from renderers.frames.in_progress import FrameInProgress
 from renderers.frames.renderer import FrameRenderer
 from renderers.frames.state import FrameState, Moments
-from renderers.frames.warp import camera_matrix, move
+from renderers.frames.warp import warp_of
 from renderers.models import Models
-from renderers.plan.camera_move import CameraMove
+from renderers.plan.motion import Homography
 from renderers.plan.video_plan import VideoPlan
 from tests.helpers.frames import IMAGES, first, start, with_vqgan
 from tests.helpers.random_model import Planner
@@ -66,11 +66,11 @@ def test_a_warm_start_is_what_the_parent_showed_moved_in_float(renderer: FrameRe
         assert warm.memory is not None
         latent, (exp_avg, exp_avg_sq, steps) = warm.latent, warm.memory
         vqgan = renderer.models.vqgan
-        matrix = camera_matrix(CameraMove(1.1, 5.0, 2.0, 0.0), 32, 32)
         decoded = vqgan.decode(vqgan.look_up(parent.tokens.long())).clamp(0, 1)
-        torch.testing.assert_close(latent, vqgan.encode(move(decoded, matrix).clamp(0, 1)), atol=1e-5, rtol=0)
+        warp = warp_of(Homography.of(1.1, 5.0, 2.0, 0.0), decoded)
+        torch.testing.assert_close(latent, vqgan.encode(warp.move(decoded).clamp(0, 1)), atol=1e-5, rtol=0)
     kept, squares = parent.moments.expand(torch.device("cpu"))
-    torch.testing.assert_close(exp_avg, move(kept, matrix, mode="bilinear"))
+    torch.testing.assert_close(exp_avg, warp.move(kept, mode="bilinear"))
     assert torch.equal(exp_avg_sq, squares)
     assert steps == 3
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from manifests.schema import CutoutSettings, ManifestRow
 from renderers.errors import BadInput
-from renderers.plan.camera_move import CameraMove
 from renderers.plan.frame_plan import FramePlan, WeightedPrompt
+from renderers.plan.handoff import Place
+from renderers.plan.motion import STILL, Homography
 from renderers.plan.resolution import resolve
 from renderers.plan.video_plan import VideoPlan, json_safe
 from renderers.registry import ModelEntry, Registry
@@ -111,25 +112,29 @@ def test_a_whole_plan(planned: Planner) -> None:
     )
     digests = plan.digests
     assert tuple(plan.walk()) == (
-        FramePlan(0, (WeightedPrompt("dawn", 0.5, -math.inf),), CameraMove(), 3, digests[0], None),
         FramePlan(
-            1,
-            (WeightedPrompt("dawn", 0.25, -math.inf), WeightedPrompt("night", 0.5, -math.inf)),
-            CameraMove(1.1, 1.0, -2.0, 0.0),
-            2,
-            digests[1],
-            digests[0],
-            start=0,
+            place=Place(0, None),
+            prompts=(WeightedPrompt("dawn", 0.5, -math.inf),),
+            steps=3,
+            motion=STILL,
+            digest=digests[0],
+        ),
+        FramePlan(
+            place=Place(1, 0),
+            prompts=(WeightedPrompt("dawn", 0.25, -math.inf), WeightedPrompt("night", 0.5, -math.inf)),
+            steps=2,
+            motion=Homography.of(zoom=1.1, angle=1.0, translate_x=-2.0),
+            digest=digests[1],
+            start_digest=digests[0],
             needs=(0,),
         ),
         FramePlan(
-            2,
-            (WeightedPrompt("night", 1.0, -math.inf),),
-            CameraMove(1.2, 2.0, -2.0),
-            2,
-            digests[2],
-            digests[1],
-            start=1,
+            place=Place(2, 1),
+            prompts=(WeightedPrompt("night", 1.0, -math.inf),),
+            steps=2,
+            motion=Homography.of(zoom=1.2, angle=2.0, translate_x=-2.0),
+            digest=digests[2],
+            start_digest=digests[1],
             needs=(1,),
         ),
     )
@@ -150,7 +155,7 @@ def test_a_camera_without_a_value_at_some_frame_is_bad_input(planned: Planner) -
     plan = planned(frames=5000, zoom="1 - 2*max(0, 1 - abs(t - 2001))")
     with pytest.raises(BadInput, match=r"zoom .* of video 'reef' is -1 at frame 2001: it must be positive"):
         plan.camera(2001)
-    assert plan.camera(2000).zoom == 1
+    assert plan.camera(2000).still
 
 
 # --- prompts ----------------------------------------------------------------------------------------------------------

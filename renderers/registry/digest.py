@@ -1,0 +1,95 @@
+"""The digest of a model: what of its entry decides a picture, and only as far as it is not neutral.
+
+As with a row's settings (`renderers.plan.neutral`), a field that is added later leaves the digest of every model that
+does not use it. Neutral values are frozen; what a new field needs is one line in `NEUTRAL`, or in `NOT_IN_PICTURES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from renderers.canonical import differing, fields_of, sha256_of
+from renderers.errors import ModelFilesBroken
+
+if TYPE_CHECKING:
+    from renderers.registry.entry import ModelEntry, PerceptorEntry, VQGANEntry
+
+__all__ = ["NEUTRAL", "NOT_IN_PICTURES", "deviations", "model_digest"]
+
+NEUTRAL: Mapping[str, Any] = {
+    "concepts": (),
+    "vqgan.kind": "vqgan",
+    "vqgan.config": None,
+    "vqgan.sha256": None,
+    "vqgan.source": None,
+    "perceptor.folder": None,
+    "perceptor.architecture": None,
+    "perceptor.pretrained": None,
+    "perceptor.sha256": None,
+    "perceptor.merges": None,
+    "perceptor.templates": ("{}",),
+}
+
+# Names and figures for people, where files lie, and what reaches a picture through the row (`defaults`) or the VQGAN's
+# config (`downsampling`).
+NOT_IN_PICTURES = frozenset({
+    "name", "like", "summary", "licence", "size_bytes", "downsampling", "defaults", "seconds_per_step", "measured_on",
+    "vqgan.weights", "perceptor.weights",
+})  # fmt: skip
+
+# Each has names of its own.
+_PARTS = frozenset({"vqgan", "perceptors"})
+
+
+def model_digest(entry: ModelEntry) -> str:
+    """What of a model decides a picture: weights, configs, byte-pair merges, templates and concepts.
+
+    A model that has yet to be fetched has its digest already: the checksums of its source are known.
+
+    Raises:
+        ModelFilesBroken: a config or the merges can't be read.
+    """
+    try:
+        return sha256_of(
+            _differing(entry)
+            | {"vqgan": _vqgan(entry.vqgan), "perceptors": [_perceptor(perceptor) for perceptor in entry.perceptors]}
+        )
+    except OSError as error:
+        raise ModelFilesBroken(f"a file of model '{entry.name}' can't be read: {error}") from error
+
+
+def deviations(entry: ModelEntry) -> frozenset[str]:
+    """The names, as in `NEUTRAL`, of all that decides pictures and is not neutral."""
+    parts = [("vqgan.", entry.vqgan), *(("perceptor.", perceptor) for perceptor in entry.perceptors)]
+    return frozenset(_differing(entry)) | {prefix + name for prefix, part in parts for name in _differing(part, prefix)}
+
+
+def _vqgan(entry: VQGANEntry) -> dict[str, Any]:
+    values = _differing(entry, "vqgan.")
+    if entry.source is None:
+        return values | {"config": _sha256(entry.config_path)}
+    return values | {"config": entry.source.config.sha256, "source": entry.source.checkpoint.sha256}
+
+
+def _perceptor(entry: PerceptorEntry) -> dict[str, Any]:
+    values = _differing(entry, "perceptor.")
+    if entry.folder is not None:
+        values["folder"] = _sha256(entry.path / "open_clip_config.json")
+        if entry.merges:
+            # they decide the tokens of every text, and no checksum of the registry covers them.
+            values["merges"] = _sha256(entry.path / entry.merges)
+    return values
+
+
+def _differing(entry: BaseModel, prefix: str = "") -> dict[str, Any]:
+    values = {name: value for name, value in fields_of(entry).items() if prefix + name not in NOT_IN_PICTURES | _PARTS}
+    return differing(values, NEUTRAL, prefix)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
