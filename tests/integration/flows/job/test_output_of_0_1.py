@@ -9,6 +9,7 @@ them.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from infra.storage.storage import Storage
 from manifests.schema import ManifestRow
 from renderers.plan.addressing import ALGORITHM
 from renderers.plan.addressing_v4 import ALGORITHM as FORMER
+from renderers.registry import Registry
 from tests.helpers.render_jobs import frame_objects, planned, render, rerun, write_manifest
 
 STORED = Path(__file__).with_name("output_of_0_1")
@@ -30,8 +32,14 @@ VIDEOS = ("keys", "still", "story")
 
 @pytest.fixture
 def output(tmp_path: Path) -> str:
-    shutil.copytree(STORED, tmp_path / "out")
-    return str(tmp_path / "out")
+    folder = tmp_path / "out"
+    shutil.copytree(STORED, folder)
+    # git keeps no times: of two plans the later one is that of the video that was published
+    published = json.loads((folder / "story" / "provenance.json").read_text())["content"]
+    for plan in (folder / "story" / "plans").glob("*.json"):
+        later = json.loads(plan.read_text())["content"] == published
+        os.utime(plan, (1_000_000_000 + later,) * 2)
+    return str(folder)
 
 
 def rows(output: str, **edits: dict[str, object]) -> list[ManifestRow]:
@@ -53,7 +61,7 @@ def algorithms(job: RenderJob) -> set[int]:
 
 
 def test_the_status_says_what_0_1_said(output: str) -> None:
-    found = {status.video_id: status for status in stored_status(Storage(output))}
+    found = {status.video_id: status for status in stored_status(Storage(output), Registry())}
     assert {video: (it.state, it.frames, it.missing) for video, it in found.items()} == {
         "keys": ("missing", 10, (1, 3, 5, 7)), "still": ("done", 1, ()), "story": ("done", 6, ()),
     }  # fmt: skip
@@ -76,8 +84,8 @@ def test_a_render_goes_on_with_what_is_missing_and_touches_nothing_else(tmp_path
     # from then on everything is there, for whoever asks
     again = planned(source, output, range_frames=3)
     assert again.complete
-    assert {status.state for status in stored_status(Storage(output))} == {"done"}
-    stored = read_plan(Storage(output), list_video(Storage(output), "keys"), "keys")
+    assert {status.state for status in stored_status(Storage(output), Registry())} == {"done"}
+    stored = read_plan(Storage(output), list_video(Storage(output), "keys"), "keys", Registry())
     assert stored is not None
     assert stored.plan.algorithm == FORMER
 

@@ -20,7 +20,7 @@ from renderers.plan import addressing, addressing_v4, camera_path, neutral
 from renderers.plan.addressing import ALGORITHM
 from renderers.plan.motion import Homography
 from renderers.plan.video_plan import VideoPlan
-from renderers.registry import ModelEntry, PerceptorEntry, VQGANEntry
+from renderers.registry import ModelEntry, PerceptorEntry, Registry, VQGANEntry
 from renderers.registry import digest as model_digest
 from tests.helpers.random_model import Planner, sha256
 from tests.helpers.root import ROOT
@@ -64,7 +64,7 @@ def test_digests_are_what_they_were(algorithm: int) -> None:
     """
     found = {}
     for row in pinned_rows():
-        digests = VideoPlan.of(row, IMAGES, algorithm=algorithm).digests
+        digests = VideoPlan.of(row, IMAGES, entry=Registry().entry(row.model), algorithm=algorithm).digests
         every = hashlib.sha256("".join(digests).encode()).hexdigest()
         found[row.video_id] = [digests[0], digests[-1], every]
     assert found == json.loads(PINNED.read_text())[str(algorithm)]
