@@ -20,11 +20,11 @@ from flows.job.storage_state import VideoStatus, stored_status
 from flows.orchestration.handover import start_pool
 from flows.planning.chunks import Chunk
 from infra.settings import InfraSettings, load_settings
+from infra.storage.layout import video_key
 from infra.storage.storage import Storage
-from infra.video.ffmpeg import extension
+from infra.video.encoding import Encoding
 from infra.workers.local_pool import LocalPool
 from infra.workers.pool import Pool
-from infra.workers.worker import Worker
 from manifests.building import write_parquet
 from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import ManifestRow
@@ -177,7 +177,8 @@ def _local_pool(output: Storage, settings: InfraSettings, workers: int) -> Local
         threads=settings.threads,
         batch=settings.batch,
         registry=Registry(settings.models_folder),
-        make=partial(Worker, precision=settings.precision, graphs=settings.graphs),
+        precision=settings.precision,
+        graphs=settings.graphs,
     )
 
 
@@ -236,6 +237,7 @@ def _summary(job: RenderJob, problems: tuple[RowProblem, ...], report: str, seco
 
 def _video_summary(output: Storage, video_id: str, run: VideoRun) -> VideoSummary:
     row = run.work.plan.row
-    video = output.uri(f"{video_id}/video.{extension(row.format, row.frames)}") if run.done else None
+    extension = Encoding.of(row).file_type(row.frames).extension
+    video = output.uri(video_key(video_id, extension)) if run.done else None
     state: Literal["done", "failed"] = "done" if run.done else "failed"
     return VideoSummary(video_id, state, row.frames, run.missing, run.rendered, run.reason, video)
