@@ -39,7 +39,7 @@ NEUTRAL: Mapping[str, Any] = {
 # config (`downsampling`).
 NOT_IN_PICTURES = frozenset({
     "name", "like", "summary", "licence", "size_bytes", "downsampling", "defaults", "seconds_per_step", "measured_on",
-    "vqgan.weights", "perceptor.weights",
+    "vqgan.weights", "perceptor.weights", "perceptor.cache",
 })  # fmt: skip
 
 # Each has names of its own.
