@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import io
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import yaml
 from cyclopts import Parameter
-from PIL import Image, PngImagePlugin
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from flows.api.rendering import Renderer, checked_row, prepare
 from flows.cli.output import print_json, stderr
-from infra.settings import load_settings
-from infra.storage.storage import read_uri
-from manifests.checking import check_row
-from manifests.results import GoodRow
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-from renderers.plan.video_plan import VideoPlan
-from renderers.registry import Registry
+
+if TYPE_CHECKING:
+    from renderers.frames.video import VideoProgress
 
 __all__ = ["preview"]
 
@@ -53,65 +48,39 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
     given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
     for assignment in set_:
         _assign(given, assignment)
-    row = _checked({"video_id": "preview", "prompt": prompt, **given})
-    images = {uri: read_uri(uri) for uri in _pictures(row)}
-    settings = load_settings()
-    entry = Registry(settings.models_folder).entry(row.model)
-    plan = VideoPlan.of(row, {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}, entry=entry)
-    frame = next(plan.walk())
+    prepared = prepare(checked_row({"video_id": "preview", "prompt": prompt, **given}))
+    plan = prepared.plan
     if output.suffix.lower() != ".png":
         raise BadInput(f"output '{output}': a preview is a PNG; name it '{output.with_suffix('.png')}'")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"output '{output}': there is no folder '{output.absolute().parent}'")
 
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps  {task.fields[told]}"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps  {task.fields[pace]}"),
         TimeRemainingColumn(), console=stderr, transient=False, disable=json,
     )  # fmt: skip
     with bar:
-        line = bar.add_task(f"loading {plan.entry.name}", total=frame.steps, told="")
-        # torch takes seconds to import: after the checks, so that a mistake is told at once
-        from renderers.frames.renderer import FrameRenderer, StepProgress
-        from renderers.models import load_models
-
-        models = load_models(
-            plan.entry, device=settings.device, threads=settings.threads, precision=settings.precision,
-            graphs=False,  # recording takes longer than one picture saves
-        )  # fmt: skip
-        renderer = FrameRenderer(models)
+        line = bar.add_task(f"loading {plan.entry.name}", total=plan.row.steps_first, pace="")
+        renderer = Renderer(plan.entry.name)
         bar.update(line, description="rendering")
         bar.reset(line)
 
-        def on_step(step: StepProgress) -> None:
-            told = f"loss {step.loss:.3f}  {step.step / step.seconds:.1f} steps/s"
-            bar.update(line, completed=step.step, told=told)
+        def on_step(step: VideoProgress) -> None:
+            pace = f"loss {step.loss:.3f}  {step.step / step.seconds:.1f} steps/s"
+            bar.update(line, completed=step.step, pace=pace)
 
-        rendered = renderer.render(plan, frame, None, images, on_step=on_step)
-    output.write_bytes(_enlarged(rendered.frame.to_bytes(), plan.row.upscale))
+        frame = next(renderer.frames(prepared, on_step=on_step))
+    output.write_bytes(frame.to_png())
+    steps = len(frame.losses)
     result = {
-        "output": str(output), "digest": frame.digest, "seed": plan.row.seed, "steps": frame.steps,
-        "loss": rendered.losses[-1], "seconds": round(rendered.seconds, 3),
+        "output": str(output), "digest": frame.digest, "seed": plan.row.seed, "steps": steps, "loss": frame.loss,
+        "seconds": round(frame.seconds, 3),
     }  # fmt: skip
     if json:
         print_json(result)
     else:
-        steps = f"{frame.steps} steps in {rendered.seconds:.1f} s"
-        print(f"{output}: loss {rendered.losses[-1]:.3f} after {steps}, seed {plan.row.seed}")
+        print(f"{output}: loss {frame.loss:.3f} after {steps} steps in {frame.seconds:.1f} s, seed {plan.row.seed}")
     return 0
-
-
-def _checked(given: dict[str, Any]) -> ManifestRow:
-    """The row, or a BadInput that says of every value what is allowed instead."""
-    told = []
-    for result in check_row(given, file="", number=1):
-        if isinstance(result, GoodRow):
-            return result.row
-        told.append(result.message + (f" (allowed: {result.allowed})" if result.allowed else ""))
-    raise BadInput("; ".join(told))
-
-
-def _pictures(row: ManifestRow) -> list[str]:
-    return [uri for uri in (row.init_image, *(p.image for p in row.image_prompts or ())) if uri]
 
 
 def _assign(given: dict[str, Any], assignment: str) -> None:
@@ -129,18 +98,6 @@ def _assign(given: dict[str, Any], assignment: str) -> None:
         place[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BadInput(f"--set '{assignment}': the value is not valid YAML; put quotes around a text") from error
-
-
-def _enlarged(png: bytes, factor: int) -> bytes:
-    """The frame object's picture enlarged, with all that the PNG says about itself."""
-    with Image.open(io.BytesIO(png)) as image:
-        info = PngImagePlugin.PngInfo()
-        for key, value in image.text.items():  # type: ignore[attr-defined]
-            info.add_text(key, value, zip=True)
-        large = image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)
-    target = io.BytesIO()
-    large.save(target, format="PNG", pnginfo=info)
-    return target.getvalue()
 
 
 def preview(prompt: str, **options: Any) -> int:

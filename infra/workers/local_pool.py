@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from infra.storage.storage import Storage
 from infra.workers.leases import Leases
@@ -13,6 +14,9 @@ from infra.workers.renderers import LoadedModels
 from infra.workers.tasks import WorkerProgress
 from infra.workers.worker import Worker
 from renderers.registry import Registry
+
+if TYPE_CHECKING:  # imports torch
+    from renderers.hardware import Precision
 
 __all__ = ["LocalPool"]
 
@@ -27,6 +31,8 @@ class LocalPool:
         size: int = 1,
         device: str = "auto",
         threads: int = 1,
+        precision: Precision = "auto",
+        graphs: bool = True,
         batch: int | None = None,
         registry: Registry | None = None,
         make: Callable[..., Worker] = Worker,
@@ -34,10 +40,10 @@ class LocalPool:
         """`device` to `registry` are as for `LoadedModels`; `make` makes each worker, called as `Worker` is."""
         self.size = self.capacity = size
         self.max_batch = batch or 1
-        self._workers = [
-            make(output, LoadedModels(registry, device=device, threads=threads, batch=batch), registry=registry)
-            for _ in range(size)
-        ]
+        how: dict[str, Any] = {
+            "device": device, "threads": threads, "precision": precision, "graphs": graphs, "batch": batch,
+        }  # fmt: skip
+        self._workers = [make(output, LoadedModels(registry, **how), registry=registry) for _ in range(size)]
         for number, worker in enumerate(self._workers):
             worker.name = f"{worker.name}/{number}"
         self.names = tuple(worker.name for worker in self._workers)

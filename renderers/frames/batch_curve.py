@@ -13,62 +13,63 @@ import torch
 
 __all__ = ["BatchCurve", "DeviceMemory"]
 
-# Twice as many frames must make a step of one so much cheaper: more of them hold more memory, and end later.
+# How much cheaper a step of one frame must become when twice as many go together: more of them hold more memory, and
+# end later.
 GAIN = 1.05
-# Passes that a number is judged by: the first one also chooses kernels and records graphs.
-LOOKS = 2
-# Of the memory that is free: fragments are not.
+# Passes by which a size is judged: the first one also chooses kernels and records graphs.
+PASSES = 2
+# Share of the free memory that can be used: the rest is fragments.
 USABLE = 0.9
 
 
 class BatchCurve:
-    """Seconds of a frame's step, by how many frames took it together; of frames of one kind on one device."""
+    """Seconds of a frame's step, by how many frames took it together; of frames of equal work on one device."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[int, list[float]] = defaultdict(list)
 
-    def took(self, together: int, seconds: float) -> None:
-        """Note that in a pass of so many frames a step of one took `seconds`, its share of the pass."""
-        self._seconds[together].append(seconds)
-        del self._seconds[together][: -LOOKS * 2]  # a pace that was the exception is forgotten
+    def record(self, size: int, seconds: float) -> None:
+        """Note that in a pass of `size` frames a step of one took `seconds`, its share of the pass."""
+        self._seconds[size].append(seconds)
+        del self._seconds[size][: -PASSES * 2]  # so that an exceptional time is forgotten
 
-    def size(self, asked: int, fits: Callable[[int], bool]) -> int:
-        """How many of `asked` frames to take next, if `fits` says that memory holds them."""
+    def next_size(self, available: int, fits: Callable[[int], bool]) -> int:
+        """How many of the `available` frames to take next; `fits` says whether memory holds so many."""
         best, size = 1, 1
-        while size <= asked and (size == 1 or fits(size)):
-            seen = self._seconds[size]
-            if len(seen) < LOOKS:
+        while size <= available and (size == 1 or fits(size)):
+            measured = self._seconds[size]
+            if len(measured) < PASSES:
                 return size
-            if size > 1 and min(self._seconds[best]) < GAIN * min(seen):
+            if size > 1 and min(self._seconds[best]) < GAIN * min(measured):
                 return best
             best, size = size, size * 2
-        # the next number that would be measured is more than there are, or does not fit
-        return asked if asked < size and fits(asked) else best
+        # the next size to be measured is more than there are, or does not fit
+        return available if available < size and fits(available) else best
 
 
 class DeviceMemory:
-    """What a pass needs of a GPU's memory, from what the last one needed."""
+    """How much of a GPU's memory a pass will need, from what the last one needed."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._held = 0
-        self._each = 0.0
+        self._held_before = 0
+        self._bytes_each = 0.0
 
-    def before(self) -> None:
-        """A pass begins."""
+    def start_pass(self) -> None:
+        """Note that a pass begins."""
         if self._device.type == "cuda":
-            self._held = torch.cuda.memory_allocated(self._device)
+            self._held_before = torch.cuda.memory_allocated(self._device)
             torch.cuda.reset_peak_memory_stats(self._device)
 
-    def after(self, together: int) -> None:
-        """A pass of so many frames is over."""
+    def end_pass(self, size: int) -> None:
+        """Note that a pass of `size` frames is over."""
         if self._device.type == "cuda":
-            self._each = (torch.cuda.max_memory_allocated(self._device) - self._held) / together
+            self._bytes_each = (torch.cuda.max_memory_allocated(self._device) - self._held_before) / size
 
-    def holds(self, together: int) -> bool:
-        """Whether so many frames will fit, as far as is known."""
+    def fits(self, size: int) -> bool:
+        """Whether a pass of `size` frames will fit, as far as is known."""
         if self._device.type != "cuda":
             return True
         free, _ = torch.cuda.mem_get_info(self._device)
         cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
-        return together * self._each < USABLE * (free + cached)
+        return size * self._bytes_each < USABLE * (free + cached)

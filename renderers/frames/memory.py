@@ -1,5 +1,5 @@
-"""Memory of devices: sending to it without waiting, a loss taken in parts when it is short, and what is said when even
-that does not fit."""
+"""Memory of devices: copies that nobody waits for, a loss computed in parts where memory is short, and the error when
+even that does not fit."""
 
 from __future__ import annotations
 
@@ -15,34 +15,38 @@ __all__ = ["memory_errors", "microbatched", "send"]
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor`, which lies in the CPU's memory, on `device`, without waiting for what the device still has to do.
+    """Copy `tensor` from the CPU's memory to `device`, without waiting for what the device still has to do.
 
-    A copy from memory that may be paged out would wait (CUDA's runtime API, "API synchronization behavior"), one from
-    pinned memory does not. PyTorch keeps the pinned copy until the device has read it.
+    A copy from pageable memory waits (CUDA's runtime API, "API synchronization behavior"), one from pinned memory does
+    not. PyTorch keeps the pinned copy until the device has read it.
     """
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 @contextmanager
 def memory_errors(what: str, device: torch.device) -> Iterator[None]:
-    """Turn a failed allocation into OutOfMemory, which says that `what` does not fit, and let go of what is cached."""
+    """Turn a failed allocation into OutOfMemory, which says that `what` does not fit, and free what torch has cached.
+
+    Raises:
+        OutOfMemory: an allocation failed inside the context.
+    """
     try:
         yield
         return
     except (MemoryError, RuntimeError) as error:
-        # torch.OutOfMemoryError is CUDA's; PyTorch's allocator of CPU memory has these words only
+        # torch.OutOfMemoryError is CUDA's; PyTorch's allocator of CPU memory raises a RuntimeError with these words
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
             raise
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-    # outside of the handler, since the error's traceback holds on to the very tensors that must go
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    # outside of the handler, since the error's traceback keeps the very tensors that must be freed
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    raise OutOfMemory(f"{what} does not fit into memory: {said}")
+    raise OutOfMemory(f"{what} does not fit into memory: {reason}")
 
 
 def microbatched(whole: Tensor, size: int, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """`loss(whole)` for a loss that is a mean over the first dimension, from `size` rows at a time: what one part needs
-    for its gradient is let go before the next. Differentiable once, with respect to `whole` alone."""
+    """`loss(whole)`, a scalar, for a loss that is a mean over the first dimension, computed from `size` rows at a time:
+    what one part needs for its gradient is freed before the next. Differentiable once, with respect to `whole` only."""
     leaf = whole.detach().requires_grad_(True)
     value = whole.new_zeros(())
     for part in leaf.split(size):
@@ -50,5 +54,5 @@ def microbatched(whole: Tensor, size: int, loss: Callable[[Tensor], Tensor]) -> 
         term.backward()
         value = value + term.detach()
     assert leaf.grad is not None
-    pulled = (whole * leaf.grad).sum()
-    return value + pulled - pulled.detach()
+    linear = (whole * leaf.grad).sum()  # has the same gradient; its value is taken away again
+    return value + linear - linear.detach()

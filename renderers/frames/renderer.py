@@ -2,11 +2,11 @@
 
 The step is nerdyrodent/VQGAN-CLIP's (after Crowson, 2021): snap the latent to the codebook with a straight-through
 gradient, decode, clamp, cut, embed, spherical distance to every prompt, Adam on the latent, clamp the latent to the
-codebook's range. What departs from it says so where it does.
+codebook's range. Each departure from it is marked where it is made.
 
-Frames of like shape go through the networks together; everything else of a frame is its own (FrameInProgress). Their
+Frames of the same shape go through the networks as one batch; all else of a frame is its own (FrameInProgress). Their
 losses add up, and since none depends on another's latent, each latent has the gradient that it would have alone, but
-for the last bits where a network rounds otherwise for another number of pictures.
+for the last bits where a network rounds otherwise for another size of batch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -34,13 +34,14 @@ from renderers.plan.frame_plan import FramePlan
 from renderers.plan.video_plan import ALGORITHM, VideoPlan, json_safe
 from renderers.step.guidance import Guide
 from renderers.step.losses import ClampWithGradient
+from renderers.step.terms import TERMS, Embeddings, Term
 
 __all__ = ["FrameRenderer", "FrameRequest", "RenderedFrame", "StepProgress"]
 
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """A finished frame, the `losses` of its steps, and the `seconds` it took; of steps that several frames took
+    """A finished frame, the `losses` of its steps, and the `seconds` that it took; of steps that several frames took
     together, its share."""
 
     frame: FrameObject
@@ -51,14 +52,20 @@ class RenderedFrame:
 class FrameRenderer:
     """Renders frames with models that stay loaded. Not thread-safe: one renderer, one thread."""
 
-    def __init__(self, models: Models, together: int | Literal["all", "auto"] = "all") -> None:
-        """Up to `together` frames go through the networks together: all that are asked for, or as many as were found to
-        pay (renderers/frames/batch_curve.py)."""
+    def __init__(
+        self,
+        models: Models,
+        max_batch: int | Literal["all", "auto"] = "all",
+        *,
+        terms: Sequence[type[Term[Any]]] = TERMS,
+    ) -> None:
+        """Up to `max_batch` frames go through the networks together: all that are asked for, or as many as were found
+        to pay (renderers/frames/batch_curve.py). `terms` are what the loss of a frame can be made of."""
         self.models = models
         self.starts = Starts(models)
-        self._together = together
+        self._max_batch, self._terms = max_batch, terms
         self._guides = [Guide(perceptor, models.entry.concepts, models.device) for perceptor in models.perceptors]
-        self._most: dict[torch.Size, int] = {}  # frames of a shape that memory was found to hold
+        self._fitting: dict[torch.Size, int] = {}  # frames of a shape that memory was found to hold
         self._curves: defaultdict[Hashable, BatchCurve] = defaultdict(BatchCurve)
         self._memories: defaultdict[Hashable, DeviceMemory] = defaultdict(lambda: DeviceMemory(models.device))
 
@@ -79,9 +86,9 @@ class FrameRenderer:
 
         Raises:
             BadInput: a picture that the row names can't be read.
-            NonFiniteLoss: the loss left the realm of numbers.
+            NonFiniteLoss: the loss or the latent became non-finite.
             OutOfMemory: the frame does not fit into the device's memory.
-            Stopped: `should_stop` said so.
+            Stopped: `should_stop` asked for it.
         """
         request = FrameRequest(
             plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop
@@ -92,68 +99,69 @@ class FrameRenderer:
         return rendered
 
     def render_together(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
-        """Render frames, those of like shape step by step in one pass through the networks; gives for each, in order,
-        the frame or what `render` would raise. The failure of one is not the others'. When memory does not hold them
-        all, fewer go together, now and later."""
+        """Render frames, those of the same shape step by step in one pass through the networks; gives for each, in
+        order, the frame or what `render` would raise. The failure of one is not the others'. When memory does not hold
+        them all, fewer go together, now and later."""
         # torch keeps this number per thread: one that used torch before the models were loaded has another one, and
         # sums split over another number of threads round differently
         torch.set_num_threads(self.models.threads)
         results: list[RenderedFrame | Exception] = []
-        while left := requests[len(results) :]:
-            results += self._measured(left) if self._together == "auto" else self._pass(left[: self._limit])
+        while remaining := requests[len(results) :]:
+            if self._max_batch == "auto":
+                results += self._render_measured(remaining)
+            else:
+                results += self._render_batch(remaining if self._max_batch == "all" else remaining[: self._max_batch])
         return results
 
-    @property
-    def _limit(self) -> int | None:
-        return self._together if isinstance(self._together, int) else None
-
-    def _measured(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
-        """A pass of as many of the first `requests` as pay, which are of one kind."""
-        kind = _kind(requests[0])
-        alike = list(itertools.takewhile(lambda request: _kind(request) == kind, requests))
-        curve, memory = self._curves[kind], self._memories[kind]
-        some = alike[: curve.size(len(alike), memory.holds)]
-        memory.before()
+    def _render_measured(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+        """Render as many of the first `requests`, of equal work, as pay, and measure it."""
+        work = _work(requests[0])
+        equal = list(itertools.takewhile(lambda request: _work(request) == work, requests))
+        curve, memory = self._curves[work], self._memories[work]
+        batch = equal[: curve.next_size(len(equal), memory.fits)]
+        memory.start_pass()
         began = time.perf_counter()
-        results = self._pass(some)  # its pictures are in the CPU's memory at the end, so that nothing is under way
+        results = self._render_batch(batch)  # ends with the pictures in the CPU's memory: nothing runs on the GPU then
         if not any(isinstance(result, Exception) for result in results):
-            curve.took(len(some), (time.perf_counter() - began) / sum(request.frame.steps for request in some))
-            memory.after(len(some))
+            curve.record(len(batch), (time.perf_counter() - began) / sum(request.frame.steps for request in batch))
+            memory.end_pass(len(batch))
         return results
 
-    def _pass(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+    def _render_batch(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
         """Render frames together."""
         results: dict[int, RenderedFrame | Exception] = {}
-        begun: dict[int, FrameInProgress] = {}
+        frames: dict[int, FrameInProgress] = {}
         for number, request in enumerate(requests):
             try:
                 with memory_errors(str(request), self.models.device):
-                    targets = [guide.targets(request.plan.row, request.frame.prompts, request.images)
-                               for guide in self._guides]  # fmt: skip
-                    begun[number] = FrameInProgress(request, self.models, self.starts, targets)
+                    frames[number] = self._start(request)
             except Exception as error:
                 results[number] = error
-        while begun:
-            for numbers in self._groups(begun):
-                results.update(self._advance({number: begun[number] for number in numbers}))
-            begun = {number: frame for number, frame in begun.items() if number not in results}
+        while frames:
+            for numbers in self._groups(frames):
+                results.update(self._advance({number: frames[number] for number in numbers}))
+            frames = {number: frame for number, frame in frames.items() if number not in results}
         return [results[number] for number in range(len(requests))]
 
+    def _start(self, request: FrameRequest) -> FrameInProgress:
+        row, prompts = request.plan.row, request.frame.prompts
+        targets = [guide.targets(row, prompts, request.images) for guide in self._guides]
+        return FrameInProgress(request, self.models, self.starts, targets, self._terms)
+
     def _groups(self, frames: Mapping[int, FrameInProgress]) -> list[list[int]]:
-        """The numbers of `frames`, those that go through the networks together side by side."""
+        """The numbers of `frames`, grouped by which go through the networks together."""
         by_shape: dict[torch.Size, list[int]] = {}
         for number, frame in frames.items():
             by_shape.setdefault(frame.latent.shape, []).append(number)
         return [
-            numbers[at : at + most]
+            numbers[first : first + size]
             for shape, numbers in by_shape.items()
-            for most in [self._most.get(shape, len(numbers))]
-            for at in range(0, len(numbers), most)
+            for size in [self._fitting.get(shape, len(numbers))]
+            for first in range(0, len(numbers), size)
         ]
 
     def _advance(self, frames: Mapping[int, FrameInProgress]) -> dict[int, RenderedFrame | Exception]:
         """Take one step of `frames`, which are of one shape; gives those that it finished, and those that failed."""
-        failures: dict[int, RenderedFrame | Exception] = {}
         try:
             with memory_errors(", ".join(str(frame.request) for frame in frames.values()), self.models.device):
                 return self._step(frames)
@@ -162,20 +170,21 @@ class FrameRenderer:
                 return dict.fromkeys(frames, error)
             half = len(frames) // 2
             if isinstance(error, OutOfMemory):
-                self._most[next(iter(frames.values())).latent.shape] = half
+                self._fitting[next(iter(frames.values())).latent.shape] = half
         # no frame has taken this step yet: whose failure it is shows when fewer take it
-        numbers = list(frames)
+        numbers, results = list(frames), dict[int, RenderedFrame | Exception]()
         for some in (numbers[:half], numbers[half:]):
-            failures |= self._advance({number: frames[number] for number in some})
-        return failures
+            results |= self._advance({number: frames[number] for number in some})
+        return results
 
     def _step(self, frames: Mapping[int, FrameInProgress]) -> dict[int, RenderedFrame | Exception]:
+        """See `_advance`; a failure of the networks, which may be any frame's, is raised."""
         began = time.perf_counter()
-        every = list(frames.values())
-        losses = self._losses(every)
-        whole = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        gradients = torch.autograd.grad(whole, [frame.latent for frame in every])
-        share = (time.perf_counter() - began) / len(every)
+        batch = list(frames.values())
+        losses = self._losses(batch)
+        total = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        gradients = torch.autograd.grad(total, [frame.latent for frame in batch])
+        share = (time.perf_counter() - began) / len(batch)
         results: dict[int, RenderedFrame | Exception] = {}
         for (number, frame), loss, gradient in zip(frames.items(), losses, gradients, strict=True):
             began = time.perf_counter()
@@ -184,63 +193,66 @@ class FrameRenderer:
                     frame.apply_gradient(loss, gradient)
                     frame.seconds += share + time.perf_counter() - began
                     if frame.done:
-                        results[number] = self._finished(frame)
-            except Exception as error:  # its own: the others have taken their step, or are going to
+                        results[number] = self._finish(frame)
+            except Exception as error:  # this frame's alone: the others take their step
                 results[number] = error
         return results
 
     def _losses(self, frames: Sequence[FrameInProgress]) -> list[Tensor]:
-        """The loss of each frame's picture at this step, scalars: prompts over all perceptors, and regularisers."""
+        """The loss of each frame's picture at this step, scalars: the mean over all perceptors, and regularisers."""
         vqgan = self.models.vqgan
-        joined = _joined([frame.latent_to_decode() for frame in frames])
-        pictures = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(joined))).split(1)
+        latents = _concatenate([frame.latent_to_decode() for frame in frames])
+        pictures = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(latents))).split(1)
         totals = [picture.new_zeros(()) for picture in pictures]
         for which, guide in enumerate(self._guides):
             cutouts = [frame.cutouts(which, guide.perceptor.side, picture)
                        for frame, picture in zip(frames, pictures, strict=True)]  # fmt: skip
-            pulls = self._pulls(which, guide, frames, cutouts)
-            totals = [total + pull / len(self._guides) for total, pull in zip(totals, pulls, strict=True)]
+            losses = self._embedding_losses(which, guide, frames, cutouts)
+            totals = [total + loss / len(self._guides) for total, loss in zip(totals, losses, strict=True)]
         return [
             frame.add_regularisers(total, picture)
             for frame, total, picture in zip(frames, totals, pictures, strict=True)
         ]  # fmt: skip
 
-    def _pulls(
+    def _embedding_losses(
         self, which: int, guide: Guide, frames: Sequence[FrameInProgress], cutouts: Sequence[Tensor]
     ) -> list[Tensor]:
-        """The pull on each frame's `cutouts`, as one perceptor sees them: all in one pass, but for those of frames that
-        were found to need too much memory."""
+        """What those terms of the loss that look at embeddings make of each frame's `cutouts` `(n, 3, side, side)`, as
+        perceptor number `which` sees them: all frames in one pass, but for those that were found to need too much
+        memory."""
 
-        def pull(frame: FrameInProgress, seen: Tensor) -> Tensor:
-            return guide.pull(frame.plan.row.loss, frame.targets[which], len(frame.frame.prompts), seen)
+        def loss(frame: FrameInProgress, embeddings: Tensor) -> Tensor:
+            view = Embeddings(embeddings, frame.targets[which], guide.concepts)
+            return frame.terms.add(embeddings.new_zeros(()), view)
 
-        at_once = [frame.request.cutouts_at_once or len(cut) for frame, cut in zip(frames, cutouts, strict=True)]
-        together = [number for number, cut in enumerate(cutouts) if at_once[number] >= len(cut)]
-        pulls: dict[int, Tensor] = {}
-        if together:
-            seen = guide.perceptor.embed_pictures(_joined([cutouts[number] for number in together]))
-            parts = seen.split([len(cutouts[number]) for number in together])
-            pulls = {number: pull(frames[number], part) for number, part in zip(together, parts, strict=True)}
+        sizes = [frame.request.cutouts_at_once or len(cut) for frame, cut in zip(frames, cutouts, strict=True)]
+        whole = [number for number, cut in enumerate(cutouts) if sizes[number] >= len(cut)]
+        losses: dict[int, Tensor] = {}
+        if whole:
+            embeddings = guide.perceptor.embed_pictures(_concatenate([cutouts[number] for number in whole]))
+            parts = embeddings.split([len(cutouts[number]) for number in whole])
+            losses = {number: loss(frames[number], part) for number, part in zip(whole, parts, strict=True)}
         for number, (frame, cut) in enumerate(zip(frames, cutouts, strict=True)):
-            if number not in pulls:
-                pulls[number] = microbatched(
-                    cut, at_once[number],
-                    lambda part, frame=frame: pull(frame, guide.perceptor.embed_pictures(part)),  # type: ignore[misc]
+            if number not in losses:
+                losses[number] = microbatched(
+                    cut, sizes[number],
+                    lambda part, frame=frame: loss(frame, guide.perceptor.embed_pictures(part)),  # type: ignore[misc]
                 )  # fmt: skip
-        return [pulls[number] for number in range(len(frames))]
+        return [losses[number] for number in range(len(frames))]
 
     @torch.no_grad()
-    def _finished(self, frame: FrameInProgress) -> RenderedFrame:
+    def _finish(self, frame: FrameInProgress) -> RenderedFrame:
+        """Decode a frame whose steps are all taken."""
         began = time.perf_counter()
         assert frame.state is not None
         picture = decode_tokens(self.models.vqgan, frame.state.tokens.to(self.models.device))
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
         finished = FrameObject(pixels, frame.state, self._provenance(frame))
-        return RenderedFrame(finished, frame.history, frame.seconds + time.perf_counter() - began)
+        return RenderedFrame(finished, frame.losses, frame.seconds + time.perf_counter() - began)
 
     def _provenance(self, done: FrameInProgress) -> dict[str, object]:
         """What made this frame: enough to make it again."""
-        plan, frame, losses = done.plan, done.frame, done.history
+        plan, frame, losses = done.plan, done.frame, done.losses
         return {
             "digest": frame.digest,
             "parent": frame.start_digest,
@@ -252,7 +264,7 @@ class FrameRenderer:
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
             "row": json_safe(plan.row.model_dump(mode="json", exclude_none=True)),
-            # of a retake, or after a loss that was no number; the row's otherwise
+            # of a retake, or of a try after a non-finite loss; the row's otherwise
             **({"seed": done.seed} if done.seed != plan.row.seed else {}),
             "images": dict(plan.images),
             "model": {"name": plan.entry.name, "digest": plan.entry.digest},
@@ -262,12 +274,12 @@ class FrameRenderer:
         }
 
 
-def _kind(request: FrameRequest) -> Hashable:
-    """What decides a step's work, but for its settings."""
+def _work(request: FrameRequest) -> Hashable:
+    """What decides how much work a step is: requests of equal work are measured together."""
     row = request.plan.row
     return row.width, row.height, row.cutouts.number, request.start_state is None
 
 
-def _joined(tensors: Sequence[Tensor]) -> Tensor:
-    """`tensors` along the first dimension; a single one as it is, which costs no copy."""
+def _concatenate(tensors: Sequence[Tensor]) -> Tensor:
+    """`tensors` along the first dimension; a single one as it is, without a copy."""
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))

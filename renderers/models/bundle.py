@@ -72,7 +72,7 @@ def load_models(
     try:
         chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     except RuntimeError as error:
-        raise BadInput(f"device '{device}' is none that PyTorch knows: give auto, cpu, cuda or cuda:0") from error
+        raise BadInput(f"device '{device}' is unknown to PyTorch: give auto, cpu, cuda or cuda:0") from error
     vqgan = _load_vqgan(entry)
     perceptors = []
     for perceptor in entry.perceptors:

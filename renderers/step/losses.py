@@ -1,4 +1,4 @@
-"""The terms of the loss, one small function per idea."""
+"""What the terms of the loss (renderers/step/terms.py) compute, one small function per idea."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def train(
     first step, now and then, and at the end.
 
     Raises:
-        TrainingBroken: the loss left the realm of numbers, or the folder's checkpoint is of another model.
+        TrainingBroken: the loss became non-finite, or the folder's checkpoint is of another model.
         Stopped: `should_stop` said so; the state is kept, and the next call goes on.
     """
     settings = training.settings

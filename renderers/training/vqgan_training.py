@@ -272,7 +272,7 @@ def train_vqgan(
     `held_out` `(m, 3, side, side)` are pictures to measure PSNR on: before the first step, and along the way.
 
     Raises:
-        TrainingBroken: the loss left the realm of numbers, or the folder's checkpoint is no good.
+        TrainingBroken: the loss became non-finite, or the folder's checkpoint is no good.
         Stopped: `should_stop` said so; the last checkpoint is kept, and the next call goes on.
     """
 

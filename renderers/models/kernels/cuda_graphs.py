@@ -78,8 +78,8 @@ class Graphed:
             self._check(recorded, x)
         # capture fails in many ways (a library that synchronises, memory, a driver), and none of them is the frame's
         except (RuntimeError, AssertionError, ValueError) as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            log.warning("no CUDA graphs, kernels are started one by one, which is slower: %s", said)
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            log.warning("no CUDA graphs, kernels are started one by one, which is slower: %s", reason)
             self._off = True
             self._recorded.clear()
             return None
@@ -102,11 +102,11 @@ class Graphed:
 
 def _play(recorded: _Recorded, x: Tensor) -> Tensor:
     recorded.calls += 1
-    mine, out = recorded.calls, recorded.function(x)
+    call, out = recorded.calls, recorded.function(x)
 
-    def still_there(_: Tensor) -> None:
-        if recorded.calls != mine:
+    def check_not_overwritten(_: Tensor) -> None:
+        if recorded.calls != call:
             raise RuntimeError("a recorded network was called again before the gradient of its last result was taken")
 
-    out.register_hook(still_there)
+    out.register_hook(check_not_overwritten)
     return out

@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 def normalise(x: Tensor, norm: nn.GroupNorm, *, silu: bool = True) -> Tensor:
-    """`norm(x)` for `x` `(b, c, h, w)`, and `SiLU` of it unless told otherwise, in the layout of `x`.
+    """`norm(x)` for `x` `(b, c, h, w)`, and `SiLU` of it if `silu`, in the layout of `x`.
 
     taming writes `x * sigmoid(x)`: two passes over the tensor and one more of them kept for the gradient. On a GPU the
-    fused kernels of `norm_kernels` take over where they can.
+    fused kernels of `triton_norms` take over where they can.
     """
     if x.is_cuda and fusable(x, norm) and kernels_work(x.device):
         from renderers.models.kernels.triton_norms import fused_norm  # Triton comes with PyTorch's CUDA builds only
@@ -50,7 +50,7 @@ def kernels_work(device: torch.device) -> bool:
                 results += [y.detach(), *torch.autograd.grad(y.square().sum(), x)]
         torch.testing.assert_close(results[:2], results[2:], atol=1e-3, rtol=1e-3)
     except Exception as error:  # whatever a compiler on somebody's machine can raise; the plain way gives the same
-        said = (str(error).splitlines() or [""])[0]
-        log.warning("fused norms can't be had on %s, its own are slower: %s: %s", device, type(error).__name__, said)
+        reason = (str(error).splitlines() or [""])[0]
+        log.warning("no fused norms on %s, PyTorch's own are slower: %s: %s", device, type(error).__name__, reason)
         return False
     return True

@@ -22,7 +22,7 @@ from renderers.errors import FetchFailed, ModelFilesBroken
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.kernels.folding import fold_batch_norms
 from renderers.models.perceptor.open_clip_tags import find_tag
-from renderers.models.perceptor.towers import see
+from renderers.models.perceptor.towers import picture_features
 from renderers.registry import PerceptorEntry
 
 __all__ = ["Perceptor"]
@@ -30,19 +30,19 @@ __all__ = ["Perceptor"]
 
 @contextmanager
 def _loading(what: str) -> Iterator[None]:
-    """Have open_clip load quietly, and its errors be ours."""
+    """Have open_clip load quietly, and turn its errors into ours."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.WARNING)  # open_clip reports every step of loading on the root logger
     try:
         yield
-    # ImportError: some tokenizers need the package transformers; UnpicklingError: weights that are no mere tensors
+    # ImportError: some tokenizers need the package transformers; UnpicklingError: weights that hold more than tensors
     except (
         OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ImportError,
         pickle.UnpicklingError,
     ) as error:  # fmt: skip
-        told = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise ModelFilesBroken(f"open_clip can't load {what}: {told}") from error
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelFilesBroken(f"open_clip can't load {what}: {reason}") from error
     finally:
         root.setLevel(level)
 
@@ -147,9 +147,9 @@ class Perceptor(nn.Module):
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Unit vectors `(n, d)` of pictures `(n, 3, side, side)`, normalised as this CLIP was trained."""
         given = ((pictures - self.mean) / self.std).to(self._dtype)
-        seen = _features(self.clip, given) if self.graphed is None else self.graphed(given)
+        features = _features(self.clip, given) if self.graphed is None else self.graphed(given)
         # a unit vector's last bits are what prompts are told apart by
-        return F.normalize(seen.float(), dim=-1)
+        return F.normalize(features.float(), dim=-1)
 
     def freeze_for_rendering(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
         """Have the picture tower compute in `dtype`, batch norms folded away, as CUDA graphs if `graphs`; texts, read
@@ -167,6 +167,6 @@ class Perceptor(nn.Module):
 
 def _features(clip: Any, pictures: Tensor) -> Tensor:
     """What the picture tower of `clip` makes of normalised pictures."""
-    if type(clip) in (open_clip.CLIP, open_clip.CustomTextCLIP):  # others do more than ask their tower
-        return see(clip.visual, pictures)
+    if type(clip) in (open_clip.CLIP, open_clip.CustomTextCLIP):  # others do more than run their tower
+        return picture_features(clip.visual, pictures)
     return clip.encode_image(pictures)

@@ -13,15 +13,15 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["known", "quick_gelu", "see"]
+__all__ = ["is_plain_vit", "picture_features", "quick_gelu"]
 
 
-def see(visual: Any, pictures: Tensor) -> Tensor:
+def picture_features(visual: Any, pictures: Tensor) -> Tensor:
     """The features `(n, d)` that the tower `visual` gives `pictures` `(n, 3, side, side)`, not normalised."""
-    return _vision_transformer(visual, pictures) if known(visual) else visual(pictures)
+    return _vision_transformer(visual, pictures) if is_plain_vit(visual) else visual(pictures)
 
 
-def known(visual: Any) -> bool:
+def is_plain_vit(visual: Any) -> bool:
     """Whether `visual` is a plain vision transformer (Dosovitskiy et al. 2021) read out at its class token, as
     OpenAI's ViTs are."""
     return (
@@ -31,11 +31,11 @@ def known(visual: Any) -> bool:
         and not visual.output_tokens
         and visual.proj is not None
         and isinstance(visual.patch_dropout, nn.Identity)
-        and all(_plain(block) for block in visual.transformer.resblocks)
+        and all(_is_plain_block(block) for block in visual.transformer.resblocks)
     )
 
 
-def _plain(block: Any) -> bool:
+def _is_plain_block(block: Any) -> bool:
     if type(block) is not towers.ResidualAttentionBlock or hasattr(block, "ln_1_kv"):
         return False
     attention = block.attn
@@ -54,7 +54,7 @@ def _vision_transformer(visual: Any, pictures: Tensor) -> Tensor:
     *blocks, last = visual.transformer.resblocks
     for block in blocks:
         x = _block(block, x, x.shape[1])
-    # nobody reads what the last block makes of the other tokens: 10 of the 12 d^2 products per token are left out
+    # of the last block only the class token is used: for the others 10 of the 12 d^2 products per token are left out
     x = _block(last, x, 1)
     return visual.ln_post(x[:, 0]) @ visual.proj
 

@@ -60,21 +60,21 @@ class Upsample(taming_blocks.Upsample):
         return F.conv_transpose2d(x, self._kernel(), self.conv.bias, stride=2, padding=1)
 
     def _kernel(self) -> Tensor:
-        """The kernel `(in, out, 4, 4)`, summed in float32, made anew when the weight has changed or moved."""
+        """The kernel `(in, out, 4, 4)`, summed in float32, made again when the weight has changed or moved."""
         weight = self.conv.weight
-        of = (weight.data_ptr(), weight._version, weight.dtype, weight.device)
-        if self._merged is None or self._merged[0] != of:
-            turned = weight.detach().float().flip(2, 3).transpose(0, 1)
-            spread = F.conv_transpose2d(turned.reshape(-1, 1, 3, 3), weight.new_ones(1, 1, 2, 2, dtype=torch.float32))
-            kernel = spread.view(*turned.shape[:2], 4, 4).to(weight.dtype)
+        version = (weight.data_ptr(), weight._version, weight.dtype, weight.device)
+        if self._merged is None or self._merged[0] != version:
+            flipped = weight.detach().float().flip(2, 3).transpose(0, 1)
+            spread = F.conv_transpose2d(flipped.reshape(-1, 1, 3, 3), weight.new_ones(1, 1, 2, 2, dtype=torch.float32))
+            kernel = spread.view(*flipped.shape[:2], 4, 4).to(weight.dtype)
             last = weight.is_contiguous(memory_format=torch.channels_last)
             layout = torch.channels_last if last else torch.contiguous_format
-            self._merged = of, kernel.contiguous(memory_format=layout)
+            self._merged = version, kernel.contiguous(memory_format=layout)
         return self._merged[1]
 
 
 class Encoder(taming_blocks.Encoder):
-    """taming's, which keeps every layer's output to the end; this one lets go of them."""
+    """taming's, which keeps every layer's output to the end; this one frees them."""
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv_in(x)
@@ -121,7 +121,7 @@ def our_blocks(groups: int) -> Iterator[None]:
     """Have taming's Encoder and Decoder take these blocks, and GroupNorms of `groups` groups, while they are built.
 
     taming's code names its blocks and `Normalize` in its own module and offers no argument for either; a GroupNorm of
-    32 groups on 16 channels can't even be constructed, so it can't be mended afterwards. The lock keeps two builds in
+    32 groups on 16 channels can't even be constructed, so it can't be repaired afterwards. The lock keeps two builds in
     threads apart.
     """
 

@@ -101,8 +101,8 @@ class VQGANConfig(BaseModel):
 def _first_problems(error: ValidationError) -> str:
     """Where the first three values are that are wrong, and why; not the values, which may be of any size."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:3]]
-    return "; ".join(told) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+    reasons = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:3]]
+    return "; ".join(reasons) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def _quantiser(config: VQGANConfig) -> Any:
@@ -174,7 +174,7 @@ class VQGAN(nn.Module):
 
     def freeze_for_rendering(self, dtype: torch.dtype, *, graphs: bool = False) -> None:
         """Have the decoder compute in `dtype`, as CUDA graphs if `graphs`, and the codes stay as they are: to be called
-        once the weights are where they are to be, by those who only render. Latents, their distances to the codes and
+        once the weights are on their device, by those who only render. Latents, their distances to the codes and
         pictures stay float32, and so does the encoder, which runs once a frame and hands its rounding on to all that
         follow."""
         # of the parts, not of a method: a circle would keep the model's memory when the next one is loaded
@@ -184,7 +184,7 @@ class VQGAN(nn.Module):
         self._code_norms = self.codebook.detach().square().sum(dim=1)
 
     def train(self, mode: bool = True) -> VQGAN:
-        """As any module's; what learns is neither settled nor recorded."""
+        """As any module's; weights that learn are neither frozen for rendering nor recorded."""
         if mode:
             self._code_norms, self.graphed = None, None
         super().train(mode)

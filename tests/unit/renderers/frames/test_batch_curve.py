@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -18,8 +19,8 @@ def sizes(seconds: Callable[[int], float], asked: int, passes: int, most: int = 
     """What a curve asks for, pass after pass, where a step of one of n frames takes `seconds(n)`."""
     curve, taken = BatchCurve(), []
     for _ in range(passes):
-        taken.append(curve.size(asked, lambda number: number <= most))
-        curve.took(taken[-1], seconds(taken[-1]))
+        taken.append(curve.next_size(asked, lambda number: number <= most))
+        curve.record(taken[-1], seconds(taken[-1]))
     return taken
 
 
@@ -41,16 +42,21 @@ def test_no_more_than_memory_holds() -> None:
 def test_the_first_pass_of_a_number_is_not_its_pace() -> None:
     curve = BatchCurve()
     for together, seconds in ((1, 9.0), (1, 1.0), (2, 9.0)):
-        curve.took(together, seconds)
-    assert curve.size(8, lambda _: True) == 2  # another look
-    curve.took(2, 0.5)
-    assert curve.size(8, lambda _: True) == 4
+        curve.record(together, seconds)
+    assert curve.next_size(8, lambda _: True) == 2  # another look
+    curve.record(2, 0.5)
+    assert curve.next_size(8, lambda _: True) == 4
 
 
 def test_a_renderer_measures_on_its_own_work(models: Models, planned: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
     renderer, passes = FrameRenderer(models, "auto"), list[int]()
-    whole = FrameRenderer._pass
-    monkeypatch.setattr(FrameRenderer, "_pass", lambda self, some: passes.append(len(some)) or whole(self, some))
+    render = FrameRenderer._render_batch
+
+    def noted(self: FrameRenderer, batch: Any) -> Any:
+        passes.append(len(batch))
+        return render(self, batch)
+
+    monkeypatch.setattr(FrameRenderer, "_render_batch", noted)
     requests = [cold(planned(prompt="a fish", seed=seed)) for seed in range(6)]
     other = cold(planned(prompt="a fish", width=64, height=32))
 
@@ -70,9 +76,9 @@ def test_a_renderer_measures_on_its_own_work(models: Models, planned: Planner, m
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_pass_that_needs_more_than_there_is_is_known_before() -> None:
     memory = DeviceMemory(torch.device("cuda"))
-    memory.before()
+    memory.start_pass()
     held = torch.empty(2**30, dtype=torch.uint8, device="cuda")
     del held
-    memory.after(1)
-    assert memory.holds(1)
-    assert not memory.holds(10_000)
+    memory.end_pass(1)
+    assert memory.fits(1)
+    assert not memory.fits(10_000)

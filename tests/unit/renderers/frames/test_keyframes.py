@@ -196,8 +196,8 @@ def test_a_keyframe_is_what_comes_out_of_the_encoder(
     frames = list(plan.walk())
     first = renderer.render(plan, frames[0], None, {}).frame.state
 
-    def tokens(index: int, settled: int) -> torch.Tensor:
-        monkeypatch.setattr(in_progress, "SETTLED", settled)
+    def tokens(index: int, times: int) -> torch.Tensor:
+        monkeypatch.setattr(in_progress, "ENCODED_AGAIN", times)
         towards = first if frames[index].target_frame is not None else None
         return renderer.render(plan, frames[index], first, {}, target_state=towards).frame.state.tokens.long()
 

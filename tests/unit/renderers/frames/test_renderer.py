@@ -196,7 +196,8 @@ def test_a_stop_between_steps_keeps_nothing(renderer: FrameRenderer, planned: Pl
 def test_a_loss_that_is_no_number_is_an_error(models: Models, planned: Planner) -> None:
     vqgan = copy.deepcopy(models.vqgan)
     vqgan.decoder.conv_out.weight.data[0] = math.nan
-    with pytest.raises(NonFiniteLoss, match=r"frame 0 of video 'reef': the loss became nan at step 1: try a smaller"):
+    said = r"frame 0 of video 'reef': the loss became non-finite \(nan\) at step 1: try a smaller"
+    with pytest.raises(NonFiniteLoss, match=said):
         first(with_vqgan(models, vqgan), planned())
 
 
@@ -206,5 +207,5 @@ def test_a_latent_that_is_no_number_is_an_error_though_the_loss_is_one(models: M
     # so steep that its pictures saturate, which the clamp mends, and its gradient overflows, which nothing mends
     vqgan.decoder.conv_out.weight.data.abs_().mul_(1e38)
     vqgan.decoder.norm_out.weight.data.mul_(1e6)
-    with pytest.raises(NonFiniteLoss, match=r"frame 0 of video 'reef': the latent became not finite at the last step"):
+    with pytest.raises(NonFiniteLoss, match=r"frame 0 of video 'reef': the latent became non-finite at the last step"):
         first(with_vqgan(models, vqgan), planned(steps_first=1))

@@ -177,5 +177,5 @@ def test_a_parent_too_many_or_too_few_is_a_mistake_of_the_caller(
     plan = planned(frames=2)
     frame = list(plan.walk())[index]
     parent = first(renderer, plan).frame.state if index == 0 else None
-    with pytest.raises(ValueError, match=f"frame {index} (needs|takes no) parent state"):
+    with pytest.raises(ValueError, match=f"frame {index} (needs|takes no) state to start from"):
         renderer.render(plan, frame, parent, {})

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from renderers.models import Models
 from renderers.models.kernels.folding import fold_batch_norms
-from renderers.models.perceptor.towers import known, quick_gelu, see
+from renderers.models.perceptor.towers import is_plain_vit, picture_features, quick_gelu
 from renderers.models.vqgan.blocks import AttnBlock, Decoder, Encoder, ResnetBlock, Upsample, our_blocks
 
 SHAPE: dict[str, Any] = {
@@ -161,8 +161,8 @@ def tower(**changes: Any) -> Any:
 ], ids=str)  # fmt: skip
 def test_a_vision_transformer_sees_what_open_clips_sees(changes: dict[str, Any]) -> None:
     visual = tower(**changes)
-    assert known(visual)
-    same(visual, lambda x: see(visual, x), noise(3, 3, *visual.image_size), 1e-5)
+    assert is_plain_vit(visual)
+    same(visual, lambda x: picture_features(visual, x), noise(3, 3, *visual.image_size), 1e-5)
 
 
 @pytest.mark.parametrize("changes", [
@@ -171,9 +171,9 @@ def test_a_vision_transformer_sees_what_open_clips_sees(changes: dict[str, Any])
 ], ids=str)  # fmt: skip
 def test_a_tower_of_another_kind_runs_its_own_code(changes: dict[str, Any]) -> None:
     visual = tower(**changes)
-    assert not known(visual)
+    assert not is_plain_vit(visual)
     pictures = noise(2, 3, 32, 32)
-    torch.testing.assert_close(see(visual, pictures), visual(pictures), atol=0, rtol=0)
+    torch.testing.assert_close(picture_features(visual, pictures), visual(pictures), atol=0, rtol=0)
 
 
 def test_quick_gelu_is_open_clips() -> None:
@@ -183,7 +183,7 @@ def test_quick_gelu_is_open_clips() -> None:
 def test_the_published_vit_is_a_known_tower() -> None:
     with torch.device("meta"):  # its shapes without its 350 MB
         clip = open_clip.CLIP(**open_clip.get_model_config("ViT-B-32-quickgelu"))
-    assert known(clip.visual)
+    assert is_plain_vit(clip.visual)
 
 
 def test_folded_batch_norms_change_nothing_but_the_rounding() -> None:

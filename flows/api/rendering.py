@@ -1,0 +1,175 @@
+"""Pictures and videos in this process: `render` for one picture, `Renderer` for all else. `nightreel preview` too.
+
+Importing it is quick: torch comes with the first Renderer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from infra.settings import load_settings
+from infra.storage.storage import ObjectMissing, read_uri
+from manifests.checking import check_row
+from manifests.results import GoodRow
+from manifests.schema import ManifestRow
+from renderers.errors import BadInput
+from renderers.plan.video_plan import VideoPlan
+from renderers.registry import Registry
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from renderers.frames.video import VideoFrame, VideoProgress
+    from renderers.hardware import Precision
+
+__all__ = ["PreparedRow", "Renderer", "checked_row", "prepare", "render"]
+
+
+@dataclass(frozen=True)
+class PreparedRow:
+    """A row that can be rendered: its `plan`, and the bytes of every picture that it names, by URI."""
+
+    plan: VideoPlan
+    images: Mapping[str, bytes]
+
+
+def checked_row(columns: Mapping[str, Any]) -> ManifestRow:
+    """Make a row of `columns`, dotted names (`cutouts.number`) not among them.
+
+    Raises:
+        BadInput: some are unknown or hold what is not allowed; the message says of each what is.
+    """
+    problems = []
+    for result in check_row(columns, file="", number=1):
+        if isinstance(result, GoodRow):
+            return result.row
+        problems.append(result.message + (f" (allowed: {result.allowed})" if result.allowed else ""))
+    raise BadInput("; ".join(problems))
+
+
+def prepare(row: ManifestRow) -> PreparedRow:
+    """Plan `row` and read the pictures that it names; no model is loaded for it.
+
+    Raises:
+        UnknownModel: the row's model is not in the registry.
+        BadInput: the row asks for what its model can't do, or names a picture that does not exist.
+        StorageError: a picture can't be read.
+    """
+    entry = Registry(load_settings().models_folder).entry(row.model)
+    images = {}
+    for uri in filter(None, (row.init_image, *(prompt.image for prompt in row.image_prompts or ()))):
+        try:
+            images[uri] = read_uri(uri)
+        except ObjectMissing as error:
+            raise BadInput(f"picture '{uri}' of video '{row.video_id}' does not exist: correct its path") from error
+    digests = {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
+    return PreparedRow(VideoPlan.of(row, digests, entry=entry), images)
+
+
+class Renderer:
+    """A model that is loaded once, and renders rows in this process, one at a time.
+
+    Example:
+        >>> renderer = nightreel.Renderer()
+        >>> row = nightreel.ManifestRow(video_id="reef", prompt="a coral reef", frames=24, zoom="1.02")
+        >>> for frame in renderer.frames(row):
+        ...     frame.image.save(f"reef-{frame.index:03}.png")
+
+    The frames are those that `nightreel render` makes of the same row on the same kind of device, to the last bit.
+    """
+
+    def __init__(
+        self,
+        model: str = "embedded",
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        """Load `model`. What is not given is as this machine's settings (NIGHTREEL_DEVICE and so on) say: `device`
+        auto, cpu, cuda or cuda:0; `threads` of PyTorch, which have a part in the last bits; `precision` auto, float32
+        or bfloat16.
+
+        Raises:
+            UnknownModel: it is not in the registry.
+            FetchFailed, ModelFilesBroken: its files are not here, or damaged.
+            BadInput: the device can't be used here.
+        """
+        from renderers.frames.renderer import FrameRenderer  # imports torch, which takes seconds
+        from renderers.models import load_models
+
+        settings = load_settings()
+        models = load_models(
+            Registry(settings.models_folder).entry(model),
+            device=device or settings.device,
+            threads=threads or settings.threads,
+            precision=precision or settings.precision,
+            graphs=False,  # recording takes longer than a few frames save
+        )
+        self.model = model
+        self._renderer = FrameRenderer(models)
+
+    def frames(
+        self,
+        row: ManifestRow | PreparedRow,
+        *,
+        on_step: Callable[[VideoProgress], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Iterator[VideoFrame]:
+        """Render the frames of `row`, in their order, each when it is asked for.
+
+        With keyframes (`handoff="keyframes"`) those around a frame are rendered before it. A row that does not say
+        which model it wants takes this one. `on_step` hears of each step (of every tenth on a GPU); once `should_stop`
+        returns True, the frame in progress is dropped.
+
+        Raises:
+            BadInput: see `prepare`; or the row names another model.
+            NonFiniteLoss: the loss became non-finite: another seed or a smaller learning rate may help.
+            OutOfMemory: a frame does not fit into the device's memory.
+            Stopped: `should_stop` asked for it.
+        """
+        from renderers.frames.video import render_video
+
+        prepared = row if isinstance(row, PreparedRow) else prepare(self._with_model(row))
+        if prepared.plan.entry.name != self.model:
+            raise BadInput(
+                f"video '{prepared.plan.video_id}' names the model '{prepared.plan.entry.name}', and this renderer has "
+                f"loaded '{self.model}': make a Renderer('{prepared.plan.entry.name}')"
+            )
+        return render_video(self._renderer, prepared.plan, prepared.images, on_step=on_step, should_stop=should_stop)
+
+    def picture(self, row: ManifestRow, *, on_step: Callable[[VideoProgress], None] | None = None) -> Image.Image:
+        """Render the first frame of `row`; see `frames` for `on_step` and errors."""
+        return next(self.frames(row, on_step=on_step)).image
+
+    def _with_model(self, row: ManifestRow) -> ManifestRow:
+        return row if "model" in row.model_fields_set else row.model_copy(update={"model": self.model})
+
+
+def render(prompt: str, *, on_step: Callable[[VideoProgress], None] | None = None, **columns: Any) -> Image.Image:
+    """Render one picture of `prompt`; `columns` are those of a manifest's row.
+
+    Example:
+        >>> nightreel.render("a red apple", seed=2)
+        >>> nightreel.render("a red apple | white:-0.5", width=128, height=96, cutouts={"number": 16})
+
+    The model of the last call stays loaded. Of several `frames` it is the first.
+
+    Raises:
+        BadInput: a column is unknown or holds what is not allowed; the message says what is.
+        UnknownModel, FetchFailed, ModelFilesBroken: the model can't be had.
+    """
+    row = checked_row({"video_id": "picture", "prompt": prompt, **columns})
+    prepared = prepare(row)  # before the model is loaded: a mistake is reported at once
+    renderer = _last_renderer(prepared.plan.entry.name, prepared.plan.entry.digest)
+    return next(renderer.frames(prepared, on_step=on_step)).image
+
+
+@lru_cache(maxsize=1)
+def _last_renderer(model: str, digest: str) -> Renderer:
+    """The digest tells a model from another of its name that was in the registry before."""
+    return Renderer(model)

@@ -1,0 +1,175 @@
+"""The terms of a frame's loss, one small class per idea.
+
+To add one: write its class here, put it into TERMS, and give LossSettings (manifests/schema/settings.py) a field of its
+`name`, whose default 0 leaves it out. It says with `needs` what it looks at; whoever renders gives it that, and the
+weight that it has in this frame, and adds up what it yields.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from manifests.schema import LossSettings
+from renderers.plan.frame_plan import FramePlan
+from renderers.plan.handoff import PULL
+from renderers.step.guidance import Targets
+from renderers.step.losses import concept_contrast, prompt_distance, total_variation
+
+__all__ = ["TERMS", "Embeddings", "FrameTerms", "Latent", "Picture", "Term"]
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The `latent` `(1, c, h, w)` that is optimised, before step number `step`, from 0."""
+
+    latent: Tensor
+    step: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The `picture` `(1, 3, H, W)` in [0, 1] that the latent decodes to, and the one that the frame is drawn to, `goal`
+    `(1, 3, H, W)`, where it has a keyframe ahead."""
+
+    picture: Tensor
+    goal: Tensor | None
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A picture's cutouts as one perceptor sees them: unit vectors `cutouts` `(n, d)`; in the same space the `targets`
+    of the frame, and the `concepts` `(m, d)` that the model tells apart, if it has any.
+
+    A term of these must be a mean over the cutouts: where memory is short it gets some of them at a time. With several
+    perceptors the loss takes the mean over them.
+    """
+
+    cutouts: Tensor
+    targets: Targets
+    concepts: Tensor | None
+
+
+View: TypeAlias = Latent | Picture | Embeddings
+V = TypeVar("V", Latent, Picture, Embeddings)
+
+
+class Term(ABC, Generic[V]):
+    """One idea of what a frame should be like. `name` is that of its weight in the row's `loss` settings; `needs` is
+    what it looks at."""
+
+    name: ClassVar[str]
+    needs: type[V]
+
+    def __init__(self, settings: LossSettings) -> None:
+        """For a frame of a row with these `settings`, of which a term may have some beside its weight."""
+        self.settings = settings
+
+    @classmethod
+    def weight(cls, settings: LossSettings, frame: FramePlan) -> float:
+        """Its weight in `frame`; the row's setting, unless the plan decides it."""
+        return float(getattr(settings, cls.name))
+
+    @abstractmethod
+    def losses(self, weight: float, view: V) -> Iterator[Tensor]:
+        """What it adds to the loss, scalars with `weight`, which is not 0, already in them."""
+
+
+class PromptDistance(Term[Embeddings]):
+    """Near to every prompt, and away from those of negative weight (Crowson 2021): see `prompt_distance`."""
+
+    name = "prompts"
+    needs = Embeddings
+
+    @classmethod
+    def weight(cls, settings: LossSettings, frame: FramePlan) -> float:
+        """1: each prompt has a weight of its own."""
+        return 1.0
+
+    def losses(self, weight: float, view: Embeddings) -> Iterator[Tensor]:
+        """One for each target."""
+        for target in view.targets:
+            yield prompt_distance(view.cutouts, target.vector, weight * target.weight, target.stop)
+
+
+class Contrast(Term[Embeddings]):
+    """The prompts' concepts rather than any other that the model knows; ours: see `concept_contrast`. It is for what
+    the picture should show, never for what it should not."""
+
+    name = "contrast"
+    needs = Embeddings
+
+    def losses(self, weight: float, view: Embeddings) -> Iterator[Tensor]:
+        """One for each text of positive weight."""
+        if view.concepts is None:
+            return
+        for target in view.targets.prompts:
+            if target.weight > 0:
+                scale = self.settings.contrast_scale
+                yield weight * target.weight * concept_contrast(view.cutouts, target.vector, view.concepts, scale)
+
+
+class TotalVariation(Term[Picture]):
+    """Smooth pictures (Rudin, Osher and Fatemi 1992, in its anisotropic form): see `total_variation`."""
+
+    name = "tv"
+    needs = Picture
+
+    def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
+        """One."""
+        yield weight * total_variation(view.picture)
+
+
+class LatentDecay(Term[Latent]):
+    """A latent near 0, less with every step: nerdyrodent/VQGAN-CLIP's `-iw`."""
+
+    name = "z_decay"
+    needs = Latent
+
+    def losses(self, weight: float, view: Latent) -> Iterator[Tensor]:
+        """One."""
+        yield weight / (2 * (2 * view.step + 1)) * (view.latent**2).mean()
+
+
+class KeyframePull(Term[Picture]):
+    """A frame between two keyframes stays near the cross-fade that it starts from, the more the nearer its end; ours:
+    see renderers/plan/handoff.py."""
+
+    name = "keyframe_pull"
+    needs = Picture
+
+    @classmethod
+    def weight(cls, settings: LossSettings, frame: FramePlan) -> float:
+        """The share of the way that the frame has behind it, 0 for all frames of a chain."""
+        return PULL * frame.share
+
+    def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
+        """One."""
+        if view.goal is not None:
+            yield weight * F.mse_loss(view.picture, view.goal)
+
+
+# Added up in this order: sums of floats depend on it, and frames must come out the same to the last bit.
+TERMS: tuple[type[Term[Any]], ...] = (PromptDistance, Contrast, TotalVariation, LatentDecay, KeyframePull)
+
+
+class FrameTerms:
+    """Those of `terms` that have a weight in one frame; the others cost it nothing."""
+
+    def __init__(self, terms: Iterable[type[Term[Any]]], settings: LossSettings, frame: FramePlan) -> None:
+        weighted = ((term, term.weight(settings, frame)) for term in terms)
+        self._weighted = [(term(settings), weight) for term, weight in weighted if weight]
+
+    def add(self, total: Tensor, *views: View) -> Tensor:
+        """`total`, a scalar, with the loss of all terms that look at one of `views`."""
+        for term, weight in self._weighted:
+            for view in views:
+                if isinstance(view, term.needs):
+                    for loss in term.losses(weight, view):
+                        total = total + loss
+        return total
