@@ -10,7 +10,7 @@ from prefect.states import Failed, State
 from pydantic import Field
 
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from flows.orchestration.handover import begin
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.planning.dates import filled, night_of

@@ -9,7 +9,7 @@ from prefect.states import State
 from pydantic import Field
 
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from flows.orchestration.handover import begin
 from flows.orchestration.run import conduct, invalid_input, threads
 

@@ -68,11 +68,11 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
     suffix = extension(row.format, row.frames)
     with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
         segments = []
-        for piece in work.ranges:
-            local = output.local_path(piece.segment)
+        for frame_range in work.ranges:
+            local = output.local_path(frame_range.segment)
             if local is None:
-                local = Path(folder) / Path(piece.segment).name
-                local.write_bytes(output.read(piece.segment))
+                local = Path(folder) / Path(frame_range.segment).name
+                local.write_bytes(output.read(frame_range.segment))
             segments.append(local)
         target = Path(folder) / f"video.{suffix}"
         info = join_segments(
@@ -94,7 +94,7 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
             "height": info.height,
             "codec": info.codec,
             "last_frame": work.frames[-1].digest,
-            "segments": [piece.segment for piece in work.ranges],
+            "segments": [frame_range.segment for frame_range in work.ranges],
             "row": json_safe(row.model_dump(mode="json", exclude_none=True)),
             "images": dict(work.plan.images),
             "model": {"name": work.plan.entry.name, "digest": work.plan.entry.digest},
@@ -116,20 +116,20 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
 
 
 def encode_damaged(output: Storage, work: VideoWork) -> None:
-    """Encode anew, in this process, the segments that are not what their seals say. Their frames are in storage.
+    """Encode again, in this process, the segments that are not what their seals say. Their frames are in storage.
 
     Raises:
         FrameCorrupt, ObjectMissing: a frame can't be read back.
     """
-    for piece in work.ranges:
+    for frame_range in work.ranges:
         with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
-            local = Path(folder) / Path(piece.segment).name
-            local.write_bytes(output.read(piece.segment))
+            local = Path(folder) / Path(frame_range.segment).name
+            local.write_bytes(output.read(frame_range.segment))
             try:
                 read_seal(local)
             except VideoDefect:
                 Worker(output).encode_segment(
-                    SegmentTask(work.plan.row, work.frames[piece.start : piece.stop], (), replace=True)
+                    SegmentTask(work.plan.row, work.frames[frame_range.start : frame_range.stop], (), replace=True)
                 )
 
 
@@ -142,7 +142,7 @@ def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
     reasons = []
     if before.get("content") != work.content:
         reasons.append("its settings or frames are others")
-    if before.get("segments") != [piece.segment for piece in work.ranges]:
+    if before.get("segments") != [frame_range.segment for frame_range in work.ranges]:
         reasons.append("it was cut into other segments (another --range-frames or NIGHTREEL_CHUNK_SECONDS)")
     encoder = before.get("software", {}).get("ffmpeg")
     if encoder != ffmpeg_version():
@@ -152,7 +152,7 @@ def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
 
 
 def _sheet(video: Path, work: VideoWork) -> bytes:
-    """Up to 24 frames evenly spread over the video, first and last among them."""
+    """Return a sheet of up to 24 frames evenly spread over the video, first and last among them."""
     count = work.plan.frames
     cells = min(SHEET_CELLS, count)
     wanted = sorted({round(i * (count - 1) / max(1, cells - 1)) for i in range(cells)})
