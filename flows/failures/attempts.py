@@ -62,8 +62,9 @@ class Attempts:
 
     def exclude(self, avoid: frozenset[str] = frozenset()) -> frozenset[str]:
         """Return who must not get work that `avoid` failed."""
+        names = self.pool.names  # it has a lock of its own
         with self._lock:
-            return excluded(self.pool.names, self._records.quarantined(), avoid)
+            return excluded(names, self._records.quarantined(), avoid)
 
     def attempt(
         self,
