@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.api.jobs import JobSummary, VideoSummary, run_job, status
     from flows.api.manifest import Manifest, read_manifest
     from flows.api.rendering import Renderer, render
-    from flows.job.state import JobProgress
+    from flows.job.job import JobProgress
     from flows.job.storage_state import VideoStatus
     from manifests.schema import ManifestRow
     from renderers.frames.video import VideoFrame, VideoProgress
@@ -44,7 +44,7 @@ _ROOMS = {
     "flows.api.jobs": ("JobSummary", "VideoSummary", "run_job", "status"),
     "flows.api.manifest": ("Manifest", "read_manifest"),
     "flows.api.rendering": ("Renderer", "render"),
-    "flows.job.state": ("JobProgress",),
+    "flows.job.job": ("JobProgress",),
     "flows.job.storage_state": ("VideoStatus",),
     "manifests.schema": ("ManifestRow",),
     "renderers.frames.video": ("VideoFrame", "VideoProgress"),

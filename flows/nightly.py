@@ -9,7 +9,7 @@ from prefect import flow, runtime
 from prefect.states import Failed, State
 
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from flows.orchestration.descriptions import described
 from flows.orchestration.handover import begin
 from flows.orchestration.parameters import NightDate, NightManifest, NightOutput, Priority, Strict, TimeZone

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.states import State
 
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from flows.orchestration.descriptions import described
 from flows.orchestration.handover import begin
 from flows.orchestration.parameters import Force, Manifest, Output, Priority, RangeFrames, Strict

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
 
-from flows.job.reruns import RerunJob, RerunParameters
+from flows.job.reruns import RerunParameters, rerun_job
 from flows.orchestration.descriptions import described
 from flows.orchestration.handover import begin
 from flows.orchestration.parameters import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
@@ -37,10 +37,10 @@ def rerun_frames(
     """Render frames of one video again, and publish the video with them."""
     parameters = RerunParameters.of(output, video, frames, after, seed, dry_run, priority)
     with invalid_input() as refused:
-        job = begin(parameters, RerunJob)
+        job = begin(parameters, rerun_job)
     if refused:
         return refused[0]
     if dry_run:
-        create_markdown_artifact(f"# Dry run\n\n{escape_markdown(job.told)}", key="summary")
-        return Completed(name="DryRun", message=job.told)
+        create_markdown_artifact(f"# Dry run\n\n{escape_markdown(job.summary)}", key="summary")
+        return Completed(name="DryRun", message=job.summary)
     return conduct(job)

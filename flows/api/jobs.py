@@ -5,26 +5,25 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from flows.api.manifest import Manifest
-from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
-from flows.job.report_data import frame_reports, job_report, publish_report
-from flows.job.state import JobProgress, VideoRun
+from flows.job.dispatch import run_job as drive
+from flows.job.events import JobEvents
+from flows.job.job import JobProgress, RenderJob
+from flows.job.parameters import RenderParameters
+from flows.job.report_data import gather_report, publish_report
+from flows.job.state import VideoRun
 from flows.job.storage_state import VideoStatus, stored_status
 from flows.orchestration.handover import start_pool
-from flows.planning.chunks import Chunk
 from infra.settings import InfraSettings, load_settings
 from infra.storage.layout import video_key
 from infra.storage.storage import Storage
 from infra.video.encoding import Encoding
 from infra.workers.local_pool import LocalPool
-from infra.workers.pool import Pool
 from manifests.building import write_parquet
 from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import ManifestRow
@@ -32,7 +31,6 @@ from renderers.registry import Registry
 
 __all__ = ["JobSummary", "VideoSummary", "run_job", "status"]
 
-TICK_SECONDS = 1.0
 GIVEN_IN_PYTHON = "rows given in Python"
 
 
@@ -123,11 +121,12 @@ def run_job(
         elif job.needs_workers:
             job.pool.set_result(_local_pool(job.output, settings, workers or 1))
         pool = job.pool.result() if job.needs_workers else None
-        actors = _drive(job, pool, partial(_report_progress, job, on_progress))
+        actors = drive(job, pool, events=JobEvents(tick=partial(_report_progress, job, on_progress))).actors
+        _report_progress(job, on_progress)
     finally:
         job.close()
-    report = job_report(job, actors=actors, gpus_per_actor=getattr(pool, "gpus_per_actor", 0.0))
-    page = publish_report(job.output, report, frame_reports(job))
+    gathered = gather_report(job, actors=actors or None, gpus_per_actor=getattr(pool, "gpus_per_actor", 0.0))
+    page = publish_report(job.output, gathered)
     return _summary(job, (*problems, *job.problems), page, time.monotonic() - began)
 
 
@@ -185,34 +184,6 @@ def _local_pool(output: Storage, settings: InfraSettings, workers: int) -> Local
 def _report_progress(job: RenderJob, on_progress: Callable[[JobProgress], None] | None) -> None:
     if on_progress is not None:
         on_progress(job.progress())
-
-
-def _drive(job: RenderJob, pool: Pool | None, tick: Callable[[], None]) -> int:
-    """Run a planned job to its end on `pool`, and return the most workers that it had at a time; `tick` is called about
-    once a second."""
-    actors = pool.size if pool is not None else 0
-    chunks = job.chunks(pool.capacity, pool.max_batch) if pool is not None else ()
-    waiting, running, done = list(chunks), dict[Future[Any], Chunk](), set[str]()
-    with ThreadPoolExecutor(2 * max(1, pool.capacity if pool is not None else 1), "chunk") as threads:
-        try:
-            while (waiting and not job.gave_up) or running:
-                able = [c for c in waiting if (c.after is None or c.after in done) and job.can_begin(c)]
-                for chunk in able or ([] if running else list(waiting)):
-                    waiting.remove(chunk)
-                    running[threads.submit(job.run_chunk, chunk, len(chunks) - len(waiting))] = chunk
-                finished, _ = wait(running, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                    done.add(running.pop(future).name)
-                actors = max(actors, pool.size if pool is not None else 0)
-                tick()
-            for video in job.runs:
-                if job.ready(video):
-                    job.stitch_video(video)
-        except BaseException:
-            job.stop()  # stopped, or broken: no worker goes on alone, and the threads end
-            raise
-    return actors
 
 
 def _summary(job: RenderJob, problems: tuple[RowProblem, ...], report: str, seconds: float) -> JobSummary:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from flows.cli.errors import DONE
 from flows.cli.options import with_help
 from flows.cli.output import duration, print_json, problems, stderr
-from flows.job.finetuning import begin, check, finetune_job, hand_over, publish, published
+from flows.job.finetuning import begin, check, finetune_job, handing_over, publish, published
 from flows.local.own_server import prefect_server
 from flows.orchestration.parameters import (
     IMAGES,
@@ -106,11 +106,11 @@ def _run_flow(
         with prefect_server("flows.finetune"):
             from flows.finetune import finetune as finetune_flow  # Prefect takes seconds to import
 
-            hand_over(training)
-            return finetune_flow(
-                [str(place) for place in job.images], str(job.folder), job.base, job.name, job.steps, job.batch, job.lr,
-                job.side, job.seed, job.mirror, workers, replace, return_state=True,
-            )  # fmt: skip
+            with handing_over(training):
+                return finetune_flow(
+                    [str(place) for place in job.images], str(job.folder), job.base, job.name, job.steps, job.batch,
+                    job.lr, job.side, job.seed, job.mirror, workers, replace, return_state=True,
+                )  # fmt: skip
 
 
 def _conclude(job: FinetuneJob, json: bool, *, note: str = "") -> int:

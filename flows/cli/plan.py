@@ -10,7 +10,7 @@ from flows.cli.errors import BAD_INPUT, DONE
 from flows.cli.options import with_help
 from flows.cli.output import bad_rows, duration, print_json, print_table, problems
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from flows.orchestration.parameters import Manifest, RangeFrames
 from flows.planning.chunks import Chunk
 from infra.settings import load_settings

@@ -7,7 +7,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from functools import partial
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -19,18 +20,15 @@ from rich.text import Text
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
 from flows.cli.output import bad_rows, duration, print_json, problems, stderr
-from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.job import JobProgress, RenderJob
+from flows.job.parameters import RenderParameters
 from flows.job.report_data import REPORT_PAGE
-from flows.job.state import JobProgress
 from flows.local.own_server import prefect_server
-from flows.orchestration.handover import hand_over, start_pool
+from flows.orchestration.handover import handing_over, start_pool
 from flows.orchestration.parameters import Force, Manifest, Output, Priority, RangeFrames, Strict
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
 __all__ = ["conclude", "render", "run_flow"]
-
-J = TypeVar("J", bound=RenderJob)
 
 # How the flow names its end when something is missing; anything else is a flow that broke.
 INCOMPLETE_STATES = ("FramesMissing", "VideosMissing", "RowsInvalid", "TooManyFailures", "Cancelled")
@@ -71,11 +69,11 @@ def render(
     if not job.pending and not bad and prefect_api_url() is None:
         # nothing to do, and nobody watches: no server, no cluster
         return conclude(job, None, json)
-    state = run_flow(job, _flow, quiet_progress=json)
+    state = run_flow(job, partial(_flow, parameters), quiet_progress=json)
     return conclude(job, state, json)
 
 
-def run_flow(job: J, flow: Callable[[J], Any], *, quiet_progress: bool) -> Any:
+def run_flow(job: RenderJob, flow: Callable[[], Any], *, quiet_progress: bool) -> Any:
     """Run `flow` for a planned job with progress bars; gives the state that it ended in."""
     settings = job.settings
     if job.needs_workers:
@@ -83,15 +81,13 @@ def run_flow(job: J, flow: Callable[[J], Any], *, quiet_progress: bool) -> Any:
     prepare_prefect(quiet=True)
     with _watching(job, disable=quiet_progress):
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        with prefect_server("flows.orchestration.run"):
-            hand_over(job)
-            return flow(job)
+        with prefect_server("flows.orchestration.run"), handing_over(job):
+            return flow()
 
 
-def _flow(job: RenderJob) -> Any:
+def _flow(p: RenderParameters) -> Any:
     from flows.render_manifest import render_manifest  # Prefect takes seconds to import
 
-    p = job.parameters
     return render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, p.priority, return_state=True)
 
 

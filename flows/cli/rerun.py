@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -10,7 +11,7 @@ from flows.cli.errors import DONE
 from flows.cli.options import with_help
 from flows.cli.output import print_json, stderr
 from flows.cli.render import conclude, run_flow
-from flows.job.reruns import RerunJob, RerunParameters
+from flows.job.reruns import RerunParameters, rerun_job
 from flows.orchestration.parameters import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
 from infra.settings import load_settings, prefect_api_url
 
@@ -35,23 +36,23 @@ def rerun(
     pictures, and every later render of the same row knows them.
     """
     settings = load_settings()
-    job = RerunJob(RerunParameters.of(output, video, frames, after, seed, dry_run, priority), settings)
+    parameters = RerunParameters.of(output, video, frames, after, seed, dry_run, priority)
+    job = rerun_job(parameters, settings)
     with stderr.status("planning", spinner="dots"):
         job.read()
     if dry_run:
         if json:
-            print_json({"video_id": video, "message": job.told})
+            print_json({"video_id": video, "message": job.summary})
         else:
-            print(job.told)
+            print(job.summary)
         return DONE
     if not job.pending and prefect_api_url() is None:
         return conclude(job, None, json)
-    state = run_flow(job, _flow, quiet_progress=json)
+    state = run_flow(job, partial(_flow, parameters), quiet_progress=json)
     return conclude(job, state, json)
 
 
-def _flow(job: RerunJob) -> Any:
+def _flow(p: RerunParameters) -> Any:
     from flows.rerun_frames import rerun_frames  # Prefect takes seconds to import
 
-    p = job.asked
     return rerun_frames(p.output, p.video, p.frames, p.after, p.seed, p.dry_run, p.priority, return_state=True)

@@ -1,5 +1,5 @@
 """The workers of one job, used as its failures have taught: who gets which work, what is tried again and how, who is
-set aside, who is restarted because it hangs.
+quarantined, who is restarted because it hangs.
 
 The rules are `flows.failures.policy`'s; this is where they meet a pool, a clock and threads.
 """
@@ -20,7 +20,7 @@ from infra.settings import InfraSettings
 from infra.workers.pool import Pool, PoolWorker
 from manifests.errors import ErrorKind, kind_of
 
-__all__ = ["Attempts", "Failed", "Work", "WorkerLease"]
+__all__ = ["Attempts", "FirstTry", "Work", "WorkerLease"]
 
 T = TypeVar("T")
 
@@ -41,21 +41,21 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """How a first try, together with others, failed, and on whom: the lease may have been renewed since."""
+class FirstTry:
+    """How a first try, made together with others, failed, and on whom: the lease may have been renewed since."""
 
     error: Exception
     worker: PoolWorker
 
 
 class Attempts:
-    """A pool's workers in the hands of one job, until `stopped`."""
+    """A pool's workers in the hands of one job, until `stopped`. `_lock` guards `_records` and `_speeds`."""
 
     def __init__(self, pool: Pool, settings: InfraSettings, stopped: threading.Event) -> None:
         self.pool, self.settings, self.stopped = pool, settings, stopped
         self._records = WorkerRecords(time.monotonic, settings.worker_strikes, settings.forgive_seconds)
         self._speeds = WorkerSpeeds()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = threading.Event()
         threading.Thread(target=self._watch, name="stall watch", daemon=True).start()
 
@@ -64,9 +64,10 @@ class Attempts:
         self._closed.set()
 
     def exclude(self, avoid: frozenset[str] = frozenset()) -> frozenset[str]:
-        """Who must not get a piece of work that `avoid` failed."""
+        """Return who must not get work that `avoid` failed."""
+        names = self.pool.names  # it has a lock of its own
         with self._lock:
-            return excluded(self.pool.names, self._records.aside(), avoid)
+            return excluded(names, self._records.quarantined(), avoid)
 
     def attempt(
         self,
@@ -74,21 +75,21 @@ class Attempts:
         what: Work,
         do: Callable[[PoolWorker, Decision], T],
         on_failure: Callable[[Exception, int, str, float], None],
-        failed: Failed | None = None,
+        first_try: FirstTry | None = None,
     ) -> T | Exception | None:
-        """Do one piece of work, again as often as the policy says; gives its result, the last error if it failed for
-        good, or None if the job stops. `on_failure` hears of every failure: error, attempt, worker, seconds. `failed`
-        is a first try that was made already."""
+        """Do some work, again as often as the policy says. Return its result, the last error if it failed for good, or
+        None if the job stops. `on_failure` hears of every failure: error, attempt, worker, seconds. `first_try` is one
+        that was made already."""
         failures: list[Attempt] = []
         decision = Decision(again=True)
         while not self.stopped.is_set():
-            if failed is None:
-                self.settle(lease, what)
-            worker = lease.worker if failed is None else failed.worker
+            if first_try is None:
+                self.trade_if_due(lease, what)
+            worker = lease.worker if first_try is None else first_try.worker
             began = time.perf_counter()
             try:
-                if failed is not None:
-                    error, failed = failed.error, None
+                if first_try is not None:
+                    error, first_try = first_try.error, None
                     raise error
                 done = do(worker, decision)
             except Exception as error:  # every failure is classed and recorded; none may end the other videos
@@ -112,9 +113,9 @@ class Attempts:
                 return done
         return None
 
-    def settle(self, lease: WorkerLease, what: Work, before: Callable[[], object] = lambda: None) -> None:
-        """Before a piece of work: trade the leased worker if it has to go, or if another should take over. `before`
-        that, what it still has in hand is to be finished: it may be gone the moment it is given back."""
+    def trade_if_due(self, lease: WorkerLease, what: Work, before: Callable[[], object] = lambda: None) -> None:
+        """Trade the leased worker, before some work, if it has to go or if another should take over. `before` that,
+        what it still has in hand is to be finished: it may be gone the moment it is given back."""
         if lease.worker.retiring:
             before()
             lease.renew(frozenset())  # another run needs its place: between two frames nothing is lost
@@ -123,19 +124,19 @@ class Attempts:
             lease.renew(frozenset(), prefer=faster)  # whoever is slow must not hold up the end of the job
 
     def did(self, worker: PoolWorker, what: Work, seconds: float) -> None:
-        """Note that `worker` did a piece of work."""
+        """Note that `worker` did some work."""
         with self._lock:
             self._records.rendered(worker.name, what.video, what.frame)
             if what.seconds:
                 self._speeds.took(worker.name, what.kind, seconds, what.seconds)
 
     def _faster(self, worker: str, what: Work) -> str | None:
-        """A free worker that should take over, since it is so much faster. As long as there is work for all, none is
-        free."""
+        """Return a free worker that should take over, since it is so much faster. As long as there is work for all,
+        none is free."""
         if not what.seconds or not (free := self.pool.free):
             return None
         with self._lock:
-            return self._speeds.better(worker, what.kind, set(free) - self._records.aside())
+            return self._speeds.better(worker, what.kind, set(free) - self._records.quarantined())
 
     def _watch(self) -> None:
         watch = StallWatch(self.settings.stall_seconds)
@@ -160,16 +161,16 @@ class WorkerLease:
         self._stack.close()
 
     def renew(self, avoid: frozenset[str], prefer: str | None = None) -> None:
-        """Give the worker back and rent one anew, none of `avoid` where there is another; `prefer` if it is free."""
+        """Give the worker back and rent one again, none of `avoid` where there is another; `prefer` if it is free."""
         self._stack.close()
         self._rent(prefer, avoid)
 
-    def step_aside(self) -> None:
+    def stand_by(self) -> None:
         """Let others have the worker to render with; it stays for what it is still asked for here."""
-        aside = ExitStack()
-        aside.enter_context(self._attempts.pool.pin(self.worker))
+        standing_by = ExitStack()
+        standing_by.enter_context(self._attempts.pool.pin(self.worker))
         self._stack.close()
-        self._stack = aside
+        self._stack = standing_by
 
     def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
         exclude = self._attempts.exclude(avoid)

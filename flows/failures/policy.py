@@ -1,5 +1,5 @@
-"""What follows from a failure: whether a frame is tried again, when, where and how; which workers are set aside; when a
-job gives up. Decisions only: nothing here renders, waits, looks at a clock or touches storage.
+"""What follows from a failure: whether a frame is tried again, when, where and how; which workers are quarantined; when
+a job gives up. Decisions only: nothing here renders, waits, looks at a clock or touches storage.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FRAMES_OWN = (ErrorKind.APPLICATION, ErrorKind.STALLED, ErrorKind.NON_FINITE)
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of one piece of work that failed, in the way of `kind`, on `worker`."""
+    """One try of some work that failed, in the way of `kind`, on `worker`."""
 
     kind: ErrorKind
     worker: str
@@ -79,17 +79,18 @@ def decide(
     return Decision(again, wait, frozenset(blamed_by), at_once, non_finite > 0)
 
 
-def excluded(workers: Iterable[str], aside: frozenset[str], avoid: frozenset[str]) -> frozenset[str]:
-    """Which of `workers` a frame must not go to: never all of them. Those set `aside` are the last resort, those to
-    `avoid` the one before."""
+def excluded(workers: Iterable[str], quarantined: frozenset[str], avoid: frozenset[str]) -> frozenset[str]:
+    """Return which of `workers` a frame must not go to: never all of them. Those `quarantined` are the last resort,
+    those to `avoid` the one before."""
     everyone = frozenset(workers)
-    fit = everyone - aside or everyone
+    fit = everyone - quarantined or everyone
     return everyone - (fit - avoid or fit)
 
 
 @dataclass
 class WorkerRecords:
-    """Which workers fail what others can do: one that failed `limit` different frames is set aside for `seconds`.
+    """Which workers fail what others can do: one that failed `limit` different frames is quarantined for
+    `seconds`.
 
     A frame counts against a worker only once another worker has rendered it: a poisoned row fails everywhere, and would
     otherwise take one worker after the other with it.
@@ -100,29 +101,29 @@ class WorkerRecords:
     seconds: float = 3600.0
     _failed: dict[tuple[str, int | None], set[str]] = field(default_factory=dict)
     _against: dict[str, set[tuple[str, int | None]]] = field(default_factory=dict)
-    _aside: dict[str, float] = field(default_factory=dict)
+    _quarantined_until: dict[str, float] = field(default_factory=dict)
 
     def failed(self, worker: str, video: str, frame: int | None) -> None:
-        """`worker` failed a frame (None: a segment of the video), and its machine is not known to be the reason."""
+        """Note that `worker` failed a frame (None: a segment of the video); its machine may be the reason, or not."""
         self._failed.setdefault((video, frame), set()).add(worker)
 
     def rendered(self, worker: str, video: str, frame: int | None) -> set[str]:
-        """`worker` did a frame. Gives those who are set aside now for having failed it."""
+        """Note that `worker` did a frame. Return those who are quarantined now for having failed it."""
         newly = set()
         for other in self._failed.pop((video, frame), set()) - {worker}:
             against = self._against.setdefault(other, set())
             against.add((video, frame))
             if len(against) >= self.limit:
-                self._aside[other] = self.clock() + self.seconds
+                self._quarantined_until[other] = self.clock() + self.seconds
                 del self._against[other]
                 newly.add(other)
         return newly
 
-    def aside(self) -> frozenset[str]:
-        """Who is set aside at this moment."""
+    def quarantined(self) -> frozenset[str]:
+        """Return who is quarantined at this moment."""
         now = self.clock()
-        self._aside = {worker: until for worker, until in self._aside.items() if until > now}
-        return frozenset(self._aside)
+        self._quarantined_until = {worker: until for worker, until in self._quarantined_until.items() if until > now}
+        return frozenset(self._quarantined_until)
 
 
 @dataclass
@@ -134,16 +135,16 @@ class StallWatch:
     _since: dict[str, tuple[tuple[str, int, int], float]] = field(default_factory=dict)
 
     def stalled(self, now: float, progress: Iterable[WorkerProgress]) -> list[str]:
-        """Look at `progress` at the time `now` (seconds of any clock); gives each stalled worker once."""
-        for told in progress:
-            at = (told.video_id, told.frame, told.step)
-            if not told.busy:
-                self._since.pop(told.worker, None)
-            elif self._since.get(told.worker, (None,))[0] != at:
-                self._since[told.worker] = (at, now)
-        late = [worker for worker, (_, since) in self._since.items() if now - since > self.seconds]
-        for worker in late:
-            del self._since[worker]
+        """Look at `progress` at the time `now` (seconds of any clock); return each stalled worker once."""
+        for worker in progress:
+            at = (worker.video_id, worker.frame, worker.step)
+            if not worker.busy:
+                self._since.pop(worker.worker, None)
+            elif self._since.get(worker.worker, (None,))[0] != at:
+                self._since[worker.worker] = (at, now)
+        late = [name for name, (_, since) in self._since.items() if now - since > self.seconds]
+        for name in late:
+            del self._since[name]
         return late
 
 

@@ -11,7 +11,7 @@ __all__ = ["WorkerSpeeds"]
 
 # A worker is left for one that takes less than half the time: moving costs the newcomer a look into storage.
 SLOWER = 2.0
-# Frames before a worker's pace is believed: the first one of a process loads the model.
+# Frames before a worker's speed is believed: the first one of a process loads the model.
 LEAST, KEPT = 3, 7
 
 
@@ -23,20 +23,20 @@ class WorkerSpeeds:
     _taken: dict[str, dict[str, deque[float]]] = field(default_factory=dict)
 
     def took(self, worker: str, kind: str, seconds: float, estimated: float) -> None:
-        """`worker` rendered a frame of a kind."""
+        """Note that `worker` rendered a frame of a kind."""
         workers = self._taken.setdefault(kind, {})
         workers.setdefault(worker, deque(maxlen=KEPT)).append(seconds / estimated)
 
     def of(self, worker: str, kind: str) -> float | None:
-        """The median; None while there are too few frames to tell."""
+        """Return the median; None while there are too few frames to tell."""
         taken = self._taken.get(kind, {}).get(worker, ())
         return statistics.median(taken) if len(taken) >= LEAST else None
 
     def better(self, worker: str, kind: str, free: Iterable[str]) -> str | None:
-        """The fastest of `free`, if it is so much faster than `worker` that it should take over its frames of a kind.
-        One that has not been seen at such work is taken for an average one."""
+        """Return the fastest of `free`, if it is so much faster than `worker` that it should take over its frames of a
+        kind. One that has not been seen at such work is taken for an average one."""
         mine = self.of(worker, kind)
-        known = {name: pace for name in self._taken.get(kind, ()) if (pace := self.of(name, kind)) is not None}
+        known = {name: ratio for name in self._taken.get(kind, ()) if (ratio := self.of(name, kind)) is not None}
         if mine is None or len(known) < 2:
             return None
         usual = statistics.median(known.values())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from flows.job.handover import Handover
 from infra.settings import InfraSettings
 from renderers.errors import ModelFilesBroken, UnknownModel
 from renderers.picture_errors import PICTURE_ERRORS
@@ -19,13 +21,13 @@ from renderers.training.finetune_job import FinetuneJob, check_job, finished
 if TYPE_CHECKING:
     from infra.ray.training import RayTraining
 
-__all__ = ["begin", "check", "finetune_job", "hand_over", "publish", "published", "summary_markdown", "take_over"]
+__all__ = ["begin", "check", "finetune_job", "handing_over", "publish", "published", "summary_markdown", "take_over"]
 
-_handed: dict[FinetuneJob, RayTraining] = {}
+_TRAINING: Handover[RayTraining] = Handover("training")
 
 
 def finetune_job(images: Sequence[str | Path], output: str | Path, **settings: Any) -> FinetuneJob:
-    """A job with absolute paths: workers have working folders of their own."""
+    """Return a job with absolute paths: workers have working folders of their own."""
     return FinetuneJob(
         images=tuple(Path(place).expanduser().absolute() for place in images),
         folder=Path(output).expanduser().absolute(),
@@ -44,24 +46,24 @@ def check(job: FinetuneJob, registry: Registry, *, replace: bool = False) -> Non
 
 
 def begin(job: FinetuneJob, settings: InfraSettings, *, workers: int | None = None) -> RayTraining:
-    """Bring a Ray cluster up for `job`, in the background; `start` of what is given back begins the training."""
+    """Bring a Ray cluster up for `job`, in the background; `start` of what is returned begins the training."""
     from infra.ray.training import RayTraining  # Ray takes seconds to import: only when workers are needed
 
     return RayTraining(job, settings, workers=workers)
 
 
-def hand_over(training: RayTraining) -> None:
-    """Keep a cluster that comes up for the flow run that is about to start in this process with the same job."""
-    _handed[training.job] = training
+def handing_over(training: RayTraining) -> AbstractContextManager[None]:
+    """Offer a cluster that comes up to the flow that is called inside the block with the same job."""
+    return _TRAINING.giving(training)
 
 
 def take_over(job: FinetuneJob) -> RayTraining | None:
-    """What was handed over for `job`, once."""
-    return _handed.pop(job, None)
+    """Return what was handed over for `job`, once."""
+    return _TRAINING.take(lambda training: training.job == job)
 
 
 def published(job: FinetuneJob, registry: Registry) -> ModelEntry | None:
-    """The registry's entry of this very job's result, if it is there."""
+    """Return the registry's entry of this very job's result, if it is there."""
     report = finished(job)
     if report is None:
         return None
@@ -86,7 +88,7 @@ def publish(job: FinetuneJob, registry: Registry, *, replace: bool = False) -> M
 
 
 def summary_markdown(report: dict[str, Any], folder: Path) -> str:
-    """The report for people, with the sheet in it."""
+    """Return the report for people, with the sheet in it."""
     before, after = report["psnr_before"], report["psnr_after"]
     broken = "".join(f"\n- `{path}`: {why}" for path, why in list(report["broken_pictures"].items())[:20])
     return f"""# {report["name"]}
@@ -105,7 +107,7 @@ A manifest's row uses it by `model: {report["name"]}`. Files: `{folder}`.
 
 
 def _inline(path: Path) -> str:
-    """A picture as a data URI, small enough for an artifact."""
+    """Return a picture as a data URI, small enough for an artifact."""
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")

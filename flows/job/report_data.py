@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -17,8 +18,8 @@ from PIL import Image
 
 from flows.failures.records import FailureRecord
 from flows.job.job import RenderJob
-from flows.job.state import VideoRun
-from flows.planning.remaining import VideoWork
+from flows.job.state import VideoRun, VideoSnapshot
+from flows.planning.remaining import RangeWork, VideoWork
 from flows.report import JobReport, State, VideoReport, render_html, summary_document
 from infra.storage.errors import without_secrets
 from infra.storage.layout import CONTACT_SHEET, frame_key
@@ -32,12 +33,15 @@ from manifests.schema import ManifestRow, format_prompts
 from renderers.frames.seams import seam_scores
 from renderers.picture_errors import PICTURE_ERRORS
 
-__all__ = ["FRAMES_TABLE", "REPORT_PAGE", "SUMMARY", "frame_reports", "job_report", "publish_report", "video_report"]
+__all__ = ["FRAMES_TABLE", "REPORT_PAGE", "SUMMARY", "GatheredReport", "gather_report", "publish_report"]
 
 REPORT_PAGE = "report/index.html"
 FRAMES_TABLE = "report/frames.parquet"
 SUMMARY = "report/summary.json"
 POSTER_SIDE = 320
+# Reads wait on the network, not on the processor; videos are gathered side by side, and so are the records of one.
+PARALLEL_VIDEOS = 8
+PARALLEL_RECORDS = 16
 
 _FRAMES = pa.schema(
     [
@@ -52,13 +56,32 @@ _FRAMES = pa.schema(
 )
 
 
-def job_report(job: RenderJob, *, actors: int | None, gpus_per_actor: float = 0.0) -> JobReport:
-    """The report of a job as it stands now, read back from storage where other runs did the work."""
+@dataclass(frozen=True)
+class GatheredReport:
+    """A job's report, and the table of all its frames that lie in storage."""
+
+    report: JobReport
+    frames: pa.Table
+
+
+def gather_report(job: RenderJob, *, actors: int | None, gpus_per_actor: float = 0.0) -> GatheredReport:
+    """Return the report of a job as it stands now, read back from storage where other runs did the work: every record
+    and every poster once."""
     now, manifest = time.time(), without_secrets(job.parameters.manifest)
-    videos = [_video_report(job, run) for run in job.runs.values()]
+    with ThreadPoolExecutor(PARALLEL_RECORDS, thread_name_prefix="records") as records:
+
+        def one(run: VideoRun) -> tuple[VideoReport, pa.Table]:
+            was = run.snapshot()
+            known = sorted(_known_frames(job.output, run.work, was.reports, records), key=lambda it: it.frame)
+            # as a table, which takes a tenth of the memory: a job may have a million frames
+            return _video_report(job.output, run.work, was, known), _frames_table(known)
+
+        with ThreadPoolExecutor(PARALLEL_VIDEOS, thread_name_prefix="report") as threads:
+            gathered = list(threads.map(one, job.runs.values()))
+    videos = [report for report, _ in gathered]
     videos += [_refused_report(row, reason) for row, reason in job.refused]
     rendered = [report for run in job.runs.values() for report in run.reports.values()]
-    return JobReport(
+    report = JobReport(
         title=manifest.rstrip("/").rsplit("/", 1)[-1],
         manifest=manifest,
         output=without_secrets(job.parameters.output),
@@ -69,47 +92,42 @@ def job_report(job: RenderJob, *, actors: int | None, gpus_per_actor: float = 0.
         render_seconds=sum(report.seconds or 0.0 for report in rendered),
         versions={"nightreel": version("nightreel"), "torch": version("torch"), "ffmpeg": ffmpeg_version()},
         videos=tuple(videos),
-        problems=tuple(job.problems),
+        problems=job.problems,
         actors=actors,
         gpus_per_actor=gpus_per_actor,
     )
+    return GatheredReport(report, pa.concat_tables([_FRAMES.empty_table(), *(table for _, table in gathered)]))
 
 
-def publish_report(output: Storage, report: JobReport, reports: Iterator[FrameReport]) -> str:
-    """Put the page, its numbers as JSON and the table of frames; returns the page's URI. They tell of the latest run:
+def publish_report(output: Storage, gathered: GatheredReport) -> str:
+    """Put the page, its numbers as JSON and the table of frames; return the page's URI. They are of the latest run:
     replaced."""
-    columns: dict[str, list[object]] = {name: [] for name in _FRAMES.names}
-    for frame in reports:
-        for name in _FRAMES.names:
-            columns[name].append(getattr(frame, name))
     table = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=_FRAMES), table)
+    pq.write_table(gathered.frames, table)
     output.put(FRAMES_TABLE, table.getvalue(), existing="replace")
-    summary = json.dumps(summary_document(report), indent=1, ensure_ascii=False, allow_nan=False)
+    summary = json.dumps(summary_document(gathered.report), indent=1, ensure_ascii=False, allow_nan=False)
     output.put(SUMMARY, summary.encode(), existing="replace")
-    output.put(REPORT_PAGE, render_html(report).encode(), existing="replace")
+    output.put(REPORT_PAGE, render_html(gathered.report).encode(), existing="replace")
     return output.uri(REPORT_PAGE)
 
 
-def frame_reports(job: RenderJob) -> Iterator[FrameReport]:
-    """What is known of every frame of the job that lies in storage."""
-    for run in job.runs.values():
-        yield from _known_frames(job.output, run.work, run.reports)
+def _frames_table(known: Iterable[FrameReport]) -> pa.Table:
+    columns: dict[str, list[object]] = {name: [] for name in _FRAMES.names}
+    for report in known:
+        for name in _FRAMES.names:
+            columns[name].append(getattr(report, name))
+    return pa.table(columns, schema=_FRAMES)
 
 
-def video_report(
-    output: Storage, work: VideoWork, *, available: int, failures: tuple[FailureRecord, ...], reason: str = "",
-    rendered: int = 0, reports: dict[int, FrameReport] | None = None, published: bool,
-) -> VideoReport:  # fmt: skip
-    """One video's report. `available` counts its frames in storage; `reports` are those of this very run."""
-    row = work.plan.row
-    known = sorted(_known_frames(output, work, reports or {}), key=lambda report: report.frame)
+def _video_report(output: Storage, work: VideoWork, was: VideoSnapshot, known: list[FrameReport]) -> VideoReport:
+    """Return one video's report; `known` are its frames in storage, in order."""
+    row, done, reason = work.plan.row, len(was.available), was.reason
     state: State = (
-        "done" if published and available == work.plan.frames else "failed" if failures or reason else "missing"
+        "done" if was.published and done == work.plan.frames else "failed" if was.failures or reason else "missing"
     )
     if state == "failed" and not reason:
-        reason = failures[-1].message
-    file = Encoding.of(row).file_type(row.frames)
+        reason = was.failures[-1].message
+    file_type = Encoding.of(row).file_type(row.frames)
     first = next((report for report in known if report.frame == 0), None)
     return VideoReport(
         video_id=work.video_id,
@@ -117,40 +135,32 @@ def video_report(
         model=row.model,
         settings=row.model_dump(mode="json", exclude={"video_id", "prompt", "prompts", "model"}, exclude_none=True),
         frames=work.plan.frames,
-        done=available,
+        done=done,
         state=state,
         reason="" if state == "done" else reason,
         poster=_poster(output, work, [report.frame for report in known]),
-        video_href=f"../{work.video_id}/video.{file.extension}" if published else None,
-        video_mime=file.mime_type if published else None,
-        sheet_href=f"../{work.video_id}/{CONTACT_SHEET}" if published else None,
+        video_href=f"../{work.video_id}/video.{file_type.extension}" if was.published else None,
+        video_mime=file_type.mime_type if was.published else None,
+        sheet_href=f"../{work.video_id}/{CONTACT_SHEET}" if was.published else None,
         frame_losses=tuple((report.frame, report.loss) for report in known),
         first_frame_losses=first.losses if first else (),
         frame_seconds=tuple((report.frame, report.seconds) for report in known if report.seconds is not None),
         segments=len(work.ranges),
         seams=_seams(work, known),
-        failures=failures,
+        failures=was.failures,
         fps=row.fps,
         width=row.width,
         height=row.height,
-        rendered=rendered,
-        skipped=available - rendered,
+        rendered=was.rendered,
+        skipped=done - was.rendered,
     )
 
 
 def _seams(work: VideoWork, known: list[FrameReport]) -> tuple[tuple[int, float], ...]:
-    """The score of every seam: a chain has none, and keyframes are seams."""
+    """Return the score of every seam: a chain has none, and keyframes are seams."""
     changes = {report.frame: report.change for report in known if report.change is not None}
     seams = [frame.index for frame in work.frames if work.plan.handoff == "keyframes" and frame.level < 2]
     return tuple(seam_scores(changes, seams).items())
-
-
-def _video_report(job: RenderJob, run: VideoRun) -> VideoReport:
-    published = run.published is not None or run.work.published
-    return video_report(
-        job.output, run.work, available=len(run.available), failures=tuple(run.failures), reason=run.reason,
-        rendered=run.rendered, reports=run.reports, published=published,
-    )  # fmt: skip
 
 
 def _refused_report(row: ManifestRow, reason: str) -> VideoReport:
@@ -162,19 +172,26 @@ def _refused_report(row: ManifestRow, reason: str) -> VideoReport:
     )  # fmt: skip
 
 
-def _known_frames(output: Storage, work: VideoWork, reports: dict[int, FrameReport]) -> Iterator[FrameReport]:
-    """This run's reports, and for the other frames the records that lie beside the segments."""
+def _known_frames(
+    output: Storage, work: VideoWork, reports: dict[int, FrameReport], threads: ThreadPoolExecutor
+) -> Iterator[FrameReport]:
+    """Yield this run's reports, and for the other frames those in the records that lie beside the segments."""
     known, after = dict(reports), dict[int, float]()
-    for piece in work.ranges:
-        if all(index in reports for index in range(piece.start, piece.stop)):
-            continue
+    others = [it for it in work.ranges if not all(index in reports for index in range(it.start, it.stop))]
+
+    def read(frame_range: RangeWork) -> bytes | None:
         try:
-            record = json.loads(output.read(piece.segment.removesuffix(".seg") + ".json"))
+            return output.read(frame_range.segment.removesuffix(".seg") + ".json")
         except ObjectMissing:
-            continue  # the range was never finished
+            return None  # the range was never finished
+
+    for frame_range, data in zip(others, threads.map(read, others), strict=True):
+        if data is None:
+            continue
+        record = json.loads(data)
         for frame in record["frames"]:
             known.setdefault(frame["frame"], FrameReport(**{**frame, "losses": tuple(frame["losses"])}))
-        after[piece.stop] = record.get("change_after")
+        after[frame_range.stop] = record.get("change_after")
     for report in known.values():
         # a range that was encoded before the one before it could not know its first frame's change; that one does
         change = after.get(report.frame)
@@ -182,7 +199,7 @@ def _known_frames(output: Storage, work: VideoWork, reports: dict[int, FrameRepo
 
 
 def _poster(output: Storage, work: VideoWork, frames: list[int]) -> bytes | None:
-    """The middle one of the frames that are there, enlarged as the video is."""
+    """Return the middle one of the frames that are there, enlarged as the video is."""
     if not frames:
         return None
     index = frames[len(frames) // 2]

@@ -72,11 +72,11 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
     suffix = encoding.file_type(row.frames).extension
     with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
         segments = []
-        for piece in work.ranges:
-            local = output.local_path(piece.segment)
+        for frame_range in work.ranges:
+            local = output.local_path(frame_range.segment)
             if local is None:
-                local = Path(folder) / Path(piece.segment).name
-                local.write_bytes(output.read(piece.segment))
+                local = Path(folder) / Path(frame_range.segment).name
+                local.write_bytes(output.read(frame_range.segment))
             segments.append(local)
         target = Path(folder) / f"video.{suffix}"
         info = join_segments(segments, encoding, frames=row.frames, target=target)
@@ -96,7 +96,7 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
             "height": info.height,
             "codec": info.codec,
             "last_frame": work.frames[-1].digest,
-            "segments": [piece.segment for piece in work.ranges],
+            "segments": [frame_range.segment for frame_range in work.ranges],
             "row": json_safe(row.model_dump(mode="json", exclude_none=True)),
             "images": dict(work.plan.images),
             "model": {"name": work.plan.entry.name, "digest": work.plan.entry.digest},
@@ -118,19 +118,19 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
 
 
 def encode_damaged(output: Storage, work: VideoWork) -> None:
-    """Encode anew, in this process, the segments that are not what their seals say. Their frames are in storage.
+    """Encode again, in this process, the segments that are not what their seals say. Their frames are in storage.
 
     Raises:
         FrameCorrupt, ObjectMissing: a frame can't be read back.
     """
-    for piece in work.ranges:
+    for frame_range in work.ranges:
         with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
-            local = Path(folder) / Path(piece.segment).name
-            local.write_bytes(output.read(piece.segment))
+            local = Path(folder) / Path(frame_range.segment).name
+            local.write_bytes(output.read(frame_range.segment))
             try:
                 read_seal(local)
             except VideoDefect:
-                frames = work.frames[piece.start : piece.stop]
+                frames = work.frames[frame_range.start : frame_range.stop]
                 put_segment(output, work.plan, SegmentTask(work.plan.row, frames, (), replace=True), recent={})
 
 
@@ -143,7 +143,7 @@ def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
     reasons = []
     if before.get("content") != work.content:
         reasons.append("its settings or frames are others")
-    if before.get("segments") != [piece.segment for piece in work.ranges]:
+    if before.get("segments") != [frame_range.segment for frame_range in work.ranges]:
         reasons.append("it was cut into other segments (another --range-frames or NIGHTREEL_CHUNK_SECONDS)")
     encoder = before.get("software", {}).get("ffmpeg")
     if encoder != ffmpeg_version():
@@ -153,7 +153,7 @@ def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
 
 
 def _sheet(video: Path, work: VideoWork) -> bytes:
-    """Up to 24 frames evenly spread over the video, first and last among them."""
+    """Return a sheet of up to 24 frames evenly spread over the video, first and last among them."""
     count = work.plan.frames
     cells = min(SHEET_CELLS, count)
     wanted = sorted({round(i * (count - 1) / max(1, cells - 1)) for i in range(cells)})

@@ -1,42 +1,39 @@
-"""A job and the workers it will need, made ready before or inside a flow run.
-
-Prefect's server, Ray and the models each take many seconds to come up. The command line therefore plans first, starts
-the pool in the background, and lets the flow pick both up; a flow run that came from a deployment makes its own.
-"""
+"""A job and the workers it will need, made ready before or inside a flow run; see flows/job/handover.py."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar, cast
+from contextlib import AbstractContextManager
+from typing import TypeVar
 
+from flows.job.handover import Handover
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from flows.planning.chunks import MAX_TASK_RUNS
 from infra.settings import InfraSettings, load_settings
 from infra.workers.pool import Pool
 
-__all__ = ["begin", "hand_over", "start_pool"]
+__all__ = ["begin", "handing_over", "start_pool"]
 
 P = TypeVar("P", bound=RenderParameters)
-J = TypeVar("J", bound=RenderJob)
 
-_handed: dict[RenderParameters, RenderJob] = {}
-
-
-def hand_over(job: RenderJob) -> None:
-    """Keep a planned job for the flow run that is about to start in this process with the same parameters."""
-    _handed[job.parameters] = job
+_PLANNED: Handover[RenderJob] = Handover("planned job")
 
 
-def begin(parameters: P, make: Callable[[P, InfraSettings], J]) -> J:
-    """The job that was handed over for `parameters`, or a new one: planned, its workers on their way.
+def handing_over(job: RenderJob) -> AbstractContextManager[None]:
+    """Offer a planned job to the flow that is called inside the block with the same parameters."""
+    return _PLANNED.giving(job)
+
+
+def begin(parameters: P, make: Callable[[P, InfraSettings], RenderJob]) -> RenderJob:
+    """Return the job that was handed over for `parameters`, or a new one: planned, its workers on their way.
 
     Raises what `RenderJob.read` raises.
     """
-    handed = _handed.pop(parameters, None)
-    if handed is not None:
-        return cast("J", handed)  # whoever handed it over made it for the same flow
+    handed_over = _PLANNED.take(lambda job: job.parameters == parameters)
+    if handed_over is not None:
+        return handed_over
     settings = load_settings()
     job = make(parameters, settings)
     job.read()
@@ -48,7 +45,7 @@ def begin(parameters: P, make: Callable[[P, InfraSettings], J]) -> J:
 def start_pool(job: RenderJob, settings: InfraSettings) -> None:
     """Start the Ray pool of `job` in the background; `job.pool` holds it, or the error, when it is up."""
     models = [work.plan.row.model for work in job.pending]
-    # what could be rendered side by side if there were actors enough: `conduct` says it more exactly as it goes on
+    # what could be rendered side by side if there were actors enough: `run_job` says it more exactly as it goes on
     chunks = sum(chunk.after is None for chunk in job.chunks(settings.actors or MAX_TASK_RUNS))
 
     def start() -> None:

@@ -28,7 +28,7 @@ LABEL = "nightreel.process"  # the process that has the run: the last one that b
 
 class RunWatch:
     """What was done to the flow run so far. `ended` is the state that put an end to it, if one did; `lost` says that
-    the run is no longer this process's: it was taken for dead, or another process has begun it anew."""
+    the run is no longer this process's: it was taken for dead, or another process has begun it again."""
 
     def __init__(self, job: RenderJob) -> None:
         self._job = job

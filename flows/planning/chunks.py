@@ -1,7 +1,9 @@
 """From what is to do for each video to the chunks that task runs take, in the order in which they should begin.
 
-Pure functions on frozen data, as in flows/planning/remaining.py. A *chunk* is one or more ranges, or pieces of them,
-and is cut freely: by the number of actors, and by what is missing now.
+Pure functions on frozen data, as in flows/planning/remaining.py. A *chunk* is the work of one task run: one or more
+frame ranges of a video, or some frames of one with keyframes, or a bundle of short videos. It is cut freely, by the
+number of actors and by what is missing now. What a chunk holds of one range, or of one video with keyframes, is a
+*part*. Long videos that advance side by side, range by range, are a *cohort*.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ __all__ = ["MAX_TASK_RUNS", "MOST_TASK_RUNS", "Chunk", "Part", "chunks_of"]
 # Prefect's server is comfortable with some hundreds of task runs in one flow run (see FACTS: 18-26 KB each).
 MAX_TASK_RUNS = 450
 MOST_TASK_RUNS = 2000  # that it takes
-# Pieces of one video with keyframes that an actor gets: more of them end more evenly, but each costs a task run.
+# Chunks of one video with keyframes that an actor gets: more of them end more evenly, but each costs a task run.
 GAPS_EACH = 16
-# Far gaps by which each further piece of a gap comes later than the one before. Were they next to each other, the last
-# gaps would be rendered whole, by fewer actors than there are; so their first pieces are done by then.
+# Far gaps by which each further chunk of a gap comes later than the one before. Were they next to each other, the last
+# gaps would be rendered whole, by fewer actors than there are; so their first chunks are done by then.
 LAG = 2
 # Bundles of short videos that an actor still gets, whatever has been given away: they shrink towards the end, so that
 # all actors end together at the price of few task runs (guided self-scheduling, Polychronopoulos and Kuck 1987).
@@ -33,12 +35,17 @@ LEAST_SHARE = 16  # of a chunk's seconds, or of an actor's: less would be all ov
 
 @dataclass(frozen=True)
 class Part:
-    """One range of one video within a chunk; `index` counts the video's ranges. Or, with `index` None, `frames` in the
-    order in which they are to be rendered, wherever they lie: with keyframes that is not the order of the video."""
+    """What a chunk holds of one frame range of a video; `index` counts the video's ranges. Or, with `index` None,
+    `frames` in the order in which they are to be rendered, wherever they lie: with keyframes that is not the order of
+    the video."""
 
     video: str
     index: int | None
     frames: tuple[int, ...] = ()
+
+    def missing_of(self, work: VideoWork) -> tuple[int, ...]:
+        """Return the frames of the part that `work`, the video's, says are missing."""
+        return self.frames if self.index is None else work.ranges[self.index].missing
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ def chunks_of(
     Higher priority first, then the longest: a long video begun last would keep one actor busy when all others are done.
     Short videos are bundled whole (the ranges of one video follow each other anyway); the bundles shrink towards the
     end, so that it is even, but hold as many as an actor renders at a time (`max_batch`), those of like
-    shape side by side, where there are so many for each actor; long ones advance in crews of as many, range by range.
+    shape side by side, where there are so many for each actor; long ones advance in cohorts of as many, range by range.
     A video that only waits to be stitched needs no chunk.
     """
     pending = [video for video in videos if not video.complete and video.to_encode]
@@ -73,10 +80,10 @@ def chunks_of(
     pending.sort(key=lambda video: _urgency(video, bundle_target if max_batch > 1 else 0.0))
     least = min(max_batch, -(-len(pending) // actors))
     long = sum(video.plan.handoff == "chain" and not _is_short(video, bundle_target) for video in pending)
-    crew_size = min(max_batch, -(-long // actors))
+    cohort_size = min(max_batch, -(-long // actors))
     chunks: list[Chunk] = []
     bundle: list[VideoWork] = []
-    crews: dict[tuple[object, ...], list[VideoWork]] = {}
+    cohorts: dict[tuple[object, ...], list[VideoWork]] = {}
 
     def close_bundle() -> None:
         if bundle:
@@ -87,21 +94,21 @@ def chunks_of(
             chunks.append(Chunk(name, parts, sum(v.seconds for v in bundle)))
             bundle.clear()
 
-    def close_crews() -> None:
-        for crew in crews.values():
-            chunks.extend(_chunks_of_crew(crew, target))
-        crews.clear()
+    def close_cohorts() -> None:
+        for cohort in cohorts.values():
+            chunks.extend(_chunks_of_cohort(cohort, target))
+        cohorts.clear()
 
     left = total
     for video in pending:
         left -= video.seconds
-        if crews and next(iter(crews.values()))[0].plan.row.priority != video.plan.row.priority:
-            close_crews()
+        if cohorts and next(iter(cohorts.values()))[0].plan.row.priority != video.plan.row.priority:
+            close_cohorts()
         if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
             close_bundle()
             chunks.extend(_chunks_of_gaps(video, max(gap_target, min(bundle_target, _pass_of_gaps(video, max_batch)))))
         elif _is_short(video, bundle_target):
-            close_crews()  # the long ones first
+            close_cohorts()  # the long ones first
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
                 close_bundle()
             bundle.append(video)
@@ -110,36 +117,36 @@ def chunks_of(
                 close_bundle()
         else:
             close_bundle()
-            crew = crews.setdefault(_shape(video), [])
-            crew.append(video)
-            if len(crew) >= crew_size:
-                chunks.extend(_chunks_of_crew(crews.pop(_shape(video)), target))
-    close_crews()
+            cohort = cohorts.setdefault(_shape(video), [])
+            cohort.append(video)
+            if len(cohort) >= cohort_size:
+                chunks.extend(_chunks_of_cohort(cohorts.pop(_shape(video)), target))
+    close_cohorts()
     close_bundle()
     return tuple(chunks)
 
 
 def _least_bundle(total: float, target: float, actors: int) -> float:
-    """The seconds of the last bundles, of `total`, with which there are no more than MOST_TASK_RUNS. With n of them
-    left for all actors, those that shrink from s to l are n log(s / l), and n come after."""
+    """Return the seconds of the last bundles, of `total`, with which there are no more than MOST_TASK_RUNS. With n of
+    them left for all actors, those that shrink from s to l are n log(s / l), and n come after."""
     left = BUNDLES_LEFT * actors
     shrunk = min(target, total / left) * math.exp(1 - (MOST_TASK_RUNS - MAX_TASK_RUNS) / left)
     return min(shrunk, total / MOST_TASK_RUNS)
 
 
 def _is_short(video: VideoWork, most: float) -> bool:
-    """Whether a video is one piece of work, or up to `most` seconds of it."""
+    """Return whether a video is one range, or up to `most` seconds of work."""
     return len(video.to_encode) == 1 or video.seconds <= most
 
 
 def _shape(video: VideoWork) -> tuple[object, ...]:
-    """What frames that are rendered together have in common."""
+    """Return what frames that are rendered together have in common."""
     row = video.plan.row
     return row.model, row.width, row.height
 
 
 def _urgency(video: VideoWork, short: float) -> tuple[object, ...]:
-    """What videos are begun by; those of up to `short` seconds are as urgent as each other, and ordered by shape."""
+    """Return what videos are begun by; those of up to `short` seconds are equally urgent, and ordered by shape."""
     priority = -video.plan.row.priority
     if video.seconds > short:
         return priority, -video.seconds
@@ -147,19 +154,20 @@ def _urgency(video: VideoWork, short: float) -> tuple[object, ...]:
 
 
 def _parts(video: VideoWork) -> tuple[Part, ...]:
-    """All of a video's work, for one chunk."""
+    """Return all of a video's work, for one chunk."""
     if video.plan.handoff == "chain":
         return tuple(Part(video.video_id, index) for index in sorted(video.to_encode))
-    missing = {index for piece in video.ranges for index in piece.missing}
+    missing = {index for frame_range in video.ranges for index in frame_range.missing}
     frames = tuple(place.index for place in video.plan.places() if place.index in missing)
     whole = [index for index in sorted(video.to_encode) if not video.ranges[index].missing]
     return (*([Part(video.video_id, None, frames)] if frames else []), *(Part(video.video_id, i) for i in whole))
 
 
-def _chunks_of_crew(crew: Sequence[VideoWork], target: float) -> list[Chunk]:
-    """The chunks of long videos that advance together: the first of each make one, the second of each, and so on."""
+def _chunks_of_cohort(cohort: Sequence[VideoWork], target: float) -> list[Chunk]:
+    """Return the chunks of long videos that advance together: the first of each make one, so do the second, and so
+    on."""
     chunks: list[Chunk] = []
-    each = (_chunks_of_video(video, target / len(crew)) for video in crew)
+    each = (_chunks_of_video(video, target / len(cohort)) for video in cohort)
     for turn in itertools.zip_longest(*each):
         mine = [chunk for chunk in turn if chunk is not None]
         name = mine[0].name if len(mine) == 1 else f"{mine[0].name} +{len(mine) - 1}"
@@ -171,44 +179,44 @@ def _chunks_of_crew(crew: Sequence[VideoWork], target: float) -> list[Chunk]:
 
 
 def _chunks_of_video(video: VideoWork, target: float) -> list[Chunk]:
-    """The chunks of one video of several ranges, each after the one whose last frame it starts from."""
+    """Return the chunks of one video of several ranges, each after the one whose last frame it starts from."""
     groups: list[list[int]] = []
     seconds = 0.0
-    for index, piece in enumerate(video.ranges):
-        if not piece.encode:
+    for index, frame_range in enumerate(video.ranges):
+        if not frame_range.encode:
             continue
-        if not groups or seconds + piece.seconds > target:
+        if not groups or seconds + frame_range.seconds > target:
             groups.append([])
             seconds = 0.0
         groups[-1].append(index)
-        seconds += piece.seconds
+        seconds += frame_range.seconds
     chunks: list[Chunk] = []
     last_rendered: str | None = None
     for group in groups:
-        pieces = [video.ranges[index] for index in group]
-        first = next((frame for piece in pieces for frame in piece.missing), None)
-        waits = first is not None and first == pieces[0].start and first > 0 and _missing_at(video, first - 1)
-        name = f"{video.video_id} {_named(pieces)}"
+        ranges = [video.ranges[index] for index in group]
+        first = next((frame for frame_range in ranges for frame in frame_range.missing), None)
+        waits = first is not None and first == ranges[0].start and first > 0 and _missing_at(video, first - 1)
+        name = f"{video.video_id} {_named(ranges)}"
         parts = tuple(Part(video.video_id, index) for index in group)
-        chunks.append(Chunk(name, parts, sum(p.seconds for p in pieces), last_rendered if waits else None))
+        chunks.append(Chunk(name, parts, sum(it.seconds for it in ranges), last_rendered if waits else None))
         if first is not None:
             last_rendered = name
     return chunks
 
 
 def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
-    """The chunks of a video with keyframes, of about `target` seconds: the keyframes far apart first, in one run; then,
-    far gap by far gap, the near ones and what lies between them, as one chunk where that is little work. A gap that is
-    more is cut, each piece going on from the one before; near ones are chunks of their own then.
+    """Return the chunks of a video with keyframes, of about `target` seconds: the keyframes far apart first, in one
+    run; then, far gap by far gap, the near ones and what lies between them, as one chunk where that is little work. A
+    gap that is more is cut, each chunk going on from the one before; near ones are chunks of their own then.
 
     A range is encoded by whoever finishes it; those that miss no frame, here at the end.
     """
-    missing = {index for piece in video.ranges for index in piece.missing}
+    missing = {index for frame_range in video.ranges for index in frame_range.missing}
     far = [frame.index for frame in video.frames if frame.level == 0]
     placed: list[tuple[tuple[int, int], Chunk]] = []
 
     def add(frames: Sequence[int], place: tuple[int, int], what: str = "") -> None:
-        """A chunk of those of `frames` that are missing."""
+        """Add a chunk of those of `frames` that are missing."""
         wanted = tuple(index for index in frames if index in missing)
         if not wanted:
             return
@@ -226,31 +234,31 @@ def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
             continue
         for index in near:
             add([index], (place - 1, 0), "keyframes ")  # before the gaps that come first: much begins from them
-        for piece in _gaps(video, sorted({gap[0] - 1, *near, gap[-1] + 1}), target):
-            between = [index for index in piece if video.frames[index].level == 2]
+        for near_gap in _gaps(video, sorted({gap[0] - 1, *near, gap[-1] + 1}), target):
+            between = [index for index in near_gap if video.frames[index].level == 2]
             size = math.ceil(len(between) / math.ceil(_seconds(video, between) / target))
             for turn, at in enumerate(range(0, len(between), size)):
                 add(between[at : at + size], (place + LAG * turn, 1 + turn))
     chunks = [chunk for _, chunk in sorted(placed, key=itemgetter(0))]
     parts = tuple(part for part in _parts(video) if part.index is not None)
     if parts:
-        pieces = [video.ranges[part.index] for part in parts if part.index is not None]
-        chunks.append(Chunk(f"{video.video_id} {_named(pieces)}", parts, 0.0))
+        ranges = [video.ranges[part.index] for part in parts if part.index is not None]
+        chunks.append(Chunk(f"{video.video_id} {_named(ranges)}", parts, 0.0))
     return chunks
 
 
 def _seconds(video: VideoWork, frames: Iterable[int]) -> float:
-    """Estimated seconds of some frames."""
+    """Return the estimated seconds of some frames."""
     return sum(video.frames[index].steps for index in frames) * video.plan.step_seconds
 
 
 def _pass_of_gaps(video: VideoWork, max_batch: int) -> float:
-    """The seconds of so many gaps as an actor renders at a time (`max_batch`)."""
+    """Return the seconds of so many gaps as an actor renders at a time (`max_batch`)."""
     return 0.0 if max_batch == 1 else max_batch * video.plan.row.keyframe_every * video.plan.seconds(1, 2)
 
 
 def _gaps(video: VideoWork, keyframes: Sequence[int], target: float) -> list[range]:
-    """The frames from one of `keyframes` to a later one, as many gaps at a time as make `target` seconds."""
+    """Return the frames from one of `keyframes` to a later one, as many gaps at a time as make `target` seconds."""
     gaps: list[range] = []
     seconds = 0.0
     for left, right in itertools.pairwise(keyframes):
@@ -265,8 +273,8 @@ def _gaps(video: VideoWork, keyframes: Sequence[int], target: float) -> list[ran
 
 
 def _missing_at(video: VideoWork, frame: int) -> bool:
-    return any(frame in piece.missing for piece in video.ranges if piece.start <= frame < piece.stop)
+    return any(frame in it.missing for it in video.ranges if it.start <= frame < it.stop)
 
 
-def _named(pieces: Sequence[RangeWork]) -> str:
-    return format_frames(frame for piece in pieces for frame in range(piece.start, piece.stop))
+def _named(ranges: Sequence[RangeWork]) -> str:
+    return format_frames(frame for it in ranges for frame in range(it.start, it.stop))

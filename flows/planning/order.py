@@ -42,7 +42,7 @@ class Schedule:
                 self._behind[chunk.after] = max(self._behind.get(chunk.after, 0.0), self._behind[chunk.name])
 
     def __len__(self) -> int:
-        """How many could begin."""
+        """Return how many could begin."""
         return len(self._ready)
 
     def ended(self, chunk: Chunk) -> None:

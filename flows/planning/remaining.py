@@ -1,8 +1,8 @@
 """What is to do for a video: which frames are missing, and which ranges they lie in.
 
 Pure functions on frozen data: nothing here reads storage, and a whole plan can be asserted in milliseconds.
-A *range* is cut by the video's own estimate and nothing else, because it decides the bytes of the segments: a second
-run, on another cluster, must cut alike.
+A *frame range* is cut by the video's own estimate and nothing else, because it decides the bytes of the segments: a
+second run, on another cluster, must cut alike.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class VideoWork:
     @property
     def to_encode(self) -> frozenset[int]:
         """Indexes of the ranges whose segments are to be made."""
-        return frozenset(index for index, piece in enumerate(self.ranges) if piece.encode)
+        return frozenset(index for index, frame_range in enumerate(self.ranges) if frame_range.encode)
 
     @property
     def missing(self) -> int:
         """Frames to render."""
-        return sum(len(part.missing) for part in self.ranges)
+        return sum(len(frame_range.missing) for frame_range in self.ranges)
 
     @property
     def complete(self) -> bool:
@@ -68,11 +68,11 @@ class VideoWork:
     @property
     def seconds(self) -> float:
         """Estimated seconds of one actor."""
-        return sum(part.seconds for part in self.ranges)
+        return sum(frame_range.seconds for frame_range in self.ranges)
 
 
 def cut(frames: int, frame_seconds: float, chunk_seconds: float, range_frames: int | None = None) -> tuple[range, ...]:
-    """Cut a video of `frames` into ranges of about `chunk_seconds`, or of `range_frames` where given."""
+    """Cut a video of `frames` into frame ranges of about `chunk_seconds`, or of `range_frames` where given."""
     size = range_frames or max(1, int(chunk_seconds / frame_seconds))
     return tuple(range(start, min(start + size, frames)) for start in range(0, frames, size))
 
@@ -87,11 +87,11 @@ def plan_video(
     range_frames: int | None = None,
     stale: Collection[int] = (),
 ) -> VideoWork:
-    """What is to do for one video.
+    """Plan what is to do for one video.
 
     `present` are the frames in storage under their right digests, `segments` the keys of segments in storage,
     `published_content` the content digest of the video that was published before, if one was. Segments of `stale`
-    frames are made anew even if they are there.
+    frames are made again even if they are there.
     """
     row = plan.row
     frames = plan.frame_plans
@@ -100,11 +100,11 @@ def plan_video(
     kept = [frame.index for frame in frames if frame.kept]
     content = content_digest(encoder, digests, kept, chain=plan.handoff == "chain")
     ranges = []
-    for piece in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
-        missing = tuple(index for index in piece if index not in present)
-        digest = segment_digest(encoder, digests[piece.start : piece.stop])
-        key = segment_key(plan.video_id, piece.start, piece.stop, digest)
+    for indexes in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
+        missing = tuple(index for index in indexes if index not in present)
+        digest = segment_digest(encoder, digests[indexes.start : indexes.stop])
+        key = segment_key(plan.video_id, indexes.start, indexes.stop, digest)
         seconds = sum(frames[index].steps for index in missing) * plan.step_seconds
-        encode = bool(missing) or key not in segments or any(index in stale for index in piece)
-        ranges.append(RangeWork(piece.start, piece.stop, missing, key, encode, seconds))
+        encode = bool(missing) or key not in segments or any(index in stale for index in indexes)
+        ranges.append(RangeWork(indexes.start, indexes.stop, missing, key, encode, seconds))
     return VideoWork(plan, frames, tuple(ranges), content, None if stale else published_content)

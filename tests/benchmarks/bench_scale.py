@@ -30,7 +30,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flows.job.planned import PlannedJob, RenderParameters
+from flows.job.job import RenderJob
+from flows.job.parameters import RenderParameters
 from flows.job.storage_state import save_plan, stored_status
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
@@ -53,9 +54,9 @@ def rows_of(frames: int, length: int, **columns: Any) -> list[ManifestRow]:
     ]
 
 
-def planned(manifest: str, output: str) -> PlannedJob:
+def planned(manifest: str, output: str) -> RenderJob:
     """The job, read and planned, without a trace in the output."""
-    job = PlannedJob(RenderParameters(manifest, output), InfraSettings())
+    job = RenderJob(RenderParameters(manifest, output), InfraSettings())
     job.read(write=False)
     if job.problems or job.refused:
         raise RuntimeError(f"rows were refused: {job.problems[:1]} {job.refused[:1]}")
@@ -104,7 +105,7 @@ def listing(frames: int, length: int) -> None:
         print(f"status: {seconds:.1f} s", flush=True)
 
 
-def _fill(server: S3Server, storage: Storage, job: PlannedJob, folder: Path) -> None:
+def _fill(server: S3Server, storage: Storage, job: RenderJob, folder: Path) -> None:
     """An object for every frame of `job`, made in `folder`, and the plans."""
     for run in job.runs.values():
         for frame in run.work.frames:

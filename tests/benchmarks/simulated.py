@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
-from flows.orchestration.handover import hand_over
+from flows.job.parameters import RenderParameters
+from flows.orchestration.handover import handing_over
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.local_pool import LocalPool
@@ -109,9 +109,9 @@ def run(rows: list[ManifestRow], folder: Path, actors: int, step_seconds: float,
     job.read()
     pool = SimulatedPool(job, actors, step_seconds)
     job.pool.set_result(pool)
-    hand_over(job)
     p = job.parameters
-    render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, p.priority, return_state=True)
+    with handing_over(job):
+        render_manifest(p.manifest, p.output, p.strict, p.force, p.range_frames, p.priority, return_state=True)
     if not job.complete:
         reasons = {run.reason for run in job.runs.values()}
         raise RuntimeError(f"the simulated run ended with {job.frames_missing[0]} frames missing: {reasons}")

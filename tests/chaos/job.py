@@ -13,12 +13,12 @@ import os
 import sys
 from collections import Counter
 
+from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from infra.settings import load_settings
 from infra.workers.local_pool import LocalPool
 from infra.workers.pool import Pool
-from tests.helpers.render_jobs import drive
 
 # The plan cuts a video by the clock of the machine's settings; both runs must cut alike.
 RANGE_FRAMES = 10
@@ -36,18 +36,18 @@ def main(manifest: str, output: str, *, alone: bool) -> int:
             from infra.ray.pool import RayPool
 
             pool = RayPool(job.output, settings, warm="embedded")
-        drive(job, pool)
+        run_job(job, pool)
     finally:
         job.close()
-    told = {
+    result = {
         "rendered": sum(run.rendered for run in job.runs.values()),
-        "mended": sum(len(run.mended) for run in job.runs.values()),
+        "repaired": sum(len(run.repaired) for run in job.runs.values()),
         "missing": job.frames_missing[0],
         "failures": Counter(failure.kind for run in job.runs.values() for failure in run.failures),
         "reasons": sorted({run.reason for run in job.runs.values() if not run.done and run.reason}),
         "gave_up": job.gave_up,
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(result), flush=True)
     return 0 if job.complete else 1
 
 

@@ -26,7 +26,7 @@ from typing import Any
 from PIL import Image
 
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage, disconnect
 from manifests.schema import ManifestRow

@@ -1,4 +1,4 @@
-"""What tests of render jobs share: small rows on the embedded model, and a driver that runs a job on threads.
+"""What tests of render jobs share: small rows on the embedded model, and whole jobs on a `LocalPool`.
 
 Run as `python -m tests.helpers.render_jobs MANIFEST OUTPUT` it is a whole process to kill.
 """
@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
-from flows.job.reruns import RerunJob, RerunParameters
-from flows.planning.chunks import Chunk
+from flows.job.parameters import RenderParameters
+from flows.job.reruns import RerunParameters, rerun_job
 from flows.planning.retakes import After
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.local_pool import LocalPool
-from infra.workers.pool import Pool
 from infra.workers.worker import Worker
 from manifests.schema import ManifestRow, rows_to_table
 
@@ -51,51 +49,21 @@ def planned(manifest: str, output: str, settings: InfraSettings | None = None, *
     return job
 
 
-def drive(job: RenderJob, pool: Pool | None) -> tuple[Chunk, ...]:
-    """Run a planned job to its end as the flow does: each chunk once the one it starts from is done, then the joins."""
-    if pool is not None:
-        job.pool.set_result(pool)
-    chunks = _drive_once(job, pool)
-    while job.plan_again():
-        chunks += _drive_once(job, pool)
-    return chunks
-
-
-def _drive_once(job: RenderJob, pool: Pool | None) -> tuple[Chunk, ...]:
-    actors = pool.capacity if pool else 1
-    chunks = job.chunks(actors, pool.max_batch if pool else 1)
-    waiting, running, done = list(chunks), dict[Future[Any], Chunk](), set[str]()
-    with ThreadPoolExecutor(actors + 1) as threads:
-        while waiting or running:
-            able = [c for c in waiting if (c.after is None or c.after in done) and job.can_begin(c)]
-            for chunk in able or ([] if running else list(waiting)):
-                waiting.remove(chunk)
-                running[threads.submit(job.run_chunk, chunk)] = chunk
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                future.result()
-                done.add(running.pop(future).name)
-    for video in job.runs:
-        if job.ready(video):
-            job.stitch_video(video)
-    return chunks
-
-
 def render(
     manifest: str, output: str, *, workers: int = 1, settings: InfraSettings | None = None,
     make: Callable[..., Worker] = Worker, **parameters: Any,
 ) -> RenderJob:  # fmt: skip
     """Plan and run a whole job on a `LocalPool`."""
     job = planned(manifest, output, settings, **parameters)
-    drive(job, LocalPool(Storage(output), size=workers, make=make) if job.needs_workers else None)
+    run_job(job, LocalPool(Storage(output), size=workers, make=make) if job.needs_workers else None)
     return job
 
 
-def rerun(output: str, video: str, frames: str, after: After = "re-render", seed: int | None = None) -> RerunJob:
+def rerun(output: str, video: str, frames: str, after: After = "re-render", seed: int | None = None) -> RenderJob:
     """Plan and run a re-run on a `LocalPool`."""
-    job = RerunJob(RerunParameters.of(output, video, frames, after, seed, False, 0), InfraSettings())
+    job = rerun_job(RerunParameters.of(output, video, frames, after, seed, False, 0), InfraSettings())
     job.read()
-    drive(job, LocalPool(Storage(output)) if job.needs_workers else None)
+    run_job(job, LocalPool(Storage(output)) if job.needs_workers else None)
     return job
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
@@ -19,7 +20,7 @@ from infra.workers.tasks import FrameReport, FrameTask
 from infra.workers.worker import Worker
 from manifests.schema import ManifestRow
 from renderers.errors import OutOfMemory
-from tests.helpers.render_jobs import drive, frame_objects, planned, quick_row, write_manifest
+from tests.helpers.render_jobs import frame_objects, planned, quick_row, write_manifest
 
 ROWS = [
     quick_row("apple"),
@@ -40,7 +41,7 @@ def run(
 ) -> RenderJob:
     folder.mkdir(exist_ok=True)
     job = planned(write_manifest(folder / "m.parquet", list(rows)), str(folder / "out"), SETTINGS)
-    drive(job, LocalPool(Storage(str(folder / "out")), size=workers, batch=batch, make=make))
+    run_job(job, LocalPool(Storage(str(folder / "out")), size=workers, batch=batch, make=make))
     return job
 
 

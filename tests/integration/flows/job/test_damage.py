@@ -30,7 +30,7 @@ def test_damaged_frames_are_found_told_and_rendered_anew(tmp_path: Path) -> None
     assert all("frame 2" in f.message or "frame 3" in f.message for f in run.failures)
     assert frame_objects(output) == whole
     assert (tmp_path / "out/reef/video.mp4").read_bytes() == video
-    assert (sorted(run.mended), sorted(run.reports)) == ([2, 3], [2, 3, 4])
+    assert (sorted(run.repaired), sorted(run.reports)) == ([2, 3], [2, 3, 4])
 
 
 def test_a_damaged_segment_is_found_told_and_encoded_anew(tmp_path: Path) -> None:

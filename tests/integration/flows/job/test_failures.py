@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from flows.job.dispatch import run_job
 from flows.job.storage_state import list_video, read_failures
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
@@ -21,7 +22,7 @@ from renderers.errors import NonFiniteLoss, OutOfMemory
 from renderers.frames.frame_object import FrameObject
 from renderers.frames.renderer import FrameRequest
 from tests.helpers.failing import looking
-from tests.helpers.render_jobs import drive, frame_files, frame_objects, planned, quick_row, render, write_manifest
+from tests.helpers.render_jobs import frame_files, frame_objects, planned, quick_row, render, write_manifest
 
 REEF = quick_row("reef", "a fish", frames=8)
 APPLE = quick_row("apple")
@@ -45,20 +46,20 @@ def test_rows_that_cannot_be_rendered_are_told_and_the_others_rendered(tmp_path:
     job = render(write_manifest(tmp_path / "m.parquet", rows), output)
     job.record_refused()
 
-    told = {row.video_id: reason for row, reason in job.refused}
-    assert told.keys() == {"lost", "odd", "strange", "hasty"}
-    assert f"init_image '{tmp_path / 'nowhere.png'}' of video 'lost' does not exist" in told["lost"]
-    assert "width 33 of video 'odd' is not a multiple of 4" in told["odd"]
-    assert "did you mean 'embedded'" in told["strange"]
-    assert "gif" in told["hasty"]
-    assert "50 frames a second" in told["hasty"]
+    reasons = {row.video_id: reason for row, reason in job.refused}
+    assert reasons.keys() == {"lost", "odd", "strange", "hasty"}
+    assert f"init_image '{tmp_path / 'nowhere.png'}' of video 'lost' does not exist" in reasons["lost"]
+    assert "width 33 of video 'odd' is not a multiple of 4" in reasons["odd"]
+    assert "did you mean 'embedded'" in reasons["strange"]
+    assert "gif" in reasons["hasty"]
+    assert "50 frames a second" in reasons["hasty"]
     assert {video for video, run in job.runs.items() if run.done} == {"start", "apple"}
     assert "text.png' is not a picture" in job.runs["text"].reason
     assert len(job.runs["text"].failures) == 1  # bad input is not tried again
     assert not job.complete
     assert job.frames_missing == (2 + 1 + 1 + 1 + 1, 8)
     storage = Storage(output)
-    records = {video: read_failures(storage, list_video(storage, video), video) for video in (*told, "text")}
+    records = {video: read_failures(storage, list_video(storage, video), video) for video in (*reasons, "text")}
     assert {video: [(r.kind, r.frame) for r in found] for video, found in records.items()} == {
         "lost": [("bad input", None)], "odd": [("bad input", None)], "strange": [("bad input", None)],
         "hasty": [("bad input", None)], "text": [("bad input", 0)],
@@ -135,20 +136,20 @@ def test_a_frame_that_always_fails_leaves_those_behind_it_waiting_and_other_vide
     job = planned(manifest, output, settings, range_frames=3)
     pool = LocalPool(Storage(output), make=looking(third_fails))
 
-    chunks = drive(job, pool)
+    chunks = run_job(job, pool).chunks
 
     assert len(chunks) > 2  # the failure is met again by the chunks behind it
     run = job.runs["reef"]
     assert [(f.frame, f.attempt, f.kind) for f in run.failures] == [(3, 1, "application"), (3, 2, "application")]
     assert [frame for video, frame in asked if video == "reef"] == [0, 1, 2, 3, 3]
     assert run.available == {0, 1, 2}
-    assert (run.reason, job.ready("reef")) == ("frame 3 can not be", False)
+    assert (run.reason, run.ready_to_stitch) == ("frame 3 can not be", False)
     assert {video for video, run in job.runs.items() if run.done} == {"apple", "boat"}
     assert (job.frames_missing, job.progress().failed, job.complete) == ((5, 14), 1, False)
 
-    # and once it is mended, only what is missing is rendered
-    mended = render(manifest, output, range_frames=3)
-    assert (mended.complete, sorted(mended.runs["reef"].reports)) == (True, [3, 4, 5, 6, 7])
+    # and once it is repaired, only what is missing is rendered
+    repaired = render(manifest, output, range_frames=3)
+    assert (repaired.complete, sorted(repaired.runs["reef"].reports)) == (True, [3, 4, 5, 6, 7])
 
 
 def delicate(request: FrameRequest) -> None:
@@ -194,7 +195,7 @@ def test_a_worker_that_fails_what_another_can_do_gets_no_more_work(tmp_path: Pat
 
     assert job.complete
     failures = [f for run in job.runs.values() for f in run.failures]
-    # those that it failed wait for the other one, and two more may fail until three are mended
+    # those that it failed wait for the other one, and two more may fail until three have been done by the other
     assert 3 <= len(failures) <= 5
     assert all(failure.worker.endswith("/0") for failure in failures)
 
@@ -243,7 +244,7 @@ def test_a_video_whose_folder_cannot_be_written_fails_alone_in_its_bundle(tmp_pa
     settings = InfraSettings(lost_worker_attempts=2)
     job = planned(write_manifest(tmp_path / "m.parquet", rows), str(output), settings)
 
-    (chunk,) = drive(job, LocalPool(Storage(str(output))))
+    (chunk,) = run_job(job, LocalPool(Storage(str(output)))).chunks
 
     assert {part.video for part in chunk.parts} == {"boat", "apple"}
     assert {video: run.done for video, run in job.runs.items()} == {"boat": False, "apple": True}
@@ -255,7 +256,7 @@ def test_stop_ends_within_a_frame_and_leaves_whole_frames_only(tmp_path: Path) -
     slow = quick_row("reef", "a fish", frames=8, steps=3000)  # a frame of minutes: it must end between two steps
     output, manifest = str(tmp_path / "out"), write_manifest(tmp_path / "m.parquet", [slow, APPLE])
     job = planned(manifest, output, range_frames=4)
-    thread = threading.Thread(target=drive, args=(job, LocalPool(Storage(output))))
+    thread = threading.Thread(target=run_job, args=(job, LocalPool(Storage(output))))
     thread.start()
     deadline = time.monotonic() + 60
     while not (job.progress().workers and job.progress().workers[0].frame == 1):
@@ -295,7 +296,7 @@ def test_workers_that_a_stop_takes_away_are_no_failures_of_their_frames(tmp_path
     output = str(tmp_path / "out")
     job = planned(write_manifest(tmp_path / "m.parquet", [REEF, APPLE]), output)
     thread = threading.Thread(
-        target=drive, args=(job, LocalPool(Storage(output), make=looking(_TakenAway.before, _TakenAway)))
+        target=run_job, args=(job, LocalPool(Storage(output), make=looking(_TakenAway.before, _TakenAway)))
     )
     thread.start()
     assert _TakenAway.began.wait(30)

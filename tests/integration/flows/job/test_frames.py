@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 import torch
 
+from flows.job.dispatch import run_job
 from flows.job.storage_state import VideoStatus, stored_status
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
@@ -18,7 +20,7 @@ from infra.workers.local_pool import LocalPool
 from infra.workers.tasks import FrameTask
 from infra.workers.worker import Worker
 from renderers.registry import Registry
-from tests.helpers.render_jobs import drive, frame_objects, planned, quick_row, render, write_manifest
+from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, write_manifest
 
 ROWS = [
     quick_row("reef", "0: a fish | 9: a red apple", frames=18, steps=1, crossfade=4),
@@ -72,6 +74,12 @@ def test_frames_are_the_same_in_an_object_store(manifest: str, reference: str, s
     assert not render(manifest, s3_root, range_frames=5).needs_workers
 
 
+def _in_this_thread(run: Callable[[], object]) -> Future[object]:
+    done: Future[object] = Future()
+    done.set_result(run())
+    return done
+
+
 def test_the_thread_that_renders_does_not_matter(manifest: str, reference: str, tmp_path: Path) -> None:
     """PyTorch keeps its number of threads per thread: one that used it before the models came has another."""
     torch.set_num_threads(2)
@@ -82,9 +90,7 @@ def test_the_thread_that_renders_does_not_matter(manifest: str, reference: str, 
         loading = threading.Thread(target=lambda: [worker.warm("embedded") for worker in pool._workers])
         loading.start()
         loading.join()
-        job.pool.set_result(pool)
-        for chunk in job.chunks(1):
-            job.run_chunk(chunk)  # in this very thread
+        run_job(job, pool, _in_this_thread)
     finally:
         torch.set_num_threads(1)
     assert frame_objects(str(tmp_path)) == frame_objects(reference)
@@ -93,7 +99,7 @@ def test_the_thread_that_renders_does_not_matter(manifest: str, reference: str, 
 def test_two_jobs_that_race_on_one_output_make_the_same_frames(manifest: str, reference: str, tmp_path: Path) -> None:
     output = str(tmp_path)
     jobs = [planned(manifest, output, range_frames=5) for _ in range(2)]  # both see an empty output
-    threads = [threading.Thread(target=drive, args=(job, LocalPool(Storage(output)))) for job in jobs]
+    threads = [threading.Thread(target=run_job, args=(job, LocalPool(Storage(output)))) for job in jobs]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.job.report_data import frame_reports, job_report
+from flows.job.report_data import gather_report
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import probe
@@ -116,7 +116,8 @@ def test_each_re_run_publishes_another_video(manifest: str, tmp_path: Path) -> N
 
 def test_the_report_scores_every_seam_and_a_chain_has_none(manifest: str, reference: str) -> None:
     job = planned(manifest, reference, range_frames=4)
-    videos = {video.video_id: video for video in job_report(job, actors=1).videos}
+    gathered = gather_report(job, actors=1)
+    videos = {video.video_id: video for video in gathered.report.videos}
 
     seams = dict(videos["reef"].seams)
     assert sorted(seams) == [3, 6, 8, 9, 12, 13]
@@ -124,4 +125,4 @@ def test_the_report_scores_every_seam_and_a_chain_has_none(manifest: str, refere
     assert videos["reef"].worst_seam == max(seams.items(), key=lambda seam: seam[1])
     assert not videos["apple"].seams
     # every frame but the first has its change, those at the beginning of a segment too
-    assert [report.frame for report in frame_reports(job) if report.change is None] == [0, 0]
+    assert [it["frame"] for it in gathered.frames.to_pylist() if it["change"] is None] == [0, 0]

@@ -10,6 +10,8 @@ from typing import ClassVar
 import pytest
 import torch
 
+from flows.job.dispatch import run_job
+from flows.job.frames import frame_task
 from flows.job.job import RenderJob
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
@@ -21,7 +23,7 @@ from infra.workers.worker import Worker
 from renderers.frames.frame_object import FrameObject
 from renderers.frames.renderer import FrameRequest
 from tests.helpers.failing import looking
-from tests.helpers.render_jobs import drive, frame_objects, planned, quick_row, write_manifest
+from tests.helpers.render_jobs import frame_objects, planned, quick_row, write_manifest
 
 REEF = quick_row("reef", "a fish", frames=5)
 
@@ -29,7 +31,7 @@ REEF = quick_row("reef", "a fish", frames=5)
 def rendered(folder: Path, make: Callable[..., Worker] = Worker) -> RenderJob:
     settings = InfraSettings(lost_worker_attempts=2)
     job = planned(write_manifest(folder / "m.parquet", [REEF]), str(folder / "out"), settings)
-    drive(job, LocalPool(Storage(str(folder / "out")), make=make))
+    run_job(job, LocalPool(Storage(str(folder / "out")), make=make))
     return job
 
 
@@ -141,4 +143,4 @@ def test_a_frame_that_is_not_here_can_not_be_put(tmp_path: Path) -> None:
     job = planned(write_manifest(tmp_path / "m.parquet", [REEF]), str(tmp_path / "out"))
     run = job.runs["reef"]
     with pytest.raises(FrameGone, match="frame 0 of video 'reef' is not here any more: it is rendered again"):
-        Worker(job.output).commit(job._task(run, 0))
+        Worker(job.output).commit(frame_task(run, 0))

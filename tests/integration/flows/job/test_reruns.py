@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows.job.reruns import RerunJob, RerunParameters
+from flows.job.job import RenderJob
+from flows.job.reruns import RerunParameters, rerun_job
 from flows.job.storage_state import stored_status
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
@@ -33,7 +34,7 @@ def rendered(tmp_path: Path) -> tuple[str, str]:
     return manifest, output
 
 
-def pictures(job: RerunJob) -> dict[int, bytes]:
+def pictures(job: RenderJob) -> dict[int, bytes]:
     """The frame object of each frame that the video shows after a re-run."""
     (run,) = job.runs.values()
     objects = frame_objects(job.output)
@@ -120,8 +121,8 @@ def test_until_same_joins_a_new_take_to_the_old_one(rendered: tuple[str, str], m
     assert planned(manifest, output).complete
 
 
-def _job(output: str, video: str, frames: str, seed: int | None = None, dry_run: bool = False) -> RerunJob:
-    return RerunJob(RerunParameters.of(output, video, frames, "keep", seed, dry_run, 0), InfraSettings())
+def _job(output: str, video: str, frames: str, seed: int | None = None, dry_run: bool = False) -> RenderJob:
+    return rerun_job(RerunParameters.of(output, video, frames, "keep", seed, dry_run, 0), InfraSettings())
 
 
 def poisoned(request: FrameRequest) -> None:
@@ -148,17 +149,17 @@ def test_a_dry_run_leaves_no_trace_and_says_what_it_would_do(rendered: tuple[str
     before = {info.key: info.modified for info in Storage(output).list("")}
     job = _job(output, "reef", "3-5", seed=7, dry_run=True)
     job.read()
-    assert job.told == "video 'reef': renders frames 3-5; frames from 6 on stay as they are"
+    assert job.summary == "video 'reef': renders frames 3-5; frames from 6 on stay as they are"
     assert {info.key: info.modified for info in Storage(output).list("")} == before
 
 
 @pytest.mark.parametrize(
-    ("video", "frames", "told"),
+    ("video", "frames", "message"),
     [("reed", "all", "there is no video 'reed'.*such as 'reef'"), ("reef", "7-8", "8 frames, 0 to 7")],
 )
-def test_what_is_not_there_is_refused(rendered: tuple[str, str], video: str, frames: str, told: str) -> None:
+def test_what_is_not_there_is_refused(rendered: tuple[str, str], video: str, frames: str, message: str) -> None:
     _, output = rendered
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         _job(output, video, frames).read()
 
 

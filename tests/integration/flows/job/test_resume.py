@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.job.dispatch import run_job
 from flows.job.stitching import stitch
 from flows.job.storage_state import list_video, stored_status
 from infra.storage.storage import Existing, PutOutcome, Storage, StorageUnavailable
@@ -78,7 +79,7 @@ def test_another_cut_of_a_published_video_is_refused_with_the_reason(tmp_path: P
     assert not job.complete
     assert job.frames_missing == (0, 12)
     assert "--range-frames" in job.runs["reef"].reason
-    assert not job.ready("reef")
+    assert not job.runs["reef"].ready_to_stitch
     assert Path(output, "reef/video.mp4").read_bytes() == video
 
 
@@ -130,8 +131,9 @@ def test_segments_left_behind_unjoined_become_a_video_without_a_worker(tmp_path:
 
     job = planned(manifest, output, range_frames=range_frames)
 
-    assert (job.needs_workers, job.chunks(1), job.ready("reef"), job.complete) == (False, (), True, False)
-    assert job.stitch_video("reef") is not None
+    reef = job.runs["reef"]
+    assert (job.needs_workers, job.chunks(1), reef.ready_to_stitch, job.complete) == (False, (), True, False)
+    run_job(job)
     assert job.complete
     assert Path(output, "reef/video.mp4").read_bytes() == video
 
@@ -236,8 +238,8 @@ def test_a_re_rendered_row_leaves_the_record_of_its_segment_in_place(tmp_path: P
     render(manifest, output, range_frames=5)
     (record,) = Path(output, "reef/segments").glob("000005-*.json")
 
-    told = json.loads(record.read_text())
+    content = json.loads(record.read_text())
 
-    assert (told["video_id"], told["start"], told["stop"]) == ("reef", 5, 10)
-    assert [frame["frame"] for frame in told["frames"]] == [5, 6, 7, 8, 9]
-    assert all(frame["seconds"] > 0 and frame["loss"] == frame["losses"][-1] for frame in told["frames"])
+    assert (content["video_id"], content["start"], content["stop"]) == ("reef", 5, 10)
+    assert [frame["frame"] for frame in content["frames"]] == [5, 6, 7, 8, 9]
+    assert all(frame["seconds"] > 0 and frame["loss"] == frame["losses"][-1] for frame in content["frames"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.renderers import LoadedModels

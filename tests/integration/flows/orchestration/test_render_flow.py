@@ -10,13 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.job.storage_state import stored_status
+from flows.orchestration.handover import handing_over
 from flows.render_manifest import render_manifest
 from infra.settings import load_settings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import decode
+from infra.workers.local_pool import LocalPool
 from renderers.registry import Registry
 from tests.helpers.flow_runs import FlowRun
-from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
+from tests.helpers.render_jobs import frame_files, planned, quick_row, write_manifest
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "ray_cluster")
 
@@ -94,6 +96,17 @@ def test_a_job_from_its_first_run_to_its_last(tmp_path: Path) -> None:
     assert (output / "reef" / "video.mp4").read_bytes() == video
     touched = {name for name, stamp in stamps(output).items() if "/frames/" in name and before[name] != stamp}
     assert touched == {str(path.relative_to(output)) for path in lost}
+
+
+@pytest.mark.timeout(120)
+def test_a_job_that_was_handed_over_is_the_one_that_the_flow_runs(tmp_path: Path) -> None:
+    manifest, output = write_manifest(tmp_path / "m.parquet", [quick_row("apple")]), tmp_path / "out"
+    job = planned(manifest, str(output))
+    job.pool.set_result(LocalPool(job.output))
+    with handing_over(job):
+        run = FlowRun(render_manifest, manifest, output)
+    assert run.state.message == "1 frames, 1 videos; 1 frames rendered by this run"
+    assert (job.complete, job.runs["apple"].rendered, job.closed.is_set()) == (True, 1, True)
 
 
 @pytest.mark.timeout(200)

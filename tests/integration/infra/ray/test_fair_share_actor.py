@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import ray
 
+from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
 from infra.ray.fair_share_actor import NAME, NAMESPACE
 from infra.ray.pool import RayPool
@@ -22,7 +23,7 @@ from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from renderers.frames.frame_object import FrameObject
 from tests.helpers.patient_ray import add_node
-from tests.helpers.render_jobs import drive, planned, quick_row, write_manifest
+from tests.helpers.render_jobs import planned, quick_row, write_manifest
 
 LONGEST_SECONDS = 300  # seconds, on a busy machine
 ONE_CPU = InfraSettings(cpus_per_actor=1)
@@ -59,7 +60,7 @@ class Run:
         self.pool = RayPool(self.output, self.settings, **self.options)
         self.up.set()
         try:
-            drive(self.job, self.pool)
+            run_job(self.job, self.pool)
         finally:
             self.job.close()
 

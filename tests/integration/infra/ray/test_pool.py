@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from flows.job.dispatch import run_job
 from infra.ray.pool import RayPool, RayUnavailable, room_for_actors
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
@@ -28,7 +29,7 @@ from renderers.errors import BadInput, Stopped
 from renderers.frames.frame_object import FrameObject
 from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry
-from tests.helpers.render_jobs import drive, frame_objects, planned, quick_row, render, write_manifest
+from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, write_manifest
 
 LONG = 10_000  # steps, of a hundredth of a second each: such a frame never ends within its test
 
@@ -218,7 +219,7 @@ class TestRayPool(PoolContract):
         rows = [quick_row("one", "a fish", frames=10, steps=6), quick_row("two", "a boat", frames=10, steps=6)]
         manifest = write_manifest(tmp_path / "m.parquet", rows)
         job = planned(manifest, output.root, range_frames=5)
-        thread = threading.Thread(target=drive, args=(job, pool))
+        thread = threading.Thread(target=run_job, args=(job, pool))
         thread.start()
         _, _, process = rendering(pool, "two").worker.rpartition(":")
         os.kill(int(process), signal.SIGKILL)
@@ -238,7 +239,7 @@ class TestRayPool(PoolContract):
         pool = RayPool(output, settings, warm="embedded")
         try:
             job = planned(manifest, output.root, settings)
-            drive(job, pool)
+            run_job(job, pool)
         finally:
             pool.close()
 

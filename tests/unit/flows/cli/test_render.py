@@ -12,7 +12,7 @@ import pytest
 
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT, INCOMPLETE
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from infra.settings import InfraSettings
 from tests.helpers.command_line import Said, manifest_of
 

@@ -107,9 +107,9 @@ def test_a_worker_that_fails_what_others_can_do_is_set_aside_and_forgiven() -> N
     records.failed("a", "reef", 2)
     records.failed("b", "reef", 2)
     assert records.rendered("c", "reef", 2) == {"a"}
-    assert records.aside() == {"a"}
+    assert records.quarantined() == {"a"}
     now[0] += 61
-    assert records.aside() == frozenset()
+    assert records.quarantined() == frozenset()
     records.failed("a", "reef", 9)
     assert records.rendered("b", "reef", 9) == set()  # it begins anew
 
@@ -120,7 +120,7 @@ def test_poisoned_frames_and_frames_that_a_worker_mends_itself_set_nobody_aside(
         records.failed(worker, "poison", 0)
     records.failed("a", "reef", 1)
     assert records.rendered("a", "reef", 1) == set()
-    assert records.aside() == frozenset()
+    assert records.quarantined() == frozenset()
 
 
 def progress(worker: str, step: int, *, busy: bool = True, frame: int = 0) -> WorkerProgress:

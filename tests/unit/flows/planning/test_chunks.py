@@ -34,7 +34,7 @@ def test_a_video_is_cut_by_its_estimate_or_by_what_is_asked_for(
 def test_the_work_of_a_video_says_what_is_missing_and_what_is_to_be_encoded() -> None:
     work = work_of("reef", 12, 5, missing={1, 7}, segments=[0, 1], steps_first=30)
 
-    keys = [piece.segment for piece in work.ranges]
+    keys = [frame_range.segment for frame_range in work.ranges]
     assert work.ranges == (
         RangeWork(0, 5, (1,), keys[0], True, 1.0),
         RangeWork(5, 10, (7,), keys[1], True, 1.0),
@@ -166,7 +166,7 @@ def test_thousands_of_videos_stay_within_what_the_server_takes() -> None:
     assert len(chunks_of(videos, actors=1000, chunk_seconds=120)) <= 2000
 
 
-def test_long_videos_advance_in_crews_of_one_shape_where_actors_render_several_together() -> None:
+def test_long_videos_advance_in_cohorts_of_one_shape_where_actors_render_several_together() -> None:
     def of(name: str, frames: int, **columns: object) -> VideoWork:
         return work_of(name, frames, 10, **columns)  # type: ignore[arg-type]
 
@@ -229,7 +229,7 @@ def test_every_missing_frame_is_in_exactly_one_chunk_that_comes_after_the_one_it
             for frame in work[part.video].ranges[part.index].missing:
                 assert (part.video, frame) not in home
                 home[part.video, frame] = place
-    assert home.keys() == {(v.video_id, f) for v in videos for piece in v.ranges for f in piece.missing}
+    assert home.keys() == {(v.video_id, f) for v in videos for it in v.ranges for f in it.missing}
     wanted = {(v.video_id, i) for v in videos if not v.complete for i, p in enumerate(v.ranges) if p.encode}
     assert segments == wanted
     # The chunk that makes the frame before is this very one, or an earlier one that it waits for: so there is no cycle.
@@ -258,7 +258,7 @@ def test_ranges_and_segments_hang_on_the_row_alone(
 
     def cuts(present: Collection[int]) -> list[tuple[int, int, str]]:
         work = plan_video(plan, present, (), published_content=None, chunk_seconds=chunk_seconds, range_frames=size)
-        return [(piece.start, piece.stop, piece.segment) for piece in work.ranges]
+        return [(it.start, it.stop, it.segment) for it in work.ranges]
 
     first = cuts(())
     assert cuts(present) == first

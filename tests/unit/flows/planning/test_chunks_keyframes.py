@@ -35,7 +35,7 @@ def test_keyframes_run_ahead_and_each_gap_waits_for_its_own_two() -> None:
     assert chunks[0].seconds == pytest.approx(1.8)  # 4 steps of 0.1 s, and 7 for each leap over 12 frames
 
 
-def test_many_actors_get_pieces_of_gaps_the_second_ones_when_later_gaps_have_begun() -> None:
+def test_many_actors_get_parts_of_gaps_the_second_ones_when_later_gaps_have_begun() -> None:
     def near(*frames: int) -> list[str]:
         return [f"reef keyframes {frame}" for frame in frames]
 
@@ -66,7 +66,7 @@ def test_an_actor_that_renders_gaps_together_gets_as_many() -> None:
     ]  # fmt: skip
 
 
-def test_few_actors_get_larger_pieces_and_a_small_video_is_one() -> None:
+def test_few_actors_get_larger_chunks_and_a_small_video_is_one() -> None:
     two = chunks_of([keyed("reef", 193)], actors=1, chunk_seconds=120)
     assert [chunk.name for chunk in two][1:3] == ["reef 1-11", "reef 13-23"]
     assert two[1].parts[0].frames == (3, 6, 9, 1, 2, 4, 5, 7, 8, 10, 11)
@@ -102,7 +102,7 @@ def test_whatever_is_missing_of_a_video_with_keyframes_its_chunks_can_be_done_to
     chunks = list(chunks_of([work], actors=actors, chunk_seconds=chunk_seconds))
     assert len({chunk.name for chunk in chunks}) == len(chunks)
     encoded = [part.index for chunk in chunks for part in chunk.parts if part.index is not None]
-    assert encoded == [i for i, piece in enumerate(work.ranges) if not piece.missing]
+    assert encoded == [i for i, frame_range in enumerate(work.ranges) if not frame_range.missing]
     while chunks:
         chunk = next(c for c in chunks if there.issuperset(c.needs))  # StopIteration: they wait for each other
         chunks.remove(chunk)

@@ -3,38 +3,78 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 
+from flows.job.dispatch import dispatch
 from flows.planning.chunks import Chunk, Part
 from flows.planning.order import Schedule
 
 
-def chain(name: str, pieces: int, seconds: float = 10.0) -> list[Chunk]:
+def chain(name: str, parts: int, seconds: float = 10.0) -> list[Chunk]:
     return [
-        Chunk(f"{name} {n}", (), seconds, after=f"{name} {n - 1}" if n else None) for n in range(pieces)
+        Chunk(f"{name} {n}", (), seconds, after=f"{name} {n - 1}" if n else None) for n in range(parts)
     ]  # fmt: skip
 
 
-def run(chunks: list[Chunk], actors: int, can_begin: object = None) -> tuple[float, list[str]]:
-    """Seconds until all is done, where estimates are right, and the order in which they began."""
-    schedule = Schedule(chunks, lambda chunk: True)
-    now, order, busy = 0.0, list[str](), list[tuple[float, str, Chunk]]()
-    schedule.look()
-    while schedule or busy:
-        while schedule and len(busy) < actors:
-            _, chunk = schedule.next(actors)
-            order.append(chunk.name)
-            heapq.heappush(busy, (now + chunk.seconds, chunk.name, chunk))
-        now, _, done = heapq.heappop(busy)
-        schedule.ended(done)
-        schedule.look()
-    return now, order
+class VirtualActors:
+    """A pool and a host in virtual time: chunks wait for an actor by their turns, and each takes as long as was
+    estimated."""
+
+    over = False
+    finishing = 0
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.now, self.order = 0.0, list[str]()
+        self._count = itertools.count()
+        self._waiting = list[tuple[int, int, Chunk]]()
+        self._busy = list[tuple[float, int, Chunk]]()
+
+    def want(self, workers: int) -> None:
+        assert workers == len(self._waiting) + len(self._busy) or workers > 2 * self.size
+
+    def can_begin(self, chunk: Chunk) -> bool:
+        return True
+
+    def begin(self, chunk: Chunk, turn: int) -> None:
+        heapq.heappush(self._waiting, (turn, next(self._count), chunk))
+
+    def wait(self) -> tuple[bool, Chunk | None]:
+        while self._waiting and len(self._busy) < self.size:
+            _, number, chunk = heapq.heappop(self._waiting)
+            self.order.append(chunk.name)
+            heapq.heappush(self._busy, (self.now + chunk.seconds, number, chunk))
+        self.now, _, done = heapq.heappop(self._busy)
+        return True, done
+
+
+def run(chunks: list[Chunk], size: int) -> tuple[float, list[str]]:
+    """Seconds until all is done, where estimates are right, and the order in which actors took them."""
+    actors = VirtualActors(size)
+    assert dispatch(chunks, actors, actors) == size
+    return actors.now, actors.order
 
 
 def test_one_video_after_the_other_as_long_as_there_is_time() -> None:
     chunks = [*chain("a", 2), *chain("b", 2), *chain("c", 2), *chain("d", 2)]
-    seconds, order = run(chunks, 1)
-    assert seconds == 80
+    schedule, order = Schedule(chunks, lambda chunk: True), list[str]()
+    schedule.look()
+    while schedule:
+        _, chunk = schedule.next(1)
+        order.append(chunk.name)
+        schedule.ended(chunk)
+        schedule.look()
     assert order == [chunk.name for chunk in chunks]
+
+
+def test_the_loop_begins_no_more_videos_than_it_has_chunks_waiting_for_actors() -> None:
+    seconds, order = run([chunk for name in "abcdefgh" for chunk in chain(name, 3)], 1)
+    assert seconds == 240
+    begun = [order.index(f"{name} 0") for name in "abcdefgh"]
+    done = [order.index(f"{name} 2") for name in "abcdefgh"]
+    assert begun == sorted(begun)
+    # one is run, and two wait for the actor
+    assert all(sum(first <= place <= last for first, last in zip(begun, done, strict=True)) <= 3 for place in begun)
 
 
 def test_a_chain_that_would_hold_up_the_end_begins_in_time() -> None:
@@ -84,4 +124,4 @@ def test_keyframes_that_several_wait_for_have_their_turn_before_the_others() -> 
     schedule.look()
     begun = [schedule.next(8) for _ in range(len(schedule))]
     assert [one.name for _, one in begun] == ["1-4", "keyframes 40,48"]
-    assert begun[1][0] < begun[0][0]  # one piece waits for 4, two for 40 and 48
+    assert begun[1][0] < begun[0][0]  # one chunk waits for 4, two for 40 and 48

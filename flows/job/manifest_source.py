@@ -1,0 +1,82 @@
+"""The work of a job that a manifest describes: its rows, planned against storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flows.job.parameters import RenderParameters
+from flows.job.source import JobPlan
+from flows.job.state import VideoRun
+from flows.job.stitching import would_overwrite
+from flows.job.storage_state import load_work
+from infra.settings import InfraSettings
+from infra.storage.storage import Storage, manifest_files
+from manifests.reading import read_rows
+from manifests.results import GoodRow, ManifestError, RowProblem
+from manifests.schema import ManifestRow
+from renderers.registry import Registry
+
+__all__ = ["ManifestSource"]
+
+
+class ManifestSource:
+    """The rows of a manifest."""
+
+    comparison = None
+
+    def __init__(self, parameters: RenderParameters, settings: InfraSettings) -> None:
+        self._parameters, self._settings = parameters, settings
+
+    def read(self, output: Storage, *, write: bool) -> JobPlan:
+        """Read the manifest and plan every good row against storage.
+
+        Raises:
+            ManifestError: no row can be trusted, or a row is bad and the job is `strict`.
+            StorageError: manifest or output can't be used.
+        """
+        output.check(write=write)
+        plan = self._plan(output)
+        if self._parameters.strict and (plan.problems or plan.refused):
+            reasons = [str(problem) for problem in plan.problems] + [reason for _, reason in plan.refused]
+            raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
+        return plan
+
+    def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
+        """Return None: what was rendered does not change the plan."""
+        return None
+
+    def summary(self, plan: JobPlan) -> str:
+        """Return a sentence for people: what will be rendered."""
+        pending = [run.work for run in plan.runs.values() if not run.work.complete]
+        frames = sum(work.missing for work in pending)
+        return f"{frames} frames to render in {len(pending)} of {len(plan.runs)} videos"
+
+    def _plan(self, output: Storage) -> JobPlan:
+        runs: dict[str, VideoRun] = {}
+        problems: list[RowProblem] = []
+        refused: list[tuple[ManifestRow, str]] = []
+
+        def good_rows() -> Iterator[ManifestRow]:
+            for result in read_rows(manifest_files(self._parameters.manifest)):
+                if isinstance(result, GoodRow):
+                    yield result.row
+                else:
+                    problems.append(result)
+
+        for result in load_work(
+            output,
+            good_rows(),
+            Registry(self._settings.models_folder),
+            chunk_seconds=self._settings.chunk_seconds,
+            range_frames=self._parameters.range_frames,
+        ):
+            if isinstance(result, tuple):
+                row, error = result
+                refused.append((row, str(error)))
+                continue
+            clash = None if self._parameters.force else would_overwrite(result)
+            if clash is not None:
+                refused.append((result.plan.row, str(clash)))
+                continue
+            runs[result.video_id] = VideoRun(result)
+        return JobPlan(runs, tuple(problems), tuple(refused))

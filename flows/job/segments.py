@@ -1,0 +1,43 @@
+"""Encoding the ranges of a video whose frames are all there into segments."""
+
+from __future__ import annotations
+
+from flows.failures.attempts import WorkerLease
+from flows.job.frames import FrameRendering
+from flows.job.state import VideoRun
+from infra.workers.tasks import SegmentTask
+
+__all__ = ["SegmentEncoding"]
+
+
+class SegmentEncoding:
+    """Encodes segments with leased workers. Frames that turn out to be damaged are repaired by `frames`."""
+
+    def __init__(self, frames: FrameRendering) -> None:
+        self._frames = frames
+
+    def encode_claimed(self, lease: WorkerLease, run: VideoRun) -> bool:
+        """Encode one range that nobody else has taken, if there is any whose frames are all there."""
+        number = run.claim()
+        if number is None:
+            return False
+        self.encode(lease, run, number)
+        return True
+
+    def encode(self, lease: WorkerLease, run: VideoRun, number: int) -> None:
+        """Encode range `number` of a video, if all its frames are there."""
+        if not run.whole(number):
+            return
+        task = _segment_task(run, number)
+        done = self._frames.attempt(lease, run, None, lambda worker, _: worker.encode_segment(task))
+        if done is not None:
+            run.encoded(number, done)
+
+
+def _segment_task(run: VideoRun, number: int) -> SegmentTask:
+    work, frame_range = run.work, run.work.ranges[number]
+    frames = work.frames[frame_range.start : frame_range.stop]
+    before = work.frames[frame_range.start - 1].digest if frame_range.start else ""
+    after = work.frames[frame_range.stop].digest if frame_range.stop < work.plan.frames else ""
+    reports = run.reports_of(frame.index for frame in frames)
+    return SegmentTask(work.plan.row, frames, reports, run.renews(frame_range), before, after)

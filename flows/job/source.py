@@ -1,0 +1,58 @@
+"""Where the work of a job comes from, and what it amounts to. A manifest is one source (flows/job/manifest_source.py),
+what lies in storage another: a re-run (flows/job/reruns.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from flows.job.state import VideoRun
+from infra.storage.storage import Storage
+from infra.workers.tasks import FrameReport
+from manifests.results import RowProblem
+from manifests.schema import ManifestRow
+
+__all__ = ["Comparison", "JobPlan", "WorkSource"]
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What a job is to do: a run for each video, problems of the manifest's rows, and good rows that can't be rendered
+    with the reasons. `runs` is never changed, only replaced by another plan's."""
+
+    runs: Mapping[str, VideoRun] = field(default_factory=dict)
+    problems: tuple[RowProblem, ...] = ()
+    refused: tuple[tuple[ManifestRow, str], ...] = ()
+
+    @property
+    def frames_missing(self) -> tuple[int, int]:
+        """Frames that are still missing, of all frames wanted (rows that could not be planned count whole)."""
+        refused = sum(row.frames for row, _ in self.refused)
+        missing = sum(run.missing for run in self.runs.values()) + refused
+        return missing, sum(run.work.plan.frames for run in self.runs.values()) + refused
+
+
+class Comparison(Protocol):
+    """Looks at every frame as it is rendered, and decides whether there is a next."""
+
+    def __call__(self, run: VideoRun, index: int, render: Callable[[], FrameReport | None]) -> FrameReport | None:
+        """Call `render` and return what it returns; see `VideoRun.converge`."""
+
+
+class WorkSource(Protocol):
+    """Knows what a job is to do."""
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """What each frame is to be rendered through, one after the other; None: frames may be rendered together, and
+        one begun before it is known what became of the one before."""
+
+    def read(self, output: Storage, *, write: bool) -> JobPlan:
+        """Plan against storage; `write` False promises to leave no trace."""
+
+    def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
+        """Return the plan of what is to do after all chunks of `plan`, or None if that was all."""
+
+    def summary(self, plan: JobPlan) -> str:
+        """Return a sentence for people: what will be rendered."""

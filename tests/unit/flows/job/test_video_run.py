@@ -1,0 +1,82 @@
+"""A video's run is shared by many threads: what it gives is a copy, and everything in it is behind its lock."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from flows.failures.records import FailureRecord
+from flows.job.state import VideoRun
+from infra.workers.tasks import FrameReport, SegmentReport
+from tests.helpers.lock_watch import watch_lock
+from tests.helpers.planned_work import work_of
+
+
+def report(frame: int) -> FrameReport:
+    return FrameReport("reef", frame, 0.5, seconds=1.0)
+
+
+def failure(frame: int | None) -> FailureRecord:
+    return FailureRecord("reef", frame, 1, "a worker", "application", "no", 0.0, "2026-11-23")
+
+
+def test_the_watch_notices_an_access_without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = VideoRun(work_of("reef", 4, 2))
+    breaches = watch_lock(monkeypatch, VideoRun)
+    assert len(run._available) == 0
+    run._worker = "somebody"
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with run._lock:
+            held.set()
+            over.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    assert not run._claimed  # another one's lock is none
+    over.set()
+    thread.join()
+    with run._lock:
+        assert run._rendered == 0
+    assert [line.rpartition(": ")[2] for line in breaches] == ["_available", "_worker", "_claimed"]
+
+
+def test_every_method_holds_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, after = VideoRun(work_of("reef", 4, 2)), VideoRun(work_of("reef", 4, 2))
+    breaches = watch_lock(monkeypatch, VideoRun)
+    run.committed(report(0))
+    run.committed(report(1))
+    run.failed(failure(2))
+    run.failed_for_good("no")
+    run.worked("a worker")
+    run.saved_plan()
+    run.lost(1)
+    run.converge(3)
+    assert (run.begin_repair(1), run.begin_repair(1)) == (True, False)
+    run.committed(report(1))
+    assert (run.claim(), run.claim()) == (0, None)
+    run.encoded(0, SegmentReport("key", 1, (report(1),), 0.1, change_after=0.25))
+    run.give_up_stitching("too long")
+    after.continue_from(run)
+    for name in (name for name in dir(VideoRun) if isinstance(getattr(VideoRun, name), property)):
+        getattr(run, name)
+    assert run.outcome([0, 1, 2]) == (2, 1)
+    assert [frame for frame in range(4) if run.wants(frame)] == [2]
+    assert run.failing_frames() == {2}
+    assert (after.rendered, after.failures, after.missing) == (3, [failure(2)], 4)
+    assert breaches == []
+
+
+def test_what_it_gives_is_a_copy() -> None:
+    run = VideoRun(work_of("reef", 2))
+    before = run.snapshot()
+    frames, reports, failures = run.available, run.reports, run.failures
+    run.committed(report(0))
+    run.failed(failure(1))
+    reports.clear()
+    failures.append(failure(0))
+    assert (frames, before.available, before.reports) == (frozenset(), frozenset(), {})
+    assert (list(run.reports), run.failures) == ([0], [failure(1)])
