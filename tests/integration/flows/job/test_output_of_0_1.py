@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from flows.job.job import RenderJob
-from flows.job.planned import RenderParameters
+from flows.job.parameters import RenderParameters
 from flows.job.storage_state import list_video, read_plan, read_retakes, stored_status
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage

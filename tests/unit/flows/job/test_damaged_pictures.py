@@ -10,9 +10,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from flows.job.report_data import _poster
-from flows.job.reruns import RerunJob, RerunParameters
+from flows.job.reruns import UntilSame
 from flows.report.posters import embed
-from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage
 from renderers.picture_errors import PICTURE_ERRORS
@@ -59,12 +58,11 @@ def test_the_wrecks_break_pillow_in_several_ways_and_all_of_them_are_known(wreck
 
 def test_a_report_and_a_rerun_do_without_a_picture_that_is_damaged(wrecks: list[bytes]) -> None:
     output = Storage("memory://damaged-pictures")
-    parameters = RerunParameters.of("memory://damaged-pictures", "reef", "all", "keep", None, True, 0)
-    job = RerunJob(parameters, InfraSettings())
+    comparison = UntilSame(output, WORK.plan, first=0)
     outcomes = set()
     for wreck in [picture(), *wrecks]:
         output.put(KEY, wreck, existing="replace")
-        poster, read, embedded = _poster(output, WORK, [0]), job._read(KEY), embed(wreck, 10_000)
+        poster, read, embedded = _poster(output, WORK, [0]), comparison._picture(KEY), embed(wreck, 10_000)
         assert poster is None or poster.startswith(b"\x89PNG")
         assert read is None or read.shape[2] == 3
         outcomes.add((poster is None, read is None, embedded is None))
