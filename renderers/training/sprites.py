@@ -10,8 +10,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -25,9 +25,11 @@ from renderers.training.sources import (
     EMOJI_NAMES,
     PACKAGES,
     Drawing,
+    EmojiWords,
     Package,
     SourceMissing,
     emoji_labels,
+    emoji_words,
     fetch,
     read_drawings,
 )
@@ -61,6 +63,8 @@ class Sprites:
     """the emoji's label or the clip art's title"""
     packages: tuple[dict[str, str], ...] = ()
     """name, version and licence of each package that the pictures came from"""
+    words: Mapping[str, EmojiWords] = field(default_factory=dict)
+    """what is known of an emoji's label"""
 
     def __len__(self) -> int:
         return len(self.style)
@@ -73,18 +77,26 @@ class Sprites:
         """
         if unknown := set(styles) - set(STYLES):
             raise ValueError(f"unknown sprite style(s) {sorted(unknown)}; known are {', '.join(STYLES)}")
-        return self._where([style in styles for style in self.style])
+        return self.where([style in styles for style in self.style])
 
     def with_concepts(self, *concepts: str) -> Sprites:
         """Those that show one of `concepts`, or any concept if none is given."""
-        return self._where([bool(name) and (not concepts or name in concepts) for name in self.concept])
+        return self.where([bool(name) and (not concepts or name in concepts) for name in self.concept])
 
-    def _where(self, keep: list[bool]) -> Sprites:
+    def where(self, keep: list[bool]) -> Sprites:
+        """Those for which `keep` `(n,)` says so."""
+
         def chosen(values: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(value for value, kept in zip(values, keep, strict=True) if kept)
 
         pixels = self.pixels[np.array(keep, dtype=bool)]
-        return Sprites(pixels, chosen(self.style), chosen(self.concept), chosen(self.label), self.packages)
+        return replace(
+            self,
+            pixels=pixels,
+            style=chosen(self.style),
+            concept=chosen(self.concept),
+            label=chosen(self.label),
+        )
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,8 @@ def load_sprites(folder: Path) -> Sprites:
         "" if style == "openclipart" else concepts.get(label, "")
         for style, label in zip(about["style"], about["label"], strict=True)
     )
-    return Sprites(pixels, tuple(about["style"]), named, tuple(about["label"]), tuple(about["packages"]))
+    words = {label: EmojiWords(said["subgroup"], tuple(said["tags"])) for label, said in about.get("words", {}).items()}
+    return Sprites(pixels, tuple(about["style"]), named, tuple(about["label"]), tuple(about["packages"]), words)
 
 
 def make_sprites(
@@ -160,7 +173,7 @@ def make_sprites(
             on_progress(SpriteProgress(package.style, 0, 0, 0))
     if problems:
         raise SourceMissing("\n".join(problems))
-    _join(folder, packages, side, json.loads((named / "version.json").read_text(encoding="utf-8")))
+    _join(folder, packages, side, named)
     return load_sprites(folder)
 
 
@@ -169,8 +182,9 @@ def _part(folder: Path, package: Package, side: int) -> Path:
     return folder / "parts" / (f"{package.style}.npz" if side == SIDE else f"{package.style}-{side}.npz")
 
 
-def _join(folder: Path, packages: tuple[Package, ...], side: int, names: dict[str, str]) -> None:
-    pixels, style, label, versions = [], [], [], [names]
+def _join(folder: Path, packages: tuple[Package, ...], side: int, names: Path) -> None:
+    pixels, style, label = [], [], []
+    versions = [json.loads((names / "version.json").read_text(encoding="utf-8"))]
     for package in packages:
         with np.load(_part(folder, package, side), allow_pickle=False) as part:
             about = json.loads(str(part["about"]))
@@ -178,7 +192,9 @@ def _join(folder: Path, packages: tuple[Package, ...], side: int, names: dict[st
         style += [package.style] * len(about["label"])
         label += about["label"]
         versions.append(about["package"])
-    _save(folder / FILE, np.concatenate(pixels), {"style": style, "label": label, "packages": versions})
+    words = {label: asdict(said) for label, said in emoji_words(names).items()}
+    about = {"style": style, "label": label, "packages": versions, "words": words}
+    _save(folder / FILE, np.concatenate(pixels), about)
 
 
 def _save(path: Path, pixels: np.ndarray, about: dict[str, Any]) -> None:
