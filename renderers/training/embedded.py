@@ -18,10 +18,12 @@ from torch import Tensor
 
 from manifests.schema import CutoutSettings
 from renderers.errors import ModelFilesBroken, TrainingBroken
+from renderers.models import load_models
 from renderers.models.vqgan import VQGAN
+from renderers.registry import model_entry
 from renderers.registry.entry import WEIGHTS
 from renderers.training import vqgan_training
-from renderers.training.concepts import load_concepts
+from renderers.training.concepts import Concept, load_concepts
 from renderers.training.export import write_perceptor, write_vqgan
 from renderers.training.loop import train
 from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings
@@ -30,9 +32,11 @@ from renderers.training.pretrained import ARCHITECTURE, MEAN, STD, efficientnet_
 from renderers.training.recipes import EMBEDDED, Recipe, recipe
 from renderers.training.run import TrainingProgress, TrainingRun, read_checkpoint
 from renderers.training.scenes import SceneComposer
-from renderers.training.sprites import load_sprites
+from renderers.training.sprites import Sprites, load_sprites
+from renderers.training.vocabulary import named_sprites
 from renderers.training.vqgan_training import VQGANTraining, begin_at_zero
 from renderers.training.workers import rank
+from renderers.training.world import WorldComposer
 
 __all__ = [
     "HELD_OUT_STYLE",
@@ -78,6 +82,21 @@ PERCEPTOR_CONFIG: dict[str, Any] = {
 }
 
 
+def named(folder: Path, made_by: Recipe, *styles: str) -> tuple[Sprites, tuple[Concept, ...]]:
+    """The sprites in `folder` of `styles`, called as the recipe calls them, and all concepts that it knows."""
+    sprites, concepts = load_sprites(folder), load_concepts()
+    if made_by.scenes == "world":
+        sprites, concepts = named_sprites(sprites.of_styles(*TRAINING_STYLES, *styles))
+    return sprites.of_styles(*styles), concepts
+
+
+def training_scenes(folder: Path, made_by: Recipe, *, only_named: bool = False) -> SceneComposer:
+    """What composes a recipe's scenes from the sprites in `folder`; `only_named`: without those that have no name."""
+    sprites, concepts = named(folder, made_by, *TRAINING_STYLES)
+    kind = WorldComposer if made_by.scenes == "world" else SceneComposer
+    return kind(sprites.with_concepts() if only_named else sprites, concepts, side=made_by.side)
+
+
 class ScenePictures:
     """Scenes as a VQGAN's training pictures: half of them from any sprite, clip art included."""
 
@@ -97,18 +116,35 @@ def held_out_pictures(sprites: Path, n: int, side: int) -> Tensor:
 
 
 def embedded_vqgan_training(sprites: Path, made_by: Recipe, device: str) -> VQGANTraining:
-    """A VQGAN's training by a recipe, at its beginning."""
-    composer = SceneComposer(load_sprites(sprites).of_styles(*TRAINING_STYLES), load_concepts(), side=made_by.side)
+    """A VQGAN's training by a recipe, at its beginning.
+
+    Raises:
+        ModelFilesBroken: the recipe starts from a model that can't be read or is of another shape.
+    """
+    scenes = training_scenes(sprites, made_by)
     torch.manual_seed(made_by.training.seed)
     model = VQGAN(made_by.vqgan)
     begin_at_zero(model)
+    if made_by.start:
+        _start_from(model, made_by)
     distance = PerceptualDistance(efficientnet_lite0())
     for module in (model, distance):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return VQGANTraining(model, made_by.training, ScenePictures(composer), distance)
+    return VQGANTraining(model, made_by.training, ScenePictures(scenes), distance)
 
 
-def embedded_perceptor(sprites: Path, side: int, seed: int, start: Path | None = None) -> Any:
+def _start_from(model: VQGAN, made_by: Recipe) -> None:
+    """Give `model` the weights of the VQGAN that the recipe starts from."""
+    theirs = load_models(model_entry(made_by.start), device="cpu", threads=1, precision="float32").vqgan
+    try:
+        model.load_state_dict(theirs.state_dict())
+    except RuntimeError as error:
+        raise ModelFilesBroken(
+            f"the recipe '{made_by.name}' can't start from '{made_by.start}', a network of another shape: {error}"
+        ) from error
+
+
+def embedded_perceptor(scenes: SceneComposer, seed: int, start: Path | None = None) -> Any:
     """The embedded perceptor at its beginning: a pretrained trunk, its features whitened into a random projection; or
     the perceptor in folder `start`, an exported one of the same widths.
 
@@ -123,8 +159,7 @@ def embedded_perceptor(sprites: Path, side: int, seed: int, start: Path | None =
     trunk = clip.visual.trunk
     kept = efficientnet_lite0().state_dict()
     trunk.load_state_dict({key: kept[key] for key in trunk.state_dict()})
-    composer = SceneComposer(load_sprites(sprites).of_styles(*TRAINING_STYLES), load_concepts(), side=side)
-    pictures = composer.compose(256, seed, 0, "whitening").pictures
+    pictures = scenes.compose(256, seed, 0, "whitening").pictures
     with torch.no_grad():
         pictures = F.interpolate(pictures, size=config["vision_cfg"]["image_size"], mode="bilinear")
         features = trunk((pictures - MEAN) / STD)
@@ -163,19 +198,17 @@ def embedded_perceptor_training(
     start: Path | None = None,
 ) -> PerceptorTraining:
     """The embedded perceptor's training beside a VQGAN of the same recipe, at its beginning."""
-    composer = SceneComposer(
-        load_sprites(sprites).of_styles(*TRAINING_STYLES).with_concepts(), load_concepts(), side=made_by.side
-    )
-    clip = embedded_perceptor(sprites, made_by.side, settings.seed, start)
+    scenes = training_scenes(sprites, made_by, only_named=True)
+    clip = embedded_perceptor(scenes, settings.seed, start)
     vqgan = vqgan.eval().requires_grad_(False)
     for module in (clip, vqgan):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return PerceptorTraining(clip, tokenizer(), settings, composer, vqgan, CUTOUTS, mean=MEAN, std=STD)
+    return PerceptorTraining(clip, tokenizer(), settings, scenes, vqgan, CUTOUTS, mean=MEAN, std=STD)
 
 
-def retrieval(training: PerceptorTraining, sprites: Path, style: str, n: int = 240) -> float:
+def retrieval(training: PerceptorTraining, sprites: Path, made_by: Recipe, style: str, n: int = 240) -> float:
     """Share of `n` single things of a style for which the averaged perceptor puts the right name first."""
-    composer = SceneComposer(load_sprites(sprites).of_styles(style), load_concepts(), side=training.composer.side)
+    composer = SceneComposer(*named(sprites, made_by, style), side=made_by.side)
     scenes = composer.compose(n, 0, 0, "retrieval", kind="one")
     clip = embedded_perceptor_shell()
     clip.load_state_dict({key: value.cpu() for key, value in training.averaged.items()})
@@ -264,7 +297,7 @@ def train_perceptor(
     training = embedded_perceptor_training(sprites, made_by, trained_vqgan(vqgan, made_by), settings, device, start)
 
     def measure() -> dict[str, float]:
-        return {style: retrieval(training, sprites, style) for style in (HELD_OUT_STYLE, TRAINING_STYLES[0])}
+        return {style: retrieval(training, sprites, made_by, style) for style in (HELD_OUT_STYLE, TRAINING_STYLES[0])}
 
     run = TrainingRun(folder, settings, writes=rank() == 0)
     train(training, run, measure=measure, on_progress=on_progress, should_stop=should_stop)

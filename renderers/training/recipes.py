@@ -27,6 +27,8 @@ class Recipe(BaseModel):
     name: str
     side: int = Field(ge=16, description="px of the pictures")
     scenes: Literal["objects", "world"]
+    start: str = ""
+    """model of the registry whose VQGAN the training begins with, a network of the same shape; '': from nothing"""
     vqgan: VQGANConfig
     training: VQGANTrainingSettings
 
