@@ -7,6 +7,7 @@ place, moment, style or name, which a perceptor that only knows nouns can't tell
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -215,7 +216,8 @@ WITHOUT_ARTICLE = frozenset({
 
 def _several(words: str) -> bool:
     """Whether `words` name more than one thing, or a pair that has no singular: "fries", "women holding hands"."""
-    first, last = words.split()[0], words.split()[-1]
+    head = re.split(r" (?:with|of|in|and|on) ", words)[0].split()  # a "face with open hands" is one
+    first, last = head[0], head[-1]
     return first in ("men", "people", "women") or (last.endswith("s") and not last.endswith(("ss", "us", "is")))
 
 

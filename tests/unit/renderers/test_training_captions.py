@@ -47,6 +47,7 @@ def test_templates_keep_what_is_said():
 
 
 def test_what_has_no_article_gets_none_where_words_are_to_be_natural():
+    assert caption(SceneText((SceneObject("face with open hands"),)), natural=True) == "a face with open hands"
     for name, words in (
         ("jeans", "jeans"),
         ("bread", "bread"),
