@@ -72,6 +72,7 @@ class VQGANTrainingSettings(BaseModel):
     spread: float = Field(0.05, ge=0, description="weight of unit variance and no covariance of the latents")
     calm: float = Field(0.0, ge=0, description="weight of drawn pictures' being read as what they were drawn from")
     calm_batch: int = Field(4, ge=0, description="pictures of a batch that are read again; 0: all of them")
+    calm_mixed: bool = Field(False, description="read mixtures of two pictures' codes again, drawn for this alone")
     discriminator: float = Field(0.0, ge=0, description="weight of a patch discriminator; 0 is none")
     discriminator_from: float = Field(0.5, ge=0, le=1, description="share of the steps after which it joins")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are the result")
@@ -181,10 +182,7 @@ class VQGANTraining:
             part = (slice(some), slice(None), slice(top, top + side), slice(left, left + side))
             terms["perceptual"] = self.perceptual(made[part], real[part])
         if settings.calm:
-            # a picture whose latents lie by the codes that it was drawn from comes out as it is: the very same tokens.
-            # The gradient reaches the decoder too, which learns to draw what its encoder can read.
-            some = settings.calm_batch or len(real)
-            terms["calm"] = F.mse_loss(model.encode(made[:some].clamp(0, 1)), codes[:some].detach())
+            terms["calm"] = self._calm(made, codes.detach(), step)
         if self.critic is not None and step >= settings.steps * settings.discriminator_from:
             # gradients of the picture that the critic likes; its own weights learn below.
             terms["discriminator"] = -self.critic(made * 2 - 1).mean()
@@ -240,6 +238,22 @@ class VQGANTraining:
     def _batch(self, step: int) -> Tensor:
         batch = self.pictures.batch(self.settings.batch, self.settings.seed, step, rank())
         return batch.to(self.device, memory_format=torch.channels_last)
+
+    def _calm(self, made: Tensor, codes: Tensor, step: int) -> Tensor:
+        """How far the latents of what is drawn are from the `codes` `(b, c, h, w)` that it was drawn from, a scalar.
+
+        A picture whose latents lie by its codes comes out as it is when it is read again: the very same tokens. The
+        gradient reaches the decoder too, which learns to draw what its encoder can read. `made` is what `codes` look
+        like; mixtures, which no picture was encoded to, are nearer to what a renderer finds.
+        """
+        some = self.settings.calm_batch or len(codes)
+        made, codes, others = made[:some], codes[:some], codes.roll(1, dims=0)[:some]
+        if self.settings.calm_mixed:
+            chance = generator(self.settings.seed, rank(), step, "mixtures")
+            coarse = torch.rand(len(codes), 1, 4, 4, generator=chance).to(self.device) < 0.5
+            codes = torch.where(F.interpolate(coarse.float(), size=codes.shape[-2:]) > 0.5, codes, others)
+            made = self.model.decode(codes)
+        return F.mse_loss(self.model.encode(made.clamp(0, 1)), codes)
 
     def _crop(self, whole: int, step: int) -> tuple[int, int, int]:
         """Top, left and side of what the perceptual loss looks at in pictures of `whole` px, at random places of the
