@@ -38,10 +38,12 @@ class Canvas:
         return np.clip(distance * self.side / soft + 0.5, 0, 1)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, soft: float = 1.0) -> np.ndarray:
+        """All within an ellipse, its edge `soft` pixels wide."""
         away = np.sqrt(((self.x - x) / rx) ** 2 + ((self.y - y) / ry) ** 2)
         return self.edge((1 - away) * min(rx, ry), soft)
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
+        """All within an upright rectangle."""
         return self.edge(np.minimum(self.x - x0, x1 - self.x)) * self.edge(np.minimum(self.y - y0, y1 - self.y))
 
     def triangle(self, x: float, top: float, bottom: float, half: float) -> np.ndarray:
@@ -72,7 +74,9 @@ class Canvas:
         return float(r), float(g), float(b)
 
     def uniform(self, low: float, high: float) -> float:
+        """A number between `low` and `high`."""
         return float(self.rng.uniform(low, high))
 
     def chance(self, share: float) -> bool:
+        """True in a `share` of cases."""
         return bool(self.rng.random() < share)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from renderers.training.canvas import Canvas, Colour
+from renderers.training.grounds import lay_ground, lay_peaks, lay_trees, lay_water, lit
 from renderers.training.skies import LIGHTS, SKIES, draw_sky, draw_stars
 from renderers.training.words_of_scenes import PLACES
 
@@ -31,75 +32,6 @@ class Backdrop:
     """where the middle of what flies or swims may be"""
 
 
-# -- ground ------------------------------------------------------------------------------------------------------
-
-
-def _lit(colour: Colour, moment: str | None) -> Colour:
-    r, g, b = (min(1.0, c * light) for c, light in zip(colour, LIGHTS[moment], strict=True))
-    return r, g, b
-
-
-def _ground(canvas: Canvas, horizon: float, colour: Colour, moment: str | None, *, hills: float = 0.02) -> None:
-    """From a hilly horizon down, lighter in the distance."""
-    near = _lit(canvas.shade(colour, 0.03), moment)
-    far = tuple(0.75 * a + 0.25 * b for a, b in zip(near, SKIES[moment][1], strict=True))
-    heights = horizon + canvas.line(3, hills)
-    share = np.clip((canvas.y - horizon) / max(1 - horizon, 1e-3), 0, 1)[..., None] + 0 * canvas.x[..., None]
-    canvas.lay(canvas.below(heights), np.asarray(far) * (1 - share) + np.asarray(near) * share)
-    if canvas.chance(0.5):
-        grain = canvas.cloudiness(int(canvas.rng.choice([4, 8, 16]))) * canvas.below(heights)
-        canvas.pixels *= 1 + 0.05 * grain[..., None]
-
-
-def _pine(canvas: Canvas, x: float, foot: float, height: float, colour: Colour, *, snowy: bool = False) -> None:
-    trunk = height * 0.06
-    canvas.lay(canvas.box(x - trunk, foot - height * 0.2, x + trunk, foot), (0.30, 0.20, 0.12))
-    for level in range(3):
-        top = foot - height + level * 0.24 * height
-        mask = canvas.triangle(x, top, top + 0.42 * height, (0.16 + 0.07 * level) * height)
-        canvas.lay(mask, colour)
-        if snowy:
-            canvas.lay(canvas.triangle(x, top, top + 0.16 * height, (0.06 + 0.026 * level) * height), (0.95, 0.97, 1))
-
-
-def _leafy(canvas: Canvas, x: float, foot: float, height: float, colour: Colour) -> None:
-    trunk = height * 0.06
-    canvas.lay(canvas.box(x - trunk, foot - height * 0.5, x + trunk, foot), (0.38, 0.25, 0.15))
-    r = height * 0.3
-    canvas.lay(canvas.ellipse(x, foot - height * 0.66, r, r * 1.1), colour)
-    canvas.lay(canvas.ellipse(x - r * 0.3, foot - height * 0.74, r * 0.5, r * 0.5, 3) * 0.35, (0.85, 0.95, 0.6))
-
-
-def _trees(canvas: Canvas, horizon: float, moment: str | None, *, rows: int, snowy: bool = False) -> None:
-    """Rows of trees from far to near."""
-    pines = canvas.chance(0.5) or snowy
-    for row in range(rows):
-        near = (row + 1) / rows
-        foot = horizon + 0.03 + 0.16 * near * canvas.uniform(0.7, 1.3)
-        for _ in range(int(canvas.rng.integers(3, 8))):
-            green = canvas.shade((0.10 + 0.12 * near, 0.32 + 0.12 * near, 0.16), 0.04)
-            x, height = canvas.uniform(-0.05, 1.05), canvas.uniform(0.25, 0.42) * (0.7 + 0.6 * near)
-            if pines:
-                _pine(canvas, x, foot, height, _lit(green, moment), snowy=snowy)
-            else:
-                _leafy(canvas, x, foot, height, _lit(green, moment))
-
-
-def _water(canvas: Canvas, horizon: float, moment: str | None, bottom: float = 1.0) -> None:
-    top, low = SKIES[moment]
-    blue = canvas.shade((0.10, 0.38, 0.62), 0.05)
-    near = _lit(blue, moment)
-    far = tuple(0.55 * a + 0.45 * b for a, b in zip(near, low if moment == "sunset" else top, strict=True))
-    share = np.clip((canvas.y - horizon) / max(bottom - horizon, 1e-3), 0, 1)[..., None] + 0 * canvas.x[..., None]
-    mask = canvas.edge(canvas.y - horizon) * canvas.edge(bottom - canvas.y) + 0 * canvas.x
-    canvas.lay(mask, np.asarray(far) * (1 - share) + np.asarray(near) * share)
-    glint: Colour = (1.0, 0.75, 0.45) if moment == "sunset" else _lit((0.75, 0.88, 0.97), moment)
-    for _ in range(int(canvas.rng.integers(4, 14))):
-        y = canvas.uniform(horizon + 0.02, bottom)
-        x, width = canvas.uniform(0, 1), canvas.uniform(0.04, 0.16)
-        canvas.lay(canvas.ellipse(x, y, width, 0.006 + 0.006 * (y - horizon)) * 0.55, glint)
-
-
 # -- the places: each draws itself and says where feet and wings may be ----------------------------------------------
 
 
@@ -111,7 +43,7 @@ def _draw_sky(canvas: Canvas, moment: str | None) -> tuple[float, float]:
 def _draw_sea(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     horizon = canvas.uniform(0.35, 0.6)
     draw_sky(canvas, horizon, moment)
-    _water(canvas, horizon, moment)
+    lay_water(canvas, horizon, moment)
     return horizon + 0.12, 0.92
 
 
@@ -119,21 +51,21 @@ def _draw_lake(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     horizon = canvas.uniform(0.3, 0.45)
     draw_sky(canvas, horizon, moment)
     if canvas.chance(0.6):
-        _peaks(canvas, horizon, moment)
-    _ground(canvas, horizon, (0.36, 0.58, 0.25), moment)
+        lay_peaks(canvas, horizon, moment)
+    lay_ground(canvas, horizon, (0.36, 0.58, 0.25), moment)
     shore = horizon + canvas.uniform(0.05, 0.1)
-    _water(canvas, shore, moment, shore + canvas.uniform(0.15, 0.3))
+    lay_water(canvas, shore, moment, shore + canvas.uniform(0.15, 0.3))
     return shore + 0.32, 0.97
 
 
 def _draw_beach(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     horizon = canvas.uniform(0.3, 0.5)
     draw_sky(canvas, horizon, moment)
-    _water(canvas, horizon, moment)
+    lay_water(canvas, horizon, moment)
     shore = horizon + canvas.uniform(0.12, 0.25)
     heights = shore + canvas.line(2, 0.03)
-    canvas.lay(canvas.below(heights - 0.02) * 0.8, _lit((0.93, 0.97, 0.98), moment))  # foam
-    canvas.lay(canvas.below(heights), _lit(canvas.shade((0.92, 0.82, 0.58), 0.03), moment))
+    canvas.lay(canvas.below(heights - 0.02) * 0.8, lit((0.93, 0.97, 0.98), moment))  # foam
+    canvas.lay(canvas.below(heights), lit(canvas.shade((0.92, 0.82, 0.58), 0.03), moment))
     return shore + 0.12, 0.97
 
 
@@ -141,19 +73,19 @@ def _draw_snow(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     horizon = canvas.uniform(0.4, 0.6)
     draw_sky(canvas, horizon, moment)
     if canvas.chance(0.3):
-        _peaks(canvas, horizon, moment)
-    _ground(canvas, horizon, (0.93, 0.95, 0.99), moment, hills=0.04)
+        lay_peaks(canvas, horizon, moment)
+    lay_ground(canvas, horizon, (0.93, 0.95, 0.99), moment, hills=0.04)
     if canvas.chance(0.55):
-        _trees(canvas, horizon, moment, rows=1, snowy=True)
+        lay_trees(canvas, horizon, moment, rows=1, snowy=True)
     return horizon + 0.15, 0.97
 
 
 def _draw_forest(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     horizon = canvas.uniform(0.45, 0.6)
     draw_sky(canvas, horizon, moment)
-    canvas.lay(canvas.below(horizon - 0.12 + canvas.line(6, 0.06)), _lit(canvas.shade((0.13, 0.33, 0.18)), moment))
-    _ground(canvas, horizon, (0.25, 0.45, 0.20), moment)
-    _trees(canvas, horizon, moment, rows=int(canvas.rng.integers(2, 4)))
+    canvas.lay(canvas.below(horizon - 0.12 + canvas.line(6, 0.06)), lit(canvas.shade((0.13, 0.33, 0.18)), moment))
+    lay_ground(canvas, horizon, (0.25, 0.45, 0.20), moment)
+    lay_trees(canvas, horizon, moment, rows=int(canvas.rng.integers(2, 4)))
     return horizon + 0.22, 0.97
 
 
@@ -161,10 +93,10 @@ def _draw_field(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     horizon = canvas.uniform(0.4, 0.65)
     draw_sky(canvas, horizon, moment)
     if canvas.chance(0.5):
-        canvas.lay(canvas.below(horizon - 0.06 + canvas.line(2, 0.06)), _lit(canvas.shade((0.50, 0.72, 0.42)), moment))
-    _ground(canvas, horizon, (0.40, 0.66, 0.24), moment, hills=0.03)
+        canvas.lay(canvas.below(horizon - 0.06 + canvas.line(2, 0.06)), lit(canvas.shade((0.50, 0.72, 0.42)), moment))
+    lay_ground(canvas, horizon, (0.40, 0.66, 0.24), moment, hills=0.03)
     if canvas.chance(0.25):
-        _trees(canvas, horizon, moment, rows=1)
+        lay_trees(canvas, horizon, moment, rows=1)
     return horizon + 0.12, 0.97
 
 
@@ -174,35 +106,23 @@ def _draw_garden(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     if canvas.chance(0.5):  # a fence
         for k in range(9):
             x = (k + 0.5) / 9
-            canvas.lay(
-                canvas.box(x - 0.035, horizon - 0.16, x + 0.035, horizon + 0.06), _lit((0.93, 0.9, 0.85), moment)
-            )
-    _ground(canvas, horizon, (0.36, 0.62, 0.26), moment, hills=0.01)
+            canvas.lay(canvas.box(x - 0.035, horizon - 0.16, x + 0.035, horizon + 0.06), lit((0.93, 0.9, 0.85), moment))
+    lay_ground(canvas, horizon, (0.36, 0.62, 0.26), moment, hills=0.01)
     for _ in range(int(canvas.rng.integers(14, 40))):
         y = canvas.uniform(horizon + 0.06, 1)
         r = 0.012 + 0.03 * (y - horizon)
         petals = np.array([(0.93, 0.25, 0.3), (0.98, 0.8, 0.2), (0.9, 0.5, 0.8), (1, 1, 1), (0.6, 0.4, 0.85)])
         x, petal = canvas.uniform(0, 1), petals[int(canvas.rng.integers(len(petals)))]
-        canvas.lay(canvas.ellipse(x, y, r, r), _lit((float(petal[0]), float(petal[1]), float(petal[2])), moment))
-        canvas.lay(canvas.ellipse(x, y, r * 0.4, r * 0.4), _lit((0.98, 0.85, 0.3), moment))
+        canvas.lay(canvas.ellipse(x, y, r, r), lit((float(petal[0]), float(petal[1]), float(petal[2])), moment))
+        canvas.lay(canvas.ellipse(x, y, r * 0.4, r * 0.4), lit((0.98, 0.85, 0.3), moment))
     return horizon + 0.18, 0.97
-
-
-def _peaks(canvas: Canvas, horizon: float, moment: str | None) -> None:
-    for _ in range(int(canvas.rng.integers(2, 5))):
-        x, top = canvas.uniform(0, 1), horizon - canvas.uniform(0.15, 0.35)
-        half, rock = canvas.uniform(0.2, 0.45), canvas.shade((0.42, 0.45, 0.52), 0.04)
-        canvas.lay(canvas.triangle(x, top, horizon + 0.05, half), _lit(rock, moment))
-        share = canvas.uniform(0.25, 0.4)
-        cap = canvas.triangle(x, top, top + share * (horizon + 0.05 - top), half * share)
-        canvas.lay(cap, _lit((0.96, 0.97, 1.0), moment))
 
 
 def _draw_mountains(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     horizon = canvas.uniform(0.5, 0.7)
     draw_sky(canvas, horizon, moment)
-    _peaks(canvas, horizon, moment)
-    _ground(canvas, horizon, (0.40, 0.58, 0.30), moment)
+    lay_peaks(canvas, horizon, moment)
+    lay_ground(canvas, horizon, (0.40, 0.58, 0.30), moment)
     return horizon + 0.1, 0.97
 
 
@@ -212,7 +132,7 @@ def _draw_desert(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     for k in range(3):
         sand = canvas.shade((0.90 - 0.06 * k, 0.70 - 0.06 * k, 0.40 - 0.04 * k), 0.03)
         heights = horizon + 0.15 * k + canvas.line(2, 0.06, 2)
-        canvas.lay(canvas.below(heights), _lit(sand, moment))
+        canvas.lay(canvas.below(heights), lit(sand, moment))
     return horizon + 0.2, 0.97
 
 
@@ -223,7 +143,7 @@ def _draw_city(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     while x < 1:
         width, top = canvas.uniform(0.1, 0.22), street - canvas.uniform(0.2, 0.55)
         grey = canvas.shade((0.55, 0.52, 0.52), 0.10)
-        canvas.lay(canvas.box(x, top, x + width, street), _lit(grey, moment))
+        canvas.lay(canvas.box(x, top, x + width, street), lit(grey, moment))
         dark = moment in ("night", "sunset")
         columns, rows = max(2, int(width / 0.05)), max(2, int((street - top) / 0.07))
         for i in range(columns):
@@ -239,8 +159,8 @@ def _draw_city(canvas: Canvas, moment: str | None) -> tuple[float, float]:
                 ] = glass
         x += width + (canvas.uniform(0, 0.03) if canvas.chance(0.5) else 0)
     asphalt = canvas.shade((0.40, 0.40, 0.42), 0.03)
-    canvas.lay(canvas.edge(canvas.y - street) + 0 * canvas.x, _lit((0.66, 0.65, 0.64), moment))
-    canvas.lay(canvas.edge(canvas.y - street - 0.05) + 0 * canvas.x, _lit(asphalt, moment))
+    canvas.lay(canvas.edge(canvas.y - street) + 0 * canvas.x, lit((0.66, 0.65, 0.64), moment))
+    canvas.lay(canvas.edge(canvas.y - street - 0.05) + 0 * canvas.x, lit(asphalt, moment))
     return street + 0.06, 0.98
 
 
@@ -248,15 +168,15 @@ def _draw_road(canvas: Canvas, moment: str | None) -> tuple[float, float]:
     horizon = canvas.uniform(0.35, 0.55)
     draw_sky(canvas, horizon, moment)
     if canvas.chance(0.3):
-        _peaks(canvas, horizon, moment)
-    _ground(canvas, horizon, (0.45, 0.62, 0.28) if canvas.chance(0.7) else (0.82, 0.68, 0.45), moment, hills=0.005)
+        lay_peaks(canvas, horizon, moment)
+    lay_ground(canvas, horizon, (0.45, 0.62, 0.28) if canvas.chance(0.7) else (0.82, 0.68, 0.45), moment, hills=0.005)
     middle, near = canvas.uniform(0.4, 0.6), canvas.uniform(0.35, 0.55)
     depth = np.clip((canvas.y - horizon) / (1 - horizon), 0, 1)
     away = np.abs(canvas.x - (middle + (0.5 - middle) * depth))
     below = canvas.edge(canvas.y - horizon)
-    canvas.lay(canvas.edge(0.02 + near * depth - away) * below, _lit(canvas.shade((0.35, 0.35, 0.37), 0.03), moment))
+    canvas.lay(canvas.edge(0.02 + near * depth - away) * below, lit(canvas.shade((0.35, 0.35, 0.37), 0.03), moment))
     dashes = ((np.log(depth + 0.08) * 3.5 + canvas.uniform(0, 1)) % 1) < 0.5
-    canvas.lay(canvas.edge(0.002 + 0.025 * depth - away) * dashes * below, _lit((0.95, 0.93, 0.85), moment))
+    canvas.lay(canvas.edge(0.002 + 0.025 * depth - away) * dashes * below, lit((0.95, 0.93, 0.85), moment))
     return horizon + 0.2, 0.95
 
 

@@ -28,6 +28,7 @@ LIGHTS: dict[str | None, Colour] = {
 
 
 def draw_sky(canvas: Canvas, horizon: float, moment: str | None) -> None:
+    """The sky of a moment, down to `horizon`, with what stands in it."""
     top, bottom = SKIES[moment]
     canvas.gradient(canvas.shade(top, 0.03), canvas.shade(bottom, 0.03), 0, horizon)
     if moment == "night":
@@ -69,6 +70,7 @@ def _clouds(canvas: Canvas, horizon: float, colour: Colour, strength: float) -> 
 
 
 def draw_stars(canvas: Canvas, count: int, down_to: float) -> None:
+    """`count` single pixels of light above `down_to`."""
     rows = (canvas.rng.random(count) * down_to * canvas.side).astype(int)
     columns = (canvas.rng.random(count) * canvas.side).astype(int)
     canvas.pixels[np.minimum(rows, canvas.side - 1), columns] = canvas.rng.uniform(0.6, 1, (count, 1))
