@@ -38,6 +38,7 @@ def sprites_folder() -> Path:
 def sprites(
     *,
     folder: Annotated[Path | None, Parameter(help="where to keep them (default: the user's cache folder)")] = None,
+    side: Annotated[int, Parameter(help="px of a sprite: 96 for pictures of 64 px, 144 for those of 128")] = 96,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress")] = False,
 ) -> int:
     """Fetch openly licensed emoji and clip art (npm, Debian) and draw them, for training and evaluation.
@@ -61,7 +62,7 @@ def sprites(
                 detail=f"{progress.drawn} drawn, {progress.skipped} skipped",
             )
 
-        made = make_sprites(target, on_progress=on_progress)
+        made = make_sprites(target, side=side, on_progress=on_progress)
     counts = Counter(made.style)
     if json:
         print_json({"folder": str(target), "sprites": dict(counts), "packages": list(made.packages)})
@@ -85,13 +86,20 @@ train = cyclopts.App(
 
 Sprites = Annotated[Path | None, Parameter(help="folder of `nightreel models sprites` (default: the user's cache)")]
 Steps = Annotated[int | None, Parameter(validator=Number(gte=1), help="steps altogether (default: the recipe's)")]
+Recipe = Annotated[str, Parameter(help="which pair: a name in renderers/training/recipes.yaml")]
 Device = Annotated[str, Parameter(help="torch device: cpu, cuda")]
 Threads = Annotated[int, Parameter(validator=Number(gte=1), help="CPU threads")]
 
 
 @train.command
 def vqgan(
-    *, folder: Path, sprites: Sprites = None, steps: Steps = None, device: Device = "cpu", threads: Threads = 1
+    *,
+    folder: Path,
+    sprites: Sprites = None,
+    recipe: Recipe = "embedded",
+    steps: Steps = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
 ) -> int:
     """Train the embedded VQGAN; goes on with what FOLDER holds.
 
@@ -100,7 +108,7 @@ def vqgan(
     from renderers.training.embedded import train_vqgan
 
     with _watched("VQGAN", threads) as on_progress:
-        train_vqgan(sprites or sprites_folder(), folder, steps=steps, device=device, on_progress=on_progress)
+        train_vqgan(sprites or sprites_folder(), folder, by=recipe, steps=steps, device=device, on_progress=on_progress)
     print(f"{folder}: checkpoint.pt, curves.csv, curves.png")
     return 0
 
@@ -111,6 +119,7 @@ def perceptor(
     folder: Path,
     vqgan: Annotated[Path, Parameter(help="folder of the VQGAN's training, finished or not")],
     sprites: Sprites = None,
+    recipe: Recipe = "embedded",
     steps: Steps = None,
     clean: Annotated[bool, Parameter(negative="", help="without the adversarial phase: an ablation")] = False,
     device: Device = "cpu",
@@ -124,7 +133,7 @@ def perceptor(
 
     with _watched("perceptor", threads) as on_progress:
         train_perceptor(
-            sprites or sprites_folder(), folder, vqgan=vqgan, steps=steps, device=device, clean=clean,
+            sprites or sprites_folder(), folder, vqgan=vqgan, by=recipe, steps=steps, device=device, clean=clean,
             on_progress=on_progress,
         )  # fmt: skip
     print(f"{folder}: checkpoint.pt, curves.csv, curves.png")
@@ -132,14 +141,20 @@ def perceptor(
 
 
 @train.command
-def export(*, vqgan: Path, perceptor: Path, output: Annotated[Path, Parameter(name=("--output", "-o"))]) -> int:
+def export(
+    *,
+    vqgan: Path,
+    perceptor: Path,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    recipe: Recipe = "embedded",
+) -> int:
     """Write a trained pair as the registry wants it, and print the SHA-256 of its weights.
 
     Example: nightreel models train export --vqgan runs/vqgan --perceptor runs/perceptor -o pair
     """
     from renderers.training.embedded import export_pair
 
-    for name, checksum in export_pair(vqgan, perceptor, output).items():
+    for name, checksum in export_pair(vqgan, perceptor, output, by=recipe).items():
         print(f"{checksum}  {output / name}")
     return 0
 

@@ -1,6 +1,6 @@
 """Training the embedded pair from a shell, where there is torch and no command line of nightreel's (a GPU machine):
 
-    python -m renderers.training vqgan SPRITES FOLDER [--steps N] [--device cuda]
+    python -m renderers.training vqgan SPRITES FOLDER [--recipe NAME] [--steps N] [--device cuda]
     python -m renderers.training perceptor SPRITES FOLDER --vqgan VQGAN_FOLDER [--from PAIR] [--clean] ...
     python -m renderers.training export VQGAN_FOLDER PERCEPTOR_FOLDER TARGET
 
@@ -19,6 +19,7 @@ import torch.distributed as dist
 
 from renderers.errors import RenderError
 from renderers.training.embedded import export_pair, train_perceptor, train_vqgan
+from renderers.training.recipes import EMBEDDED
 from renderers.training.run import TrainingProgress
 from renderers.training.workers import rank, use_threads
 
@@ -37,6 +38,11 @@ def main() -> None:
     what = parser.add_subparsers(dest="what", required=True)
     vqgan = what.add_parser("vqgan")
     perceptor = what.add_parser("perceptor")
+    export = what.add_parser("export")
+    for part in (vqgan, perceptor, export):
+        part.add_argument(
+            "--recipe", default=EMBEDDED, help="which pair: a name in recipes.yaml (default: %(default)s)"
+        )
     for part in (vqgan, perceptor):
         part.add_argument("sprites", type=Path)
         part.add_argument("folder", type=Path)
@@ -50,23 +56,24 @@ def main() -> None:
         action="store_true",
         help="the evaluation's ablation 'no adversarial phase': contrastive all through, otherwise the same",
     )
-    export = what.add_parser("export")
     for name in ("vqgan", "perceptor", "target"):
         export.add_argument(name, type=Path)
     given = parser.parse_args()
     if given.what == "export":
-        for name, checksum in export_pair(given.vqgan, given.perceptor, given.target).items():
+        for name, checksum in export_pair(given.vqgan, given.perceptor, given.target, by=given.recipe).items():
             print(f"{checksum}  {name}")
         return
     use_threads(given.threads)
     if dist.is_torchelastic_launched():
         dist.init_process_group("nccl" if given.device == "cuda" else "gloo")
     if given.what == "vqgan":
-        train_vqgan(given.sprites, given.folder, steps=given.steps, device=given.device, on_progress=_tell)
+        train_vqgan(
+            given.sprites, given.folder, by=given.recipe, steps=given.steps, device=given.device, on_progress=_tell
+        )
     else:
         train_perceptor(
-            given.sprites, given.folder, vqgan=given.vqgan, steps=given.steps, device=given.device, clean=given.clean,
-            start=given.start, on_progress=_tell,
+            given.sprites, given.folder, vqgan=given.vqgan, by=given.recipe, steps=given.steps, device=given.device,
+            clean=given.clean, start=given.start, on_progress=_tell,
         )  # fmt: skip
 
 

@@ -26,6 +26,8 @@ class Concept:
     """emojibase's label of the emoji that shows it"""
     colour: str | None = None
     """what a person would call its colour without thinking, one of `COLOURS`; None if it has no such colour"""
+    kind: str = "thing"
+    """one of `KINDS_OF_THINGS`: where it is at home, where a recipe asks for that (`vocabulary.py`)"""
 
 
 @cache

@@ -1,5 +1,5 @@
-"""The recipe of the embedded pair: which shapes, which data, which settings. Nothing here is general; nothing else is
-particular to it."""
+"""Embedded pairs: from a recipe (`recipes.yaml`) and sprites to trainings, and from trainings to files. Nothing here is
+general; nothing else, but for the recipes, is particular to them."""
 
 from __future__ import annotations
 
@@ -17,35 +17,37 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
-from renderers.errors import ModelFilesBroken
-from renderers.models.vqgan.vqgan import VQGAN, DDConfig, VQGANConfig
+from renderers.errors import ModelFilesBroken, TrainingBroken
+from renderers.models import load_models
+from renderers.models.vqgan.vqgan import VQGAN
+from renderers.registry import Registry
 from renderers.registry.entry import WEIGHTS
 from renderers.training import vqgan_training
-from renderers.training.concepts import load_concepts
+from renderers.training.concepts import Concept, load_concepts
 from renderers.training.export import write_perceptor, write_vqgan
 from renderers.training.loop import train
 from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings
 from renderers.training.perceptual import PerceptualDistance
 from renderers.training.pretrained import ARCHITECTURE, MEAN, STD, efficientnet_lite0
+from renderers.training.recipes import EMBEDDED, Recipe, recipe
 from renderers.training.run import TrainingProgress, TrainingRun, read_checkpoint
 from renderers.training.scenes import SceneComposer
-from renderers.training.sprites import load_sprites
-from renderers.training.vqgan_training import VQGANTraining, VQGANTrainingSettings, begin_at_zero
+from renderers.training.sprites import Sprites, load_sprites
+from renderers.training.vocabulary import named_sprites
+from renderers.training.vqgan_training import VQGANTraining, begin_at_zero
 from renderers.training.workers import rank
+from renderers.training.world import WorldComposer
 
 __all__ = [
     "HELD_OUT_STYLE",
     "PERCEPTOR_CONFIG",
-    "SIDE",
     "TRAINING_STYLES",
-    "VQGAN_CONFIG",
     "export_pair",
     "train_perceptor",
     "train_vqgan",
     "trained_vqgan",
 ]
 
-SIDE = 64
 TRAINING_STYLES = ("noto", "fluent", "twemoji", "openclipart")
 HELD_OUT_STYLE = "openmoji"
 MERGES = WEIGHTS / "embedded" / "bpe_merges.txt.gz"
@@ -55,13 +57,6 @@ CUTOUTS = CutoutSettings(
     size_min=0.65, size_max=1.1, degrees=15, translate=0, shear=0, affine_probability=1, perspective_probability=0,
     brightness=0.1, contrast=0.2, saturation=0.1, hue=0, jitter_probability=1, erase_probability=0, noise=0.1,
 )  # fmt: skip
-
-VQGAN_CONFIG = VQGANConfig(
-    embed_dim=6,
-    n_embed=2048,
-    ddconfig=DDConfig(z_channels=64, resolution=SIDE, ch=16, ch_mult=(1, 2, 4), num_res_blocks=1, norm_groups=1),
-)
-
 
 PERCEPTOR_CONFIG: dict[str, Any] = {
     "model_cfg": {
@@ -87,6 +82,21 @@ PERCEPTOR_CONFIG: dict[str, Any] = {
 }
 
 
+def named(folder: Path, made_by: Recipe, *styles: str) -> tuple[Sprites, tuple[Concept, ...]]:
+    """The sprites in `folder` of `styles`, called as the recipe calls them, and all concepts that it knows."""
+    sprites, concepts = load_sprites(folder), load_concepts()
+    if made_by.scenes == "world":
+        sprites, concepts = named_sprites(sprites.of_styles(*TRAINING_STYLES, *styles))
+    return sprites.of_styles(*styles), concepts
+
+
+def training_scenes(folder: Path, made_by: Recipe, *, only_named: bool = False) -> SceneComposer:
+    """What composes a recipe's scenes from the sprites in `folder`; `only_named`: without those that have no name."""
+    sprites, concepts = named(folder, made_by, *TRAINING_STYLES)
+    kind = WorldComposer if made_by.scenes == "world" else SceneComposer
+    return kind(sprites.with_concepts() if only_named else sprites, concepts, side=made_by.side)
+
+
 class ScenePictures:
     """Scenes as a VQGAN's training pictures: half of them from any sprite, clip art included."""
 
@@ -99,25 +109,42 @@ class ScenePictures:
         return torch.cat([anything, self.composer.compose(n - n // 2, seed, step, f"concepts {worker}").pictures])
 
 
-def held_out_pictures(sprites: Path, n: int) -> Tensor:
-    """`n` scenes `(n, 3, 64, 64)` of the style that no training sees."""
-    held_out = SceneComposer(load_sprites(sprites).of_styles(HELD_OUT_STYLE), load_concepts(), side=SIDE)
+def held_out_pictures(sprites: Path, n: int, side: int) -> Tensor:
+    """`n` scenes `(n, 3, side, side)` of the style that no training sees."""
+    held_out = SceneComposer(load_sprites(sprites).of_styles(HELD_OUT_STYLE), load_concepts(), side=side)
     return held_out.compose(n, 0, 0, "held out", kind="one").pictures
 
 
-def embedded_vqgan_training(sprites: Path, settings: VQGANTrainingSettings, device: str) -> VQGANTraining:
-    """The embedded VQGAN's training, at its beginning."""
-    composer = SceneComposer(load_sprites(sprites).of_styles(*TRAINING_STYLES), load_concepts(), side=SIDE)
-    torch.manual_seed(settings.seed)
-    model = VQGAN(VQGAN_CONFIG)
+def embedded_vqgan_training(sprites: Path, made_by: Recipe, device: str) -> VQGANTraining:
+    """A VQGAN's training by a recipe, at its beginning.
+
+    Raises:
+        ModelFilesBroken: the recipe starts from a model that can't be read or is of another shape.
+    """
+    scenes = training_scenes(sprites, made_by)
+    torch.manual_seed(made_by.training.seed)
+    model = VQGAN(made_by.vqgan)
     begin_at_zero(model)
+    if made_by.start:
+        _start_from(model, made_by)
     distance = PerceptualDistance(efficientnet_lite0())
     for module in (model, distance):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return VQGANTraining(model, settings, ScenePictures(composer), distance)
+    return VQGANTraining(model, made_by.training, ScenePictures(scenes), distance)
 
 
-def embedded_perceptor(sprites: Path, seed: int, start: Path | None = None) -> Any:
+def _start_from(model: VQGAN, made_by: Recipe) -> None:
+    """Give `model` the weights of the VQGAN that the recipe starts from."""
+    theirs = load_models(Registry().entry(made_by.start), device="cpu", threads=1, precision="float32").vqgan
+    try:
+        model.load_state_dict(theirs.state_dict())
+    except RuntimeError as error:
+        raise ModelFilesBroken(
+            f"the recipe '{made_by.name}' can't start from '{made_by.start}', a network of another shape: {error}"
+        ) from error
+
+
+def embedded_perceptor(scenes: SceneComposer, seed: int, start: Path | None = None) -> Any:
     """The embedded perceptor at its beginning: a pretrained trunk, its features whitened into a random projection; or
     the perceptor in folder `start`, an exported one of the same widths.
 
@@ -132,8 +159,7 @@ def embedded_perceptor(sprites: Path, seed: int, start: Path | None = None) -> A
     trunk = clip.visual.trunk
     kept = efficientnet_lite0().state_dict()
     trunk.load_state_dict({key: kept[key] for key in trunk.state_dict()})
-    composer = SceneComposer(load_sprites(sprites).of_styles(*TRAINING_STYLES), load_concepts(), side=SIDE)
-    pictures = composer.compose(256, seed, 0, "whitening").pictures
+    pictures = scenes.compose(256, seed, 0, "whitening").pictures
     with torch.no_grad():
         pictures = F.interpolate(pictures, size=config["vision_cfg"]["image_size"], mode="bilinear")
         features = trunk((pictures - MEAN) / STD)
@@ -164,22 +190,25 @@ def tokenizer() -> SimpleTokenizer:
 
 
 def embedded_perceptor_training(
-    sprites: Path, vqgan: VQGAN, settings: PerceptorTrainingSettings, device: str, start: Path | None = None
+    sprites: Path,
+    made_by: Recipe,
+    vqgan: VQGAN,
+    settings: PerceptorTrainingSettings,
+    device: str,
+    start: Path | None = None,
 ) -> PerceptorTraining:
-    """The embedded perceptor's training, at its beginning."""
-    composer = SceneComposer(
-        load_sprites(sprites).of_styles(*TRAINING_STYLES).with_concepts(), load_concepts(), side=SIDE
-    )
-    clip = embedded_perceptor(sprites, settings.seed, start)
+    """The embedded perceptor's training beside a VQGAN of the same recipe, at its beginning."""
+    scenes = training_scenes(sprites, made_by, only_named=True)
+    clip = embedded_perceptor(scenes, settings.seed, start)
     vqgan = vqgan.eval().requires_grad_(False)
     for module in (clip, vqgan):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return PerceptorTraining(clip, tokenizer(), settings, composer, vqgan, CUTOUTS, mean=MEAN, std=STD)
+    return PerceptorTraining(clip, tokenizer(), settings, scenes, vqgan, CUTOUTS, mean=MEAN, std=STD)
 
 
-def retrieval(training: PerceptorTraining, sprites: Path, style: str, n: int = 240) -> float:
+def retrieval(training: PerceptorTraining, sprites: Path, made_by: Recipe, style: str, n: int = 240) -> float:
     """Share of `n` single things of a style for which the averaged perceptor puts the right name first."""
-    composer = SceneComposer(load_sprites(sprites).of_styles(style), load_concepts(), side=SIDE)
+    composer = SceneComposer(*named(sprites, made_by, style), side=made_by.side)
     scenes = composer.compose(n, 0, 0, "retrieval", kind="one")
     clip = embedded_perceptor_shell()
     clip.load_state_dict({key: value.cpu() for key, value in training.averaged.items()})
@@ -196,14 +225,17 @@ def embedded_perceptor_shell() -> Any:
     return CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"]).eval()
 
 
-def trained_vqgan(folder: Path) -> VQGAN:
+def trained_vqgan(folder: Path, made_by: Recipe) -> VQGAN:
     """The averaged VQGAN of a training's folder, finished or not.
 
     Raises:
-        TrainingBroken: there is no checkpoint in it that can be read.
+        TrainingBroken: there is no checkpoint in it that can be read, or it is of another recipe.
     """
-    model = VQGAN(VQGAN_CONFIG)
-    model.load_state_dict(read_checkpoint(folder)["averaged"])
+    model = VQGAN(made_by.vqgan)
+    try:
+        model.load_state_dict(read_checkpoint(folder)["averaged"])
+    except RuntimeError as error:
+        raise TrainingBroken(f"the VQGAN in '{folder}' is not of the recipe '{made_by.name}': {error}") from error
     return model.eval().requires_grad_(False)
 
 
@@ -211,22 +243,25 @@ def train_vqgan(
     sprites: Path,
     folder: Path,
     *,
+    by: str = EMBEDDED,
     steps: int | None = None,
     device: str = "cpu",
     on_progress: Callable[[TrainingProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> None:
-    """Train the embedded VQGAN in `folder`, or go on with it.
+    """Train the VQGAN of the recipe called `by` in `folder`, or go on with it.
 
     Raises:
+        BadInput: there is no such recipe.
         TrainingBroken, Stopped: as `renderers.training.loop.train`.
     """
-    settings = VQGANTrainingSettings(batch=12, **({"steps": steps} if steps else {}))
-    training = embedded_vqgan_training(sprites, settings, device)
+    made_by = recipe(by)
+    if steps:
+        made_by = made_by.model_copy(update={"training": made_by.training.model_copy(update={"steps": steps})})
     vqgan_training.train_vqgan(
-        training,
-        TrainingRun(folder, settings, writes=rank() == 0),
-        held_out=held_out_pictures(sprites, 100),
+        embedded_vqgan_training(sprites, made_by, device),
+        TrainingRun(folder, made_by.training, writes=rank() == 0),
+        held_out=held_out_pictures(sprites, 100, made_by.side),
         on_progress=on_progress,
         should_stop=should_stop,
     )
@@ -237,6 +272,7 @@ def train_perceptor(
     folder: Path,
     *,
     vqgan: Path,
+    by: str = EMBEDDED,
     steps: int | None = None,
     device: str = "cpu",
     clean: bool = False,
@@ -244,33 +280,39 @@ def train_perceptor(
     on_progress: Callable[[TrainingProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> None:
-    """Train the embedded perceptor in `folder` beside the VQGAN whose training is in folder `vqgan`, or go on with it.
+    """Train a perceptor in `folder` beside the VQGAN of the recipe called `by` whose training is in folder `vqgan`, or
+    go on with it.
 
     `clean` leaves the adversarial phase out: an ablation. A training that begins takes the weights of the perceptor in
     folder `start`, if given.
 
     Raises:
+        BadInput: there is no such recipe.
         ModelFilesBroken: the weights in `start` can't be read or are of another shape.
         TrainingBroken, Stopped: as `renderers.training.loop.train`.
     """
     changes = {"steps": steps} if steps else {}
     settings = PerceptorTrainingSettings(**changes, **({"adversarial_from": 10**9} if clean else {}))
-    training = embedded_perceptor_training(sprites, trained_vqgan(vqgan), settings, device, start)
+    made_by = recipe(by)
+    training = embedded_perceptor_training(sprites, made_by, trained_vqgan(vqgan, made_by), settings, device, start)
 
     def measure() -> dict[str, float]:
-        return {style: retrieval(training, sprites, style) for style in (HELD_OUT_STYLE, TRAINING_STYLES[0])}
+        return {style: retrieval(training, sprites, made_by, style) for style in (HELD_OUT_STYLE, TRAINING_STYLES[0])}
 
     run = TrainingRun(folder, settings, writes=rank() == 0)
     train(training, run, measure=measure, on_progress=on_progress, should_stop=should_stop)
 
 
-def export_pair(vqgan: Path, perceptor: Path, target: Path) -> dict[str, str]:
-    """Write the pair of two trainings as the registry wants it; gives the SHA-256 of both weights.
+def export_pair(vqgan: Path, perceptor: Path, target: Path, *, by: str = EMBEDDED) -> dict[str, str]:
+    """Write the pair of two trainings by the recipe called `by` as the registry wants it; gives the SHA-256 of both
+    weights.
 
     Raises:
-        TrainingBroken: a folder has no checkpoint that can be read.
+        BadInput: there is no such recipe.
+        TrainingBroken: a folder has no checkpoint that can be read, or the VQGAN is of another recipe.
     """
-    of_vqgan = write_vqgan(VQGAN_CONFIG, read_checkpoint(vqgan)["averaged"], target, half=True)
+    made_by = recipe(by)
+    of_vqgan = write_vqgan(made_by.vqgan, trained_vqgan(vqgan, made_by).state_dict(), target, half=True)
     of_perceptor = write_perceptor(PERCEPTOR_CONFIG, read_checkpoint(perceptor)["averaged"], target, half=True)
     if target.resolve() != MERGES.parent.resolve():
         shutil.copyfile(MERGES, target / MERGES.name)

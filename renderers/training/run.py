@@ -77,7 +77,7 @@ class TrainingRun:
         self.metrics: dict[str, float] = {}
         wanted, path = settings.model_dump(mode="json"), folder / "settings.json"
         if path.exists() and self.checkpoint.exists():
-            _require_same(path, wanted)
+            _require_same(path, wanted, {name: field.default for name, field in type(settings).model_fields.items()})
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps(wanted, indent=2).encode())
@@ -183,8 +183,12 @@ class TrainingRun:
         write_whole(self.folder / "curves.csv", "".join(",".join(map(str, line)) + "\r\n" for line in lines).encode())
 
 
-def _require_same(path: Path, wanted: Mapping[str, Any]) -> None:
-    """Make sure that a kept training is the one that is `wanted`, but for what may change when it is resumed."""
+def _require_same(path: Path, wanted: Mapping[str, Any], neutral: Mapping[str, Any]) -> None:
+    """Make sure that a kept training is the one that is `wanted`, but for what may change when it is resumed.
+
+    A setting that the kept one has no word for is younger than it, and was `neutral` then: the default of every new
+    setting leaves trainings as they were.
+    """
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -195,7 +199,7 @@ def _require_same(path: Path, wanted: Mapping[str, Any]) -> None:
             f"'{path.parent}' holds a training with settings that this version of nightreel does not have "
             f"({', '.join(unknown)}): go on with the version that began it, or take an empty folder"
         )
-    different = [name for name in wanted if name not in MAY_CHANGE and kept.get(name) != wanted[name]]
+    different = [name for name in wanted if name not in MAY_CHANGE and kept.get(name, neutral[name]) != wanted[name]]
     if different:
         raise TrainingBroken(
             f"'{path.parent}' holds a training with other settings ({', '.join(different)}): "

@@ -17,13 +17,10 @@ from torch import Tensor
 from renderers.randomness import address
 from renderers.training.captions import COLOURS, RELATIONS, SHAPES, SceneObject, SceneText, caption, swapped
 from renderers.training.concepts import Concept
+from renderers.training.painting import COLOUR_NAMES, COLOUR_VALUES, dominant, outlined, shapes, shrink, tint, vary
 from renderers.training.sprites import Sprites
 
-__all__ = ["SceneComposer", "Scenes"]
-
-COLOUR_NAMES = tuple(COLOURS)
-COLOUR_VALUES = torch.tensor(list(COLOURS.values())) / 255
-LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+__all__ = ["Layer", "SceneComposer", "Scenes"]
 
 # Kinds of scenes and their shares: most show one thing, as most prompts do.
 KINDS = {"one": 0.70, "two": 0.12, "count": 0.08, "shape": 0.06, "empty": 0.04}
@@ -49,8 +46,9 @@ class Scenes:
 
 
 @dataclass
-class _Layer:
-    """One object to paint: which scene, which sprite (below 0: shape -1 - i), where, how large, which colour."""
+class Layer:
+    """One object to paint: which scene, which sprite (below 0: shape -1 - i), where, how large, which colour; by how
+    many degrees it may lean, and whether dark lines are drawn (None: by chance)."""
 
     scene: int
     sprite: int
@@ -58,10 +56,15 @@ class _Layer:
     y: float
     size: float
     colour: int = -1
+    lean: float = 16.0
+    inked: bool | None = None
+    silhouette: bool = False
 
 
 class SceneComposer:
     """Composes scenes of `side` x `side` pixels from `sprites`; captions know those that have a concept."""
+
+    SIZES: tuple[float, ...] = (1.0, 0.75)  # shares of the side that sprites are kept at, besides as they are
 
     def __init__(self, sprites: Sprites, concepts: tuple[Concept, ...], *, side: int = 64) -> None:
         self.side, self.concepts = side, concepts
@@ -70,7 +73,7 @@ class SceneComposer:
         pixels = torch.from_numpy(sprites.pixels).permute(0, 3, 1, 2)
         # the same at smaller sizes, box filtered: each object is drawn from the next larger one, so that thin lines
         # don't alias.
-        self._levels = [pixels, *(_shrink(pixels, round(side * share)) for share in (1.0, 0.75))]
+        self._levels = [pixels, *(shrink(pixels, round(side * share)) for share in self.SIZES)]
         self._of_concept: dict[int, list[int]] = {}
         for i, name in enumerate(sprites.concept):
             if name in index:
@@ -79,8 +82,8 @@ class SceneComposer:
         if not self._known:
             raise ValueError("none of the sprites shows a concept: captions need some that do")
         self._anything = np.arange(len(sprites))
-        self._own_colour = {i: _dominant(pixels[i]) for own in self._of_concept.values() for i in own}
-        self._shapes = _shapes(pixels.shape[-1])
+        self._own_colour = {i: dominant(pixels[i]) for own in self._of_concept.values() for i in own}
+        self._shapes = shapes(pixels.shape[-1])
 
     def compose(
         self,
@@ -98,7 +101,7 @@ class SceneComposer:
         """
         rng = np.random.default_rng(address(seed, 0, step, purpose))
         pictures, grounds = self._backgrounds(n, rng)
-        layers: list[_Layer] = []
+        layers: list[Layer] = []
         texts: list[SceneText] = []
         shown = torch.full((n,), -1)
         kinds, shares = list(KINDS), list(KINDS.values())
@@ -121,7 +124,7 @@ class SceneComposer:
         return Scenes(pictures.clamp_(0, 1), tuple(texts), said, false, shown)
 
     def _scene(
-        self, scene: int, kind: str, layers: list[_Layer], rng: np.random.Generator, *, any_sprite: bool
+        self, scene: int, kind: str, layers: list[Layer], rng: np.random.Generator, *, any_sprite: bool
     ) -> tuple[list[SceneObject], str | None, int]:
         """Decide one scene: its layers are appended to `layers`; gives its objects, relation and single concept."""
 
@@ -132,25 +135,25 @@ class SceneComposer:
             return [], None, -1
         if kind == "shape":
             shape, colour = int(rng.integers(len(SHAPES))), int(rng.integers(len(COLOURS)))
-            layers.append(_Layer(scene, -1 - shape, *near(0, 0, 0.2), float(rng.uniform(0.6, 1.0)), colour))
+            layers.append(Layer(scene, -1 - shape, *near(0, 0, 0.2), float(rng.uniform(0.6, 1.0)), colour))
             return [SceneObject(SHAPES[shape], COLOUR_NAMES[colour])], None, -1
         if kind == "one":
             concept, sprite = self._pick(rng, any_sprite)
-            colour = int(rng.integers(len(COLOURS))) if rng.random() < TINTED else -1
-            layers.append(_Layer(scene, sprite, *near(0, 0, 0.2), float(rng.uniform(0.68, 1.05)), colour))
+            colour = int(rng.integers(len(COLOURS))) if rng.random() < TINTED and self._paintable(concept) else -1
+            layers.append(Layer(scene, sprite, *near(0, 0, 0.2), float(rng.uniform(0.68, 1.05)), colour))
             return [self._named(concept, sprite, colour, rng)], None, concept
         if kind == "count":
             concept, sprite = self._pick(rng, any_sprite)
             count = int(rng.integers(2, 5))
             places = _PLACES[count][int(rng.integers(len(_PLACES[count])))]
             for x, y in places:
-                layers.append(_Layer(scene, sprite, *near(x, y, 0.06), float(rng.uniform(0.42, 0.5))))
+                layers.append(Layer(scene, sprite, *near(x, y, 0.06), float(rng.uniform(0.42, 0.5))))
             return [SceneObject(self._name(concept, rng), count=count)], None, -1
         (first, one), (second, two) = self._pick(rng, any_sprite), self._pick(rng, any_sprite)
         relation = list(RELATIONS)[int(rng.integers(len(RELATIONS)))]
         x, y = _DIRECTION[relation]
-        layers.append(_Layer(scene, one, *near(x, y, 0.08), float(rng.uniform(0.44, 0.56))))
-        layers.append(_Layer(scene, two, *near(-x, -y, 0.08), float(rng.uniform(0.44, 0.56))))
+        layers.append(Layer(scene, one, *near(x, y, 0.08), float(rng.uniform(0.44, 0.56))))
+        layers.append(Layer(scene, two, *near(-x, -y, 0.08), float(rng.uniform(0.44, 0.56))))
         said = relation if rng.random() < SAYS_POSITION and first != second else None
         return [self._named(first, one, -1, rng), self._named(second, two, -1, rng)], said, -1
 
@@ -161,6 +164,10 @@ class SceneComposer:
         concept = self._known[int(rng.integers(len(self._known)))]
         own = self._of_concept[concept]
         return concept, own[int(rng.integers(len(own)))]
+
+    def _paintable(self, concept: int) -> bool:
+        """Whether a concept (-1: none) may be shown in any colour."""
+        return True
 
     def _name(self, concept: int, rng: np.random.Generator) -> str:
         if concept < 0:
@@ -209,10 +216,10 @@ class SceneComposer:
             names.append(name)
         return pictures.clamp_(0, 1), names
 
-    def _paint(self, pictures: Tensor, layers: list[_Layer], rng: np.random.Generator) -> None:
+    def _paint(self, pictures: Tensor, layers: list[Layer], rng: np.random.Generator) -> None:
         """Lay the layers on the pictures, in place; the k-th layers of all scenes go in one resampling."""
         depth: dict[int, int] = {}
-        passes: list[list[_Layer]] = []
+        passes: list[list[Layer]] = []
         for layer in layers:
             level = depth.get(layer.scene, 0)
             depth[layer.scene] = level + 1
@@ -230,20 +237,26 @@ class SceneComposer:
         fitting = [i for i, level in enumerate(self._levels) if level.shape[-1] >= size * self.side]
         return fitting[-1] if fitting else 0
 
-    def _paint_once(self, pictures: Tensor, layers: list[_Layer], library: Tensor, rng: np.random.Generator) -> None:
+    def _paint_once(self, pictures: Tensor, layers: list[Layer], library: Tensor, rng: np.random.Generator) -> None:
         n = len(layers)
         sprites = torch.empty(n, 4, *library.shape[-2:])
         for k, layer in enumerate(layers):
             sprites[k] = library[layer.sprite].float() / 255 if layer.sprite >= 0 else self._shape(layer, library)
         sprites[:, :3] *= sprites[:, 3:]
-        sprites = _vary(sprites, rng)
-        inked = np.flatnonzero(rng.random(n) < OUTLINED)
+        sprites = vary(sprites, rng)
+        lines = rng.random(n) < OUTLINED
+        inked = np.flatnonzero(
+            [line if layer.inked is None else layer.inked for layer, line in zip(layers, lines, strict=True)]
+        )
         if len(inked):
-            sprites[inked] = _outlined(sprites[inked], rng)
+            sprites[inked] = outlined(sprites[inked], rng)
         tinted = [k for k, layer in enumerate(layers) if layer.colour >= 0 and layer.sprite >= 0]
         if tinted:
-            sprites[tinted] = _tint(sprites[tinted], COLOUR_VALUES[[layers[k].colour for k in tinted]])
-        turn = torch.from_numpy(rng.uniform(-16, 16, n)).float() * (math.pi / 180)
+            sprites[tinted] = tint(sprites[tinted], COLOUR_VALUES[[layers[k].colour for k in tinted]])
+        dark = [k for k, layer in enumerate(layers) if layer.silhouette]
+        sprites[dark, :3] = sprites[dark, 3:] * 0.04
+        lean = np.array([layer.lean for layer in layers])
+        turn = torch.from_numpy(rng.uniform(-1, 1, n) * lean).float() * (math.pi / 180)
         flip = torch.from_numpy(np.where(rng.random(n) < 0.5, -1.0, 1.0)).float()
         size = torch.tensor([layer.size for layer in layers])
         centre = torch.tensor([[layer.x, layer.y] for layer in layers])
@@ -257,7 +270,7 @@ class SceneComposer:
         scenes = [layer.scene for layer in layers]
         pictures[scenes] = pictures[scenes] * (1 - painted[:, 3:]) + painted[:, :3]
 
-    def _shape(self, layer: _Layer, library: Tensor) -> Tensor:
+    def _shape(self, layer: Layer, library: Tensor) -> Tensor:
         mask = self._shapes[-1 - layer.sprite]
         mask = F.interpolate(mask[None, None], size=library.shape[-2:], mode="area")[0]
         return torch.cat([COLOUR_VALUES[layer.colour].view(3, 1, 1).expand(3, *library.shape[-2:]), mask])
@@ -269,80 +282,3 @@ _PLACES = {
     3: (((-0.5, 0.45), (0.5, 0.45), (0.0, -0.45)), ((-0.5, -0.45), (0.5, -0.45), (0.0, 0.45))),
     4: (((-0.48, -0.48), (0.48, -0.48), (-0.48, 0.48), (0.48, 0.48)),),
 }
-
-
-def _shrink(pixels: Tensor, side: int) -> Tensor:
-    """Sprites `(n, 4, s, s)` uint8 at `side` pixels, averaged with their alpha as weight."""
-    smaller = []
-    for some in pixels.split(512):
-        colour, alpha = some[:, :3].float(), some[:, 3:].float()
-        premultiplied, mean = (F.interpolate(x, size=side, mode="area") for x in (colour * alpha, alpha))
-        smaller.append(torch.cat([premultiplied / mean.clamp(min=1e-3), mean], dim=1).round().to(torch.uint8))
-    return torch.cat(smaller)
-
-
-def _dominant(pixels: Tensor) -> str | None:
-    """The colour word for a sprite `(4, s, s)` uint8, None where no colour covers most of it.
-
-    Black counts less, as most sprites have outlines.
-    """
-    solid = pixels[:, pixels[3] > 127][:3].T.float() / 255
-    if not len(solid):
-        return None
-    share = torch.bincount(torch.cdist(solid, COLOUR_VALUES).argmin(1), minlength=len(COLOURS)) / len(solid)
-    weighed = share.clone()
-    weighed[COLOUR_NAMES.index("black")] *= 0.6
-    best = int(weighed.argmax())
-    return COLOUR_NAMES[best] if share[best] > 0.42 else None
-
-
-def _vary(sprites: Tensor, rng: np.random.Generator) -> Tensor:
-    """Premultiplied sprites `(n, 4, s, s)` with hues turned a little (about the grey axis) and brightness changed."""
-    n, alpha = len(sprites), sprites[:, 3:]
-    turn = torch.from_numpy(rng.normal(0, 0.1, n)).float()
-    cos, sin, third = turn.cos(), turn.sin() / math.sqrt(3), (1 - turn.cos()) / 3
-    rows = [[cos + third, third - sin, third + sin], [third + sin, cos + third, third - sin]]
-    rows.append([third - sin, third + sin, cos + third])
-    matrix = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    bright = torch.from_numpy(rng.normal(1, 0.1, (n, 1, 1, 1))).float()
-    colour = torch.einsum("nij,njhw->nihw", matrix, sprites[:, :3]) * bright
-    return torch.cat([torch.minimum(colour.clamp(min=0), alpha), alpha], dim=1)
-
-
-def _outlined(sprites: Tensor, rng: np.random.Generator) -> Tensor:
-    """Premultiplied sprites `(n, 4, s, s)` with dark lines around them and along the edges within."""
-    alpha = sprites[:, 3:]
-    width = 2 * int(rng.integers(1, 3)) + 1
-    around = F.max_pool2d(alpha, width, 1, width // 2)
-    light = (sprites[:, :3] * LUMA).sum(1, keepdim=True)
-    step = F.max_pool2d(light, 3, 1, 1) + F.max_pool2d(-light, 3, 1, 1)
-    lines = torch.maximum(around - alpha, ((step - 0.15) * 4).clamp(0, 1) * around)
-    ink = torch.from_numpy(rng.uniform(0, 0.2, (len(sprites), 1, 1, 1))).float()
-    return torch.cat([sprites[:, :3] * (1 - lines) + ink * lines, around], dim=1)
-
-
-def _tint(sprites: Tensor, colours: Tensor) -> Tensor:
-    """Premultiplied sprites `(n, 4, s, s)` painted in `colours` `(n, 3)`, with their light and shade."""
-    alpha = sprites[:, 3:]
-    light = (sprites[:, :3] * LUMA).sum(1, keepdim=True) / (alpha + 1e-4)
-    mean = (light * alpha).sum((2, 3), keepdim=True) / (alpha.sum((2, 3), keepdim=True) + 1e-4)
-    relief = light - mean
-    painted = (colours.view(-1, 3, 1, 1) * (1 + 1.1 * relief) + 0.12 * relief).clamp(0, 1)
-    return torch.cat([painted * alpha, alpha], dim=1)
-
-
-def _shapes(side: int) -> Tensor:
-    """Masks `(7, side, side)` of the primitive shapes, in the order of SHAPES."""
-    axis = torch.linspace(-1, 1, side)
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    radius = x**2 + y**2
-    masks = {
-        "circle": radius < 0.64,
-        "square": (x.abs() < 0.7) & (y.abs() < 0.7),
-        "triangle": (y < 0.7) & (y > 1.7 * x.abs() - 0.75),
-        "ring": (radius < 0.64) & (radius > 0.25),
-        "diamond": (x.abs() + y.abs()) < 0.85,
-        "cross": ((x.abs() < 0.25) | (y.abs() < 0.25)) & (x.abs() < 0.8) & (y.abs() < 0.8),
-        "bar": (y.abs() < 0.25) & (x.abs() < 0.85),
-    }
-    return torch.stack([masks[name] for name in SHAPES]).float()

@@ -21,7 +21,18 @@ import yaml
 from manifests.errors import ErrorKind
 from renderers.errors import RenderError
 
-__all__ = ["EMOJI_NAMES", "PACKAGES", "Drawing", "Package", "SourceMissing", "emoji_labels", "fetch", "read_drawings"]
+__all__ = [
+    "EMOJI_NAMES",
+    "PACKAGES",
+    "Drawing",
+    "EmojiWords",
+    "Package",
+    "SourceMissing",
+    "emoji_labels",
+    "emoji_words",
+    "fetch",
+    "read_drawings",
+]
 
 OTHER_NAMES = Path(__file__).with_name("emoji_names.yaml")
 TIMEOUT = 600  # seconds for one download
@@ -140,6 +151,28 @@ def emoji_labels(folder: Path) -> dict[str, str]:
         _code(entry["hexcode"]): entry["label"]
         for entry in entries
         if entry.get("group") not in (regional_indicators, components, flags)
+    }
+
+
+@dataclass(frozen=True)
+class EmojiWords:
+    """What emojibase-data says of an emoji besides its label."""
+
+    subgroup: str
+    """Unicode's, such as `animal-bird`; '' where the package names none"""
+    tags: tuple[str, ...]
+
+
+def emoji_words(folder: Path) -> dict[str, EmojiWords]:
+    """Label -> words, for every emoji of `emoji_labels(folder)`."""
+    home = folder / "package"
+    groups = home / "meta" / "groups.json"
+    names = json.loads(groups.read_text(encoding="utf-8"))["subgroups"] if groups.exists() else {}
+    wanted = set(emoji_labels(folder).values())
+    return {
+        entry["label"]: EmojiWords(names.get(str(entry.get("subgroup")), ""), tuple(entry.get("tags", ())))
+        for entry in json.loads((home / "en" / "data.json").read_text(encoding="utf-8"))
+        if entry["label"] in wanted
     }
 
 

@@ -1,7 +1,7 @@
 """Sprites: every emoji of every set and a choice of clip art, drawn once, kept in one file in a cache.
 
-The cache holds `packages/` (as downloaded), `parts/` (one style each, so that an interrupted run goes on) and
-`sprites.npz`. It is made from openly licensed packages and is not shipped.
+The cache holds `packages/` (as downloaded), `parts/` (one style each, of one size, so that an interrupted run goes on)
+and `sprites.npz`. It is made from openly licensed packages and is not shipped.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -25,19 +25,22 @@ from renderers.training.sources import (
     EMOJI_NAMES,
     PACKAGES,
     Drawing,
+    EmojiWords,
     Package,
     SourceMissing,
     emoji_labels,
+    emoji_words,
     fetch,
     read_drawings,
 )
 
 __all__ = ["SIDE", "STYLES", "SpriteProgress", "Sprites", "load_sprites", "make_sprites"]
 
-SIDE = 96
-MARGIN = 4  # px on each side
-DRAWN_SIDE = 2 * SIDE  # drawn larger, then scaled down: thin lines come out softer
-SECONDS_PER_DRAWING = 3.0
+SIDE = 96  # px, unless another size is asked for: pictures of 128 px want sprites of 144
+MARGIN = 1 / 24  # of the side, on each side
+DRAWN = 2  # drawn so many times larger, then scaled down: thin lines come out softer
+SECONDS_PER_DRAWING = 10.0  # of a clock, not of a core: beside other work a drawing takes several times its time
+SECONDS_TO_START = 300
 CLIPART_ASPECT = 2.2
 CLIPART_COLOUR = 0.05  # least share of the thing that is not grey: half of the clip art is line drawings
 LEAST_COVER = 0.05  # of the square; less is a line or an empty drawing
@@ -52,7 +55,7 @@ class Sprites:
     """Pictures of single things on nothing."""
 
     pixels: np.ndarray
-    """(n, SIDE, SIDE, 4) uint8, RGB with straight alpha, the thing centred"""
+    """(n, side, side, 4) uint8, RGB with straight alpha, the thing centred"""
     style: tuple[str, ...]
     concept: tuple[str, ...]
     """a name in concepts.yaml, or ''"""
@@ -60,6 +63,8 @@ class Sprites:
     """the emoji's label or the clip art's title"""
     packages: tuple[dict[str, str], ...] = ()
     """name, version and licence of each package that the pictures came from"""
+    words: Mapping[str, EmojiWords] = field(default_factory=dict)
+    """what is known of an emoji's label"""
 
     def __len__(self) -> int:
         return len(self.style)
@@ -72,18 +77,26 @@ class Sprites:
         """
         if unknown := set(styles) - set(STYLES):
             raise ValueError(f"unknown sprite style(s) {sorted(unknown)}; known are {', '.join(STYLES)}")
-        return self._where([style in styles for style in self.style])
+        return self.where([style in styles for style in self.style])
 
     def with_concepts(self, *concepts: str) -> Sprites:
         """Those that show one of `concepts`, or any concept if none is given."""
-        return self._where([bool(name) and (not concepts or name in concepts) for name in self.concept])
+        return self.where([bool(name) and (not concepts or name in concepts) for name in self.concept])
 
-    def _where(self, keep: list[bool]) -> Sprites:
+    def where(self, keep: list[bool]) -> Sprites:
+        """Those for which `keep` `(n,)` says so."""
+
         def chosen(values: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(value for value, kept in zip(values, keep, strict=True) if kept)
 
         pixels = self.pixels[np.array(keep, dtype=bool)]
-        return Sprites(pixels, chosen(self.style), chosen(self.concept), chosen(self.label), self.packages)
+        return replace(
+            self,
+            pixels=pixels,
+            style=chosen(self.style),
+            concept=chosen(self.concept),
+            label=chosen(self.label),
+        )
 
 
 @dataclass(frozen=True)
@@ -119,7 +132,8 @@ def load_sprites(folder: Path) -> Sprites:
         "" if style == "openclipart" else concepts.get(label, "")
         for style, label in zip(about["style"], about["label"], strict=True)
     )
-    return Sprites(pixels, tuple(about["style"]), named, tuple(about["label"]), tuple(about["packages"]))
+    words = {label: EmojiWords(said["subgroup"], tuple(said["tags"])) for label, said in about.get("words", {}).items()}
+    return Sprites(pixels, tuple(about["style"]), named, tuple(about["label"]), tuple(about["packages"]), words)
 
 
 def make_sprites(
@@ -127,9 +141,11 @@ def make_sprites(
     *,
     packages: Iterable[Package] = PACKAGES,
     names: Package = EMOJI_NAMES,
+    side: int = SIDE,
     on_progress: Callable[[SpriteProgress], None] | None = None,
 ) -> Sprites:
-    """Fetch `packages`, draw them, and keep the result in `folder`; what is there already is not done again.
+    """Fetch `packages`, draw them at `side` x `side` pixels, and keep the result in `folder`; what is there already is
+    not done again.
 
     Raises:
         SourceMissing: a package can't be fetched, told after the others are drawn, so that a second run is short.
@@ -148,29 +164,37 @@ def make_sprites(
         except SourceMissing as error:
             problems.append(str(error))
             continue
-        part = folder / "parts" / f"{package.style}.npz"
+        part = _part(folder, package, side)
         if not part.exists():
-            pixels, found = _draw_all(package, read_drawings(package, home, labels), on_progress)
+            pixels, found = _draw_all(package, read_drawings(package, home, labels), side, on_progress)
             version = json.loads((home / "version.json").read_text(encoding="utf-8"))
             _save(part, pixels, {"label": found, "package": version | {"style": package.style}})
         elif on_progress:
             on_progress(SpriteProgress(package.style, 0, 0, 0))
     if problems:
         raise SourceMissing("\n".join(problems))
-    _join(folder, packages, json.loads((named / "version.json").read_text(encoding="utf-8")))
+    _join(folder, packages, side, named)
     return load_sprites(folder)
 
 
-def _join(folder: Path, packages: tuple[Package, ...], names: dict[str, str]) -> None:
-    pixels, style, label, versions = [], [], [], [names]
+def _part(folder: Path, package: Package, side: int) -> Path:
+    """Where one style's sprites of one size are kept; those of the usual size by the style alone, as ever."""
+    return folder / "parts" / (f"{package.style}.npz" if side == SIDE else f"{package.style}-{side}.npz")
+
+
+def _join(folder: Path, packages: tuple[Package, ...], side: int, names: Path) -> None:
+    pixels, style, label = [], [], []
+    versions = [json.loads((names / "version.json").read_text(encoding="utf-8"))]
     for package in packages:
-        with np.load(folder / "parts" / f"{package.style}.npz", allow_pickle=False) as part:
+        with np.load(_part(folder, package, side), allow_pickle=False) as part:
             about = json.loads(str(part["about"]))
             pixels.append(part["pixels"])
         style += [package.style] * len(about["label"])
         label += about["label"]
         versions.append(about["package"])
-    _save(folder / FILE, np.concatenate(pixels), {"style": style, "label": label, "packages": versions})
+    words = {label: asdict(said) for label, said in emoji_words(names).items()}
+    about = {"style": style, "label": label, "packages": versions, "words": words}
+    _save(folder / FILE, np.concatenate(pixels), about)
 
 
 def _save(path: Path, pixels: np.ndarray, about: dict[str, Any]) -> None:
@@ -181,13 +205,13 @@ def _save(path: Path, pixels: np.ndarray, about: dict[str, Any]) -> None:
 
 
 def _draw_all(
-    package: Package, drawings: Iterable[Drawing], on_progress: Callable[[SpriteProgress], None] | None
+    package: Package, drawings: Iterable[Drawing], side: int, on_progress: Callable[[SpriteProgress], None] | None
 ) -> tuple[np.ndarray, list[str]]:
     pixels, labels, skipped = [], [], 0
     with _Draughtsman() as draughtsman:
         for number, drawing in enumerate(drawings, start=1):
             clipart = package.kind == "clipart"
-            picture = draughtsman.draw(drawing.svg, CLIPART_ASPECT if clipart else float("inf"))
+            picture = draughtsman.draw(drawing.svg, side, CLIPART_ASPECT if clipart else float("inf"))
             if picture is None or (clipart and colourful(picture) < CLIPART_COLOUR):
                 skipped += 1
             else:
@@ -198,7 +222,7 @@ def _draw_all(
     if on_progress:
         on_progress(SpriteProgress(package.style, len(labels) + skipped, len(labels), skipped))
     if not pixels:
-        return np.zeros((0, SIDE, SIDE, 4), np.uint8), labels
+        return np.zeros((0, side, side, 4), np.uint8), labels
     return np.stack(pixels), labels
 
 
@@ -214,8 +238,8 @@ class _Draughtsman:
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
-        if not self._pipe.poll(60) or self._pipe.recv() != "ready":
-            raise SourceMissing("the process that draws SVGs did not start within 60 s")
+        if not self._pipe.poll(SECONDS_TO_START) or self._pipe.recv() != "ready":
+            raise SourceMissing(f"the process that draws SVGs did not start within {SECONDS_TO_START} s")
 
     def __enter__(self) -> _Draughtsman:
         return self
@@ -228,10 +252,10 @@ class _Draughtsman:
         self._process.join()
         self._pipe.close()
 
-    def draw(self, svg: str, aspect: float) -> np.ndarray | None:
-        """(SIDE, SIDE, 4) uint8, or None if it can't be drawn."""
+    def draw(self, svg: str, side: int, aspect: float) -> np.ndarray | None:
+        """(side, side, 4) uint8, or None if it can't be drawn."""
         try:
-            self._pipe.send((svg, aspect))
+            self._pipe.send((svg, side, aspect))
             if self._pipe.poll(SECONDS_PER_DRAWING):
                 picture: np.ndarray | None = self._pipe.recv()
                 return picture
@@ -248,25 +272,25 @@ def _serve(pipe: Connection) -> None:
     pipe.send("ready")
     while True:
         try:
-            svg, aspect = pipe.recv()
+            svg, side, aspect = pipe.recv()
         except EOFError:
             return
         try:
-            picture = draw(svg, aspect)
+            picture = draw(svg, side, aspect)
         except Exception:  # whatever a strange SVG does to the libraries: it is skipped
             picture = None
         pipe.send(picture)
 
 
-def draw(svg: str, aspect: float = float("inf")) -> np.ndarray | None:
-    """`svg` drawn, cropped to what is there, centred: (SIDE, SIDE, 4) uint8 RGBA.
+def draw(svg: str, side: int = SIDE, aspect: float = float("inf")) -> np.ndarray | None:
+    """`svg` drawn, cropped to what is there, centred: (side, side, 4) uint8 RGBA.
 
     None if there is nearly nothing to see or it is longer or wider than `aspect`.
     """
     import resvg_py
     from PIL import Image
 
-    data = resvg_py.svg_to_bytes(svg_string=svg, width=DRAWN_SIDE, dpi=96, skip_system_fonts=True)
+    data = resvg_py.svg_to_bytes(svg_string=svg, width=DRAWN * side, dpi=96, skip_system_fonts=True)
     picture = Image.open(io.BytesIO(bytes(data))).convert("RGBA")
     box = picture.getchannel("A").point(lambda value: 255 if value > 8 else 0).getbbox()
     if box is None:
@@ -274,11 +298,11 @@ def draw(svg: str, aspect: float = float("inf")) -> np.ndarray | None:
     width, height = box[2] - box[0], box[3] - box[1]
     if max(width, height) > aspect * min(width, height):
         return None
-    scale = (SIDE - 2 * MARGIN) / max(width, height)
+    scale = (side - 2 * round(side * MARGIN)) / max(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     thing = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
-    square = Image.new("RGBA", (SIDE, SIDE))
-    square.paste(thing, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
+    square = Image.new("RGBA", (side, side))
+    square.paste(thing, ((side - size[0]) // 2, (side - size[1]) // 2))
     pixels = np.array(square)
     if (pixels[..., 3] > 127).mean() < LEAST_COVER:
         return None

@@ -33,6 +33,7 @@ __all__ = [
     "begin_at_zero",
     "psnr",
     "reconstruct",
+    "redrawn",
     "train_vqgan",
 ]
 
@@ -66,8 +67,12 @@ class VQGANTrainingSettings(BaseModel):
     low: float = Field(3.0, ge=0, description="weight of the squared error at 1/2, 1/4 and 1/8 of the size")
     perceptual: float = Field(0.1, ge=0, description="weight of the perceptual distance")
     perceptual_batch: int = Field(8, ge=0, description="pictures of a batch that it looks at; it costs most of a step")
+    perceptual_side: int = Field(0, ge=0, description="px of the random crop of them that it looks at; 0: all of them")
     commitment: float = Field(0.1, ge=0, description="weight of the latents' pull to their codes")
     spread: float = Field(0.05, ge=0, description="weight of unit variance and no covariance of the latents")
+    calm: float = Field(0.0, ge=0, description="weight of drawn pictures' being read as what they were drawn from")
+    calm_batch: int = Field(4, ge=0, description="pictures of a batch that are read again; 0: all of them")
+    calm_mixed: bool = Field(False, description="read mixtures of two pictures' codes again, drawn for this alone")
     discriminator: float = Field(0.0, ge=0, description="weight of a patch discriminator; 0 is none")
     discriminator_from: float = Field(0.5, ge=0, le=1, description="share of the steps after which it joins")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are the result")
@@ -107,6 +112,16 @@ def reconstruct(model: VQGAN, pictures: Tensor, *, quantised: bool = True) -> Te
         latents = model.encode(part.to(device))
         made.append(model.decode(model.quantise(latents) if quantised else latents).clamp(0, 1))
     return torch.cat(made)
+
+
+def redrawn(model: VQGAN, pictures: Tensor) -> Tensor:
+    """By how much the model's own output changes when it goes through the model again, in levels of 255, `(m,)`: the
+    mean absolute difference for what `model` makes of pictures `(m, 3, side, side)`, kept as 8 bits like a frame.
+
+    A video warps each frame and encodes it anew, so that this is what flickers where nothing moves.
+    """
+    once = (reconstruct(model, pictures) * 255).round() / 255
+    return (reconstruct(model, once) - once).abs().mean(dim=(1, 2, 3)) * 255
 
 
 class VQGANTraining:
@@ -163,7 +178,11 @@ class VQGANTraining:
         terms = {"absolute": absolute, "squared": squared, "low": low, "commitment": commitment, "spread": spread}
         if self.perceptual is not None and settings.perceptual:
             some = settings.perceptual_batch or len(real)
-            terms["perceptual"] = self.perceptual(made[:some], real[:some])
+            top, left, side = self._crop(real.shape[-1], step)
+            part = (slice(some), slice(None), slice(top, top + side), slice(left, left + side))
+            terms["perceptual"] = self.perceptual(made[part], real[part])
+        if settings.calm:
+            terms["calm"] = self._calm(made, codes.detach(), step)
         if self.critic is not None and step >= settings.steps * settings.discriminator_from:
             # gradients of the picture that the critic likes; its own weights learn below.
             terms["discriminator"] = -self.critic(made * 2 - 1).mean()
@@ -219,6 +238,32 @@ class VQGANTraining:
     def _batch(self, step: int) -> Tensor:
         batch = self.pictures.batch(self.settings.batch, self.settings.seed, step, rank())
         return batch.to(self.device, memory_format=torch.channels_last)
+
+    def _calm(self, made: Tensor, codes: Tensor, step: int) -> Tensor:
+        """How far the latents of what is drawn are from the `codes` `(b, c, h, w)` that it was drawn from, a scalar.
+
+        A picture whose latents lie by its codes comes out as it is when it is read again: the very same tokens. The
+        gradient reaches the decoder too, which learns to draw what its encoder can read. `made` is what `codes` look
+        like; mixtures, which no picture was encoded to, are nearer to what a renderer finds.
+        """
+        some = self.settings.calm_batch or len(codes)
+        made, codes, others = made[:some], codes[:some], codes.roll(1, dims=0)[:some]
+        if self.settings.calm_mixed:
+            chance = generator(self.settings.seed, rank(), step, "mixtures")
+            coarse = torch.rand(len(codes), 1, 4, 4, generator=chance).to(self.device) < 0.5
+            codes = torch.where(F.interpolate(coarse.float(), size=codes.shape[-2:]) > 0.5, codes, others)
+            made = self.model.decode(codes)
+        return F.mse_loss(self.model.encode(made.clamp(0, 1)), codes)
+
+    def _crop(self, whole: int, step: int) -> tuple[int, int, int]:
+        """Top, left and side of what the perceptual loss looks at in pictures of `whole` px, at random places of the
+        codes' grid."""
+        side, grid = self.settings.perceptual_side, self.model.config.downsampling
+        if not side or side >= whole:
+            return 0, 0, whole
+        chance = generator(self.settings.seed, rank(), step, "perceptual crop")
+        top, left = (torch.randint((whole - side) // grid + 1, (2,), generator=chance) * grid).tolist()
+        return top, left, side
 
     @torch.no_grad()
     def _many_latents(self, step: int) -> Tensor:
@@ -278,8 +323,10 @@ def train_vqgan(
 
     def measure() -> dict[str, float]:
         assert held_out is not None
+        model = training.result().to(training.device)
         return {
-            "psnr": float(psnr(training.reconstruct(held_out).cpu(), held_out).mean()),
+            "psnr": float(psnr(reconstruct(model, held_out).cpu(), held_out).mean()),
+            "redrawn": float(redrawn(model, held_out).mean()),
             "codes_used": float((training.codes.counts > training.codes.dead).float().mean()),
         }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from renderers.training.sources import PACKAGES, Package, emoji_labels, read_drawings
+from renderers.training.sources import PACKAGES, EmojiWords, Package, emoji_labels, emoji_words, read_drawings
 
 LABELS = {"1f34e": "red apple", "2764": "red heart", "1f436": "dog face", "1f415": "dog", "1f426": "bird"}
 
@@ -72,6 +72,24 @@ def test_flags_and_skin_tones_are_no_labels(tmp_path: Path) -> None:
     (tmp_path / "package" / "en").mkdir(parents=True)
     (tmp_path / "package" / "en" / "data.json").write_text(json.dumps(entries))
     assert emoji_labels(tmp_path) == {"1f34e": "red apple", "2764": "red heart"}
+
+
+def test_words_of_an_emoji_are_its_subgroup_and_tags(tmp_path: Path) -> None:
+    entries = [
+        {"hexcode": "1F426", "label": "bird", "group": 3, "subgroup": 35, "tags": ["animal", "tweet"]},
+        {"hexcode": "1F3C1", "label": "chequered flag", "group": 9, "subgroup": 97},
+        {"hexcode": "2764", "label": "red heart", "group": 0},
+    ]
+    for name, content in (("en/data.json", entries), ("meta/groups.json", {"subgroups": {"35": "animal-bird"}})):
+        path = tmp_path / "package" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    assert emoji_words(tmp_path) == {
+        "bird": EmojiWords("animal-bird", ("animal", "tweet")),
+        "red heart": EmojiWords("", ()),
+    }
+    (tmp_path / "package" / "meta" / "groups.json").unlink()
+    assert emoji_words(tmp_path)["bird"].subgroup == ""
 
 
 def test_nothing_under_a_share_alike_licence_is_for_training() -> None:

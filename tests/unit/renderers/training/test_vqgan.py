@@ -16,7 +16,14 @@ from renderers.models import VQGAN, VQGANConfig
 from renderers.randomness import generator
 from renderers.training.codebook import RunningCodebook
 from renderers.training.run import TrainingRun, trapezoid
-from renderers.training.vqgan_training import VQGANTraining, VQGANTrainingSettings, begin_at_zero, psnr, train_vqgan
+from renderers.training.vqgan_training import (
+    VQGANTraining,
+    VQGANTrainingSettings,
+    begin_at_zero,
+    psnr,
+    redrawn,
+    train_vqgan,
+)
 from tests.helpers.random_model import VQGAN_PARAMS
 from tests.helpers.root import ROOT
 
@@ -127,6 +134,17 @@ def test_settings_of_another_version_or_damaged_are_refused_with_a_checkpoint_be
         assert kept.read_text(encoding="utf-8") == content
 
 
+def test_a_training_from_before_a_setting_existed_goes_on_where_that_setting_is_neutral(tmp_path: Path) -> None:
+    train(tmp_path, steps=6)
+    kept = json.loads((tmp_path / "settings.json").read_text(encoding="utf-8"))
+    older = {name: value for name, value in kept.items() if name not in ("calm", "calm_batch", "perceptual_side")}
+    (tmp_path / "settings.json").write_text(json.dumps(older), encoding="utf-8")
+    with pytest.raises(TrainingBroken, match=r"other settings \(calm\)"):
+        TrainingRun(tmp_path, training(calm=0.5).settings)
+    train(tmp_path, steps=8)
+    assert TrainingRun(tmp_path, training(steps=8).settings).curves()[-1]["step"] == 8
+
+
 def test_a_damaged_checkpoint_and_one_of_another_model_are_refused(tmp_path: Path) -> None:
     it = training()
     run = TrainingRun(tmp_path, it.settings)
@@ -169,6 +187,50 @@ def test_training_makes_reconstructions_better() -> None:
     for step in range(120):
         it.step(step)
     assert float(psnr(it.reconstruct(shown), shown).mean()) > before + 0.6
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_what_a_calm_model_draws_is_read_as_it_was_drawn(mixed: bool) -> None:
+    """The same steps with and without the term: with it, latents of drawn codes (of a picture, or of two side by side)
+    are nearer to them."""
+
+    def after(**changes: object) -> tuple[float, float]:
+        it = training(steps=150, lr=1e-2, autoencoder_steps=40, average=0.9, **changes)
+        assert ("calm" in it.step(0)) == bool(changes)
+        for step in range(1, 150):
+            it.step(step)
+        shown = Blots().batch(16, 1, 0, 0)
+        model = it.result()
+        with torch.no_grad():
+            codes = model.look_up(model.tokenise(model.encode(shown)))
+            if mixed:
+                codes[..., 2:] = codes.roll(1, 0)[..., 2:]
+            again = model.encode(model.decode(codes).clamp(0, 1))
+        return float((again - codes).square().mean()), float(redrawn(model, shown).mean())
+
+    (far, _), (near, change) = after(), after(calm=1.0, calm_batch=0, calm_mixed=mixed)
+    assert near < 0.8 * far
+    assert 0 <= change < 255
+
+
+def test_a_model_that_gives_back_what_it_sees_redraws_nothing() -> None:
+    class Mirror:
+        codebook = torch.zeros(1)
+
+        def encode(self, pictures: Tensor) -> Tensor:
+            return pictures
+
+        quantise = decode = encode
+
+    assert redrawn(Mirror(), HELD_OUT).tolist() == [0, 0, 0]  # type: ignore[arg-type]
+
+
+def test_the_perceptual_loss_looks_at_crops_on_the_grid_of_the_codes() -> None:
+    whole, crops = training(), training(perceptual_side=8)
+    assert whole._crop(16, 0) == (0, 0, 16)
+    places = {crops._crop(16, step) for step in range(40)}
+    assert places == {(top, left, 8) for top in (0, 4, 8) for left in (0, 4, 8)}
+    assert crops._crop(16, 3) == crops._crop(16, 3)
 
 
 def test_a_discriminator_joins_and_is_kept_in_checkpoints() -> None:
