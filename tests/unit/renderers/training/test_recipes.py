@@ -4,7 +4,7 @@ import pytest
 
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.models import VQGAN
-from renderers.registry import model_entry
+from renderers.registry import Registry
 from renderers.training.embedded import _start_from
 from renderers.training.recipes import EMBEDDED, load_recipes, parse_recipes, recipe
 
@@ -22,9 +22,9 @@ small:
 
 def test_the_pair_that_ships_is_one_of_them():
     shipped = recipe(EMBEDDED)
-    defaults = model_entry("embedded").defaults
+    defaults = Registry().entry("embedded").defaults
     assert shipped.side == defaults["width"]
-    assert shipped.vqgan.downsampling == model_entry("embedded").downsampling
+    assert shipped.vqgan.downsampling == Registry().entry("embedded").downsampling
     assert (shipped.scenes, shipped.start, shipped.training.batch) == ("objects", "", 12)
 
 
