@@ -16,6 +16,7 @@ from flows.job.events import JobEvents
 from flows.job.job import JobProgress, RenderJob
 from flows.job.parameters import RenderParameters
 from flows.job.report_data import gather_report, publish_report
+from flows.job.run_documents import RunIdentity, documenting
 from flows.job.state import VideoRun
 from flows.job.storage_state import VideoStatus, stored_status
 from flows.orchestration.handover import start_pool
@@ -115,18 +116,20 @@ def run_job(
     else:
         job, problems = _planned_rows(manifest, parameters, settings)
     job.record_refused()
-    try:
-        if job.needs_workers and on == "ray":
-            start_pool(job, settings)
-        elif job.needs_workers:
-            job.pool.set_result(_local_pool(job.output, settings, workers or 1))
-        pool = job.pool.result() if job.needs_workers else None
-        actors = drive(job, pool, events=JobEvents(tick=partial(_report_progress, job, on_progress))).actors
-        _report_progress(job, on_progress)
-    finally:
-        job.close()
-    gathered = gather_report(job, actors=actors or None, gpus_per_actor=getattr(pool, "gpus_per_actor", 0.0))
-    page = publish_report(job.output, gathered)
+    with documenting(job, RunIdentity("python")) as documents:
+        try:
+            if job.needs_workers and on == "ray":
+                start_pool(job, settings)
+            elif job.needs_workers:
+                job.pool.set_result(_local_pool(job.output, settings, workers or 1))
+            pool = job.pool.result() if job.needs_workers else None
+            actors = drive(job, pool, events=JobEvents(tick=partial(_report_progress, job, on_progress))).actors
+            _report_progress(job, on_progress)
+        finally:
+            job.close()
+        gathered = gather_report(job, actors=actors or None, gpus_per_actor=getattr(pool, "gpus_per_actor", 0.0))
+        page = publish_report(job.output, gathered)
+        documents.end("Completed" if job.complete else "Incomplete")
     return _summary(job, (*problems, *job.problems), page, time.monotonic() - began)
 
 

@@ -50,6 +50,11 @@ class JobControl:
         """Whether nothing more is begun."""
         return self.stopped.is_set() or bool(self.gave_up)
 
+    @property
+    def held(self) -> bool:
+        """Whether the job is held."""
+        return not self._going.is_set()
+
     def hold(self) -> None:
         """Begin no further frame until `go_on`; frames in progress are finished."""
         self._going.clear()

@@ -176,6 +176,11 @@ class RenderJob:
         pool = self._pool_if_up()
         return tuple(pool.progress()) if pool is not None and not self.stopped else ()
 
+    @property
+    def gpus_per_actor(self) -> float:
+        """The share of a GPU that each worker holds; 0 on CPUs, and while there are none."""
+        return float(getattr(self._pool_if_up(), "gpus_per_actor", 0.0))
+
     # -- whether it goes on --------------------------------------------------------------------------------------------
 
     @property
@@ -187,6 +192,11 @@ class RenderJob:
     def stopped(self) -> bool:
         """Whether the job was stopped before its end."""
         return self.control.stopped.is_set()
+
+    @property
+    def held(self) -> bool:
+        """Whether no further frame is begun for the moment."""
+        return self.control.held
 
     def hold(self) -> None:
         """Begin no further frame until `go_on`; frames in progress are finished."""

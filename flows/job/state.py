@@ -52,6 +52,8 @@ class VideoRun:
         self._reports = dict[int, FrameReport]()
         self._failures: list[FailureRecord] = []
         self._rendered = 0
+        self._render_seconds = 0.0
+        self._latest: tuple[float, int] | None = None
         self._first_frame_at: float | None = None
         self._worker: str | None = None
         self._plan_saved = False
@@ -95,6 +97,8 @@ class VideoRun:
             self._available.add(report.frame)
             self._rendered += 1
             self._reports[report.frame] = report
+            self._render_seconds += report.seconds or 0.0
+            self._latest = (time.time(), report.frame)
             if self._first_frame_at is None:
                 self._first_frame_at = time.time() - (report.total_seconds or 0.0)
 
@@ -214,6 +218,18 @@ class VideoRun:
             return self._rendered
 
     @property
+    def render_seconds(self) -> float:
+        """Seconds that workers spent on the frames that this run has rendered."""
+        with self._lock:
+            return self._render_seconds
+
+    @property
+    def latest(self) -> tuple[float, int] | None:
+        """When this run committed a frame last (Unix time), and which; None before the first."""
+        with self._lock:
+            return self._latest
+
+    @property
     def first_frame_at(self) -> float | None:
         """When this run began to render its first frame (Unix time); None before its end."""
         with self._lock:
@@ -272,7 +288,9 @@ class VideoRun:
     def continue_from(self, before: VideoRun) -> None:
         """Take over what `before`, the run of the same video under an earlier plan, has done."""
         was, first_frame_at = before.snapshot(), before.first_frame_at
+        seconds, latest = before.render_seconds, before.latest
         with self._lock:
+            self._render_seconds, self._latest = seconds, latest
             self._reports, self._failures, self._rendered = was.reports, list(was.failures), was.rendered
             self._first_frame_at = first_frame_at
 

@@ -31,6 +31,7 @@ from flows.job.dispatch import MAX_THREADS, ChunkRun, StitchRun, run_job
 from flows.job.events import JobEvents
 from flows.job.job import RenderJob
 from flows.job.report_data import gather_report, publish_report
+from flows.job.run_documents import RunIdentity, documenting
 from flows.orchestration.links import rerun_address
 from flows.orchestration.watch import watching
 from flows.report import failure_table, summary_markdown
@@ -86,7 +87,18 @@ def conduct(job: RenderJob) -> State[Any]:
     for row, reason in job.refused:
         logger.warning("video '%s' not rendered: %s", row.video_id, reason)
     logger.info("%d frames to render in %d of %d videos", job.frames_to_render, len(job.pending), len(job.runs))
+    with documenting(job, _identity()) as documents:
+        state = _run(job)
+        documents.end(state.name or state.type.value, state.message or "")
+    return state
 
+
+def _identity() -> RunIdentity:
+    run = runtime.flow_run
+    return RunIdentity(run.flow_name, run.name, run.id, run.run_count, run.ui_url or "")
+
+
+def _run(job: RenderJob) -> State[Any]:
     with watching(job) as watch:
         try:
             pool = job.pool.result() if job.needs_workers else None

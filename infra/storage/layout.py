@@ -12,6 +12,7 @@ __all__ = [
     "CONTACT_SHEET",
     "LAYOUT",
     "PROVENANCE",
+    "RUNS",
     "SHORT",
     "content_digest",
     "failure_key",
@@ -21,6 +22,9 @@ __all__ = [
     "plan_key",
     "record_key",
     "retake_key",
+    "run_record_key",
+    "run_request_key",
+    "run_state_key",
     "segment_digest",
     "segment_key",
     "video_key",
@@ -30,6 +34,7 @@ __all__ = [
 SHORT = 16
 PROVENANCE = "provenance.json"
 CONTACT_SHEET = "contact_sheet.png"
+RUNS = "report/runs"
 
 # For people; a test holds it against the keys made below.
 LAYOUT = (
@@ -48,6 +53,9 @@ LAYOUT = (
     ("<video_id>/provenance.json", "What made the video; put last, so where it is the video is whole."),
     ("report/index.html", "The report: every video with its player, settings, curves, timings and failures."),
     ("report/summary.json", "The same for scripts."),
+    ("report/runs/<run>/run.json", "What a run is to do: its videos, rows that are no good, who started it."),
+    ("report/runs/<run>/state.json", "Where it stands, every few seconds; `nightreel watch` shows it."),
+    ("report/runs/<run>/requests/<stamp>.json", "What a person asked of it: a worker drained, another priority."),
     ("report/frames.parquet", "One row per frame: loss, seconds, worker, change from the frame before."),
 )
 
@@ -129,3 +137,18 @@ def failure_key(video_id: str, frame: int | None, digest: str, stamp: str) -> st
 def video_key(video_id: str, extension: str) -> str:
     """Return the key of the finished video."""
     return f"{video_id}/video.{extension}"
+
+
+def run_record_key(run: str) -> str:
+    """Return the key of what a run is to do; `run` is the name of its folder."""
+    return f"{RUNS}/{run}/run.json"
+
+
+def run_state_key(run: str) -> str:
+    """Return the key of where a run stands."""
+    return f"{RUNS}/{run}/state.json"
+
+
+def run_request_key(run: str, stamp: str) -> str:
+    """Return the key of one request to a run; `stamp` puts them in order."""
+    return f"{RUNS}/{run}/requests/{stamp}.json"

@@ -1,0 +1,213 @@
+"""Keeping the documents of a job's run in storage up to date while it lives; flows/runs says what they hold."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import nlargest
+from importlib.metadata import version
+
+from flows.job.job import RenderJob
+from flows.job.state import VideoRun
+from flows.runs.record import (
+    LatestFrame,
+    Phase,
+    RefusedVideo,
+    RunRecord,
+    RunState,
+    RunVideo,
+    VideoPhase,
+    WorkerState,
+)
+from flows.runs.stored import put_record, put_state
+from infra.storage.errors import without_secrets
+from infra.storage.layout import frame_key
+from infra.storage.storage import StorageError
+
+__all__ = ["RunDocuments", "RunIdentity", "documenting"]
+
+logger = logging.getLogger(__name__)
+
+# Between two looks of whoever watches; a job of very many videos, whose state is long, is put as much less often.
+STATE_SECONDS = 5.0
+STATE_BYTES = 100_000
+LATEST_FRAMES = 12
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """Who runs a job: the flow, and Prefect's name, id, attempt and page of its run ('' without Prefect)."""
+
+    flow: str
+    name: str = ""
+    flow_run: str = ""
+    attempt: int = 1
+    link: str = ""
+
+
+class RunDocuments:
+    """The documents of one run. Storage that does not take them is logged: it must not end a job by itself."""
+
+    def __init__(self, job: RenderJob, identity: RunIdentity) -> None:
+        self._job, self._identity = job, identity
+        began = datetime.fromtimestamp(job.began, UTC)
+        self.run = f"{began:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        self._began = began
+        self._recorded: object = None
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._actors = 0
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep them up to date until the block ends, in a thread; the caller puts the end (`end`)."""
+        self.put()
+        thread = threading.Thread(target=self._keep, name="run documents", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join(timeout=30)
+
+    def end(self, result: str, message: str = "") -> None:
+        """Put how the run ended: the name of its final state, and what it says."""
+        self._put(self.state("ended", result, message))
+
+    def put(self) -> int:
+        """Put where the run stands now; return the size in bytes."""
+        return self._put(self.state(self._phase()))
+
+    def _put(self, state: RunState) -> int:
+        with self._lock:
+            try:
+                if self._recorded is not self._job.runs:
+                    put_record(self._job.output, self.record())
+                    self._recorded = self._job.runs
+                return put_state(self._job.output, state)
+            except StorageError as error:
+                logger.warning("where the run stands can't be put into storage: %s", error)
+                return 0
+
+    def record(self) -> RunRecord:
+        """Return what the run is to do."""
+        job, identity = self._job, self._identity
+        return RunRecord(
+            schema=1,
+            run=self.run,
+            flow=identity.flow,
+            name=without_secrets(identity.name),
+            flow_run=identity.flow_run,
+            attempt=identity.attempt,
+            link=identity.link,
+            host=f"{socket.gethostname()}:{os.getpid()}",
+            manifest=without_secrets(job.parameters.manifest),
+            priority=job.parameters.priority,
+            began=self._began,
+            version=version("nightreel"),
+            videos=tuple(RunVideo(video_id=it.work.video_id, frames=it.work.plan.frames) for it in job.runs.values()),
+            refused=tuple(
+                RefusedVideo(video_id=row.video_id, frames=row.frames, reason=reason) for row, reason in job.refused
+            ),
+            problems=job.problems,
+        )
+
+    def state(self, phase: Phase, result: str = "", message: str = "") -> RunState:
+        """Return where the run stands."""
+        job, progress = self._job, self._job.progress()
+        runs = list(job.runs.values())
+        now = time.time()
+        ended = datetime.now(UTC) if phase == "ended" else None
+        self._actors = max(self._actors, len(progress.workers))
+        return RunState(
+            schema=1,
+            run=self.run,
+            phase=phase,
+            result=result,
+            message=message,
+            updated=datetime.now(UTC),
+            ended=ended,
+            frames=progress.frames,
+            frames_done=progress.frames_done,
+            rendered=progress.rendered,
+            failed=progress.failed,
+            videos=progress.videos,
+            videos_done=progress.videos_done,
+            eta=progress.eta if phase == "rendering" else None,
+            elapsed=progress.elapsed,
+            start_up_seconds=(job.first_frame_at or now) - job.began,
+            render_seconds=sum(run.render_seconds for run in runs),
+            actors=self._actors,
+            gpus_per_actor=job.gpus_per_actor,
+            priority=job.parameters.priority,
+            done=tuple(run.work.plan.frames - run.missing for run in runs),
+            phases="".join(_video_phase(run) for run in runs),
+            workers=tuple(
+                WorkerState(
+                    worker=it.worker, state="rendering" if it.busy else "idle", video_id=it.video_id, frame=it.frame,
+                    step=it.step, steps=it.steps, loss=it.loss, steps_per_second=it.steps_per_second,
+                )
+                for it in progress.workers
+            ),
+            latest=_latest(runs),
+        )  # fmt: skip
+
+    def _phase(self) -> Phase:
+        job = self._job
+        if job.stopped:
+            return "stopping"
+        if job.held:
+            return "paused"
+        return "starting" if job.needs_workers and job.first_frame_at is None else "rendering"
+
+    def _keep(self) -> None:
+        size = 0
+        while not self._over.wait(STATE_SECONDS * max(1.0, size / STATE_BYTES)):
+            try:
+                size = self.put()
+            except Exception:  # a look at workers that are going away: the next one tells
+                logger.debug("where the run stands can't be said", exc_info=True)
+
+
+@contextmanager
+def documenting(job: RenderJob, identity: RunIdentity) -> Iterator[RunDocuments]:
+    """Keep the documents of a planned job's run until the block ends; the block says how it ended, by `end`. A block
+    that is left by an exception has ended in that."""
+    documents = RunDocuments(job, identity)
+    try:
+        with documents.kept():
+            yield documents
+    except BaseException as error:
+        documents.end(type(error).__name__, without_secrets(str(error)))
+        raise
+
+
+def _video_phase(run: VideoRun) -> VideoPhase:
+    if run.done:
+        return "d"
+    if run.failing_frames():
+        return "f"
+    if run.ready_to_stitch:
+        return "s"
+    return "r" if run.rendered or run.plan_saved else "w"
+
+
+def _latest(runs: list[VideoRun]) -> tuple[LatestFrame, ...]:
+    found = ((latest, run) for run in runs if (latest := run.latest) is not None)
+    newest = nlargest(LATEST_FRAMES, found, key=lambda it: it[0])
+    return tuple(
+        LatestFrame(
+            video_id=run.work.video_id,
+            frame=frame,
+            key=frame_key(run.work.video_id, frame, run.work.frames[frame].digest),
+        )
+        for (_, frame), run in newest
+    )
