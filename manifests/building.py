@@ -19,7 +19,7 @@ from manifests.checking import VideoIds, check_columns, check_row, drop_unset, n
 from manifests.expanding import expand
 from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, arrow_schema, rows_to_table
-from manifests.schema.describe import known_columns
+from manifests.schema.describe import known_columns, nested_columns
 from manifests.schema.texts import did_you_mean, short
 
 __all__ = ["BuildResult", "Kind", "build", "kind_of", "write_parquet"]
@@ -137,18 +137,13 @@ def _csv_row(header: list[str], cells: list[str], name: str, line: int, ids: Vid
         return [RowProblem(name, line, video_id, header[-1], short(extra), allowed, message, "line")]
     values: dict[str, Any] = {}
     for column, cell in given.items():
-        # Nested columns (prompts, image_prompts, cutouts, ...) may be given as JSON in a cell.
-        nested = column not in _text_columns() and cell.lstrip()[:1] in ("[", "{")
+        nested = column in nested_columns() and cell.lstrip()[:1] in ("[", "{")
         try:
             values[column] = drop_unset(json.loads(cell)) if nested else cell.strip()
         except (ValueError, RecursionError) as error:
             message = f"{column} is not valid JSON ({error})"
             return [RowProblem(name, line, given.get("video_id"), column, short(cell), "JSON", message, "line")]
     return check_row(nest(values), file=name, number=line, ids=ids, unit="line")
-
-
-def _text_columns() -> frozenset[str]:
-    return frozenset({"video_id", "prompt", "zoom", "angle", "translate_x", "translate_y", "model", "init_image"})
 
 
 # --- JSONL ------------------------------------------------------------------------------------------------------------

@@ -33,6 +33,13 @@ def known_columns() -> frozenset[str]:
     return frozenset(field.name for field in describe_fields())
 
 
+@cache
+def nested_columns() -> frozenset[str]:
+    """The columns that hold lists or settings, which a cell of text gives as JSON."""
+    kinds = {name: _resolve(raw).get("type") for name, raw in _schema()["properties"].items()}
+    return frozenset(name for name, kind in kinds.items() if kind in ("array", "object"))
+
+
 def allowed_at(location: tuple[int | str, ...]) -> str:
     """What the field at pydantic's error `location` allows; an empty text where the row has no such field."""
     node = _schema()
