@@ -4,11 +4,12 @@
 import time
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
-from prefect import flow, get_run_logger, task
+from prefect import State, flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.states import Completed
 from prefect.utilities.annotations import quote
 
 from flows.job.finetuning import begin, check, finetune_job, publish, summary_markdown, take_over
@@ -45,7 +46,8 @@ LOG_SECONDS = 30.0
 def train(job: FinetuneJob, workers: int | None) -> None:
     """Train on Ray until the model is there."""
     logger = get_run_logger()
-    progress = create_progress_artifact(0.0, key="progress", description="starting Ray")
+    # in async code it would be a coroutine, and Prefect declares both
+    progress = cast(UUID, create_progress_artifact(0.0, key="progress", description="starting Ray"))
     training = take_over(job) or begin(job, load_settings(), workers=workers)
     shown = logged = 0.0
     last = None
@@ -58,12 +60,12 @@ def train(job: FinetuneJob, workers: int | None) -> None:
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown, last = time.monotonic(), now
                 percent = 100.0 * now["step"] / now["steps"]
-                update_progress_artifact(progress, percent, description=_headline(now))  # type: ignore[arg-type]
+                update_progress_artifact(progress, percent, description=_headline(now))
             if time.monotonic() - logged > LOG_SECONDS:
                 logged = time.monotonic()
                 logger.info(_headline(now))
         training.result()
-        update_progress_artifact(progress, 100.0, description="trained")  # type: ignore[arg-type]
+        update_progress_artifact(progress, 100.0, description="trained")
     except BaseException:
         training.stop()  # cancelled, or broken: no worker goes on alone
         raise

@@ -5,8 +5,8 @@
 import datetime
 from typing import Any
 
-from prefect import flow, runtime
-from prefect.states import Failed, State
+from prefect import State, flow, runtime
+from prefect.states import Failed
 
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters

@@ -4,8 +4,7 @@
 # arrive as names that nothing resolves.
 from typing import Any
 
-from prefect import flow
-from prefect.states import State
+from prefect import State, flow
 
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters

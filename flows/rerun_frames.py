@@ -4,9 +4,9 @@
 # arrive as names that nothing resolves.
 from typing import Any
 
-from prefect import flow
+from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from flows.job.reruns import RerunParameters, rerun_job
 from flows.orchestration.descriptions import described

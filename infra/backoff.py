@@ -28,7 +28,7 @@ class Backoff:
         `chance` in [0, 1] spreads the waits of many: half of a wait is fixed, half random ("equal jitter" in AWS's
         "Exponential Backoff And Jitter"). At 1 it is the whole wait, for whoever waits alone.
         """
-        whole = min(self.longest, self.first * 2 ** max(0, min(failed - 1, 64)))
+        whole = min(self.longest, self.first * 2.0 ** max(0, min(failed - 1, 64)))
         return whole / 2 * (1 + chance)
 
     def __call__(self, state: RetryCallState) -> float:

@@ -172,7 +172,7 @@ def _from_jsonl(lines: Iterator[str], name: str, ids: VideoIds) -> Iterator[RowR
 try:
     from yaml import CSafeLoader as _SafeLoader  # some ten times faster; not in every build of PyYAML
 except ImportError:  # pragma: no cover
-    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]  # the same interface, another class
 
 
 class _Loader(_SafeLoader):

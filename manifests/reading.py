@@ -95,7 +95,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
 
 
-def _leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
+def _leaves(fields: Iterable[pa.Field[Any]], prefix: str = "") -> Iterator[str]:
     """The dotted names of the columns, those inside structs included; lists count as one column."""
     for field in fields:
         if _PANDAS_INDEX.fullmatch(field.name):

@@ -107,7 +107,7 @@ def preview(prompt: str, **options: Any) -> int:
 preview.__doc__ = _preview.__doc__
 _prompt = Annotated[str, Parameter(help="what to draw: text:weight:stop | text:weight")]
 _others = "any other column, as column=value, nested ones with dots"
-preview.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+preview.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362's, which typeshed does not know
     [
         inspect.Parameter("prompt", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_prompt),
         _parameter("output", Path, "the PNG to write", default=inspect.Parameter.empty, name=["--output", "-o"]),

@@ -43,17 +43,16 @@ POSTER_SIDE = 320
 PARALLEL_VIDEOS = 8
 PARALLEL_RECORDS = 16
 
-_FRAMES = pa.schema(
-    [
-        ("video_id", pa.string()),
-        ("frame", pa.int32()),
-        ("loss", pa.float32()),
-        ("steps", pa.int32()),
-        ("seconds", pa.float32()),
-        ("worker", pa.string()),
-        ("change", pa.float32()),
-    ]
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "video_id": pa.string(),
+    "frame": pa.int32(),
+    "loss": pa.float32(),
+    "steps": pa.int32(),
+    "seconds": pa.float32(),
+    "worker": pa.string(),
+    "change": pa.float32(),
+}
+_FRAMES = pa.schema(_COLUMNS)
 
 
 @dataclass(frozen=True)

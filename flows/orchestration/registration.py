@@ -7,8 +7,9 @@ from typing import Any
 
 from prefect import Flow
 from prefect.client.orchestration import get_client
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
+from prefect.types.entrypoint import EntrypointType
 
 from flows.orchestration.deployments import Deployment, NightlyOptions
 from flows.orchestration.schedules import prefect_schedule

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
-from prefect import get_run_logger, runtime, task
+from prefect import State, get_run_logger, runtime, task
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -21,7 +22,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import Abort, CancelledRun, FailedRun, Pause
 from prefect.futures import PrefectFuture
-from prefect.states import Cancelled, Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from prefect.utilities.urls import url_for
@@ -174,7 +175,8 @@ class _ProgressArtifact:
 
     def __init__(self, job: RenderJob) -> None:
         self._job = job
-        self._artifact = create_progress_artifact(0.0, key="progress", description=self._headline())
+        # in async code it would be a coroutine, and Prefect declares both
+        self._artifact = cast(UUID, create_progress_artifact(0.0, key="progress", description=self._headline()))
         self._updated = time.monotonic()
 
     def update_now_and_then(self) -> None:
@@ -186,7 +188,7 @@ class _ProgressArtifact:
         """Update it."""
         missing, frames = self._job.frames_missing
         percent = 100.0 * (frames - missing) / frames if frames else 100.0
-        update_progress_artifact(self._artifact, percent, description=self._headline())  # type: ignore[arg-type]
+        update_progress_artifact(self._artifact, percent, description=self._headline())
         self._updated = time.monotonic()
 
     def _headline(self) -> str:

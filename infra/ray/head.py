@@ -58,7 +58,8 @@ def serve(port: int) -> None:
         metrics_export_port=export,
         runtime_env_agent_port=runtime,
         include_dashboard=False,
-        include_log_monitor=False,  # nobody reads the workers' output through the driver
+        # nobody reads the workers' output through the driver
+        include_log_monitor=False,  # type: ignore[arg-type]  # Ray's annotation says str, its code wants a bool
         no_monitor=True,  # of an autoscaler
     )
     # spawn_reaper: the servers end with this thread, which is the main one

@@ -134,7 +134,7 @@ class RayTraining:
         # an exception of several workers may be another one's death, so that they are tried again; a lone one is final.
         failures = settings.lost_worker_attempts if self.workers == 1 else settings.attempts
         trainer = ray.train.torch.TorchTrainer(
-            _work,
+            _work,  # type: ignore[arg-type]  # its result is documented; the annotation says that there is none
             train_loop_config={
                 "job": self.job, "registry": Registry(settings.models_folder), "threads": settings.threads,
                 "use_gpu": self.uses_gpus,
@@ -149,7 +149,8 @@ class RayTraining:
             ),
         )  # fmt: skip
         try:
-            error = trainer.fit().return_value
+            # Ray declares the Result of its old Train, and at run time gives that of the new one.
+            error: object = trainer.fit().return_value  # type: ignore[attr-defined]
         except ray.train.TrainingFailedError as failure:
             raise TrainingFailed(f"the workers failed {failures + 1} times: {_reason(failure)}") from failure
         except ray.exceptions.RayError as failure:

@@ -32,7 +32,9 @@ COMMITS_AT_ONCE = 4
 
 # `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered; `commits`
 # has some, so that frames are put, and segments encoded, while others are rendered.
-@ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1, "commits": COMMITS_AT_ONCE})
+@ray.remote(  # type: ignore[call-overload]  # Ray's overloads lack concurrency_groups, which its documentation has
+    max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1, "commits": COMMITS_AT_ONCE}
+)
 class _Actor:
     def __init__(self, output: Storage, how: Mapping[str, Any]) -> None:
         self._worker = Worker(output, LoadedModels(**how), registry=how["registry"])

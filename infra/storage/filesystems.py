@@ -121,7 +121,7 @@ def _new_filesystem(kind: str, options: dict[str, Any], retry_policy: RetryPolic
     if kind != "s3":
         return fsspec.filesystem(kind, **common, **options)  # gcsfs asks again by itself, with pauses and jitter
     # Imported here: they take a second or two, which a job on local files need not spend.
-    from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+    from aiobotocore.session import AioSession
     from botocore.handlers import add_expect_header
 
     options = dict(options)
@@ -153,7 +153,7 @@ def _server_time(written: Any) -> datetime:
     except ValueError:
         from botocore.utils import parse_timestamp  # loads much that is seldom needed
 
-        return cast(datetime, parse_timestamp(written))
+        return parse_timestamp(written)
 
 
 # ---- retries

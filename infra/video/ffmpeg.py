@@ -145,7 +145,7 @@ def decoded_frames(path: Path, name: str, *, start: Fraction | None = None) -> i
 @functools.cache
 def _executable() -> str:
     try:
-        return imageio_ffmpeg.get_ffmpeg_exe()
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
         raise FfmpegError("no ffmpeg found: reinstall the package imageio-ffmpeg, which brings one") from error
 

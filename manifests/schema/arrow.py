@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from manifests.schema.row import ManifestRow
 
-_SCALARS = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
+_SCALARS: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
 
 
 @cache
@@ -31,7 +31,7 @@ def rows_to_table(rows: Iterable[ManifestRow]) -> pa.Table:
     return pa.Table.from_pylist([row_to_arrow(row) for row in rows], schema=arrow_schema())
 
 
-def _fields(model: type[BaseModel]) -> list[pa.Field]:
+def _fields(model: type[BaseModel]) -> list[pa.Field[Any]]:
     return [
         pa.field(
             name,

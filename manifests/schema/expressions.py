@@ -30,7 +30,7 @@ class KeyframeError(NightreelError, ValueError):
 
 
 def _power(base: float, exponent: float) -> float:
-    result = base**exponent
+    result: float | complex = base**exponent
     if isinstance(result, complex):
         raise ValueError(f"{base:g} to the power of {exponent:g} is not a real number")
     return result

@@ -104,7 +104,7 @@ class Judge(nn.Module):
     def ranks(self, pictures: Tensor, classes: Tensor) -> Tensor:
         """The place `(n,)`, from 1, of the true class among all, for pictures `(n, 3, h, w)` and `classes` `(n,)`."""
         # a picture and its mirror image show the same thing
-        logits = torch.cat([self(p) + self(p.flip(3)) for p in pictures.split(64)])
+        logits = torch.cat([self(p) + self(p.flip(3)) for p in torch.split(pictures, 64)])
         true = logits.gather(1, classes[:, None])
         return (logits > true).sum(dim=1) + 1
 

@@ -152,7 +152,7 @@ def reconstruct(vqgan: VQGAN, pictures: Tensor, chance: torch.Generator | None =
     With `chance` half of the latents are disturbed on the way: what a search finds is no clean encoding of anything.
     """
     results = []
-    for some in pictures.split(16):
+    for some in torch.split(pictures, 16):
         latents = vqgan.encode(some.to(memory_format=torch.channels_last))
         if chance is not None:
             strength = torch.rand(len(some), 1, 1, 1, generator=chance) * 0.6 - 0.3

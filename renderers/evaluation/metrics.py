@@ -117,7 +117,7 @@ def _compose(composer: SceneComposer, count: int, style: str, kind: str | None =
 def _reconstruction(vqgan: VQGAN, pictures: Tensor) -> tuple[float, float]:
     """PSNR in dB and the share of the codes in use, over `pictures` `(n, 3, h, w)`."""
     decibels, used = [], torch.zeros(len(vqgan.codebook), dtype=torch.bool)
-    for some in pictures.split(32):
+    for some in torch.split(pictures, 32):
         tokens = vqgan.tokenise(vqgan.encode(some))
         seen = decode_tokens(vqgan, tokens)
         error = ((seen - some) ** 2).mean(dim=(1, 2, 3)).clamp(min=1e-10)
@@ -132,7 +132,7 @@ def _likeness(perceptors: tuple[Perceptor, ...], pictures: Tensor, texts: list[s
     total = torch.zeros(len(pictures), len(texts))
     for perceptor in perceptors:
         words = torch.cat([perceptor.embed_texts(texts[i : i + 256]) for i in range(0, len(texts), 256)])
-        seen = torch.cat([perceptor.embed_pictures(_fit(some, perceptor.side)) for some in pictures.split(64)])
+        seen = torch.cat([perceptor.embed_pictures(_fit(some, perceptor.side)) for some in torch.split(pictures, 64)])
         total += seen @ words.T
     return total
 

@@ -62,8 +62,9 @@ class FrameObject:
             with Image.open(io.BytesIO(data), formats=["PNG"]) as check:
                 check.verify()
             with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+                assert isinstance(image, PngImagePlugin.PngImageFile)
                 picture = np.array(image.convert("RGB"))
-                text = dict(image.text)  # type: ignore[attr-defined]
+                text = dict(image.text)
             provenance = json.loads(text[PROVENANCE])
             state = FrameState.from_bytes(base64.b64decode(text[STATE], validate=True))
         except KeyError as error:

@@ -49,7 +49,7 @@ def microbatched(whole: Tensor, size: int, loss: Callable[[Tensor], Tensor]) -> 
     what one part needs for its gradient is freed before the next. Differentiable once, with respect to `whole` only."""
     leaf = whole.detach().requires_grad_(True)
     value = whole.new_zeros(())
-    for part in leaf.split(size):
+    for part in torch.split(leaf, size):
         term = loss(part) * (len(part) / len(whole))
         term.backward()
         value = value + term.detach()

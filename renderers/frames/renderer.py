@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -225,19 +226,19 @@ class FrameRenderer:
             view = Embeddings(embeddings, frame.targets[which], guide.concepts)
             return frame.terms.add(embeddings.new_zeros(()), view)
 
+        def loss_of_part(frame: FrameInProgress, part: Tensor) -> Tensor:
+            return loss(frame, guide.perceptor.embed_pictures(part))
+
         sizes = [frame.request.cutouts_at_once or len(cut) for frame, cut in zip(frames, cutouts, strict=True)]
         whole = [number for number, cut in enumerate(cutouts) if sizes[number] >= len(cut)]
         losses: dict[int, Tensor] = {}
         if whole:
             embeddings = guide.perceptor.embed_pictures(_concatenate([cutouts[number] for number in whole]))
-            parts = embeddings.split([len(cutouts[number]) for number in whole])
+            parts = torch.split(embeddings, [len(cutouts[number]) for number in whole])
             losses = {number: loss(frames[number], part) for number, part in zip(whole, parts, strict=True)}
         for number, (frame, cut) in enumerate(zip(frames, cutouts, strict=True)):
             if number not in losses:
-                losses[number] = microbatched(
-                    cut, sizes[number],
-                    lambda part, frame=frame: loss(frame, guide.perceptor.embed_pictures(part)),  # type: ignore[misc]
-                )  # fmt: skip
+                losses[number] = microbatched(cut, sizes[number], partial(loss_of_part, frame))
         return [losses[number] for number in range(len(frames))]
 
     @torch.no_grad()

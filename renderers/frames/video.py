@@ -78,7 +78,8 @@ class VideoFrame:
             return data
         info = PngImagePlugin.PngInfo()
         with Image.open(io.BytesIO(data)) as image:
-            for key, value in image.text.items():  # type: ignore[attr-defined]
+            assert isinstance(image, PngImagePlugin.PngImageFile)
+            for key, value in image.text.items():
                 info.add_text(key, value, zip=True)
         target = io.BytesIO()
         self.image.save(target, format="PNG", pnginfo=info)

@@ -47,7 +47,7 @@ class Models:
         models: list[VQGAN | Perceptor] = [vqgan, *perceptors]
         for model in models:
             # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
-            model.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+            model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
             model.freeze_for_rendering(dtype, graphs=graphs and device.type == "cuda")
         return cls(entry, vqgan, tuple(perceptors), device, threads)
 

@@ -8,6 +8,7 @@ one mask and one noise. The peers run them one after another, over pictures that
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -50,7 +51,7 @@ class CutoutDraw:
 
     def unpack(self, packed: Tensor) -> CutoutDraw:
         """The draw with the numbers that `pack` gave, wherever they are."""
-        homography, colour, erased, noise = packed.split([9, 12, 4, 1], dim=1)
+        homography, colour, erased, noise = torch.split(packed, [9, 12, 4, 1], dim=1)
         return CutoutDraw(homography.unflatten(1, (3, 3)), colour.unflatten(1, (3, 4)), erased, noise[:, 0], self.share)
 
 
@@ -122,7 +123,7 @@ def _perspective(inward: Tensor) -> Tensor:
     return torch.cat([entries, torch.ones(n, 1)], dim=1).view(n, 3, 3)
 
 
-def _colour(settings: CutoutSettings, uniform, chance) -> Tensor:  # type: ignore[no-untyped-def]  # local closures
+def _colour(settings: CutoutSettings, uniform: Callable[..., Tensor], chance: Callable[[float], Tensor]) -> Tensor:
     """Colour maps `(n, 3, 4)`: brightness, contrast about mid grey, saturation, hue, as one affine map of RGB."""
     jittered = chance(settings.jitter_probability)
     brightness = 1 + uniform(-settings.brightness, settings.brightness) * jittered
@@ -141,7 +142,7 @@ def _colour(settings: CutoutSettings, uniform, chance) -> Tensor:  # type: ignor
     return torch.cat([linear, offset], dim=2)
 
 
-def _erased(settings: CutoutSettings, uniform, chance) -> Tensor:  # type: ignore[no-untyped-def]
+def _erased(settings: CutoutSettings, uniform: Callable[..., Tensor], chance: Callable[[float], Tensor]) -> Tensor:
     """Boxes `(n, 4)` to erase: area between the settings' limits, aspect .3 to 3.3 (Zhong et al. 2017, section 3.1)."""
     area = 4 * uniform(settings.erase_min, settings.erase_max) * chance(settings.erase_probability)
     aspect = torch.exp(uniform(math.log(0.3), math.log(3.3)))

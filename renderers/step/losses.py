@@ -57,5 +57,6 @@ class ClampWithGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
-        (pictures,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return gradient * (gradient * (pictures - pictures.clamp(0, 1)) >= 0)
+        (pictures,) = ctx.saved_tensors  # type: ignore[attr-defined]  # torch declares it on a class of its own only
+        inward: Tensor = gradient * (gradient * (pictures - pictures.clamp(0, 1)) >= 0)
+        return inward

@@ -35,16 +35,20 @@ class Canvas:
 
     def edge(self, distance: np.ndarray, soft: float = 1.0) -> np.ndarray:
         """1 where a signed distance is positive, 0 where it is not, a ramp of `soft` pixels between."""
-        return np.clip(distance * self.side / soft + 0.5, 0, 1)
+        ramp: np.ndarray = np.clip(distance * self.side / soft + 0.5, 0, 1)
+        return ramp
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, soft: float = 1.0) -> np.ndarray:
         """All within an ellipse, its edge `soft` pixels wide."""
         away = np.sqrt(((self.x - x) / rx) ** 2 + ((self.y - y) / ry) ** 2)
-        return self.edge((1 - away) * min(rx, ry), soft)
+        distance: np.ndarray = (1 - away) * min(rx, ry)
+        return self.edge(distance, soft)
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
         """All within an upright rectangle."""
-        return self.edge(np.minimum(self.x - x0, x1 - self.x)) * self.edge(np.minimum(self.y - y0, y1 - self.y))
+        across, down = np.minimum(self.x - x0, x1 - self.x), np.minimum(self.y - y0, y1 - self.y)
+        inside: np.ndarray = self.edge(across) * self.edge(down)
+        return inside
 
     def triangle(self, x: float, top: float, bottom: float, half: float) -> np.ndarray:
         """Upright, with its tip at (`x`, `top`) and a base of twice `half` at `bottom`."""

@@ -129,7 +129,7 @@ def embedded_vqgan_training(sprites: Path, made_by: Recipe, device: str) -> VQGA
         _start_from(model, made_by)
     distance = PerceptualDistance(efficientnet_lite0())
     for module in (model, distance):
-        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(device).to(memory_format=torch.channels_last)
     return VQGANTraining(model, made_by.training, ScenePictures(scenes), distance)
 
 
@@ -202,7 +202,7 @@ def embedded_perceptor_training(
     clip = embedded_perceptor(scenes, settings.seed, start)
     vqgan = vqgan.eval().requires_grad_(False)
     for module in (clip, vqgan):
-        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(device).to(memory_format=torch.channels_last)
     return PerceptorTraining(clip, tokenizer(), settings, scenes, vqgan, CUTOUTS, mean=MEAN, std=STD)
 
 

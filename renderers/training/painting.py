@@ -21,7 +21,7 @@ LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 def shrink(pixels: Tensor, side: int) -> Tensor:
     """Sprites `(n, 4, s, s)` uint8 at `side` pixels, averaged with their alpha as weight."""
     smaller = []
-    for some in pixels.split(512):
+    for some in torch.split(pixels, 512):
         colour, alpha = some[:, :3].float(), some[:, 3:].float()
         premultiplied, mean = (F.interpolate(x, size=side, mode="area") for x in (colour * alpha, alpha))
         smaller.append(torch.cat([premultiplied / mean.clamp(min=1e-3), mean], dim=1).round().to(torch.uint8))

@@ -256,7 +256,8 @@ def _exclusions(captions: Sequence[str], concepts: Tensor, names: Sequence[str],
 
 def _norms(x: Tensor) -> Tensor:
     """L2 norms `(n, 1, 1, 1)`, kept off zero."""
-    return x.flatten(1).norm(dim=1).clamp(min=1e-9).view(-1, 1, 1, 1)
+    norms: Tensor = x.flatten(1).norm(dim=1)
+    return norms.clamp(min=1e-9).view(-1, 1, 1, 1)
 
 
 def _an(name: str) -> str:

@@ -108,7 +108,7 @@ def reconstruct(model: VQGAN, pictures: Tensor, *, quantised: bool = True) -> Te
     """Pictures `(m, 3, side, side)` through `model`, few at a time: a large one fills the memory with its features."""
     device = model.codebook.device
     made = []
-    for part in pictures.split(8):
+    for part in torch.split(pictures, 8):
         latents = model.encode(part.to(device))
         made.append(model.decode(model.quantise(latents) if quantised else latents).clamp(0, 1))
     return torch.cat(made)

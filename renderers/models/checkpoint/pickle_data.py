@@ -55,7 +55,8 @@ def read_pickle(file: IO[bytes], recipes: Mapping[str, Reduce], persistent: Call
     """
     machine = Machine({"collections.OrderedDict": _ordered, **recipes}, persistent)
     try:
-        for count, (opcode, argument, position) in enumerate(pickletools.genops(_Bounded(file))):  # type: ignore[arg-type]
+        instructions = pickletools.genops(_Bounded(file))  # type: ignore[arg-type]  # read, readline and tell are all it uses
+        for count, (opcode, argument, position) in enumerate(instructions):
             if count >= MAX_INSTRUCTIONS:
                 raise ModelFilesBroken(f"its pickle has over {MAX_INSTRUCTIONS:,} instructions: no list of tensors")
             try:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import triton  # type: ignore[import-untyped, unused-ignore]
-import triton.language as tl  # type: ignore[import-untyped, unused-ignore]
+import triton
+import triton.language as tl
 from torch import Tensor
 
 __all__ = ["fused_norm"]
@@ -22,8 +22,8 @@ TILE = 4096
 PROGRAMS = 256
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
-def _slope(dy, x, scale, shift, SILU: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _slope(dy, x, scale, shift, SILU: tl.constexpr):
     """The gradient at the norm's output `x * scale + shift`, given that behind the activation."""
     if SILU:
         n = x * scale + shift
@@ -32,8 +32,8 @@ def _slope(dy, x, scale, shift, SILU: tl.constexpr):  # type: ignore[no-untyped-
     return dy
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
-def _sums(  # type: ignore[no-untyped-def]
+@triton.jit
+def _sums(
     x_ptr, dy_ptr, saved_ptr, out_ptr, rows, CHANNELS: tl.constexpr, ROWS: tl.constexpr, SUMMED: tl.constexpr,
     BACKWARD: tl.constexpr, SILU: tl.constexpr,
 ):  # fmt: skip
@@ -63,8 +63,8 @@ def _sums(  # type: ignore[no-untyped-def]
     tl.store(out_ptr + target + CHANNELS, two)
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
-def _apply(  # type: ignore[no-untyped-def]
+@triton.jit
+def _apply(
     x_ptr, dy_ptr, saved_ptr, back_ptr, out_ptr, rows, CHANNELS: tl.constexpr, ROWS: tl.constexpr,
     BACKWARD: tl.constexpr, SILU: tl.constexpr,
 ):  # fmt: skip
@@ -89,8 +89,8 @@ def _apply(  # type: ignore[no-untyped-def]
     tl.store(out_ptr + place, y.to(out_ptr.dtype.element_ty), mask=inside)
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
-def _coefficients(  # type: ignore[no-untyped-def]
+@triton.jit
+def _coefficients(
     sums_ptr, weight_ptr, bias_ptr, saved_ptr, out_ptr, chunks, size, eps, CHANNELS: tl.constexpr, GROUPS: tl.constexpr,
     CHUNKS: tl.constexpr, BACKWARD: tl.constexpr,
 ):  # fmt: skip
@@ -130,8 +130,8 @@ def _coefficients(  # type: ignore[no-untyped-def]
         tl.store(out + 3 * CHANNELS, rstd)
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
-def _over_group(values, CHANNELS: tl.constexpr, GROUPS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _over_group(values, CHANNELS: tl.constexpr, GROUPS: tl.constexpr):
     """For each channel the sum over its group."""
     each: tl.constexpr = CHANNELS // GROUPS
     summed = tl.sum(tl.reshape(values, [GROUPS, each]), axis=1)
@@ -186,4 +186,5 @@ def _write(x: Tensor, dy: Tensor | None, saved: Tensor, back: Tensor | None, sil
 def fused_norm(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, silu: bool) -> Tensor:
     """`group_norm(x)`, and SiLU of it if `silu`, for a channels_last `x` `(b, c, h, w)`, `c` and `groups` powers of
     two; `weight` and `bias` `(c,)` get no gradient."""
-    return _FusedNorm.apply(x, weight, bias, groups, eps, silu)
+    out: Tensor = _FusedNorm.apply(x, weight, bias, groups, eps, silu)
+    return out

@@ -169,4 +169,5 @@ def _features(clip: Any, pictures: Tensor) -> Tensor:
     """What the picture tower of `clip` makes of normalised pictures."""
     if type(clip) in (open_clip.CLIP, open_clip.CustomTextCLIP):  # others do more than run their tower
         return picture_features(clip.visual, pictures)
-    return clip.encode_image(pictures)
+    features: Tensor = clip.encode_image(pictures)
+    return features

@@ -18,7 +18,8 @@ __all__ = ["is_plain_vit", "picture_features", "quick_gelu"]
 
 def picture_features(visual: Any, pictures: Tensor) -> Tensor:
     """The features `(n, d)` that the tower `visual` gives `pictures` `(n, 3, side, side)`, not normalised."""
-    return _vision_transformer(visual, pictures) if is_plain_vit(visual) else visual(pictures)
+    features: Tensor = _vision_transformer(visual, pictures) if is_plain_vit(visual) else visual(pictures)
+    return features
 
 
 def is_plain_vit(visual: Any) -> bool:
@@ -50,13 +51,14 @@ def _is_plain_block(block: Any) -> bool:
 
 
 def _vision_transformer(visual: Any, pictures: Tensor) -> Tensor:
-    x = visual.ln_pre(_embed(visual, pictures))
+    x: Tensor = visual.ln_pre(_embed(visual, pictures))
     *blocks, last = visual.transformer.resblocks
     for block in blocks:
         x = _block(block, x, x.shape[1])
     # of the last block only the class token is used: for the others 10 of the 12 d^2 products per token are left out
     x = _block(last, x, 1)
-    return visual.ln_post(x[:, 0]) @ visual.proj
+    features: Tensor = visual.ln_post(x[:, 0]) @ visual.proj
+    return features
 
 
 def _embed(visual: Any, pictures: Tensor) -> Tensor:
@@ -67,7 +69,8 @@ def _embed(visual: Any, pictures: Tensor) -> Tensor:
     cells = pictures.reshape(n, 3, height // ph, ph, width // pw, pw).permute(0, 2, 4, 1, 3, 5)
     patches = F.linear(cells.reshape(n, -1, 3 * ph * pw), weight.flatten(1))
     first = visual.class_embedding.to(patches.dtype).expand(n, 1, -1)
-    return torch.cat([first, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
+    places: Tensor = visual.positional_embedding.to(patches.dtype)
+    return torch.cat([first, patches], dim=1) + places
 
 
 def _block(block: Any, x: Tensor, read: int) -> Tensor:
@@ -85,14 +88,16 @@ def _block(block: Any, x: Tensor, read: int) -> Tensor:
     mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, read, d)
     x = x[:, :read] + block.ls_1(F.linear(mixed, attention.out_proj.weight, attention.out_proj.bias))
     mlp = block.mlp
-    hidden = mlp.c_fc(block.ln_2(x))
+    hidden: Tensor = mlp.c_fc(block.ln_2(x))
     hidden = quick_gelu(hidden) if type(mlp.gelu) is towers.QuickGELU else mlp.gelu(hidden)
-    return x + block.ls_2(mlp.c_proj(hidden))
+    out: Tensor = x + block.ls_2(mlp.c_proj(hidden))
+    return out
 
 
 def quick_gelu(x: Tensor) -> Tensor:
     """`x * sigmoid(1.702 x)` (Hendrycks & Gimpel 2016, section 2), of which one tensor is kept for the gradient."""
-    return _QuickGELU.apply(x)
+    activated: Tensor = _QuickGELU.apply(x)
+    return activated
 
 
 class _QuickGELU(torch.autograd.Function):
@@ -107,4 +112,5 @@ class _QuickGELU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (scaled,) = ctx.saved_tensors
-        return torch.ops.aten.silu_backward(gradient, scaled)
+        slope: Tensor = torch.ops.aten.silu_backward(gradient, scaled)
+        return slope

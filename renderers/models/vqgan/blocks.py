@@ -29,7 +29,8 @@ class ResnetBlock(taming_blocks.ResnetBlock):
         h = self.conv2(self.dropout(normalise(h, self.norm2)))
         if self.in_channels != self.out_channels:
             x = self.conv_shortcut(x) if self.use_conv_shortcut else self.nin_shortcut(x)
-        return x + h
+        out: Tensor = x + h
+        return out
 
 
 class AttnBlock(taming_blocks.AttnBlock):
@@ -56,7 +57,8 @@ class Upsample(taming_blocks.Upsample):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.with_conv or self.conv.weight.requires_grad:  # in a training the sum would be due at every step
-            return super().forward(x)
+            doubled: Tensor = super().forward(x)
+            return doubled
         return F.conv_transpose2d(x, self._kernel(), self.conv.bias, stride=2, padding=1)
 
     def _kernel(self) -> Tensor:
@@ -106,11 +108,13 @@ def _blocks(h: Tensor, level: Any) -> Tensor:
 
 
 def _middle(h: Tensor, mid: Any) -> Tensor:
-    return mid.block_2(mid.attn_1(mid.block_1(h)))
+    out: Tensor = mid.block_2(mid.attn_1(mid.block_1(h)))
+    return out
 
 
 def _end(coder: Any, h: Tensor) -> Tensor:
-    return coder.conv_out(normalise(h, coder.norm_out))
+    out: Tensor = coder.conv_out(normalise(h, coder.norm_out))
+    return out
 
 
 _LOCK = threading.Lock()

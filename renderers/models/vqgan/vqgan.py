@@ -165,7 +165,8 @@ class VQGAN(nn.Module):
     @property
     def codebook(self) -> Tensor:
         """The codes, `(n, c)`."""
-        return self.quantize.embed.weight if self.config.kind == "gumbel" else self.quantize.embedding.weight
+        codes: Tensor = (self.quantize.embed if self.config.kind == "gumbel" else self.quantize.embedding).weight
+        return codes
 
     @property
     def dtype(self) -> torch.dtype:
@@ -196,7 +197,7 @@ class VQGAN(nn.Module):
         A Gumbel encoder gives no point of that space but the odds of every code; the likeliest stand for it.
         (taming's GumbelQuantize draws one at random by those odds; an init picture should not depend on a die.)
         """
-        encoded = self.quant_conv(self.encoder(pictures * 2 - 1))
+        encoded: Tensor = self.quant_conv(self.encoder(pictures * 2 - 1))
         if self.config.kind == "gumbel":
             return self.look_up(self.quantize.proj(encoded).argmax(dim=1))
         return encoded
