@@ -59,6 +59,7 @@ chaos: setup ## Render while 500 seeded faults strike, 40 minutes of 2 idle core
 
 coverage: setup ## The unit tests, and how much of the four packages they run
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
+	@echo; echo "The unit tests run $$($(BIN)/coverage report --format=total) % of the lines and branches of the four packages."
 
 lint: setup ## ruff, and its format
 	$(BIN)/ruff check .
@@ -88,5 +89,5 @@ browser: ## Install Debian's chromium for the browser tests (needs root or sudo)
 	@infra/setup.sh browser
 
 clean: ## Remove caches and test output; .venv and what was rendered stay
-	rm -rf build dist test-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist test-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find manifests renderers infra flows tests -type d -name __pycache__ -prune -exec rm -rf {} +
