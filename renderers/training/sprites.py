@@ -121,7 +121,8 @@ def load_sprites(folder: Path) -> Sprites:
     if not path.exists():
         raise SourceMissing(f"no sprites in '{folder}': {path.name} is missing; {remedy}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here: NumPy leaves a file open that is no zip
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             pixels = file["pixels"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -287,9 +288,9 @@ def test_a_night_of_twenty_mixed_rows_delivers_the_good_ones_and_names_the_other
         size = (row.width * row.upscale, row.height * row.upscale)
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as pictures:
-                shapes = [Image.open(pictures.open(name)).size for name in sorted(pictures.namelist())]
+                shapes = [Image.open(io.BytesIO(pictures.read(name))).size for name in sorted(pictures.namelist())]
         elif path.suffix == ".png":
-            shapes = [Image.open(path).size]
+            shapes = [Image.open(io.BytesIO(path.read_bytes())).size]
         else:
             shapes = [(picture.shape[1], picture.shape[0]) for picture in decode(path)]
         assert shapes == [size] * row.frames, row.video_id

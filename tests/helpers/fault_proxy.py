@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import re
 import socket
 import struct
@@ -213,9 +214,10 @@ class FaultProxy:
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
         url = URL(self.target + request.raw_path, encoded=True)
         skip = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+        data = io.BytesIO(body) if body else None  # aiohttp warns of large plain bytes
         try:
             async with self._session.request(
-                request.method, url, headers=headers, data=body or None, allow_redirects=False, skip_auto_headers=skip
+                request.method, url, headers=headers, data=data, allow_redirects=False, skip_auto_headers=skip
             ) as answer:
                 content = await answer.read()
         except aiohttp.ClientError:  # the server is gone; so is the proxy, as far as the client can tell

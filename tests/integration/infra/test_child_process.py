@@ -84,7 +84,8 @@ def test_no_child_outlives_its_parent(tmp_path: Path, environment: dict[str, str
     command = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
     parent = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    assert parent.stdout.readline() == "up\n"
+    with parent.stdout as said:
+        assert said.readline() == "up\n"
     below = descendants(parent.pid)
     assert len(below) == 2
     os.kill(parent.pid, how)

@@ -40,7 +40,8 @@ def test_a_busy_process_ends_with_its_killed_parent(tmp_path: Path) -> None:
         env=environment, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert parent.stdout is not None
-    assert parent.stdout.readline() == "up\n"
+    with parent.stdout as said:
+        assert said.readline() == "up\n"
     busy = int((tmp_path / "pid.done").read_text())
     below = descendants(parent.pid)
     assert busy in below

@@ -49,7 +49,8 @@ def test_a_model_is_fetched_converted_verified_and_draws(
     said = nightreel("preview", "a reef", "--model", "reef", "-o", tmp_path / "reef.png", "--json")
     assert said.code == DONE, said.err
     assert json.loads(said.out)["steps"] == 2
-    assert Image.open(tmp_path / "reef.png").size == (32, 32)
+    with Image.open(tmp_path / "reef.png") as drawn:
+        assert drawn.size == (32, 32)
 
 
 def test_a_converted_model_does_without_its_checkpoint(nightreel: Command, entry_file: Path, folder: Path) -> None:

@@ -88,7 +88,8 @@ sys.exit(child.exitcode)
         outcomes = []
         for writer in writers:
             assert writer.stdout is not None
-            outcomes.append(writer.stdout.read().split())
+            with writer.stdout as outcome:
+                outcomes.append(outcome.read().split())
             assert writer.wait(60) == 0
         assert len(outcomes[0]) == 50
         for number, pair in enumerate(zip(*outcomes, strict=True)):
@@ -124,10 +125,11 @@ sys.exit(child.exitcode)
                 [sys.executable, "-c", program, storage.root, f"big/{number}"], stdout=subprocess.PIPE
             )
             assert writer.stdout is not None
-            writer.stdout.readline()
-            time.sleep(delay)
-            writer.send_signal(signal.SIGKILL)
-            writer.wait(30)
+            with writer.stdout:
+                writer.stdout.readline()
+                time.sleep(delay)
+                writer.send_signal(signal.SIGKILL)
+                writer.wait(30)
         time.sleep(1)
         assert {info.size for info in storage.list()} <= {24 << 20}
 
