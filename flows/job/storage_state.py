@@ -18,8 +18,9 @@ from flows.planning.retakes import retake_document, retake_of
 from flows.planning.stored_addresses import as_stored
 from infra.storage.layout import PROVENANCE, frames_present, plan_key, retake_key
 from infra.storage.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
+from manifests.errors import NightreelError
 from manifests.schema import ManifestRow, format_frames
-from renderers.errors import BadInput, RenderError
+from renderers.errors import BadInput
 from renderers.plan.frame_plan import Retake
 from renderers.plan.video_plan import VideoPlan, json_safe
 from renderers.registry import Registry
@@ -74,12 +75,12 @@ def list_video(output: Storage, video_id: str) -> VideoListing:
 
 def load_work(
     output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float, range_frames: int | None
-) -> Iterator[VideoWork | tuple[ManifestRow, Exception]]:
+) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:
     """Plan every row against storage, in order. A row that can't be planned (its picture is missing, its model unknown,
-    its size odd) comes with its error instead; the storage's own failure is raised."""
+    its size odd, its rate beyond the format) comes with its error instead; the storage's own failure is raised."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
 
-    def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, Exception]:
+    def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
         row = _located(row)
         try:
             resolved = VideoPlan.of(row, _image_digests(row), entry=entries(row.model))
@@ -94,7 +95,9 @@ def load_work(
                 chunk_seconds=chunk_seconds,
                 range_frames=range_frames,
             )
-        except (RenderError, ValueError) as error:  # ValueError: what the encoder or the resolved row does not allow
+        except StorageError:
+            raise
+        except NightreelError as error:
             return row, error
 
     with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
@@ -127,8 +130,9 @@ def _image_digests(row: ManifestRow) -> dict[str, str]:
         try:
             digests[uri] = hashlib.sha256(read_uri(uri)).hexdigest()
         except ObjectMissing as error:
-            told = f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or mend the row"
-            raise BadInput(told) from error
+            raise BadInput(
+                f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or correct the row"
+            ) from error
         except StorageError as error:
             raise BadInput(f"{column} '{uri}' of video '{row.video_id}' can't be read: {error}") from error
     return digests
@@ -156,9 +160,23 @@ def read_failures(output: Storage, listing: VideoListing, video_id: str) -> tupl
 
 
 def read_retakes(output: Storage, keys: Iterable[str], video_id: str) -> tuple[Retake, ...]:
-    """The decisions of all re-runs of a video whose folder holds `keys`, oldest first."""
+    """The decisions of all re-runs of a video whose folder holds `keys`, oldest first.
+
+    Raises:
+        BadInput: one is damaged.
+    """
     documents = sorted(key for key in keys if key.startswith(f"{video_id}/retakes/"))
-    return tuple(retake_of(entry) for key in documents for entry in json.loads(output.read(key))["retakes"])
+    return tuple(retake for key in documents for retake in _retakes_in(output, key))
+
+
+def _retakes_in(output: Storage, key: str) -> list[Retake]:
+    data = output.read(key)
+    try:
+        return [retake_of(entry) for entry in json.loads(data)["retakes"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"what a re-run decided, '{key}', is damaged ({error}): restore it, or delete it to render without it"
+        ) from error
 
 
 def save_retakes(output: Storage, video_id: str, retakes: Sequence[Retake]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Literal, Self
 
+from infra.video.errors import EncodingInvalid
 from manifests.schema.row import ManifestRow, VideoFormat
 
 __all__ = ["FORMATS", "Encoding", "FileType", "Format", "VideoFormat", "exact_rate"]
@@ -138,7 +139,7 @@ class Encoding:
     segments of old outputs keep their keys.
 
     Raises:
-        ValueError: the format is unknown or can't hold the rate, or `upscale` is not 1 to 8.
+        EncodingInvalid: the format is unknown or can't hold the rate, or `upscale` is not 1 to 8.
     """
 
     format: VideoFormat
@@ -149,13 +150,13 @@ class Encoding:
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise ValueError(f"format '{self.format}': must be one of {', '.join(FORMATS)}")
+            raise EncodingInvalid(f"format '{self.format}': must be one of {', '.join(FORMATS)}")
         if not 1 <= self.upscale <= GREATEST_UPSCALE:
-            raise ValueError(f"upscale {self.upscale}: must be 1 to {GREATEST_UPSCALE}")
+            raise EncodingInvalid(f"upscale {self.upscale}: must be 1 to {GREATEST_UPSCALE}")
         object.__setattr__(self, "rate", exact_rate(self.fps))
         if self.rate > self.spec.fastest:
             others = [name for name, spec in FORMATS.items() if self.rate <= spec.fastest and spec.sequence is None]
-            raise ValueError(
+            raise EncodingInvalid(
                 f"fps {self.fps:g}: a {self.format} holds at most {self.spec.fastest} frames a second; "
                 f"use format {' or '.join(others)}"
             )
@@ -212,15 +213,15 @@ def exact_rate(fps: float) -> Fraction:
     """Find the rational frame rate that a person means: 24 -> 24/1, 12.5 -> 25/2, 23.976 or 23.98 -> 24000/1001 (NTSC).
 
     Raises:
-        ValueError: the rate is not positive and finite, or lies above 1000.
+        EncodingInvalid: the rate is not positive and finite, or lies above 1000.
     """
     if not 0 < fps <= FASTEST:
-        raise ValueError(f"fps {fps}: must be above 0 and at most {FASTEST}")
+        raise EncodingInvalid(f"fps {fps}: must be above 0 and at most {FASTEST}")
     for whole in (24, 30, 48, 60, 120, 240):
         # The tolerance admits both habits, three digits (23.976) and two (23.98), and never a neighbour such as 23.95.
         if abs(fps - whole * 1000 / 1001) < 0.005:
             return Fraction(whole * 1000, 1001)
     rate = Fraction(str(fps)).limit_denominator(10_000)
     if rate == 0:
-        raise ValueError(f"fps {fps}: the slowest rate is one frame in 10000 seconds (fps 0.0001)")
+        raise EncodingInvalid(f"fps {fps}: the slowest rate is one frame in 10000 seconds (fps 0.0001)")
     return rate

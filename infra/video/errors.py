@@ -1,19 +1,26 @@
 """What can go wrong between frames and a finished video.
 
-VideoError
-├── FfmpegError    ffmpeg could not be run, or ended with an error (its last lines are in the message)
-└── VideoDefect    a segment or a video is not what it must be: damaged, cut short, wrong count, order or duration
+VideoError                application
+├── EncodingInvalid       bad input     no format holds what is asked for: its rate, enlargement or name
+├── FfmpegError           application   ffmpeg could not be run, or ended with an error (its last lines are shown)
+└── VideoDefect           application   a segment or a video is damaged, cut short, or of a wrong count, order, duration
 """
 
 from __future__ import annotations
 
-from manifests.errors import NightreelError
+from manifests.errors import ErrorKind, NightreelError
 
-__all__ = ["FfmpegError", "VideoDefect", "VideoError"]
+__all__ = ["EncodingInvalid", "FfmpegError", "VideoDefect", "VideoError"]
 
 
 class VideoError(NightreelError):
     """Root of what can go wrong between frames and a finished video."""
+
+
+class EncodingInvalid(VideoError, ValueError):
+    """Frames can't be encoded as asked: an unknown format, or a rate or enlargement beyond what it holds."""
+
+    kind = ErrorKind.BAD_INPUT
 
 
 class FfmpegError(VideoError):

@@ -30,8 +30,8 @@ KINDS = {
         "NightreelError", "RenderError", "StorageError", "VideoError", "FfmpegError", "VideoDefect", "TrainingFailed",
     },
     ErrorKind.BAD_INPUT: {
-        "BadInput", "FrameRangeError", "KeyframeError", "ManifestError", "ObjectConflict", "ObjectMissing",
-        "PromptError", "SettingsError", "TrainingBroken", "UnknownModel", "VideoDiffers",
+        "BadInput", "EncodingInvalid", "FrameRangeError", "KeyframeError", "ManifestError", "ObjectConflict",
+        "ObjectMissing", "PromptError", "SettingsError", "TrainingBroken", "UnknownModel", "VideoDiffers",
     },
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},
@@ -161,7 +161,7 @@ def test_a_kind_reads_back_what_it_wrote() -> None:
     assert (ErrorKind.read("not finite"), ErrorKind.read("?")) == (ErrorKind.NON_FINITE, ErrorKind.APPLICATION)
 
 
-@pytest.mark.parametrize("module", ["renderers.errors", "infra.storage.errors"])
+@pytest.mark.parametrize("module", ["renderers.errors", "infra.storage.errors", "infra.video.errors"])
 def test_the_tree_of_errors_is_drawn_with_their_kinds(module: str) -> None:
     loaded = importlib.import_module(module)
     drawn = (loaded.__doc__ or "").partition("\n\n")[2].splitlines()

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.video.encoding import FORMATS, Encoding, VideoFormat, exact_rate
+from infra.video.errors import EncodingInvalid
+from manifests.errors import ErrorKind, kind_of
 from manifests.schema import ManifestRow
 from tests.helpers.films import encoding
 
@@ -71,7 +73,7 @@ def test_a_rate_is_the_fraction_that_people_mean(fps: float, rate: Fraction) -> 
 
 @pytest.mark.parametrize("fps", [0, -1, 1001, float("nan"), float("inf"), 1e-6])
 def test_a_rate_out_of_bounds_is_named(fps: float) -> None:
-    with pytest.raises(ValueError, match="fps"):
+    with pytest.raises(EncodingInvalid, match="fps"):
         exact_rate(fps)
 
 
@@ -84,9 +86,10 @@ def test_a_rate_out_of_bounds_is_named(fps: float) -> None:
     ],
 )
 def test_what_cannot_be_encoded_is_refused_in_words(format: str, fps: float, upscale: int, message: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(EncodingInvalid) as caught:
         encoding(format, fps, upscale)
     assert str(caught.value) == message
+    assert kind_of(caught.value) == ErrorKind.BAD_INPUT
 
 
 def test_names_and_types_of_finished_files() -> None:

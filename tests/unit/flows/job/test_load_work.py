@@ -1,0 +1,65 @@
+"""Planning rows against storage: whose fault an error is, the row's, the storage's or the program's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.job import storage_state
+from flows.job.storage_state import load_work
+from infra.storage.storage import ObjectInfo, Storage, StorageUnavailable
+from infra.video.errors import EncodingInvalid
+from manifests.errors import ErrorKind
+from manifests.schema import ManifestRow
+from renderers.errors import BadInput
+from renderers.registry import Registry
+from tests.helpers.render_jobs import quick_row
+
+
+def loaded(output: Storage, *rows: ManifestRow) -> list[object]:
+    """What becomes of each row."""
+    return list(load_work(output, rows, Registry(), chunk_seconds=60, range_frames=None))
+
+
+def test_a_rate_beyond_the_format_is_the_rows_own_bad_input(tmp_path: Path) -> None:
+    hasty = quick_row("hasty", frames=2, format="gif", fps=60.0)
+    refused, good = loaded(Storage(str(tmp_path)), hasty, quick_row("apple"))
+    assert isinstance(refused, tuple)
+    row, error = refused
+    assert (row.video_id, type(error), error.kind) == ("hasty", EncodingInvalid, ErrorKind.BAD_INPUT)
+    assert str(error) == "fps 60: a gif holds at most 50 frames a second; use format mp4 or webm"
+    assert not isinstance(good, tuple)
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b"\xff", b'{"retakes": [{"frame": 1}]}', b'{"retakes": 3}'])
+def test_a_damaged_decision_of_a_rerun_stops_its_own_video_only(tmp_path: Path, data: bytes) -> None:
+    output = Storage(str(tmp_path))
+    output.put("reef/retakes/20261128T154957885062.json", data)
+    refused, good = loaded(output, quick_row("reef"), quick_row("apple"))
+    assert isinstance(refused, tuple)
+    assert isinstance(refused[1], BadInput)
+    assert "'reef/retakes/20261128T154957885062.json', is damaged" in str(refused[1])
+    assert not isinstance(good, tuple)
+
+
+class _Down(Storage):
+    """A storage that lists nothing any more."""
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        raise StorageUnavailable("the bucket is gone", "make it again")
+
+
+def test_the_storages_own_failure_is_raised(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="the bucket is gone"):
+        loaded(_Down(str(tmp_path)), quick_row("apple"))
+
+
+def test_an_error_of_the_program_is_not_taken_for_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a fault of the program")
+
+    monkeypatch.setattr(storage_state, "plan_video", broken)
+    with pytest.raises(ValueError, match="a fault of the program"):
+        loaded(Storage(str(tmp_path)), quick_row("apple"))
