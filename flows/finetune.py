@@ -3,39 +3,23 @@
 # No `from __future__ import annotations` here: see flows/render_manifest.py.
 import time
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import State, flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
-from prefect.utilities.annotations import quote
 
-from flows.job.finetuning import begin, check, finetune_job, publish, summary_markdown, take_over
+from flows.job.finetuning import begin, check, figures, finetune_job, publish, summary_markdown, take_over
+from flows.orchestration import parameters as form
 from flows.orchestration.descriptions import described
-from flows.orchestration.parameters import (
-    BaseName,
-    Batch,
-    CropSeed,
-    Images,
-    LearningRate,
-    Mirror,
-    ModelFolder,
-    ModelName,
-    ReplaceModel,
-    Side,
-    Steps,
-    Workers,
-)
-from flows.orchestration.run import invalid_input
+from flows.orchestration.run import invalid_input, opaque
 from infra.settings import load_settings
 from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, finished
 
 __all__ = ["finetune"]
-
-T = TypeVar("T")
 
 # An artifact's update is a row on the server; a line in the log is for people.
 PROGRESS_SECONDS = 5.0
@@ -76,18 +60,18 @@ def train(job: FinetuneJob, workers: int | None) -> None:
 @flow(name="finetune", flow_run_name="finetune {base} into {output}", persist_result=False)
 @described
 def finetune(
-    images: Images,
-    output: ModelFolder,
-    base: BaseName = "embedded",
-    name: ModelName = "",
-    steps: Steps = None,
-    batch: Batch = None,
-    lr: LearningRate = None,
-    side: Side = None,
-    seed: CropSeed = None,
-    mirror: Mirror = None,
-    workers: Workers = None,
-    replace: ReplaceModel = False,
+    images: form.Images,
+    output: form.ModelFolder,
+    base: form.BaseName = "embedded",
+    name: form.ModelName = "",
+    steps: form.Steps = None,
+    batch: form.Batch = None,
+    lr: form.LearningRate = None,
+    side: form.Side = None,
+    seed: form.CropSeed = None,
+    mirror: form.Mirror = None,
+    workers: form.Workers = None,
+    replace: form.ReplaceModel = False,
 ) -> State[Any]:
     """Fine-tune a model's VQGAN on pictures of one's own, and register it by name."""
     registry = Registry(load_settings().models_folder)
@@ -113,13 +97,5 @@ def finetune(
     )
 
 
-def opaque(value: T) -> T:
-    """`value` for a task's parameter, to be passed as it is: Prefect would search it for futures otherwise."""
-    return cast("T", quote(value))  # Prefect unwraps it before the task sees it
-
-
 def _headline(now: dict[str, Any]) -> str:
-    parts = [f"step {now['step']} of {now['steps']}"]
-    parts += [f"loss {now['loss']:.4f}"] if now.get("loss") is not None else []
-    parts += [f"PSNR {now['psnr']:.2f} dB"] if now.get("psnr") is not None else []
-    return ", ".join([*parts, f"{now['seconds_left']:.0f} s left"])
+    return ", ".join([f"step {now['step']} of {now['steps']}", *figures(now), f"{now['seconds_left']:.0f} s left"])

@@ -17,22 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from flows.cli.errors import DONE
 from flows.cli.options import with_help
 from flows.cli.output import duration, print_json, problems, stderr
-from flows.job.finetuning import begin, check, finetune_job, handing_over, publish, published
+from flows.job.finetuning import begin, check, figures, finetune_job, handing_over, publish, published
 from flows.local.own_server import prefect_server
-from flows.orchestration.parameters import (
-    IMAGES,
-    BaseName,
-    Batch,
-    CropSeed,
-    LearningRate,
-    Mirror,
-    ModelFolder,
-    ModelName,
-    ReplaceModel,
-    Side,
-    Steps,
-    Workers,
-)
+from flows.orchestration import parameters as form
 from infra.settings import load_settings, prepare_prefect
 from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
@@ -47,18 +34,18 @@ STOPPED = 130
 
 @with_help
 def finetune(
-    *images: Annotated[str, Field(description=IMAGES)],
-    output: Annotated[ModelFolder, Parameter(name=["--output", "-o"])],
-    from_: Annotated[BaseName, Parameter(name="--from")] = "embedded",
-    name: ModelName = "",
-    steps: Steps = None,
-    batch: Batch = None,
-    lr: LearningRate = None,
-    side: Side = None,
-    seed: CropSeed = None,
-    mirror: Mirror = None,
-    workers: Workers = None,
-    replace: Annotated[ReplaceModel, Parameter(negative="")] = False,
+    *images: Annotated[str, Field(description=form.IMAGES)],
+    output: Annotated[form.ModelFolder, Parameter(name=["--output", "-o"])],
+    from_: Annotated[form.BaseName, Parameter(name="--from")] = "embedded",
+    name: form.ModelName = "",
+    steps: form.Steps = None,
+    batch: form.Batch = None,
+    lr: form.LearningRate = None,
+    side: form.Side = None,
+    seed: form.CropSeed = None,
+    mirror: form.Mirror = None,
+    workers: form.Workers = None,
+    replace: Annotated[form.ReplaceModel, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bar")] = False,
 ) -> int:
     """Fine-tune a model's VQGAN on your pictures. Example: nightreel finetune pictures/ --from embedded -o mine
@@ -168,6 +155,4 @@ def _watching(training: RayTraining, *, disable: bool) -> Iterator[None]:
 
 
 def _detail(now: dict[str, Any]) -> str:
-    parts = [f"loss {now['loss']:.4f}"] if now.get("loss") is not None else []
-    parts += [f"PSNR {now['psnr']:.2f} dB"] if now.get("psnr") is not None else []
-    return "  ".join([*parts, f"{duration(now['seconds_left'])} left"])
+    return "  ".join([*figures(now), f"{duration(now['seconds_left'])} left"])

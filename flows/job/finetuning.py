@@ -21,7 +21,17 @@ from renderers.training.finetune_job import FinetuneJob, check_job, finished
 if TYPE_CHECKING:
     from infra.ray.training import RayTraining
 
-__all__ = ["begin", "check", "finetune_job", "handing_over", "publish", "published", "summary_markdown", "take_over"]
+__all__ = [
+    "begin",
+    "check",
+    "figures",
+    "finetune_job",
+    "handing_over",
+    "publish",
+    "published",
+    "summary_markdown",
+    "take_over",
+]
 
 _TRAINING: Handover[RayTraining] = Handover("training")
 
@@ -85,6 +95,15 @@ def publish(job: FinetuneJob, registry: Registry, *, replace: bool = False) -> M
     if there is not None:
         return there
     return registry.register(job.entry_file, job.model_name, replace=replace)
+
+
+def figures(progress: dict[str, Any]) -> list[str]:
+    """Return what has been measured so far, as texts: the loss, the PSNR of held-out pictures."""
+    return [
+        text.format(progress[name])
+        for name, text in (("loss", "loss {:.4f}"), ("psnr", "PSNR {:.2f} dB"))
+        if progress.get(name) is not None
+    ]
 
 
 def summary_markdown(report: dict[str, Any], folder: Path) -> str:

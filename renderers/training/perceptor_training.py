@@ -21,9 +21,10 @@ from renderers.models.vqgan.vqgan import VQGAN, decode_tokens
 from renderers.randomness import generator
 from renderers.step.cutouts import cut, draw_cutouts
 from renderers.training.captions import plural
+from renderers.training.learning import average_weights, learn
 from renderers.training.run import trapezoid
 from renderers.training.scenes import SceneComposer
-from renderers.training.workers import average_gradients, rank
+from renderers.training.workers import rank
 
 __all__ = ["PerceptorTraining", "PerceptorTrainingSettings"]
 
@@ -122,12 +123,8 @@ class PerceptorTraining:
         views = F.normalize(self.clip.encode_image(seen), dim=-1)
         by_picture, by_text = self._losses(views, words, wrong, real)
         loss = (by_picture + by_text) / 2
-        self.adam.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(self.weights)
-        nn.utils.clip_grad_norm_(self.weights, 1.0)
-        self.adam.step()
-        self._average(step)
+        learn(loss, self.weights, self.adam, clip=1.0)
+        average_weights(self.averaged, self.clip.state_dict(), self.settings.average, step)
         with torch.no_grad():
             right = (views[:real] * words[:real]).sum(dim=1)
             terms = {"loss": loss, "by_picture": by_picture, "by_text": by_text, "similarity": right.mean()}
@@ -216,13 +213,6 @@ class PerceptorTraining:
         self.clip.visual.trunk.eval()
         for weight in self.weights:
             weight.requires_grad_(on and id(weight) not in self._fixed)
-
-    @torch.no_grad()
-    def _average(self, step: int) -> None:
-        decay = min(self.settings.average, (step + 1) / (step + 10))
-        for key, value in self.clip.state_dict().items():
-            if value.is_floating_point():
-                self.averaged[key].lerp_(value, 1 - decay)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step needs."""

@@ -7,7 +7,9 @@ that it would have seen. Everything is batched: a scene costs one or two millise
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.randomness import address
+from renderers.training.backgrounds import backgrounds
 from renderers.training.captions import COLOURS, RELATIONS, SHAPES, SceneObject, SceneText, caption, swapped
 from renderers.training.concepts import Concept
 from renderers.training.painting import COLOUR_NAMES, COLOUR_VALUES, dominant, outlined, shapes, shrink, tint, vary
@@ -24,8 +27,6 @@ __all__ = ["Layer", "SceneComposer", "Scenes"]
 
 # Kinds of scenes and their shares: most show one thing, as most prompts do.
 KINDS = {"one": 0.70, "two": 0.12, "count": 0.08, "shape": 0.06, "empty": 0.04}
-# A background is named in the caption when it has one colour.
-BACKGROUNDS = {"white": 0.30, "plain": 0.34, "gradient": 0.13, "clouds": 0.11, "landscape": 0.12}
 TINTED = 0.2  # share of single objects painted in another colour than their own
 OUTLINED = 0.15  # share of objects redrawn with dark lines, as comics are: no training style has them
 SAYS_COLOUR = 0.35  # share of captions that say an object's own colour
@@ -64,6 +65,8 @@ class Layer:
 class SceneComposer:
     """Composes scenes of `side` x `side` pixels from `sprites`; captions know those that have a concept."""
 
+    SHARES: ClassVar[Mapping[str, float]] = KINDS
+    NATURAL = False  # whether captions may be in the words of people
     SIZES: tuple[float, ...] = (1.0, 0.75)  # shares of the side that sprites are kept at, besides as they are
 
     def __init__(self, sprites: Sprites, concepts: tuple[Concept, ...], *, side: int = 64) -> None:
@@ -100,28 +103,54 @@ class SceneComposer:
         `any_sprite` also draws from sprites without a concept; their captions are not to be used.
         """
         rng = np.random.default_rng(address(seed, 0, step, purpose))
-        pictures, grounds = self._backgrounds(n, rng)
+        pictures, grounds = backgrounds(n, self.side, rng)
         layers: list[Layer] = []
         texts: list[SceneText] = []
         shown = torch.full((n,), -1)
-        kinds, shares = list(KINDS), list(KINDS.values())
+        kinds, shares = list(self.SHARES), list(self.SHARES.values())
         for i in range(n):
             which = kind or kinds[rng.choice(len(kinds), p=shares)]
-            objects, relation, concept = self._scene(i, which, layers, rng, any_sprite=any_sprite)
-            shown[i] = concept
-            ground = grounds[i]
-            if which == "empty" and ground is None:
-                ground = COLOUR_NAMES[int(rng.integers(len(COLOUR_NAMES)))]
-                pictures[i] = COLOUR_VALUES[COLOUR_NAMES.index(ground)].view(3, 1, 1)
-            elif which != "empty" and (ground is None or rng.random() > SAYS_BACKGROUND):
-                ground = None
-            texts.append(SceneText(tuple(objects), relation, ground))
+            text, shown[i] = self._decide(i, which, grounds[i], pictures, layers, rng, any_sprite=any_sprite)
+            texts.append(text)
         self._paint(pictures, layers, rng)
-        said = tuple(caption(text, rng) for text in texts)
+        self._finish(pictures, texts, rng)
+        said = tuple(caption(text, rng, natural=self.NATURAL) for text in texts)
         # the false one in the same words as the true one but for what is wrong would need the same template; plain
         # words will do, since the perceptor sees both kinds of both.
-        false = tuple(caption(swapped(text, self.names, rng), rng) for text in texts)
+        false = tuple(caption(swapped(text, self.names, rng), rng, natural=self.NATURAL) for text in texts)
         return Scenes(pictures.clamp_(0, 1), tuple(texts), said, false, shown)
+
+    def _decide(
+        self,
+        i: int,
+        which: str,
+        ground: str | None,
+        pictures: Tensor,
+        layers: list[Layer],
+        rng: np.random.Generator,
+        *,
+        any_sprite: bool,
+    ) -> tuple[SceneText, int]:
+        """Decide scene `i` of the kind `which`, on a background of the colour `ground`; gives its text and single
+        concept."""
+        objects, relation, concept = self._scene(i, which, layers, rng, any_sprite=any_sprite)
+        return SceneText(tuple(objects), relation, self._ground(which, ground, pictures[i], rng)), concept
+
+    def _ground(self, which: str, ground: str | None, picture: Tensor, rng: np.random.Generator) -> str | None:
+        """The colour word of a background that the caption says, None where it is to say none. What is empty has one:
+        such a `picture` without one is painted."""
+        if which != "empty":
+            return ground if self._says_background(ground, rng) else None
+        if ground is None:
+            ground = COLOUR_NAMES[int(rng.integers(len(COLOUR_NAMES)))]
+            picture[:] = COLOUR_VALUES[COLOUR_NAMES.index(ground)].view(3, 1, 1)
+        return ground
+
+    def _says_background(self, ground: str | None, rng: np.random.Generator) -> bool:
+        return ground is not None and rng.random() <= SAYS_BACKGROUND
+
+    def _finish(self, pictures: Tensor, texts: list[SceneText], rng: np.random.Generator) -> None:
+        """Change painted pictures as a whole, in place."""
 
     def _scene(
         self, scene: int, kind: str, layers: list[Layer], rng: np.random.Generator, *, any_sprite: bool
@@ -181,40 +210,6 @@ class SceneComposer:
         else:
             said = self._own_colour.get(sprite) if rng.random() < SAYS_COLOUR else None
         return SceneObject(self._name(concept, rng), said)
-
-    def _backgrounds(self, n: int, rng: np.random.Generator) -> tuple[Tensor, list[str | None]]:
-        """Backgrounds `(n, 3, side, side)` and the colour word of each, None where no word fits."""
-        side, kinds = self.side, list(BACKGROUNDS)
-        chosen = rng.choice(len(kinds), size=n, p=list(BACKGROUNDS.values()))
-        ramp = torch.linspace(0, 1, side)
-        pictures, names = torch.empty(n, 3, side, side), []
-        for i, kind in enumerate(kinds[k] for k in chosen):
-            name: str | None = None
-            if kind == "white":
-                name = "white"
-                pictures[i] = 1 - 0.04 * rng.random()
-            elif kind == "plain":
-                colour = int(rng.integers(len(COLOURS)))
-                name = COLOUR_NAMES[colour]
-                value = COLOUR_VALUES[colour] + torch.from_numpy(rng.normal(0, 0.04, 3)).float()
-                pictures[i] = value.view(3, 1, 1) + float(rng.normal(0, 0.04)) * (ramp.view(-1, 1) - 0.5)
-            elif kind == "gradient":
-                a, b = torch.from_numpy(rng.random((2, 3))).float().view(2, 3, 1, 1)
-                along = ramp.view(1, -1, 1) if rng.random() < 0.6 else ramp.view(1, 1, -1)
-                pictures[i] = a * (1 - along) + b * along
-            elif kind == "clouds":
-                cells = int(rng.choice([2, 4, 8]))
-                low = rng.random((1, 3, 1, 1)) + rng.normal(0, 0.18, (1, 3, cells, cells))
-                pictures[i] = F.interpolate(torch.from_numpy(low).float(), size=(side, side), mode="bilinear")[0]
-            else:
-                horizon = int(side * rng.uniform(0.5, 0.8))
-                sky, grass = torch.from_numpy(
-                    np.array([[0.55, 0.8, 0.97], [0.4, 0.72, 0.3]]) + rng.normal(0, 0.05, (2, 3))
-                )
-                pictures[i] = sky.float().view(3, 1, 1)
-                pictures[i, :, horizon:] = grass.float().view(3, 1, 1)
-            names.append(name)
-        return pictures.clamp_(0, 1), names
 
     def _paint(self, pictures: Tensor, layers: list[Layer], rng: np.random.Generator) -> None:
         """Lay the layers on the pictures, in place; the k-th layers of all scenes go in one resampling."""

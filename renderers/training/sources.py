@@ -102,12 +102,10 @@ def fetch(package: Package, folder: Path) -> Path:
 
 def _fetch_npm(package: Package, folder: Path) -> dict[str, str]:
     _run(["npm", "pack", package.name, "--silent", "--pack-destination", "."], folder, package)
-    archives = sorted(folder.glob("*.tgz"))
-    if len(archives) != 1:
-        raise SourceMissing(f"npm pack {package.name} left {len(archives)} archives in {folder}, expected one")
-    with tarfile.open(archives[0]) as archive:
+    fetched = _only(folder, "*.tgz", f"npm pack {package.name}")
+    with tarfile.open(fetched) as archive:
         archive.extractall(folder, filter="data")
-    archives[0].unlink()
+    fetched.unlink()
     about = json.loads((folder / "package" / "package.json").read_text(encoding="utf-8"))
     if about.get("license") != package.licence:
         raise SourceMissing(
@@ -119,13 +117,19 @@ def _fetch_npm(package: Package, folder: Path) -> dict[str, str]:
 
 def _fetch_debian(package: Package, folder: Path) -> dict[str, str]:
     _run(["apt-get", "download", package.name], folder, package)
-    archives = sorted(folder.glob("*.deb"))
-    if len(archives) != 1:
-        raise SourceMissing(f"apt-get download {package.name} left {len(archives)} archives in {folder}, expected one")
-    version = _run(["dpkg-deb", "-f", archives[0].name, "Version"], folder, package).strip()
-    _run(["dpkg-deb", "-x", archives[0].name, "package"], folder, package)
-    archives[0].unlink()
+    fetched = _only(folder, "*.deb", f"apt-get download {package.name}")
+    version = _run(["dpkg-deb", "-f", fetched.name, "Version"], folder, package).strip()
+    _run(["dpkg-deb", "-x", fetched.name, "package"], folder, package)
+    fetched.unlink()
     return {"name": package.name, "version": version, "licence": package.licence}
+
+
+def _only(folder: Path, pattern: str, command: str) -> Path:
+    """The one archive that `command` has left in `folder`."""
+    archives = sorted(folder.glob(pattern))
+    if len(archives) != 1:
+        raise SourceMissing(f"{command} left {len(archives)} archives in {folder}, expected one")
+    return archives[0]
 
 
 def _run(command: list[str], folder: Path, package: Package) -> str:

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from renderers.models.vqgan.vqgan import VQGAN
 from renderers.randomness import generator
 from renderers.training.codebook import RunningCodebook
+from renderers.training.learning import average_weights, learn
 from renderers.training.loop import train
 from renderers.training.perceptual import PerceptualDistance
 from renderers.training.run import TrainingProgress, TrainingRun, trapezoid
-from renderers.training.workers import average_gradients, rank
+from renderers.training.workers import rank
 
 __all__ = [
     "PictureSource",
@@ -187,11 +188,7 @@ class VQGANTraining:
             # gradients of the picture that the critic likes; its own weights learn below.
             terms["discriminator"] = -self.critic(made * 2 - 1).mean()
         loss = torch.stack([getattr(settings, name) * term for name, term in terms.items()]).sum()
-        self.adam.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(self.weights)
-        nn.utils.clip_grad_norm_(self.weights, 1.0)
-        self.adam.step()
+        learn(loss, self.weights, self.adam, clip=1.0)
         if "discriminator" in terms:
             terms["critic"] = self._teach_critic(made.detach(), real)
         if quantised and settings.codebook == "running":
@@ -199,7 +196,7 @@ class VQGANTraining:
             restart = settings.codebook_restarts and step % 20 == 0 and step < settings.steps * (1 - settings.cool_down)
             chance = generator(settings.seed, 0, step, "dead codes")
             self.codes.update(flat.detach(), tokens.flatten(), chance if restart else None)
-        self._average(step)
+        average_weights(self.averaged, self.model.state_dict(), settings.average, step)
         return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
 
     def result(self) -> VQGAN:
@@ -281,17 +278,8 @@ class VQGANTraining:
         verdicts = self.critic(torch.cat([made, real]) * 2 - 1)
         fake, true = verdicts.chunk(2)
         loss = 0.5 * (F.relu(1 - true).mean() + F.relu(1 + fake).mean())
-        self.critic_adam.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(self.critic.parameters())
-        self.critic_adam.step()
+        learn(loss, self.critic.parameters(), self.critic_adam, clip=None)
         return loss.detach()
-
-    @torch.no_grad()
-    def _average(self, step: int) -> None:
-        decay = min(self.settings.average, (step + 1) / (step + 10))  # the first weights soon count for nothing
-        for key, value in self.model.state_dict().items():
-            self.averaged[key].lerp_(value, 1 - decay)
 
 
 def _spread(flat: Tensor) -> Tensor:

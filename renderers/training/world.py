@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.randomness import address
-from renderers.training.captions import SceneObject, SceneText, caption, swapped
+from renderers.training.captions import SceneObject, SceneText
 from renderers.training.concepts import Concept, load_concepts
 from renderers.training.landscapes import Backdrop, draw_place, lay_weather
-from renderers.training.painting import COLOUR_NAMES, COLOUR_VALUES
-from renderers.training.scenes import SAYS_BACKGROUND, Layer, SceneComposer, Scenes
+from renderers.training.painting import COLOUR_NAMES
+from renderers.training.scenes import SAYS_BACKGROUND, Layer, SceneComposer
 from renderers.training.sprites import Sprites
 from renderers.training.styles import WHOLE_PICTURE, restyled
 from renderers.training.words_of_scenes import MOMENTS, PLACES, STYLES
@@ -57,6 +56,8 @@ PAIRS = ("left of", "right of", "next to", "in front of", "behind", "on", "under
 class WorldComposer(SceneComposer):
     """Composes scenes of `side` x `side` pixels from `sprites` whose concepts `named_sprites` has filled in."""
 
+    SHARES = KINDS
+    NATURAL = True
     SIZES = (0.75, 0.5, 0.3)  # sprites as they are (144 px) serve for the full side of 128: a third of the memory less
 
     def __init__(self, sprites: Sprites, concepts: tuple[Concept, ...], *, side: int = 128) -> None:
@@ -76,61 +77,37 @@ class WorldComposer(SceneComposer):
     def _weight(concept: Concept, listed: bool) -> float:
         return LISTED if listed else VARIANTS if concept.kind in VARIED else OTHERS
 
-    def compose(
+    def _decide(
         self,
-        n: int,
-        seed: int,
-        step: int,
-        purpose: str = "scenes",
+        i: int,
+        which: str,
+        ground: str | None,
+        pictures: Tensor,
+        layers: list[Layer],
+        rng: np.random.Generator,
         *,
-        kind: str | None = None,
-        any_sprite: bool = False,
-    ) -> Scenes:
-        """Compose `n` scenes at the address (`seed`, `step`, `purpose`), all of one `kind` if given.
+        any_sprite: bool,
+    ) -> tuple[SceneText, int]:
+        first = len(layers)
+        if which == "place" or which.endswith(" in place"):
+            text, shown = self._placed(i, which, pictures, layers, rng, any_sprite=any_sprite)
+        else:
+            text, shown = super()._decide(i, which, ground, pictures, layers, rng, any_sprite=any_sprite)
+        if rng.random() < STYLED and which not in ("shape", "empty"):
+            text = self._styled(text, layers[first:], rng)
+        return text, shown
 
-        `any_sprite` also draws from sprites without a concept; their captions are not to be used.
-        """
-        rng = np.random.default_rng(address(seed, 0, step, purpose))
-        pictures, grounds = self._backgrounds(n, rng)
-        layers: list[Layer] = []
-        texts: list[SceneText] = []
-        shown = torch.full((n,), -1)
-        kinds, shares = list(KINDS), list(KINDS.values())
-        for i in range(n):
-            which = kind or kinds[rng.choice(len(kinds), p=shares)]
-            first = len(layers)
-            if which == "place" or which.endswith(" in place"):
-                text, shown[i] = self._placed(i, which, pictures, layers, rng, any_sprite=any_sprite)
-            else:
-                objects, relation, shown[i] = self._scene(i, which, layers, rng, any_sprite=any_sprite)
-                ground = self._ground(i, which, grounds, pictures, rng)
-                text = SceneText(tuple(objects), relation, ground)
-            if rng.random() < STYLED and which not in ("shape", "empty"):
-                text = self._styled(text, layers[first:], rng)
-            texts.append(text)
-        self._paint(pictures, layers, rng)
+    def _finish(self, pictures: Tensor, texts: list[SceneText], rng: np.random.Generator) -> None:
         for i, text in enumerate(texts):
             if text.place is not None:
                 lay_weather(pictures[i], text.place, text.moment, rng)
             if text.style in WHOLE_PICTURE:
                 pictures[i] = restyled(pictures[i].clamp(0, 1), text.style, rng)
-        said = tuple(caption(text, rng, natural=True) for text in texts)
-        false = tuple(caption(swapped(text, self.names, rng), rng, natural=True) for text in texts)
-        return Scenes(pictures.clamp_(0, 1), tuple(texts), said, false, shown)
 
     # -- on plain grounds --------------------------------------------------------------------------------------------
 
-    def _ground(
-        self, i: int, which: str, grounds: list[str | None], pictures: Tensor, rng: np.random.Generator
-    ) -> str | None:
-        """The colour word of scene `i`'s background, None where the caption is to say nothing of it."""
-        ground = grounds[i]
-        if which == "empty":
-            if ground is None:
-                ground = COLOUR_NAMES[int(rng.integers(len(COLOUR_NAMES)))]
-                pictures[i] = COLOUR_VALUES[COLOUR_NAMES.index(ground)].view(3, 1, 1)
-            return ground
-        return ground if rng.random() <= SAYS_BACKGROUND else None
+    def _says_background(self, ground: str | None, rng: np.random.Generator) -> bool:
+        return rng.random() <= SAYS_BACKGROUND  # drawn where there is no word too: all that follows hangs on it
 
     def _pick(self, rng: np.random.Generator, any_sprite: bool) -> tuple[int, int]:
         if any_sprite:

@@ -10,22 +10,26 @@ against one at a time in the same round, so that a machine which others use too 
 
 from __future__ import annotations
 
-import argparse
 import statistics
-from typing import get_args
 
 import open_clip
 import torch
 
 from manifests.schema import ManifestRow
 from renderers.frames.renderer import FrameRenderer, FrameRequest
-from renderers.hardware import Precision
 from renderers.models import VQGAN, load_models
 from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.benchmarks.clock import Clock
 from tests.benchmarks.machine import machine
-from tests.benchmarks.true_shapes import ARCHITECTURE, F16_16384, random_models
+from tests.benchmarks.true_shapes import (
+    ARCHITECTURE,
+    F16_16384,
+    default_size,
+    embedded_shape,
+    random_models,
+    shape_options,
+)
 
 PROMPTS = ("a red apple", "a fish", "a green tree", "a house")
 
@@ -64,14 +68,7 @@ def curve(renderer: FrameRenderer, columns: dict[str, object], sizes: list[int],
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--true-shapes", action="store_true", help="f16 16384 and ViT-B/32, not the embedded pair")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="pixels, of true shapes")
-    parser.add_argument("--cutouts", type=int, default=32, help="of true shapes")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--precision", choices=get_args(Precision), default="auto")
-    parser.add_argument("--no-graphs", action="store_true", help="on a GPU: start kernels one by one")
-    parser.add_argument("--threads", type=int, default=1, help="of a CPU, as an actor has by default")
+    parser = shape_options(__doc__)
     parser.add_argument("--together", type=int, nargs="+", default=[1, 2, 4, 8], help="frames at a time")
     parser.add_argument("--steps", type=int, default=10, help="of each frame")
     parser.add_argument("--rounds", type=int, default=5)
@@ -83,13 +80,13 @@ def main() -> None:
     if chosen.true_shapes:
         torch.manual_seed(0)
         models = random_models(device, vqgan=VQGAN(F16_16384), clip=open_clip.create_model(ARCHITECTURE), **how)
-        width, height = chosen.size or ((256, 256) if device.type == "cpu" else (512, 512))
+        width, height = chosen.size or default_size(device)
         columns = {"width": width, "height": height, "init": "tokens", "cutouts": {"number": chosen.cutouts}}
         print(f"f16 16384 + ViT-B/32, {width}x{height}, {chosen.cutouts} cutouts, random weights")
     else:
         entry = Registry().entry("embedded")
         models = load_models(entry, device=chosen.device, **how)
-        print(f"embedded, 64x64, {entry.defaults['cutouts']['number']} cutouts")
+        print(embedded_shape())
     curve(FrameRenderer(models), columns, chosen.together, chosen.steps, chosen.rounds)
 
 

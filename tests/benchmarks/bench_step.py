@@ -27,7 +27,6 @@ import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 
 import open_clip
 import torch
@@ -35,7 +34,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.schema import ManifestRow
 from renderers.frames.renderer import FrameRenderer, StepProgress
-from renderers.hardware import Precision
 from renderers.models import VQGAN, Perceptor, load_models
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.plan.video_plan import VideoPlan
@@ -43,7 +41,14 @@ from renderers.registry import Registry
 from tests.benchmarks.clock import Clock, Measured, against_neighbours
 from tests.benchmarks.machine import machine
 from tests.benchmarks.peer import PeerMissing, run_peer
-from tests.benchmarks.true_shapes import ARCHITECTURE, F16_16384, random_models
+from tests.benchmarks.true_shapes import (
+    ARCHITECTURE,
+    F16_16384,
+    default_size,
+    embedded_shape,
+    random_models,
+    shape_options,
+)
 
 PROMPT = "a red apple"
 
@@ -102,10 +107,6 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
         clock.stop(products)
         best = min(best, clock.seconds[0])
     return 2 * side**3 / best
-
-
-def _embedded_shape() -> str:
-    return f"embedded, 64x64, {Registry().entry('embedded').defaults['cutouts']['number']} cutouts"
 
 
 def embedded(steps: int, runs: int) -> Ours:
@@ -194,16 +195,7 @@ def report(name: str, ours: Ours, peer: Measured | None) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--true-shapes", action="store_true", help="f16 16384 and ViT-B/32 instead of the embedded pair"
-    )
-    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="pixels")
-    parser.add_argument("--cutouts", type=int, default=32)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--precision", choices=get_args(Precision), default="auto", help="ours (default auto)")
-    parser.add_argument("--no-graphs", action="store_true", help="on a GPU: start kernels one by one")
-    parser.add_argument("--threads", type=int, default=1, help="of a CPU, as an actor has by default (default 1)")
+    parser = shape_options(__doc__)
     parser.add_argument("--steps", type=int, help="of each turn (default 20; of true shapes on a CPU 1)")
     parser.add_argument("--runs", type=int, default=5, help="turns of each side")
     parser.add_argument("--peer", type=Path, metavar="CHECKOUT", help="of nerdyrodent/VQGAN-CLIP, run beside ours")
@@ -211,7 +203,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--record", type=Path, metavar="FILE", help="add the result to this text file")
     chosen = parser.parse_args(arguments)
     device = torch.device(chosen.device)
-    chosen.size = chosen.size or ([256, 256] if device.type == "cpu" else [512, 512])
+    chosen.size = chosen.size or default_size(device)
     chosen.steps = chosen.steps or (1 if chosen.true_shapes and device.type == "cpu" else 20)
     torch.set_num_threads(chosen.threads)
     if chosen.peer_packages:
@@ -223,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
             shape = f"f16 16384 + ViT-B/32, {chosen.size[0]}x{chosen.size[1]}, {chosen.cutouts} cutouts, random weights"
             ours, peer = true_shapes(chosen, device)
         else:
-            shape, (ours, peer) = _embedded_shape(), (embedded(chosen.steps, chosen.runs), None)
+            shape, (ours, peer) = embedded_shape(), (embedded(chosen.steps, chosen.runs), None)
     except PeerMissing as error:
         parser.error(str(error))
     threads = f", {chosen.threads} threads" if device.type == "cpu" else ""
@@ -241,7 +233,7 @@ def test_step() -> None:
     """For `make bench`."""
     print(f"\n{machine()}")
     ours = embedded(20, 5)
-    print(report(_embedded_shape(), ours, None))
+    print(report(embedded_shape(), ours, None))
     assert ours.clock.measured().median > 0
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
+import pytest
 
+from flows.cli import run
 from manifests.schema import ManifestRow, rows_to_table
 from tests.helpers.root import ROOT
 
@@ -24,6 +27,17 @@ class Said(NamedTuple):
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+
+def in_this_process(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """The command line as a function of its arguments."""
+
+    def call(*arguments: object) -> Said:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Said(code, *capsys.readouterr())
+
+    return call
 
 
 def manifest_of(path: Path, *rows: dict[str, Any]) -> Path:

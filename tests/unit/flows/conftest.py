@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import run
 from infra.settings import InfraSettings, load_settings
 from infra.storage.storage import disconnect
-from tests.helpers.command_line import Said
+from tests.helpers.command_line import Said, in_this_process
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +30,4 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
 
 @pytest.fixture
 def nightreel(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    def call(*arguments: object) -> Said:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return Said(code, *capsys.readouterr())
-
-    return call
+    return in_this_process(capsys)

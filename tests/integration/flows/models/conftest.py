@@ -13,12 +13,11 @@ import pytest
 import torch
 import yaml
 
-from flows.cli import run
 from infra.settings import load_settings
 from renderers.models import VQGAN
 from renderers.registry import Registry
 from tests.helpers.checkpoints import save_lightning
-from tests.helpers.command_line import Said
+from tests.helpers.command_line import Said, in_this_process
 from tests.helpers.file_server import FileServer, file_server
 from tests.helpers.random_model import VQGAN_PARAMS
 
@@ -59,12 +58,7 @@ def registry(folder: Path) -> Registry:
 
 @pytest.fixture
 def nightreel(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    def call(*arguments: object) -> Said:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return Said(code, *capsys.readouterr())
-
-    return call
+    return in_this_process(capsys)
 
 
 @pytest.fixture
