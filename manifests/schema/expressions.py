@@ -1,7 +1,8 @@
 """Arithmetic in the frame number `t`, as a keyframe string may hold it: parsed once, folded, never handed to `eval`.
 
-`simpleeval` computes. What reaches it is a tree that this module has already narrowed to numbers, `t`, seven operators
-and eleven functions, all in floats: integers would let `9**9**9` fill the memory before any limit is looked at.
+Python's own parser reads the text; what it gives is compiled, node by node, to a tree of closures that knows numbers,
+`t`, seven operators and eleven functions and refuses everything else. All in floats: integers would let `9**9**9` fill
+the memory before any limit is looked at.
 """
 
 from __future__ import annotations
@@ -10,11 +11,7 @@ import ast
 import math
 import operator
 import re
-import threading
-from collections.abc import Callable
-from typing import Any
-
-from simpleeval import SimpleEval
+from collections.abc import Callable, Mapping
 
 from manifests.errors import ErrorKind, NightreelError
 from manifests.schema.texts import did_you_mean, short
@@ -36,6 +33,7 @@ def _power(base: float, exponent: float) -> float:
     return result
 
 
+_VARIABLES = ("t",)
 _CONSTANTS = {"pi": math.pi, "e": math.e}
 _FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
     # name: (function, fewest arguments, most arguments)
@@ -62,6 +60,7 @@ _OPERATORS: dict[type, Callable[..., float]] = {
     ast.UAdd: operator.pos,
     ast.USub: operator.neg,
 }
+_NAMES = (*_VARIABLES, *_CONSTANTS, *_FUNCTIONS)
 ALLOWED = (
     f"numbers, t (the frame number), {', '.join(_CONSTANTS)}, + - * / // % ** ( ), "
     f"and the functions {', '.join(_FUNCTIONS)}"
@@ -69,57 +68,51 @@ ALLOWED = (
 _TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])|(?P<name>[A-Za-z_]\w*)|\*\*|//|[-+*/%(),]|\s+", re.ASCII
 )
+_ONE_SPACE = re.compile(r"\s")  # one for one, so that places in what is parsed are places in the text
+# How arithmetic on floats fails.
+_FAILURES = (ZeroDivisionError, OverflowError, ValueError)
+
+# A part of an expression that has been compiled: its number, or what computes it from the values of the variables.
+# Nothing is kept between two calls, so threads may share it.
+_Computed = Callable[[Mapping[str, float]], float]
+_Part = float | _Computed
 
 
 class Expression:
     """One parsed expression: `expression(frame)` is its value, `constant` that value if it does not depend on `t`."""
 
-    __slots__ = ("_evaluator", "_lock", "_names", "_tree", "constant", "text")
+    __slots__ = ("_compiled", "constant", "text")
 
     def __init__(self, text: str) -> None:
         """Parse `text`; raises KeyframeError for anything but bounded arithmetic in `t`."""
         self.text = text.strip()
+        self._compiled = self._compile(self._parse())
         self.constant: float | None = None
-        self._names: dict[str, float] = {"t": 0.0}
-        # The evaluator reads `t` from a dictionary, so two threads of an actor must not evaluate at the same time.
-        self._lock = threading.Lock()
-        self._evaluator = SimpleEval(
-            operators=_OPERATORS, functions={name: entry[0] for name, entry in _FUNCTIONS.items()}, names=self._names
-        )
-        self._tree = self._fold(self._parse())
-        if isinstance(self._tree, ast.Constant):
-            self.constant = self._checked(self._tree.value, None)
+        if not callable(self._compiled):
+            self.constant = self._checked(self._compiled, None)
 
     def __call__(self, frame: float) -> float:
         """The value at `frame`; raises KeyframeError where there is none, or none that is finite."""
-        if self.constant is not None:
-            return self.constant
-        with self._lock:
-            self._names["t"] = float(frame)
-            value = self._compute(self._tree, frame)
+        if not callable(self._compiled):
+            return self._compiled
+        try:
+            value = self._compiled({"t": float(frame)})
+        except _FAILURES as error:
+            raise self._fail(_reason(error), frame=frame) from error
         return self._checked(value, frame)
 
     def __reduce__(self) -> tuple[type[Expression], tuple[str]]:
         return Expression, (self.text,)
 
-    def _fail(self, reason: str, frame: float | None = None) -> KeyframeError:
+    def _fail(self, reason: str, *, frame: float | None = None, position: int | None = None) -> KeyframeError:
         place = "" if frame is None else f" at frame {frame:g}"
+        place += "" if position is None else f", character {min(position + 1, len(self.text))}"
         return KeyframeError(f"expression '{short(self.text)}'{place}: {reason}")
 
-    def _checked(self, value: Any, frame: float | None) -> float:
+    def _checked(self, value: float, frame: float | None) -> float:
         if not math.isfinite(value):
-            raise self._fail(f"the result is {value}, which is not a finite number", frame)
-        return float(value)
-
-    def _compute(self, node: ast.AST, frame: float | None) -> Any:
-        try:
-            return self._evaluator.eval(self.text, previously_parsed=node)
-        except ZeroDivisionError as error:
-            raise self._fail("division by zero", frame) from error
-        except OverflowError as error:
-            raise self._fail("the result is too large", frame) from error
-        except (ValueError, TypeError) as error:
-            raise self._fail(str(error), frame) from error
+            raise self._fail(f"the result is {value}, which is not a finite number", frame=frame)
+        return value
 
     def _parse(self) -> ast.expr:
         if not self.text:
@@ -128,9 +121,11 @@ class Expression:
             raise self._fail(f"{len(self.text)} characters long; at most {MAX_LENGTH} are allowed")
         self._check_tokens()
         try:
-            tree = ast.parse(" ".join(self.text.split()), mode="eval").body
+            tree = ast.parse(_ONE_SPACE.sub(" ", self.text), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise self._fail(f"can't be read as arithmetic; allowed are {ALLOWED}") from error
+            offset = getattr(error, "offset", None)
+            position = offset - 1 if offset else None
+            raise self._fail(f"can't be read as arithmetic; allowed are {ALLOWED}", position=position) from error
         self._check_depth(tree)
         return tree
 
@@ -140,52 +135,79 @@ class Expression:
             token = _TOKEN.match(self.text, position)
             if token is None:
                 remedy = "write ** for a power" if self.text[position] == "^" else f"allowed are {ALLOWED}"
-                raise self._fail(f"'{short(self.text[position:], 12)}' is not understood; {remedy}")
+                raise self._fail(f"'{short(self.text[position:], 12)}' is not understood; {remedy}", position=position)
             name = token["name"]
-            if name and name != "t" and name not in _CONSTANTS and name not in _FUNCTIONS:
-                hint = did_you_mean(name, ["t", *_CONSTANTS, *_FUNCTIONS])
-                raise self._fail(f"'{short(name)}' is unknown; {hint + ' ' if hint else ''}allowed are {ALLOWED}")
+            if name and name not in _NAMES:
+                hint = did_you_mean(name, _NAMES)
+                reason = f"'{short(name)}' is unknown; {hint + ' ' if hint else ''}allowed are {ALLOWED}"
+                raise self._fail(reason, position=position)
             position = token.end()
 
     def _check_depth(self, tree: ast.expr) -> None:
         # By hand and not by recursion: this is the guard against deep trees.
-        pending: list[tuple[ast.AST, int]] = [(tree, 1)]
+        pending: list[tuple[ast.expr, int]] = [(tree, 1)]
         while pending:
             node, depth = pending.pop()
             if depth > MAX_DEPTH:
-                raise self._fail(f"nested deeper than {MAX_DEPTH} operations; simplify it")
+                raise self._fail(f"nested deeper than {MAX_DEPTH} operations; simplify it", position=node.col_offset)
             pending += [(child, depth + 1) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
 
-    def _fold(self, node: ast.expr) -> ast.expr:
-        """Check `node` and return it with every part that does not depend on `t` computed."""
-        parts: list[ast.expr]
-        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-            return ast.Constant(self._number(node.value))
-        if isinstance(node, ast.Name) and node.id in _CONSTANTS:
-            return ast.Constant(_CONSTANTS[node.id])
-        if isinstance(node, ast.Name) and node.id == "t":
-            return node
-        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-            node.left, node.right = self._fold(node.left), self._fold(node.right)
-            parts = [node.left, node.right]
-        elif isinstance(node, ast.UnaryOp) and type(node.op) in _OPERATORS:
-            node.operand = self._fold(node.operand)
-            parts = [node.operand]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS:
-            _, fewest, most = _FUNCTIONS[node.func.id]
-            if node.keywords or not fewest <= len(node.args) <= most:
-                takes = "one number" if most == 1 else f"{fewest} to {most} numbers"
-                raise self._fail(f"{node.func.id}() takes {takes}, not {len(node.args)}")
-            node.args = parts = [self._fold(argument) for argument in node.args]
-        else:
-            what = node.id if isinstance(node, ast.Name) else type(node).__name__.lower()
-            raise self._fail(f"'{what}' can't stand here; allowed are {ALLOWED}")
-        if all(isinstance(part, ast.Constant) for part in parts):
-            return ast.Constant(self._compute(node, None))
-        return node
+    def _compile(self, node: ast.expr) -> _Part:
+        """Check `node` and compile it; every part that does not depend on a variable is computed now."""
+        match node:
+            case ast.Constant(int() | float() as value):
+                return self._number(value, node)
+            case ast.Name(name) if name in _CONSTANTS:
+                return _CONSTANTS[name]
+            case ast.Name(name) if name in _VARIABLES:
+                return operator.itemgetter(name)
+            case ast.BinOp(left, operation, right) if type(operation) in _OPERATORS:
+                return self._applied(_OPERATORS[type(operation)], [left, right], node)
+            case ast.UnaryOp(operation, operand) if type(operation) in _OPERATORS:
+                return self._applied(_OPERATORS[type(operation)], [operand], node)
+            case ast.Call(ast.Name(name), arguments, keywords) if name in _FUNCTIONS:
+                function, fewest, most = _FUNCTIONS[name]
+                if keywords or not fewest <= len(arguments) <= most:
+                    takes = "one number" if most == 1 else f"{fewest} to {most} numbers"
+                    raise self._fail(f"{name}() takes {takes}, not {len(arguments)}", position=node.col_offset)
+                return self._applied(function, arguments, node)
+        what = node.id if isinstance(node, ast.Name) else type(node).__name__.lower()
+        raise self._fail(f"'{what}' can't stand here; allowed are {ALLOWED}", position=node.col_offset)
 
-    def _number(self, value: float) -> float:
+    def _applied(self, function: Callable[..., float], operands: list[ast.expr], node: ast.expr) -> _Part:
+        """`function` of the compiled operands; of numbers alone it is computed now."""
+        parts = [self._compile(operand) for operand in operands]
+        numbers = [part for part in parts if not callable(part)]
+        if len(numbers) == len(parts):
+            try:
+                return function(*numbers)
+            except _FAILURES as error:
+                raise self._fail(_reason(error), position=node.col_offset) from error
+        return _deferred(function, parts)
+
+    def _number(self, value: float, node: ast.expr) -> float:
         try:
             return float(value)
         except OverflowError as error:
-            raise self._fail("a number is too large") from error
+            raise self._fail("a number is too large", position=node.col_offset) from error
+
+
+def _deferred(function: Callable[..., float], parts: list[_Part]) -> _Computed:
+    """What computes `function` of `parts`, once the variables have values. Numbers stay numbers: a call is dear."""
+    if len(parts) == 1 and callable(part := parts[0]):
+        return lambda names: function(part(names))
+    if len(parts) == 2:
+        left, right = parts
+        if callable(left) and callable(right):
+            return lambda names: function(left(names), right(names))
+        if callable(left):
+            return lambda names: function(left(names), right)
+        if callable(right):
+            return lambda names: function(left, right(names))
+    return lambda names: function(*[part(names) if callable(part) else part for part in parts])
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ZeroDivisionError):
+        return "division by zero"
+    return "the result is too large" if isinstance(error, OverflowError) else str(error)

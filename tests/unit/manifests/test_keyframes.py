@@ -1,5 +1,7 @@
 import math
 import pickle
+import re
+import struct
 import threading
 import time
 
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.schema import KeyframeError, Keyframes
+from manifests.schema.expressions import Expression
 
 finite = st.floats(-1e6, 1e6)
 
@@ -169,6 +172,64 @@ def test_mistakes_are_explained():
         Keyframes.parse("t^2")
     with pytest.raises(KeyframeError, match="frame 60 is keyed twice"):
         Keyframes.parse("0:(1), 60:(2), 60:(3)")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("1 + sine(t)", 5),
+        ("1\n+\tsine(t)", 5),
+        ("1 + t^2", 6),
+        ("t + min(1)", 5),
+        ("1 + (sin)*t", 6),
+        ("t * (1/0)", 6),
+        ("t + sqrt(0 - 1)", 5),
+        ("t 2", 1),
+        ("(1 + t", 1),
+        ("t + " + "-" * 60 + "1", 54),
+    ],
+)
+def test_a_mistake_is_placed(text: str, place: int):
+    with pytest.raises(KeyframeError) as caught:
+        Keyframes.parse(text)
+    found = re.search(r"', character (\d+): ", str(caught.value))
+    assert found, caught.value
+    # where Python's own parser refuses, its version decides whether the place is the beginning or the end
+    assert int(found[1]) == place or (" can't be read" in str(caught.value) and int(found[1]) <= len(text))
+
+
+FUNCTIONS_OF_ONE = ["sin", "cos", "tan", "exp", "log", "sqrt", "abs", "floor", "ceil"]
+numbers = st.one_of(st.floats(0, 100), st.sampled_from([0.0, 1e-300, 1e300])).map(repr)
+formulas = st.recursive(
+    st.one_of(numbers, st.sampled_from(["t", "t", "pi", "e"])),
+    lambda inner: st.one_of(
+        st.builds("({}{}{})".format, inner, st.sampled_from(["+", "-", "*", "/", "//", "%", "**"]), inner),
+        st.builds("(-{})".format, inner),
+        st.builds("{}({})".format, st.sampled_from(FUNCTIONS_OF_ONE), inner),
+        st.builds("{}({}, {}, {})".format, st.sampled_from(["min", "max"]), inner, inner, inner),
+    ),
+    max_leaves=12,
+)
+PYTHONS = {
+    **{name: getattr(math, name) for name in ["sin", "cos", "tan", "exp", "log", "sqrt", "pi", "e"]},
+    "abs": abs, "min": min, "max": max,
+    "floor": lambda x: float(math.floor(x)), "ceil": lambda x: float(math.ceil(x)),
+}  # fmt: skip
+
+
+@settings(deadline=None)  # the machine is shared
+@given(formulas, st.floats(0, 1e6))
+def test_a_value_is_the_very_number_that_python_computes(text: str, frame: float):
+    try:
+        expected = eval(text, {"__builtins__": {}}, PYTHONS | {"t": frame})
+        good = not isinstance(expected, complex) and math.isfinite(expected)
+    except (ArithmeticError, ValueError, TypeError):  # TypeError: a complex number in between
+        good = False
+    if good:
+        assert struct.pack("<d", Expression(text)(frame)) == struct.pack("<d", expected)
+        return
+    with pytest.raises(KeyframeError):
+        Expression(text)(frame)
 
 
 def test_check_finds_a_value_beyond_the_limits_between_the_keys():
