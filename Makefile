@@ -79,7 +79,7 @@ docs: setup ## Write the reference pages of infra/docs again, from what they des
 deployments: setup ## Write infra/prefect.yaml from the list in flows/orchestration/deployments.py
 	@$(BIN)/python -m flows.orchestration.deployment_file infra/prefect.yaml
 
-lock: ## Write requirements*.lock anew from pyproject.toml (exact versions, no addresses; UPGRADE=1)
+lock: ## Write requirements*.lock again from pyproject.toml (exact versions, no addresses; UPGRADE=1)
 	@infra/setup.sh lock $(if $(UPGRADE),--upgrade)
 
 bench: setup ## Measure: seconds per step, and the flow's overhead (tests/benchmarks/bench_*.py)

@@ -89,9 +89,9 @@ up_to_date() { [ -x "$VENV/bin/python" ] && [ ! -e "$UNFINISHED" ] && wanted "$1
 # Only somebody who names a PYTHON is asked whether .venv has that one.
 right_python() { [ -z "${PYTHON:-}" ] || [ "$(minor_of "$PYTHON")" = "$(minor_of "$VENV/bin/python")" ]; }
 
-# A .venv that can't be mended in place: never made, left by an interrupted install (uv can't tell half a package from a
+# A .venv that can't be repaired in place: never made, left by an interrupted install (uv can't tell half a package from a
 # whole one; what was downloaded is still in uv's cache), moved, without its interpreter, or of another Python.
-must_start_anew() {
+must_start_afresh() {
     [ ! -e "$VENV/pyvenv.cfg" ] || [ -e "$UNFINISHED" ] || ! usable "$VENV/bin/python" || ! right_python ||
         { [ -e "$STAMP" ] && [ "$(sed -n 2p "$STAMP")" != "$(pwd -P)" ]; }
 }
@@ -116,7 +116,7 @@ install() {
     lock=$(lock_of "$level")
     python=$(find_python)
     uv=$(find_uv "$python")
-    if must_start_anew; then
+    if must_start_afresh; then
         find "$VENV" -mindepth 1 -maxdepth 1 ! -name .setup.lock ! -name "${BOOTSTRAP##*/}" -exec rm -rf {} +
         "$uv" venv --quiet --allow-existing --no-project --python "$python" --prompt nightreel "$VENV"
     fi

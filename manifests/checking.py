@@ -14,7 +14,7 @@ from manifests.schema import ManifestRow, SettingsError
 from manifests.schema.describe import allowed_at, known_columns, names_at
 from manifests.schema.texts import did_you_mean, short
 
-MAX_PROBLEMS = 20  # of one row: a list with 10,000 bad entries is told by its first ones
+MAX_PROBLEMS = 20  # of one row: a list with 10,000 bad entries is represented by its first ones
 
 # pydantic's own entry point costs as much again as the validation of a small row.
 _validate = ManifestRow.__pydantic_validator__.validate_python

@@ -30,7 +30,7 @@ def expand(block: Any, place: str) -> Iterator[dict[str, Any]]:
     """The rows of one `expand` block, subjects varying slowest; `place` is for messages.
 
     Raises ManifestError for a block that can't be read. Equal ids (two subjects that differ in punctuation only) are
-    told apart by `-2`, `-3`.
+    distinguished by `-2`, `-3`.
     """
     axes, template, id_template, common = _read(block, place)
     used: set[str] = set()

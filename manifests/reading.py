@@ -82,7 +82,7 @@ def _next(batches: Iterator[pa.RecordBatch], name: str, group: int) -> pa.Record
 
 
 def _damaged(error: BaseException, name: str, group: int) -> ManifestError:
-    return ManifestError(f"{name} is damaged in row group {group + 1} ({_first_line(error)}); write it anew")
+    return ManifestError(f"{name} is damaged in row group {group + 1} ({_first_line(error)}); write it again")
 
 
 def _reraise_foreign(error: BaseException) -> None:

@@ -42,8 +42,8 @@ class RowProblem:
 
     def __str__(self) -> str:
         place = [f"{self.unit} {self.row}", *([f"video '{self.video_id}'"] if self.video_id else []), self.file]
-        told = "; " in self.message or "allowed" in self.message  # the message names its remedy already
-        allowed = f"; allowed: {self.allowed}" if self.allowed and not told else ""
+        has_remedy = "; " in self.message or "allowed" in self.message  # the message names its remedy already
+        allowed = f"; allowed: {self.allowed}" if self.allowed and not has_remedy else ""
         return f"{self.message}{allowed} ({', '.join(place)})"
 
     def to_dict(self) -> dict[str, Any]:

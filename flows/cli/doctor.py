@@ -60,7 +60,7 @@ def doctor(
     return exit_code(findings)
 
 
-def _findings(settings: InfraSettings, output: str | None, deep: bool, patience: timedelta) -> Iterator[Finding]:
+def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_after: timedelta) -> Iterator[Finding]:
     yield from examine("installation", partial(check_installation, settings))
     if output is not None:
         yield from examine("storage", partial(check_storage, output, deep=deep))
@@ -71,7 +71,7 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, patience:
         def check() -> Iterator[Finding]:
             from flows.doctor.server import check_server  # Prefect takes seconds to import
 
-            return check_server(url, settings, patience=patience)
+            return check_server(url, settings, stale_after=stale_after)
 
         yield from examine("server", check)
     else:

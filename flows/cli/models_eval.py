@@ -81,7 +81,7 @@ def evaluate(
             if stage.name != name:
                 name = stage.name
                 bar.reset(line, description=name, total=stage.total or None)
-            bar.update(line, completed=stage.done, total=stage.total or None, detail=stage.told)
+            bar.update(line, completed=stage.done, total=stage.total or None, detail=stage.detail)
 
         settings = evaluation.EvaluationSettings(
             seeds=chosen,

@@ -56,18 +56,18 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
         raise BadInput(f"output '{output}': there is no folder '{output.absolute().parent}'")
 
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps  {task.fields[pace]}"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps  {task.fields[rate]}"),
         TimeRemainingColumn(), console=stderr, transient=False, disable=json,
     )  # fmt: skip
     with bar:
-        line = bar.add_task(f"loading {plan.entry.name}", total=plan.row.steps_first, pace="")
+        line = bar.add_task(f"loading {plan.entry.name}", total=plan.row.steps_first, rate="")
         renderer = Renderer(plan.entry.name)
         bar.update(line, description="rendering")
         bar.reset(line)
 
         def on_step(step: VideoProgress) -> None:
-            pace = f"loss {step.loss:.3f}  {step.step / step.seconds:.1f} steps/s"
-            bar.update(line, completed=step.step, pace=pace)
+            rate = f"loss {step.loss:.3f}  {step.step / step.seconds:.1f} steps/s"
+            bar.update(line, completed=step.step, rate=rate)
 
         frame = next(renderer.frames(prepared, on_step=on_step))
     output.write_bytes(frame.to_png())

@@ -10,10 +10,10 @@ from flows.orchestration.interrupted import RunUnderWay
 __all__ = ["judge_run", "judge_version"]
 
 
-def judge_run(run: RunUnderWay, now: datetime, patience: timedelta) -> Finding | None:
-    """What to say of a run; None while it was heard of within `patience`. How it is repaired is the caller's."""
+def judge_run(run: RunUnderWay, now: datetime, stale_after: timedelta) -> Finding | None:
+    """What to say of a run; None while it was heard of within `stale_after`. How it is repaired is the caller's."""
     silence = run.silence(now)
-    if silence <= patience:
+    if silence <= stale_after:
         return None
     minutes = f"{silence.total_seconds() / 60:.0f} minutes"
     if run.state == "PENDING" and run.pool:

@@ -28,8 +28,8 @@ __all__ = ["check_server"]
 SERVE = "start `nightreel up`, or deploy infra/prefect.yaml"
 
 
-def check_server(url: str, settings: InfraSettings, *, patience: timedelta) -> Iterator[Finding]:
-    """Look at the server at `url`, which Prefect's settings name. A run is stale after `patience` without a heartbeat.
+def check_server(url: str, settings: InfraSettings, *, stale_after: timedelta) -> Iterator[Finding]:
+    """Look at the server at `url`, which Prefect's settings name: runs without a heartbeat for `stale_after` are stale.
 
     The repair of stale runs needs the server, not this function's client.
     """
@@ -49,7 +49,7 @@ def check_server(url: str, settings: InfraSettings, *, patience: timedelta) -> I
         for name in NAMES:
             yield _deployment(name, server.deployment(name))
         yield _automations(settings)
-        stale = list(_stale(server, settings, patience))
+        stale = list(_stale(server, settings, stale_after))
         yield from stale or [Finding("server", "ok", "no run of ours only seems to run")]
 
 
@@ -78,10 +78,10 @@ def _install(settings: InfraSettings) -> str:
     return f"installed {', '.join(install_automations(settings))}"
 
 
-def _stale(server: Inspection, settings: InfraSettings, patience: timedelta) -> Iterator[Finding]:
+def _stale(server: Inspection, settings: InfraSettings, stale_after: timedelta) -> Iterator[Finding]:
     now = datetime.now(UTC)
     for run in server.runs_under_way():
-        finding = judge_run(run, now, patience)
+        finding = judge_run(run, now, stale_after)
         if finding is None:
             continue
         if finding.level == "problem":

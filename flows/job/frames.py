@@ -41,7 +41,7 @@ class _Commit:
 
 
 def frame_task(run: VideoRun, index: int, how: Decision | None = None, *, replace: bool = False) -> FrameTask:
-    """Return what a worker is to be told of a frame; `replace`: it takes the place of the object that is there."""
+    """Return what a worker is given of a frame; `replace`: it takes the place of the object that is there."""
     plan, how = run.work.plan, how or Decision(again=True)
     replace = replace or index in run.renewed
     return FrameTask(plan.row, plan.images, run.work.frames[index], how.cutouts_at_once, how.reseeded, replace)
@@ -217,7 +217,7 @@ class FrameRendering:
 
 
 def _work(run: VideoRun, frame: int | None) -> Work:
-    """Return what the records of workers are told of a frame (None: of something for the whole video)."""
+    """Return what the records of workers are given of a frame (None: of something for the whole video)."""
     plan = run.work.plan
     seconds = 0.0 if frame is None else run.work.frames[frame].steps * plan.step_seconds
     kind = f"{plan.entry.name} {plan.row.width}x{plan.row.height}"

@@ -17,7 +17,7 @@ from flows.job.source import Comparison, JobPlan
 from flows.job.state import VideoRun
 from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_plan, save_retakes
 from flows.planning.remaining import VideoWork, plan_video
-from flows.planning.retakes import After, Retaking, choose_frames, keep_from, retake, told
+from flows.planning.retakes import After, Retaking, choose_frames, describe, keep_from, retake
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key, frames_present
 from infra.storage.storage import Storage, StorageError
@@ -29,7 +29,7 @@ from renderers.registry import Registry
 
 __all__ = ["RerunParameters", "RerunSource", "rerun_job"]
 
-# Beyond it two frames of a video, played one after the other, can't be told apart (visually lossless).
+# Beyond it two frames of a video, played one after the other, can't be distinguished (visually lossless).
 SAME_PSNR = 40.0
 
 
@@ -134,7 +134,7 @@ class RerunSource:
         assert self._decided is not None
         (run,) = plan.runs.values()
         missing = {frame for frame_range in run.work.ranges for frame in frame_range.missing}
-        return f"video '{self._asked.video}': {told(self._decided.retaking, missing)}"
+        return f"video '{self._asked.video}': {describe(self._decided.retaking, missing)}"
 
     def _work(
         self, stored: StoredPlan, listing: VideoListing, retaking: Retaking, *, waiting: frozenset[int]

@@ -23,7 +23,6 @@ __all__ = [
     "retake",
     "retake_document",
     "retake_of",
-    "told",
 ]
 
 After = Literal["re-render", "keep", "until-same"]
@@ -154,7 +153,7 @@ def keep_from(plan: VideoPlan, before: VideoPlan, frame: int) -> Retake:
     return Retake(frame, new.planned, old.seed, old.start_digest)
 
 
-def told(retaking: Retaking, missing: Collection[int]) -> str:
+def describe(retaking: Retaking, missing: Collection[int]) -> str:
     """A sentence for people: what will be rendered."""
     parts = [f"frames {format_frames(retaking.renewed)} once more"] if retaking.renewed else []
     fresh = set(missing) - retaking.renewed - retaking.skipped

@@ -128,7 +128,7 @@ class ManifestRow(Settings):
         le=10_000,
         description="Steps of a keyframe that runs ahead, four of the former apart: three times `steps` unless given.",
     )
-    format: VideoFormat = Field("mp4", description="Format of the result; a still is a png unless told otherwise.")
+    format: VideoFormat = Field("mp4", description="Format of the result; a still is a png unless another is given.")
     upscale: int = Field(1, ge=1, le=8, description="Factor by which the finished video is enlarged.")
     priority: int = Field(0, ge=-100, le=100, description="Videos of higher priority are rendered first.")
     cutouts: CutoutSettings = Field(CutoutSettings(), description="How the crops are made that the perceptor sees.")

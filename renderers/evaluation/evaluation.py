@@ -60,7 +60,7 @@ class Stage:
     name: str
     done: int = 0
     total: int = 0
-    told: str = ""
+    detail: str = ""
 
 
 def evaluate(
@@ -151,7 +151,9 @@ def _wait(futures: list[Future[Any]], job: _JudgeJob, tell: Callable[[Stage], No
         for future in done:
             future.result()
         fitting = futures[0] in waiting
-        tell(Stage("rendering", len(futures) - len(waiting), len(futures), job.told() if fitting else "judge fitted"))
+        tell(
+            Stage("rendering", len(futures) - len(waiting), len(futures), job.progress() if fitting else "judge fitted")
+        )
 
 
 def _measure(entry: ModelEntry, sprites_folder: Path) -> PairMetrics:
@@ -183,7 +185,7 @@ class _JudgeJob:
         folder = judges / judge_key(weights, own, side, settings.judge)
         return cls(entry, sprites_folder, settings.judge, settings.ceiling_pictures, side, base, folder)
 
-    def told(self) -> str:
+    def progress(self) -> str:
         """How far it is, from what the fit keeps."""
         for folder, steps, name in (
             (self.folder, self.settings.steps, "second"),

@@ -44,7 +44,7 @@ class JudgeSettings(BaseModel):
     steps_crisp: int = 2000  # of the first stage, which needs no VQGAN and serves all
     steps: int = 2000  # of the second, half of whose pictures are reconstructions
     batch: int = 64
-    renewed: int = 5  # reconstructions made anew each step; the others are shown again, in other colours
+    renewed: int = 5  # reconstructions made in each step; the others are shown again, in other colours
     pool: int = 2048
     lr: float = 3e-3
     weight_decay: float = 0.05
@@ -191,10 +191,10 @@ def fit_judge(
         nn.utils.clip_grad_norm_(judge.parameters(), 5.0)
         optimiser.step()
         with torch.no_grad():
-            pace = min(settings.average, (step + 1) / (step + 10))
+            decay = min(settings.average, (step + 1) / (step + 10))
             for key, value in judge.state_dict().items():
                 if value.dtype.is_floating_point:
-                    average[key].lerp_(value, 1 - pace)
+                    average[key].lerp_(value, 1 - decay)
                 else:
                     average[key].copy_(value)
         hits, seen = hits + int((logits.argmax(1) == wanted).sum()), seen + len(wanted)

@@ -193,7 +193,10 @@ def _metrics(evaluation: Evaluation) -> list[str]:
             )
         )
     rows += [
-        (f"wrong {what} told from right (chance 50 %)", *(_percent(metrics.swaps[s][what].right) for s in styles))
+        (
+            f"wrong {what} distinguished from right (chance 50 %)",
+            *(_percent(metrics.swaps[s][what].right) for s in styles),
+        )
         for what in metrics.swaps[styles[0]]
     ]
     counted = next(iter(metrics.names.values())).pictures

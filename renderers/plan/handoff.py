@@ -24,7 +24,7 @@ PULL = 300.0
 # Power of the share of the way by which its steps get smaller: Adam's are as long as ever, however hard the pull.
 HOLD = 2
 # Times that a far keyframe has the steps of another frame, and times the learning rate of a cold start that it begins
-# with. One that leaps as a frame follows a frame loses, leap by leap, what a chain draws anew on the way.
+# with. One that leaps as a frame follows a frame loses, leap by leap, what a chain draws again on the way.
 LEAP = 3
 # Frames of a leap that has all of this; a leap over one frame is a frame like any other.
 LEAP_FRAMES = 32

@@ -114,7 +114,7 @@ def _progress(job: FinetuneJob, tell: Callable[[TrainingProgress], None] | None)
         spent = time.monotonic() - began
         if time.monotonic() - last >= PROGRESS_SECONDS or now.step == now.steps:
             last = time.monotonic()
-            told = {
+            document = {
                 "step": now.step,
                 "steps": now.steps,
                 "seconds": round(now.seconds, 1),
@@ -123,7 +123,7 @@ def _progress(job: FinetuneJob, tell: Callable[[TrainingProgress], None] | None)
                 "psnr": psnr,
                 "process": os.getpid(),
             }
-            write_whole(job.progress_file, json.dumps(told).encode())
+            write_whole(job.progress_file, json.dumps(document).encode())
         if tell is not None:
             tell(now)
 

@@ -19,7 +19,7 @@ __all__ = ["Training", "train"]
 MEASURED_EVERY = 10  # lines of the curves between two measurements
 
 
-class _Pace(Protocol):
+class _LoopSettings(Protocol):
     @property
     def steps(self) -> int: ...
     @property
@@ -34,7 +34,7 @@ class Training(Protocol):
     """What the loop drives."""
 
     @property
-    def settings(self) -> _Pace: ...
+    def settings(self) -> _LoopSettings: ...
 
     def step(self, step: int) -> Mapping[str, Tensor]:
         """Do step number `step` (from 0); gives scalars for the curves, `loss` among them."""

@@ -3,7 +3,7 @@
 Contrastive (Radford et al. 2021, section 2.3) over scenes as the renderer shows them: through its own cutouts, some of
 them drawn by the VQGAN. Then adversarial, without which a small CLIP is fooled by texture: pictures are pushed by up to
 `epsilon` where it hurts most (Madry et al. 2018, section 2.1; robust features are those that gradients draw, Santurkar
-et al. 2019, "Image synthesis with a single robust classifier"), and decoded random codes are told to be nothing.
+et al. 2019, "Image synthesis with a single robust classifier"), and decoded random codes are taught to be nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class PerceptorTrainingSettings(BaseModel):
     batch: int = Field(32, ge=2, description="scenes per step and worker")
     reconstructed: float = Field(0.3, ge=0, le=1, description="share of the scenes that pass through the VQGAN")
     garbage: int = Field(4, ge=0, description="decoded random codes per step, which are nothing")
-    bank: int = Field(64, ge=0, description="names per step that a picture is told from, besides the batch's captions")
+    bank: int = Field(
+        64, ge=0, description="names per step that a picture is distinguished from, besides the batch's captions"
+    )
     lr: float = Field(1e-3, gt=0, description="learning rate of the text tower and the projection")
     trunk_rate: float = Field(0.35, ge=0, le=1, description="that of the pretrained trunk, as a share of it")
     trunk_from: int = Field(150, ge=0, description="steps before the trunk begins to learn")

@@ -1,6 +1,6 @@
 """A person's pictures on disk: which there are, which of them can be read, which are held out, and what one looks like.
 
-Nothing here needs torch, so that a wrong folder is told at once.
+Nothing here needs torch, so that a wrong folder is reported at once.
 """
 
 from __future__ import annotations
@@ -55,22 +55,22 @@ def find_pictures(
         BadInput: there are too few pictures, or most of them are broken.
     """
     given = [places] if isinstance(places, Path) else list(places)
-    told = ", ".join(f"'{place}'" for place in given[:3])
+    listed = ", ".join(f"'{place}'" for place in given[:3])
     found = _files(given)
     if not found:
         kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-        raise BadInput(f"there is no picture in {told}: give a folder with pictures ({kinds})")
+        raise BadInput(f"there is no picture in {listed}: give a folder with pictures ({kinds})")
     tried = set(found[:: -(-len(found) // TRIED)])
     problems = {path: why for path in found if path in tried and (why := _broken(path))}
     broken = tuple(problems.items())
     good = [path for path in found if path not in problems]
     if len(broken) * 2 > len(tried):
         raise BadInput(
-            f"{len(broken)} of {len(tried)} pictures in {told} can't be read, such as '{broken[0][0]}' "
+            f"{len(broken)} of {len(tried)} pictures in {listed} can't be read, such as '{broken[0][0]}' "
             f"({broken[0][1]}): is this the right folder?"
         )
     if len(good) < FEWEST:
-        raise BadInput(f"{told} has {len(good)} readable pictures: give at least {FEWEST}, better 50")
+        raise BadInput(f"{listed} has {len(good)} readable pictures: give at least {FEWEST}, better 50")
     number = min(most_held_out, max(fewest_held_out, round(len(good) * held_out)), len(good) // 2)
     # by a hash of the name, not by place in the order: neighbours in a folder are often the same motif.
     chosen = set(sorted(good, key=lambda path: hashlib.sha256(path.name.encode()).digest())[:number])

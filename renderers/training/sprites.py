@@ -149,7 +149,7 @@ def make_sprites(
     not done again.
 
     Raises:
-        SourceMissing: a package can't be fetched, told after the others are drawn, so that a second run is short.
+        SourceMissing: a package can't be fetched, raised after the others are drawn, so that a second run is short.
     """
     if find_spec("resvg_py") is None:
         raise SourceMissing("SVGs are drawn by resvg_py, which is not installed: pip install 'nightreel[training]'")
@@ -268,7 +268,7 @@ class _Draughtsman:
 
 
 def _serve(pipe: Connection) -> None:
-    import resvg_py  # noqa: F401  (its absence is told before the first drawing)
+    import resvg_py  # noqa: F401  (its absence shows before the first drawing)
 
     pipe.send("ready")
     while True:

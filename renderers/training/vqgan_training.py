@@ -119,7 +119,7 @@ def redrawn(model: VQGAN, pictures: Tensor) -> Tensor:
     """By how much the model's own output changes when it goes through the model again, in levels of 255, `(m,)`: the
     mean absolute difference for what `model` makes of pictures `(m, 3, side, side)`, kept as 8 bits like a frame.
 
-    A video warps each frame and encodes it anew, so that this is what flickers where nothing moves.
+    A video warps each frame and encodes it again, so that this is what flickers where nothing moves.
     """
     once = (reconstruct(model, pictures) * 255).round() / 255
     return (reconstruct(model, once) - once).abs().mean(dim=(1, 2, 3)) * 255

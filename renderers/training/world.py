@@ -242,9 +242,9 @@ class WorldComposer(SceneComposer):
 
         if relation in ("in front of", "behind"):
             front, back = (0, 1) if relation == "in front of" else (1, 0)
-            aside, larger, smaller = rng.uniform(0.05, 0.35, 2), rng.uniform(0.62, 0.85), rng.uniform(0.38, 0.52)
-            layers.append(stood(back, side * float(aside[0]), float(larger), foot - 0.08))
-            layers.append(stood(front, -side * float(aside[1]), float(smaller), foot + 0.02))
+            shifts, larger, smaller = rng.uniform(0.05, 0.35, 2), rng.uniform(0.62, 0.85), rng.uniform(0.38, 0.52)
+            layers.append(stood(back, side * float(shifts[0]), float(larger), foot - 0.08))
+            layers.append(stood(front, -side * float(shifts[1]), float(smaller), foot + 0.02))
         elif relation in ("on", "under"):
             upper, lower = (0, 1) if relation == "on" else (1, 0)
             x = float(rng.uniform(-0.3, 0.3))

@@ -109,15 +109,15 @@ def seams(frames: int, every: int, seeds: list[int], sheet: Path | None) -> None
             began = time.perf_counter()
             pictures = render(renderer, plan)
             changes = {i: frame_change(pictures[i - 1], pictures[i], plan.camera(i)) for i in range(1, frames)}
-            # the frames after a cold start settle; what they do says nothing of seams
+            # the frames after a cold start still change much; what they do says nothing of seams
             changes = {index: change for index, change in changes.items() if index > every}
             every_seam = sorted({*marked["far"], *marked["near"]})
             scores = seam_scores(changes, every_seam)
             usual = usual or statistics.median(changes.values())
-            told = ", ".join(_told(name, [scores[i] for i in some if i in scores]) for name, some in marked.items())
+            text = ", ".join(_text(name, [scores[i] for i in some if i in scores]) for name, some in marked.items())
             over = [changes[i] / usual for i in every_seam if i in changes]
             seconds, alike = time.perf_counter() - began, similarities(renderer.models, pictures, prompt)
-            print(f"'{prompt}', seed {seed}, {handoff}: {told}; over the chain's usual change "
+            print(f"'{prompt}', seed {seed}, {handoff}: {text}; over the chain's usual change "
                   f"{statistics.median(over):.2f}, at most {max(over):.2f}; similarity {statistics.mean(alike):.3f}, "
                   f"last third {statistics.mean(alike[-(frames // 3):]):.3f}; {seconds:.0f} s", flush=True)  # fmt: skip
             if sheet is not None:
@@ -132,7 +132,7 @@ CAMERAS: list[tuple[str, dict[str, str]]] = [
 ]
 
 
-def _told(name: str, scores: list[float]) -> str:
+def _text(name: str, scores: list[float]) -> str:
     return f"{name} seams {statistics.median(scores):.2f} (median), at most {max(scores):.2f}" if scores else name
 
 

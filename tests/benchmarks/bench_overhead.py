@@ -102,10 +102,10 @@ def overhead(actors: int, frames: int) -> Overhead:
         page = output / "report" / "index.html"
         published = page.stat().st_mtime
         text = html.unescape(re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8")))
-        told = re.search(r"overhead\s+([\d.,<]+\s*%)", text)
+        stated = re.search(r"overhead\s+([\d.,<]+\s*%)", text)
     run = Overhead(
         actors, rendered, first - began, sum(seconds.values()) / actors, published - first, over - published,
-        told[1] if told else "tells none",
+        stated[1] if stated else "states none",
     )  # fmt: skip
     print(run, flush=True)
     return run

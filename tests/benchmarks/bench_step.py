@@ -152,11 +152,11 @@ def true_shapes(chosen: argparse.Namespace, device: torch.device) -> tuple[Ours,
             return
         if done > chosen.steps:
             theirs.stop(chosen.steps)
-            told = f"{theirs.seconds[-1]:.4g} s the peer's step"
+            text = f"{theirs.seconds[-1]:.4g} s the peer's step"
             if len(theirs.seconds) <= chosen.runs:
                 ours.turn()
-                told += f", {ours.clock.seconds[-1]:.4g} s ours"
-            print(f"  turn {len(theirs.seconds)}: {told} (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
+                text += f", {ours.clock.seconds[-1]:.4g} s ours"
+            print(f"  turn {len(theirs.seconds)}: {text} (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
         theirs.start()
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -219,14 +219,14 @@ def main(arguments: list[str] | None = None) -> None:
     except PeerMissing as error:
         parser.error(str(error))
     threads = f", {chosen.threads} threads" if device.type == "cpu" else ""
-    told = report(f"{shape}, {device.type}{threads}", ours, peer)
-    print(told)
+    text = report(f"{shape}, {device.type}{threads}", ours, peer)
+    print(text)
     if chosen.record:
         with chosen.record.open("a", encoding="utf-8") as file:
             file.write(
                 f"\n## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n\n{where}; load at the end {os.getloadavg()[0]:.1f}\n\n"
             )
-            file.write("".join(f"- {line}\n" for line in told.splitlines()))
+            file.write("".join(f"- {line}\n" for line in text.splitlines()))
 
 
 def test_step() -> None:

@@ -26,7 +26,7 @@ def main() -> int:
     ray_environment()
     with tempfile.TemporaryDirectory(prefix="nr-chaos-") as folder:
         result = run_chaos(
-            chosen.seed, chosen.faults, Path(folder), lambda told: print(told, file=sys.stderr, flush=True),
+            chosen.seed, chosen.faults, Path(folder), lambda line: print(line, file=sys.stderr, flush=True),
             seconds=60 * chosen.minutes,
         )  # fmt: skip
     if chosen.json:

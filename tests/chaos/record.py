@@ -28,8 +28,8 @@ def markdown(result: ChaosResult, when: datetime | None = None) -> str:
         ("doubled", len(result.doubled)),
         ("differing from the undisturbed run", len(result.differing)),
         ("resources, actors or processes left", len(result.left)),
-        ("damaged frames rendered anew by the job", result.mended_by_jobs),
-        ("damaged frames that only the doctor found", result.mended_by_doctor),
+        ("damaged frames rendered again by the job", result.repaired_by_jobs),
+        ("damaged frames that only the doctor found", result.repaired_by_doctor),
         ("frames rendered twice for nothing", result.rendered_twice),
         ("failures recorded by jobs that came to an end", ", ".join(f"{k} {n}" for k, n in result.failures.items())),
         ("seconds", f"{result.seconds:.0f}"),
@@ -37,19 +37,19 @@ def markdown(result: ChaosResult, when: datetime | None = None) -> str:
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     verdict = "Nothing was lost." if result.good else "**An invariant is broken.**"
     broken = [*result.lost, *result.doubled, *result.differing, *result.left, result.incomplete]
-    told = "".join(f"\n- {line}" for line in broken[:40] if line)
+    lines = "".join(f"\n- {line}" for line in broken[:40] if line)
     return (
         f"""# Chaos: the last result
 
 {verdict} Written by `make chaos`, which renders a job undisturbed and then again on two Ray nodes while a seeded killer
-ends actors, nodes, the job's process and the cluster's sharing actor, damages frames in storage, and a proxy in front
-of a real S3 server fails 2 % of all requests, 30 % in a burst. The job is started again until it is complete, and
+ends actors, nodes, the job's process and the cluster's fair-share actor, damages frames in storage, and a proxy in
+front of a real S3 server fails 2 % of all requests, 30 % in a burst. The job is started again until it is complete, and
 `nightreel doctor` looks for damage at the end. See tests/chaos.
 
 | | |
 |---|---|
 {table}
-{told}
+{lines}
 """.rstrip()
         + "\n"
     )

@@ -30,8 +30,8 @@ class ChaosResult:
     left: list[str] = field(default_factory=list)
     incomplete: str = ""
     damaged: int = 0
-    mended_by_jobs: int = 0
-    mended_by_doctor: int = 0
+    repaired_by_jobs: int = 0
+    repaired_by_doctor: int = 0
     rendered_twice: int = 0
     seconds: float = 0.0
 
@@ -57,11 +57,11 @@ def compare(result: ChaosResult, wanted: Storage, got: Storage) -> None:
 def _what_counts(storage: Storage) -> dict[str, bytes]:
     """All but what tells of the rendering itself: reports of frames with their seconds, failures."""
     keys = [info.key for info in storage.list()]
-    told = ("/failures/", "/plans/")
+    records = ("/failures/", "/plans/")
     return {
         key: storage.read(key)
         for key in keys
-        if not any(part in key for part in told) and not ("/segments/" in key and key.endswith(".json"))
+        if not any(part in key for part in records) and not ("/segments/" in key and key.endswith(".json"))
     }
 
 
@@ -69,6 +69,6 @@ def count(result: ChaosResult, proxy: CountingProxy, taken_away: Counter[str]) -
     """What the proxy has seen: no frame was created twice; how many were rendered twice for nothing."""
     result.storage_faults, result.requests = proxy.faults, proxy.counts["requests"]
     result.doubled += [key for key, times in proxy.created.items() if times > 1 + taken_away[key]]
-    result.mended_by_jobs = proxy.replaced.total()
-    anew = proxy.replaced + taken_away
-    result.rendered_twice = sum(max(0, times - 1 - anew[key]) for key, times in proxy.rendered.items())
+    result.repaired_by_jobs = proxy.replaced.total()
+    again = proxy.replaced + taken_away
+    result.rendered_twice = sum(max(0, times - 1 - again[key]) for key, times in proxy.rendered.items())

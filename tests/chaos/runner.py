@@ -170,10 +170,10 @@ class _Chaos:
                 self.cluster.look()
                 looked = time.monotonic()
             time.sleep(POLL_SECONDS)
-        told = job.report()
-        self.result.failures.update(told.get("failures", {}))
+        report = job.report()
+        self.result.failures.update(report.get("failures", {}))
         self.say(f"attempt {self.result.attempts}: exit {job.process.returncode}, {len(self.proxy.committed)} frames "
-                 f"committed, {self.result.struck} faults {told}")  # fmt: skip
+                 f"committed, {self.result.struck} faults {report}")  # fmt: skip
         if job.process.returncode == 0:
             return True
         if job.process.returncode > 0:  # by itself
@@ -188,7 +188,7 @@ class _Chaos:
         list(repair_all(list(check_storage("s3://chaos/out", deep=True))))
         gone = before - {info.key for info in self.quietly.list()}
         self.taken_away.update(gone)
-        self.result.mended_by_doctor += len(gone)
+        self.result.repaired_by_doctor += len(gone)
         return bool(gone)
 
     def _strike(self) -> None:
@@ -206,7 +206,7 @@ class _Chaos:
                 return
 
     def _struck(self, fault: Fault, committed: list[str]) -> bool:
-        if fault.kind in ("actor killed", "sharing killed"):
+        if fault.kind in ("actor killed", "fair share killed"):
             found = self.cluster.actors("_Actor" if fault.kind == "actor killed" else "_FairShareActor")
             if found:
                 self.cluster.kill(found[int(fault.chance * len(found))])

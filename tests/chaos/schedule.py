@@ -12,13 +12,13 @@ from typing import Literal, get_args
 
 __all__ = ["KINDS", "Fault", "FaultSchedule", "Kind"]
 
-Kind = Literal["actor killed", "storage burst", "frame damaged", "node replaced", "driver killed", "sharing killed"]
+Kind = Literal["actor killed", "storage burst", "frame damaged", "node replaced", "driver killed", "fair share killed"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Of a hundred faults. A job lives with dead actors and a flaky storage; nodes and drivers die now and then.
 SHARES: dict[Kind, int] = {
     "actor killed": 40, "storage burst": 22, "frame damaged": 20, "node replaced": 8, "driver killed": 6,
-    "sharing killed": 4,
+    "fair share killed": 4,
 }  # fmt: skip
 # Before and after which share of the frames nothing happens: the job begins and ends.
 FIRST, LAST = 0.03, 0.92

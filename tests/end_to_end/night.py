@@ -185,7 +185,7 @@ def _ask_the_server(up: RunningUp, run: str, result: NightResult, manifest: str)
     result.task_runs = names.total()
     result.stitches = sum(times for name, times in names.items() if name.endswith(" stitch"))
     result.running = [name for name, state in seen if state not in ENDED]
-    # what follows a first attempt is cut anew, from what is left: names of its own, but no more than once an attempt
+    # what follows a first attempt is cut again, from what is left: names of its own, but no more than once an attempt
     result.repeated = [name for name, times in names.items() if times > result.attempts]
     if result.attempts == 1:
         result.repeated += [name for name in names if name not in chunks and not name.endswith(" stitch")]
@@ -207,9 +207,9 @@ def _look(result: NightResult, output: Storage, good: list[ManifestRow], poisone
     """What lies in storage, and what the report says."""
     for row in good:
         try:
-            told = json.loads(output.read(f"{row.video_id}/provenance.json"))
-            data = output.read(f"{row.video_id}/{told['video']}")
-            whole = told["frames"] == row.frames and hashlib.sha256(data).hexdigest() == told["sha256"]
+            provenance = json.loads(output.read(f"{row.video_id}/provenance.json"))
+            data = output.read(f"{row.video_id}/{provenance['video']}")
+            whole = provenance["frames"] == row.frames and hashlib.sha256(data).hexdigest() == provenance["sha256"]
             frames = [info.key for info in output.list(f"{row.video_id}/frames")]
             whole = whole and len(frames) == row.frames
         except Exception as error:
@@ -219,7 +219,7 @@ def _look(result: NightResult, output: Storage, good: list[ManifestRow], poisone
             result.lost.append(row.video_id)
     summary = json.loads(output.read("report/summary.json"))
     listed = json.dumps([summary["incomplete"], summary["problems"]])
-    result.failures.update({kind: told["attempts"] for kind, told in summary["failures"].items()})
+    result.failures.update({kind: counts["attempts"] for kind, counts in summary["failures"].items()})
     result.unlisted = [row.video_id for row in poisoned if f'"{row.video_id}"' not in listed]
     result.wrongly_listed = [row.video_id for row in good if f'"{row.video_id}"' in listed]
 
@@ -266,7 +266,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the figures on stdout, as JSON")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nr-night-") as folder:
-        result = run_night(Path(folder), chosen.videos, lambda told: print(told, file=sys.stderr, flush=True))
+        result = run_night(Path(folder), chosen.videos, lambda line: print(line, file=sys.stderr, flush=True))
     text = markdown(result)
     print(text, file=sys.stderr)
     if chosen.json:

@@ -137,8 +137,8 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
         storage.delete(key)
     status = nightreel("status", storage.root, "--json")
     assert (status.code, status.err) == (1, "")
-    told = {video["video_id"]: (video["state"], video["missing"]) for video in status.json["videos"]}
-    assert told == {row.video_id: ("done", "") for row in rows} | {
+    states = {video["video_id"]: (video["state"], video["missing"]) for video in status.json["videos"]}
+    assert states == {row.video_id: ("done", "") for row in rows} | {
         moving.video_id: ("missing", "4-5"), story.video_id: ("missing", str(story.frames - 3)),
     }  # fmt: skip
 
@@ -153,7 +153,7 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
     status = nightreel("status", storage.root, "--json")
     assert (status.code, status.json["counts"]) == (0, {"done": len(rows)})
 
-    assert (f"render {demo}", "Completed") in flow_runs(server)  # on the server that it was told to use
+    assert (f"render {demo}", "Completed") in flow_runs(server)  # on the server that it was given
 
     # -- the same into a folder, all processes killed in mid-render and the command given again
     output = tmp_path / "out"
@@ -165,7 +165,7 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
         time.sleep(0.02)
     family = descendants(running.process.pid)
     assert len(family) >= 4, "the server, Ray and its actors"
-    servers = [told for told in map(command_line, family) if "own_server" in told or "prefect.server" in told]
+    servers = [line for line in map(command_line, family) if "own_server" in line or "prefect.server" in line]
     assert len(servers) == 1, servers  # none that Prefect starts by itself in a thread that knows of no server
     running.kill()
     assert wait_until_gone(family, 60) == []

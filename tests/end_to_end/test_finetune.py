@@ -32,11 +32,11 @@ def test_a_new_domain_through_two_kills_to_a_rendered_frame(tmp_path: Path) -> N
     write_blueprints(tmp_path / "pictures", 50)
     (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
     folder, checkpoint = tmp_path / "blueprint", tmp_path / "blueprint" / "training" / "checkpoint.pt"
-    told_in = folder / "training" / "progress.json"
+    written_to = folder / "training" / "progress.json"
 
     def progress() -> dict[str, float]:
         try:
-            return dict(json.loads(told_in.read_text()))
+            return dict(json.loads(written_to.read_text()))
         except (OSError, ValueError):
             return {}
 
@@ -49,7 +49,7 @@ def test_a_new_domain_through_two_kills_to_a_rendered_frame(tmp_path: Path) -> N
         wait_for(lambda: checkpoint.exists() and progress().get("step", 0) > 55, running, 240)
         lost = int(progress()["process"])
         os.kill(lost, signal.SIGKILL)
-        # Ray Train starts the worker anew, and it goes on from step 50, not from 0.
+        # Ray Train starts the worker again, and it goes on from step 50, not from 0.
         wait_for(lambda: progress().get("process", lost) != lost and progress().get("step", 0) > 70, running, 180)
         assert progress()["step"] < STEPS
         everything = descendants(running.process.pid)

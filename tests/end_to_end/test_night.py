@@ -23,11 +23,11 @@ def test_a_bad_night_ends_by_itself_with_all_good_videos_there_and_the_bad_ones_
     )
     print(ended.stderr[-3000:])  # the figures; shown with -rP, and by a failure
     assert ended.stdout, ended.stderr[-6000:]
-    told = json.loads(ended.stdout)
-    assert (told["state"], told["videos"], told["poisoned"]) == ("FramesMissing", 200, 10)
-    assert (told["lost"], told["unlisted"], told["wrongly_listed"]) == ([], [], [])
-    assert told["kills"] >= 1
-    assert told["storage_faults"] > 0
-    assert (told["repeated"], told["running"]) == ([], [])
-    assert told["task_runs"] - told["stitches"] <= told["attempts"] * told["chunks"]
-    assert min(told["list_seconds_after"]) < 2, "the UI's list of task runs, by a machine that has nothing else to do"
+    seen = json.loads(ended.stdout)
+    assert (seen["state"], seen["videos"], seen["poisoned"]) == ("FramesMissing", 200, 10)
+    assert (seen["lost"], seen["unlisted"], seen["wrongly_listed"]) == ([], [], [])
+    assert seen["kills"] >= 1
+    assert seen["storage_faults"] > 0
+    assert (seen["repeated"], seen["running"]) == ([], [])
+    assert seen["task_runs"] - seen["stitches"] <= seen["attempts"] * seen["chunks"]
+    assert min(seen["list_seconds_after"]) < 2, "the UI's list of task runs, by a machine that has nothing else to do"

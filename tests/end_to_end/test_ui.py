@@ -30,7 +30,7 @@ def test_an_operator_sees_what_failed_retries_and_re_runs_frames(tmp_path: Path)
         sees_what_failed(up, pages, run)
         Image.new("RGB", (64, 64), "orange").save(picture)
         retries(up, pages, run, output)
-        is_told_what_the_form_takes(up, pages, output)
+        is_shown_what_the_form_takes(up, pages, output)
         renders_frames_again(up, pages, output)
 
 
@@ -88,7 +88,7 @@ def retries(up: RunningUp, pages: Pages, run: str, output: Path) -> None:
     assert [key.split("/")[0] for key in after.keys() - before.keys()] == ["ghost"]
 
 
-def is_told_what_the_form_takes(up: RunningUp, pages: Pages, output: Path) -> None:
+def is_shown_what_the_form_takes(up: RunningUp, pages: Pages, output: Path) -> None:
     pages.open(up.ready["forms"]["rerun-frames"])
     pages.write("output", output)
     pages.write("video", "reef")

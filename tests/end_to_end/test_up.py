@@ -44,7 +44,7 @@ def offers_what_it_should(up: RunningUp) -> None:
         assert deployment["description"]
         assert "nightreel" in deployment["tags"]
         fields = deployment["parameter_openapi_schema"]["properties"]
-        assert [field for field, told in fields.items() if not told.get("description")] == []
+        assert [field for field, about in fields.items() if not about.get("description")] == []
         assert up.ready["forms"][name].startswith(up.ui_url)
     night = up.deployment("nightly")
     (schedule,) = night["schedules"]
@@ -60,9 +60,9 @@ def offers_what_it_should(up: RunningUp) -> None:
 
 
 def refuses_bad_input(up: RunningUp) -> None:
-    told = up.deployment("render-manifest")["id"]
+    deployment = up.deployment("render-manifest")["id"]
     parameters = {"manifest": "m.parquet", "output": "out", "range_frames": 0}
-    refused = up.client.post(f"/deployments/{told}/create_flow_run", json={"parameters": parameters})
+    refused = up.client.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters})
     assert refused.status_code == 409
     assert "range_frames" in refused.text
     assert "minimum of 1" in refused.text

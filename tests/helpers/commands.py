@@ -135,12 +135,12 @@ def wait_until_gone(processes: Mapping[int, int], seconds: float) -> list[str]:
     deadline = time.monotonic() + seconds
     while (left := list(alive(processes))) and time.monotonic() < deadline:
         time.sleep(0.2)
-    told = []
+    lines = []
     for pid in left:
         with contextlib.suppress(OSError):
-            told.append(command_line(pid)[:200])
+            lines.append(command_line(pid)[:200])
             os.kill(pid, signal.SIGKILL)
-    return told
+    return lines
 
 
 def _parent_and_start(pid: int) -> tuple[int, int]:

@@ -87,7 +87,7 @@ _REFUSALS = {403: "AccessDenied", 507: "InsufficientStorage"}
 class FaultProxy:
     """The proxy in front of `target` (http://host:port), served between `__enter__` and `__exit__`.
 
-    `plan` may be replaced at any time; how often each request was asked counts anew then. `counts` holds how often each
+    `plan` may be replaced at any time; how often each request was asked starts at 0 then. `counts` holds how often each
     fault struck, the "refused" PUTs, and all "requests".
     """
 

@@ -85,7 +85,7 @@ class BackgroundRun:
     def __exit__(self, *_: object) -> None:
         self._thread.join(120)
 
-    def id(self, patience: float = 60) -> UUID:
+    def id(self, seconds: float = 60) -> UUID:
         """The run's id, once the server knows it."""
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
@@ -95,19 +95,19 @@ class BackgroundRun:
             with server() as client:
                 return client.read_flow_runs(flow_run_filter=chosen)
 
-        return UUID(str(until(found, patience)[0].id))
+        return UUID(str(until(found, seconds)[0].id))
 
-    def over(self, patience: float) -> Any:
+    def over(self, seconds: float) -> Any:
         """The state that the run ended in."""
-        self._thread.join(patience)
-        assert not self._thread.is_alive(), f"the run did not end within {patience:.0f} s"
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), f"the run did not end within {seconds:.0f} s"
         return self.state
 
 
-def until(look: Callable[[], T], patience: float) -> T:
+def until(look: Callable[[], T], seconds: float) -> T:
     """What `look` gives once it gives something true."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + seconds
     while not (seen := look()):
-        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain"
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain"
         time.sleep(0.1)
     return seen

@@ -79,7 +79,7 @@ def _refusal(put: Callable[[], object]) -> list[str]:
     return ["there was room"]
 
 
-def _told(job: RenderJob) -> dict[str, Any]:
+def _summary(job: RenderJob) -> dict[str, Any]:
     return {
         video: {"done": run.done, "reason": run.reason, "kinds": [failure.kind for failure in run.failures]}
         for video, run in job.runs.items()
@@ -100,9 +100,9 @@ def main(how: str, folder: Path, manifest: str) -> dict[str, Any]:
         seen["replace"] = _refusal(lambda: storage.put("old", os.urandom(2 * FREE), existing="replace"))
         seen["put_file"] = _refusal(lambda: storage.put_file("new/1", clip))
         seen["old"] = storage.read("old").decode()
-        seen["first"] = _told(render(manifest, output, settings=InfraSettings(attempts=2)))
+        seen["first"] = _summary(render(manifest, output, settings=InfraSettings(attempts=2)))
         seen["files"] = files(folder / "out")
-    seen["second"] = _told(render(manifest, output, settings=InfraSettings(attempts=2)))
+    seen["second"] = _summary(render(manifest, output, settings=InfraSettings(attempts=2)))
     seen["files after"] = files(folder / "out")
     return seen
 

@@ -57,7 +57,7 @@ def cost_of(function: Callable[..., Any], *arguments: Any, memory: int, seconds:
 
 
 def _call(
-    told: Connection, memory: int, seconds: int, function: Callable[..., Any], arguments: tuple[Any, ...]
+    channel: Connection, memory: int, seconds: int, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
     limit = _status("VmSize") + memory
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -68,7 +68,7 @@ def _call(
         function(*arguments)
     except Exception as raised:
         error, said = type(raised).__name__, str(raised)[:100_000]
-    told.send(Cost(error, said, time.process_time() - began, _status("VmHWM") - before))
+    channel.send(Cost(error, said, time.process_time() - began, _status("VmHWM") - before))
 
 
 def _status(name: str) -> int:

@@ -40,10 +40,10 @@ def crash(run: UUID) -> None:
         set_state(run, kind)
 
 
-def wait_until(what: Callable[[], object], told: str) -> None:
+def wait_until(what: Callable[[], object], goal: str) -> None:
     deadline = time.monotonic() + DEADLINE
     while not what():
-        assert time.monotonic() < deadline, told
+        assert time.monotonic() < deadline, goal
         time.sleep(0.2)
 
 

@@ -92,8 +92,8 @@ class RunningUp:
 
     def start_run(self, deployment: str, **parameters: Any) -> str:
         """Start a run with these parameters, as the UI's form does; returns its id."""
-        told = self.deployment(deployment)["id"]
-        return str(self.post(f"/deployments/{told}/create_flow_run", parameters=parameters)["id"])
+        identity = self.deployment(deployment)["id"]
+        return str(self.post(f"/deployments/{identity}/create_flow_run", parameters=parameters)["id"])
 
     def run(self, run: str) -> dict[str, Any]:
         """A flow run as the server shows it."""

@@ -126,8 +126,8 @@ def _matching(path: Path, held: Mapping[str, torch.Size], wanted: Mapping[str, t
     prefix = NET2NET_PREFIX if any(key.startswith(NET2NET_PREFIX) for key in held) else ""
     missing = [key for key in wanted if prefix + key not in held]
     if missing:
-        told = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        raise ModelFilesBroken(f"'{path}' does not hold the network of its config: it lacks {told}")
+        lacking = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise ModelFilesBroken(f"'{path}' does not hold the network of its config: it lacks {lacking}")
     for key, shape in wanted.items():
         if held[prefix + key] != shape:
             raise ModelFilesBroken(

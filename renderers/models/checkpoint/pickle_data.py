@@ -16,7 +16,7 @@ Why not `torch.load(weights_only=True)` with stand-ins in `torch.serialization.s
 `_codecs.encode(text, "hex")` over and over, or of `set(memo)` take all memory there is, 20,000 numbers as keys take
 seconds, and each of these names is one that real checkpoints use, so that only who follows the stack could tell:
 a machine such as this one. It reads protocol 2 alone, fills no class that derives from dict (Lightning's AttributeDict)
-unless told in advance, and reads the optimiser's numbers too, which are two thirds of a checkpoint.
+unless they are known in advance, and reads the optimiser's numbers too, which are two thirds of a checkpoint.
 """
 
 from __future__ import annotations

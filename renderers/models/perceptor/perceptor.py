@@ -148,7 +148,7 @@ class Perceptor(nn.Module):
         """Unit vectors `(n, d)` of pictures `(n, 3, side, side)`, normalised as this CLIP was trained."""
         given = ((pictures - self.mean) / self.std).to(self._dtype)
         features = _features(self.clip, given) if self.graphed is None else self.graphed(given)
-        # a unit vector's last bits are what prompts are told apart by
+        # a unit vector's last bits are what distinguishes prompts
         return F.normalize(features.float(), dim=-1)
 
     def freeze_for_rendering(self, dtype: torch.dtype, *, graphs: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Processes that end with their parent, told and telling by a word."""
+"""Processes that end with their parent, given words, and answering with words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.child_process import ChildProcess
 from tests.helpers.commands import descendants, wait_until_gone
 from tests.helpers.root import ROOT
 
-# Has a process of its own, says "ready", and "heard" once it is told "go".
+# Has a process of its own, says "ready", and "heard" once it is sent "go".
 CHILD = """
 import subprocess, sys, time
 from infra.child_process import Parent
@@ -69,7 +69,7 @@ def test_a_child_hears_tells_and_ends_with_all_below_it(tmp_path: Path, environm
     assert wait_until_gone(below, 10) == []
 
 
-def test_a_child_that_ended_may_be_told_and_killed(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_child_that_ended_may_be_reported_and_killed(tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "a_child.py").write_text("raise SystemExit(7)")
     child = ChildProcess("a_child", environment=environment, log=tmp_path / "log")
     wait_for(lambda: child.ended() is not None)

@@ -54,12 +54,12 @@ def icons(tmp_path: Path, style: str, *, licence: str = "MIT") -> Package:
 
 
 def test_sprites_are_drawn_large_centred_and_known_by_concept(tmp_path: Path, names: Package) -> None:
-    told: list[SpriteProgress] = []
+    progress: list[SpriteProgress] = []
     cache = tmp_path / "cache"
-    made = make_sprites(cache, packages=[icons(tmp_path, "noto")], names=names, on_progress=told.append)
+    made = make_sprites(cache, packages=[icons(tmp_path, "noto")], names=names, on_progress=progress.append)
     # the empty one and the broken one are skipped; what is there fills its square, however small it was drawn
     assert (made.label, made.concept) == (("red apple", "blue circle"), ("apple", ""))
-    assert (told[-1].drawn, told[-1].skipped) == (2, 2)
+    assert (progress[-1].drawn, progress[-1].skipped) == (2, 2)
     assert made.pixels.shape == (2, SIDE, SIDE, 4)
     assert made.pixels.dtype == np.uint8
     for picture, colour in zip(made.pixels, ([255, 0, 0, 255], [0, 0, 255, 255]), strict=True):
@@ -104,7 +104,7 @@ def test_a_package_under_another_licence_is_refused_and_the_others_drawn(tmp_pat
     assert not (cache / "parts" / "noto.npz").exists()
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sprites.npz").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(SourceMissing, match="is not a sprite file"):
         load_sprites(tmp_path)

@@ -172,7 +172,7 @@ def test_a_video_keeps_its_subject_while_the_camera_moves(models: Models, render
 
 
 def test_keyframes_keep_their_subject_from_leap_to_leap(models: Models, renderer: FrameRenderer) -> None:
-    """Each enlarges the one before by 1.9, so that what it shows is nearly all drawn anew."""
+    """Each enlarges the one before by 1.9, so that what it shows is nearly all drawn from scratch."""
     plan = planned(prompt="a red apple", seed=2, frames=161, steps=8, zoom="1.02", angle="1", handoff="keyframes")
     frames, likeness, state = list(plan.walk()), [], None
     for index in range(0, 161, 32):

@@ -37,7 +37,7 @@ def test_variables_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("ACTORS", "many", "valid integer"),
         ("ACTORS", "0", "greater than or equal to 1"),
@@ -49,13 +49,13 @@ def test_variables_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_nonsense_is_refused_by_the_name_of_its_variable(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(f"NIGHTREEL_{name}", value)
     with pytest.raises(SettingsInvalid) as caught:
         load_settings()
     assert str(caught.value).startswith(f"environment variable NIGHTREEL_{name}='{value}': ")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_the_webhook_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

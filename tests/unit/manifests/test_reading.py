@@ -78,7 +78,7 @@ def test_what_is_not_parquet_is_refused_with_a_remedy(data: bytes):
         list(read_rows([NamedFile("x.csv", lambda: io.BytesIO(data))]))
 
 
-def test_a_damaged_page_is_told_apart_from_a_bad_row():
+def test_a_damaged_page_is_distinguished_from_a_bad_row():
     with parquet({"video_id": ["a" * 50] * 50, "prompt": ["x"] * 50}, compression="zstd").open() as stream:
         data = bytearray(stream.read())
     data[4:60] = b"\xff" * 56

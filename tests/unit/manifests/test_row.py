@@ -42,7 +42,7 @@ def test_it_tells_what_the_author_gave():
     assert r.loss.model_fields_set == set()
 
 
-def test_a_still_is_a_png_unless_told_otherwise():
+def test_a_still_is_a_png_unless_another_is_given():
     assert row().format == "png"
     assert row(frames=2).format == "mp4"
     assert row(format="webm").format == "webm"
@@ -135,7 +135,7 @@ def test_problems_name_column_value_and_what_is_allowed(values: dict[str, Any], 
     assert "row 41" in str(problem)
 
 
-def test_all_problems_of_a_row_are_told_at_once():
+def test_all_problems_of_a_row_are_reported_at_once():
     assert [problem.column for problem in problems(frames=0, fps=0, format="avi")] == ["frames", "fps", "format"]
 
 

@@ -1,4 +1,4 @@
-"""What lies damaged in storage, frames and segments, is found by the job that needs it, told, and made anew."""
+"""What lies damaged in storage, frames and segments, is found by the job that needs it, reported, and made again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.helpers.render_jobs import frame_files, frame_objects, quick_row, ren
 REEF = quick_row("reef", "a fish", frames=8)
 
 
-def test_damaged_frames_are_found_told_and_rendered_anew(tmp_path: Path) -> None:
+def test_damaged_frames_are_found_reported_and_rendered_again(tmp_path: Path) -> None:
     output, manifest = str(tmp_path / "out"), write_manifest(tmp_path / "m.parquet", [REEF])
     render(manifest, output, range_frames=4)
     whole, video = frame_objects(output), (tmp_path / "out/reef/video.mp4").read_bytes()
@@ -33,7 +33,7 @@ def test_damaged_frames_are_found_told_and_rendered_anew(tmp_path: Path) -> None
     assert (sorted(run.repaired), sorted(run.reports)) == ([2, 3], [2, 3, 4])
 
 
-def test_a_damaged_segment_is_found_told_and_encoded_anew(tmp_path: Path) -> None:
+def test_a_damaged_segment_is_found_reported_and_encoded_again(tmp_path: Path) -> None:
     output, manifest = tmp_path / "out", write_manifest(tmp_path / "m.parquet", [REEF])
     render(manifest, str(output), range_frames=4)
     folder = output / "reef"

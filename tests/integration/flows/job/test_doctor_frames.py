@@ -1,4 +1,4 @@
-"""Damaged frames that the doctor takes away are rendered anew, the same bit for bit."""
+"""Damaged frames that the doctor takes away are rendered again, the same bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in one video stays there, is told, and never stops the others."""
+"""What goes wrong in one video stays there, is reported, and never stops the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REEF = quick_row("reef", "a fish", frames=8)
 APPLE = quick_row("apple")
 
 
-def test_rows_that_cannot_be_rendered_are_told_and_the_others_rendered(tmp_path: Path) -> None:
+def test_rows_that_cannot_be_rendered_are_reported_and_the_others_rendered(tmp_path: Path) -> None:
     picture = tmp_path / "start.png"
     Image.new("RGB", (50, 40), "teal").save(picture)
     (tmp_path / "text.png").write_text("no picture")

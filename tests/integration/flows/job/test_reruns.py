@@ -55,7 +55,7 @@ def test_another_seed_for_some_frames_changes_them_and_nothing_else(rendered: tu
     assert sorted(int(key.split("/")[2][:6]) for key in after.keys() - before.keys()) == [3, 4, 5]
     assert job.runs["reef"].rendered == 3
     differing = [not np.array_equal(a, b) for a, b in zip(video, shown(output), strict=True)]
-    # 6 lies in a segment that was encoded anew, so its pixels may differ by the codec's rounding
+    # 6 lies in a segment that was encoded again, so its pixels may differ by the codec's rounding
     assert differing[3:6] == [True] * 3
     assert not any(differing[:3])
     # a later render of the same manifest knows the re-run
@@ -64,7 +64,7 @@ def test_another_seed_for_some_frames_changes_them_and_nothing_else(rendered: tu
     assert again.complete
 
 
-def test_frames_that_start_from_re_run_ones_are_rendered_anew(rendered: tuple[str, str]) -> None:
+def test_frames_that_start_from_re_run_ones_are_rendered_again(rendered: tuple[str, str]) -> None:
     _, output = rendered
     job = rerun(output, "reef", "5", seed=7)
     assert job.complete

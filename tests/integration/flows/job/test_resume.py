@@ -1,4 +1,4 @@
-"""The bucket's listing is the state: what a second run finds, keeps, mends and refuses."""
+"""The bucket's listing is the state: what a second run finds, keeps, repairs and refuses."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_segments_left_behind_unjoined_become_a_video_without_a_worker(tmp_path:
 
 
 @pytest.mark.parametrize("damage", [b"{", b"[]", b'{"video": "video.webm", "content": "x"}'])
-def test_a_provenance_that_promises_nothing_is_made_anew_and_stops_nobody(tmp_path: Path, damage: bytes) -> None:
+def test_a_provenance_that_promises_nothing_is_made_again_and_stops_nobody(tmp_path: Path, damage: bytes) -> None:
     output, manifest = str(tmp_path / "out"), manifest_of(tmp_path, REEF, quick_row("apple"))
     render(manifest, output)
     provenance = Path(output, "reef/provenance.json")
@@ -210,7 +210,7 @@ def test_sigkill_in_mid_render_costs_the_frame_in_progress_and_nothing_else(tmp_
     assert Path(output, "reef/video.mp4").read_bytes() == Path(undisturbed, "reef/video.mp4").read_bytes()
 
 
-def test_an_unreadable_frame_is_told_by_name_and_rendered_anew_with_the_one_that_starts_from_it(
+def test_an_unreadable_frame_is_reported_by_name_and_rendered_again_with_the_one_that_starts_from_it(
     tmp_path: Path,
 ) -> None:
     output, manifest = str(tmp_path / "out"), manifest_of(tmp_path, REEF, quick_row("apple"))

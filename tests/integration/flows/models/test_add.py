@@ -159,7 +159,7 @@ def test_without_perceptors_the_usual_one_is_to_be_fetched(
         (["maps", "--from", "embedded", "--perceptor", "ViT-B-32:x.pt"], "there is no file 'x.pt'"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_and_leave_nothing(
+def test_mistakes_are_reported_and_leave_nothing(
     nightreel: Command, folder: Path, arguments: list[str], message: str
 ) -> None:
     said = nightreel("models", "add", *arguments)
@@ -202,7 +202,7 @@ def test_weights_in_half_precision_are_read_into_float32(folder: Path, architect
     assert {value.dtype for value in Perceptor.load(tmp_path / "clip").clip.parameters()} == {torch.float32}
 
 
-def test_weights_of_another_architecture_are_told(folder: Path, architecture: str, tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_reported(folder: Path, architecture: str, tmp_path: Path) -> None:
     state = clip_state(1)
     save_file({key: value for key, value in state.items() if "visual" not in key}, tmp_path / "part.safetensors")
     with pytest.raises(ModelFilesBroken, match="open_clip can't load Tiny-8 with the weights"):

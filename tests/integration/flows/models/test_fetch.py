@@ -61,7 +61,7 @@ def test_a_converted_model_does_without_its_checkpoint(nightreel: Command, entry
     assert "vqgan.ckpt" not in files(folder)
 
 
-def test_a_machine_without_a_network_is_told_what_to_put_where(
+def test_a_machine_without_a_network_is_reported_what_to_put_where(
     nightreel: Command, entry_file: Path, folder: Path, published: Published
 ) -> None:
     held = dict(published.server.files)
@@ -73,7 +73,7 @@ def test_a_machine_without_a_network_is_told_what_to_put_where(
         assert f"put {file['urls'][0]} as" in said.err or f"and {file['urls'][0]} as" in said.err
         assert f"as '{folder / 'reef' / name}' (SHA-256 {file['sha256']})" in said.err
     assert "answers 404" in said.err
-    # done by hand, as told, the command needs no network
+    # done by hand, as the message says, the command needs no network
     (folder / "reef").mkdir(exist_ok=True)
     (folder / "reef" / "vqgan.ckpt").write_bytes(held["/last.ckpt"])
     (folder / "reef" / "vqgan.yaml").write_bytes(held["/model.yaml"])
@@ -134,7 +134,7 @@ def test_a_published_checkpoint_that_tries_to_run_code_is_refused(
     assert files(folder) == ["vqgan.ckpt", "vqgan.yaml"]
 
 
-def test_damage_is_found_and_mended(nightreel: Command, entry_file: Path, folder: Path, registry: Registry) -> None:
+def test_damage_is_found_and_repaired(nightreel: Command, entry_file: Path, folder: Path, registry: Registry) -> None:
     assert nightreel("models", "fetch", "reef").code == DONE
     for name in ("vqgan.safetensors", "vqgan.yaml", "vqgan.ckpt", "vqgan.json"):
         path = folder / "reef" / name
@@ -154,7 +154,7 @@ def test_damage_is_found_and_mended(nightreel: Command, entry_file: Path, folder
         load_models(registry.entry("reef"), device="cpu")
 
 
-def test_an_entry_that_calls_the_model_by_another_kind_is_told(
+def test_an_entry_that_calls_the_model_by_another_kind_is_reported(
     nightreel: Command, entry_file: Path, folder: Path
 ) -> None:
     entry_file.write_text(entry_file.read_text().replace("kind: gumbel", "kind: vqgan"))
@@ -164,7 +164,7 @@ def test_an_entry_that_calls_the_model_by_another_kind_is_told(
     assert "vqgan.safetensors" not in files(folder)
 
 
-def test_mistakes_are_told(nightreel: Command, folder: Path) -> None:
+def test_mistakes_are_reported(nightreel: Command, folder: Path) -> None:
     assert nightreel("models", "fetch").code == BAD_INPUT
     said = nightreel("models", "fetch", "imagenet")
     assert (said.code, "did you mean 'imagenet-f16-16384'" in said.err) == (BAD_INPUT, True)

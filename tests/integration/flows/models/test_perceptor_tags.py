@@ -90,7 +90,7 @@ def test_a_hub_that_has_nothing_or_is_not_there_says_what_to_put_where(tmp_path:
         assert f"put it as '{tmp_path / 'cache' / 'models--somebody--tiny' / 'snapshots' / 'main'}" in said["fetch"]
 
 
-def test_weights_put_there_by_hand_as_told_are_found(tmp_path: Path) -> None:
+def test_weights_put_there_by_hand_as_asked_are_found(tmp_path: Path) -> None:
     torch.manual_seed(0)
     folder = tmp_path / "cache" / "models--somebody--tiny"
     (folder / "snapshots" / "main").mkdir(parents=True)

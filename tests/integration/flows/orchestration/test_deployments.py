@@ -54,7 +54,7 @@ asyncio.run(register())
 
 @pytest.mark.timeout(900)
 def test_the_file_for_a_cluster_says_what_up_registers(server: PrefectServer) -> None:
-    names = [told["name"] for told in yaml.safe_load(FILE.read_text())["deployments"]]
+    names = [it["name"] for it in yaml.safe_load(FILE.read_text())["deployments"]]
     with httpx.Client(base_url=server.api, timeout=60) as client:
 
         def shown(name: str) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def test_the_file_for_a_cluster_says_what_up_registers(server: PrefectServer) ->
 
         # options of the command line are newer than that
         python(server, "-c", REGISTER, '{"manifest": "m-{date}.parquet", "output": "o", "cron": "30 2 * * *"}')
-        told = shown("nightly")
-        assert told["parameters"] == {"manifest": "m-{date}.parquet", "output": "o", "time_zone": "UTC"}
-        assert [(it["active"], it["schedule"]["cron"]) for it in told["schedules"]] == [(True, "30 2 * * *")]
+        deployment = shown("nightly")
+        assert deployment["parameters"] == {"manifest": "m-{date}.parquet", "output": "o", "time_zone": "UTC"}
+        assert [(it["active"], it["schedule"]["cron"]) for it in deployment["schedules"]] == [(True, "30 2 * * *")]
 
         for name in names:
             client.delete(f"/deployments/{shown(name)['id']}").raise_for_status()

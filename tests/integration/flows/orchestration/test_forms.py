@@ -23,7 +23,7 @@ deployment_of = {deployment.name: deployment for deployment in DEPLOYMENTS}
 every_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)
 
 
-def told_by(function: Callable[..., Any]) -> dict[str, list[tuple[str | None, list[Any]]]]:
+def descriptions_of(function: Callable[..., Any]) -> dict[str, list[tuple[str | None, list[Any]]]]:
     """What the fields of a function's parameters say: description and bounds."""
     return {
         name: [(field.description, field.metadata) for field in fields_of(hint)]
@@ -36,7 +36,7 @@ def test_every_field_of_a_form_has_its_description(deployment: Deployment) -> No
     flow = flow_of(deployment)
     assert flow.name == deployment.name
     shown = parameter_schema(flow.fn).model_dump_for_openapi()["properties"]
-    said = {name: fields[-1][0] for name, fields in told_by(flow.fn).items()}
+    said = {name: fields[-1][0] for name, fields in descriptions_of(flow.fn).items()}
     assert {name: field.get("description") for name, field in shown.items()} == said
     assert all(said.values())
     assert (flow.description or "").startswith((flow.fn.__doc__ or "?").split("\n")[0])
@@ -55,7 +55,7 @@ def test_a_form_and_its_command_agree(
 ) -> None:
     """On parameters, descriptions, bounds and defaults. (Pictures are a list in a form, and words for a command.)"""
     form = flow_of(deployment_of[name]).fn
-    in_form, in_command = told_by(form), told_by(command)
+    in_form, in_command = descriptions_of(form), descriptions_of(command)
     assert {renamed.get(parameter, parameter) for parameter in in_form} == in_command.keys() - own
     form_defaults, defaults = inspect.signature(form).parameters, inspect.signature(command).parameters
     for parameter, fields in in_form.items():

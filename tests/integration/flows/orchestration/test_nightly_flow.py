@@ -65,28 +65,28 @@ def test_a_late_and_retried_run_is_for_the_night_that_it_was_scheduled_for(tmp_p
     output = tmp_path / "2026" / "01" / "10"
     assert (output / "apple" / "video.png").exists()
 
-    told = json.loads((output / "report" / "summary.json").read_text())
-    assert told["complete"] is True
-    assert told["frames"] == {"wanted": 2, "done": 2, "missing": 0, "rendered": 2, "kept": 0}
-    assert {it["video_id"] for it in told["slowest"]} == {"apple", "pear"}
-    assert told["render_seconds"] > 0
+    summary = json.loads((output / "report" / "summary.json").read_text())
+    assert summary["complete"] is True
+    assert summary["frames"] == {"wanted": 2, "done": 2, "missing": 0, "rendered": 2, "kept": 0}
+    assert {it["video_id"] for it in summary["slowest"]} == {"apple", "pear"}
+    assert summary["render_seconds"] > 0
     assert "Slowest videos" in (output / "report" / "index.html").read_text()
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("wrong", "told", "name"),
+    ("wrong", "message", "name"),
     [
         ({"time_zone": "Europe/Berlinn"}, "did you mean 'Europe/Berlin'", "night of an unknown date"),
         ({"date": "2026-02-30"}, "date '2026-02-30' is no day", "night of an unknown date"),
         ({"manifest": "{day}.parquet", "date": "2026-02-03"}, "unknown placeholder {day}", "night 2026-02-03"),
     ],
 )
-def test_wrong_input_is_refused_with_a_sentence(tmp_path: Path, wrong: dict[str, str], told: str, name: str) -> None:
+def test_wrong_input_is_refused_with_a_sentence(tmp_path: Path, wrong: dict[str, str], message: str, name: str) -> None:
     from flows.nightly import nightly
 
     run = FlowRun(nightly, **{"manifest": "{date}.parquet", "output": str(tmp_path / "out"), **wrong})
     assert (run.state.type.value, run.state.name) == ("FAILED", "InputInvalid")
-    assert told in run.state.message
+    assert message in run.state.message
     assert run.name == name
     assert not (tmp_path / "out").exists()

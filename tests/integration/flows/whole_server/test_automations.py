@@ -90,8 +90,8 @@ class Webhook:
     def next(self) -> dict[str, Any]:
         path, kind, body = self.calls.get(timeout=90)
         assert (path, kind) == (f"/{SECRET}", "application/json")
-        told: dict[str, Any] = json.loads(body)
-        return told
+        sent: dict[str, Any] = json.loads(body)
+        return sent
 
 
 @pytest.fixture
@@ -199,8 +199,8 @@ def test_the_webhook_hears_how_a_night_ended(server: PrefectServer, webhook: Web
         set_state(run, StateType.RUNNING)
         set_state(run, StateType.FAILED, "FramesMissing", '17/12000 frames "missing"\n<b>')
 
-    told = webhook.next()
-    assert told == {
+    sent = webhook.next()
+    assert sent == {
         "flow": "nightly",
         "run": 'night "2026-11-23"',
         "id": str(night),
@@ -215,8 +215,8 @@ def test_the_webhook_hears_how_a_night_ended(server: PrefectServer, webhook: Web
         run = new_run("nightly")
         set_state(run, StateType.RUNNING)
         set_state(run, kind)
-        told = webhook.next()
-        assert (told["id"], told["type"], told["message"]) == (str(run), kind.value, "")
+        sent = webhook.next()
+        assert (sent["id"], sent["type"], sent["message"]) == (str(run), kind.value, "")
     assert webhook.calls.empty()
     assert SECRET not in server.log.read_text()
 

@@ -36,7 +36,7 @@ def heartbeat(run: UUID, after: timedelta) -> None:
 
 
 def look(server: PrefectServer, **settings: Any) -> list[Finding]:
-    return list(check_server(server.api, InfraSettings(**settings), patience=SILENCE))
+    return list(check_server(server.api, InfraSettings(**settings), stale_after=SILENCE))
 
 
 def dead(findings: list[Finding]) -> list[str]:
@@ -113,9 +113,9 @@ def test_what_is_missing_on_the_server_is_found_and_put_there(
     def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
         capsys.readouterr()
         code = nightreel(["doctor", "--json", *arguments])
-        told = json.loads(capsys.readouterr().out)
-        assert told["exit_code"] == code
-        return code, [it for it in told["findings"] if it["area"] == "server"]
+        document = json.loads(capsys.readouterr().out)
+        assert document["exit_code"] == code
+        return code, [it for it in document["findings"] if it["area"] == "server"]
 
     code, found = doctor()
     assert code == 1
@@ -139,7 +139,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
     url = "http://user:secret@127.0.0.1:9/api"
     with temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}):
-        (found,) = check_server(url, InfraSettings(), patience=SILENCE)
+        (found,) = check_server(url, InfraSettings(), stale_after=SILENCE)
     assert (found.level, found.repair) == ("problem", None)
     assert "does not answer" in found.what
     assert "secret" not in found.what

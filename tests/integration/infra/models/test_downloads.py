@@ -21,21 +21,21 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 def fetch(server: FileServer, target: Path, **how: object) -> list[tuple[int, int | None]]:
-    """Fetch /model.ckpt; returns what progress was told."""
-    told: list[tuple[int, int | None]] = []
+    """Fetch /model.ckpt; returns what was reported as progress."""
+    progress: list[tuple[int, int | None]] = []
     urls = how.pop("urls", [f"{server.url}/model.ckpt"])
-    download(urls, target, sha256=SHA256, on_progress=lambda *now: told.append(now), pause=0, **how)  # type: ignore[arg-type]
+    download(urls, target, sha256=SHA256, on_progress=lambda *now: progress.append(now), pause=0, **how)  # type: ignore[arg-type]
     assert target.read_bytes() == DATA
     assert sorted(path.name for path in target.parent.iterdir()) == [target.name]
-    return told
+    return progress
 
 
 def test_a_file_arrives_whole_with_progress(tmp_path: Path) -> None:
     with file_server(files={"/model.ckpt": DATA}) as server:
-        told = fetch(server, tmp_path / "new" / "model.ckpt")
-        assert told[0] == (0, len(DATA))
-        assert told[-1] == (len(DATA), len(DATA))
-        assert [done for done, _ in told] == sorted(done for done, _ in told)
+        progress = fetch(server, tmp_path / "new" / "model.ckpt")
+        assert progress[0] == (0, len(DATA))
+        assert progress[-1] == (len(DATA), len(DATA))
+        assert [done for done, _ in progress] == sorted(done for done, _ in progress)
         fetch(server, tmp_path / "new" / "model.ckpt")
         assert len(server.requests) == 1  # what is there is not fetched again
 
@@ -68,7 +68,7 @@ def test_a_server_that_lies_about_ranges_is_asked_for_the_whole(tmp_path: Path) 
         assert [headers.get("Range") for _, headers in server.requests] == [None, "bytes=1000000-", None]
 
 
-def test_a_file_that_changed_meanwhile_is_begun_anew(tmp_path: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_begun_again(tmp_path: Path) -> None:
     (tmp_path / "model.ckpt.part").write_bytes(b"x" * 1000)
     (tmp_path / "model.ckpt.part.json").write_text('{"url": "%s", "version": "\\"old\\""}')
     with file_server(files={"/model.ckpt": DATA}) as server:
@@ -167,15 +167,15 @@ def test_a_file_that_never_ends_is_cut_off(tmp_path: Path) -> None:
         refused([f"{server.url}/model.ckpt"], tmp_path / "model.ckpt", message, size=3_000_000)
 
 
-def test_the_next_mirror_is_tried_and_all_are_told(tmp_path: Path) -> None:
+def test_the_next_mirror_is_tried_and_all_are_reported(tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}/model.ckpt"
     with file_server(files={"/wrong": b"another", "/model.ckpt": DATA}) as server:
         bad = [nobody, f"{server.url}/missing", f"{server.url}/wrong", "ftp://x/y", "no address"]
         with pytest.raises(DownloadFailed) as failed:
             download(bad, tmp_path / "model.ckpt", sha256=SHA256, pause=0)
-        told = str(failed.value)
+        message = str(failed.value)
         for part in (f"{nobody}: ", "/missing: answers 404 Not Found", "/wrong: it gives another file", "ftp://x/y: "):
-            assert part in told
+            assert part in message
         assert list(tmp_path.iterdir()) == []
         fetch(server, tmp_path / "model.ckpt", urls=[*bad, f"{server.url}/model.ckpt"])
 
@@ -203,14 +203,14 @@ def test_redirects_are_followed(tmp_path: Path) -> None:
         refused([f"{server.url}/loop"], tmp_path / "x.ckpt", "redirect")
 
 
-def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_disk_without_room_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     with file_server(files={"/model.ckpt": DATA}, length=False) as server:
         message = r"no room for .*: 1,000,000,000,000 MB are to come and [\d,]+ MB are free"
         refused([f"{server.url}/model.ckpt"], tmp_path / "model.ckpt", message, size=10**18)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_can_not_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with file_server(files={"/model.ckpt": DATA}) as server:
         refused([f"{server.url}/model.ckpt"], tmp_path / "file" / "model.ckpt", "can't be written")

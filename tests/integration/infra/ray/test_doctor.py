@@ -88,7 +88,7 @@ def test_more_actors_than_fit_are_a_problem(address: str) -> None:
     assert "room for 2 of 50 actors" in found[1].what
 
 
-def test_where_nobody_listens_is_told_at_once() -> None:
+def test_where_nobody_listens_is_reported_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but nobody listens there
         address = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -149,7 +149,7 @@ def test_a_run_that_waits_for_its_first_actor_can_be_stopped(tmp_path: Path) -> 
 
 @pytest.mark.minutes
 @pytest.mark.usefixtures("ray_cluster")
-def test_the_loss_of_the_sharing_actor_harms_nobody(tmp_path: Path) -> None:
+def test_the_loss_of_the_fair_share_actor_harms_nobody(tmp_path: Path) -> None:
     with long_run(tmp_path, ONE_CPU) as nightly:
         until("both actors render", lambda: all(run.rendered for run in nightly.job.runs.values()))
         for no_restart in (True, False):

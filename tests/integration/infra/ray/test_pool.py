@@ -151,7 +151,7 @@ class PoolContract:
             with pytest.raises(ObjectMissing, match="frame 0 of video 'orphan' is gone from storage"):
                 worker.render_frame(orphan)
 
-    def test_progress_is_told_while_a_frame_is_rendered_and_stop_ends_it(self, output: Storage) -> None:
+    def test_progress_is_reported_while_a_frame_is_rendered_and_stop_ends_it(self, output: Storage) -> None:
         pool = type(self).make(output, 1)
         (task,) = tasks_of(quick_row("long", steps_first=LONG))
         try:

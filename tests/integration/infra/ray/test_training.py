@@ -1,4 +1,4 @@
-"""Ray Train for real: a worker killed in mid-training is started anew, goes on from the checkpoint, and ends."""
+"""Ray Train for real: a worker killed in mid-training is started again, goes on from the checkpoint, and ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_killed_worker_costs_the_steps_since_the_checkpoint(tmp_path: Path) ->
     assert report is not None
     assert report["steps"] == 90
     assert report["psnr_after"] > report["psnr_before"]
-    told = json.loads(job.progress_file.read_text())
-    assert told["process"] != now["process"]
+    later = json.loads(job.progress_file.read_text())
+    assert later["process"] != now["process"]
     steps = [float(line.split(",")[0]) for line in (job.training / "curves.csv").read_text().splitlines()[1:]]
     assert steps == sorted(set(steps))

@@ -72,7 +72,7 @@ def test_a_full_disk_costs_what_does_not_fit_and_nothing_else(
     assert {name for name in names if "/frames/" in name} == {name for name in whole if name.startswith("apple/")}
     assert len([name for name in names if name.startswith("big/failures/")]) == 2, "and the record says so"
 
-    assert {video: told["done"] for video, told in seen["second"].items()} == {"apple": True, "big": True}
+    assert {video: state["done"] for video, state in seen["second"].items()} == {"apple": True, "big": True}
     after = seen["files after"]
     assert {name: digest for name, digest in after.items() if "/frames/" in name} == whole
     assert {name: after[name] for name in names if name.startswith("apple/")} == {

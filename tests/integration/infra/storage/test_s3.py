@@ -162,7 +162,7 @@ def _aws_head(storage: Storage, key: str) -> dict[str, str]:
     return dict(client.head_object(Bucket=bucket, Key=f"{prefix}/{key}"))
 
 
-# ---- what has to be mended by somebody
+# ---- what has to be repaired by somebody
 
 
 def _all_uses(storage: Storage) -> dict[str, Callable[[], object]]:

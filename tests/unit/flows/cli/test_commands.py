@@ -79,7 +79,7 @@ def test_examples_of_the_help_are_there_and_parse(example: str, nightreel: Calla
     app.parse_args(words, exit_on_error=False, print_error=False)
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (["frobnicate"], ['"frobnicate"', "render", "nightreel --help"]),
     (["manifest", "frob"], ['"frob"', "build, validate, show", "nightreel manifest --help"]),
     (["models", "frob"], ['"frob"', "nightreel models --help"]),
@@ -99,14 +99,14 @@ def test_examples_of_the_help_are_there_and_parse(example: str, nightreel: Calla
     (["doctor", "--bogus"], ["nightreel doctor --help"]),
 ])  # fmt: skip
 def test_a_mistake_on_the_command_line_is_one_sentence_and_2(
-    arguments: list[str], told: list[str], nightreel: Callable[..., Said]
+    arguments: list[str], message: list[str], nightreel: Callable[..., Said]
 ) -> None:
     said = nightreel(*arguments)
 
     assert (said.code, said.out) == (BAD_INPUT, "")
     assert said.err.count("\n") == 1
     assert said.err.startswith("nightreel: ")
-    assert [word for word in told if word not in said.err] == []
+    assert [word for word in message if word not in said.err] == []
 
 
 @pytest.mark.parametrize("option", ["--repair", "--mend"])
@@ -115,7 +115,7 @@ def test_the_doctor_repairs_under_its_earlier_name_too(option: str) -> None:
     assert bound.arguments == {"repair": True}
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (["--set", "foo=3"], ["foo is unknown", "one of "]),
     (["--width", "3"], ["width is 3", "16"]),
     (["--width", "62"], ["width 62", "multiple of 4", "take 64"]),
@@ -131,7 +131,7 @@ def test_the_doctor_repairs_under_its_earlier_name_too(option: str) -> None:
 ])  # fmt: skip
 def test_a_mistake_in_a_preview_is_one_sentence_and_2_before_models_load(
     arguments: list[str],
-    told: list[str],
+    message: list[str],
     nightreel: Callable[..., Said],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -145,7 +145,7 @@ def test_a_mistake_in_a_preview_is_one_sentence_and_2_before_models_load(
     assert (said.code, said.out) == (BAD_INPUT, "")
     assert said.err.count("\n") == 1
     assert "ValidationError" not in said.err
-    assert [word for word in told if word.lower() not in said.err.lower()] == [], said.err
+    assert [word for word in message if word.lower() not in said.err.lower()] == [], said.err
     assert list(tmp_path.iterdir()) == []
 
 

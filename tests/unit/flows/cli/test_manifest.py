@@ -105,7 +105,7 @@ def test_a_source_without_a_good_row_writes_nothing(nightreel: Callable[..., Sai
     assert not (tmp_path / "n.parquet").exists()
 
 
-@pytest.mark.parametrize(("source", "output", "told"), [
+@pytest.mark.parametrize(("source", "output", "message"), [
     ("night.txt", "n.parquet", "'.txt' is unknown; allowed are .csv"),
     ("nothing.csv", "n.parquet", "nothing.csv"),
     ("night.csv", "night.csv", "the source itself"),
@@ -113,14 +113,19 @@ def test_a_source_without_a_good_row_writes_nothing(nightreel: Callable[..., Sai
     ("night.csv", "s3://bucket", "names no file"),
 ])  # fmt: skip
 def test_a_build_that_can_not_be_is_2_and_writes_nothing(
-    source: str, output: str, told: str, nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: str,
+    output: str,
+    message: str,
+    nightreel: Callable[..., Said],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("night.txt", "night.csv"):
         Path(name).write_text("video_id,prompt\na,b\n")
     said = nightreel("manifest", "build", source, "-o", output)
     assert (said.code, said.out) == (BAD_INPUT, "")
-    assert told in said.err
+    assert message in said.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["night.csv", "night.txt"]
     assert Path("night.csv").read_text().startswith("video_id")
 

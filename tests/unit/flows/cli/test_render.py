@@ -73,22 +73,22 @@ def test_plan_names_every_row_that_can_not_be_rendered(nightreel: Callable[..., 
 
     assert (said.code, whole.code, whole.err) == (BAD_INPUT, BAD_INPUT, "")
     assert "2 videos, 2 frames: 0 done, 2 to render" in said.out
-    told = said.err.splitlines()
-    assert [line.removeprefix("nightreel: ") for line in told] == whole.json["bad_rows"]
+    lines = said.err.splitlines()
+    assert [line.removeprefix("nightreel: ") for line in lines] == whole.json["bad_rows"]
     for words in (
         ["frames is 0", "row 1", "video 'x'", "b.parquet"], ["init_image", "no.png' of video 'ghost' does not exist"],
         ["width 101 of video 'odd' is not a multiple of 4", "take 100"], ["video 'who'", "'sd15'", "embedded"],
     ):  # fmt: skip
-        assert any(all(word in line for word in words) for line in told), (words, told)
-    assert len(told) == 4
+        assert any(all(word in line for word in words) for line in lines), (words, lines)
+    assert len(lines) == 4
 
 
 def test_plan_of_no_manifest_is_2(nightreel: Callable[..., Said], tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no Parquet")
-    for name, told in (("nothing.parquet", "no manifest at"), ("text.parquet", "is not a Parquet file")):
+    for name, lines in (("nothing.parquet", "no manifest at"), ("text.parquet", "is not a Parquet file")):
         said = nightreel("plan", tmp_path / name, "-o", tmp_path / "out")
         assert (said.code, said.out) == (BAD_INPUT, "")
-        assert told in said.err
+        assert lines in said.err
         assert str(tmp_path / name) in said.err
 
 

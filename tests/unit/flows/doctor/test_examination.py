@@ -17,7 +17,7 @@ from flows.orchestration.interrupted import RunUnderWay
 from infra.storage.local_store import TEMPORARY_PREFIX
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-PATIENCE = timedelta(minutes=10)
+STALE_AFTER = timedelta(minutes=10)
 
 
 def fine() -> str:
@@ -71,7 +71,7 @@ def test_a_check_that_breaks_is_a_finding_and_keeps_what_was_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("torch", "cuda", "gpus", "reason", "device", "levels", "told"),
+    ("torch", "cuda", "gpus", "reason", "device", "levels", "message"),
     [
         ("2.15.0+cu132", "13.2", (), "", "auto", ["ok", "ok"], "renders on its CPU"),
         ("2.15.0", None, (), "", "cpu", ["ok", "ok"], "renders on its CPU"),
@@ -83,10 +83,10 @@ def test_a_check_that_breaks_is_a_finding_and_keeps_what_was_found() -> None:
         ("2.9.1", None, (), "", "auto", ["problem", "ok"], "no GPU here"),
     ],
 )
-def test_hardware(torch, cuda, gpus, reason, device, levels, told) -> None:
+def test_hardware(torch, cuda, gpus, reason, device, levels, message) -> None:
     found = list(judge_hardware(torch, cuda, gpus, reason, device))
     assert [it.level for it in found] == levels
-    assert told in found[1].what
+    assert message in found[1].what
     assert all(it.remedy for it in found if it.level != "ok")
 
 
@@ -119,7 +119,7 @@ def under_way(state: str, minutes: float, heard: float | None = None, pool: str 
     ],
 )
 def test_a_run_is_dead_after_silence(run: RunUnderWay, level: str | None) -> None:
-    found = judge_run(run, NOW, PATIENCE)
+    found = judge_run(run, NOW, STALE_AFTER)
     assert (found and found.level) == level
     assert found is None or "'night'" in found.what
 

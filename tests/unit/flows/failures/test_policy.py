@@ -75,7 +75,7 @@ def test_another_seed_comes_after_a_loss_that_is_no_number_and_stays() -> None:
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.INFRASTRUCTURE, ErrorKind.STORAGE])
-def test_only_what_may_mend_itself_is_waited_for_never_long_and_never_all_at_once(kind: ErrorKind) -> None:
+def test_only_what_may_repair_itself_is_waited_for_never_long_and_never_all_at_once(kind: ErrorKind) -> None:
     settings = InfraSettings(lost_worker_attempts=100, attempts=100)
 
     def wait(n: int, chance: float) -> float:
@@ -86,19 +86,19 @@ def test_only_what_may_mend_itself_is_waited_for_never_long_and_never_all_at_onc
     assert after("app@a").wait == after("nan@a").wait == after("mem@a").wait == 0
 
 
-@pytest.mark.parametrize(("aside", "avoid", "left"), [
+@pytest.mark.parametrize(("quarantined", "avoid", "left"), [
     ("", "", "abc"),
     ("a", "b", "c"),
-    ("a", "bc", "bc"),  # nobody else: who failed it may try again, before one set aside
+    ("a", "bc", "bc"),  # nobody else: who failed it may try again, before one in quarantine
     ("abc", "a", "bc"),
     ("abc", "abc", "abc"),
     ("", "x", "abc"),
 ])  # fmt: skip
-def test_there_is_always_somebody_left(aside: str, avoid: str, left: str) -> None:
-    assert excluded("abc", frozenset(aside), frozenset(avoid)) == frozenset("abc") - frozenset(left)
+def test_there_is_always_somebody_left(quarantined: str, avoid: str, left: str) -> None:
+    assert excluded("abc", frozenset(quarantined), frozenset(avoid)) == frozenset("abc") - frozenset(left)
 
 
-def test_a_worker_that_fails_what_others_can_do_is_set_aside_and_forgiven() -> None:
+def test_a_worker_that_fails_what_others_can_do_is_quarantined_and_forgiven() -> None:
     now = [100.0]
     records = WorkerRecords(lambda: now[0], limit=3, seconds=60)
     for frame in range(2):
@@ -111,10 +111,10 @@ def test_a_worker_that_fails_what_others_can_do_is_set_aside_and_forgiven() -> N
     now[0] += 61
     assert records.quarantined() == frozenset()
     records.failed("a", "reef", 9)
-    assert records.rendered("b", "reef", 9) == set()  # it begins anew
+    assert records.rendered("b", "reef", 9) == set()  # it begins again
 
 
-def test_poisoned_frames_and_frames_that_a_worker_mends_itself_set_nobody_aside() -> None:
+def test_poisoned_frames_and_frames_that_a_worker_repairs_itself_quarantine_nobody() -> None:
     records = WorkerRecords(lambda: 0.0, limit=1, seconds=60)
     for worker in "abc":
         records.failed(worker, "poison", 0)
@@ -127,7 +127,7 @@ def progress(worker: str, step: int, *, busy: bool = True, frame: int = 0) -> Wo
     return WorkerProgress(worker, "reef", frame, step, 10, busy=busy)
 
 
-def test_a_worker_without_a_step_for_too_long_is_told_once() -> None:
+def test_a_worker_without_a_step_for_too_long_is_reported_once() -> None:
     watch = StallWatch(10)
     assert watch.stalled(0, [progress("a", 1), progress("b", 1)]) == []
     assert watch.stalled(8, [progress("a", 1), progress("b", 2)]) == []

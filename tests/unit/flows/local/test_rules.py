@@ -44,7 +44,7 @@ def test_options_survive_the_way_to_the_runner(options: UpOptions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--nightly", "m-{date}.parquet"], "needs --output"),
         (["--output", "out"], "with --nightly"),
@@ -56,10 +56,10 @@ def test_options_survive_the_way_to_the_runner(options: UpOptions) -> None:
     ],
 )
 def test_options_that_can_not_be_meant_are_refused(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["up", *arguments]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_folder_has_one_up_at_a_time(tmp_path: Path) -> None:

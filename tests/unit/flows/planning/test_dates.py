@@ -31,7 +31,7 @@ def test_the_night_is_the_scheduled_day_where_the_user_is(chosen, scheduled, zon
 
 
 @pytest.mark.parametrize(
-    ("chosen", "zone", "told"),
+    ("chosen", "zone", "message"),
     [
         ("2026-02-30", "UTC", "date '2026-02-30' is no day: write it as 2026-11-23"),
         ("tomorrow", "UTC", "date 'tomorrow' is no day"),
@@ -42,8 +42,8 @@ def test_the_night_is_the_scheduled_day_where_the_user_is(chosen, scheduled, zon
         (None, "", "time zone '' is not known"),
     ],
 )
-def test_a_wrong_night_is_refused_with_a_sentence(chosen, zone, told):
-    with pytest.raises(BadInput, match=told):
+def test_a_wrong_night_is_refused_with_a_sentence(chosen, zone, message):
+    with pytest.raises(BadInput, match=message):
         night_of(chosen, LATE, zone)
 
 
@@ -62,7 +62,7 @@ def test_patterns(pattern, text):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "message"),
     [
         ("b/{dat}.parquet", r"manifest 'b/\{dat\}.parquet': unknown placeholder \{dat\}; allowed is \{date\}"),
         ("b/{}", r"unknown placeholder \{\}"),
@@ -76,6 +76,6 @@ def test_patterns(pattern, text):
         ("b/date}", "a brace itself is written twice"),
     ],
 )
-def test_a_wrong_pattern_is_refused_with_what_is_allowed(pattern, told):
-    with pytest.raises(BadInput, match=told):
+def test_a_wrong_pattern_is_refused_with_what_is_allowed(pattern, message):
+    with pytest.raises(BadInput, match=message):
         filled(pattern, NIGHT, "manifest")

@@ -1,4 +1,4 @@
-"""Which frames a re-run takes anew, what the digests of all others become, and what of it later plans know."""
+"""Which frames a re-run takes again, what the digests of all others become, and what of it later plans know."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_words_and_ranges_choose_frames(text: str, chosen: set[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("7-9", "the video has 8 frames, 0 to 7; 9 is beyond"),
         ("5-3", "end 3 precedes start 5"),
@@ -47,8 +47,8 @@ def test_words_and_ranges_choose_frames(text: str, chosen: set[int]) -> None:
         ("", "one of the words failed, missing, all"),
     ],
 )
-def test_what_names_no_frames_is_refused_with_what_is_allowed(text: str, told: str) -> None:
-    with pytest.raises(BadInput, match=told.replace("?", r"\?")):
+def test_what_names_no_frames_is_refused_with_what_is_allowed(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message.replace("?", r"\?")):
         choose_frames(text, 8, missing=(), failed=())
 
 

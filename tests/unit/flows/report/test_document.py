@@ -15,25 +15,25 @@ def test_numbers_and_lists(make_video, make_job, make_failure, bad_rows):
         frame_losses=((0, 0.5), (2, 0.4), (3, 0.4)), frame_seconds=((0, 3.0), (2, float("nan")), (3, 2.0)),
     )  # fmt: skip
     good = make_video(video_id="lagoon", frame_seconds=((0, 1.0), (1, 2.0)))
-    told = summary_document(make_job(good, lost, problems=bad_rows, gpus_per_actor=0.5))
+    seen = summary_document(make_job(good, lost, problems=bad_rows, gpus_per_actor=0.5))
 
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert (told["schema"], told["complete"], told["bad_rows"]) == (1, False, 2)
-    assert told["videos"] == {"total": 2, "done": 1, "missing": 0, "failed": 1, "invalid": 0}
-    assert told["frames"] == {"wanted": 8, "done": 7, "missing": 1, "rendered": 6, "kept": 1}
-    assert told["failures"] == {
+    assert json.loads(json.dumps(seen, allow_nan=False)) == seen
+    assert (seen["schema"], seen["complete"], seen["bad_rows"]) == (1, False, 2)
+    assert seen["videos"] == {"total": 2, "done": 1, "missing": 0, "failed": 1, "invalid": 0}
+    assert seen["frames"] == {"wanted": 8, "done": 7, "missing": 1, "rendered": 6, "kept": 1}
+    assert seen["failures"] == {
         "FloatingPointError": {"attempts": 2, "frames": 1, "standing": 1},
         "infrastructure": {"attempts": 1, "frames": 1, "standing": 0},
     }
-    assert told["incomplete"] == [
+    assert seen["incomplete"] == [
         {"video_id": "reef", "state": "failed", "frames": 4, "done": 3, "reason": "loss is NaN"}
     ]
-    assert told["slowest"] == [
+    assert seen["slowest"] == [
         {"video_id": "reef", "render_seconds": 5.0, "frames": 4, "seconds_per_frame": 2.5},
         {"video_id": "lagoon", "render_seconds": 3.0, "frames": 4, "seconds_per_frame": 1.5},
     ]
-    assert (told["gpu_hours"], told["actor_hours"]) == (0.03167, 0.06333)
-    assert told["problems"][2] == {
+    assert (seen["gpu_hours"], seen["actor_hours"]) == (0.03167, 0.06333)
+    assert seen["problems"][2] == {
         "file": "b.parquet", "row": 3, "video_id": None, "column": "video_id", "message": "video_id is no name",
         "allowed": "letters and digits",
     }  # fmt: skip
@@ -47,5 +47,5 @@ def test_every_key_is_described(make_job):
 
 
 def test_an_empty_job_is_complete(make_job):
-    told = summary_document(make_job(render_seconds=float("nan"), actors=None))
-    assert (told["complete"], told["render_seconds"], told["overhead"], told["slowest"]) == (True, None, None, [])
+    seen = summary_document(make_job(render_seconds=float("nan"), actors=None))
+    assert (seen["complete"], seen["render_seconds"], seen["overhead"], seen["slowest"]) == (True, None, None, [])

@@ -168,12 +168,12 @@ def test_empty_job(make_job):
     assert "not rendered" not in page.text
 
 
-def test_bad_rows_are_told_at_the_top_with_value_and_remedy(make_video, make_job, bad_rows):
+def test_bad_rows_are_reported_at_the_top_with_value_and_remedy(make_video, make_job, bad_rows):
     page = Page(render_html(make_job(make_video(), problems=bad_rows)))
-    told = page.text[: page.text.index("a coral reef")]
-    assert "2 rows were not rendered" in told
+    top = page.text[: page.text.index("a coral reef")]
+    assert "2 rows were not rendered" in top
     for words in ("a.parquet", "dunes", "9-3", "1 to 1,000,000", "fps is negative", "b.parquet", "<b>&x"):
-        assert words in told
+        assert words in top
 
 
 def test_only_bad_rows(make_job, bad_rows):
@@ -182,19 +182,19 @@ def test_only_bad_rows(make_job, bad_rows):
     assert "2 rows were not rendered" in text
 
 
-def test_failures_are_told_with_frame_and_message(make_video, make_job, make_failure):
+def test_failures_are_reported_with_frame_and_message(make_video, make_job, make_failure):
     failures = (make_failure(2, attempt=1), make_failure(2, attempt=2, message="loss is NaN again"))
     left = ((0, 0.9), (1, 0.8), (3, 0.7))
     lost = make_video(state="failed", done=3, reason="1 frame failed", failures=failures, frame_losses=left,
                       video_href=None, sheet_href=None)  # fmt: skip
-    mended = make_video(video_id="lagoon", failures=(make_failure(1, kind="ActorDiedError"),))
-    text = render_html(make_job(lost, mended))
+    repaired = make_video(video_id="lagoon", failures=(make_failure(1, kind="ActorDiedError"),))
+    text = render_html(make_job(lost, repaired))
     page = Page(text)
     assert "1 video is not complete" in page.text
     assert "failed: 1 of 4" in page.text
     assert "loss is NaN again" in page.text
     assert "FloatingPointError 2" in page.text
-    assert "all mended by a retry" in page.text
+    assert "all repaired by a retry" in page.text
     assert "#video-reef" in [link["href"] for link in page.all("a")]
     assert text.count('class="mark"') == 2, "the failed frame is marked in both charts over frames, of this video only"
     cards = [it for it in page.all("details") if "data-state" in it]

@@ -100,10 +100,10 @@ def sections(markdown: str) -> dict[str, str]:
 
 
 def test_summary_of_a_good_job(make_video, make_job):
-    told = sections(summary_markdown(make_job(make_video(), gpus_per_actor=0.5)))
-    assert list(told) == ["nightly"]
-    assert told["nightly"].startswith("**1 of 1 video done, 4 of 4 frames.**")
-    table = dict(cells(told["nightly"].split("\n\n")[1])[1:])
+    page = sections(summary_markdown(make_job(make_video(), gpus_per_actor=0.5)))
+    assert list(page) == ["nightly"]
+    assert page["nightly"].startswith("**1 of 1 video done, 4 of 4 frames.**")
+    table = dict(cells(page["nightly"].split("\n\n")[1])[1:])
     assert table == {
         "videos": "1 done",
         "frames": "4 rendered now, 0 kept",
@@ -119,8 +119,8 @@ def test_summary_of_a_good_job(make_video, make_job):
 
 def test_summary_lists_the_slowest_videos(make_video, make_job):
     videos = [make_video(video_id=f"v{n}", frame_seconds=((0, float(n)), (1, 3.0 * n))) for n in (10, 40, 20)]
-    told = sections(summary_markdown(make_job(*videos)))
-    assert cells(told["Slowest videos"].split("\n\n")[0]) == [
+    page = sections(summary_markdown(make_job(*videos)))
+    assert cells(page["Slowest videos"].split("\n\n")[0]) == [
         ["video", "render time", "frames", "per frame"],
         ["v40", "2 min 40 s", "4", "1 min 20 s"],
         ["v20", "1 min 20 s", "4", "40 s"],
@@ -138,13 +138,13 @@ def test_summary_of_a_job_with_failures_and_bad_rows(make_video, make_job, make_
     prompt = "a reef | <script>alert(1)</script>\n| x |"
     failures = (make_failure(2), make_failure(2, attempt=2, message="again | NaN"))
     video = make_video(prompt=prompt, state="failed", done=3, reason="1 frame failed", failures=failures)
-    told = sections(summary_markdown(make_job(video, problems=bad_rows, versions={})))
-    assert list(told) == ["nightly", "2 rows were not rendered", "1 video is not complete", "Failed attempts"]
-    assert cells(told["2 rows were not rendered"])[3] == [
+    page = sections(summary_markdown(make_job(video, problems=bad_rows, versions={})))
+    assert list(page) == ["nightly", "2 rows were not rendered", "1 video is not complete", "Failed attempts"]
+    assert cells(page["2 rows were not rendered"])[3] == [
         "b.parquet", "3", "–", "video_id", "<b>&x", "video_id is no name", "letters and digits",
     ]  # fmt: skip
-    assert cells(told["1 video is not complete"])[1] == ["reef", "failed", "3 of 4", "1 frame failed", one_line(prompt)]
-    assert cells(told["Failed attempts"])[1] == ["FloatingPointError", "2", "1", "again | NaN"]
+    assert cells(page["1 video is not complete"])[1] == ["reef", "failed", "3 of 4", "1 frame failed", one_line(prompt)]
+    assert cells(page["Failed attempts"])[1] == ["FloatingPointError", "2", "1", "again | NaN"]
 
 
 def test_long_lists_of_the_summary_are_cut(make_video, make_job, bad_rows):
@@ -186,10 +186,10 @@ def test_links_lead_to_web_addresses_only(make_video, make_job):
 
 
 def test_failure_table_has_a_row_per_frame_and_standing_ones_first(make_video, make_job, make_failure):
-    mended = make_video(video_id="lagoon", failures=(make_failure(1, video_id="lagoon", kind="ActorDiedError"),))
+    repaired = make_video(video_id="lagoon", failures=(make_failure(1, video_id="lagoon", kind="ActorDiedError"),))
     failures = (make_failure(2, attempt=2, message="again"), make_failure(2, attempt=1))
     lost = make_video(state="failed", done=3, failures=failures, frame_losses=((0, 0.5), (1, 0.4), (3, 0.4)))
-    first, second = failure_table(make_job(mended, lost))
+    first, second = failure_table(make_job(repaired, lost))
     assert first == {
         "video": "reef",
         "frame": 2,

@@ -82,9 +82,9 @@ def test_seconds_as_people_say_them(seconds, text):
 
 
 def test_moments():
-    told = "22 Nov 2026, 03:00:02 UTC"
-    assert wording.moment_text("2026-11-22T04:00:02+01:00") == told
-    assert wording.moment_text(datetime(2026, 11, 22, 3, 0, 2, tzinfo=UTC)) == told
+    text = "22 Nov 2026, 03:00:02 UTC"
+    assert wording.moment_text("2026-11-22T04:00:02+01:00") == text
+    assert wording.moment_text(datetime(2026, 11, 22, 3, 0, 2, tzinfo=UTC)) == text
     assert wording.moment_text("last night") == "last night"
 
 

@@ -122,14 +122,14 @@ def test_never_more_than_there_are_and_none_idle_while_one_wants(seed: int) -> N
 
 
 def test_jobs_come_and_go() -> None:
-    sharing = FairShares()
-    assert sharing.update(job("a", 9), cpus(4), now=10) == 4
-    assert sharing.update(job("b", 9), cpus(4), now=11) == 2
-    assert sharing.update(job("a", 9), cpus(4), now=12) == 2
-    assert sharing.update(job("a", 9), cpus(8), now=13) == 4  # a node came
-    sharing.leave("b")
-    sharing.leave("nobody")
-    assert sharing.update(job("a", 9), cpus(4), now=14) == 4
-    assert sharing.update(job("b", 9), cpus(4), now=15) == 2
-    assert sharing.update(job("a", 9), cpus(4), now=15 + FORGET_SECONDS + 1) == 4  # b fell silent
+    shares = FairShares()
+    assert shares.update(job("a", 9), cpus(4), now=10) == 4
+    assert shares.update(job("b", 9), cpus(4), now=11) == 2
+    assert shares.update(job("a", 9), cpus(4), now=12) == 2
+    assert shares.update(job("a", 9), cpus(8), now=13) == 4  # a node came
+    shares.leave("b")
+    shares.leave("nobody")
+    assert shares.update(job("a", 9), cpus(4), now=14) == 4
+    assert shares.update(job("b", 9), cpus(4), now=15) == 2
+    assert shares.update(job("a", 9), cpus(4), now=15 + FORGET_SECONDS + 1) == 4  # b fell silent
     assert FairShares().update(job("b", 9), cpus(4), now=0) == 4  # what was lost is sent again by those who live

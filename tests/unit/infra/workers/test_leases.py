@@ -29,7 +29,7 @@ def workers(names: str) -> list[PoolWorker]:
 
 
 class Caller(threading.Thread):
-    """Rents a worker and keeps it until told to give it back."""
+    """Rents a worker and keeps it until asked to give it back."""
 
     def __init__(self, of: Leases, **wishes: Any) -> None:
         super().__init__(daemon=True)
@@ -155,7 +155,7 @@ def test_a_lost_worker_is_not_let_again() -> None:
     some.sweep()
     assert (left, some.names) == (["a", "b"], ("c",))
     worker.lost = False
-    some.add(worker)  # its process was started anew
+    some.add(worker)  # its process was started again
     assert some.names == ("c", "a")
 
 
@@ -254,7 +254,7 @@ def test_one_that_is_pinned_leaves_only_when_it_is_let_go(rented: bool) -> None:
         some.retire(1)
         holder.give_back()
         assert left == []
-        assert [worker.name for worker in some.everyone()] == ["a"]  # it is told to stop, and asked how it gets on
+        assert [worker.name for worker in some.everyone()] == ["a"]  # it is sent a stop, and asked how it gets on
         assert some.names == ()
     assert left == ["a"]
     assert some.everyone() == []

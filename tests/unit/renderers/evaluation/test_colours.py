@@ -37,7 +37,7 @@ def test_shares_add_up_and_the_largest_comes_first() -> None:
     assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_a_thing_and_its_background_are_told_apart() -> None:
+def test_a_thing_and_its_background_are_distinguished() -> None:
     picture = disc("red", "blue")
     assert background_colour(picture) == "blue"
     assert named_colour_obeyed(picture, "red")

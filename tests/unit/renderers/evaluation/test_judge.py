@@ -94,6 +94,6 @@ def test_the_key_changes_with_all_that_decides_a_judge() -> None:
     assert judge_key("a", people, 64, SMALL) in keys
 
 
-def test_a_folder_without_a_judge_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_judge_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelFilesBroken, match="holds no judge that can be read"):
         Judge.load(tmp_path)

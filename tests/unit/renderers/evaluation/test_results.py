@@ -93,10 +93,10 @@ def test_the_report_holds_every_prompt_and_every_picture(tmp_path: Path) -> None
 
 def test_the_figures_can_be_computed_again_from_the_json() -> None:
     text = document(evaluation(), PROMPTS)
-    told = json.loads(text)
-    assert told["recognitions"] == json.loads(json.dumps(summary(evaluation())["recognitions"]))
-    assert [line["prompt"] for line in told["prompts"]] == [prompt.prompt for prompt in PROMPTS]
-    apple, dog = (line["the model"] for line in told["prompts"])
+    data = json.loads(text)
+    assert data["recognitions"] == json.loads(json.dumps(summary(evaluation())["recognitions"]))
+    assert [line["prompt"] for line in data["prompts"]] == [prompt.prompt for prompt in PROMPTS]
+    apple, dog = (line["the model"] for line in data["prompts"])
     assert apple == {"places": [1, 3], "colours": [True, False], "backgrounds": ["blue", "red"]}
     assert dog == {"places": [9, 1], "backgrounds": ["red", "red"]}
     assert sum('"places"' in line for line in text.splitlines()) == len(PROMPTS)

@@ -161,7 +161,7 @@ def test_other_files_are_no_frames(data: bytes) -> None:
         FrameObject.from_bytes(data)
 
 
-def test_a_foreign_png_is_told_as_such() -> None:
+def test_a_foreign_png_is_reported_as_such() -> None:
     with pytest.raises(FrameCorrupt, match="not a nightreel frame"):
         FrameObject.from_bytes(png())
 

@@ -31,11 +31,11 @@ def test_a_frame_holds_picture_tokens_moments_and_provenance(renderer: FrameRend
     assert len(done.losses) == plan.row.steps_first == 3
     assert len(later.losses) == plan.row.steps == 2
     assert (done.frame.state.moments.steps, later.frame.state.moments.steps) == (3, 5)
-    told = later.frame.provenance
-    assert (told["digest"], told["parent"], told["frame"]) == (plan.digests[1], plan.digests[0], 1)
-    assert told["loss"] == later.losses[-1]
-    assert told["row"]["prompt"] == "a coral reef"
-    assert FrameObject.from_bytes(later.frame.to_bytes(), plan.digests[1]).provenance == told
+    provenance = later.frame.provenance
+    assert (provenance["digest"], provenance["parent"], provenance["frame"]) == (plan.digests[1], plan.digests[0], 1)
+    assert provenance["loss"] == later.losses[-1]
+    assert provenance["row"]["prompt"] == "a coral reef"
+    assert FrameObject.from_bytes(later.frame.to_bytes(), plan.digests[1]).provenance == provenance
 
 
 def test_the_tokens_determine_the_picture(renderer: FrameRenderer, planned: Planner) -> None:
@@ -90,7 +90,9 @@ def test_another_seed_is_another_picture(renderer: FrameRenderer, planned: Plann
         assert not torch.equal(one, other)
 
 
-def test_another_seed_is_another_picture_always_the_same_and_told(renderer: FrameRenderer, planned: Planner) -> None:
+def test_another_seed_is_another_picture_always_the_same_and_reported(
+    renderer: FrameRenderer, planned: Planner
+) -> None:
     plan = planned()
     frame = next(plan.walk())
     once, again = (renderer.render(plan, frame, None, {}, reseeded=True).frame for _ in range(2))
@@ -204,7 +206,7 @@ def test_a_loss_that_is_no_number_is_an_error(models: Models, planned: Planner) 
 def test_a_latent_that_is_no_number_is_an_error_though_the_loss_is_one(models: Models, planned: Planner) -> None:
     """The last step's gradient shows in no loss: without a check, garbage would be committed."""
     vqgan = copy.deepcopy(models.vqgan)
-    # so steep that its pictures saturate, which the clamp mends, and its gradient overflows, which nothing mends
+    # so steep that its pictures saturate, which the clamp undoes, and its gradient overflows, which nothing undoes
     vqgan.decoder.conv_out.weight.data.abs_().mul_(1e38)
     vqgan.decoder.norm_out.weight.data.mul_(1e6)
     with pytest.raises(NonFiniteLoss, match=r"frame 0 of video 'reef': the latent became non-finite at the last step"):

@@ -91,7 +91,7 @@ def test_a_block_computes_what_tamings_computes(name: str, layout: torch.memory_
     first, second = twin(kind, ours)
     for module in (first, second):
         module.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack it
-    # taming's wants to be told that there is no time embedding
+    # taming's wants to know that there is no time embedding
     same(partial(first, temb=None) if isinstance(second, ResnetBlock) else first, second, noise(*shape), 1e-5)
 
 

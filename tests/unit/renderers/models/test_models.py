@@ -221,7 +221,7 @@ def test_a_broken_vqgan_config_says_what_is_wrong(
         ("merges.gz", Path.unlink),
     ],
 )
-def test_a_broken_perceptor_folder_is_told(tmp_path: Path, file: str, spoil: Callable[[Path], object]) -> None:
+def test_a_broken_perceptor_folder_is_reported(tmp_path: Path, file: str, spoil: Callable[[Path], object]) -> None:
     write_model(tmp_path)
     (tmp_path / "merges.gz").touch()
     spoil(tmp_path / file)

@@ -25,7 +25,7 @@ def latents(models: Models) -> torch.Tensor:
     return models.vqgan.look_up(tokens)
 
 
-def test_a_cpu_computes_in_float32_unless_told_otherwise() -> None:
+def test_a_cpu_computes_in_float32_unless_another_precision_is_given() -> None:
     cpu = torch.device("cpu")
     assert step_dtype(cpu) == step_dtype(cpu, "float32") == torch.float32
     assert step_dtype(cpu, "bfloat16") == torch.bfloat16

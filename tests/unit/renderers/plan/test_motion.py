@@ -18,7 +18,7 @@ from tests.helpers.random_model import Planner
 MOTIONS = st.builds(Homography.of, st.floats(0.5, 2), st.floats(-360, 360), st.floats(-100, 100), st.floats(-100, 100))
 
 
-def aside(pan: float) -> Homography:
+def panned(pan: float) -> Homography:
     """What a camera sees that turns aside, at a focal length of 64 pixels: no affine motion."""
     cos, sin = math.cos(math.radians(pan)), math.sin(math.radians(pan))
     return Homography((cos, 0, -64 * sin, 0, 1, 0, sin / 64, 0, cos))
@@ -50,15 +50,15 @@ def test_a_composed_motion_is_undone_in_one(one: Homography, other: Homography) 
 
 
 def test_ninety_turns_aside_by_four_degrees_are_none() -> None:
-    assert Homography.through([aside(4)] * 90).entries == pytest.approx(STILL.entries, abs=1e-6)
-    assert Homography.through([aside(4), Homography.of(1.1, 5)]).entries == pytest.approx(
-        aside(4).compose(Homography.of(1.1, 5)).entries
+    assert Homography.through([panned(4)] * 90).entries == pytest.approx(STILL.entries, abs=1e-6)
+    assert Homography.through([panned(4), Homography.of(1.1, 5)]).entries == pytest.approx(
+        panned(4).compose(Homography.of(1.1, 5)).entries
     )
-    assert aside(4).compose(aside(4).inverse()).still
+    assert panned(4).compose(panned(4).inverse()).still
 
 
 def test_multiples_of_a_matrix_are_one_motion_but_negative_ones_see_nothing() -> None:
-    for motion in (Homography.of(1.1, 20, 3, 4), aside(30)):
+    for motion in (Homography.of(1.1, 20, 3, 4), panned(30)):
         assert Homography(tuple(7 * entry for entry in motion.entries)).text == motion.text  # type: ignore[arg-type]
         assert Homography(tuple(-entry for entry in motion.entries)).text != motion.text  # type: ignore[arg-type]
     assert Homography((-1.0, 0, 0, 0, -1, 0, 0, 0, -1)).inverse().entries[8] == -1
@@ -72,7 +72,7 @@ def test_the_text_has_twelve_digits_and_knows_no_noise() -> None:
     assert Homography.of(1, 90).text == "[0.0,1.0,0.0,-1.0,0.0,0.0]"
     assert Homography.through([Homography.of(1, 45)] * 8).entries == pytest.approx(STILL.entries, abs=1e-10)
     assert Homography.through([Homography.of(1, 0, 0.1)] * 3).text == Homography.of(1, 0, 0.3).text
-    assert len(json.loads(aside(3).text)) == 9
+    assert len(json.loads(panned(3).text)) == 9
 
 
 def test_motions_that_leave_nothing_of_a_picture_are_refused() -> None:

@@ -126,9 +126,9 @@ def test_what_is_no_entry_is_not_registered(registry: Registry, made: ModelEntry
 def test_a_broken_entry_hides_no_other(registry: Registry, made: ModelEntry) -> None:
     registry.register(made, "flowers")
     (registry.folder / "broken.yaml").write_text("name: broken")
-    told: list[ModelFilesBroken] = []
-    assert [entry.name for entry in registry.entries(told.append)] == [*shipped_names(), "flowers"]
-    assert "broken.yaml" in str(told[0])
+    problems: list[ModelFilesBroken] = []
+    assert [entry.name for entry in registry.entries(problems.append)] == [*shipped_names(), "flowers"]
+    assert "broken.yaml" in str(problems[0])
     assert registry.entry("flowers").name == "flowers"
     with pytest.raises(ModelFilesBroken, match=r"broken\.yaml"):
         registry.entries()
@@ -136,7 +136,7 @@ def test_a_broken_entry_hides_no_other(registry: Registry, made: ModelEntry) -> 
         registry.entry("broken")
 
 
-def test_entries_that_are_like_each_other_are_told(registry: Registry) -> None:
+def test_entries_that_are_like_each_other_are_reported(registry: Registry) -> None:
     registry.folder.mkdir()
     for name, like in (("a", "b"), ("b", "a"), ("self", "self")):
         (registry.folder / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "like": like}))

@@ -50,7 +50,7 @@ def test_the_embedded_model_ships_with_the_package() -> None:
 
 
 @pytest.mark.parametrize("text", ["name: [", "name: x", "just text", "", "- 1"])
-def test_a_broken_registry_file_is_told_by_name(tmp_path: Path, text: str) -> None:
+def test_a_broken_registry_file_is_reported_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ModelFilesBroken, match=r"registry file '.*mine.yaml' is not a model entry"):

@@ -27,7 +27,7 @@ def test_an_entry_without_synonyms_or_colour_has_neither() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("- {name: apple}", "needs a name and an emoji"),
         ("- {name: apple, emoji: red apple, color: red}", r"unknown field\(s\) \['color'\]"),
@@ -42,6 +42,6 @@ def test_an_entry_without_synonyms_or_colour_has_neither() -> None:
         ),
     ],
 )
-def test_a_wrong_entry_says_what_is_wrong(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_wrong_entry_says_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_concepts(text)

@@ -43,8 +43,8 @@ def test_folders_are_searched_to_the_bottom_by_kind_and_hidden_files_left_out(tm
 
     found = find_pictures([tmp_path, alone, folder / "plan-000.png", folder / "plan-001.png", folder / "plan-002.png"])
 
-    told = {path.name for path in (*found.training, *found.held_out)}
-    assert told == {"a.png", "b.JPG", "c.webp", "d.gif", "e.jpeg", alone.name, *(f"plan-00{i}.png" for i in range(3))}
+    names = {path.name for path in (*found.training, *found.held_out)}
+    assert names == {"a.png", "b.JPG", "c.webp", "d.gif", "e.jpeg", alone.name, *(f"plan-00{i}.png" for i in range(3))}
     assert found.broken == ()
 
 
@@ -77,15 +77,15 @@ def test_broken_files_are_named_and_left_out(tmp_path: Path) -> None:
     assert all(why for _, why in found.broken)
 
 
-@pytest.mark.parametrize(("good", "bad", "told"), [
+@pytest.mark.parametrize(("good", "bad", "message"), [
     (0, 0, "there is no picture in"), (3, 0, "has 3 readable pictures: give at least 8"),
     (9, 10, r"10 of 19 pictures .* can't be read, such as '.*broken-0\.png'"), (0, 2, "2 of 2 pictures"),
 ])  # fmt: skip
-def test_too_few_good_pictures_are_refused(tmp_path: Path, good: int, bad: int, told: str) -> None:
+def test_too_few_good_pictures_are_refused(tmp_path: Path, good: int, bad: int, message: str) -> None:
     write_blueprints(tmp_path, good, side=48)
     for number in range(bad):
         (tmp_path / f"broken-{number}.png").write_bytes(b"\x89PNG\r\n")
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         find_pictures(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Recipes: what the file lists can be built, and what is wrong with an entry is told."""
+"""Recipes: what the file lists can be built, and what is wrong with an entry is reported."""
 
 import pytest
 
@@ -45,14 +45,14 @@ def test_a_start_of_another_shape_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("side", "training", "told"),
+    ("side", "training", "message"),
     [(30, "{}", "no multiple of the 4 px of a token"), (32, "{speed: 1}", "speed"), (8, "{}", "greater than or equal")],
 )
-def test_a_wrong_entry_says_what_is_wrong(side, training, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_wrong_entry_says_what_is_wrong(side, training, message):
+    with pytest.raises(ValueError, match=message):
         parse_recipes(SMALL.format(side=side, training=training))
 
 
-def test_an_unknown_name_is_told_with_the_known():
+def test_an_unknown_name_is_reported_with_the_known():
     with pytest.raises(BadInput, match="no recipe is called 'large'; known are embedded, "):
         recipe("large")

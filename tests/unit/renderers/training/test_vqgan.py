@@ -124,7 +124,7 @@ def test_settings_of_another_version_or_damaged_are_refused_with_a_checkpoint_be
     settings = training().settings
     kept = tmp_path / "settings.json"
     kept.write_text(json.dumps(settings.model_dump(mode="json") | {"visions": 0}), encoding="utf-8")
-    TrainingRun(tmp_path, settings)  # nothing to go on with: begun anew
+    TrainingRun(tmp_path, settings)  # nothing to go on with: begun again
     assert "visions" not in json.loads(kept.read_text(encoding="utf-8"))
     (tmp_path / "checkpoint.pt").write_bytes(b"a checkpoint")
     for content, said in (('{"visions": 0}', r"does not have \(visions\)"), ('{"lr', "can't be read")):

@@ -142,10 +142,11 @@ def test_nights_are_darker_than_days():
 
 
 @pytest.mark.parametrize(
-    ("place", "moment", "told"), [("room", "night", "looks the same at 'night'"), ("moon", None, "places are sky, sea")]
+    ("place", "moment", "message"),
+    [("room", "night", "looks the same at 'night'"), ("moon", None, "places are sky, sea")],
 )
-def test_a_place_that_can_not_be_drawn_says_why(place, moment, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_place_that_can_not_be_drawn_says_why(place, moment, message):
+    with pytest.raises(ValueError, match=message):
         draw_place(place, moment, 32, np.random.default_rng(0))
 
 

@@ -18,7 +18,7 @@ from tests.helpers import hostile_models
 from tests.helpers.checkpoints import save_program
 from tests.helpers.limited import cost_of
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and told by Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured by Linux")
 
 MEMORY = 400 * 2**20
 SECONDS = 30  # of a processor; none takes half of it
@@ -116,7 +116,7 @@ def test_a_config_is_bounded(tmp_path: Path, name: str) -> None:
 
 
 def test_the_limits_are_real(tmp_path: Path) -> None:
-    """What builds as much as it is told to fails under them."""
+    """What builds as much as it is made to fails under them."""
     cost = cost_of(bytearray, 2 * MEMORY, memory=MEMORY, seconds=SECONDS)
     assert cost.error == "MemoryError"
     assert cost_of(bytearray, MEMORY // 2, memory=MEMORY, seconds=SECONDS).error is None

@@ -1,4 +1,4 @@
-"""Published checkpoints become safetensors: plain, Gumbel, a transformer's first stage. What does not fit is told."""
+"""Published checkpoints become safetensors: plain, Gumbel, a transformer's first stage. The rest is refused."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_safetensors_are_taken_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["last.ckpt", "last.safetensors"])
-def test_what_does_not_fit_its_config_is_told_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+def test_what_does_not_fit_its_config_is_reported_and_leaves_nothing(tmp_path: Path, name: str) -> None:
     config = write_config(tmp_path / "model.yaml", "vqgan")
     state = network(config).state_dict()
 
@@ -181,7 +181,7 @@ def test_a_network_beyond_all_measure_is_not_built(tmp_path: Path, change: dict[
         VQGAN.build(tmp_path / "model.yaml")
 
 
-def test_a_config_of_a_transformer_without_a_first_stage_is_told(tmp_path: Path) -> None:
+def test_a_config_of_a_transformer_without_a_first_stage_is_reported(tmp_path: Path) -> None:
     document = {"model": {"target": "taming.models.cond_transformer.Net2NetTransformer", "params": {}}}
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(ModelFilesBroken, match="is not a taming config"):

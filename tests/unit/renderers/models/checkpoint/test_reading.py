@@ -76,7 +76,7 @@ def test_the_module_state_dict_with_its_metadata_is_one_too(tmp_path: Path) -> N
 
 
 def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
-    """A damaged optimiser state is nobody's business; a damaged weight is told."""
+    """A damaged optimiser state is nobody's business; a damaged weight is an error."""
     path = tmp_path / "last.ckpt"
     save_lightning(path, {"a": torch.full((64,), 1.25), "b": torch.full((64,), 2.5)})
     data = bytearray(path.read_bytes())
@@ -235,7 +235,7 @@ def test_a_storage_by_hand_is_read(tmp_path: Path) -> None:
         (pickle.dumps({"state_dict": [1]}, 2), "no state dict"),
     ],
 )  # fmt: skip
-def test_a_malformed_checkpoint_is_told(tmp_path: Path, program: bytes, message: str) -> None:
+def test_a_malformed_checkpoint_is_reported(tmp_path: Path, program: bytes, message: str) -> None:
     save_program(tmp_path / "odd.ckpt", program, files={"archive/data/0": FLOATS})
     with pytest.raises(ModelFilesBroken, match=f"odd.ckpt' can't be read: .*{message}"):
         read_all(tmp_path / "odd.ckpt")
@@ -311,7 +311,7 @@ def test_zips_that_torch_does_not_write_are_refused(tmp_path: Path) -> None:
 
 @LAYOUTS
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95, 0.999])
-def test_a_checkpoint_that_was_cut_off_is_told(tmp_path: Path, legacy: bool, share: float) -> None:
+def test_a_checkpoint_that_was_cut_off_is_reported(tmp_path: Path, legacy: bool, share: float) -> None:
     path = tmp_path / "last.ckpt"
     save_lightning(path, state(), legacy=legacy)
     data = path.read_bytes()
@@ -321,7 +321,7 @@ def test_a_checkpoint_that_was_cut_off_is_told(tmp_path: Path, legacy: bool, sha
 
 
 @pytest.mark.parametrize("data", [b"", b"no checkpoint at all", b"\x89PNG\r\n", b"PK\x05\x06" + bytes(18)])
-def test_other_files_are_told(tmp_path: Path, data: bytes) -> None:
+def test_other_files_are_reported(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.ckpt").write_bytes(data)
     with pytest.raises(ModelFilesBroken, match=r"x\.ckpt' can't be read"):
         read_all(tmp_path / "x.ckpt")
