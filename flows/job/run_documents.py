@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nlargest
 from importlib.metadata import version
+from itertools import islice
 
 from flows.job.job import RenderJob
 from flows.job.state import VideoRun
 from flows.runs.record import (
+    FailedFrame,
     LatestFrame,
     Phase,
     RefusedVideo,
@@ -40,6 +42,8 @@ logger = logging.getLogger(__name__)
 STATE_SECONDS = 5.0
 STATE_BYTES = 100_000
 LATEST_FRAMES = 12
+FAILURES = 200
+MESSAGE_CHARACTERS = 600
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ class RunDocuments:
                 for it in progress.workers
             ),
             latest=_latest(runs),
+            failures=tuple(islice(_failures(job, runs), FAILURES)),
         )  # fmt: skip
 
     def _phase(self) -> Phase:
@@ -211,3 +216,24 @@ def _latest(runs: list[VideoRun]) -> tuple[LatestFrame, ...]:
         )
         for (_, frame), run in newest
     )
+
+
+def _failures(job: RenderJob, runs: list[VideoRun]) -> Iterator[FailedFrame]:
+    for run in runs:
+        failing = run.failing_frames()
+        if not failing:
+            continue
+        video = run.work.video_id
+        last = {record.frame: record for record in run.failures if record.frame in failing}
+        for frame, record in sorted(last.items(), key=lambda item: -1 if item[0] is None else item[0]):
+            yield FailedFrame(
+                video_id=video,
+                frame=frame,
+                kind=record.kind,
+                message=without_secrets(record.message)[:MESSAGE_CHARACTERS],
+                worker=record.worker,
+                attempts=record.attempt,
+                when=record.when,
+                log=record.log,
+                final=bool(run.reason) if frame is None else job.control.given_up(video, frame),
+            )
