@@ -20,7 +20,7 @@ from infra.storage.layout import SHORT, frame_key, frame_of
 from infra.storage.storage import ObjectMissing, Storage
 from manifests.schema import format_prompts
 from renderers.errors import RenderError
-from renderers.frames.frame_object import PROVENANCE
+from renderers.frames.chunks import PROVENANCE
 from renderers.picture_errors import PICTURE_ERRORS
 from renderers.registry import Registry
 

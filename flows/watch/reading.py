@@ -89,10 +89,10 @@ class OutputReader:
     def _look(self, name: str, listed: dict[str, ObjectInfo], now: datetime) -> _Known:
         known = self._known.get(name) or _Known()
         record_as, state_as = listed.get(run_record_key(name)), listed.get(run_state_key(name))
-        if known.record is None or _changed(known.record_as, record_as, now):
-            known = _Known(read_record(self.output, name), record_as, known.state, known.state_as)
         ended = known.state is not None and known.state.phase == "ended"
-        if state_as is not None and not ended and (known.state is None or _changed(known.state_as, state_as, now)):
+        if known.record is None or (not ended and _changed(known.record_as, record_as, now)):
+            known = _Known(read_record(self.output, name) or known.record, record_as, known.state, known.state_as)
+        if state_as is not None and not ended and _changed(known.state_as, state_as, now):
             known = _Known(known.record, known.record_as, read_state(self.output, name) or known.state, state_as)
         return known
 

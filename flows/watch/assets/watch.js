@@ -10,6 +10,8 @@ let shown = null; // the last answer
 let clock = 0; // the server's time less ours, in milliseconds
 let timer = 0;
 let turn = 0;
+let allFailures = false;
+const FEW = 4; // videos with failures that leave the workers in sight
 
 const now = () => Date.now() + clock;
 
@@ -150,9 +152,12 @@ function showFailures(it) {
   if (it.failures.length) parts.push(`${plural(frames, "frame")} failed in ${plural(it.failures.length + it.more_failures, "video")}`);
   if (bad) parts.push(`${plural(bad, "row", "rows")} not rendered`);
   byId("failures-title").textContent = parts.join(", ");
-  fill(byId("failed"), it.failures, (group) => group.video, failedRow);
+  fill(byId("failed"), allFailures ? it.failures : it.failures.slice(0, FEW), (group) => group.video, failedRow);
+  const all = byId("all-failures");
+  all.hidden = it.failures.length <= FEW;
+  all.textContent = allFailures ? "Show fewer" : `Show all ${plural(it.failures.length, "video")} with failures`;
   const more = byId("more-failures");
-  more.hidden = !it.more_failures;
+  more.hidden = !it.more_failures || !allFailures;
   more.textContent = `and ${plural(it.more_failures, "more video")}: the filter “failed” below lists them all`;
   byId("bad-rows").hidden = !bad;
   byId("bad-rows-title").textContent = "Rows that are not rendered";
@@ -161,6 +166,11 @@ function showFailures(it) {
     el("li", {}, row.video ? el("b", { dir: "auto" }, row.video) : "", el("span", { class: "counts" }, row.place), el("span", { class: "reason", dir: "auto" }, row.message)));
 }
 
+byId("all-failures").addEventListener("click", () => {
+  allFailures = !allFailures;
+  showFailures(shown);
+});
+
 function failedRow(group) {
   const open = button(group.video, () => openGrid(asked.o, group.video, group.items[0]?.frame ?? 0), "name");
   const again = group.frames ? button(group.count === 1 ? `Re-run frame ${group.frames}` : `Re-run ${number(group.count || 1)} failed`, () => rerun(asked.o, group.video, group.frames), "again") : null;
@@ -168,7 +178,7 @@ function failedRow(group) {
   const head = el("div", { class: "row" }, open,
     el("span", { class: "counts" }, group.frames ? `frame${group.count === 1 ? "" : "s"} ${group.frames}` : group.items.length ? "the video itself" : ""),
     group.again ? badge("waiting", "tried again") : badge("failed"),
-    el("span", { class: "acts" }, again, lacking));
+    group.again ? "" : el("span", { class: "acts" }, again, lacking)); // what its run still tries is not begun a second time
   const reasons = new Map();
   for (const item of group.items) {
     const same = reasons.get(item.message) ?? [];
