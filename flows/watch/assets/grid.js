@@ -47,6 +47,7 @@ function build(dialog) {
     el("div", { class: "chooser" },
       button("Choose the failed", () => choose(open.page.failed), "grid-failed"), button("Choose the missing", () => choose(open.page.missing), "grid-missing"), button("None", () => choose([]), "grid-none"),
       el("label", { class: "check" }, el("input", { type: "checkbox", id: "grid-pictures" }), "pictures"),
+      el("label", { class: "check" }, el("input", { type: "checkbox", id: "grid-several" }), "each click adds one"),
       el("span", { class: "counts" }, "drag, or Shift and click, for several")),
     el("div", { class: "halves" },
       el("div", {}, el("div", { id: "cells", class: "cells", role: "group", "aria-label": "frames" }), el("nav", { id: "grid-pages", class: "pages", hidden: true }, button("Earlier", () => page(-1), "grid-before"), el("span", { id: "grid-place" }), button("Later", () => page(1), "grid-later"))),
@@ -161,7 +162,7 @@ function drag(event) {
 
 function pick(event, frame) {
   if (event.shiftKey && open.anchor !== null) range(open.anchor, frame);
-  else if (event.ctrlKey || event.metaKey) {
+  else if (event.ctrlKey || event.metaKey || byId("grid-several").checked) {
     if (!open.chosen.delete(frame)) open.chosen.add(frame);
     open.anchor = frame;
   } else {

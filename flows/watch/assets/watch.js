@@ -4,13 +4,14 @@ import { openGrid, overlay } from "./grid.js";
 
 const EVERY = 3000;
 const HIDDEN_EVERY = 30000;
-const asked = { o: "", state: "", text: "", offset: 0, limit: 100 };
+const asked = { o: "", state: "", text: "", offset: 0, limit: matchMedia("(max-width: 600px)").matches ? 30 : 99 };
 let tag = "";
 let shown = null; // the last answer
 let clock = 0; // the server's time less ours, in milliseconds
 let timer = 0;
 let turn = 0;
 let allFailures = false;
+let allRuns = false;
 const FEW = 4; // videos with failures that leave the workers in sight
 
 const now = () => Date.now() + clock;
@@ -26,7 +27,8 @@ async function begin() {
       await post("key", { key: given });
     }
     const outputs = await (await get("outputs")).json();
-    if (wanted || outputs.length === 1) choose(wanted ?? outputs[0].name);
+    byId("trouble").hidden = true;
+    if (wanted || outputs.length === 1) choose(wanted ?? outputs[0].name, outputs.length > 1);
     else offer(outputs);
   } catch (error) {
     trouble(error);
@@ -43,8 +45,10 @@ function offer(outputs) {
   if (!rows.length) timer = setTimeout(begin, EVERY);
 }
 
-function choose(name) {
+function choose(name, others) {
   asked.o = name;
+  byId("choose").hidden = true;
+  byId("others").hidden = !others;
   look();
 }
 
@@ -100,12 +104,7 @@ function show(it) {
   showWorkers(living);
   showLatest(it);
   showVideos(it);
-  byId("runs").classList.toggle("alone", it.runs.length === 1);
-  fill(byId("runs"), it.runs.map((run) => ({ ...run, workers: undefined, tick: run.alive || run.phase === "silent" ? Math.floor(now() / 1000) : 0 })), (run) => run.run, runRow);
-  const more = byId("more-runs");
-  more.hidden = !it.more_runs;
-  more.textContent = `and ${plural(it.more_runs, "earlier run")}`;
-  if (!it.runs.length) byId("runs").replaceChildren(el("li", { class: "empty" }, "No run has begun here yet. This page shows it as soon as one does."));
+  showRuns(it);
   overlay(living.flatMap((run) => run.workers));
 }
 
@@ -271,11 +270,11 @@ function showVideos(it) {
   const states = [["", it.videos], ...Object.entries(it.counts).filter(([state, count]) => count || state === asked.state)];
   fill(byId("states"), states, ([state]) => state, ([state, count]) => {
     const input = el("input", { type: "radio", name: "state", value: state, checked: state === asked.state, "data-name": "state" });
-    return el("label", {}, input, el("span", { class: state || null }, `${state || "all"} ${number(count)}`));
+    return el("label", {}, input, el("span", { class: state || null }, `${LABEL[state] ?? (state || "all")} ${number(count)}`));
   });
   fill(byId("videos"), it.rows, (row) => row.video, (row) => {
     const node = el("button", { type: "button", class: "plain video", "data-name": "open" },
-      el("span", { class: "row" }, el("b", { dir: "auto" }, row.video), badge(row.state, row.state === "invalid" ? "not rendered" : row.state)),
+      el("span", { class: "row" }, el("b", { dir: "auto" }, row.video), badge(row.state, LABEL[row.state] ?? row.state)),
       el("span", { class: `amount ${row.state}` }, bar(row.done, row.frames), el("span", { class: "counts" }, `${number(row.done)} / ${number(row.frames)}`)),
       row.reason ? el("span", { class: "counts line", dir: "auto" }, row.reason) : null);
     node.addEventListener("click", () => openGrid(asked.o, row.video));
@@ -290,6 +289,7 @@ function showVideos(it) {
   byId("after").disabled = it.offset + it.rows.length >= it.matching;
 }
 
+const LABEL = { invalid: "not rendered" };
 let typing = 0;
 byId("tools").addEventListener("input", (event) => {
   clearTimeout(typing);
@@ -310,6 +310,29 @@ byId("before").addEventListener("click", turnPage(-1));
 byId("after").addEventListener("click", turnPage(1));
 
 // -- runs ----------------------------------------------------------------------------------------------------------------
+
+const FEW_RUNS = 3;
+
+function showRuns(it) {
+  const living = it.runs.filter((run) => run.alive).length;
+  const few = Math.max(FEW_RUNS, living);
+  // those under way first; what says "ago" is made again each time
+  const order = [...it.runs.filter((run) => run.alive), ...it.runs.filter((run) => !run.alive)].slice(0, allRuns ? undefined : few);
+  const rows = order.map((run) => ({ ...run, workers: undefined, tick: run.alive ? Math.floor(now() / 1000) : 0 }));
+  fill(byId("runs"), rows.length ? rows : [{ run: "" }], (run) => run.run, (run) => (run.run ? runRow(run) : el("li", { class: "empty" }, "No run has begun here yet. This page shows it as soon as one does.")));
+  byId("runs-title").textContent = it.runs.length ? `Runs: ${living ? `${number(living)} under way, ` : ""}${number(it.runs.length + it.more_runs)} in all` : "Runs";
+  const all = byId("all-runs");
+  all.hidden = it.runs.length <= few;
+  all.textContent = allRuns ? "Show fewer" : `Show all ${plural(it.runs.length, "run")}`;
+  const more = byId("more-runs");
+  more.hidden = !it.more_runs || !allRuns;
+  more.textContent = `and ${plural(it.more_runs, "earlier run")}`;
+}
+
+byId("all-runs").addEventListener("click", () => {
+  allRuns = !allRuns;
+  showRuns(shown);
+});
 
 function runRow(run) {
   const title = run.name || run.flow || run.run;
@@ -349,5 +372,10 @@ function priorityForm(run) {
   return node;
 }
 
+// the link with the key, pasted over the address of a page that is locked, loads nothing anew
+window.addEventListener("hashchange", () => {
+  clearTimeout(timer);
+  begin();
+});
 document.addEventListener("visibilitychange", () => { if (!document.hidden && asked.o) look(); });
 begin();

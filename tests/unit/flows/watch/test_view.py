@@ -18,7 +18,7 @@ DIGEST = "0123456789abcdef"
 
 
 def run(
-    name: str, videos: dict[str, int], *, ago: float = 3.0, record: dict[str, Any] | None = None, **state: Any
+    name: str, named: dict[str, int], *, ago: float = 3.0, record: dict[str, Any] | None = None, **state: Any
 ) -> StoredRun:
     """A run that was heard of `ago` seconds ago."""
     made = RunRecord(
