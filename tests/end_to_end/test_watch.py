@@ -26,7 +26,7 @@ from tests.helpers.root import ROOT
 from tests.helpers.up import RunningUp, running_up
 
 SHOTS = ROOT / "test-output" / "watch"
-FRAMES = 400  # of the video that is drawn while the operator looks
+FRAMES = 150  # of the video that is drawn while the operator looks
 CLOCK = re.compile(r"^\d\d:\d\d$")
 
 
@@ -102,8 +102,6 @@ def sees_what_failed(pages: Pages) -> None:
 
 def renders_three_frames_again(up: RunningUp, pages: Pages, output: Path) -> None:
     page = pages.page
-    for notice in page.locator(".notice .plain").all():
-        notice.click()
     page.locator("#failed").get_by_role("button", name="poisoned").click()  # one
     page.locator("#grid-legend", has_text="1 failed").wait_for()
     pages.shot("4 its frames")

@@ -245,7 +245,8 @@ const SAID = {
 async function ask(run, kind, worker, text, priority) {
   try {
     await post("ask", { output: asked.o, run, kind, worker, ...(priority === undefined ? {} : { priority }) });
-    notice("", `${text ?? kind}: asked for. The run hears it within seconds; below, under Runs, it says what it did.`);
+    const said = notice("", `${text ?? kind}: asked for. The run hears it within seconds; below, under Runs, it says what it did.`);
+    setTimeout(() => said.remove(), 10000);
   } catch (error) {
     notice("bad", el("p", { dir: "auto" }, error.message));
   }
