@@ -18,13 +18,16 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
 from flows.report.wording import clean
-from flows.watch import view as views
 from flows.watch.access import COOKIE_SECONDS, PREFIX, Access, Refusal
 from flows.watch.asking import AskedOfRun, AskedRerun, BeginRerun, VideoId, ask_of_run, rerun_command
 from flows.watch.grid import MOST_FRAMES, VideoGrid, frame_details, grid_page, read_grid
 from flows.watch.outputs import Outputs
 from flows.watch.pictures import Thumbnails, whole_picture
 from flows.watch.reading import OutputReader
+from flows.watch.videos import MOST_A_PAGE, PAGE
+from flows.watch.videos import Query as VideoQuery
+from flows.watch.view import safe_link
+from flows.watch.view import view as view_of
 from infra.storage.errors import without_secrets
 from infra.storage.storage import ObjectMissing, Storage
 from manifests.errors import NightreelError
@@ -38,9 +41,10 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 ASSETS = {
-    "watch.js": ("flows.watch", "text/javascript"),
-    "dom.js": ("flows.watch", "text/javascript"),
-    "grid.js": ("flows.watch", "text/javascript"),
+    **{
+        f"{name}.js": ("flows.watch", "text/javascript")
+        for name in ("watch", "dom", "failures", "grid", "runs", "state")
+    },
     "watch.css": ("flows.watch", "text/css"),
     "report.css": ("flows.report", "text/css"),
 }
@@ -208,11 +212,11 @@ def _looking(shown: _Shown, clock: Callable[[], float]) -> APIRouter:
         state: Annotated[str, Query(max_length=100)] = "",
         text: Annotated[str, Query(max_length=200)] = "",
         offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-        limit: Annotated[int, Query(ge=1, le=views.MOST_A_PAGE)] = views.PAGE,
+        limit: Annotated[int, Query(ge=1, le=MOST_A_PAGE)] = PAGE,
     ) -> Response:
-        query = views.Query(frozenset(filter(None, state.split(","))), text, offset, limit)
+        query = VideoQuery(frozenset(filter(None, state.split(","))), text, offset, limit)
         body = json.dumps(
-            views.view(shown.get(name).reader.snapshot(), query), separators=(",", ":"), allow_nan=False
+            view_of(shown.get(name).reader.snapshot(), query), separators=(",", ":"), allow_nan=False
         ).encode()
         tag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache, private"}
@@ -269,7 +273,7 @@ def _asking(shown: _Shown, begin: BeginRerun | None) -> APIRouter:
             begun = begin(output.root, asked.video, asked.frames, asked.after, asked.seed)
         except NightreelError as error:
             return {"command": command, "error": clean(without_secrets(str(error)), 2000)}
-        return {"command": command, "name": begun.name, "link": views.safe_link(begun.link)}
+        return {"command": command, "name": begun.name, "link": safe_link(begun.link)}
 
     @router.post("/ask")
     def ask(asked: AskedOfRun) -> Any:

@@ -14,7 +14,8 @@ from PIL import Image
 from flows.failures.records import FailureRecord
 from flows.job.storage_state import VideoListing, list_video, read_plan
 from flows.report.wording import clean, one_line
-from flows.watch.view import MESSAGE, safe_link
+from flows.watch.videos import MESSAGE
+from flows.watch.view import safe_link
 from infra.storage.errors import without_secrets
 from infra.storage.layout import SHORT, frame_key, frame_of
 from infra.storage.storage import ObjectMissing, Storage

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from flows.job.storage_state import stored_status
 from flows.runs.record import RunRecord, RunState
 from flows.runs.stored import PARALLEL_READS, StoredRun, read_record, read_state
-from flows.watch.view import Snapshot, StoredVideo
+from flows.watch.videos import Snapshot, StoredVideo
 from infra.storage.errors import without_secrets
 from infra.storage.layout import RUNS, run_record_key, run_state_key
 from infra.storage.storage import ObjectInfo, Storage

@@ -82,6 +82,16 @@ export function bar(done, all, what = "frames") {
 
 export const badge = (state, text = state) => el("span", { class: `badge ${state}` }, text);
 
+// A button that can't be pressed again before it has done what it does; `name` finds it again when its list is refilled.
+export function button(text, act, name, kind = "") {
+  const node = el("button", { type: "button", class: name === "name" ? "plain name" : kind, "data-name": name }, text);
+  node.addEventListener("click", async () => {
+    node.disabled = true;
+    try { await act(); } finally { node.disabled = false; }
+  });
+  return node;
+}
+
 // -- requests ----------------------------------------------------------------------------------------------------------
 
 export class Refused extends Error {

@@ -10,7 +10,8 @@ import pytest
 
 from flows.runs.record import FailedFrame, LatestFrame, RefusedVideo, RunRecord, RunState, RunVideo, WorkerState
 from flows.runs.stored import StoredRun
-from flows.watch.view import Query, Snapshot, StoredVideo, safe_link, view
+from flows.watch.videos import Query, Snapshot, StoredVideo
+from flows.watch.view import safe_link, view
 from manifests.results import RowProblem
 
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
