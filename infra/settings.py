@@ -109,6 +109,12 @@ class InfraSettings(BaseSettings):
     crash_restarts: int = Field(
         5, ge=0, le=100, description="starts of a flow run up to which the server starts it again after a crash"
     )
+    live_page: str | None = Field(
+        None, description="address of a live page that shows this machine's runs; `nightreel up` sets it"
+    )
+    live_outputs: Path | None = Field(
+        None, description="folder in which runs note their outputs for that page; `nightreel up` sets it"
+    )
 
     @field_validator("models_folder")
     @classmethod

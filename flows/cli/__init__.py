@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import cyclopts
 
-from flows.cli import doctor, finetune, manifest, models, plan, preview, render, rerun, status, up
+from flows.cli import doctor, finetune, manifest, models, plan, preview, render, rerun, status, up, watch
 from flows.cli.errors import BAD_INPUT, explain
 
 __all__ = ["app", "main", "run"]
@@ -31,6 +31,7 @@ app.command(plan.plan)
 app.command(render.render)
 app.command(rerun.rerun)
 app.command(status.status)
+app.command(watch.watch)
 app.command(up.up)
 app.command(models.app)
 app.command(finetune.finetune)

@@ -108,6 +108,7 @@ def _show(ready: Ready, json: bool) -> None:
         return
     lines = [
         f"UI            {ready.ui}",
+        f"live page     {ready.live}",
         *(f"{name:<14}{form}" for name, form in ready.forms.items()),
         f"Ray           {ready.ray}",
         f"logs          {ready.logs}",

@@ -63,6 +63,16 @@ class Attempts:
         """Stop watching. The pool is its owner's to close."""
         self._closed.set()
 
+    def quarantined(self) -> frozenset[str]:
+        """Return who is quarantined now."""
+        with self._lock:
+            return self._records.quarantined()
+
+    def forgive(self, worker: str) -> bool:
+        """Let a worker out of quarantine; return whether it was in."""
+        with self._lock:
+            return self._records.forgive(worker)
+
     def exclude(self, avoid: frozenset[str] = frozenset()) -> frozenset[str]:
         """Return who must not get work that `avoid` failed."""
         names = self.pool.names  # it has a lock of its own

@@ -119,6 +119,13 @@ class WorkerRecords:
                 newly.add(other)
         return newly
 
+    def forgive(self, worker: str) -> bool:
+        """Forget what counts against `worker`; return whether it was quarantined."""
+        self._against.pop(worker, None)
+        for failed in self._failed.values():
+            failed.discard(worker)
+        return worker in self.quarantined() and self._quarantined_until.pop(worker, None) is not None
+
     def quarantined(self) -> frozenset[str]:
         """Return who is quarantined at this moment."""
         now = self.clock()

@@ -45,7 +45,7 @@ class ChunkRunner:
         self, job: RenderJob, pool: Pool, publisher: Publisher, failures: FailureLog, changed: Callable[[], None]
     ) -> None:
         self._job, self._pool, self._publisher, self._changed = job, pool, publisher, changed
-        self._attempts = Attempts(pool, job.settings, job.control.stopped)
+        self._attempts = job.attempts = Attempts(pool, job.settings, job.control.stopped)
         self._frames = FrameRendering(self._attempts, job.control, failures, changed, job.source.comparison)
         self._segments = SegmentEncoding(self._frames)
         self._puts = ThreadPoolExecutor(MAX_PUTS, thread_name_prefix="plan")

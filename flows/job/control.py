@@ -33,6 +33,11 @@ class JobControl:
         with self._lock:
             self._failed.add((video, frame))
 
+    def given_up(self, video: str, frame: int) -> bool:
+        """Return whether a frame is not tried again."""
+        with self._lock:
+            return (video, frame) in self._failed
+
     @property
     def gave_up(self) -> str:
         """Why no more frames are begun, '' while they are."""

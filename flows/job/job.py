@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from flows.failures.attempts import Attempts
 from flows.failures.records import record_failure
 from flows.job.control import JobControl
 from flows.job.manifest_source import ManifestSource
@@ -60,6 +61,8 @@ class RenderJob:
         self.source: WorkSource = source or ManifestSource(parameters, settings)
         self.control = JobControl(settings.failure_share)
         self.pool: Future[Pool] = Future()
+        self.attempts: Attempts | None = None  # of the chunks that run now
+        self.priority = parameters.priority
         self.closed = threading.Event()
         self.began = time.time()
         self._plan = JobPlan()
@@ -173,13 +176,13 @@ class RenderJob:
         )
 
     def _workers_progress(self) -> tuple[WorkerProgress, ...]:
-        pool = self._pool_if_up()
+        pool = self.pool_if_up()
         return tuple(pool.progress()) if pool is not None and not self.stopped else ()
 
     @property
     def gpus_per_actor(self) -> float:
         """The share of a GPU that each worker holds; 0 on CPUs, and while there are none."""
-        return float(getattr(self._pool_if_up(), "gpus_per_actor", 0.0))
+        return float(getattr(self.pool_if_up(), "gpus_per_actor", 0.0))
 
     # -- whether it goes on --------------------------------------------------------------------------------------------
 
@@ -206,19 +209,27 @@ class RenderJob:
         """Go on after `hold`."""
         self.control.go_on()
 
+    def prioritise(self, priority: int) -> None:
+        """Compete with other jobs under another priority from now on."""
+        self.priority = priority
+        pool = self.pool_if_up()
+        if pool is not None:
+            pool.prioritise(priority)
+
     def stop(self) -> None:
         """Stop between two steps; frames in progress are dropped, committed ones stay."""
         self.control.stop()
-        pool = self._pool_if_up()
+        pool = self.pool_if_up()
         if pool is not None:
             pool.stop()
 
     def close(self) -> None:
         """Let go of the workers."""
-        pool = self._pool_if_up()
+        pool = self.pool_if_up()
         if pool is not None:
             pool.close()
         self.closed.set()
 
-    def _pool_if_up(self) -> Pool | None:
+    def pool_if_up(self) -> Pool | None:
+        """Return the pool, None before its workers are resolved and where they can't be had."""
         return self.pool.result() if self.pool.done() and not self.pool.exception() else None

@@ -8,26 +8,30 @@ import socket
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nlargest
 from importlib.metadata import version
+from itertools import islice
 
+from flows.job.crew import carry_out, worker_states
 from flows.job.job import RenderJob
 from flows.job.state import VideoRun
 from flows.runs.record import (
+    FailedFrame,
     LatestFrame,
     Phase,
     RefusedVideo,
+    RequestOutcome,
     RunRecord,
     RunState,
     RunVideo,
     VideoPhase,
-    WorkerState,
 )
-from flows.runs.stored import put_record, put_state
+from flows.runs.stored import put_record, put_state, read_requests
 from infra.storage.errors import without_secrets
 from infra.storage.layout import frame_key
 from infra.storage.storage import StorageError
@@ -40,6 +44,9 @@ logger = logging.getLogger(__name__)
 STATE_SECONDS = 5.0
 STATE_BYTES = 100_000
 LATEST_FRAMES = 12
+FAILURES = 200
+MESSAGE_CHARACTERS = 600
+OUTCOMES = 20
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ class RunDocuments:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._actors = 0
+        self._outcomes: deque[RequestOutcome] = deque(maxlen=OUTCOMES)
+        self._heard = set[str]()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -96,6 +105,25 @@ class RunDocuments:
             except StorageError as error:
                 logger.warning("where the run stands can't be put into storage: %s", error)
                 return 0
+
+    def _hear(self) -> None:
+        """Carry out what people have asked for since the last time."""
+        try:
+            asked = read_requests(self._job.output, self.run, self._heard)
+        except StorageError as error:
+            logger.warning("what is asked of the run can't be read from storage: %s", error)
+            return
+        for stamp, request in asked:
+            self._heard.add(stamp)
+            if request is None:
+                continue  # not one of ours
+            refused = carry_out(self._job, request)
+            outcome = RequestOutcome(
+                stamp=stamp, kind=request.kind, worker=request.worker, priority=request.priority, refused=refused,
+                at=datetime.now(UTC),
+            )  # fmt: skip
+            self._outcomes.append(outcome)
+            logger.info("asked for: %s %s%s", request.kind, request.worker, f": not done, {refused}" if refused else "")
 
     def record(self) -> RunRecord:
         """Return what the run is to do."""
@@ -147,17 +175,13 @@ class RunDocuments:
             render_seconds=sum(run.render_seconds for run in runs),
             actors=self._actors,
             gpus_per_actor=job.gpus_per_actor,
-            priority=job.parameters.priority,
+            priority=job.priority,
             done=tuple(run.work.plan.frames - run.missing for run in runs),
             phases="".join(_video_phase(run) for run in runs),
-            workers=tuple(
-                WorkerState(
-                    worker=it.worker, state="rendering" if it.busy else "idle", video_id=it.video_id, frame=it.frame,
-                    step=it.step, steps=it.steps, loss=it.loss, steps_per_second=it.steps_per_second,
-                )
-                for it in progress.workers
-            ),
+            workers=worker_states(job, progress.workers),
             latest=_latest(runs),
+            failures=tuple(islice(_failures(job, runs), FAILURES)),
+            requests=tuple(self._outcomes),
         )  # fmt: skip
 
     def _phase(self) -> Phase:
@@ -172,6 +196,7 @@ class RunDocuments:
         size = 0
         while not self._over.wait(STATE_SECONDS * max(1.0, size / STATE_BYTES)):
             try:
+                self._hear()
                 size = self.put()
             except Exception:  # a look at workers that are going away: the next one tells
                 logger.debug("where the run stands can't be said", exc_info=True)
@@ -211,3 +236,24 @@ def _latest(runs: list[VideoRun]) -> tuple[LatestFrame, ...]:
         )
         for (_, frame), run in newest
     )
+
+
+def _failures(job: RenderJob, runs: list[VideoRun]) -> Iterator[FailedFrame]:
+    for run in runs:
+        failing = run.failing_frames()
+        if not failing:
+            continue
+        video = run.work.video_id
+        last = {record.frame: record for record in run.failures if record.frame in failing}
+        for frame, record in sorted(last.items(), key=lambda item: -1 if item[0] is None else item[0]):
+            yield FailedFrame(
+                video_id=video,
+                frame=frame,
+                kind=record.kind,
+                message=without_secrets(record.message)[:MESSAGE_CHARACTERS],
+                worker=record.worker,
+                attempts=record.attempt,
+                when=record.when,
+                log=record.log,
+                final=bool(run.reason) if frame is None else job.control.given_up(video, frame),
+            )

@@ -24,7 +24,8 @@ class UpUnavailable(NightreelError):
 class Part:
     """A process: `name` for people, `log` its messages, `start` makes it, `healthy` tells once it does its work.
 
-    `up` holds from then until its death. `tell` hears of all that happens.
+    `up` holds from then until its death. `tell` hears of all that happens. One that is not `needed` is left alone,
+    `given_up`, where another would end everything.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Part:
     tell: Callable[[str], None]
     child: ChildProcess | None = None
     up: bool = False
+    needed: bool = True
+    given_up: bool = False
     _due: float = 0.0
     _began: float = 0.0
     _deaths: list[float] = field(default_factory=list)
@@ -67,6 +70,12 @@ class Part:
         self.kill()  # what is left of its process group
         self._deaths.append(now)
         wait = self.policy.wait(self._deaths, now)
+        if wait is None and not self.needed:
+            self.given_up, self._due = True, float("inf")
+            self.tell(
+                f"{self.name} ended {how} too often and is left alone: its messages are at the end of '{self.log}'"
+            )
+            return
         if wait is None:
             raise UpUnavailable(
                 f"{self.name} ended {how}, for the {len(self._deaths)}th time: its messages are at the end of "

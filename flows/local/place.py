@@ -9,8 +9,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from flows.local.part import UpUnavailable
+from infra.ports import free_port
 
-__all__ = ["Lock", "check_port"]
+__all__ = ["Lock", "check_port", "port_beside"]
 
 
 class Lock:
@@ -55,3 +56,12 @@ def check_port(port: int) -> None:
                 f"port {port} can't be used: {error.strerror}. Is a Prefect server running already? Stop it, or give "
                 f"another port, such as --port {port + 1 if port < 65_535 else 4200}"
             ) from error
+
+
+def port_beside(port: int) -> int:
+    """Return the port after `port`, so that links stay good from one start to the next; any free one if it is taken."""
+    try:
+        check_port(port + 1)
+    except (UpUnavailable, OverflowError):
+        return free_port()
+    return port + 1

@@ -1,4 +1,5 @@
-"""The parts of `nightreel up`: Prefect's server with its pages, a Ray cluster's head, the runner of the deployments.
+"""The parts of `nightreel up`: Prefect's server with its pages, a Ray cluster's head, the runner of the deployments,
+the live page of their outputs.
 
 They start side by side, are watched, and are started again when they die. The server's database survives its death, and
 flow runs wait for it to come back. A dead Ray head takes the runner with it, since the processes of its flow runs hold
@@ -18,9 +19,10 @@ from typing import Any, NoReturn
 
 import httpx
 
+from flows.local.live_page import address_of, link_of, outputs_of
 from flows.local.options import UpOptions
 from flows.local.part import Part, UpUnavailable
-from flows.local.place import Lock, check_port
+from flows.local.place import Lock, check_port, port_beside
 from flows.local.policy import RestartPolicy
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.interrupted import end_interrupted
@@ -39,9 +41,11 @@ LOG_BYTES = 20_000_000
 
 @dataclass(frozen=True)
 class Ready:
-    """Where everything is. `forms`: the page of each deployment on which a run of it is started."""
+    """Where everything is. `forms`: the page of each deployment on which a run of it is started; `live`: the link to
+    the live page, with its key."""
 
     ui: str
+    live: str
     api: str
     ray: str
     forms: dict[str, str]
@@ -68,14 +72,22 @@ class Up:
             raise
         own_ray, port = settings.ray_address is None, str(free_port())
         self._ray_address = settings.ray_address or f"127.0.0.1:{port}"
-        self._environment = child_environment(up_environment(self._url, self._ray_address, own_ray=own_ray))
+        self._page_port = port_beside(options.port)
+        live = {
+            "NIGHTREEL_LIVE_PAGE": address_of(self._page_port),
+            "NIGHTREEL_LIVE_OUTPUTS": str(outputs_of(self._folder)),
+        }
+        self._environment = child_environment(up_environment(self._url, self._ray_address, own_ray=own_ray) | live)
         self._client = httpx.Client(base_url=f"{self._url}/api", timeout=10.0, trust_env=False)
         self._server = self._part(
             "Prefect's server", "flows.local.own_server", [str(options.port), "--pages"], self._answers
         )
         self._ray = self._part("Ray", "infra.ray.head", [port], lambda ray: ray.said("ready")) if own_ray else None
         self._runner = self._part("the runner", "flows.local.runner", [json.dumps(options.to_dict())], self._serves)
-        self._parts = [part for part in (self._server, self._ray, self._runner) if part is not None]
+        place = [str(self._page_port), str(self._folder)]
+        self._page = self._part("the live page", "flows.local.live_page", place, lambda page: page.said("ready"))
+        self._page.needed = False
+        self._parts = [part for part in (self._server, self._ray, self._runner, self._page) if part is not None]
 
     def wait(self) -> Ready:
         """Start everything, and wait until it works.
@@ -84,7 +96,7 @@ class Up:
             UpUnavailable: a part dies again and again, or never gets to work.
         """
         deadline = time.monotonic() + START_SECONDS
-        while waiting := [part for part in self._parts if not part.up]:
+        while waiting := [part for part in self._parts if not (part.up or part.given_up)]:
             if time.monotonic() > deadline:
                 raise UpUnavailable(
                     f"{waiting[0].name} did not come up within {START_SECONDS:.0f} s: its messages are at the end of "
@@ -93,7 +105,8 @@ class Up:
             self._tick()
             time.sleep(TICK_SECONDS)
         forms = {name: f"{self._url}/deployments/deployment/{self._deployment(name)['id']}/run" for name in NAMES}
-        return Ready(self._url, f"{self._url}/api", self._ray_address, forms, str(self._folder))
+        live = link_of(self._page_port, self._folder)
+        return Ready(self._url, live, f"{self._url}/api", self._ray_address, forms, str(self._folder))
 
     def watch(self) -> NoReturn:
         """Keep everything up until an exception, such as Ctrl-C's, ends it.
@@ -114,6 +127,7 @@ class Up:
                 interrupted = [run.name for run in end_interrupted(self._client, NAMES, "`nightreel up` was stopped")]
         if self._server.child is not None:
             self._server.child.terminate()
+        self._page.kill()
         if self._ray is not None:
             self._ray.kill()
         self._server.kill(STOP_SECONDS)

@@ -55,6 +55,7 @@ def start_pool(job: RenderJob, settings: InfraSettings) -> None:
             pool: Pool = RayPool(
                 job.output, settings, warm=models[0] if models else None, priority=job.parameters.priority, want=chunks
             )
+            pool.prioritise(job.priority)  # it may have been changed meanwhile
             if job.closed.is_set():
                 pool.close()  # the flow ended while Ray was coming up
             job.pool.set_result(pool)

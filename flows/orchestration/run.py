@@ -34,6 +34,7 @@ from flows.job.job import RenderJob
 from flows.job.report_data import gather_report, publish_report
 from flows.job.run_documents import RunIdentity, documenting
 from flows.orchestration.links import rerun_address
+from flows.orchestration.live import link_live_page
 from flows.orchestration.watch import watching
 from flows.report import failure_table, summary_markdown
 from flows.report.wording import plural
@@ -82,6 +83,7 @@ def conduct(job: RenderJob) -> State[Any]:
     """
     logging.getLogger("prefect.flow_runs").addFilter(_is_news)
     logger = get_run_logger()
+    link_live_page(job.output)
     job.record_refused()
     for problem in job.problems:
         logger.warning("row not rendered: %s", problem)

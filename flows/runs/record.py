@@ -13,13 +13,29 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.results import RowProblem
 
-__all__ = ["LatestFrame", "Phase", "RefusedVideo", "RunRecord", "RunState", "RunVideo", "VideoPhase", "WorkerState"]
+__all__ = [
+    "FailedFrame",
+    "LatestFrame",
+    "Phase",
+    "RefusedVideo",
+    "RequestKind",
+    "RequestOutcome",
+    "RunRecord",
+    "RunRequest",
+    "RunState",
+    "RunVideo",
+    "VideoPhase",
+    "WorkerState",
+]
 
 #: What a run as a whole is doing. `ended` says nothing of how: see `RunState.result`.
 Phase = Literal["starting", "rendering", "paused", "stopping", "ended"]
 
 #: Where a video of a run stands, as one letter in `RunState.phases`.
 VideoPhase = Literal["w", "r", "s", "d", "f"]
+
+#: What people may ask of a run: of one of its workers, or of the run itself (`priority`).
+RequestKind = Literal["drain", "restart", "allow", "priority"]
 
 _SILENT_SECONDS = 60.0
 
@@ -68,11 +84,17 @@ class RunRecord(_Document):
 
 
 class WorkerState(_Document):
-    """What a worker of the run is doing. `state` is one of starting, rendering, idle, quarantined, draining; the rest
-    is of the frame that it renders, or rendered last."""
+    """What a worker of the run is doing. `worker` is its name in the pool, `process` where it runs (host and process).
+
+    `state` is one of starting, rendering, idle, quarantined (it may render all the same, as the last resort), draining
+    (it leaves after its frame), drained (it stays out until it is allowed again), silent (it does not answer); the rest
+    is of the frame that it renders, or rendered last.
+    """
 
     worker: str
+    process: str = ""
     state: str = "idle"
+    busy: bool = False
     video_id: str = ""
     frame: int = 0
     step: int = 0
@@ -89,12 +111,53 @@ class LatestFrame(_Document):
     key: str
 
 
+class FailedFrame(_Document):
+    """A frame that failed and is not there (`frame` None: a segment or the stitch), by its last attempt.
+
+    `final`: it is not tried again by this run. `log` is the address of the attempt's log, '' where there is none.
+    """
+
+    video_id: str
+    frame: int | None = None
+    kind: str = ""
+    message: str = ""
+    worker: str = ""
+    attempts: int = 1
+    when: str = ""
+    log: str = ""
+    final: bool = False
+
+
+class RunRequest(_Document):
+    """What a person asks of a run while it lives. `worker` is whom it concerns, `priority` the new one."""
+
+    schema_: int = Field(1, alias="schema", serialization_alias="schema")
+    run: str
+    kind: RequestKind
+    worker: str = Field("", max_length=200)
+    priority: int | None = Field(None, ge=-1_000_000, le=1_000_000)
+    asked: datetime
+
+
+class RequestOutcome(_Document):
+    """What became of a request, named by its `stamp`: `refused` says why it was not carried out, '' if it was."""
+
+    stamp: str
+    kind: str
+    worker: str = ""
+    priority: int | None = None
+    refused: str = ""
+    at: datetime
+
+
 class RunState(_Document):
     """Where a run stands at `updated` (UTC); replaced every few seconds while it lives.
 
     `done` holds the frames in storage of each video, in the order of `RunRecord.videos`; `phases` a letter for each:
     w waits, r is rendered, s is whole and waits for its stitch, d is done, f has frames that failed. `eta` is in
     seconds, None while nobody knows. `render_seconds` is the actors' time on frames of this attempt, all added up.
+    `failures` are the frames that stand failed now, the first of them where they are many (`failed` counts all);
+    `requests` what became of the latest requests, oldest first.
     """
 
     schema_: int = Field(1, alias="schema", serialization_alias="schema")
@@ -121,6 +184,8 @@ class RunState(_Document):
     phases: str = ""
     workers: tuple[WorkerState, ...] = ()
     latest: tuple[LatestFrame, ...] = ()
+    failures: tuple[FailedFrame, ...] = ()
+    requests: tuple[RequestOutcome, ...] = ()
 
     def silent(self, now: datetime | None = None) -> bool:
         """Return whether it should have been heard of by `now`: its process is dead, or cut off from storage."""

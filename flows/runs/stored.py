@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,11 +10,21 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from flows.runs.record import RunRecord, RunState
-from infra.storage.layout import RUNS, run_record_key, run_state_key
+from flows.runs.record import RunRecord, RunRequest, RunState
+from infra.storage.layout import RUNS, run_record_key, run_request_key, run_state_key
 from infra.storage.storage import ObjectMissing, Storage
 
-__all__ = ["StoredRun", "put_record", "put_state", "read_run", "stored_runs"]
+__all__ = [
+    "StoredRun",
+    "put_record",
+    "put_request",
+    "put_state",
+    "read_record",
+    "read_requests",
+    "read_run",
+    "read_state",
+    "stored_runs",
+]
 
 PARALLEL_READS = 16
 
@@ -51,6 +61,24 @@ def put_state(output: Storage, state: RunState) -> int:
     return len(data)
 
 
+def put_request(output: Storage, request: RunRequest, stamp: str) -> None:
+    """Ask something of a run; `stamp` names the request, and puts requests in order."""
+    data = request.model_dump_json(by_alias=True).encode()
+    output.put(run_request_key(request.run, stamp), data, existing="keep")
+
+
+def read_requests(output: Storage, run: str, known: Collection[str] = ()) -> tuple[tuple[str, RunRequest | None], ...]:
+    """Return what was asked of a run, oldest first, by its stamp, but for what is `known`; None: it can't be read.
+
+    Raises:
+        StorageError: the folder of its requests can't be listed or read.
+    """
+    folder = run_request_key(run, "")[: -len("/.json")]
+    stamps = [info.key[len(folder) + 1 : -len(".json")] for info in output.list(folder) if info.key.endswith(".json")]
+    new = [stamp for stamp in stamps if stamp not in known]
+    return tuple((stamp, _read(output, run_request_key(run, stamp), RunRequest)) for stamp in new)
+
+
 def stored_runs(output: Storage, *, latest: int | None = None) -> tuple[StoredRun, ...]:
     """Return the runs of an output, oldest first; only so many of the `latest` where a number is given.
 
@@ -65,8 +93,18 @@ def stored_runs(output: Storage, *, latest: int | None = None) -> tuple[StoredRu
 
 def read_run(output: Storage, run: str) -> StoredRun | None:
     """Return a run by the name of its folder; None if there is none that can be read."""
-    record = _read(output, run_record_key(run), RunRecord)
-    return StoredRun(record, _read(output, run_state_key(run), RunState)) if record is not None else None
+    record = read_record(output, run)
+    return StoredRun(record, read_state(output, run)) if record is not None else None
+
+
+def read_record(output: Storage, run: str) -> RunRecord | None:
+    """Return what a run is to do; None if that can't be read."""
+    return _read(output, run_record_key(run), RunRecord)
+
+
+def read_state(output: Storage, run: str) -> RunState | None:
+    """Return where a run stands; None if that can't be read."""
+    return _read(output, run_state_key(run), RunState)
 
 
 def _present(found: Iterator[StoredRun | None]) -> Iterator[StoredRun]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 from infra.ray.worker import RayWorker  # before Ray: sets its environment
 from infra.workers.leases import Leases
-from infra.workers.pool import PoolWorker
+from infra.workers.pool import PoolWorker, Standing
 
 import ray  # isort: skip
 import ray.exceptions  # isort: skip
@@ -59,11 +59,17 @@ class RayActors:
         """List those whose processes are up, as far as is known."""
         return cast("list[RayWorker]", self.leases.everyone())
 
-    def fit(self, number: int) -> None:
-        """Have as many as that: start some, or let go of those that do the least harm."""
+    def roster(self) -> dict[str, Standing]:
+        """Return where each of them stands. For any thread."""
+        up = {worker.name for worker in self.everyone()}
+        return {worker.name: _standing(worker, up) for worker in list(self._all.values())}
+
+    def fit(self, number: int, drained: Collection[str] = ()) -> None:
+        """Have as many as that: start some, or let go of those that do the least harm. Those `drained` go in any
+        case."""
         more = number - sum(not worker.retiring for worker in self._all.values())
         if more > 0:
-            for _ in range(more - self.leases.recall(more)):
+            for _ in range(more - self.leases.recall(more, drained)):
                 self._rising.append(self._new())
         # of those that are starting the latest go first: the others are nearer to work
         while more < 0 and self._rising:
@@ -138,3 +144,9 @@ class RayActors:
         self._all.pop(worker.name, None)
         with suppress(Exception):  # it may be gone already
             worker.kill()
+
+
+def _standing(worker: RayWorker, up: Collection[str]) -> Standing:
+    if worker.retiring:
+        return "leaving"
+    return "starting" if worker.name not in up or worker.lost else "there"

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 
 from infra.ray.actors import RayActors
 from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
@@ -22,7 +23,7 @@ from infra.ray.worker import RayWorker
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.fair_share import Demand
-from infra.workers.pool import PoolWorker
+from infra.workers.pool import PoolWorker, Standing
 from infra.workers.tasks import WorkerProgress
 from renderers.registry import Registry
 
@@ -79,7 +80,8 @@ class RayPool:
         job = ray.get_runtime_context().get_job_id()
         self._job = f"{socket.gethostname()}/{os.getpid()}/{job}/{uuid.uuid4().hex[:8]}"
         self._since = time.time()
-        self._shares, self._sent, self._beat_at = FairShareClient(), (-1, -1), 0.0
+        self._shares, self._sent, self._beat_at = FairShareClient(), (-1, -1, 0), 0.0
+        self._drained: frozenset[str] = frozenset()
         self._actors = RayActors(self._new)
         self._processes: dict[str, RayWorker] = {}
         self._empty_since: float | None = None
@@ -150,12 +152,48 @@ class RayPool:
         answers = []
         for reference in ready:
             with suppress(ray.exceptions.RayError):
-                answers.append(ray.get(reference))
                 worker = asked[reference]
+                answers.append(replace(ray.get(reference), name=worker.name))
                 # a process that died hangs for ever, to those who watch: it must not be ended in its successor
                 others = {process: it for process, it in self._processes.items() if it is not worker}
                 self._processes = {**others, answers[-1].worker: worker}
         return answers
+
+    def roster(self) -> dict[str, Standing]:
+        """Return where each actor stands."""
+        gone: dict[str, Standing] = dict.fromkeys(sorted(self._drained), "drained")
+        return {**gone, **self._actors.roster()}
+
+    def drain(self, name: str) -> bool:
+        """See `Pool.drain`: the place goes to whoever wants it on the cluster."""
+        known = self._drained
+        self._drained = known | {name}  # first: the keeper must not start another in its place
+        if self._actors.leases.let_go(name):
+            return True
+        self._drained = known
+        return False
+
+    def allow(self, name: str) -> bool:
+        """See `Pool.allow`."""
+        if name not in self._drained:
+            return False
+        self._drained -= {name}
+        self._actors.leases.keep(name)
+        return True
+
+    def restart_worker(self, name: str) -> bool:
+        """See `Pool.restart_worker`."""
+        worker = next((it for it in self._actors.everyone() if it.name == name and not it.lost), None)
+        if worker is None or self._closed.is_set():
+            return False
+        worker.restart(asked=True)
+        worker.lost = True
+        self._actors.leases.sweep()  # a free one is offered again once it is up
+        return True
+
+    def prioritise(self, priority: int) -> None:
+        """See `Pool.prioritise`: the actor of fair shares hears it with the next message."""
+        self._priority = priority
 
     def stop(self) -> None:
         """Stop all frames in progress between two steps; no actors are added any more."""
@@ -197,19 +235,20 @@ class RayPool:
         self._beat()
         self._actors.welcome()
         if not self._stopped:
-            self._actors.fit(self._share)
+            self._actors.fit(self._without_drained(self._share), self._drained)
         self._actors.announce()
         self._warn_if_empty()
 
     def _beat(self) -> None:
         """Send the demand every few seconds, and at once when it changed."""
         now = time.monotonic()
-        demand = (min(self._wanted(), self._settings.actors or MOST_ACTORS), self.size)
+        wanted = self._without_drained(min(self._wanted(), self._settings.actors or MOST_ACTORS))
+        demand = (wanted, self.size, self._priority)
         if now < self._quiet_until or (now < self._beat_at and demand == self._sent):
             return
         self._beat_at, self._sent = now + BEAT_SECONDS, demand
         each = self._settings.cpus_per_actor, self.gpus_per_actor
-        self._shares.ask(Demand(self._job, *demand, self._priority, self._since, 0.0, *each))
+        self._shares.ask(Demand(self._job, *demand, self._since, 0.0, *each))
         self._actors.miss_nodes()
 
     def _first_share(self) -> int:
@@ -228,6 +267,10 @@ class RayPool:
 
     def _wanted(self) -> int:
         return self._want and max(self._want, LEAST_WANTED)
+
+    def _without_drained(self, actors: int) -> int:
+        """Leave the places of those that were drained to others."""
+        return max(0, min(actors, self.capacity - len(self._drained))) if self._drained else actors
 
     def _new(self, name: str) -> RayWorker:
         worker = RayWorker(name, self._options, self._given)

@@ -75,7 +75,7 @@ class RayWorker:
     def __init__(self, name: str, options: Mapping[str, Any], given: Sequence[Any]) -> None:
         """Start it, wherever the cluster has or will have room; does not wait."""
         self.name, self.retiring, self.lost, self.node = name, False, False, ""
-        self._stalled = False
+        self._stalled = self._asked = False
         self._actor = cast(Any, _Actor).options(**options).remote(*given)
 
     def awake(self) -> Any:
@@ -118,9 +118,9 @@ class RayWorker:
         """End the process, without a restart."""
         ray.kill(self._actor, no_restart=True)
 
-    def restart(self) -> None:
-        """End the process; Ray starts a new one."""
-        self._stalled = True
+    def restart(self, *, asked: bool = False) -> None:
+        """End the process, because it hangs or because a person has `asked` for it; Ray starts a new one."""
+        self._stalled, self._asked = not asked, asked
         ray.kill(self._actor, no_restart=False)
 
     def _ask(self, method: str, task: Any) -> Any:
@@ -140,7 +140,8 @@ class RayWorker:
             if self._stalled and method not in ("commit", "encode_segment"):
                 self._stalled = False
                 raise WorkerStalled(f"worker {self.name} made no step for too long and was restarted") from error
-            raise WorkerLost(f"worker {self.name} was lost: {_first_line(error)}") from error
+            how = "was restarted, as asked for" if self._asked else f"was lost: {_first_line(error)}"
+            raise WorkerLost(f"worker {self.name} {how}") from error
 
     def _wait_for_restart(self) -> None:
         """Wait until the actor's new process answers; until then Ray refuses every call, at the cost of a try."""
@@ -153,7 +154,7 @@ class RayWorker:
                     raise
                 time.sleep(0.2)
             else:
-                self.lost = self._stalled = False
+                self.lost = self._stalled = self._asked = False
                 return
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -112,10 +112,34 @@ class Leases:
         for worker in leaving:
             self._leave(worker)
 
-    def recall(self, number: int) -> int:
-        """Keep up to so many of the rented that were to go; gives how many."""
+    def let_go(self, name: str) -> bool:
+        """Let one go, at once or when it is given back; gives whether it is here to stay so far."""
         with self._lock:
-            kept = [worker for worker in self._rented if worker.retiring and not worker.lost][:number]
+            worker = next((worker for worker in self._staying() if worker.name == name), None)
+            if worker is None:
+                return False
+            worker.retiring = True
+            free = worker in self._free
+            if free:
+                self._free.remove(worker)
+            self._serve()
+        if free:
+            self._leave(worker)
+        return True
+
+    def keep(self, name: str) -> bool:
+        """Keep one that is rented and was to go; gives whether there is such a one."""
+        with self._lock:
+            kept = [worker for worker in self._rented if worker.retiring and not worker.lost and worker.name == name]
+            for worker in kept:
+                worker.retiring = False
+            return bool(kept)
+
+    def recall(self, number: int, never: Collection[str] = ()) -> int:
+        """Keep up to so many of the rented that were to go, none of `never`; gives how many."""
+        with self._lock:
+            leaving = (worker for worker in self._rented if worker.retiring and not worker.lost)
+            kept = [worker for worker in leaving if worker.name not in never][:number]
             for worker in kept:
                 worker.retiring = False
             return len(kept)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from infra.storage.storage import Storage
 from infra.workers.leases import Leases
-from infra.workers.pool import PoolWorker
+from infra.workers.pool import PoolWorker, Standing
 from infra.workers.renderers import LoadedModels
 from infra.workers.tasks import WorkerProgress
 from infra.workers.worker import Worker
@@ -38,7 +39,7 @@ class LocalPool:
         make: Callable[..., Worker] = Worker,
     ) -> None:
         """`device` to `registry` are as for `LoadedModels`; `make` makes each worker, called as `Worker` is."""
-        self.size = self.capacity = size
+        self.capacity = size
         self.max_batch = batch or 1
         how: dict[str, Any] = {
             "device": device, "threads": threads, "precision": precision, "graphs": graphs, "batch": batch,
@@ -46,8 +47,18 @@ class LocalPool:
         self._workers = [make(output, LoadedModels(registry, **how), registry=registry) for _ in range(size)]
         for number, worker in enumerate(self._workers):
             worker.name = f"{worker.name}/{number}"
-        self.names = tuple(worker.name for worker in self._workers)
-        self._leases = Leases(list(self._workers))
+        self._drained: dict[str, PoolWorker | None] = {}  # by name; None: it has not left yet
+        self._leases = Leases(list(self._workers), left=self._leave)
+
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return len(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who these are."""
+        return tuple(worker.name for worker in self._workers if worker.name not in self._drained)
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -71,10 +82,49 @@ class LocalPool:
 
     def progress(self) -> list[WorkerProgress]:
         """Ask what every worker is doing."""
-        return [worker.progress() for worker in self._workers]
+        return [replace(worker.progress(), name=worker.name) for worker in self._workers]
 
     def restart(self, process: str) -> None:
         """Nothing: a thread can't be ended from outside."""
+
+    def roster(self) -> dict[str, Standing]:
+        """Return where each worker stands."""
+        here = {worker.name for worker in self._leases.everyone()}
+        return {worker.name: self._standing(worker.name, here) for worker in self._workers}
+
+    def _standing(self, name: str, here: set[str]) -> Standing:
+        if name not in self._drained:
+            return "there"
+        return "leaving" if name in here else "drained"
+
+    def drain(self, name: str) -> bool:
+        """See `Pool.drain`."""
+        if name not in self.names:
+            return False
+        self._drained[name] = None
+        return self._leases.let_go(name)
+
+    def allow(self, name: str) -> bool:
+        """See `Pool.allow`."""
+        if name not in self._drained:
+            return False
+        kept = self._leases.keep(name)
+        worker = self._drained.pop(name)
+        if not kept and worker is not None:
+            worker.retiring = False
+            self._leases.add(worker)
+        return True
+
+    def _leave(self, worker: PoolWorker) -> None:
+        if worker.name in self._drained:
+            self._drained[worker.name] = worker
+
+    def restart_worker(self, name: str) -> bool:
+        """Nothing: a thread can't be ended from outside."""
+        return False
+
+    def prioritise(self, priority: int) -> None:
+        """Nothing: there is nobody to compete with."""
 
     def stop(self) -> None:
         """Stop all frames in progress between two steps."""

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from infra.workers.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from manifests.errors import ErrorKind, NightreelError
 
-__all__ = ["Pool", "PoolWorker", "WorkerLost", "WorkerOutOfMemory", "WorkerStalled"]
+__all__ = ["Pool", "PoolWorker", "Standing", "WorkerLost", "WorkerOutOfMemory", "WorkerStalled"]
+
+#: Where a worker stands: its process is on its way, it can be rented, it leaves after its work, it is kept out.
+Standing = Literal["starting", "there", "leaving", "drained"]
 
 
 class WorkerLost(NightreelError):
@@ -99,6 +102,23 @@ class Pool(Protocol):
     def restart(self, process: str) -> None:
         """Give the worker of a process (`WorkerProgress.worker`) that hangs a new one: its work fails with
         WorkerStalled."""
+
+    def roster(self) -> dict[str, Standing]:
+        """Return where each worker stands, those included that were drained."""
+
+    def drain(self, name: str) -> bool:
+        """Let a worker finish its frame, then leave; nobody takes its place here until `allow`, so that others may have
+        it. Return whether there is such a worker."""
+
+    def allow(self, name: str) -> bool:
+        """Take back that a worker was drained: it stays, or another comes in its place. Return whether it was."""
+
+    def restart_worker(self, name: str) -> bool:
+        """Give a worker a new process because a person asks for it: its work fails with WorkerLost, and is tried again.
+        Return whether that can be done."""
+
+    def prioritise(self, priority: int) -> None:
+        """Compete with other jobs under another priority from now on."""
 
     def stop(self) -> None:
         """Stop all frames in progress between two steps."""

@@ -79,7 +79,8 @@ class SegmentReport:
 
 @dataclass(frozen=True)
 class WorkerProgress:
-    """What a worker is doing at this moment; not `busy`: what it did last."""
+    """What a worker is doing at this moment; not `busy`: what it did last. `worker` is its process, `name` its name in
+    its pool ('' outside one)."""
 
     worker: str
     video_id: str = ""
@@ -89,3 +90,4 @@ class WorkerProgress:
     loss: float = 0.0
     steps_per_second: float = 0.0
     busy: bool = False
+    name: str = ""

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from renderers.errors import FrameCorrupt
+from renderers.frames.chunks import PROVENANCE, STATE
 from renderers.frames.state import FrameState
 from renderers.picture_errors import PICTURE_ERRORS
 
@@ -23,11 +24,6 @@ __all__ = ["FrameObject"]
 
 # Every PNG ends with this chunk: one that does not was cut short, or something was added to it.
 END = bytes.fromhex("00000000 49454e44 ae426082")
-PROVENANCE = "nightreel:provenance"
-STATE = "nightreel:state"
-# Pillow refuses text chunks that inflate past 1 MiB; the state of a 1024 px frame is about 3 MB as base64.
-PngImagePlugin.MAX_TEXT_CHUNK = 64 * 2**20
-PngImagePlugin.MAX_TEXT_MEMORY = 128 * 2**20
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def test_every_import_rule_notices_a_breach(tmp_path: Path) -> None:
         "infra/workers/breach.py": "import ray\nimport torch\nimport fsspec\nimport imageio_ffmpeg\n",
         "flows/planning/breach.py": "import flows.job\n",
         "flows/orchestration/breach.py": "import flows.local\n",
+        "flows/watch/breach.py": "import flows.orchestration\n",
     }
     for name, text in breaches.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

@@ -54,6 +54,13 @@ def rendering(pool: Pool, video: str, *, step: int = 1) -> WorkerProgress:
     raise AssertionError(f"nobody began to render '{video}'")
 
 
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.05)
+
+
 def ray_pool(output: Storage, size: int) -> RayPool:
     return RayPool(output, InfraSettings(actors=size, cpus_per_actor=0.4), warm="embedded")
 
@@ -170,6 +177,51 @@ class PoolContract:
         finally:
             pool.close()
 
+    def test_a_drained_worker_finishes_its_frame_and_stays_out_until_it_is_allowed(self, output: Storage) -> None:
+        pool = type(self).make(output, 2)
+        (task,) = tasks_of(quick_row("drained"))
+        try:
+            with ExitStack() as both:
+                first, _ = (both.enter_context(pool.lease()) for _ in range(2))
+                assert set(pool.roster().values()) == {"there"}
+                assert pool.drain(first.name)
+                assert first.retiring
+                assert pool.roster()[first.name] == "leaving"
+                assert not pool.drain(first.name), "it leaves already"
+                assert first.render_frame(task).frame == 0
+            assert not pool.drain("nobody")
+            eventually(lambda: pool.roster().get(first.name) == "drained", "it has left")
+            assert (pool.size, first.name in pool.names) == (1, False)
+            time.sleep(1.0)  # the keeper has had time to start another
+            with ExitStack() as both, ThreadPoolExecutor(1) as threads:
+                other = both.enter_context(pool.lease())
+                waiting = threads.submit(lambda: both.enter_context(pool.lease()).name)
+                time.sleep(0.3)
+                assert (other.name != first.name, waiting.done()) == (True, False)
+                assert pool.allow(first.name)
+                assert waiting.result(60) != other.name
+            assert not pool.allow(first.name), "nobody is drained now"
+            eventually(lambda: pool.size == 2, "there are two again")
+        finally:
+            pool.close()
+
+    def test_one_that_was_to_be_drained_can_be_kept(self, output: Storage) -> None:
+        pool = type(self).make(output, 1)
+        try:
+            with pool.lease() as worker:
+                assert pool.drain(worker.name)
+                assert pool.allow(worker.name)
+                assert pool.roster() == {worker.name: "there"}
+            with pool.lease() as again:
+                assert again.name == worker.name
+        finally:
+            pool.close()
+
+    def test_progress_names_the_worker_as_the_pool_does(self, pool: Pool) -> None:
+        with pool.lease():  # it is up
+            assert {it.name for it in pool.progress()} <= set(pool.names)
+            assert [it for it in pool.progress() if it.name]
+
 
 class TestLocalPool(PoolContract):
     make = staticmethod(lambda output, size: LocalPool(output, size=size))
@@ -212,6 +264,32 @@ class TestRayPool(PoolContract):
                 with pytest.raises(Stopped):
                     began.result(10)
             assert dead != living.worker == later.worker
+        finally:
+            pool.close()
+
+    def test_an_actor_is_restarted_because_a_person_asks_for_it(self, pool: Pool, output: Storage) -> None:
+        (long,) = tasks_of(quick_row("asked", steps_first=LONG))
+        (short,) = tasks_of(quick_row("afterwards"))
+        with ThreadPoolExecutor(1) as threads, pool.lease() as worker:
+            began = threads.submit(worker.render_frame, long)
+            was = rendering(pool, "asked").worker
+            assert pool.restart_worker(worker.name)
+            with pytest.raises(WorkerLost, match=f"worker {worker.name} was restarted, as asked for"):
+                began.result(60)
+            assert pool.roster()[worker.name] == "starting"
+            assert not pool.restart_worker(worker.name), "it is starting"
+            assert worker.render_frame(short).worker != was
+        assert not pool.restart_worker("nobody")
+
+    def test_a_free_actor_is_restarted_and_comes_back(self, output: Storage) -> None:
+        pool = ray_pool(output, 1)
+        try:
+            with pool.lease() as worker:
+                was = next(it.worker for it in pool.progress())
+            assert pool.restart_worker(worker.name)
+            with pool.lease() as again:
+                assert again.name == worker.name
+                assert again.render_frame(tasks_of(quick_row("back"))[0]).worker != was
         finally:
             pool.close()
 

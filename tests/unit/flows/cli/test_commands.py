@@ -59,7 +59,7 @@ def test_the_commands_are_found() -> None:
 def test_commands_are_all_that_the_design_wants() -> None:
     found = {name for name in app if not name.startswith("-")}
     assert found == {
-        "preview", "manifest", "plan", "render", "rerun", "status", "up", "doctor", "models", "finetune"
+        "preview", "manifest", "plan", "render", "rerun", "status", "watch", "up", "doctor", "models", "finetune"
     }  # fmt: skip
 
 

@@ -148,3 +148,17 @@ def test_a_job_may_lose_a_share_of_its_frames_and_a_small_one_a_few() -> None:
     assert Budget(1000, 0.2).allowed == 200
     assert (Budget(1000, 0.2).spent(200), Budget(1000, 0.2).spent(201)) == (False, True)
     assert (Budget(10, 0.2).allowed, Budget(10, 0.2).spent(10)) == (20, False)
+
+
+def test_a_worker_that_a_person_forgives_begins_anew() -> None:
+    records = WorkerRecords(lambda: 0.0, limit=2, seconds=60)
+    assert not records.forgive("a"), "nothing counts against it"
+    for frame in range(2):
+        records.failed("a", "reef", frame)
+        records.rendered("b", "reef", frame)
+    assert records.quarantined() == {"a"}
+    records.failed("a", "reef", 2)  # as the last resort
+    assert records.forgive("a")
+    assert records.quarantined() == frozenset()
+    assert records.rendered("b", "reef", 2) == set()
+    assert not records.forgive("a")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from flows.cli import run
 from flows.local.options import UpOptions
-from flows.local.part import UpUnavailable
-from flows.local.place import Lock, check_port
+from flows.local.part import Part, UpUnavailable
+from flows.local.place import Lock, check_port, port_beside
 from flows.local.policy import RestartPolicy
 from flows.orchestration.deployments import NightlyOptions
 from infra.backoff import Backoff
@@ -78,3 +80,41 @@ def test_a_folder_that_can_not_be_used_is_named(tmp_path: Path) -> None:
 
 def test_a_free_port_passes() -> None:
     check_port(free_port())
+
+
+def test_the_live_page_is_at_the_port_beside_or_at_any_that_is_free() -> None:
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        assert port_beside(port - 1) != port
+    assert port_beside(port - 1) == port
+    assert 1 <= port_beside(65_535) <= 65_535
+
+
+class _Dies:
+    """A child that ends at once."""
+
+    def ended(self) -> int | None:
+        return 1
+
+    def kill(self, seconds: float = 0.0) -> None:
+        pass
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_part_that_is_not_needed_is_left_alone_where_another_ends_everything(tmp_path: Path, needed: bool) -> None:
+    said: list[str] = []
+    part = Part(
+        "the page", tmp_path / "log", cast(Any, _Dies), lambda _: True, RestartPolicy(deaths=0), said.append,
+        needed=needed,
+    )  # fmt: skip
+    part.tick(0.0)
+    if needed:
+        with pytest.raises(UpUnavailable, match="the page ended with code 1"):
+            part.tick(1.0)
+        return
+    part.tick(1.0)
+    assert part.given_up
+    assert "is left alone" in said[-1]
+    part.tick(1000.0)
+    assert part.child is None, "it is not started again"

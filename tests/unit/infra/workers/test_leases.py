@@ -258,3 +258,30 @@ def test_one_that_is_pinned_leaves_only_when_it_is_let_go(rented: bool) -> None:
         assert some.names == ()
     assert left == ["a"]
     assert some.everyone() == []
+
+
+def test_one_is_let_go_by_its_name_at_once_if_it_is_free_and_else_when_it_is_given_back() -> None:
+    left: list[str] = []
+    free = leases("abc", left)
+    assert free.let_go("b")
+    assert left == ["b"]
+    with free.lease(prefer="a") as worker:
+        assert free.let_go("a")
+        assert worker.retiring
+        assert (left, free.names) == (["b"], ("c",))
+        assert not free.let_go("a"), "it goes already"
+    assert left == ["b", "a"]
+    assert not free.let_go("nobody")
+
+
+def test_one_that_was_to_go_is_kept_by_its_name_and_a_recall_passes_over_it() -> None:
+    left: list[str] = []
+    free = leases("ab", left)
+    with free.lease(prefer="a"), free.lease(prefer="b"):
+        free.let_go("a")
+        free.let_go("b")
+        assert free.recall(2, {"a"}) == 1
+        assert free.names == ("b",)
+        assert free.keep("a")
+        assert not free.keep("b"), "it stays anyway"
+    assert left == []

@@ -1,0 +1,200 @@
+// The live page: asks every few seconds what the output's runs are doing, and shows it.
+import { Refused, badge, bar, byId, el, fill, get, moment, number, percent, plural, post, query, seconds } from "./dom.js";
+import { failedFrames, showFailures } from "./failures.js";
+import { openGrid, overlay } from "./grid.js";
+import { showRuns, showWorkers } from "./runs.js";
+import { asked, now, page } from "./state.js";
+
+const EVERY = 3000;
+const HIDDEN_EVERY = 30000;
+let tag = "";
+let timer = 0;
+let turn = 0;
+
+// -- the key and the output ----------------------------------------------------------------------------------------------
+
+async function begin() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("key");
+  const wanted = new URLSearchParams(location.search).get("o");
+  try {
+    if (given) {
+      history.replaceState(null, "", location.pathname + location.search); // not into bookmarks, nor over a shoulder
+      await post("key", { key: given });
+    }
+    const outputs = await (await get("outputs")).json();
+    byId("trouble").hidden = true;
+    if (wanted || outputs.length === 1) choose(wanted ?? outputs[0].name, outputs.length > 1);
+    else offer(outputs);
+  } catch (error) {
+    trouble(error);
+    if (!(error instanceof Refused)) timer = setTimeout(begin, EVERY);
+  }
+}
+
+function offer(outputs) {
+  byId("choose").hidden = false;
+  pulse("good", "connected");
+  byId("title").textContent = "Live";
+  const rows = outputs.map((it) => el("li", {}, el("a", { href: `?o=${encodeURIComponent(it.name)}`, dir: "auto" }, it.output)));
+  byId("outputs").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "No run of this machine has begun yet. This page lists their outputs as they do.")]));
+  if (!rows.length) timer = setTimeout(begin, EVERY);
+}
+
+function choose(name, others) {
+  asked.o = name;
+  byId("choose").hidden = true;
+  byId("others").hidden = !others;
+  look();
+}
+
+// -- looking -------------------------------------------------------------------------------------------------------------
+
+async function look() {
+  clearTimeout(timer);
+  const mine = ++turn;
+  try {
+    const response = await get(`view?${query(asked)}`, { headers: tag ? { "If-None-Match": tag } : {} });
+    if (mine !== turn) return; // another question was asked meanwhile
+    const date = Date.parse(response.headers.get("Date") ?? "");
+    if (!Number.isNaN(date)) page.clock = Math.abs(date - Date.now()) < 2000 ? 0 : date - Date.now();
+    if (response.status !== 304) {
+      page.shown = await response.json();
+      tag = response.headers.get("ETag") ?? "";
+    }
+    byId("trouble").hidden = true;
+    pulse("good", "live");
+    show(page.shown);
+  } catch (error) {
+    if (mine !== turn) return;
+    trouble(error);
+    if (error instanceof Refused && [401, 403, 404].includes(error.status)) return;
+  }
+  timer = setTimeout(look, document.hidden ? HIDDEN_EVERY : EVERY);
+}
+
+function trouble(error) {
+  const text = error instanceof Refused ? error.message : "The page's server does not answer: what is shown may be old. Is `nightreel watch` (or `up`) still running?";
+  byId("trouble").textContent = text;
+  byId("trouble").hidden = false;
+  pulse("bad", error instanceof Refused && error.status === 401 ? "locked" : "not live");
+}
+
+function pulse(kind, text) {
+  const node = byId("pulse");
+  node.className = `pulse ${kind}`;
+  if (node.textContent !== text) node.textContent = text;
+}
+
+// -- showing -------------------------------------------------------------------------------------------------------------
+
+function show(it) {
+  byId("live").hidden = false;
+  const name = it.output.replace(/\/+$/, "").split("/").pop() || it.output;
+  byId("title").textContent = name;
+  document.title = `${percent(it.frames_done, it.frames)} % · ${name} · nightreel`;
+  byId("where").textContent = it.output;
+  const living = it.runs.filter((run) => run.alive);
+  showTotals(it, living);
+  showFailures(it);
+  showWorkers(living);
+  showLatest(it);
+  showVideos(it);
+  showRuns(it);
+  overlay(living.flatMap((run) => run.workers));
+}
+
+function total(name, big, ...rest) {
+  return el("div", {}, el("dt", {}, name), el("dd", {}, el("b", {}, big)), ...rest.map((node) => el("dd", { class: "sub" }, node)));
+}
+
+function showTotals(it, living) {
+  const run = living[0];
+  const working = living.flatMap((each) => each.workers).filter((worker) => worker.busy);
+  const ends = living.map((each) => each.ends).filter(Boolean).sort().pop();
+  const last = it.runs[0];
+  const silent = it.runs.filter((each) => each.phase === "silent" && !each.alive).length && !living.length;
+  const state = living.length ? (living.length > 1 ? plural(living.length, "run") : run.phase) : silent ? "no sign of life" : last ? "nothing under way" : "no run yet";
+  const below = living.length ? plural(working.length, "worker draws", "workers draw")
+    : silent ? `last heard of ${moment(last.heard, now())}` : last ? `last run ${ended(last)} ${moment(last.over ?? last.heard, now())}` : "";
+  const left = ends ? (Date.parse(ends) - now()) / 1000 : 0;
+  const counts = it.counts;
+  const parts = ["rendering", "stitching", "waiting", "missing"].filter((state) => counts[state]).map((state) => `${number(counts[state])} ${state}`);
+  const node = [
+    total("now", state, below),
+    total("frames", `${percent(it.frames_done, it.frames)} %`, `${number(it.frames_done)} of ${number(it.frames)}`, bar(it.frames_done, it.frames)),
+    total("ends", ends ? moment(ends, now()) : living.length ? "not known yet" : "–", ends ? (left > 0 ? `in ${seconds(left)}` : "any moment") : living.length ? "known after the first frames" : ""),
+    total("videos", `${number(counts.done)} of ${number(it.videos)}`, parts.join(", ") || (it.videos ? "all done" : "")),
+    total("failed", number(failedFrames(it)), counts.failed || counts.invalid ? [counts.failed && plural(counts.failed, "video"), counts.invalid && plural(counts.invalid, "row not rendered", "rows not rendered")].filter(Boolean).join(", ") : "nothing has failed"),
+  ];
+  node[1].classList.add("accent");
+  node[4].classList.toggle("alarm", Boolean(counts.failed || counts.invalid));
+  byId("totals").replaceChildren(...node);
+}
+
+const ended = (run) => (run.result === "Completed" ? "completed" : run.result ? `ended ${run.result}` : "was heard of");
+
+// -- pictures ------------------------------------------------------------------------------------------------------------
+
+function showLatest(it) {
+  byId("pictures").hidden = !it.latest.length;
+  fill(byId("latest"), it.latest, (frame) => `${frame.video}/${frame.frame}/${frame.digest}`, (frame) => {
+    const picture = el("img", { alt: "", loading: "lazy", src: `api/thumbnail?${query({ o: asked.o, video: frame.video, frame: frame.frame, digest: frame.digest })}`, class: "crisp" });
+    const node = el("button", { type: "button", class: "plain shot", "data-name": "open" }, picture, el("span", { dir: "auto" }, `${frame.video}, ${number(frame.frame)}`));
+    node.addEventListener("click", () => openGrid(asked.o, frame.video, frame.frame));
+    return el("li", {}, node);
+  });
+}
+
+// -- videos --------------------------------------------------------------------------------------------------------------
+
+function showVideos(it) {
+  byId("videos-title").textContent = `Videos: ${number(it.videos)}`;
+  const states = [["", it.videos], ...Object.entries(it.counts).filter(([state, count]) => count || state === asked.state)];
+  fill(byId("states"), states, ([state]) => state, ([state, count]) => {
+    const input = el("input", { type: "radio", name: "state", value: state, checked: state === asked.state, "data-name": "state" });
+    return el("label", {}, input, el("span", { class: state || null }, `${LABEL[state] ?? (state || "all")} ${number(count)}`));
+  });
+  fill(byId("videos"), it.rows, (row) => row.video, (row) => {
+    const node = el("button", { type: "button", class: "plain video", "data-name": "open" },
+      el("span", { class: "row" }, el("b", { dir: "auto" }, row.video), badge(row.state, LABEL[row.state] ?? row.state)),
+      el("span", { class: `amount ${row.state}` }, bar(row.done, row.frames), el("span", { class: "counts" }, `${number(row.done)} / ${number(row.frames)}`)),
+      row.reason ? el("span", { class: "counts line", dir: "auto" }, row.reason) : null);
+    node.addEventListener("click", () => openGrid(asked.o, row.video));
+    return el("li", { class: row.state }, node);
+  });
+  const none = byId("none");
+  none.hidden = it.rows.length > 0;
+  none.textContent = it.videos ? "No video fits this filter." : "No video yet.";
+  byId("pages").hidden = it.matching <= asked.limit;
+  byId("place").textContent = it.rows.length ? `${number(it.offset + 1)} to ${number(it.offset + it.rows.length)} of ${number(it.matching)}` : "";
+  byId("before").disabled = it.offset === 0;
+  byId("after").disabled = it.offset + it.rows.length >= it.matching;
+}
+
+const LABEL = { invalid: "not rendered" };
+let typing = 0;
+byId("tools").addEventListener("input", (event) => {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    const form = new FormData(byId("tools"));
+    Object.assign(asked, { state: form.get("state") ?? "", text: form.get("text") ?? "", offset: 0 });
+    tag = "";
+    look();
+  }, event.target.type === "search" ? 200 : 0);
+});
+byId("tools").addEventListener("submit", (event) => event.preventDefault());
+const turnPage = (by) => () => {
+  asked.offset = Math.max(0, (page.shown?.offset ?? 0) + by * asked.limit);
+  tag = "";
+  look().then(() => byId("videos-title").scrollIntoView());
+};
+byId("before").addEventListener("click", turnPage(-1));
+byId("after").addEventListener("click", turnPage(1));
+
+// the link with the key, pasted over the address of a page that is locked, loads nothing anew
+window.addEventListener("hashchange", () => {
+  clearTimeout(timer);
+  begin();
+});
+document.addEventListener("visibilitychange", () => { if (!document.hidden && asked.o) look(); });
+begin();

@@ -1,0 +1,199 @@
+"""The frames of one video, from a listing of its folder: what is done, missing, failed; and what is known of each."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from flows.failures.records import FailureRecord
+from flows.job.storage_state import VideoListing, list_video, read_plan
+from flows.report.wording import clean, one_line
+from flows.watch.videos import MESSAGE
+from flows.watch.view import safe_link
+from infra.storage.errors import without_secrets
+from infra.storage.layout import SHORT, frame_key, frame_of
+from infra.storage.storage import ObjectMissing, Storage
+from manifests.schema import format_prompts
+from renderers.errors import RenderError
+from renderers.frames.chunks import PROVENANCE
+from renderers.picture_errors import PICTURE_ERRORS
+from renderers.registry import Registry
+
+__all__ = ["MOST_FRAMES", "VideoGrid", "frame_details", "grid_page", "read_grid"]
+
+# Of one answer: what a page of the grid shows.
+MOST_FRAMES = 600
+ATTEMPTS = 20
+_FAILURE = re.compile(r"/failures/(\d{6,})-([0-9a-f]{16})-[^/]+\.json$")
+
+
+@dataclass(frozen=True)
+class VideoGrid:
+    """A video's frames: `states` has a letter for each (d done, m missing, f failed), `digests` the shortened digest of
+    each, '' where it is not known. `plan` False: there is no plan that this installation can read, and the grid shows
+    what lies there."""
+
+    video_id: str
+    states: str
+    digests: tuple[str, ...]
+    failures: Mapping[int, tuple[str, ...]]
+    prompt: str = ""
+    size: str = ""
+    model: str = ""
+    video: str = ""
+    plan: bool = True
+
+
+def read_grid(output: Storage, video_id: str, registry: Registry) -> VideoGrid | None:
+    """List a video's folder; None if nothing is in it.
+
+    Raises:
+        StorageError: it can't be listed or read.
+    """
+    listing = list_video(output, video_id)
+    if not listing.objects:
+        return None
+    there = _frames_there(listing)
+    failed = _failure_keys(listing)
+    published = output.uri(f"{video_id}/{listing.provenance['video']}") if listing.provenance else ""
+    try:
+        stored = read_plan(output, listing, video_id, registry)
+    except (RenderError, ValueError, KeyError):
+        stored = None
+    if stored is None:
+        return _without_plan(video_id, there, failed, without_secrets(published))
+    plan = stored.plan
+    digests = tuple(digest[:SHORT] for digest in plan.digests)
+    failures = {
+        frame: keys
+        for frame in range(plan.frames)
+        if (keys := tuple(key for digest, key in failed.get(frame, ()) if digest == digests[frame]))
+    }
+    states = "".join(
+        "d" if digest in there.get(frame, {}) else "f" if frame in failures else "m"
+        for frame, digest in enumerate(digests)
+    )
+    row = plan.row
+    return VideoGrid(
+        video_id, states, digests, failures, clean(format_prompts(row.scenes), 4000), f"{row.width} x {row.height}",
+        one_line(row.model, 80), without_secrets(published),
+    )  # fmt: skip
+
+
+def _frames_there(listing: VideoListing) -> dict[int, dict[str, Any]]:
+    """Frame objects by number and shortened digest."""
+    there: dict[int, dict[str, Any]] = {}
+    for key, info in listing.objects.items():
+        named = frame_of(key)
+        if named is not None:
+            there.setdefault(named[0], {})[named[1]] = info
+    return there
+
+
+def _failure_keys(listing: VideoListing) -> dict[int, list[tuple[str, str]]]:
+    """Keys of records of failure by frame, each with the shortened digest in it, oldest first."""
+    failed: dict[int, list[tuple[str, str]]] = {}
+    for key in sorted(listing.objects):
+        match = _FAILURE.search(key)
+        if match:
+            failed.setdefault(int(match[1]), []).append((match[2], key))
+    return failed
+
+
+def _without_plan(
+    video_id: str, there: Mapping[int, Mapping[str, Any]], failed: Mapping[int, list[tuple[str, str]]], published: str
+) -> VideoGrid:
+    frames = 1 + max([*there, *failed], default=-1)
+    if frames > 1_000_000:
+        frames = 0  # a number that nobody rendered
+    newest = {frame: max(found, key=lambda digest: found[digest].modified) for frame, found in there.items()}
+    return VideoGrid(
+        video_id,
+        "".join("d" if frame in newest else "f" if frame in failed else "m" for frame in range(frames)),
+        tuple(newest.get(frame, "") for frame in range(frames)),
+        {frame: tuple(key for _, key in keys) for frame, keys in failed.items()},
+        video=published,
+        plan=False,
+    )
+
+
+def grid_page(grid: VideoGrid, start: int, count: int) -> dict[str, Any]:
+    """Return `count` frames of a grid from `start` on, with what is known of the video."""
+    frames = len(grid.states)
+    count = max(1, min(count, MOST_FRAMES))
+    start = max(0, min(start, max(0, frames - 1)))
+    return {
+        "video": grid.video_id,
+        "frames": frames,
+        "start": start,
+        "states": grid.states[start : start + count],
+        "digests": list(grid.digests[start : start + count]),
+        "counts": {name: grid.states.count(name[0]) for name in ("done", "missing", "failed")},
+        "failed": [frame for frame, letter in enumerate(grid.states) if letter == "f"][:2000],
+        "missing": [frame for frame, letter in enumerate(grid.states) if letter == "m"][:2000],
+        "prompt": grid.prompt,
+        "size": grid.size,
+        "model": grid.model,
+        "published": grid.video,
+        "plan": grid.plan,
+    }  # fmt: skip
+
+
+def frame_details(output: Storage, grid: VideoGrid, frame: int) -> dict[str, Any]:
+    """Return all that is known of one frame: its attempts that failed, and the provenance in its object.
+
+    Raises:
+        StorageError: storage can't be read.
+    """
+    digest = grid.digests[frame]
+    details: dict[str, Any] = {
+        "video": grid.video_id,
+        "frame": frame,
+        "state": grid.states[frame],
+        "digest": digest,
+        "provenance": "",
+        "damaged": "",
+        "attempts": [
+            attempt
+            for key in grid.failures.get(frame, ())[-ATTEMPTS:]
+            if (attempt := _attempt(output, key)) is not None
+        ],
+    }
+    if grid.states[frame] == "d":
+        try:
+            details["provenance"] = _provenance(output.read(frame_key(grid.video_id, frame, digest)))
+        except ObjectMissing:
+            details["state"] = "m"
+        except PICTURE_ERRORS as error:
+            details["damaged"] = one_line(f"the frame's object can't be read: {error}", MESSAGE)
+    return details
+
+
+def _attempt(output: Storage, key: str) -> dict[str, Any] | None:
+    try:
+        record = FailureRecord.of_document(json.loads(output.read(key)))
+        return {
+            "attempt": int(record.attempt),
+            "kind": one_line(record.kind, 60),
+            "message": clean(without_secrets(str(record.message)), 4000),
+            "worker": one_line(record.worker, 120),
+            "when": one_line(record.when, 40),
+            "seconds": float(record.seconds),
+            "log": safe_link(str(record.log)),
+        }
+    except (ObjectMissing, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _provenance(data: bytes) -> str:
+    """Return what a frame's object says of itself, as JSON for people. Raises PICTURE_ERRORS."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        image.load()  # text chunks may come after the picture
+        text = getattr(image, "text", {}).get(PROVENANCE, "{}")
+    return clean(json.dumps(json.loads(text), indent=1, ensure_ascii=False), 60_000)

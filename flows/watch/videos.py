@@ -1,0 +1,122 @@
+"""The videos of an output as its runs' documents and its folders know them: one row each, in the order in which an
+operator wants to see them. No storage and no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+from flows.report.wording import one_line
+from flows.runs.stored import StoredRun
+
+__all__ = ["MESSAGE", "MOST_A_PAGE", "PAGE", "STATES", "Query", "Snapshot", "StoredVideo", "VideoRow", "VideoState"]
+
+VideoState = Literal["failed", "rendering", "stitching", "waiting", "missing", "done", "invalid"]
+
+#: In the order in which an operator wants to see them.
+STATES: tuple[VideoState, ...] = ("failed", "invalid", "rendering", "stitching", "missing", "waiting", "done")
+
+PAGE = 100
+MOST_A_PAGE = 500
+MESSAGE = 600  # characters of a reason
+
+_LIVE: dict[str, VideoState] = {"w": "waiting", "r": "rendering", "s": "stitching", "d": "done", "f": "failed"}
+_OVER: dict[str, VideoState] = {**_LIVE, "w": "missing", "r": "missing", "s": "missing"}
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """A video that lies in the output and that no run's documents name, as its folder says it: `state` is one of done,
+    missing, failed."""
+
+    video_id: str
+    state: str
+    frames: int
+    done: int
+    missing: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An output at the moment `now` (UTC): its `runs`, oldest first, and `others`, videos that none of them names."""
+
+    output: str
+    now: datetime
+    runs: tuple[StoredRun, ...] = ()
+    others: tuple[StoredVideo, ...] = ()
+    more_runs: int = 0
+
+    @cached_property
+    def rows(self) -> list[VideoRow]:
+        """Every video, in the order of `STATES`: for as long as nothing is read, the same for all who look."""
+        return _videos_of(self)
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which videos to show: in one of the `states` (none: in any), whose id holds `text`, so many from `offset` on."""
+
+    states: frozenset[str] = frozenset()
+    text: str = ""
+    offset: int = 0
+    limit: int = PAGE
+
+    def takes(self, row: VideoRow) -> bool:
+        return (not self.states or row.state in self.states) and self.text.lower() in row.video_id.lower()
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """A video as the page lists it: `run` is the newest run that names it, '' if none does."""
+
+    video_id: str
+    state: VideoState
+    frames: int
+    done: int
+    run: str = ""
+    reason: str = ""
+
+
+@dataclass
+class _Merged:
+    """All videos, each as the newest run that names it knows it."""
+
+    rows: dict[str, VideoRow] = field(default_factory=dict)
+
+    def take(self, row: VideoRow) -> None:
+        self.rows.pop(row.video_id, None)  # to the end: the videos of the newest run come last, in its order
+        self.rows[row.video_id] = row
+
+
+def _videos_of(snapshot: Snapshot) -> list[VideoRow]:
+    """Return every video of the output, in the order of `STATES`; within a state the newest run's first, in its
+    manifest's order."""
+    merged = _Merged()
+    for stored in snapshot.others:
+        state: VideoState = "done" if stored.state == "done" else "failed" if stored.state == "failed" else "missing"
+        merged.take(VideoRow(stored.video_id, state, stored.frames, stored.done, "", one_line(stored.reason, MESSAGE)))
+    order: dict[str, tuple[int, int]] = {}
+    for number, run in enumerate(snapshot.runs):
+        for place, row in enumerate(_rows_of(run, snapshot.now)):
+            merged.take(row)
+            order[row.video_id] = (-number, place)
+    last = (len(snapshot.runs), 0)
+    return sorted(merged.rows.values(), key=lambda row: (STATES.index(row.state), *order.get(row.video_id, last)))
+
+
+def _rows_of(run: StoredRun, now: datetime) -> Iterable[VideoRow]:
+    state, names = run.state, _LIVE if run.alive(now) else _OVER
+    done = state.done if state is not None else ()
+    phases = state.phases if state is not None else ""
+    for place, video in enumerate(run.record.videos):
+        phase = phases[place] if place < len(phases) else "w"
+        there = done[place] if place < len(done) else 0
+        yield VideoRow(video.video_id, names.get(phase, "missing"), video.frames, there, run.record.run)
+    for refused in run.record.refused:
+        yield VideoRow(
+            refused.video_id, "invalid", refused.frames, 0, run.record.run, one_line(refused.reason, MESSAGE)
+        )

@@ -1,0 +1,174 @@
+"""What an operator does on the live page, by clicks in a real browser: sees what is drawn now, by whom, until when, and
+what failed and why; drains a worker; renders three frames again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.storage.layout import frame_key
+from manifests.schema import ManifestRow
+from renderers.plan.video_plan import VideoPlan
+from renderers.registry import Registry
+from tests.helpers.browser import Pages, browser_pages
+from tests.helpers.commands import Commands
+from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
+from tests.helpers.root import ROOT
+from tests.helpers.up import RunningUp, running_up
+
+SHOTS = ROOT / "test-output" / "watch"
+FRAMES = 150  # of the video that is drawn while the operator looks
+CLOCK = re.compile(r"^\d\d:\d\d$")
+
+
+def obstruct(output: Path, row: ManifestRow, frame: int) -> Path:
+    """Put a folder where a frame's object is to lie: storage refuses it until the folder is taken away."""
+    plan = VideoPlan.of(row, entry=Registry().entry(row.model))
+    place = output / frame_key(row.video_id, frame, plan.digests[frame])
+    place.mkdir(parents=True)
+    return place
+
+
+def shows(condition: Callable[[], bool], what: str, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.3)
+
+
+@pytest.mark.timeout(1500)
+def test_an_operator_sees_a_run_drains_a_worker_and_re_runs_three_frames_in_three_clicks(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    broken = quick_row("poisoned", frames=6, seed=5)
+    rows = [quick_row("reef", "a coral reef", frames=FRAMES, steps_first=25, steps=25), broken]
+    obstacle = obstruct(output, broken, 3)
+    manifest = write_manifest(tmp_path / "night.parquet", rows)
+    with running_up(tmp_path) as up, browser_pages(up.ui_url, SHOTS) as pages:
+        pages.open(up.ready["live"])
+        pages.shows("No run of this machine has begun yet")
+        run = up.start_run("render-manifest", manifest=manifest, output=str(output))
+        sees_what_is_drawn(pages)
+        drains_a_worker_and_allows_it_again(pages)
+        sees_what_failed(pages)
+        obstacle.rmdir()
+        renders_three_frames_again(up, pages, output)
+        finds_the_page_in_prefect(up, pages, run)
+        up.cancel(run)
+        up.wait_for_run(run)
+        shows(lambda: "nothing under way" in pages.page.locator("#totals").inner_text(), "the end of the run")
+
+
+def sees_what_is_drawn(pages: Pages) -> None:
+    page = pages.page
+    page.locator(".worker", has_text=re.compile("reef, frame [0-9]+")).first.wait_for()
+    worker = page.locator(".worker", has_text="reef, frame").first
+    assert re.search(r"actor-\d+", worker.inner_text())
+    ends = page.locator("#totals > div", has_text="ends").locator("b")
+    shows(lambda: bool(CLOCK.match(ends.inner_text())), "when it ends")
+    page.locator("#latest img").first.wait_for()
+    pages.shot("1 what is drawn")
+
+
+def drains_a_worker_and_allows_it_again(pages: Pages) -> None:
+    page = pages.page
+    name = page.locator(".worker", has_text="reef, frame").first.locator("b").first.inner_text()
+    mine = page.locator(".worker").filter(has=page.get_by_text(name, exact=True))
+    mine.get_by_role("button", name="Drain").click()
+    mine.locator(".badge", has_text="drained").wait_for()
+    pages.shows(f"{name} finishes its frame, then leaves")
+    pages.shot("2 a drained worker")
+    mine.get_by_role("button", name="Allow again").click()
+    shows(lambda: page.locator(".worker .badge", has_text="drained").count() == 0, "nobody is drained any more")
+
+
+def sees_what_failed(pages: Pages) -> None:
+    row = pages.page.locator("#failed > li", has_text="poisoned")
+    shows(lambda: row.count() == 1 and "tried again" not in row.inner_text(), "a frame that failed for good")
+    text = row.inner_text()
+    assert "frame 3" in text
+    assert "needs a file where a folder is" in text
+    assert row.get_by_role("link", name="log").get_attribute("href").startswith("http://127.0.0.1:")
+    pages.shot("3 what failed and why")
+
+
+def renders_three_frames_again(up: RunningUp, pages: Pages, output: Path) -> None:
+    page = pages.page
+    page.locator("#failed").get_by_role("button", name="poisoned").click()  # one
+    page.locator("#grid-legend", has_text="1 failed").wait_for()
+    pages.shot("4 its frames")
+    assert [page.locator(f".cell[data-frame='{frame}']").get_attribute("aria-label") for frame in (2, 3, 4)] == [
+        "frame 2, done", "frame 3, failed", "frame 4, missing",
+    ]  # fmt: skip
+    page.locator(".cell[data-frame='3']").drag_to(page.locator(".cell[data-frame='5']"))  # two
+    page.get_by_role("button", name="Re-run 3 frames").click()  # three
+    link = page.locator("dialog .notice a")
+    link.wait_for()
+    pages.shot("5 a re-run begun")
+    rerun = str(link.get_attribute("href")).rsplit("/", 1)[-1]
+    shown = up.wait_for_run(rerun)
+    assert shown["state_type"] == "COMPLETED", shown["state"]["message"]
+    assert (shown["parameters"]["video"], shown["parameters"]["frames"]) == ("poisoned", "3-5")
+    assert [file.name[:6] for file in frame_files(str(output), "poisoned")] == [f"{frame:06d}" for frame in range(6)]
+    assert (output / "poisoned" / "video.mp4").is_file()
+    page.locator("#grid-legend", has_text="6 done").wait_for()
+    page.locator(".cell[data-frame='4']").click()
+    page.locator("#frame img").wait_for()
+    page.locator("#frame summary", has_text="provenance").click()
+    page.locator("#frame pre", has_text='"digest"').wait_for()
+    pages.shot("6 the frames are back")
+    page.get_by_role("button", name="Close", exact=True).click()
+    shows(lambda: page.locator("#failed > li", has_text="poisoned").count() == 0, "nothing failed any more")
+
+
+def finds_the_page_in_prefect(up: RunningUp, pages: Pages, run: str) -> None:
+    (artifact,) = up.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}, "key": {"any_": ["live"]}})
+    address = re.search(r"http://127\.0\.0\.1:\d+/live/\?o=[0-9a-f]{16}", artifact["data"])
+    assert address is not None
+    assert "key=" not in artifact["data"], "an artifact holds no secret"
+    pages.open(address[0])
+    pages.page.locator(".video", has_text="reef").wait_for()
+
+
+@pytest.mark.timeout(600)
+def test_watch_shows_an_output_from_storage_alone_and_the_command_to_copy(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    manifest = write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=4)])
+    subprocess.run([sys.executable, "-m", "tests.helpers.render_jobs", manifest, str(output)], cwd=ROOT, check=True)
+    commands = Commands(tmp_path, {"PREFECT_HOME": str(tmp_path / "prefect")})
+    running = commands.start("watch", output, "--json")
+    try:
+        shows(lambda: running.out.read_text().endswith("\n"), "the page is up")
+        said = json.loads(running.out.read_text())
+        with browser_pages("", SHOTS) as pages:
+            page = pages.page
+            page.set_viewport_size({"width": 390, "height": 844})
+            pages.open(said["address"])
+            pages.shows("open the page by the link")  # without the key
+            pages.open(said["link"])
+            page.locator(".video", has_text="reef").click()
+            page.locator("#grid-legend", has_text="4 done").wait_for()
+            assert "key=" not in page.url, "the key does not stay in the address"
+            page.locator(".cell[data-frame='1']").click()
+            page.locator(".cell[data-frame='3']").click(modifiers=["Shift"])
+            page.locator("#grid-seed").fill("7")
+            page.get_by_role("button", name="Re-run 3 frames").click()
+            page.locator(
+                ".command code", has_text=f"nightreel rerun {output} --video reef --frames 1-3 --seed 7"
+            ).wait_for()
+            pages.shot("7 the command to copy, on a phone")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= 390, "nothing is wider than the phone"
+    finally:
+        os.kill(running.process.pid, signal.SIGINT)
+        code = running.wait(30).code
+        running.kill()
+    assert code == 0
