@@ -30,7 +30,7 @@ def _state(name: str, standing: Standing, answer: WorkerProgress | None, quarant
     if answer is None or standing in ("starting", "drained"):
         state = standing if standing in ("starting", "drained") else "silent"
         return WorkerState(worker=name, state=state)
-    doing = "rendering" if answer.busy else "idle"
+    doing = "rendering" if answer.busy else "starting" if answer.loading else "idle"
     return WorkerState(
         worker=name,
         process=answer.worker,

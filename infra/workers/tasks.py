@@ -91,3 +91,5 @@ class WorkerProgress:
     steps_per_second: float = 0.0
     busy: bool = False
     name: str = ""
+    loading: bool = False
+    """its first model, before any frame"""

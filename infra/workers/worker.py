@@ -56,12 +56,17 @@ class Worker:
         self._recent = RecentFrames()
         self._progress = WorkerProgress(self.name)
         self._committing = 0
+        self._loading = False
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
     def warm(self, model: str) -> str:
         """Load `model` now, so that the first frame does not wait for it. Returns this worker's name."""
-        self._renderers(model)
+        self._loading = True
+        try:
+            self._renderers(model)
+        finally:
+            self._loading = False
         return self.name
 
     def stop(self) -> None:
@@ -70,7 +75,7 @@ class Worker:
 
     def progress(self) -> WorkerProgress:
         """Return what is being rendered right now. A commit that hangs is work that does not get on."""
-        return replace(self._progress, busy=self._progress.busy or self._committing > 0)
+        return replace(self._progress, busy=self._progress.busy or self._committing > 0, loading=self._loading)
 
     def render_frame(self, task: FrameTask) -> FrameReport:
         """Render one frame and commit it with one put.

@@ -69,7 +69,8 @@ def test_an_operator_sees_a_run_drains_a_worker_and_re_runs_three_frames_in_thre
 
 def sees_what_is_drawn(pages: Pages) -> None:
     page = pages.page
-    page.locator(".worker", has_text=re.compile("reef, frame [0-9]+")).first.wait_for()
+    drawing = page.locator(".worker", has_text=re.compile("reef, frame [0-9]+"))
+    shows(lambda: drawing.count() > 0, "a worker that draws", 400)
     worker = page.locator(".worker", has_text="reef, frame").first
     assert re.search(r"actor-\d+", worker.inner_text())
     ends = page.locator("#totals > div", has_text="ends").locator("b")

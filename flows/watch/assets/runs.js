@@ -23,7 +23,7 @@ function workerCard(it) {
   if (it.state === "draining") acts.push(["allow", "Keep it"]);
   return el("li", { class: `worker ${it.state}` },
     el("div", { class: "row" }, el("b", { dir: "auto" }, it.worker), badge(state, WORKER[state] ?? state)),
-    it.busy ? el("div", { class: "drawing" }, button(`${it.video}, frame ${number(it.frame)}`, () => openGrid(asked.o, it.video, it.frame), "name")) : el("div", { class: "drawing counts" }, MEANING[it.state] ?? "waits for work"),
+    it.busy ? el("div", { class: "drawing" }, button(`${it.video}, frame ${number(it.frame)}`, () => openGrid(asked.o, it.video, it.frame), "name")) : el("div", { class: "drawing counts" }, (it.state === "starting" && it.process ? "loads its model" : MEANING[it.state]) ?? "waits for work"),
     it.busy ? bar(it.step, it.steps, "steps") : null,
     el("div", { class: "facts" }, ...facts.filter(Boolean).map((text) => el("span", { dir: "auto" }, text))),
     el("div", { class: "facts" }, it.process && it.process !== it.worker ? el("span", {}, it.process) : "", it.name ? el("span", { dir: "auto" }, it.name) : ""),
