@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest
 from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, arrow_schema, rows_to_table
-from manifests.schema.describe import known_columns, nested_columns
+from manifests.schema.describe import nested_columns
 from manifests.schema.texts import short
 from manifests.yaml_source import rows_of_yaml
 

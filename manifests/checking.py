@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +18,10 @@ from manifests.schema.texts import did_you_mean, short
 
 DEEPEST = 8  # lists and settings in each other; those of a row are four deep
 MAX_PROBLEMS = 20  # of one row: a list with 10,000 bad entries is represented by its first ones
+
+# of lists and settings, which may be a stranger's: some of it, never all
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxlist, _SHOWN.maxdict = 5, 90, 20, 20
 
 # pydantic's own entry point costs as much again as the validation of a small row.
 _validate = ManifestRow.__pydantic_validator__.validate_python
@@ -194,4 +199,4 @@ def _at(values: Any, location: Iterable[int | str]) -> Any:
 def _shown_value(value: Any) -> str:
     if value is None:
         return "not set"
-    return f"'{short(value, 80)}'" if isinstance(value, str) else short(str(value), 80)
+    return f"'{short(value, 80)}'" if isinstance(value, str) else short(_SHOWN.repr(value), 80)

@@ -1,7 +1,7 @@
 """A manifest's source in YAML: videos, defaults for all of them, and blocks that stand for many.
 
-The text is looked at as events first, which takes no depth of stack and no memory, whatever it holds; then each video is
-made by itself, so that a value that can't be made costs its video and no other.
+The text is looked at as events first, which takes no depth of stack and no memory, whatever it holds; then each video
+is made by itself, so that a value that can't be made costs its video and no other.
 """
 
 from __future__ import annotations
@@ -152,7 +152,10 @@ class _Parts:
             known = key.value if isinstance(key, yaml.ScalarNode) else ""
             if known not in _KEYS:
                 hint = did_you_mean(known, _KEYS)
-                raise ManifestError(f"{name}: '{short(known)}' is unknown at the top; {hint} Known are {', '.join(_KEYS)}".replace(";  ", "; "))
+                hint = f"{hint} " if hint else ""
+                raise ManifestError(
+                    f"{name}: '{short(known)}' is unknown at the top; {hint}Known are {', '.join(_KEYS)}"
+                )
             if known in found:
                 raise ManifestError(f"{name} line {key.start_mark.line + 1}: the key '{known}' is given twice")
             found[known] = value
@@ -198,17 +201,17 @@ def _check_events(text: str, name: str) -> None:
     open_blocks: list[list[int]] = []  # of each: whether it is a mapping, and how many keys and values it has
     try:
         for event in yaml.parse(text, _SafeLoader):
-            mark = event.start_mark
+            line = event.start_mark.line + 1 if event.start_mark else 0
             if open_blocks and isinstance(event, yaml.NodeEvent):
                 is_mapping, count = open_blocks[-1]
                 open_blocks[-1][1] = count + 1
                 if is_mapping and count // 2 >= _MOST_KEYS:
-                    raise ManifestError(f"{name} line {mark.line + 1}: a block has more than {_MOST_KEYS:,} keys")
+                    raise ManifestError(f"{name} line {line}: a block has more than {_MOST_KEYS:,} keys")
             if isinstance(event, yaml.CollectionStartEvent):
                 open_blocks.append([int(isinstance(event, yaml.MappingStartEvent)), 0])
                 if len(open_blocks) > _DEEPEST:
                     raise ManifestError(
-                        f"{name} line {mark.line + 1}: nested too deeply, {_DEEPEST} blocks in each other are allowed"
+                        f"{name} line {line}: nested too deeply, {_DEEPEST} blocks in each other are allowed"
                     )
             elif isinstance(event, yaml.CollectionEndEvent):
                 open_blocks.pop()

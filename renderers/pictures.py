@@ -1,7 +1,7 @@
 """Reading a person's picture: whatever program made it, the same colours on a screen of today, within bounded memory.
 
-Nothing here needs torch, so that a wrong picture is known at once. All that reads pictures of people comes through here:
-start pictures, picture prompts, fine-tuning.
+Nothing here needs torch, so that a wrong picture is known at once. All that reads pictures of people comes through
+here: start pictures, picture prompts, fine-tuning.
 """
 
 from __future__ import annotations

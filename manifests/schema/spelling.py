@@ -25,7 +25,7 @@ _LONGEST = 10_000  # characters that are looked at
 
 
 def misread(text: str, scenes: Iterable[Scene]) -> str | None:
-    """Say what is wrong with a prompt that the grammar reads as `scenes`, and how to write it; None where nothing is."""
+    """Say what is wrong with a prompt that the grammar reads as `scenes`, and how to write it; None if nothing is."""
     if ":" not in text:
         return None
     text = text[:_LONGEST]
@@ -38,10 +38,10 @@ def _ambiguous(text: str) -> str | None:
         if found := _CLOCK.search(body):
             shown = found[0]
             head, _, tail = shown.partition(":")
+            numbers, escaped = short(tail.replace(":", ", stop "), 20), short(shown.replace(":", "\\:"))
             return (
-                f"'{short(shown)}' would be read as '{short(head)}' of weight {short(tail.replace(':', ', stop '), 20)}: "
-                f"write '{short(shown.replace(':', chr(92) + ':'))}' if it is part of the text, "
-                f"or '{short(head)} :{short(tail)}' with a blank if it is a weight"
+                f"'{short(shown)}' would be read as '{short(head)}' of weight {numbers}: write '{escaped}' if it is "
+                f"part of the text, or '{short(head)} :{short(tail)}' with a blank if it is a weight"
             )
         if found := _SPACED.search(body):
             number = found[1]

@@ -59,7 +59,9 @@ def test_what_yaml_cannot_make_costs_its_video(value: str, message: str) -> None
     assert not message or any(message in str(it) for it in bad), bad
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "? " * 50_000, "{a: " * 50_000, "- - [{a: [" + "[" * 9000])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "- " * 100_000, "? " * 50_000, "{a: " * 50_000, "- - [{a: " + "[" * 9000]
+)
 def test_depth_is_bounded(text: str) -> None:
     began = time.monotonic()
     with pytest.raises(ManifestError, match=r"source line 1: nested too deeply"):
