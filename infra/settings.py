@@ -26,6 +26,7 @@ __all__ = [
     "SettingsInvalid",
     "child_environment",
     "exempt_loopback",
+    "given_ray_folder",
     "load_settings",
     "prefect_api_url",
     "prefect_home",
@@ -231,6 +232,11 @@ def ray_environment() -> dict[str, str]:
     return wanted
 
 
+def given_ray_folder() -> str | None:
+    """Return the folder that a person chose for Ray's sockets, if one did."""
+    return os.environ.get("RAY_TMPDIR") or None
+
+
 def ray_folder() -> Path | None:
     """Return a short folder of this user's own for Ray's sockets, made if need be; None where the usual one will do.
 
@@ -240,8 +246,8 @@ def ray_folder() -> Path | None:
     Raises:
         SettingsInvalid: the short folder is somebody else's.
     """
-    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES or "RAY_TMPDIR" in os.environ:
+    usual = tempfile.gettempdir()
+    if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES or given_ray_folder():
         return None
     folder = Path(f"/tmp/nightreel-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)

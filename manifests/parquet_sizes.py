@@ -26,7 +26,6 @@ _PLAIN = (
     pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal,
     pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary,
 )  # fmt: skip
-_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def check_types(schema: pa.Schema, name: str) -> None:
@@ -66,22 +65,26 @@ def _longest_repeated(stream: Any, parquet: pq.ParquetFile, number: int) -> int:
     return max((_longest(column) for column in first.columns), default=0) if first is not None else 0
 
 
-def _longest(array: pa.Array) -> int:
-    kind = array.type
-    if pa.types.is_dictionary(kind):
-        return pc.max(pc.binary_length(array.dictionary)).as_py() or 0
-    if pa.types.is_struct(kind):
-        return max((_longest(array.field(index)) for index in range(kind.num_fields)), default=0)
-    return _longest(array.values) if any(is_list(kind) for is_list in _LISTS) else 0
+def _longest(array: pa.Array[Any]) -> int:
+    if isinstance(array, pa.DictionaryArray):
+        texts = array.dictionary
+        if isinstance(texts, pa.StringArray | pa.BinaryArray | pa.LargeStringArray | pa.LargeBinaryArray):
+            return max((length or 0 for length in pc.binary_length(texts).to_pylist()), default=0)
+        return 0
+    if isinstance(array, pa.StructArray):
+        return max((_longest(array.field(index)) for index in range(array.type.num_fields)), default=0)
+    if isinstance(array, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        return _longest(array.values)
+    return 0
 
 
 def _foreign(kind: pa.DataType) -> pa.DataType | None:
     """The first type inside `kind` that is not known; None if all are."""
     if any(is_plain(kind) for is_plain in _PLAIN):
         return None
-    if pa.types.is_dictionary(kind) or any(is_list(kind) for is_list in _LISTS):
+    if isinstance(kind, pa.DictionaryType | pa.ListType | pa.LargeListType | pa.FixedSizeListType):
         return _foreign(kind.value_type)
-    if pa.types.is_struct(kind):
+    if isinstance(kind, pa.StructType):
         inner = (_foreign(kind.field(index).type) for index in range(kind.num_fields))
         return next((it for it in inner if it is not None), None)
     return kind

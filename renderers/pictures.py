@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from renderers.errors import BadInput
 from renderers.picture_errors import PICTURE_ERRORS
@@ -52,7 +52,7 @@ def read_rgb(source: bytes | Path, name: str, *, shortest: int | None = None) ->
                 image.draft("RGB", (shortest, shortest))
             _check_size(image.size, name)
             return _on_white(ImageOps.exif_transpose(image))
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise BadInput(_unknown(source, name)) from error
     except PICTURE_ERRORS as error:
         raise BadInput(f"'{name}' is not a picture that can be read ({error}): {_ALLOWED}") from error
@@ -80,7 +80,8 @@ def _check_size(size: tuple[int, int], name: str) -> None:
 
 def _unknown(source: bytes | Path, name: str) -> str:
     try:
-        head = source[:16] if isinstance(source, bytes) else source.open("rb").read(16)
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            head = file.read(16)
     except OSError as error:
         return f"'{name}' can't be read ({error})"
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC:

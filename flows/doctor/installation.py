@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.doctor.examination import Finding
-from infra.settings import RAY_FOLDER_BYTES, InfraSettings
+from infra.settings import RAY_FOLDER_BYTES, InfraSettings, given_ray_folder
 from infra.video.ffmpeg import ffmpeg_version
 from renderers.registry import Registry
 
@@ -31,7 +31,7 @@ def check_installation(settings: InfraSettings) -> Iterator[Finding]:
     yield _ffmpeg()
     yield _embedded()
     yield from _models_folder(settings.models_folder)
-    yield judge_ray_folder(os.environ.get("RAY_TMPDIR"), tempfile.gettempdir())
+    yield judge_ray_folder(given_ray_folder(), tempfile.gettempdir())
     yield check_disk("temporary files", Path(tempfile.gettempdir()), shutil.disk_usage(tempfile.gettempdir()).free)
 
 
