@@ -7,6 +7,8 @@ What is rendered is in the manifest; where and how fast is here. Every setting i
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -19,14 +21,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = [
+    "RAY_FOLDER_BYTES",
     "InfraSettings",
     "SettingsInvalid",
     "child_environment",
+    "exempt_loopback",
+    "given_ray_folder",
     "load_settings",
     "prefect_api_url",
     "prefect_home",
     "prepare_prefect",
     "ray_environment",
+    "ray_folder",
     "up_environment",
 ]
 
@@ -140,6 +146,10 @@ class InfraSettings(BaseSettings):
 
 
 _SECRET = {"notify_url"}
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Longer ones leave no room for the names of Ray's sockets.
+RAY_FOLDER_BYTES = 41
 
 
 @cache
@@ -214,9 +224,50 @@ def ray_environment() -> dict[str, str]:
         "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
         "RAY_TRAIN_METRICS_ENABLED": "0",
     }
+    if (folder := ray_folder()) is not None:
+        wanted["RAY_TMPDIR"] = str(folder)
+    exempt_loopback()
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
     return wanted
+
+
+def given_ray_folder() -> str | None:
+    """Return the folder that a person chose for Ray's sockets, if one did."""
+    return os.environ.get("RAY_TMPDIR") or None
+
+
+def ray_folder() -> Path | None:
+    """Return a short folder of this user's own for Ray's sockets, made if need be; None where the usual one will do.
+
+    A socket's path has 107 bytes at most, of which Ray's own names take some 66: a TMPDIR such as batch systems give is
+    too long for it.
+
+    Raises:
+        SettingsInvalid: the short folder is somebody else's.
+    """
+    usual = tempfile.gettempdir()
+    if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES or given_ray_folder():
+        return None
+    folder = Path(f"/tmp/nightreel-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    owner = folder.lstat()
+    if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
+        raise SettingsInvalid(
+            f"TMPDIR '{usual}' is too long for Ray's sockets ({RAY_FOLDER_BYTES} bytes at most), and '{folder}' is not "
+            "yours: set RAY_TMPDIR to a folder with a short name"
+        )
+    return folder
+
+
+def exempt_loopback() -> None:
+    """Have no proxy of the environment asked for what is on this machine: its servers are only here."""
+    if not any(os.environ.get(name) for name in _PROXIES):
+        return
+    known = [name for name in ("NO_PROXY", "no_proxy") if os.environ.get(name)]
+    there = os.environ[known[0]].split(",") if known else []
+    missing = [name for name in _LOOPBACK if name not in there and "*" not in there]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join([*there, *missing])
 
 
 def prepare_prefect(*, quiet: bool) -> None:
@@ -236,6 +287,7 @@ def prepare_prefect(*, quiet: bool) -> None:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     }
+    exempt_loopback()
     if quiet:
         wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     for name, value in wanted.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -12,9 +13,15 @@ from pydantic_core import ErrorDetails
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, SettingsError
 from manifests.schema.describe import allowed_at, known_columns, names_at
+from manifests.schema.spelling import misread
 from manifests.schema.texts import did_you_mean, short
 
+DEEPEST = 8  # lists and settings in each other; those of a row are four deep
 MAX_PROBLEMS = 20  # of one row: a list with 10,000 bad entries is represented by its first ones
+
+# of lists and settings, which may be a stranger's: some of it, never all
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxlist, _SHOWN.maxdict = 5, 90, 20, 20
 
 # pydantic's own entry point costs as much again as the validation of a small row.
 _validate = ManifestRow.__pydantic_validator__.validate_python
@@ -43,6 +50,8 @@ def check_row(
 
     Returns one GoodRow, or one RowProblem for each thing that is wrong. `ids` also finds ids that were used before.
     """
+    if column := _broken_text(values):
+        return [_not_unicode(values, column, file, number, unit)]
     problems: list[RowProblem] = []
     try:
         row = _validate(values)
@@ -58,7 +67,42 @@ def check_row(
         problems.append(RowProblem(file, number, short(video_id, 128), "video_id", video_id, allowed, message, unit))
     if row is None or problems:
         return list(problems)
+    if row.prompt is not None and (why := misread(row.prompt, row.scenes)):
+        message = f"prompt '{short(row.prompt)}': {why}"
+        return [RowProblem(file, number, row.video_id, "prompt", short(row.prompt, 80), "", message, unit)]
     return [GoodRow(row, file, number)]
+
+
+def _broken_text(value: Any, column: str = "") -> str | None:
+    """The dotted name of the first text in `value` that holds half of a character and so is no Unicode; None if there
+    is none. What is nested deeper than any row is left to the schema."""
+    if isinstance(value, str):
+        if value.isascii():
+            return None
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return column or "row"
+        return None
+    if isinstance(value, Mapping):
+        inner = ((f"{column}.{key}" if column else str(key), it) for key, it in value.items())
+    elif isinstance(value, list) and column.count("[") + column.count(".") < DEEPEST:
+        inner = ((f"{column}[{index}]", it) for index, it in enumerate(value))
+    else:
+        return None
+    return next((found for name, it in inner if (found := _broken_text(it, name))), None)
+
+
+def _not_unicode(values: Mapping[str, Any], column: str, file: str, number: int, unit: str) -> RowProblem:
+    text = next((it for key, it in values.items() if column.startswith(str(key)) and isinstance(it, str)), "")
+    at = next((index for index, sign in enumerate(text) if "\ud800" <= sign <= "\udfff"), None)
+    place = f" at character {at + 1}" if at is not None else ""
+    column = column.encode("utf-8", "replace").decode()
+    message = f"{column} holds half of a character{place}, such as half an emoji: it was cut, or its file is not UTF-8"
+    shown = short(text.encode("utf-8", "replace").decode(), 80)
+    video_id = _shown_id(values)
+    video_id = video_id.encode("utf-8", "replace").decode() if video_id else None
+    return RowProblem(file, number, video_id, column, shown, "whole characters of Unicode", message, unit)
 
 
 def check_columns(names: Iterable[str], file: str) -> None:
@@ -155,4 +199,4 @@ def _at(values: Any, location: Iterable[int | str]) -> Any:
 def _shown_value(value: Any) -> str:
     if value is None:
         return "not set"
-    return f"'{short(value, 80)}'" if isinstance(value, str) else short(str(value), 80)
+    return f"'{short(value, 80)}'" if isinstance(value, str) else short(_SHOWN.repr(value), 80)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest
+from manifests.parquet_sizes import check_types, rows_at_once
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import NamedFile
+from manifests.schema.texts import short
 
 __all__ = ["GoodRow", "ManifestError", "RowProblem", "RowResult", "count_rows", "read_rows"]
 
@@ -42,40 +45,57 @@ def count_rows(files: Iterable[NamedFile]) -> int:
     total = 0
     for file in files:
         with file.open() as stream:
-            total += _parquet(stream, file.name).metadata.num_rows
+            total += _parquet(stream, file).metadata.num_rows
     return total
 
 
 def _batches(file: NamedFile, batch_rows: int) -> Iterator[list[dict[str, Any]]]:
     with file.open() as stream:
-        parquet = _parquet(stream, file.name)
+        parquet = _parquet(stream, file)
         for group in range(parquet.metadata.num_row_groups):
             # One group at a time: over several, pyarrow's read-ahead would hold the raw bytes of them all.
-            batches = parquet.iter_batches(batch_size=batch_rows, row_groups=[group])
+            with _damage(file.name, group):
+                most = rows_at_once(stream, parquet, group, batch_rows, file.name)
+            batches = parquet.iter_batches(batch_size=most, row_groups=[group])
             while (batch := _next(batches, file.name, group)) is not None:
                 try:
                     rows = _to_dicts(batch)
-                except (ValueError, OverflowError) as error:  # text that is not UTF-8, dates beyond the calendar
+                except (ValueError, OverflowError) as error:  # text that is not UTF-8
                     raise _damaged(error, file.name, group) from error
+                if file.partitions:
+                    rows = [{**file.partitions, **row} for row in rows]
                 yield rows
 
 
-def _parquet(stream: Any, name: str) -> pq.ParquetFile:
+def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
+    name = file.name
     try:
         parquet = pq.ParquetFile(stream, pre_buffer=True)
-    except (pa.ArrowException, OSError) as error:
+        check_types(parquet.schema_arrow, name)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # UnicodeDecodeError: the name of a column
         _reraise_foreign(error)
         raise ManifestError(
             f"{name} is not a Parquet file, or not a whole one ({_first_line(error)}); "
             f"make one from CSV, YAML or JSONL with `nightreel manifest build`"
         ) from error
-    check_columns(_leaves(parquet.schema_arrow), name)
+    columns = list(_leaves(parquet.schema_arrow))
+    if twice := sorted({column.partition(".")[0] for column in columns} & set(file.partitions)):
+        raise ManifestError(
+            f"{name}: '{short(twice[0])}' stands in the folder's name and in the file as well; keep one of them"
+        )
+    check_columns([*columns, *file.partitions], name)
     return parquet
 
 
 def _next(batches: Iterator[pa.RecordBatch], name: str, group: int) -> pa.RecordBatch | None:
-    try:
+    with _damage(name, group):
         return next(batches, None)
+
+
+@contextmanager
+def _damage(name: str, group: int) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         _reraise_foreign(error)
         raise _damaged(error, name, group) from error

@@ -33,3 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(folder in item.path.parents for folder in ALONE):
             item.add_marker(pytest.mark.alone)
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of inputs that failed once, tests/cases: what each is, and the right outcome, is in its README."""
+    return HERE / "cases"

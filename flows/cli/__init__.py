@@ -11,6 +11,7 @@ import cyclopts
 
 from flows.cli import doctor, finetune, manifest, models, plan, preview, render, rerun, status, up, watch
 from flows.cli.errors import BAD_INPUT, explain
+from infra.settings import exempt_loopback
 
 __all__ = ["app", "main", "run"]
 
@@ -42,6 +43,7 @@ def main() -> None:
     """Entry point of the console script."""
     # as Ctrl-C: the actors stop, and the Prefect server that we started ends with us instead of staying behind
     signal.signal(signal.SIGTERM, _interrupt)
+    exempt_loopback()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import tempfile
@@ -9,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.doctor.examination import Finding
-from infra.settings import InfraSettings
+from infra.settings import RAY_FOLDER_BYTES, InfraSettings, given_ray_folder
 from infra.video.ffmpeg import ffmpeg_version
 from renderers.registry import Registry
 
-__all__ = ["check_disk", "check_installation", "judge_hardware"]
+__all__ = ["check_disk", "check_installation", "judge_hardware", "judge_ray_folder"]
 
 TORCH = (2, 11)
 GIB = 2**30
@@ -30,6 +31,7 @@ def check_installation(settings: InfraSettings) -> Iterator[Finding]:
     yield _ffmpeg()
     yield _embedded()
     yield from _models_folder(settings.models_folder)
+    yield judge_ray_folder(given_ray_folder(), tempfile.gettempdir())
     yield check_disk("temporary files", Path(tempfile.gettempdir()), shutil.disk_usage(tempfile.gettempdir()).free)
 
 
@@ -57,6 +59,24 @@ def judge_hardware(torch: str, cuda: str | None, gpus: tuple[str, ...], reason: 
         )  # fmt: skip
     else:
         yield Finding("installation", "ok", "no GPU here: this machine renders on its CPU")
+
+
+def judge_ray_folder(given: str | None, temporary: str) -> Finding:
+    """Whether the names of Ray's sockets fit below the folder that it was `given`, or else that for temporary files."""
+    folder, limit = given or temporary, RAY_FOLDER_BYTES
+    length = len(os.fsencode(folder))
+    if length <= limit:
+        return Finding("installation", "ok", f"Ray's sockets fit below '{folder}'")
+    if given:
+        return Finding(
+            "installation", "problem",
+            f"RAY_TMPDIR '{given}' has {length} bytes; Ray's sockets leave room for {limit}",
+            "set it to a folder with a shorter name, or unset it",
+        )  # fmt: skip
+    return Finding(
+        "installation", "ok", f"TMPDIR has {length} bytes, more than the {limit} that Ray's sockets leave room for: "
+        "they go to a short folder in /tmp",
+    )  # fmt: skip
 
 
 def check_disk(what: str, folder: Path, free: int) -> Finding:

@@ -6,12 +6,14 @@ import glob
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
+from urllib.parse import unquote
 
-__all__ = ["TranslatedFile", "dataset_files"]
+__all__ = ["TranslatedFile", "dataset_files", "partitions_of"]
 
 _SUFFIXES = (".parquet", ".pq")
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def dataset_files(filesystem: Any, path: str, given: str) -> dict[str, str]:
@@ -32,6 +34,31 @@ def dataset_files(filesystem: Any, path: str, given: str) -> dict[str, str]:
     base = path.rstrip("/")
     inside = {file[len(base) + 1 :]: file for file in sorted(filesystem.find(path))}
     return {f"{given.rstrip('/')}/{name}": file for name, file in inside.items() if _in_dataset(name)}
+
+
+def partitions_of(name: str, given: str, known: Collection[str]) -> dict[str, str]:
+    """The columns in the names of a file's folders: `night/model=sketch/seed=3/part-0.parquet` has two.
+
+    `name` is what `dataset_files` calls the file. What stands in the path as it was `given`, where no folder was
+    searched, counts only if it is one of the `known` columns: a person's folders may be called whatever they like.
+    Values are unquoted as in addresses; the one that stands for null is left out.
+    """
+    folders = name.split("/")[:-1]
+    fixed = re.split(r"[*?\[]", given, maxsplit=1)[0]
+    certain = len(given.rstrip("/").split("/")) if fixed == given else len(fixed.split("/")) - 1
+    found: dict[str, str] = {}
+    for depth, folder in enumerate(folders):
+        column, equals, value = folder.partition("=")
+        column = unquote(column)
+        if not equals or not column or (depth < certain and column not in known):
+            continue
+        if value != _NULL:
+            found[column] = unquote(value)
+        elif depth >= certain and column not in known:
+            found[column] = ""  # an unknown column is an error whatever it holds
+        else:
+            found.pop(column, None)
+    return found
 
 
 def _in_dataset(name: str) -> bool:

@@ -7,10 +7,11 @@ import io
 from functools import partial
 from typing import BinaryIO, cast
 
-from infra.storage.dataset_files import TranslatedFile, dataset_files
+from infra.storage.dataset_files import TranslatedFile, dataset_files, partitions_of
 from infra.storage.errors import ObjectMissing, without_secrets
 from infra.storage.filesystems import filesystem_of, in_full, kind_of, translated
 from infra.storage.object_stores import MemoryStore
+from manifests.schema.describe import known_columns
 from manifests.schema.files import NamedFile
 
 __all__ = ["manifest_files", "read_uri"]
@@ -42,7 +43,10 @@ def manifest_files(uri: str) -> list[NamedFile]:
         if not found:
             what = "no .parquet file in the folder" if files.exists(path) else "no manifest at"
             raise ObjectMissing(f"{what} '{shown}'", "check the path, or build one with `nightreel manifest build`")
-    return [NamedFile(name, partial(_open, uri, file, name)) for name, file in found.items()]
+    return [
+        NamedFile(name, partial(_open, uri, file, name), partitions_of(name, shown, known_columns()))
+        for name, file in found.items()
+    ]
 
 
 def _open(uri: str, path: str, name: str) -> BinaryIO:

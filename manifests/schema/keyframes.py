@@ -11,6 +11,8 @@ from manifests.schema.expressions import Expression, KeyframeError
 from manifests.schema.texts import short
 
 MAX_FRAME = 1_000_000
+# Longer texts are parsed each time: what was parsed is remembered for thousands of rows, and must stay small.
+REMEMBERED_LENGTH = 1000
 _KEY = re.compile(r"\s*(\d+)\s*:(.*)", re.DOTALL)
 _FORM = "write '0:(1.02), 60:(1.05)', or one number or expression such as '1 + 0.02*sin(t/24)'"
 
@@ -43,7 +45,7 @@ class Keyframes:
 
         The expressions are evaluated once at frame 0 and at every key, so most mistakes show here and not in a render.
         """
-        return _parse(text)
+        return _parse(text) if len(text) <= REMEMBERED_LENGTH else cls(text)
 
     @property
     def frames(self) -> tuple[int, ...]:

@@ -27,6 +27,8 @@ from manifests.schema.texts import short
 
 MAX_FRAME = 1_000_000
 MAX_WEIGHT = 1000.0
+# Longer texts are parsed each time: what was parsed is remembered for thousands of rows, and must stay small.
+REMEMBERED_LENGTH = 1000
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII)
 _KEY = re.compile(r"(\d+)\s*:(.*)", re.DOTALL | re.ASCII)
 _BAR = re.compile(r"((?:[^\\|]|\\.|\\$)*)(?:\||$)", re.DOTALL)
@@ -85,7 +87,7 @@ def parse_prompts(text: str) -> tuple[Scene, ...]:
 
     Raises PromptError, which shows the offending part and what is allowed.
     """
-    return _parse(text)
+    return (_parse if len(text) <= REMEMBERED_LENGTH else _parse.__wrapped__)(text)
 
 
 def format_prompts(scenes: Iterable[Scene]) -> str:
@@ -118,7 +120,7 @@ def order_scenes(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
 def _parse(text: str) -> tuple[Scene, ...]:
     scenes: list[tuple[int, list[Prompt]]] = []
     for segment in _split(text, _BAR):
-        at, rest = _read_key(segment)
+        at, rest = split_key(segment)
         if at is not None or not scenes:
             scenes.append((at or 0, []))
         scenes[-1][1].append(_read_prompt(rest, segment))
@@ -137,8 +139,11 @@ def _split(text: str, pattern: re.Pattern[str]) -> list[str]:
             return parts
 
 
-def _read_key(segment: str) -> tuple[int | None, str]:
-    """Split `120: a city` into its frame and the rest; `1984:0.5` is the text 1984 with a weight, not a key."""
+def split_key(segment: str) -> tuple[int | None, str]:
+    """Split `120: a city` into its frame and the rest; `1984:0.5` is the text 1984 with a weight, not a key.
+
+    Raises PromptError for a frame beyond all videos.
+    """
     match = _KEY.fullmatch(segment.strip())
     if match is None or all(_NUMBER.fullmatch(part.strip()) for part in match[2].split(":")):
         return None, segment

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from manifests.schema.base import Settings, SettingsError
-from manifests.schema.keyframes import Keyframes
+from manifests.schema.keyframes import REMEMBERED_LENGTH, Keyframes
 from manifests.schema.prompts import Prompt, PromptError, Scene, order_scenes, parse_prompts
 from manifests.schema.settings import CutoutSettings, ImagePrompt, LossSettings, NoisePrompt, OptimiserSettings, Uri
 
@@ -45,8 +45,13 @@ def _check_keyframes(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=4096)
 def _check_camera(text: str, frames: int, low: float, high: float) -> None:
+    check = _checked_camera if len(text) <= REMEMBERED_LENGTH else _checked_camera.__wrapped__
+    check(text, frames, low, high)
+
+
+@lru_cache(maxsize=4096)
+def _checked_camera(text: str, frames: int, low: float, high: float) -> None:
     Keyframes.parse(text).check(frames, low, high)
 
 
@@ -67,9 +72,9 @@ class ManifestRow(Settings):
         description="Unique name of the video, and of its folder in the output.",
         json_schema_extra={"allowed": "1 to 128 letters, digits, '.', '_' or '-', the first a letter or a digit"},
     )
-    prompt: Annotated[str, AfterValidator(_check_prompt)] | None = Field(
+    # the length before the grammar, which takes its time
+    prompt: Annotated[str, Field(max_length=100_000), AfterValidator(_check_prompt)] | None = Field(
         None,
-        max_length=100_000,
         description="What to draw, in the compact grammar: 'text:weight | text', scenes as '0: dawn | 120: night'.",
         json_schema_extra={"allowed": "text:weight:stop, parts joined by '|', scenes keyed as '0: dawn | 120: night'"},
     )

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from renderers.errors import BadInput
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.pictures import PICTURE_SUFFIXES, read_rgb
 
 __all__ = ["PictureFiles", "find_pictures", "read_picture"]
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 # Pictures that are decoded to see whether they can be; of a larger folder, so many spread over it.
 TRIED = 2000
 # Fewer pictures teach nothing that could be measured on others.
@@ -58,7 +57,7 @@ def find_pictures(
     listed = ", ".join(f"'{place}'" for place in given[:3])
     found = _files(given)
     if not found:
-        kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+        kinds = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
         raise BadInput(f"there is no picture in {listed}: give a folder with pictures ({kinds})")
     tried = set(found[:: -(-len(found) // TRIED)])
     problems = {path: why for path in found if path in tried and (why := _broken(path))}
@@ -86,16 +85,7 @@ def read_picture(path: Path, *, shortest: int) -> NDArray[np.uint8]:
     Raises:
         BadInput: it can't be read.
     """
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (shortest, shortest))  # a JPEG decodes several times faster at 1/2, 1/4 or 1/8
-            upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
-                layer = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-            picture = upright.convert("RGB")
-    except PICTURE_ERRORS as error:
-        raise BadInput(f"'{path}' is not a picture that can be read ({error})") from error
+    picture = read_rgb(path, str(path), shortest=shortest)
     scale = shortest / min(picture.size)
     if scale < 1:
         size = (max(shortest, round(picture.width * scale)), max(shortest, round(picture.height * scale)))
@@ -110,7 +100,7 @@ def _files(places: Iterable[Path]) -> list[Path]:
             found.update(
                 path
                 for path in place.rglob("*")
-                if path.suffix.lower() in SUFFIXES
+                if path.suffix.lower() in PICTURE_SUFFIXES
                 and path.is_file()
                 and not any(part.startswith(".") for part in path.relative_to(place).parts)
             )

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import traceback
 from collections.abc import Iterator
 
 import pytest
 
-from infra.settings import InfraSettings, SettingsInvalid, load_settings, prefect_api_url, ray_environment
+from infra.settings import (
+    RAY_FOLDER_BYTES,
+    InfraSettings,
+    SettingsInvalid,
+    exempt_loopback,
+    load_settings,
+    prefect_api_url,
+    ray_environment,
+    ray_folder,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +102,41 @@ def test_what_ray_reads_at_import_is_set_unless_somebody_set_it(monkeypatch: pyt
     wanted = ray_environment()
     assert os.environ["RAY_DEDUP_LOGS"] == "0"
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == wanted["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_temporary_folder_of_a_long_name_is_not_used_for_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch systems give such names; a socket's path has 107 bytes."""
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp/" + "a" * 100)
+    folder = ray_folder()
+    assert folder is not None
+    assert len(str(folder)) <= RAY_FOLDER_BYTES
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert ray_folder() == folder, "again"
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + "b" * 100)
+    assert ray_folder() is None, "a person's own choice stays; `doctor` says what is wrong with it"
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp")
+    assert ray_folder() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"HTTP_PROXY": "http://proxy:1"}, "127.0.0.1,localhost,::1"),
+        ({"https_proxy": "http://proxy:1", "no_proxy": "corp,localhost"}, "corp,localhost,127.0.0.1,::1"),
+        ({"ALL_PROXY": "http://proxy:1", "NO_PROXY": "*"}, "*"),
+        ({}, None),
+    ],
+)
+def test_no_proxy_is_asked_for_loopback(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelled in (name, name.lower()):
+            monkeypatch.delenv(spelled, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    exempt_loopback()
+    exempt_loopback()
+    assert os.environ.get("NO_PROXY") == os.environ.get("no_proxy") == expected

@@ -128,12 +128,12 @@ def test_expansion_by_default_and_with_seeds():
 def test_yaml_may_be_a_plain_list_and_names_its_items():
     first, second, third = bad("- {video_id: a, prompt: x, frames: 0}\n- 3\n- {video_id: a, prompt: y}\n", "yaml")
     assert "(item 1, video 'a', jobs.yaml)" in first
-    assert "the item is int" in second
+    assert "the item '3' is no block with columns (line 2, column 3)" in second
     assert "was used before, in item 1" in third
 
 
 LAUGHS = "l0: &l0 [a, a, a, a, a, a, a, a, a, a]\n" + "".join(
-    f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 12)
+    f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 12)
 )
 
 
@@ -146,10 +146,10 @@ LAUGHS = "l0: &l0 [a, a, a, a, a, a, a, a, a, a]\n" + "".join(
         ("videos: []\nvidoes: []", r"'vidoes' is unknown at the top; did you mean 'videos'\?"),
         ("videos: 3", "must be a block of columns and 'videos' a list"),
         ("defaults: {fames: 3}", r"defaults can't hold 'fames'; did you mean 'frames'\?"),
-        ("- {video_id: a, prompt: x, prompt: y}", "line 1: not valid YAML .*'prompt' is given twice"),
-        ("- !!python/object/apply:os.system ['true']", "not valid YAML"),
-        ("- &a [*a]", "aliases unfold"),
-        (LAUGHS, "aliases unfold"),
+        ("defaults: {fps: 3, fps: 4}", "line 1: not valid YAML .*'fps' is given twice"),
+        ("defaults: !!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("expand: &a [*a]", "aliases unfold"),
+        (f"expand:\n- {LAUGHS}  x: *l11", "aliases unfold"),
         ("[" * 3000, "nested too deeply|not valid YAML"),
         ("expand: 3", "expand is int"),
         ("expand: {styles: [a]}", "needs 'subjects'"),
@@ -168,6 +168,23 @@ LAUGHS = "l0: &l0 [a, a, a, a, a, a, a, a, a, a]\n" + "".join(
 def test_yaml_that_can_not_be_read(text: str, message: str):
     with pytest.raises(ManifestError, match=message):
         list(build(text, "yaml", "jobs.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {video_id: a, prompt: x, prompt: y}", "the key 'prompt' is given twice, line 1, column 3"),
+        ("- !!python/object/apply:os.system ['true']", "the item is no block with columns"),
+        ("- {video_id: a, prompt: !!python/object/apply:os.system ['true']}", "could not determine a constructor"),
+        ("- &a [*a]", "the item is no block with columns"),
+        ("- !!set {a, b}", "the item is no block with columns"),
+    ],
+)
+def test_a_video_that_yaml_can_not_make_costs_no_other(text: str, message: str):
+    broken, fine = build(f"{text}\n- {{video_id: fine, prompt: x}}\n", "yaml", "jobs.yaml")
+    assert isinstance(broken, RowProblem)
+    assert message in str(broken)
+    assert isinstance(fine, GoodRow)
 
 
 def test_kinds():

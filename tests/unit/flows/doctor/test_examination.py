@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.doctor.examination import Finding, examine, exit_code, repair_all
-from flows.doctor.installation import check_disk, judge_hardware
+from flows.doctor.installation import check_disk, judge_hardware, judge_ray_folder
 from flows.doctor.runs import judge_run, judge_version
 from flows.doctor.storage import check_storage, damage, old_temporaries
 from flows.orchestration.interrupted import RunUnderWay
@@ -169,3 +169,11 @@ def test_an_output_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
 
 def test_what_is_no_frame_is_damaged() -> None:
     assert "do not end as a PNG does" in damage("reef/frames/000001-0123456789abcdef.png", b"not a picture")
+
+
+def test_a_long_folder_for_rays_sockets_is_known() -> None:
+    long = "/tmp/" + "a" * 60
+    assert judge_ray_folder(None, "/tmp").level == "ok"
+    assert "they go to a short folder" in judge_ray_folder(None, long).what
+    found = judge_ray_folder(long, "/tmp")
+    assert (found.level, found.remedy) == ("problem", "set it to a folder with a shorter name, or unset it")

@@ -1,0 +1,254 @@
+"""A manifest's source in YAML: videos, defaults for all of them, and blocks that stand for many.
+
+The text is looked at as events first, which takes no depth of stack and no memory, whatever it holds; then each video
+is made by itself, so that a value that can't be made costs its video and no other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from manifests.checking import VideoIds, check_row, drop_unset, nest
+from manifests.expanding import expand
+from manifests.results import ManifestError, RowProblem, RowResult
+from manifests.schema.describe import known_columns
+from manifests.schema.texts import did_you_mean, short
+
+try:
+    from yaml import CSafeLoader as _SafeLoader  # some ten times faster; not in every build of PyYAML
+except ImportError:  # pragma: no cover
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
+__all__ = ["rows_of_yaml"]
+
+_KEYS = ["defaults", "videos", "expand"]
+_DEEPEST = 50
+_MOST_KEYS = 1000  # of one block: keys can be chosen so that each costs as much as all before it
+_MOST_VALUES = 1_000_000  # of one video, its aliases written out: 400 bytes of YAML can stand for billions
+# What PyYAML raises for values that look like dates, numbers or keys and are none.
+_BROKEN = (yaml.YAMLError, ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError, RecursionError)
+
+
+class _Loader(_SafeLoader):
+    """YAML's safe subset, in which a key given twice is an error instead of a silent loss of the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is a list or a block", key_node.start_mark)
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{short(key_node.value)}' is given twice", key_node.start_mark
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _number_or_text(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    """YAML 1.1 takes 12:30 for the number 750, in base 60; whoever writes a manifest means a text."""
+    if ":" in node.value:
+        return node.value
+    is_int = node.tag == "tag:yaml.org,2002:int"
+    return loader.construct_yaml_int(node) if is_int else loader.construct_yaml_float(node)
+
+
+for _tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+    _Loader.add_constructor(_tag, _number_or_text)
+
+
+def rows_of_yaml(text: str, name: str, ids: VideoIds) -> Iterator[RowResult]:
+    """Validate the videos of a YAML text; numbers are those of its items.
+
+    Raises ManifestError if it as a whole can't be read.
+    """
+    parts = _Parts(text, name)
+    number = 0
+    for node in parts.videos:
+        number += 1
+        item, problem = parts.item(node, number)
+        if problem is not None:
+            yield problem
+        else:
+            yield from _row(item, parts.defaults, name, number, ids)
+    for index, block in enumerate(parts.blocks, start=1):
+        for item in expand(block, f"{name}, expand block {index}"):
+            number += 1
+            yield from _row(item, parts.defaults, name, number, ids)
+
+
+class _Parts:
+    """A text taken apart: `defaults` and `blocks` as values, `videos` as nodes that are made one at a time."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self._name = name
+        self._sizes: dict[int, float] = {}
+        _check_events(text, name)
+        try:
+            self._loader = _Loader(text)
+            root = self._loader.get_single_node()
+        except yaml.YAMLError as error:
+            raise self._broken(error) from error
+        sections = self._sections(root)
+        self.videos: list[yaml.Node] = []
+        if (videos := sections.get("videos")) is not None:
+            self.videos = videos.value if isinstance(videos, yaml.SequenceNode) else []
+        self.defaults = self._defaults(sections.get("defaults"))
+        blocks = self._value(sections["expand"]) if "expand" in sections else None
+        self.blocks: list[Any] = blocks if isinstance(blocks, list) else [blocks] if blocks else []
+
+    def item(self, node: yaml.Node, number: int) -> tuple[dict[Any, Any], RowProblem | None]:
+        """A video as a mapping, or what is wrong with it."""
+        if not isinstance(node, yaml.MappingNode):
+            return {}, self._no_block(node, number)
+        try:
+            self._check_size(node)
+            made = self._loader.construct_document(node)
+        except _BROKEN as error:
+            return {}, self._problem(node, number, error)
+        return (made, None) if isinstance(made, dict) else ({}, self._no_block(node, number))
+
+    def _no_block(self, node: yaml.Node, number: int) -> RowProblem:
+        shown = short(node.value) if isinstance(node, yaml.ScalarNode) else ""
+        what = f"the item '{shown}'" if shown else "the item"
+        message = f"{what} is no block with columns ({_place(node)})"
+        allowed = "a block with video_id, prompt and other columns"
+        return RowProblem(self._name, number, None, "", shown, allowed, message, "item")
+
+    def _problem(self, node: yaml.MappingNode, number: int, error: Exception) -> RowProblem:
+        """The value of `node` that can't be made, if it is one; the whole node otherwise."""
+        video_id, column, broken = None, "", node
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value == "video_id" and isinstance(value, yaml.ScalarNode):
+                video_id = short(value.value, 128)
+            try:
+                self._check_size(value)
+                self._loader.construct_document(value)
+            except _BROKEN as its_error:
+                column, broken, error = short(key.value), value, its_error
+                break
+        what = column or "the item"
+        shown = short(broken.value) if isinstance(broken, yaml.ScalarNode) else ""
+        message = f"{what} can't be read ({_reason(error)}, {_place(broken)})"
+        allowed = "a text in quotes if it is meant as one" if shown else "columns with plain values"
+        return RowProblem(self._name, number, video_id, column, shown, allowed, message, "item")
+
+    def _sections(self, root: yaml.Node | None) -> dict[str, yaml.Node]:
+        name = self._name
+        if isinstance(root, yaml.SequenceNode):
+            return {"videos": root}
+        if not isinstance(root, yaml.MappingNode) or not root.value:
+            raise ManifestError(f"{name}: write a list of videos, or a block with {', '.join(_KEYS)}")
+        found: dict[str, yaml.Node] = {}
+        for key, value in root.value:
+            known = key.value if isinstance(key, yaml.ScalarNode) else ""
+            if known not in _KEYS:
+                hint = did_you_mean(known, _KEYS)
+                hint = f"{hint} " if hint else ""
+                raise ManifestError(
+                    f"{name}: '{short(known)}' is unknown at the top; {hint}Known are {', '.join(_KEYS)}"
+                )
+            if known in found:
+                raise ManifestError(f"{name} line {key.start_mark.line + 1}: the key '{known}' is given twice")
+            found[known] = value
+        videos = found.get("videos")
+        if videos is not None and not isinstance(videos, yaml.SequenceNode) and self._value(videos) is not None:
+            raise ManifestError(f"{name}: 'defaults' must be a block of columns and 'videos' a list")
+        return found
+
+    def _defaults(self, node: yaml.Node | None) -> dict[str, Any]:
+        defaults = (self._value(node) if node is not None else None) or {}
+        if not isinstance(defaults, dict):
+            raise ManifestError(f"{self._name}: 'defaults' must be a block of columns and 'videos' a list")
+        for column in defaults:
+            if column not in known_columns() or column == "video_id":
+                hint = did_you_mean(str(column), known_columns())
+                raise ManifestError(f"{self._name}: defaults can't hold '{short(str(column))}'; {hint}".rstrip("; "))
+        return nest(drop_unset(defaults))
+
+    def _value(self, node: yaml.Node) -> Any:
+        try:
+            self._check_size(node)
+            return self._loader.construct_document(node)
+        except _BROKEN as error:
+            raise self._broken(error, node) from error
+
+    def _check_size(self, node: yaml.Node) -> None:
+        if _unfolded(node, self._sizes) > _MOST_VALUES:
+            raise ManifestError(
+                f"{self._name}: its aliases unfold to more than {_MOST_VALUES:,} values ({_place(node)}); "
+                "use fewer of them"
+            )
+
+    def _broken(self, error: Exception, node: yaml.Node | None = None) -> ManifestError:
+        if isinstance(error, ManifestError):
+            return error
+        mark = getattr(error, "problem_mark", None) or (node.start_mark if node is not None else None)
+        place = f" line {mark.line + 1}" if mark else ""
+        return ManifestError(f"{self._name}{place}: not valid YAML ({_reason(error)})")
+
+
+def _check_events(text: str, name: str) -> None:
+    """Raise ManifestError for what would cost a stack, or seconds, before it is known what it means."""
+    open_blocks: list[list[int]] = []  # of each: whether it is a mapping, and how many keys and values it has
+    try:
+        for event in yaml.parse(text, _SafeLoader):
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            if open_blocks and isinstance(event, yaml.NodeEvent):
+                is_mapping, count = open_blocks[-1]
+                open_blocks[-1][1] = count + 1
+                if is_mapping and count // 2 >= _MOST_KEYS:
+                    raise ManifestError(f"{name} line {line}: a block has more than {_MOST_KEYS:,} keys")
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_blocks.append([int(isinstance(event, yaml.MappingStartEvent)), 0])
+                if len(open_blocks) > _DEEPEST:
+                    raise ManifestError(
+                        f"{name} line {line}: nested too deeply, {_DEEPEST} blocks in each other are allowed"
+                    )
+            elif isinstance(event, yaml.CollectionEndEvent):
+                open_blocks.pop()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        raise ManifestError(f"{name}{place}: not valid YAML ({_reason(error)})") from error
+
+
+def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values `node` holds once its aliases are written out; infinite for one that contains itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_unfolded(part, known) for part in inner)
+    return known[id(node)]
+
+
+def _place(node: yaml.Node) -> str:
+    return f"line {node.start_mark.line + 1}, column {node.start_mark.column + 1}"
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, in a line: an error of PyYAML may show a value with all its aliases unfolded."""
+    if isinstance(error, RecursionError):
+        return "it contains itself, or is nested too deeply"
+    return short(str(getattr(error, "problem", None) or error) or type(error).__name__, 200)
+
+
+def _row(
+    item: Mapping[Any, Any], defaults: Mapping[str, Any], name: str, number: int, ids: VideoIds
+) -> list[RowResult]:
+    values = nest(drop_unset({str(key): value for key, value in item.items()}))
+    merged = {
+        key: {**defaults[key], **value} if isinstance(value, dict) and isinstance(defaults.get(key), dict) else value
+        for key, value in {**defaults, **values}.items()
+    }
+    return check_row(merged, file=name, number=number, ids=ids, unit="item")

@@ -1,0 +1,123 @@
+"""Sources that hurt once: each costs what is wrong with it, a row or a file, in bounded time and memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from manifests.building import build, kind_of
+from manifests.results import GoodRow, ManifestError, RowProblem
+
+
+def results(source: str | Path, kind: str | None = None) -> tuple[list[str], list[RowProblem]]:
+    """The ids of the good rows, and the problems."""
+    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+    good, bad = [], []
+    for result in build(text, kind or kind_of(source.name), "source"):  # type: ignore[arg-type, union-attr]
+        if isinstance(result, GoodRow):
+            good.append(result.row.video_id)
+        else:
+            bad.append(result)
+    return good, bad
+
+
+@pytest.mark.parametrize(
+    ("file", "good", "problem"),
+    [
+        ("yaml_bad_date.yaml", ["b"], r"prompt can't be read \(month must be in 1..12, line 1, column 25\)"),
+        ("yaml_bad_int.yaml", [], r"prompt can't be read \(string index out of range, line 1, column 25\)"),
+        ("yaml_list_key.yaml", [], r"the item can't be read \(a key is a list or a block, line 1, column 3\)"),
+        ("jsonl_prompt_surrogate.jsonl", ["b"], r"prompt holds half of a character at character 3"),
+        ("../lone_surrogate.jsonl", ["ok"], r"prompt holds half of a character at character 3.*\(line 2, video 'bad'"),
+    ],
+)
+def test_a_bad_value_costs_its_row(cases: Path, file: str, good: list[str], problem: str) -> None:
+    found, (bad,) = results(cases / "hostile" / file)
+    assert found == good
+    assert re.search(problem, str(bad)), bad
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("!!float x", "prompt can't be read"),
+        ("!!python/object:os.system x", "could not determine a constructor for the tag"),
+        ('!!binary "@@"', "nothing stands between the separators"),
+        ("!!timestamp x", "prompt can't be read"),
+        ("99999999999999999999-01-01", ""),
+        ("*b", "its aliases unfold to more than 1,000,000 values"),
+    ],
+)
+def test_what_yaml_cannot_make_costs_its_video(value: str, message: str) -> None:
+    anchor = "- &b {video_id: first, prompt: x, loss: *b}\n" if value == "*b" else ""
+    good, bad = results(f"{anchor}- {{video_id: a, prompt: {value}}}\n- {{video_id: fine, prompt: x}}\n", "yaml")
+    assert "fine" in good
+    assert not message or any(message in str(it) for it in bad), bad
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "- " * 100_000, "? " * 50_000, "{a: " * 50_000, "- - [{a: " + "[" * 9000]
+)
+def test_depth_is_bounded(text: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ManifestError, match=r"source line 1: nested too deeply"):
+        results(text, "yaml")
+    assert time.monotonic() - began < 5
+    _, bad = results('{"video_id": "a", "prompt": ' + "[" * 100_000, "jsonl")
+    assert "not valid JSON" in str(bad[0])
+
+
+def test_keys_that_collide_are_bounded() -> None:
+    keys = ", ".join(f"{number * (2**61 - 1)}: 1" for number in range(20_000))
+    began = time.monotonic()
+    with pytest.raises(ManifestError, match="more than 1,000 keys"):
+        results(f"- {{video_id: a, prompt: x, {keys}}}", "yaml")
+    assert time.monotonic() - began < 5
+
+
+def test_a_bomb_of_aliases_is_refused_in_a_line(cases: Path) -> None:
+    with pytest.raises(ManifestError) as caught:
+        results(cases / "hostile/config_bomb.yaml")
+    assert len(str(caught.value)) < 300
+
+
+def test_numbers_in_base_60_are_texts() -> None:
+    (row,) = build("- {video_id: a, prompt: clock, zoom: 12:30}", "yaml")
+    assert isinstance(row, GoodRow)
+    assert row.row.zoom == "12:30", "the number 750 is what nobody wrote"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("a red apple, aspect 16:9", r"'16:9' would be read as '16' of weight 9: write '16\\:9' if it is part"),
+        ("a clock at 12:00", r"'12:00' would be read as '12' of weight 00"),
+        ("John 3:16", "'3:16' would be read as '3' of weight 16"),
+        ("at 12:30:45", r"write '12\\:30\\:45' if it is part of the text"),
+        ("Apollo: 13", r"': 13' would be read as the weight 13"),
+        ("a | b: 2 | c", r"': 2' would be read as the weight 2"),
+        ("apple:0", "all prompts of the scene at frame 0 have the weight 0"),
+        ("0: a | 12: b:0", "all prompts of the scene at frame 12 have the weight 0"),
+        ("0: (Apple: 1| Orange: 0), 20: (Apple: 0| Orange: 1)", "write '0: Apple | Orange:0 | 20: Apple:0 | Orange'"),
+        ('{"0": "a bunny --neg photo", "30": "a cat"}', "write '0: a bunny | photo:-1 | 30: a cat'"),
+    ],
+)
+def test_a_prompt_that_means_something_else_is_refused_with_its_spelling(prompt: str, message: str) -> None:
+    good, (bad,) = results(json.dumps({"video_id": "a", "prompt": prompt, "frames": 200}), "jsonl")
+    assert not good
+    assert re.search(message, str(bad)) or message in str(bad), bad
+    if (spelling := re.search(r"not read: write '(.*)'", str(bad))) is not None:
+        assert results(json.dumps({"video_id": "a", "prompt": spelling[1], "frames": 200}), "jsonl")[0] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["Star Wars: Episode 4", "1984:0.5", "route 66:0.5", "apple:2 | pear:-1", "a:0 | b", "0: a | 120: b:2", r"12\:00",
+     "0: a at dawn | 16: b", "text:0.5:0.3", "12 :2"],
+)  # fmt: skip
+def test_prompts_as_people_mean_them_pass(prompt: str) -> None:
+    assert results(json.dumps({"video_id": "a", "prompt": prompt, "frames": 200}), "jsonl")[0] == ["a"]
