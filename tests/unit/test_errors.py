@@ -36,10 +36,10 @@ KINDS = {
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},
     ErrorKind.ENVIRONMENT: {
-        "CheckpointUnsafe", "DownloadFailed", "FetchFailed", "ModelFilesBroken", "RayUnavailable", "ServerUnavailable",
-        "SettingsInvalid", "SourceMissing", "UpUnavailable", "_Mismatch",
+        "CheckpointUnsafe", "DownloadFailed", "FetchFailed", "ModelFilesBroken", "PageUnavailable", "RayUnavailable",
+        "ServerUnavailable", "SettingsInvalid", "SourceMissing", "UpUnavailable", "_Mismatch",
     },
-    ErrorKind.INFRASTRUCTURE: {"AnswerCutOff", "FrameGone", "StorageBusy", "WorkerLost"},
+    ErrorKind.INFRASTRUCTURE: {"AnswerCutOff", "FrameGone", "RerunUnavailable", "StorageBusy", "WorkerLost"},
     ErrorKind.NON_FINITE: {"NonFiniteLoss"},
     ErrorKind.OUT_OF_MEMORY: {"OutOfMemory", "WorkerOutOfMemory"},
     ErrorKind.STALLED: {"WorkerStalled"},
