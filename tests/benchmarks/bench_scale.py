@@ -31,8 +31,9 @@ from pathlib import Path
 from typing import Any
 
 from flows.job.job import RenderJob
+from flows.job.output_videos import stored_status
 from flows.job.parameters import RenderParameters
-from flows.job.storage_state import save_plan, stored_status
+from flows.job.storage_state import save_plan
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.job.storage_state import stored_status
+from flows.job.output_videos import stored_status
 from flows.orchestration.handover import handing_over
 from flows.render_manifest import render_manifest
 from infra.settings import load_settings
