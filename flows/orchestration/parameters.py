@@ -4,15 +4,15 @@ A flow's signature and the command that runs it take their parameters from here.
 (flows/orchestration/descriptions.py) and the command's help and checks (flows/cli/options.py) derive from it. A
 parameter that one flow alone has may stand in its signature. No Prefect here: commands import it.
 
-One that may be left unset has a schema of its own for the form: a field that may stay empty. From `int | None` Prefect
-draws two buttons, "int" and "None", and says of the field that it 'is type "None"'.
+One that may be left unset says how its field looks in the form: `MayBeEmpty`.
 """
 
 # No `from __future__ import annotations` here: these are types that travel to a served flow's process by value.
 from typing import Annotated
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
+from flows.orchestration.empty_fields import MayBeEmpty
 from flows.planning.retakes import FRAMES
 from flows.planning.retakes import After as AfterFrames
 
@@ -29,7 +29,7 @@ Force = Annotated[bool, Field(description="replace videos that were rendered fro
 RangeFrames = Annotated[
     int | None,
     Field(description="frames per segment; unset: by estimated seconds", ge=1),
-    WithJsonSchema({"type": "integer", "minimum": 1}),
+    MayBeEmpty({"type": "integer", "minimum": 1}),
 ]
 Priority = Annotated[
     int,
@@ -62,7 +62,7 @@ OtherSeed = Annotated[
         ge=0,
         lt=2**63,
     ),
-    WithJsonSchema({"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}),
+    MayBeEmpty({"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}),
 ]
 DryRun = Annotated[bool, Field(description="only say what would be rendered")]
 
@@ -82,7 +82,7 @@ NightOutput = Annotated[
 NightDate = Annotated[
     str | None,
     Field(description="the night, such as 2026-11-23; unset: the day that the run was scheduled for"),
-    WithJsonSchema({"type": "string"}),
+    MayBeEmpty({"type": "string"}),
 ]
 TimeZone = Annotated[str, Field(description="the time zone of that day, such as Europe/Berlin", min_length=1)]
 
@@ -98,36 +98,36 @@ ModelName = Annotated[str, Field(description="what the model is called; unset: a
 Steps = Annotated[
     int | None,
     Field(description="steps of training; unset: 500", ge=1),
-    WithJsonSchema({"type": "integer", "minimum": 1}),
+    MayBeEmpty({"type": "integer", "minimum": 1}),
 ]
 Batch = Annotated[
     int | None,
     Field(description="pictures per step and worker; unset: 4", ge=1),
-    WithJsonSchema({"type": "integer", "minimum": 1}),
+    MayBeEmpty({"type": "integer", "minimum": 1}),
 ]
 LearningRate = Annotated[
     float | None,
     Field(description="learning rate; unset: by the model's width", gt=0),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+    MayBeEmpty({"type": "number", "exclusiveMinimum": 0}),
 ]
 Side = Annotated[
     int | None,
     Field(description="pixels of a training picture, each way; unset: the model's", ge=8),
-    WithJsonSchema({"type": "integer", "minimum": 8}),
+    MayBeEmpty({"type": "integer", "minimum": 8}),
 ]
 CropSeed = Annotated[
     int | None,
     Field(description="decides which crops are seen when; unset: 0", ge=0),
-    WithJsonSchema({"type": "integer", "minimum": 0}),
+    MayBeEmpty({"type": "integer", "minimum": 0}),
 ]
 Mirror = Annotated[
     bool | None,
     Field(description="mirror pictures now and then; unset: yes"),
-    WithJsonSchema({"type": "boolean"}),
+    MayBeEmpty({"type": "boolean"}),
 ]
 Workers = Annotated[
     int | None,
     Field(description="workers that train together; unset: one per GPU", ge=1),
-    WithJsonSchema({"type": "integer", "minimum": 1}),
+    MayBeEmpty({"type": "integer", "minimum": 1}),
 ]
 ReplaceModel = Annotated[bool, Field(description="take the name even if another model of yours has it")]
