@@ -171,7 +171,7 @@ class RenderJob:
         """What is still to come up before the first frame; '' once one is there, or none is to be rendered."""
         if not self.needs_workers or self.stopped or self.first_frame_at is not None:
             return ""
-        return "loading models" if self._pool_if_up() is not None else "starting actors"
+        return "loading models" if self.pool_if_up() is not None else "starting actors"
 
     @property
     def first_frame_at(self) -> float | None:

@@ -1,8 +1,8 @@
 """What a job's run shows on its page in Prefect's UI: how far it is, and at its end the summary and two tables.
 
 Both UIs list the artifacts of a run by their ids, the greatest first, and ids are random [read in Prefect 3.8.8, and
-seen]. So that what counts most comes first, one whose id falls into the wrong quarter is made again. Both also show
-those of earlier attempts, which would be taken for the present ones: an attempt removes them when it begins.
+seen]. So that what counts most comes first, one whose id falls into the wrong part of all ids is made again. Both also
+show those of earlier attempts, which would be taken for the present ones: an attempt removes them when it begins.
 """
 
 import json
@@ -23,14 +23,14 @@ from flows.job.report_keeper import Concluded
 from flows.orchestration.links import rerun_address
 from flows.report import failure_table, summary_markdown, video_table
 
-__all__ = ["ProgressArtifact", "create_artifacts", "remove_artifacts"]
+__all__ = ["ProgressArtifact", "create_artifacts", "create_live_link", "remove_artifacts"]
 
 # An artifact's update is a row on the server.
 PROGRESS_SECONDS = 5.0
 #: What counts most comes first.
-ORDER = ("summary", "failed-frames", "videos", "progress")
-# One in four is right: that none of so many is happens once in 25,000 runs, which then shows them in another order.
-TRIES = 40
+ORDER = ("live", "summary", "failed-frames", "videos", "progress")
+# One in five is right: that none of so many is happens once in 15,000 runs, which then shows them in another order.
+TRIES = 50
 
 
 def remove_artifacts() -> None:
@@ -47,7 +47,7 @@ def remove_artifacts() -> None:
 
 def _create(client: SyncPrefectClient, key: str, kind: str, data: Any, description: str) -> UUID:
     """Create an artifact in its place among the others."""
-    quarter = len(ORDER) - 1 - ORDER.index(key)
+    place = len(ORDER) - 1 - ORDER.index(key)
     empty: Any = 0.0 if kind == "progress" else "[]" if kind == "table" else ""
     for left in reversed(range(TRIES)):
         made = client.create_artifact(
@@ -55,7 +55,7 @@ def _create(client: SyncPrefectClient, key: str, kind: str, data: Any, descripti
                 key=key, type=kind, description=description, data=empty, flow_run_id=UUID(runtime.flow_run.id)
             )
         )
-        if left and made.id.int >> 126 != quarter:
+        if left and made.id.int * len(ORDER) >> 128 != place:
             _delete(client, made.id)
             continue
         break
@@ -97,6 +97,12 @@ class ProgressArtifact:
     def _headline(self) -> str:
         doing, counts = self._job.starting, JobCounts.of(self._job).progress_text
         return f"{doing}: {counts}" if doing else counts
+
+
+def create_live_link(address: str, about: str) -> None:
+    """Create the link to the live page of a run's output."""
+    with get_client(sync_client=True) as client:
+        _create(client, "live", "markdown", f"[live page]({address})", about)
 
 
 def create_artifacts(concluded: Concluded, message: str, output: str, videos: Collection[str]) -> None:

@@ -74,6 +74,7 @@ def conduct(job: RenderJob) -> State[Any]:
     """
     logging.getLogger("prefect.flow_runs").addFilter(_is_news)
     logger = get_run_logger()
+    remove_artifacts()
     link_live_page(job.output)
     job.record_refused()
     for problem in job.problems:
@@ -96,7 +97,6 @@ def _run(job: RenderJob, documents: RunDocuments) -> State[Any]:
     with reporting(job, documents) as keeper:
         with watching(job) as watch:
             try:
-                remove_artifacts()
                 progress = ProgressArtifact(job)
                 pool = _pool(job, progress) if job.needs_workers else None
                 events = JobEvents(failed=_log_failure, log_address=_log_address, tick=progress.update_now_and_then)
