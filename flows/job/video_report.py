@@ -34,6 +34,8 @@ from renderers.picture_errors import PICTURE_ERRORS
 __all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]
 
 POSTER_SIDE = 320
+#: Within few bytes (the page of thousands of videos) it comes to this in any case.
+SMALL_SIDE, FEW_BYTES = 160, 10 << 10
 
 #: The columns of `report/frames.parquet`.
 _COLUMNS: dict[str, pa.DataType] = {
@@ -168,7 +170,8 @@ def _poster(output: Storage, work: VideoWork, frames: list[int], poster_bytes: i
     except (StorageError, *PICTURE_ERRORS):
         return None  # a report must not fail for want of a picture
     # at once to the poster's size: enlarging all of a large frame first would be most of a report's time
-    factor = min(work.plan.row.upscale, POSTER_SIDE / max(picture.size))
+    side = POSTER_SIDE if poster_bytes > FEW_BYTES else SMALL_SIDE
+    factor = min(work.plan.row.upscale, side / max(picture.size))
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     return fitted(poster(np.array(picture), POSTER_SIDE), poster_bytes)
