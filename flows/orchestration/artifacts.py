@@ -8,6 +8,7 @@ show those of earlier attempts, which would be taken for the present ones: an at
 import json
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -110,7 +111,8 @@ def create_artifacts(concluded: Concluded, message: str, output: str, videos: Co
     report, rerun = concluded.report, rerun_address(output)
     place = concluded.page or f"it could not be put into storage: {concluded.problem}"
     summary = summary_markdown(report, rerun, message=message, place=place)
-    failed = failure_table(report, rerun)
+    # the summary is of the whole output, the tables are of this run's rows
+    failed = failure_table(replace(report, videos=tuple(it for it in report.videos if it.video_id in videos)), rerun)
     with get_client(sync_client=True) as client:
         _create(client, "summary", "markdown", summary, message)
         if failed:
