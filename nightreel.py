@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flows.api.manifest import Manifest, read_manifest
     from flows.api.rendering import Renderer, render
     from flows.job.job import JobProgress
-    from flows.job.storage_state import VideoStatus
+    from flows.job.output_videos import VideoStatus
     from manifests.schema import ManifestRow
     from renderers.frames.video import VideoFrame, VideoProgress
 
@@ -45,7 +45,7 @@ _ROOMS = {
     "flows.api.manifest": ("Manifest", "read_manifest"),
     "flows.api.rendering": ("Renderer", "render"),
     "flows.job.job": ("JobProgress",),
-    "flows.job.storage_state": ("VideoStatus",),
+    "flows.job.output_videos": ("VideoStatus",),
     "manifests.schema": ("ManifestRow",),
     "renderers.frames.video": ("VideoFrame", "VideoProgress"),
 }

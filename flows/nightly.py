@@ -14,6 +14,7 @@ from flows.orchestration.descriptions import described
 from flows.orchestration.handover import begin
 from flows.orchestration.parameters import NightDate, NightManifest, NightOutput, Priority, Strict, TimeZone
 from flows.orchestration.run import conduct, invalid_input, threads
+from flows.orchestration.run_names import short_place
 from flows.planning.dates import filled, night_of
 from infra.storage.storage import ObjectMissing
 
@@ -30,7 +31,11 @@ def _scheduled() -> datetime.datetime:
 def _run_name() -> str:
     given = runtime.flow_run.parameters
     with invalid_input():
-        return f"night {night_of(given.get('date'), _scheduled(), given.get('time_zone') or 'UTC')}"
+        night = night_of(given.get("date"), _scheduled(), given.get("time_zone") or "UTC")
+        with invalid_input():
+            manifest, output = filled(given["manifest"], night, "manifest"), filled(given["output"], night, "output")
+            return f"night {night}: {short_place(manifest)} to {short_place(output, 2)}"
+        return f"night {night}"
     return "night of an unknown date"  # the run itself says what is wrong with it
 
 

@@ -12,13 +12,14 @@ from flows.orchestration.descriptions import described
 from flows.orchestration.handover import begin
 from flows.orchestration.parameters import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.run import conduct, invalid_input, threads
+from flows.orchestration.run_names import render_name
 
 __all__ = ["render_manifest"]
 
 
 @flow(
     name="render-manifest",
-    flow_run_name="render {manifest}",
+    flow_run_name=render_name,
     task_runner=threads(),
     persist_result=False,
 )

@@ -13,6 +13,7 @@ from flows.orchestration.descriptions import described
 from flows.orchestration.handover import begin
 from flows.orchestration.parameters import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
 from flows.orchestration.run import conduct, invalid_input, threads
+from flows.orchestration.run_names import rerun_name
 from flows.report.markdown import escape_markdown
 
 __all__ = ["rerun_frames"]
@@ -20,7 +21,7 @@ __all__ = ["rerun_frames"]
 
 @flow(
     name="rerun-frames",
-    flow_run_name="frames {frames} of {video}",
+    flow_run_name=rerun_name,
     task_runner=threads(),
     persist_result=False,
 )

@@ -6,6 +6,7 @@ RowProblem      one value of one row is wrong; the other rows go on
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -52,3 +53,8 @@ class RowProblem:
 
 
 RowResult: TypeAlias = GoodRow | RowProblem
+
+
+def bad_rows(problems: Iterable[RowProblem]) -> int:
+    """Count the rows that have problems: one row may have several."""
+    return len({(problem.file, problem.row) for problem in problems})

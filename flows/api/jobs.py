@@ -14,12 +14,14 @@ from flows.api.manifest import Manifest
 from flows.job.dispatch import run_job as drive
 from flows.job.events import JobEvents
 from flows.job.job import JobProgress, RenderJob
+from flows.job.outcome import outcome
+from flows.job.output_videos import VideoStatus, stored_status
 from flows.job.parameters import RenderParameters
-from flows.job.report_data import gather_report, publish_report
+from flows.job.report_keeper import reporting
 from flows.job.run_documents import RunIdentity, documenting
 from flows.job.state import VideoRun
-from flows.job.storage_state import VideoStatus, stored_status
 from flows.orchestration.handover import start_pool
+from flows.report.wording import plural
 from infra.settings import InfraSettings, load_settings
 from infra.storage.layout import video_key
 from infra.storage.storage import Storage
@@ -68,8 +70,8 @@ class JobSummary:
     def __str__(self) -> str:
         done = sum(video.state == "done" for video in self.videos)
         lines = [
-            f"{self.rendered} frames rendered in {self.seconds:.0f} s, {self.missing} of {self.frames} missing; "
-            f"{done} of {len(self.videos)} videos done"
+            f"{plural(self.rendered, 'frame')} rendered in {self.seconds:.0f} s, {self.missing} of {self.frames} "
+            f"missing; {done} of {plural(len(self.videos), 'video')} done"
         ]
         lines += [f"gave up: {self.gave_up}"] if self.gave_up else []
         lines += [f"video '{video.video_id}': {video.reason}" for video in self.videos if video.state == "failed"]
@@ -116,20 +118,21 @@ def run_job(
     else:
         job, problems = _planned_rows(manifest, parameters, settings)
     job.record_refused()
-    with documenting(job, RunIdentity("python")) as documents:
+    with documenting(job, RunIdentity("python")) as documents, reporting(job, documents) as keeper:
         try:
             if job.needs_workers and on == "ray":
                 start_pool(job, settings)
             elif job.needs_workers:
                 job.pool.set_result(_local_pool(job.output, settings, workers or 1))
             pool = job.pool.result() if job.needs_workers else None
-            actors = drive(job, pool, events=JobEvents(tick=partial(_report_progress, job, on_progress))).actors
+            events = JobEvents(tick=partial(_report_progress, job, on_progress))
+            keeper.actors = drive(job, pool, events=events).actors
             _report_progress(job, on_progress)
         finally:
             job.close()
-        gathered = gather_report(job, actors=actors or None, gpus_per_actor=getattr(pool, "gpus_per_actor", 0.0))
-        page = publish_report(job.output, gathered)
-        documents.end("Completed" if job.complete else "Incomplete")
+        end = outcome(job)
+        page = keeper.conclude(end.name, end.message).page
+        documents.end(end.name, end.message)
     return _summary(job, (*problems, *job.problems), page, time.monotonic() - began)
 
 

@@ -13,6 +13,7 @@ from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
 from flows.cli.output import print_json, print_table, problems
 from flows.orchestration.parameters import Manifest
+from flows.report.wording import plural
 from infra.settings import load_settings
 from infra.storage.storage import Storage, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
@@ -71,7 +72,8 @@ def build_(
             }
         )
     elif written:
-        print(f"{output}: {result.rows} rows" + (f", {len(result.problems)} problems" if result.problems else ""))
+        bad = f", {plural(len(result.problems), 'problem')}" if result.problems else ""
+        print(f"{output}: {plural(result.rows, 'row')}{bad}")
     if not written:
         problems(
             [f"nothing written: {'no good row' if not result.rows else 'not all rows are good, and --strict is given'}"]
@@ -140,5 +142,5 @@ def show(
         )
     print_table(("video", "frames", "size", "model", "steps", "seed", "format", "prompt"), table)
     total = count_rows(files)
-    print(f"{len(shown)} of {total} rows of {Path(manifest).name}")
+    print(f"{len(shown)} of {plural(total, 'row')} of {Path(manifest).name}")
     return DONE

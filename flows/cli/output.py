@@ -7,14 +7,19 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from flows.job.job import RenderJob
 from renderers.plan.video_plan import json_safe
 
 __all__ = ["bad_rows", "duration", "out", "print_json", "print_table", "problems", "stderr"]
+
+#: Columns of a terminal below which a table of more than two columns can't be read.
+NARROW = 72
 
 stderr = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
@@ -27,15 +32,35 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """A table on stdout; cells are text, never markup."""
+    """A table on stdout; cells are text, never markup. Too wide for a narrow terminal, it becomes a list."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    # a pipe has no width: whoever greps for an id finds it on one line with all that belongs to it
+    console = out if out.is_terminal else Console(highlight=False, width=10_000)
+    if console.width < NARROW and len(columns) > 2:
+        console.print(_stacked(columns, rows, title), end="")
+        return
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold")  # an id or a reason that is cut off helps nobody
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
-    # a pipe has no width: whoever greps for an id finds it on one line with all that belongs to it
-    console = out if out.is_terminal else Console(highlight=False, width=10_000)
+        table.add_row(*map(escape, row))
     console.print(table)
+
+
+def _stacked(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None) -> Group:
+    """Each row as a heading, its first cell, and a line for every other cell that holds something."""
+    parts: list[Text | Padding] = [Text(title)] if title else []
+    width = max(map(len, columns[1:])) + 2
+    for first, *others in rows:
+        parts.append(Text(first, style="bold"))
+        for name, cell in zip(columns[1:], others, strict=True):
+            if cell:
+                pair = Table.grid(padding=0)
+                pair.add_column(width=width, style="dim")
+                pair.add_column(overflow="fold")
+                pair.add_row(Text(name), Text(cell))
+                parts.append(Padding(pair, (0, 0, 0, 2)))
+    return Group(*parts)
 
 
 def problems(lines: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
 from flows.orchestration.parameters import Manifest, RangeFrames
 from flows.planning.chunks import Chunk
+from flows.report.wording import plural
 from infra.settings import load_settings
 from manifests.schema import format_frames
 
@@ -66,8 +67,8 @@ def plan(
     if len(chunks) > 50:
         print(f"... and {len(chunks) - 50} more task runs (--json lists all)")
     print(
-        f"{len(job.runs)} videos, {frames} frames: {frames - job.frames_to_render} done, "
-        f"{job.frames_to_render} to render in {len(chunks)} task runs; "
+        f"{plural(len(job.runs), 'video')}, {plural(frames, 'frame')}: {frames - job.frames_to_render:,} done, "
+        f"{job.frames_to_render:,} to render in {plural(len(chunks), 'task run')}; "
         f"about {duration(seconds)} of one actor (the registry's figure, not this machine's)"
     )
     return BAD_INPUT if bad else DONE

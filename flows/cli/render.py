@@ -21,11 +21,13 @@ from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
 from flows.cli.output import bad_rows, duration, print_json, problems, stderr
 from flows.job.job import JobProgress, RenderJob
+from flows.job.outcome import JobCounts
 from flows.job.parameters import RenderParameters
 from flows.job.report_data import REPORT_PAGE
 from flows.local.own_server import prefect_server
 from flows.orchestration.handover import handing_over, start_pool
 from flows.orchestration.parameters import Force, Manifest, Output, Priority, RangeFrames, Strict
+from flows.report.wording import plural
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
 __all__ = ["conclude", "render", "run_flow"]
@@ -79,9 +81,10 @@ def run_flow(job: RenderJob, flow: Callable[[], Any], *, quiet_progress: bool) -
     if job.needs_workers:
         start_pool(job, settings)  # comes up while Prefect does
     prepare_prefect(quiet=True)
-    with _watching(job, disable=quiet_progress):
+    with _watching(job, disable=quiet_progress) as served:
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         with prefect_server("flows.orchestration.run"), handing_over(job):
+            served.set()
             return flow()
 
 
@@ -126,14 +129,14 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
         if job.gave_up:
             problems([f"gave up: {job.gave_up}"])
         problems(f"video '{video}': {run.reason}" for video, run in job.runs.items() if run.reason and not run.done)
-        done = sum(run.done for run in job.runs.values())
+        counts = JobCounts.of(job)
         untouched = all(run.done and not run.published for run in job.runs.values())
         if untouched and not missing:
-            print(f"nothing to do: all {frames} frames of {done} videos are in '{job.parameters.output}' already")
+            print(f"nothing to do: {counts.all_text} in '{job.parameters.output}' already")
         else:
             again = [video for video, run in job.runs.items() if run.published and not run.published.new]
-            print(f"{rendered} frames rendered, {frames - missing - rendered} were there already, {missing} missing; "
-                  f"{done} of {len(videos)} videos done")  # fmt: skip
+            print(f"{plural(rendered, 'frame')} rendered, {frames - missing - rendered} were there already, "
+                  f"{missing} missing; {counts.videos_text}")  # fmt: skip
             if again:
                 print(f"the very same bytes came out again of: {', '.join(again[:20])}")
             print(f"report: {page}")
@@ -141,30 +144,34 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
 
 
 @contextmanager
-def _watching(job: RenderJob, *, disable: bool) -> Iterator[None]:
-    """Bars for the job and a line per worker, until the block ends. On a pipe: one line every half minute."""
-    over = threading.Event()
+def _watching(job: RenderJob, *, disable: bool) -> Iterator[threading.Event]:
+    """Bars for the job and a line per worker, until the block ends. On a pipe: one line every half minute. The block
+    sets the event it gets once the server is up."""
+    over, served = threading.Event(), threading.Event()
     if disable:
-        yield
+        yield served
         return
     bars = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[detail]}"), console=stderr,
     )  # fmt: skip
     first = job.progress()
-    frames = bars.add_task("frames", total=first.frames, completed=first.frames_done, detail="starting Prefect and Ray")
+    frames = bars.add_task(
+        "frames", total=first.frames, completed=first.frames_done, detail=_detail(first, served=False)
+    )
     videos = bars.add_task("videos", total=first.videos, completed=first.videos_done, detail="")
 
     def show(live: Live | None) -> None:
         said = 0.0
         while not over.wait(0.5):
             now = job.progress()
-            detail = _detail(now)
+            detail = _detail(now, served=served.is_set())
             if live is None:
                 if now.elapsed - said >= 30:
                     said = now.elapsed
-                    print(f"{duration(now.elapsed)}: {now.frames_done}/{now.frames} frames, "
-                          f"{now.videos_done}/{now.videos} videos{detail}", file=sys.stderr, flush=True)  # fmt: skip
+                    done = f"{now.frames_done}/{plural(now.frames, 'frame')}"
+                    videos_done = f"{now.videos_done}/{plural(now.videos, 'video')}"
+                    print(f"{duration(now.elapsed)}: {done}, {videos_done}{detail}", file=sys.stderr, flush=True)
                 continue
             bars.update(frames, completed=now.frames_done, detail=detail)
             bars.update(videos, completed=now.videos_done)
@@ -189,7 +196,7 @@ def _watching(job: RenderJob, *, disable: bool) -> Iterator[None]:
         live.start()
     thread.start()
     try:
-        yield
+        yield served
     finally:
         over.set()
         thread.join(timeout=3)
@@ -197,10 +204,14 @@ def _watching(job: RenderJob, *, disable: bool) -> Iterator[None]:
             live.stop()
 
 
-def _detail(now: JobProgress) -> str:
-    parts = []
+def _detail(now: JobProgress, *, served: bool) -> str:
+    """What is said behind the bars: what is still to come up, how long it takes, what failed."""
+    parts = [] if served else ["starting server"]
+    parts += [now.starting] if now.starting else []
     if now.eta is not None and now.frames_done < now.frames:
         parts.append(f"{duration(now.eta)} left")
     if now.failed:
-        parts.append(f"{now.failed} failed")
+        parts.append(f"{plural(now.failed, 'frame')} failed")
+    if now.bad_rows:
+        parts.append(plural(now.bad_rows, "bad row"))
     return "  " + ", ".join(parts) if parts else ""

@@ -9,9 +9,11 @@ from cyclopts import Parameter
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems
-from flows.job.storage_state import VideoStatus, stored_status
+from flows.job.output_videos import VideoStatus, stored_status, stored_wants
+from flows.report.wording import plural
 from infra.settings import load_settings
 from infra.storage.storage import Storage
+from manifests.results import bad_rows
 from manifests.schema import format_frames
 from renderers.registry import Registry
 
@@ -29,21 +31,27 @@ def status(
     Args:
         output: the root that was rendered to.
     """
-    found = sorted(stored_status(Storage(output), Registry(load_settings().models_folder)), key=lambda it: it.video_id)
-    if not found:
+    storage, registry = Storage(output), Registry(load_settings().models_folder)
+    wants = stored_wants(storage)
+    found = sorted(stored_status(storage, registry, wants), key=lambda it: it.video_id)
+    bad = bad_rows(wants.problems)
+    if not found and not bad:
         problems([f"nothing was ever rendered into '{output}'"])
         return BAD_INPUT
     counts = Counter(video.state for video in found)
     if json:
-        print_json({"output": output, "counts": counts, "videos": [video.to_dict() for video in found]})
+        videos = [video.to_dict() for video in found]
+        print_json({"output": output, "counts": counts, "bad_rows": bad, "videos": videos})
     else:
         shown = [video for video in found if all_ or video.state != "done"]
         if shown:
             print_table(("video", "state", "frames", "missing", "reason"), [_row(video) for video in shown])
-        states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        problems(str(problem) for problem in wants.problems)
+        states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
+        states += f", {plural(bad, 'bad row')}" if bad else ""
         frames, done = sum(video.frames for video in found), sum(video.done for video in found)
-        print(f"{len(found)} videos: {states}; {done} of {frames} frames")
-    return DONE if set(counts) == {"done"} else INCOMPLETE
+        print(f"{plural(len(found), 'video')}: {states.removeprefix(', ')}; {done:,} of {plural(frames, 'frame')}")
+    return DONE if set(counts) == {"done"} and not bad else INCOMPLETE
 
 
 def _row(video: VideoStatus) -> tuple[object, ...]:

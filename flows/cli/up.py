@@ -106,12 +106,7 @@ def _show(ready: Ready, json: bool) -> None:
     if json:
         print(json_text.dumps(asdict(ready)), flush=True)
         return
-    lines = [
-        f"UI            {ready.ui}",
-        f"live page     {ready.live}",
-        *(f"{name:<14}{form}" for name, form in ready.forms.items()),
-        f"Ray           {ready.ray}",
-        f"logs          {ready.logs}",
-        "Ctrl-C stops everything",
-    ]
-    print("\n".join(lines), flush=True)
+    places = {"UI": ready.ui, "live page": ready.live, **ready.forms, "Ray": ready.ray, "logs": ready.logs}
+    width = max(map(len, places)) + 2
+    lines = [f"{name:<{width}}{place}" for name, place in places.items()]
+    print("\n".join([*lines, "Ctrl-C stops everything"]), flush=True)

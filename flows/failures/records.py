@@ -12,7 +12,10 @@ from infra.storage.layout import failure_key
 from infra.storage.storage import Storage
 from manifests.errors import ErrorKind, kind_of
 
-__all__ = ["FailureRecord", "record_failure"]
+__all__ = ["PLANNER", "FailureRecord", "record_failure"]
+
+#: The "worker" of a row that could not be planned.
+PLANNER = "planner"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from flows.failures.attempts import Attempts
-from flows.failures.records import record_failure
+from flows.failures.records import PLANNER, record_failure
 from flows.job.control import JobControl
 from flows.job.manifest_source import ManifestSource
 from flows.job.parameters import RenderParameters
@@ -26,7 +26,7 @@ from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.pool import Pool
 from infra.workers.tasks import WorkerProgress
-from manifests.results import RowProblem
+from manifests.results import RowProblem, bad_rows
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 
@@ -35,7 +35,10 @@ __all__ = ["JobProgress", "RenderJob"]
 
 @dataclass(frozen=True)
 class JobProgress:
-    """A moment of the job: frames and videos `done` of all, `rendered` by this run, and what the workers are doing."""
+    """A moment of the job: frames and videos `done` of all, `rendered` by this run, and what the workers are doing.
+
+    Rows that can't be rendered count whole, as videos that failed. `starting` says what is still to come up before the
+    first frame, '' once it is there."""
 
     frames: int
     frames_done: int
@@ -46,6 +49,9 @@ class JobProgress:
     elapsed: float
     eta: float | None
     workers: tuple[WorkerProgress, ...]
+    starting: str = ""
+    videos_failed: int = 0
+    bad_rows: int = 0
 
 
 class RenderJob:
@@ -134,7 +140,7 @@ class RenderJob:
         for row, reason in self.refused:
             record_failure(
                 self.output, BadInput(reason), video=row.video_id, frame=None, digest="0" * 16, attempt=1,
-                worker="planner", seconds=0.0,
+                worker=PLANNER, seconds=0.0,
             )  # fmt: skip
 
     # -- how far it is -------------------------------------------------------------------------------------------------
@@ -150,6 +156,24 @@ class RenderJob:
         return not self.problems and not self.refused and all(run.done for run in self.runs.values())
 
     @property
+    def videos_failed(self) -> int:
+        """How many videos have failed: of their frames some, or their stitch; and rows that can't be rendered."""
+        failed = sum(not run.done and bool(run.reason or run.failing_frames()) for run in self.runs.values())
+        return failed + len(self.refused)
+
+    @property
+    def bad_rows(self) -> int:
+        """How many rows of the manifest are no good rows; one may have several problems."""
+        return bad_rows(self.problems)
+
+    @property
+    def starting(self) -> str:
+        """What is still to come up before the first frame; '' once one is there, or none is to be rendered."""
+        if not self.needs_workers or self.stopped or self.first_frame_at is not None:
+            return ""
+        return "loading models" if self.pool_if_up() is not None else "starting actors"
+
+    @property
     def first_frame_at(self) -> float | None:
         """When the first frame was begun (Unix time); None before its end."""
         moments = [at for run in self.runs.values() if (at := run.first_frame_at) is not None]
@@ -158,8 +182,9 @@ class RenderJob:
     def progress(self) -> JobProgress:
         """Return where the job is now."""
         runs = list(self.runs.values())
-        frames = sum(run.work.plan.frames for run in runs)
-        done = frames - sum(run.missing for run in runs)
+        missing, frames = self.frames_missing
+        done = frames - missing
+        to_come = sum(run.missing for run in runs)
         rendered = sum(run.rendered for run in runs)
         now = time.time()
         elapsed = now - (self.first_frame_at or self.began)
@@ -168,11 +193,14 @@ class RenderJob:
             frames_done=done,
             rendered=rendered,
             failed=sum(len(run.failing_frames()) for run in runs),
-            videos=len(runs),
+            videos=len(runs) + len(self.refused),
             videos_done=sum(run.done for run in runs),
             elapsed=now - self.began,
-            eta=elapsed * (frames - done) / rendered if rendered else None,
+            eta=elapsed * to_come / rendered if rendered else None,
             workers=self._workers_progress(),
+            starting=self.starting,
+            videos_failed=self.videos_failed,
+            bad_rows=self.bad_rows,
         )
 
     def _workers_progress(self) -> tuple[WorkerProgress, ...]:

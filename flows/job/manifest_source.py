@@ -8,7 +8,8 @@ from flows.job.parameters import RenderParameters
 from flows.job.source import JobPlan
 from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
-from flows.job.storage_state import load_work
+from flows.job.storage_state import load_work, sized
+from flows.report.wording import plural
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage, manifest_files
 from manifests.reading import read_rows
@@ -49,7 +50,7 @@ class ManifestSource:
         """Return a sentence for people: what will be rendered."""
         pending = [run.work for run in plan.runs.values() if not run.work.complete]
         frames = sum(work.missing for work in pending)
-        return f"{frames} frames to render in {len(pending)} of {len(plan.runs)} videos"
+        return f"{plural(frames, 'frame')} to render in {len(pending)} of {plural(len(plan.runs), 'video')}"
 
     def _plan(self, output: Storage) -> JobPlan:
         runs: dict[str, VideoRun] = {}
@@ -76,7 +77,7 @@ class ManifestSource:
                 continue
             clash = None if self._parameters.force else would_overwrite(result)
             if clash is not None:
-                refused.append((result.plan.row, str(clash)))
+                refused.append((sized(result.plan.row), str(clash)))
                 continue
             runs[result.video_id] = VideoRun(result)
         return JobPlan(runs, tuple(problems), tuple(refused))

@@ -1,106 +1,275 @@
-"""From a job and its storage to a report: what the page, the artifacts and `report/frames.parquet` are drawn from."""
+"""From an output to its report: what the page, the artifacts and `report/frames.parquet` are drawn from.
+
+The report shows every video of the output, whichever run rendered it, so whoever puts it puts the same: two runs on one
+output lose nothing of each other.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from flows.failures.records import FailureRecord
 from flows.job.job import RenderJob
+from flows.job.output_videos import LATEST_RUNS, StoredVideo, current_failures, stored_video
+from flows.job.run_documents import RunDocuments, RunIdentity
 from flows.job.state import VideoRun, VideoSnapshot
-from flows.planning.remaining import RangeWork, VideoWork
-from flows.report import JobReport, State, VideoReport, render_html, summary_document
+from flows.job.storage_state import VideoListing, read_failures
+from flows.job.video_report import FRAMES, frames_table, known_frames, planned_report, unplanned_report
+from flows.report import JobReport, VideoReport, render_html, summary_document
+from flows.report.posters import share
+from flows.runs.record import RunState
+from flows.runs.stored import StoredRun, read_run, run_names
+from flows.runs.summed import earlier_attempts, summed
+from flows.runs.wanted import Turn, Wanted, wanted
 from infra.storage.errors import without_secrets
-from infra.storage.layout import CONTACT_SHEET, frame_key
-from infra.storage.storage import ObjectMissing, Storage, StorageError
-from infra.video.contact_sheet import poster
-from infra.video.encoding import Encoding
+from infra.storage.storage import Storage, StorageError
 from infra.video.ffmpeg import ffmpeg_version
-from infra.workers.tasks import FrameReport
-from manifests.errors import ErrorKind
-from manifests.schema import ManifestRow, format_prompts
-from renderers.frames.seams import seam_scores
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.errors import RenderError
+from renderers.registry import Registry
 
-__all__ = ["FRAMES_TABLE", "REPORT_PAGE", "SUMMARY", "GatheredReport", "gather_report", "publish_report"]
+__all__ = [
+    "FRAMES_TABLE",
+    "REPORT_PAGE",
+    "SUMMARY",
+    "GatheredReport",
+    "OutputReport",
+    "gather_report",
+    "publish_report",
+]
 
+logger = logging.getLogger(__name__)
+
+REPORT_FOLDER = "report"
 REPORT_PAGE = "report/index.html"
 FRAMES_TABLE = "report/frames.parquet"
 SUMMARY = "report/summary.json"
-POSTER_SIDE = 320
 # Reads wait on the network, not on the processor; videos are gathered side by side, and so are the records of one.
 PARALLEL_VIDEOS = 8
 PARALLEL_RECORDS = 16
-
-_COLUMNS: dict[str, pa.DataType] = {
-    "video_id": pa.string(),
-    "frame": pa.int32(),
-    "loss": pa.float32(),
-    "steps": pa.int32(),
-    "seconds": pa.float32(),
-    "worker": pa.string(),
-    "change": pa.float32(),
-}
-_FRAMES = pa.schema(_COLUMNS)
+RERUN = "rerun-frames"
 
 
 @dataclass(frozen=True)
 class GatheredReport:
-    """A job's report, and the table of all its frames that lie in storage."""
+    """The report of an output, and the table of all its frames that lie in storage."""
 
     report: JobReport
     frames: pa.Table
 
 
+class _Gathered(NamedTuple):
+    """A video as it was gathered last, and what it was then: the same again need not be read again."""
+
+    mark: object
+    report: VideoReport
+    table: pa.Table
+
+
+class OutputReport:
+    """Gathers the report of a job's output, again and again while the job runs: what has not changed is not read again.
+
+    The job's own videos are known in memory. Others are read from storage once, and again where another run has them.
+    For one thread at a time.
+    """
+
+    def __init__(self, job: RenderJob, documents: RunDocuments | None = None) -> None:
+        self._job, self._output = job, job.output
+        self._documents = documents or RunDocuments(job, RunIdentity(""))
+        self._registry = Registry(job.settings.models_folder)
+        self._videos: dict[str, _Gathered] = {}
+        self._runs: dict[str, StoredRun] = {}
+        self._earlier: dict[str, tuple[FailureRecord, ...]] = {}
+        self._looks: dict[str, tuple[RunState | None, bool]] = {}
+
+    def gather(
+        self, *, actors: int | None, gpus_per_actor: float = 0.0, ended: tuple[str, str] | None = None
+    ) -> GatheredReport:
+        """Return the report as of now. `ended` is how the job's run ended and what it says, None while it runs;
+        `actors` the most that it had, None: as far as they were seen."""
+        now = datetime.now(UTC)
+        mine = StoredRun(
+            self._documents.record(),
+            self._documents.state("ended", *ended) if ended else self._documents.state("rendering"),
+        )
+        runs = self._read_runs(mine)
+        wants = wanted(runs, now)
+        names = self._names(wants)
+        self._forget(runs, now)
+        unread = 0
+        with (
+            ThreadPoolExecutor(PARALLEL_RECORDS, thread_name_prefix="records") as records,
+            ThreadPoolExecutor(PARALLEL_VIDEOS, thread_name_prefix="report") as threads,
+        ):
+
+            def one(name: str) -> _Gathered | StorageError | None:
+                try:
+                    return self._video(name, wants, share(len(names)), records)
+                except StorageError as error:
+                    return error
+
+            videos: dict[str, _Gathered] = {}
+            for name, found in zip(names, threads.map(one, names), strict=True):
+                if isinstance(found, StorageError):
+                    unread += name != REPORT_FOLDER
+                    logger.warning("video '%s' is left out of the report: %s", name, found)
+                elif found is not None:
+                    videos[name] = found
+        self._videos = videos
+        report = self._report(mine, runs, wants, [video.report for video in videos.values()], actors, gpus_per_actor)
+        tables = [FRAMES.empty_table(), *(video.table for video in videos.values())]
+        return GatheredReport(_with_unread(report, unread), pa.concat_tables(tables))
+
+    @property
+    def rendered_before(self) -> int:
+        """How many frames the earlier attempts of the job's flow run have rendered."""
+        record = self._documents.record()
+        if record.attempt < 2:
+            return 0
+        runs = self._read_runs(StoredRun(record, None))
+        return sum(state.rendered for state in earlier_attempts(runs, record.flow_run, record.run))
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    def _read_runs(self, mine: StoredRun) -> list[StoredRun]:
+        """Return the output's runs, oldest first, this one among them whether storage takes its documents or not."""
+        try:
+            names = [name for name in run_names(self._output)[-LATEST_RUNS:] if name != mine.record.run]
+            unknown = [name for name in names if name not in self._runs or not self._runs[name].ended]
+            with ThreadPoolExecutor(PARALLEL_RECORDS, thread_name_prefix="runs") as threads:
+                found = threads.map(lambda name: read_run(self._output, name), unknown)
+                self._runs.update((run.record.run, run) for run in found if run is not None)
+        except StorageError as error:
+            logger.warning("the output's runs can't be read: %s", error)
+        runs = [*self._runs.values(), mine]
+        return sorted(runs, key=lambda run: run.record.run)
+
+    def _names(self, wants: Wanted) -> tuple[str, ...]:
+        """Return every video of the output, and folders that may be none: in the order of the manifests' rows."""
+        try:
+            folders = self._output.folders()
+        except StorageError as error:
+            logger.warning("the output's folders can't be listed: %s", error)
+            folders = ()
+        return tuple(dict.fromkeys((*wants.videos, *self._job.runs, *folders)))
+
+    def _forget(self, runs: Iterable[StoredRun], now: datetime) -> None:
+        """Forget the videos of other runs that may have changed: those of runs that live, and of those that were
+        heard of, or fell silent, since the last look. No clock of theirs is compared with ours."""
+        for run in runs:
+            alive, was = run.alive(now), self._looks.get(run.record.run)
+            self._looks[run.record.run] = (run.state, alive)
+            if run.record.run == self._documents.run or (not alive and was == (run.state, alive)):
+                continue
+            videos = {video.video_id for video in run.record.videos}
+            videos |= {video.video_id for video in run.record.refused}
+            for video in videos - self._job.runs.keys():
+                self._videos.pop(video, None)
+
+    # -- videos --------------------------------------------------------------------------------------------------------
+
+    def _video(self, name: str, wants: Wanted, poster_bytes: int, records: ThreadPoolExecutor) -> _Gathered | None:
+        turn, run = wants.turns.get(name), self._job.runs.get(name)
+        if run is not None and name not in wants.refused:
+            return self._own_video(run, turn, poster_bytes, records)
+        mark = (turn, name in wants.refused)
+        known = self._videos.get(name)
+        if known is not None and known.mark == mark:
+            return known
+        try:
+            stored = stored_video(self._output, self._registry, name, wants)
+        except RenderError as error:  # a model that is not known here
+            return _Gathered(mark, _not_understood(name, wants, str(error)), FRAMES.empty_table())
+        if stored is None:
+            return None
+        if stored.work is None:
+            return _Gathered(mark, unplanned_report(stored, wants), FRAMES.empty_table())
+        frames = known_frames(self._output, stored.work, {}, records)
+        report = planned_report(self._output, stored.work, stored.was, frames, turn, poster_bytes)
+        return _Gathered(mark, report, frames_table(frames))
+
+    def _own_video(self, run: VideoRun, turn: Turn | None, poster_bytes: int, records: ThreadPoolExecutor) -> _Gathered:
+        was, name = run.snapshot(), run.work.video_id
+        mark = (
+            turn, len(was.available), was.rendered, len(was.failures), was.reason, was.published, len(run.ranges_left)
+        )  # fmt: skip
+        known = self._videos.get(name)
+        if known is not None and known.mark == mark:
+            return known
+        was = self._with_earlier_failures(run, was)
+        frames = known_frames(self._output, run.work, was.reports, records)
+        return _Gathered(
+            mark, planned_report(self._output, run.work, was, frames, turn, poster_bytes), frames_table(frames)
+        )
+
+    def _with_earlier_failures(self, run: VideoRun, was: VideoSnapshot) -> VideoSnapshot:
+        """Add the failures of earlier runs, which are read once."""
+        name = run.work.video_id
+        if name not in self._earlier:
+            try:
+                keys = [info.key for info in self._output.list(f"{name}/failures")]
+                current = list(current_failures(keys, run.work))
+                self._earlier[name] = read_failures(self._output, VideoListing({}, None), name, keys=current)
+            except StorageError:
+                return was
+        failures = {(it.frame, it.when): it for it in (*self._earlier[name], *was.failures)}
+        return VideoSnapshot(
+            was.available, was.rendered, was.reports, tuple(sorted(failures.values(), key=lambda it: it.when)),
+            was.reason, was.published,
+        )  # fmt: skip
+
+    # -- the whole -----------------------------------------------------------------------------------------------------
+
+    def _report(
+        self, mine: StoredRun, runs: list[StoredRun], wants: Wanted, videos: list[VideoReport], actors: int | None,
+        gpus_per_actor: float,
+    ) -> JobReport:  # fmt: skip
+        job, now = self._job, time.time()
+        before = earlier_attempts(runs, mine.record.flow_run, mine.record.run)
+        assert mine.state is not None
+        output = without_secrets(job.parameters.output)
+        manifests = dict.fromkeys(
+            run.record.manifest for run in reversed(runs) if run.record.flow != RERUN and run.record.manifest
+        ) or {without_secrets(job.parameters.manifest): None}
+        return JobReport(
+            title=_last_part(next(iter(manifests)) if len(manifests) == 1 else output),
+            manifest=", ".join(list(manifests)[:10]),
+            output=output,
+            started=datetime.fromtimestamp(job.began, UTC),
+            finished=datetime.fromtimestamp(now, UTC),
+            wall_seconds=now - job.began + sum(state.elapsed for state in before),
+            start_up_seconds=mine.state.start_up_seconds + sum(state.start_up_seconds for state in before),
+            render_seconds=mine.state.render_seconds + sum(state.render_seconds for state in before),
+            versions={"nightreel": version("nightreel"), "torch": version("torch"), "ffmpeg": ffmpeg_version()},
+            videos=tuple(videos),
+            problems=wants.problems,
+            actors=actors or mine.state.actors or None,
+            gpus_per_actor=gpus_per_actor,
+            runs=summed(runs),
+            running=any(run.alive() for run in runs),
+            rendered_before=sum(state.rendered for state in before),
+        )
+
+
 def gather_report(job: RenderJob, *, actors: int | None, gpus_per_actor: float = 0.0) -> GatheredReport:
-    """Return the report of a job as it stands now, read back from storage where other runs did the work: every record
-    and every poster once."""
-    now, manifest = time.time(), without_secrets(job.parameters.manifest)
-    with ThreadPoolExecutor(PARALLEL_RECORDS, thread_name_prefix="records") as records:
-
-        def one(run: VideoRun) -> tuple[VideoReport, pa.Table]:
-            was = run.snapshot()
-            known = sorted(_known_frames(job.output, run.work, was.reports, records), key=lambda it: it.frame)
-            # as a table, which takes a tenth of the memory: a job may have a million frames
-            return _video_report(job.output, run.work, was, known), _frames_table(known)
-
-        with ThreadPoolExecutor(PARALLEL_VIDEOS, thread_name_prefix="report") as threads:
-            gathered = list(threads.map(one, job.runs.values()))
-    videos = [report for report, _ in gathered]
-    videos += [_refused_report(row, reason) for row, reason in job.refused]
-    rendered = [report for run in job.runs.values() for report in run.reports.values()]
-    report = JobReport(
-        title=manifest.rstrip("/").rsplit("/", 1)[-1],
-        manifest=manifest,
-        output=without_secrets(job.parameters.output),
-        started=datetime.fromtimestamp(job.began, UTC),
-        finished=datetime.fromtimestamp(now, UTC),
-        wall_seconds=now - job.began,
-        start_up_seconds=(job.first_frame_at or now) - job.began,
-        render_seconds=sum(report.seconds or 0.0 for report in rendered),
-        versions={"nightreel": version("nightreel"), "torch": version("torch"), "ffmpeg": ffmpeg_version()},
-        videos=tuple(videos),
-        problems=job.problems,
-        actors=actors,
-        gpus_per_actor=gpus_per_actor,
-    )
-    return GatheredReport(report, pa.concat_tables([_FRAMES.empty_table(), *(table for _, table in gathered)]))
+    """Return the report of a job's output as it stands when the job has ended."""
+    ended = ("Completed" if job.complete else "Incomplete", "")
+    return OutputReport(job).gather(actors=actors, gpus_per_actor=gpus_per_actor, ended=ended)
 
 
 def publish_report(output: Storage, gathered: GatheredReport) -> str:
-    """Put the page, its numbers as JSON and the table of frames; return the page's URI. They are of the latest run:
-    replaced."""
+    """Put the page, its numbers as JSON and the table of frames in the place of earlier ones; return the page's URI."""
     table = io.BytesIO()
     pq.write_table(gathered.frames, table)
     output.put(FRAMES_TABLE, table.getvalue(), existing="replace")
@@ -110,104 +279,14 @@ def publish_report(output: Storage, gathered: GatheredReport) -> str:
     return output.uri(REPORT_PAGE)
 
 
-def _frames_table(known: Iterable[FrameReport]) -> pa.Table:
-    columns: dict[str, list[object]] = {name: [] for name in _FRAMES.names}
-    for report in known:
-        for name in _FRAMES.names:
-            columns[name].append(getattr(report, name))
-    return pa.table(columns, schema=_FRAMES)
+def _with_unread(report: JobReport, unread: int) -> JobReport:
+    return replace(report, unread=unread) if unread else report
 
 
-def _video_report(output: Storage, work: VideoWork, was: VideoSnapshot, known: list[FrameReport]) -> VideoReport:
-    """Return one video's report; `known` are its frames in storage, in order."""
-    row, done, reason = work.plan.row, len(was.available), was.reason
-    state: State = (
-        "done" if was.published and done == work.plan.frames else "failed" if was.failures or reason else "missing"
-    )
-    if state == "failed" and not reason:
-        reason = was.failures[-1].message
-    file_type = Encoding.of(row).file_type(row.frames)
-    first = next((report for report in known if report.frame == 0), None)
-    return VideoReport(
-        video_id=work.video_id,
-        prompt=format_prompts(row.scenes),
-        model=row.model,
-        settings=row.model_dump(mode="json", exclude={"video_id", "prompt", "prompts", "model"}, exclude_none=True),
-        frames=work.plan.frames,
-        done=done,
-        state=state,
-        reason="" if state == "done" else reason,
-        poster=_poster(output, work, [report.frame for report in known]),
-        video_href=f"../{work.video_id}/video.{file_type.extension}" if was.published else None,
-        video_mime=file_type.mime_type if was.published else None,
-        sheet_href=f"../{work.video_id}/{CONTACT_SHEET}" if was.published else None,
-        frame_losses=tuple((report.frame, report.loss) for report in known),
-        first_frame_losses=first.losses if first else (),
-        frame_seconds=tuple((report.frame, report.seconds) for report in known if report.seconds is not None),
-        segments=len(work.ranges),
-        seams=_seams(work, known),
-        failures=was.failures,
-        fps=row.fps,
-        width=row.width,
-        height=row.height,
-        rendered=was.rendered,
-        skipped=done - was.rendered,
-    )
+def _not_understood(name: str, wants: Wanted, reason: str) -> VideoReport:
+    was = VideoSnapshot(frozenset(), 0, {}, (), reason, published=False)
+    return unplanned_report(StoredVideo(name, wants.frames.get(name, 0), None, was), wants)
 
 
-def _seams(work: VideoWork, known: list[FrameReport]) -> tuple[tuple[int, float], ...]:
-    """Return the score of every seam: a chain has none, and keyframes are seams."""
-    changes = {report.frame: report.change for report in known if report.change is not None}
-    seams = [frame.index for frame in work.frames if work.plan.handoff == "keyframes" and frame.level < 2]
-    return tuple(seam_scores(changes, seams).items())
-
-
-def _refused_report(row: ManifestRow, reason: str) -> VideoReport:
-    when = datetime.now(UTC).isoformat()
-    return VideoReport(
-        video_id=row.video_id, prompt=format_prompts(row.scenes), model=row.model, settings={}, frames=row.frames,
-        done=0, state="failed", reason=reason, fps=row.fps, width=row.width, height=row.height,
-        failures=(FailureRecord(row.video_id, None, 1, "planner", ErrorKind.BAD_INPUT, reason, 0.0, when),),
-    )  # fmt: skip
-
-
-def _known_frames(
-    output: Storage, work: VideoWork, reports: dict[int, FrameReport], threads: ThreadPoolExecutor
-) -> Iterator[FrameReport]:
-    """Yield this run's reports, and for the other frames those in the records that lie beside the segments."""
-    known, after = dict(reports), dict[int, float]()
-    others = [it for it in work.ranges if not all(index in reports for index in range(it.start, it.stop))]
-
-    def read(frame_range: RangeWork) -> bytes | None:
-        try:
-            return output.read(frame_range.segment.removesuffix(".seg") + ".json")
-        except ObjectMissing:
-            return None  # the range was never finished
-
-    for frame_range, data in zip(others, threads.map(read, others), strict=True):
-        if data is None:
-            continue
-        record = json.loads(data)
-        for frame in record["frames"]:
-            known.setdefault(frame["frame"], FrameReport(**{**frame, "losses": tuple(frame["losses"])}))
-        after[frame_range.stop] = record.get("change_after")
-    for report in known.values():
-        # a range that was encoded before the one before it could not know its first frame's change; that one does
-        change = after.get(report.frame)
-        yield replace(report, change=change) if report.change is None and change is not None else report
-
-
-def _poster(output: Storage, work: VideoWork, frames: list[int]) -> bytes | None:
-    """Return the middle one of the frames that are there, enlarged as the video is."""
-    if not frames:
-        return None
-    index = frames[len(frames) // 2]
-    try:
-        data = output.read(frame_key(work.video_id, index, work.frames[index].digest))
-        with Image.open(io.BytesIO(data)) as image:
-            picture = image.convert("RGB")
-    except (StorageError, *PICTURE_ERRORS):
-        return None  # a report must not fail for want of a picture
-    factor = work.plan.row.upscale
-    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.LANCZOS)
-    return poster(np.array(picture), POSTER_SIDE)
+def _last_part(place: str) -> str:
+    return place.rstrip("/").rsplit("/", 1)[-1]

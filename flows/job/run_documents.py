@@ -35,6 +35,7 @@ from flows.runs.stored import put_record, put_state, read_requests
 from infra.storage.errors import without_secrets
 from infra.storage.layout import frame_key
 from infra.storage.storage import StorageError
+from manifests.schema import ManifestRow, format_prompts
 
 __all__ = ["RunDocuments", "RunIdentity", "documenting"]
 
@@ -142,9 +143,7 @@ class RunDocuments:
             began=self._began,
             version=version("nightreel"),
             videos=tuple(RunVideo(video_id=it.work.video_id, frames=it.work.plan.frames) for it in job.runs.values()),
-            refused=tuple(
-                RefusedVideo(video_id=row.video_id, frames=row.frames, reason=reason) for row, reason in job.refused
-            ),
+            refused=tuple(_refused(row, reason) for row, reason in job.refused),
             problems=job.problems,
         )
 
@@ -213,6 +212,15 @@ def documenting(job: RenderJob, identity: RunIdentity) -> Iterator[RunDocuments]
     except BaseException as error:
         documents.end(type(error).__name__, without_secrets(str(error)))
         raise
+
+
+def _refused(row: ManifestRow, reason: str) -> RefusedVideo:
+    # a size that the row leaves open would be its model's, and that is perhaps what is not known
+    given = {name: getattr(row, name) for name in ("width", "height") if name in row.model_fields_set}
+    return RefusedVideo(
+        video_id=row.video_id, frames=row.frames, reason=reason, prompt=format_prompts(row.scenes), model=row.model,
+        **given,
+    )  # fmt: skip
 
 
 def _video_phase(run: VideoRun) -> VideoPhase:

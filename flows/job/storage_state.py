@@ -16,19 +16,19 @@ from flows.failures.records import FailureRecord
 from flows.planning.remaining import VideoWork, plan_video
 from flows.planning.retakes import retake_document, retake_of
 from flows.planning.stored_addresses import as_stored
-from infra.storage.layout import PROVENANCE, frames_present, plan_key, retake_key
+from infra.storage.layout import PROVENANCE, plan_key, retake_key
 from infra.storage.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
 from manifests.errors import NightreelError
-from manifests.schema import ManifestRow, format_frames
+from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.plan.frame_plan import Retake
+from renderers.plan.resolution import resolve
 from renderers.plan.video_plan import VideoPlan, json_safe
 from renderers.registry import Registry
 
 __all__ = [
     "StoredPlan",
     "VideoListing",
-    "VideoStatus",
     "list_video",
     "load_work",
     "read_failures",
@@ -36,7 +36,7 @@ __all__ = [
     "read_retakes",
     "save_plan",
     "save_retakes",
-    "stored_status",
+    "sized",
 ]
 
 # Plans of that release do not say how their frames are addressed.
@@ -98,10 +98,17 @@ def load_work(
         except StorageError:
             raise
         except NightreelError as error:
+            with suppress(NightreelError):  # what its model decides, its size say, is known of a refused row as well
+                row = sized(resolve(row, entries(row.model)))
             return row, error
 
     with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
         yield from threads.map(one, rows)
+
+
+def sized(row: ManifestRow) -> ManifestRow:
+    """`row`, resolved, as if its author had given its size: it is known, be it the model's or the schema's."""
+    return row.model_copy(update={"width": row.width, "height": row.height})
 
 
 def _located(row: ManifestRow) -> ManifestRow:
@@ -147,14 +154,18 @@ def save_plan(output: Storage, work: VideoWork) -> None:
         "algorithm": work.plan.algorithm,
         "content": work.content,
         "range_frames": work.ranges[0].stop - work.ranges[0].start,
+        # not the object's time of change: a copy of the output has others
+        "planned": datetime.now(UTC).isoformat(),
     }
     key = plan_key(work.video_id, work.content)
     output.put(key, json.dumps(document, sort_keys=True).encode(), existing="replace")
 
 
-def read_failures(output: Storage, listing: VideoListing, video_id: str) -> tuple[FailureRecord, ...]:
-    """The records of failed attempts, oldest first."""
-    keys = sorted(key for key in listing.objects if key.startswith(f"{video_id}/failures/"))
+def read_failures(
+    output: Storage, listing: VideoListing, video_id: str, *, keys: Iterable[str] | None = None
+) -> tuple[FailureRecord, ...]:
+    """The records of failed attempts, oldest first; those under `keys` where they are given."""
+    keys = sorted(key for key in listing.objects if key.startswith(f"{video_id}/failures/")) if keys is None else keys
     records = [FailureRecord.of_document(json.loads(output.read(key))) for key in keys]
     return tuple(sorted(records, key=lambda record: str(record.when)))
 
@@ -201,10 +212,9 @@ def read_plan(output: Storage, listing: VideoListing, video_id: str, registry: R
     Raises:
         RenderError: it names a model that this installation does not know, or was made by a newer one.
     """
-    plans = [info for info in listing.objects.values() if info.key.startswith(f"{video_id}/plans/")]
-    if not plans:
+    document = _latest_plan(output, listing, video_id)
+    if document is None:
         return None
-    document = json.loads(output.read(max(plans, key=lambda info: info.modified).key))
     retakes = read_retakes(output, listing.objects, video_id)
     algorithm = document.get("algorithm", ALGORITHM_OF_0_1)
     row = ManifestRow.model_validate(document["row"])
@@ -212,54 +222,15 @@ def read_plan(output: Storage, listing: VideoListing, video_id: str, registry: R
     return StoredPlan(plan, document["range_frames"], document["content"])
 
 
-@dataclass(frozen=True)
-class VideoStatus:
-    """What storage knows of one video: `missing` frames, and the `reason` of its last failure if it is not done."""
+def _latest_plan(output: Storage, listing: VideoListing, video_id: str) -> dict[str, Any] | None:
+    """Of several plans the one that says of itself that it was made last. Those of 0.2 and before do not say when: they
+    are older than all that do, and of two of them the published one is taken, then the one that was put last."""
+    plans = [info for info in listing.objects.values() if info.key.startswith(f"{video_id}/plans/")]
+    documents = [(info, json.loads(output.read(info.key))) for info in plans]
 
-    video_id: str
-    state: str  # done, missing, failed
-    frames: int
-    missing: tuple[int, ...]
-    reason: str
-    video: str | None
+    def order(plan: tuple[ObjectInfo, dict[str, Any]]) -> tuple[str, bool, datetime]:
+        info, document = plan
+        planned = str(document.get("planned", ""))
+        return planned, not planned and document["content"] == listing.content, info.modified
 
-    @property
-    def done(self) -> int:
-        """Frames in storage."""
-        return self.frames - len(self.missing)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for `--json`."""
-        missing = format_frames(self.missing)
-        return {
-            "video_id": self.video_id, "state": self.state, "frames": self.frames, "done": self.done,
-            "missing": missing, "reason": self.reason, "video": self.video,
-        }  # fmt: skip
-
-
-def stored_status(output: Storage, registry: Registry) -> Iterator[VideoStatus]:
-    """The status of every video that was ever planned or failed in `output`, by its latest plan, from storage alone.
-
-    Raises:
-        RenderError: a plan names a model that this installation does not know.
-    """
-
-    def one(video_id: str) -> VideoStatus | None:
-        listing = list_video(output, video_id)
-        if not any(key.startswith((f"{video_id}/plans/", f"{video_id}/failures/")) for key in listing.objects):
-            return None  # the report's folder, or somebody else's
-        failures = read_failures(output, listing, video_id)
-        reason = failures[-1].message if failures else ""
-        stored = read_plan(output, listing, video_id, registry)
-        if stored is None:
-            return VideoStatus(video_id, "failed", 0, (), reason, None)
-        plan = stored.plan
-        present = frames_present(listing.objects, plan.digests)
-        missing = tuple(index for index in range(plan.frames) if index not in present)
-        published = listing.content == stored.content
-        state = "done" if published and not missing else "failed" if failures else "missing"
-        video = output.uri(f"{video_id}/{listing.provenance['video']}") if published and listing.provenance else None
-        return VideoStatus(video_id, state, plan.frames, missing, "" if state == "done" else reason, video)
-
-    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="status") as threads:
-        yield from filter(None, threads.map(one, output.folders()))
+    return max(documents, key=order)[1] if documents else None

@@ -1,7 +1,6 @@
 """The link from a run in Prefect's UI to the live page of its output."""
 
-from prefect.artifacts import create_link_artifact
-
+from flows.orchestration.artifacts import create_live_link
 from flows.watch.outputs import NotedOutputs
 from infra.settings import load_settings
 from infra.storage.storage import Storage
@@ -18,10 +17,8 @@ def link_live_page(output: Storage) -> None:
         name = NotedOutputs(settings.live_outputs).note(output)
     except OSError:
         return  # a page that can't be linked must not end a job
-    create_link_artifact(
+    create_live_link(
         f"{settings.live_page}?o={name}",
-        link_text="live page",
-        key="live",
-        description="What is drawn now, by whom, until when, and what failed. Open the page once by the link that "
+        "What is drawn now, by whom, until when, and what failed. Open the page once by the link that "
         "`nightreel up` printed: that one holds its key.",
     )

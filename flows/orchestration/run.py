@@ -10,15 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
-from uuid import UUID
 
 from prefect import State, get_run_logger, runtime, task
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import Abort, CancelledRun, FailedRun, Pause
 from prefect.futures import PrefectFuture
@@ -31,21 +24,19 @@ from flows.failures.records import FailureRecord
 from flows.job.dispatch import MAX_THREADS, ChunkRun, StitchRun, run_job
 from flows.job.events import JobEvents
 from flows.job.job import RenderJob
-from flows.job.report_data import gather_report, publish_report
-from flows.job.run_documents import RunIdentity, documenting
-from flows.orchestration.links import rerun_address
+from flows.job.outcome import outcome
+from flows.job.report_keeper import ReportKeeper, reporting
+from flows.job.run_documents import RunDocuments, RunIdentity, documenting
+from flows.orchestration.artifacts import ProgressArtifact, create_artifacts, remove_artifacts
 from flows.orchestration.live import link_live_page
 from flows.orchestration.watch import watching
-from flows.report import failure_table, summary_markdown
-from flows.report.wording import plural
+from infra.workers.pool import Pool
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = ["conduct", "invalid_input", "opaque", "threads"]
 
 T = TypeVar("T")
 
-# An artifact's update is a row on the server.
-PROGRESS_SECONDS = 5.0
 # How a run ends that can't begin, where its message says all there is to know; other errors end it with a stack trace.
 REFUSALS = {
     ErrorKind.BAD_INPUT: "InputInvalid",
@@ -83,6 +74,7 @@ def conduct(job: RenderJob) -> State[Any]:
     """
     logging.getLogger("prefect.flow_runs").addFilter(_is_news)
     logger = get_run_logger()
+    remove_artifacts()
     link_live_page(job.output)
     job.record_refused()
     for problem in job.problems:
@@ -91,7 +83,7 @@ def conduct(job: RenderJob) -> State[Any]:
         logger.warning("video '%s' not rendered: %s", row.video_id, reason)
     logger.info("%d frames to render in %d of %d videos", job.frames_to_render, len(job.pending), len(job.runs))
     with documenting(job, _identity()) as documents:
-        state = _run(job)
+        state = _run(job, documents)
         documents.end(state.name or state.type.value, state.message or "")
     return state
 
@@ -101,22 +93,33 @@ def _identity() -> RunIdentity:
     return RunIdentity(run.flow_name, run.name, run.id, run.run_count, run.ui_url or "")
 
 
-def _run(job: RenderJob) -> State[Any]:
-    with watching(job) as watch:
+def _run(job: RenderJob, documents: RunDocuments) -> State[Any]:
+    with reporting(job, documents) as keeper:
+        with watching(job) as watch:
+            try:
+                progress = ProgressArtifact(job)
+                pool = _pool(job, progress) if job.needs_workers else None
+                events = JobEvents(failed=_log_failure, log_address=_log_address, tick=progress.update_now_and_then)
+                keeper.actors = run_job(job, pool, _submit, events).actors
+                progress.update()
+            finally:
+                job.close()
+        if watch.lost:
+            raise Abort("the run is no longer this process's: it was given a final state, or was begun again elsewhere")
+        if watch.ended is not None and watch.ended.is_paused():
+            raise Pause(state=watch.ended)
+        return _conclude(job, keeper, cancelled=watch.ended is not None)
+
+
+def _pool(job: RenderJob, progress: ProgressArtifact) -> Pool:
+    """Wait for the job's workers, and say so."""
+    while True:
         try:
-            pool = job.pool.result() if job.needs_workers else None
-            progress = _ProgressArtifact(job)
-            events = JobEvents(failed=_log_failure, log_address=_log_address, tick=progress.update_now_and_then)
-            actors = run_job(job, pool, _submit, events).actors
-            progress.update()
-        finally:
-            job.close()
-    if watch.lost:
-        raise Abort("the run is no longer this process's: it was given a final state, or was begun again elsewhere")
-    if watch.ended is not None and watch.ended.is_paused():
-        raise Pause(state=watch.ended)
-    state = _conclude(job, actors or None, getattr(pool, "gpus_per_actor", 0.0))
-    return Cancelled(message=state.message) if watch.ended is not None else state
+            return job.pool.result(timeout=1)
+        except TimeoutError:
+            if job.pool.done():
+                raise
+            progress.update_now_and_then()
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -172,56 +175,12 @@ def opaque(value: T) -> T:
     return cast("T", quote(value))  # Prefect unwraps it before the task sees it
 
 
-class _ProgressArtifact:
-    """How far a job is, in the UI."""
-
-    def __init__(self, job: RenderJob) -> None:
-        self._job = job
-        # in async code it would be a coroutine, and Prefect declares both
-        self._artifact = cast(UUID, create_progress_artifact(0.0, key="progress", description=self._headline()))
-        self._updated = time.monotonic()
-
-    def update_now_and_then(self) -> None:
-        """Update it if that was not done lately."""
-        if time.monotonic() - self._updated > PROGRESS_SECONDS:
-            self.update()
-
-    def update(self) -> None:
-        """Update it."""
-        missing, frames = self._job.frames_missing
-        percent = 100.0 * (frames - missing) / frames if frames else 100.0
-        update_progress_artifact(self._artifact, percent, description=self._headline())
-        self._updated = time.monotonic()
-
-    def _headline(self) -> str:
-        missing, frames = self._job.frames_missing
-        videos = self._job.runs.values()
-        return f"{frames - missing} of {frames} frames, {sum(run.done for run in videos)} of {len(videos)} videos"
-
-
-def _conclude(job: RenderJob, actors: int | None, gpus: float) -> State[Any]:
+def _conclude(job: RenderJob, keeper: ReportKeeper, *, cancelled: bool) -> State[Any]:
     """Publish the report and the artifacts, and return how the job ended."""
-    gathered = gather_report(job, actors=actors, gpus_per_actor=gpus)
-    report, page = gathered.report, publish_report(job.output, gathered)
-    rerun = rerun_address(job.parameters.output)
-    create_markdown_artifact(summary_markdown(report, rerun), key="summary", description=f"report: {page}")
-    table = failure_table(report, rerun)
-    if table:
-        create_table_artifact(
-            table, key="failed-frames", description="Frames that failed, those that still stand first"
-        )
-    missing, frames = job.frames_missing
-    if job.gave_up:
-        return Failed(name="TooManyFailures", message=f"{missing}/{frames} frames missing; gave up: {job.gave_up}")
-    if missing:
-        return Failed(name="FramesMissing", message=f"{missing}/{frames} frames missing")
-    unfinished = [run for run in job.runs.values() if not run.done]
-    if unfinished:
-        videos = plural(len(unfinished), "video")
-        return Failed(name="VideosMissing", message=f"{videos} not published: {unfinished[0].reason}")
-    if job.problems:
-        bad = {(problem.file, problem.row) for problem in job.problems}
-        rows = plural(len(bad), "row of the manifest is", "rows of the manifest are")
-        return Failed(name="RowsInvalid", message=f"{rows} invalid; all others are rendered")
-    rendered = sum(run.rendered for run in job.runs.values())
-    return Completed(message=f"{frames} frames, {len(job.runs)} videos; {rendered} frames rendered by this run")
+    end = outcome(job, keeper.rendered_before)
+    concluded = keeper.conclude("Cancelled" if cancelled else end.name, end.message)
+    videos = {*job.runs, *(row.video_id for row, _ in job.refused)}
+    create_artifacts(concluded, end.message, job.parameters.output, videos)
+    if cancelled:
+        return Cancelled(message=end.message)
+    return Completed(message=end.message) if end.complete else Failed(name=end.name, message=end.message)

@@ -72,7 +72,8 @@ def choose_frames(text: str, frames: int, *, missing: Collection[int], failed: C
     beyond = [piece for piece in ranges if piece.stop > frames]
     if beyond:
         raise BadInput(
-            f"frames '{text.strip()}': the video has {frames} frames, 0 to {frames - 1}; {beyond[0].stop - 1} is beyond"
+            f"frames '{text.strip()}': the video has {frames} frame{'s' if frames > 1 else ''}, 0 to {frames - 1}; "
+            f"{beyond[0].stop - 1} is beyond"
         )
     return frozenset(frame for piece in ranges for frame in piece)
 

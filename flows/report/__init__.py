@@ -3,7 +3,7 @@ storage, no clock."""
 
 from flows.report.document import summary_document
 from flows.report.html import render_html
-from flows.report.markdown import escape_markdown, failure_table, inert_text, summary_markdown
+from flows.report.markdown import escape_markdown, failure_table, inert_text, summary_markdown, video_table
 from flows.report.model import STATES, JobReport, State, VideoReport
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "render_html",
     "summary_document",
     "summary_markdown",
+    "video_table",
 ]

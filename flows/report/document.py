@@ -1,20 +1,24 @@
-"""The same report for programs: `report/summary.json`.
+"""The same report for programs: `report/summary.json`. It is of the whole output, whoever rendered it.
 
 | key | holds |
 |---|---|
 | `schema` | 1; a higher number means that a key changed its meaning |
 | `title`, `manifest`, `output` | as in the page; user names, passwords and signatures of links are left out |
-| `started`, `finished` | ISO 8601, UTC |
-| `complete` | true if every row was good and every video is there |
+| `started`, `finished` | of the run that made it, ISO 8601, UTC; `finished` is when it was made |
+| `running` | true if a run of the output had not ended by then: what came later is not in it |
+| `complete` | true if every row was good and every video of the output is there |
 | `wall_seconds`, `start_up_seconds`, `render_seconds` | see `JobReport` |
 | `actors`, `gpus_per_actor`, `actor_hours`, `gpu_hours`, `overhead` | see `JobReport`; null when unknown |
-| `videos` | `total`, and how many are `done`, `missing`, `failed`, `invalid` |
-| `frames` | `wanted`, `done`, `missing`, and of the done ones `rendered` by this run and `kept` |
-| `bad_rows` | rows of the manifest that could not be read |
+| `videos` | `total`, and how many are `done`, `waiting`, `rendering`, `missing`, `failed`, `invalid` |
+| `frames` | `wanted`, `done`, `missing`, and of the done ones `rendered` by this run (all its attempts) and `kept` |
+| `bad_rows` | rows of the manifests that could not be read; they are no videos |
 | `problems` | each: `file`, `row`, `video_id`, `column`, `message`, `allowed` |
 | `failures` | by class: `attempts`, `frames`, and `standing`, those of the frames that are still not there |
 | `incomplete` | videos that are not done, worst first: `video_id`, `state`, `frames`, `done`, `reason` |
 | `slowest` | at most ten videos: `video_id`, `render_seconds`, `frames`, `seconds_per_frame` |
+| `runs` | newest first: `run`, `name`, `flow`, `manifest`, `link`, `attempts`, `began`, `ended`, `result`, `message`, |
+| | `rendered`, `failed`, `actors`, `wall_seconds`, `render_seconds`; `result` is `running` or `died` without an end |
+| `unread` | videos that storage did not give, and that are left out |
 | `versions` | of nightreel and what it renders with |
 
 Prompts and settings are not in it: they are in each video's `provenance.json`.
@@ -23,11 +27,10 @@ Prompts and settings are not in it: they are in each video's `provenance.json`.
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 from typing import Any
 
 from flows.report.model import JobReport, per_frame
-from flows.report.wording import one_line
+from flows.report.wording import iso_text, one_line
 
 __all__ = ["summary_document"]
 
@@ -39,8 +42,9 @@ def summary_document(report: JobReport) -> dict[str, Any]:
         "title": report.title,
         "manifest": report.manifest,
         "output": report.output,
-        "started": _moment(report.started),
-        "finished": _moment(report.finished),
+        "started": iso_text(report.started),
+        "finished": iso_text(report.finished),
+        "running": report.running,
         "complete": report.complete,
         "wall_seconds": _number(report.wall_seconds),
         "start_up_seconds": _number(report.start_up_seconds),
@@ -75,6 +79,16 @@ def summary_document(report: JobReport) -> dict[str, Any]:
              "seconds_per_frame": _number(per_frame(it))}
             for it in report.slowest
         ],
+        "runs": [
+            {
+                "run": it.run, "name": one_line(it.name), "flow": it.flow, "manifest": it.manifest, "link": it.link,
+                "attempts": it.attempts, "began": iso_text(it.began), "ended": iso_text(it.ended), "result": it.result,
+                "message": one_line(it.message), "rendered": it.rendered, "failed": it.failed, "actors": it.actors,
+                "wall_seconds": _number(it.wall_seconds), "render_seconds": _number(it.render_seconds),
+            }
+            for it in report.runs
+        ],
+        "unread": report.unread,
         "versions": dict(report.versions),
     }  # fmt: skip
 
@@ -95,9 +109,3 @@ def _failures(report: JobReport) -> dict[str, dict[str, int]]:
 
 def _number(value: float | None, digits: int = 3) -> float | None:
     return round(value, digits) if value is not None and math.isfinite(value) else None
-
-
-def _moment(moment: str | datetime) -> str:
-    if isinstance(moment, str):
-        return moment
-    return (moment.astimezone(UTC) if moment.tzinfo else moment).isoformat(timespec="seconds")

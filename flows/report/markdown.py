@@ -8,11 +8,11 @@ in a table's cell is Markdown in the old one and plain text in the new one. Henc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from urllib.parse import quote, urlsplit
 
-from flows.failures.records import FailureRecord
-from flows.report.model import JobReport, VideoReport, per_frame
+from flows.failures.records import PLANNER, FailureRecord
+from flows.report.model import STATES, JobReport, VideoReport, per_frame
 from flows.report.wording import hours_text, moment_text, one_line, percent_text, plural, seconds_text
 
 #: Rows of each list in the summary.
@@ -57,12 +57,20 @@ def _no_form(video: str, frames: str) -> str:
     return ""
 
 
-def summary_markdown(report: JobReport, rerun: Callable[[str, str], str] = _no_form) -> str:
-    """The summary of a job for a Prefect Markdown artifact: outcome, counts, times, failures, bad rows, links.
+def summary_markdown(
+    report: JobReport, rerun: Callable[[str, str], str] = _no_form, *, message: str = "", place: str = ""
+) -> str:
+    """The summary of a job for a Prefect Markdown artifact: outcome, failed frames, counts, times, bad rows, links.
 
     `rerun` gives the address of the form that re-runs frames (such as `missing`) of a video, "" where there is none.
+    `message` says how the run ended, `place` where the report lies.
     """
-    parts = [f"# {escape_markdown(report.title, 120)}", _outcome(report), _totals(report)]
+    parts = [f"# {escape_markdown(report.title, 120)}"]
+    parts += [f"**{escape_markdown(message, 2000)}**"] if message else []
+    parts += [_outcome(report)] if not message else []
+    parts += [_place(place)] if place else []
+    parts += list(_failed_frames(report, rerun))
+    parts += [_totals(report)]
     if report.problems:
         parts += [
             f"## {plural(report.bad_rows, 'row was', 'rows were')} not rendered",
@@ -104,10 +112,76 @@ def summary_markdown(report: JobReport, rerun: Callable[[str, str], str] = _no_f
                 ),
             ),
         ]
+    if len(report.runs) > 1:
+        parts += ["## Runs of this output", _table(("run", "began", "end", "frames", "wall time"), _runs(report))]
     if report.versions:
         versions = (f"{name} {version}" for name, version in report.versions.items())
         parts.append(" · ".join(escape_markdown(version, 120) for version in versions))
     return "\n\n".join(parts) + "\n"
+
+
+def _place(place: str) -> str:
+    """Where the report lies: as a link where a browser can follow it from a web page: to no file and to no bucket."""
+    return _link("Open the report", place) if _is_web(place) else f"Report: {escape_markdown(place, 1000)}"
+
+
+def _failed_frames(report: JobReport, rerun: Callable[[str, str], str]) -> Iterable[str]:
+    """The failures that stand, each with what to do about it."""
+    standing: dict[tuple[str, int | None], list[FailureRecord]] = {}
+    for video in report.videos:
+        for failure in video.unresolved:
+            standing.setdefault((video.video_id, failure.frame), []).append(failure)
+    if not standing:
+        return
+    yield f"## {plural(len(standing), 'failure stands', 'failures stand')}"
+    header = ("video", "frame", "re-run", "log", "kind", "tries", "message")
+    lines = [_row(header), _row(["---"] * len(header))]
+    for failures in list(standing.values())[:_ROWS]:
+        last = failures[-1]
+        frame = "all" if last.frame is None else str(last.frame)
+        form = "" if last.worker == PLANNER else rerun(last.video_id, "missing" if last.frame is None else frame)
+        cells = [
+            escape_markdown(last.video_id, 130), frame, _link("re-run", form) if form else "–",
+            _link("log", last.log) if last.log else "–", escape_markdown(last.kind, 80), str(len(failures)),
+            escape_markdown(last.message),
+        ]  # fmt: skip
+        lines.append(_row(cells))
+    more = len(standing) - _ROWS
+    yield "\n".join(lines) + (f"\n\nand {more:,} more: see failed-frames and the report" if more > 0 else "")
+
+
+def _runs(report: JobReport) -> Iterable[Sequence[object]]:
+    for run in report.runs[:_ROWS]:
+        tries = f" ({plural(run.attempts, 'attempt')})" if run.attempts > 1 else ""
+        yield (
+            f"{run.name}{tries}",
+            moment_text(run.began),
+            run.result,
+            f"{run.rendered:,}",
+            seconds_text(run.wall_seconds),
+        )
+
+
+def video_table(report: JobReport, videos: Collection[str], limit: int = 500) -> list[dict[str, str | int]]:
+    """The report's `videos` as rows of a Prefect table artifact, worst state first, at most `limit`: a task run may
+    render a bundle of short videos, whose names it can't hold. If some are left out, the last row says how many."""
+    found = sorted((it for it in report.videos if it.video_id in videos), key=lambda it: STATES.index(it.state))
+    left_out = len(found) - limit
+    rows: list[dict[str, str | int]] = [
+        {
+            "video": inert_text(it.video_id, 130),
+            "state": it.state,
+            "frames": f"{it.done:,} of {it.frames:,}",
+            "rendered": it.rendered,
+            "reason": inert_text(it.reason),
+            "prompt": inert_text(it.prompt, 160),
+        }
+        for it in (found[: limit - 1] if left_out > 0 else found)
+    ]
+    if left_out > 0 and rows:
+        blank = dict.fromkeys(rows[0], "")
+        rows.append({**blank, "video": f"and {plural(left_out + 1, 'more video')}: see the report"})
+    return rows
 
 
 def failure_table(
@@ -132,6 +206,11 @@ def failure_table(
             {
                 "video": inert_text(last.video_id, 130),
                 "frame": "all" if last.frame is None else last.frame,
+                # bare addresses: a link in one of Prefect's UIs, text to be copied in the other; the summary has links
+                "re-run": rerun(last.video_id, "missing" if last.frame is None else str(last.frame))
+                if key in standing and last.worker != PLANNER
+                else "",
+                "log": last.log,
                 "outcome": "not rendered" if key in standing else "rendered later",
                 "failures": len(frames[key]),
                 "kind": inert_text(last.kind, 80),
@@ -139,16 +218,12 @@ def failure_table(
                 "worker": inert_text(last.worker, 80),
                 "seconds": round(last.seconds, 2),
                 "when": moment_text(last.when),
-                # bare addresses: a link in one of Prefect's UIs, text to be copied in the other
-                "log": last.log,
-                "re-run": rerun(last.video_id, "missing" if last.frame is None else str(last.frame))
-                if key in standing and last.worker != "planner"
-                else "",
             }
         )
     if left_out > 0 and rows:
         blank = dict.fromkeys(rows[0], "")
-        rows.append({**blank, "message": f"and {plural(left_out + 1, 'more frame')}: see the report"})
+        more = f"and {plural(left_out + 1, 'more frame')}"
+        rows.append({**blank, "video": more, "message": f"{more}: see the report"})
     return rows
 
 
@@ -173,8 +248,10 @@ def _totals(report: JobReport) -> str:
     ]
     if report.gpu_hours:
         rows.append(("GPU hours", hours_text(report.gpu_hours)))
-    if report.overhead is not None:
-        rows.append(("overhead", percent_text(report.overhead)))
+    if report.telling_overhead is not None:
+        rows.append(("overhead", percent_text(report.telling_overhead)))
+    elif report.rendered:
+        rows.append(("start-up", seconds_text(report.start_up_seconds)))
     rows += [("manifest", report.manifest), ("output", report.output)]
     return _table(("", ""), rows)
 
@@ -200,8 +277,13 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _is_web(url: str) -> bool:
+    return urlsplit(url).scheme in ("http", "https")
+
+
 def _link(text: str, url: str) -> str:
-    """A link if `url` is a web or file address, else both as text: `s3://` leads nowhere in a browser."""
-    if urlsplit(url).scheme not in ("http", "https", "file"):
+    """A link if `url` is a web address, else both as text: `s3://` leads nowhere in a browser, and from a web page
+    `file://` does not either."""
+    if not _is_web(url):
         return f"{escape_markdown(text)}: {escape_markdown(url)}"
     return f"[{escape_markdown(text)}](<{quote(url, safe=':/?#[]@!$&()*+,;=%~')}>)"

@@ -1,4 +1,4 @@
-"""What a job's report tells, as frozen data: no storage, no Prefect, no HTML.
+"""What the report of an output tells, as frozen data: no storage, no Prefect, no HTML.
 
 The caller gathers these records (from the listing, the frames' provenance and the failure objects); `html.py` and
 `markdown.py` turn the very same records into a page and into a Prefect artifact, so the two can never disagree.
@@ -16,33 +16,44 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flows.failures.records import FailureRecord
-from manifests.results import RowProblem
+from flows.report.series import Series
+from flows.runs.summed import RunSummary
+from manifests.results import RowProblem, bad_rows
 
-State = Literal["done", "missing", "failed", "invalid"]
+State = Literal["done", "rendering", "waiting", "missing", "failed", "invalid"]
 
 #: Worst news first: the order of badges, filters and of the list of incomplete videos.
-STATES: tuple[State, ...] = ("invalid", "failed", "missing", "done")
+STATES: tuple[State, ...] = ("invalid", "failed", "missing", "rendering", "waiting", "done")
 
 STATE_MEANING: dict[State, str] = {
     "done": "every frame is there and the video is published",
-    "missing": "some frames are not rendered yet",
+    "missing": "some frames are not rendered, and no run is at it",
+    "rendering": "a run renders it",
+    "waiting": "a run will come to it",
     "failed": "some frames failed for good",
     "invalid": "the row could not be rendered as it is written",
 }
 
+#: Render time from which on the share of all other time is worth a look.
+TELLING_SECONDS = 60.0
+
 #: Videos in the list of the slowest.
 SLOWEST = 10
+
+#: (frame number, value) pairs; a `Series` where there are many.
+Pairs = tuple[tuple[int, float], ...] | Series
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 @dataclass(frozen=True)
 class VideoReport:
-    """One video (or still) of the job.
+    """One video (or still) of the output.
 
-    `done` counts the frames that lie in storage, of `frames` wanted; of those, this job `rendered` some and found the
-    others there (`skipped`). `poster` is a PNG. `video_href` and `sheet_href` are relative to `report/index.html`
-    (`../reef/video.mp4`), because the page must work from any folder or bucket that it is copied to.
+    `done` counts the frames that lie in storage, of `frames` wanted; of those, the run that made the report `rendered`
+    some and found the others there (`skipped`). `poster` is a PNG or a JPEG. `video_href` and `sheet_href` are relative
+    to `report/index.html` (`../reef/video.mp4`), because the page must work from any folder or bucket that it is copied
+    to.
     `frame_losses` and `frame_seconds` are (frame number, value) pairs; they may have gaps and NaNs.
     `first_frame_losses` holds one loss per step of the first frame. `seams` are (frame number, seam score) pairs.
     """
@@ -59,9 +70,9 @@ class VideoReport:
     video_href: str | None = None
     video_mime: str | None = None
     sheet_href: str | None = None
-    frame_losses: tuple[tuple[int, float], ...] = ()
+    frame_losses: Pairs = ()
     first_frame_losses: tuple[float, ...] = ()
-    frame_seconds: tuple[tuple[int, float], ...] = ()
+    frame_seconds: Pairs = ()
     segments: int = 0
     seams: tuple[tuple[int, float], ...] = ()
     failures: tuple[FailureRecord, ...] = ()
@@ -113,7 +124,11 @@ def per_frame(video: VideoReport) -> float:
 
 @dataclass(frozen=True)
 class JobReport:
-    """One job: a manifest rendered into an output root.
+    """All of one output root, as of `finished`, and the run that made the report.
+
+    `videos` and `problems` are the output's: whoever rendered them. `runs` made it, the newest first; `running` says
+    that one of them had not ended. The rest is of the run that made the report, all its attempts together (of the
+    frames that earlier attempts rendered, `rendered_before`, no video says so).
 
     `wall_seconds` is the time from start to end as a person waits it; `render_seconds` is the time that actors spent on
     frames, summed over all of them; `start_up_seconds` the part of the wall time before the first frame was begun
@@ -134,6 +149,10 @@ class JobReport:
     start_up_seconds: float = 0.0
     actors: int | None = None
     gpus_per_actor: float = 0.0
+    runs: tuple[RunSummary, ...] = ()
+    running: bool = False
+    rendered_before: int = 0
+    unread: int = 0
 
     @property
     def states(self) -> dict[State, int]:
@@ -153,13 +172,13 @@ class JobReport:
 
     @property
     def rendered(self) -> int:
-        """Frames that this very job rendered."""
-        return sum(video.rendered for video in self.videos)
+        """Frames that the run rendered, in all its attempts."""
+        return sum(video.rendered for video in self.videos) + self.rendered_before
 
     @property
     def skipped(self) -> int:
         """Frames that were there already."""
-        return sum(video.skipped for video in self.videos)
+        return max(0, self.frames_done - self.rendered)
 
     @property
     def incomplete(self) -> tuple[VideoReport, ...]:
@@ -169,7 +188,7 @@ class JobReport:
     @property
     def bad_rows(self) -> int:
         """Rows with at least one problem (a row may have several)."""
-        return len({(problem.file, problem.row) for problem in self.problems})
+        return bad_rows(self.problems)
 
     @property
     def complete(self) -> bool:
@@ -208,3 +227,8 @@ class JobReport:
         if self.render_seconds <= 0 or not self.actors:
             return None
         return max(0.0, (self.wall_seconds - self.start_up_seconds) * self.actors / self.render_seconds - 1)
+
+    @property
+    def telling_overhead(self) -> float | None:
+        """`overhead`, where it says something: of a job of seconds it says how long a server takes to start."""
+        return self.overhead if self.render_seconds >= TELLING_SECONDS else None

@@ -18,6 +18,7 @@ CRISP_SIDE = 192
 
 # What is tried, in turn, for a poster over its share: longest side in pixels, JPEG quality.
 _SMALLER = ((320, 80), (240, 72), (160, 60))
+_FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,36 @@ def share(videos: int) -> int:
     return max(3 * 2**10, BUDGET // max(1, videos))
 
 
+def fitted(picture: bytes, limit: int) -> bytes:
+    """The picture as it is if within `limit` bytes, else as a smaller JPEG.
+
+    Raises one of PICTURE_ERRORS if it can't be read.
+    """
+    if len(picture) <= limit:
+        return picture
+    data = picture
+    with Image.open(io.BytesIO(picture), formats=_FORMATS) as image:
+        smaller = image.convert("RGB")
+    for side, quality in _SMALLER:
+        smaller.thumbnail((side, side), reducing_gap=2.0)
+        stream = io.BytesIO()
+        smaller.save(stream, "JPEG", quality=quality)
+        data = stream.getvalue()
+        if len(data) <= limit:
+            break
+    return data
+
+
 def embed(picture: bytes | None, limit: int) -> Poster | None:
     """The poster as a data URI; as it is if within `limit` bytes, else as a smaller JPEG. None if it can't be read."""
     if not picture:
         return None
     try:
-        with Image.open(io.BytesIO(picture), formats=("PNG", "JPEG", "WEBP")) as image:
+        with Image.open(io.BytesIO(picture), formats=_FORMATS) as image:
             width, height = image.size
+        data = fitted(picture, limit)
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             kind = str(image.format).lower()
-            data = picture
-            if len(data) > limit:
-                smaller = image.convert("RGB")
-                for side, quality in _SMALLER:
-                    smaller.thumbnail((side, side), reducing_gap=2.0)
-                    stream = io.BytesIO()
-                    smaller.save(stream, "JPEG", quality=quality)
-                    data, kind = stream.getvalue(), "jpeg"
-                    if len(data) <= limit:
-                        break
     except PICTURE_ERRORS:
         return None
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

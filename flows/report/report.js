@@ -1,13 +1,21 @@
 // Filter, sort, deep links and posters of players. The page is complete without: `details` opens by itself.
 (() => {
   "use strict";
+  const stale = document.querySelector(".stale");
+  if (stale) {
+    const minutes = Math.round((Date.now() - Date.parse(document.querySelector(".live time").dateTime)) / 60000);
+    const age = minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+    stale.textContent = `That was ${age} ago, and the run had not ended: load the page again, or find out what became of it.`;
+    stale.hidden = minutes < 5;
+  }
   const grid = document.querySelector(".grid");
   if (!grid) return;
   const cards = [...grid.children];
   const tools = document.querySelector(".tools");
   const find = tools.querySelector("input[type=search]");
   const sort = tools.querySelector("select");
-  const rank = { invalid: 0, failed: 1, missing: 2, done: 3 };
+  const rank = { invalid: 0, failed: 1, missing: 2, rendering: 3, waiting: 4, done: 5 };
+  const problems = document.querySelector(".problems");
   const text = new Map(cards.map((card) => [card, card.querySelector(".about").textContent.toLowerCase()]));
   const number = (card, name, otherwise) => (name in card.dataset ? Number(card.dataset[name]) : otherwise);
   const orders = {
@@ -27,7 +35,9 @@
       card.hidden = !fits;
       shown += fits;
     }
-    document.querySelector(".nothing").hidden = shown > 0;
+    const bad = state === "bad-rows"; // no videos, but the list of rows
+    if (problems) problems.classList.toggle("chosen", bad);
+    document.querySelector(".nothing").hidden = shown > 0 || bad;
     tools.querySelector("output").textContent = `${shown} of ${cards.length} shown`;
   };
   const arrange = () => grid.append(...cards.sort((a, b) => orders[sort.value](a, b) || a.dataset.number - b.dataset.number));

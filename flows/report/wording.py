@@ -87,6 +87,13 @@ def moment_text(moment: str | datetime) -> str:
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M:%S}{zone}"
 
 
+def iso_text(moment: str | datetime) -> str:
+    """A moment for programs: ISO 8601, in UTC."""
+    if isinstance(moment, str):
+        return one_line(moment, 80)
+    return (moment.astimezone(UTC) if moment.tzinfo is not None else moment).isoformat(timespec="seconds")
+
+
 def value_text(value: object, limit: int = 400) -> str:
     """A setting's value: numbers short, nothing as a dash, lists and maps as JSON."""
     if value is None or value == "":

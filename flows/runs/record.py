@@ -52,11 +52,15 @@ class RunVideo(_Document):
 
 
 class RefusedVideo(_Document):
-    """A good row that can't be rendered, and why."""
+    """A good row that can't be rendered, and why. A `width` and `height` of 0 are not known."""
 
     video_id: str
     frames: int
     reason: str
+    prompt: str = ""
+    model: str = ""
+    width: int = 0
+    height: int = 0
 
 
 class RunRecord(_Document):

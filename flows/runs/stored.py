@@ -23,6 +23,7 @@ __all__ = [
     "read_requests",
     "read_run",
     "read_state",
+    "run_names",
     "stored_runs",
 ]
 
@@ -85,10 +86,19 @@ def stored_runs(output: Storage, *, latest: int | None = None) -> tuple[StoredRu
     Raises:
         StorageError: the output can't be listed or read.
     """
-    names = sorted({info.key.split("/")[2] for info in output.list(RUNS) if info.key.count("/") >= 3})
+    names = run_names(output)
     names = names[-latest:] if latest is not None else names
     with ThreadPoolExecutor(PARALLEL_READS, thread_name_prefix="runs") as threads:
         return tuple(_present(threads.map(lambda name: read_run(output, name), names)))
+
+
+def run_names(output: Storage) -> list[str]:
+    """Return the names of the runs' folders, oldest first.
+
+    Raises:
+        StorageError: the output can't be listed.
+    """
+    return sorted({info.key.split("/")[2] for info in output.list(RUNS) if info.key.count("/") >= 3})
 
 
 def read_run(output: Storage, run: str) -> StoredRun | None:

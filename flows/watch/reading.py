@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flows.job.storage_state import stored_status
+from flows.job.output_videos import stored_status
 from flows.runs.record import RunRecord, RunState
 from flows.runs.stored import PARALLEL_READS, StoredRun, read_record, read_state
 from flows.watch.videos import Snapshot, StoredVideo

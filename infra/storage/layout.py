@@ -45,13 +45,20 @@ LAYOUT = (
     ),
     ("<video_id>/segments/<start>-<stop>-<digest>.seg", "One encoded frame range; a stitch copies these."),
     ("<video_id>/segments/<start>-<stop>-<digest>.json", "What is known of its frames: losses, seconds, workers."),
-    ("<video_id>/plans/<digest>.json", "A plan by which the video was rendered; the latest is what `status` goes by."),
+    (
+        "<video_id>/plans/<digest>.json",
+        "A plan by which the video was rendered, and when it was made; `status` goes by the latest.",
+    ),
     ("<video_id>/retakes/<stamp>.json", "What a re-run decided about single frames."),
     ("<video_id>/failures/<frame>-<digest>-<stamp>.json", "One failed attempt at a frame."),
     ("<video_id>/failures/video-<digest>-<stamp>.json", "One failed attempt at the video as a whole."),
     ("<video_id>/contact_sheet.png", "Frames of the video on one page."),
     ("<video_id>/provenance.json", "What made the video; put last, so where it is the video is whole."),
-    ("report/index.html", "The report: every video with its player, settings, curves, timings and failures."),
+    (
+        "report/index.html",
+        "The report of the whole output, refreshed while a run is at work: every video with its player, settings, "
+        "curves, timings and failures.",
+    ),
     ("report/summary.json", "The same for scripts."),
     ("report/runs/<run>/run.json", "What a run is to do: its videos, rows that are no good, who started it."),
     ("report/runs/<run>/state.json", "Where it stands, every few seconds; `nightreel watch` shows it."),

@@ -164,9 +164,11 @@ def _read_prompt(rest: str, segment: str) -> Prompt:
         numbers.insert(0, float(parts.pop()))
     if len(numbers) > 2:
         raise PromptError(f"prompt '{shown}': {len(numbers)} numbers follow the text; allowed is {_FORM}")
-    for part in parts[1:]:
-        if not part[:1].isspace():
-            raise PromptError(f"prompt '{shown}': ':{short(part.strip(), 20)}' is not a number; allowed is {_FORM}")
+    tight = [part for part in parts[1:] if not part[:1].isspace()]  # after a colon and a space, text goes on
+    if tight:
+        # in 'a:1.5:x' it is the x: the last part is no number, or it would have been taken for one
+        wrong = next((part for part in tight if not _NUMBER.fullmatch(part.strip())), parts[-1])
+        raise PromptError(f"prompt '{shown}': ':{short(wrong.strip(), 20)}' is not a number; allowed is {_FORM}")
     text = re.sub(r"\\(.)", r"\1", ":".join(parts), flags=re.DOTALL).strip()
     if not text:
         where = "nothing stands" if not segment.strip() else "no text stands"

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_scale plan [--frames 1000000] [--length 1000]
     python -m tests.benchmarks.bench_scale listing [--frames 1000000] [--length 1000]
+    python -m tests.benchmarks.bench_scale report [--frames 400000] [--length 100]
     python -m tests.benchmarks.bench_scale busy [--actors 64] [--minutes 2]
 
 `plan` reads a manifest of so many frames, plans every one of them against an empty output and cuts the work for 64
@@ -11,6 +12,10 @@ of it, since a row costs more than a frame.
 `listing` fills a real S3 server with an object for every frame under its right name (of one byte: listings know names)
 and the plans beside them, then plans the same manifest against it, as a resumed job does, and asks for the status.
 
+`report` makes up a finished output in a folder (a record for every segment, and for every video the one picture that
+its poster is made of) and gathers its report for a job that renders a single video of its own: at first, again, and as
+the page that is put.
+
 `busy` renders videos of different lengths with actors whose steps only sleep (see tests/benchmarks/simulated.py),
 through the real flow and its Prefect server, and prints the time that the steps took over actors times seconds, from
 the first frame's beginning until the last video was published, and where the rest of it went.
@@ -19,6 +24,8 @@ the first frame's beginning until the last video was published, and where the re
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import multiprocessing
 import os
 import random
@@ -30,9 +37,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from flows.job.job import RenderJob
+from flows.job.output_videos import stored_status
 from flows.job.parameters import RenderParameters
-from flows.job.storage_state import save_plan, stored_status
+from flows.job.report_data import REPORT_PAGE, OutputReport, publish_report
+from flows.job.state import VideoRun
+from flows.job.storage_state import save_plan
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage
@@ -117,6 +129,61 @@ def _fill(server: S3Server, storage: Storage, job: RenderJob, folder: Path) -> N
         list(threads.map(lambda run: save_plan(storage, run.work), job.runs.values()))
 
 
+def report(frames: int, length: int) -> None:
+    """Print the seconds and the memory of gathering and putting the report of a large output, in a process alone."""
+    rows = rows_of(frames, length)
+    with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
+        output = str(Path(folder) / "out")
+        _fill_finished(planned(write_manifest(Path(folder) / "m.parquet", rows), output))
+        mine = write_manifest(Path(folder) / "mine.parquet", [ManifestRow(video_id="mine", prompt="a boat")])
+        with multiprocessing.get_context("spawn").Pool(1) as alone:
+            first, again, put, megabytes, page = alone.apply(_report, (mine, output))
+    print(f"{frames:,} frames in {len(rows):,} videos: gathered in {first:.1f} s, again in {again:.2f} s, page drawn "
+          f"and put in {put:.1f} s; {megabytes:.0f} MB at its greatest, page of {page:.1f} MB", flush=True)  # fmt: skip
+
+
+def _fill_finished(job: RenderJob) -> None:
+    """What a report reads of `job`, done."""
+    noise = Image.effect_noise((512, 512), 60).convert("RGB")
+    stream = io.BytesIO()
+    noise.save(stream, "PNG")
+    picture = stream.getvalue()
+
+    def fill(run: VideoRun) -> None:
+        work, output = run.work, job.output
+        for frame in work.frames:
+            data = picture if frame.index == work.plan.frames // 2 else b"x"
+            output.put(frame_key(work.video_id, frame.index, frame.digest), data)
+        for it in work.ranges:
+            known = [
+                {"video_id": work.video_id, "frame": index, "loss": 0.5, "losses": [0.5] * (300 if index == 0 else 25),
+                 "steps": 25, "seconds": 1.0, "total_seconds": 1.1, "worker": "actor-1", "change": 0.1}
+                for index in range(it.start, it.stop)
+            ]  # fmt: skip
+            record = {"frames": known, "change_after": None}
+            output.put(it.segment.removesuffix(".seg") + ".json", json.dumps(record).encode())
+            output.put(it.segment, b"x")
+        save_plan(output, work)
+        output.put(f"{work.video_id}/video.mp4", b"x")
+        provenance = {"video": "video.mp4", "content": work.content}
+        output.put(f"{work.video_id}/provenance.json", json.dumps(provenance).encode())
+
+    with ThreadPoolExecutor(PUTS_AT_ONCE) as threads:
+        list(threads.map(fill, job.runs.values()))
+
+
+def _report(manifest: str, output: str) -> tuple[float, float, float, float, float]:
+    job = planned(manifest, output)
+    gatherer = OutputReport(job)
+    first, gathered = _timed(lambda: gatherer.gather(actors=1))
+    if gathered.report.states["waiting"] != 1 or gathered.report.states["done"] != len(gathered.report.videos) - 1:
+        raise RuntimeError(f"not all videos are done: {gathered.report.states}")
+    again, gathered = _timed(lambda: gatherer.gather(actors=1))
+    put, _ = _timed(lambda: publish_report(job.output, gathered))
+    page = Path(output, REPORT_PAGE).stat().st_size / 2**20
+    return first, again, put, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, page
+
+
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     began = time.perf_counter()
     result = work()
@@ -153,10 +220,10 @@ def _mixed(frames: int, longest: int, steps: int) -> Iterator[ManifestRow]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_subparsers(dest="what", required=True)
-    for name in ("plan", "listing"):
+    for name, frames, length in (("plan", 1_000_000, 1000), ("listing", 1_000_000, 1000), ("report", 400_000, 100)):
         part = what.add_parser(name)
-        part.add_argument("--frames", type=int, default=1_000_000)
-        part.add_argument("--length", type=int, default=1000, help="frames of each video")
+        part.add_argument("--frames", type=int, default=frames)
+        part.add_argument("--length", type=int, default=length, help="frames of each video")
     fleet = what.add_parser("busy")
     fleet.add_argument("--actors", type=int, default=ACTORS)
     fleet.add_argument("--minutes", type=float, default=2)
@@ -167,6 +234,8 @@ def main() -> None:
         plan(chosen.frames, chosen.length)
     elif chosen.what == "listing":
         listing(chosen.frames, chosen.length)
+    elif chosen.what == "report":
+        report(chosen.frames, chosen.length)
     else:
         busy(chosen.actors, chosen.minutes, chosen.frame_seconds)
 

@@ -153,7 +153,9 @@ def test_the_demo_comes_out_of_s3_and_again_after_a_loss_and_after_a_kill(
     status = nightreel("status", storage.root, "--json")
     assert (status.code, status.json["counts"]) == (0, {"done": len(rows)})
 
-    assert (f"render {demo}", "Completed") in flow_runs(server)  # on the server that it was given
+    assert (f"render {Path(demo).name} to {'/'.join(storage.root.split('/')[-2:])}", "Completed") in flow_runs(
+        server
+    )  # on the server that it was told to use
 
     # -- the same into a folder, all processes killed in mid-render and the command given again
     output = tmp_path / "out"
@@ -277,7 +279,7 @@ def test_a_night_of_twenty_mixed_rows_delivers_the_good_ones_and_names_the_other
         ["init_image", "gone/no.png", "'ghost'"],
     ):  # fmt: skip
         assert any(all(word in line for word in words) for line in ended.err.splitlines()), (words, ended.err)
-    assert (f"render {manifest}", "FramesMissing") in flow_runs(server)
+    assert (f"render night.parquet to {tmp_path.name}/out", "FramesMissing") in flow_runs(server)
     states = {video["video_id"]: video["state"] for video in ended.json["videos"]}
     assert states == {row.video_id: "done" for row in good} | {"ghost": "failed"}
     assert len(ended.json["problems"]) == 2

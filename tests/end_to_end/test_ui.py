@@ -80,7 +80,7 @@ def retries(up: RunningUp, pages: Pages, run: str, output: Path) -> None:
     up.wait_until(lambda: up.run(run)["run_count"] == 2, 120, "the second attempt")
     shown = up.wait_for_run(run)
     assert shown["state_type"] == "COMPLETED", shown["state"]["message"]
-    assert shown["state"]["message"] == "9 frames, 2 videos; 1 frames rendered by this run"
+    assert shown["state"]["message"] == "9 frames, 2 videos; 9 frames rendered by this run"
     pages.shows("Completed")
     pages.shot("4 after Retry")
     after = written(output)

@@ -69,7 +69,6 @@ class Pages:
 
     def number(self, name: str, value: int) -> None:
         """Fill a field that may also be empty with a number."""
-        self.field(name).get_by_role("button", name="int", exact=True).click()
         self.write(name, value)
 
 

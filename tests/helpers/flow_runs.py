@@ -44,12 +44,32 @@ class FlowRun:
             time.sleep(0.2)
 
     def artifacts(self) -> dict[str, Any]:
-        """The data of the run's artifacts by key."""
+        """The data of the run's artifacts by key, in the order in which both UIs list them; each key is there once."""
+        found = self._artifacts()
+        assert len({it.key for it in found}) == len(found), "none is of an earlier attempt"
+        return {str(it.key): it.data for it in found}
+
+    def descriptions(self) -> dict[str, str]:
+        """What the run's artifacts say of themselves, by key."""
+        return {str(it.key): str(it.description) for it in self._artifacts()}
+
+    def _artifacts(self) -> list[Any]:
         from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+        from prefect.client.schemas.sorting import ArtifactSort
 
         chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[self.id]))
         with server() as client:
-            return {str(it.key): it.data for it in client.read_artifacts(artifact_filter=chosen)}
+            return list(client.read_artifacts(artifact_filter=chosen, sort=ArtifactSort.ID_DESC))
+
+
+def again(flow: Any, run: UUID, state: Any) -> Any:
+    """Run a flow run once more, in this process, after it was put into `state`; return how it ended."""
+    from prefect.flow_engine import run_flow
+
+    with server() as client:
+        client.set_flow_run_state(run, state)
+        found = client.read_flow_run(run)
+    return run_flow(flow, flow_run=found, parameters=found.parameters, return_type="state")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from flows.job.dispatch import run_job
-from flows.job.storage_state import VideoStatus, stored_status
+from flows.job.output_videos import VideoStatus, stored_status
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import probe

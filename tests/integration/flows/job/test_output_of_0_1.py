@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from flows.job.job import RenderJob
+from flows.job.output_videos import stored_status
 from flows.job.parameters import RenderParameters
-from flows.job.storage_state import list_video, read_plan, read_retakes, stored_status
+from flows.job.storage_state import list_video, read_plan, read_retakes
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from manifests.schema import ManifestRow

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from flows.job.job import RenderJob
+from flows.job.output_videos import stored_status
 from flows.job.reruns import RerunParameters, rerun_job
-from flows.job.storage_state import stored_status
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import decode

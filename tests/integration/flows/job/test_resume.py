@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from flows.job.dispatch import run_job
+from flows.job.output_videos import stored_status
 from flows.job.stitching import stitch
-from flows.job.storage_state import list_video, stored_status
+from flows.job.storage_state import list_video
 from infra.storage.storage import Existing, PutOutcome, Storage, StorageUnavailable
 from renderers.registry import Registry
 from tests.helpers.render_jobs import frame_files, frame_objects, planned, quick_row, render, write_manifest

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, get_args
 
 import cloudpickle
 import pytest
 from prefect import Flow
 from prefect.utilities.callables import parameter_schema
+from pydantic import TypeAdapter
 
 from flows.cli.finetune import finetune
 from flows.cli.render import render
@@ -40,6 +41,21 @@ def test_every_field_of_a_form_has_its_description(deployment: Deployment) -> No
     assert {name: field.get("description") for name, field in shown.items()} == said
     assert all(said.values())
     assert (flow.description or "").startswith((flow.fn.__doc__ or "?").split("\n")[0])
+
+
+@every_deployment
+def test_no_form_shows_words_of_types(deployment: Deployment) -> None:
+    """From `int | None` Prefect draws two buttons, "int" and "None". What replaces it has the same bounds."""
+    flow = flow_of(deployment)
+    shown = parameter_schema(flow.fn).model_dump_for_openapi()["properties"]
+    assert not [name for name, field in shown.items() if "anyOf" in field or "type" not in field]
+    assert not [name for name, field in shown.items() if field.get("default", "") is None], "null would be refused"
+    bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "type")
+    for name, hint in hints_of(flow.fn).items():
+        kinds = get_args(get_args(hint)[0])
+        if type(None) in kinds:
+            whole = TypeAdapter(Annotated[kinds[0], *fields_of(hint)]).json_schema()
+            assert {key: shown[name].get(key) for key in bounds} == {key: whole.get(key) for key in bounds}, name
 
 
 @pytest.mark.parametrize(

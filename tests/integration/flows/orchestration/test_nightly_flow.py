@@ -52,8 +52,9 @@ def test_a_late_and_retried_run_is_for_the_night_that_it_was_scheduled_for(tmp_p
     patterns = {"manifest": f"{tmp_path}/{{date}}.parquet", "output": f"{tmp_path}/{{date:%Y/%m/%d}}"}
     run = scheduled_run(datetime(2026, 1, 9, 23, 30, tzinfo=UTC), {**patterns, "time_zone": "Europe/Berlin"})
 
+    called = "night 2026-01-10: 2026-01-10.parquet to 01/10"
     state, name = start(run)
-    assert (state.type.value, state.name, name) == ("FAILED", "ManifestMissing", "night 2026-01-10")
+    assert (state.type.value, state.name, name) == ("FAILED", "ManifestMissing", called)
     assert state.message.startswith(f"the night of 2026-01-10: no manifest at '{tmp_path}/2026-01-10.parquet'")
     assert state.message.endswith("Press Retry once it is there")
 
@@ -61,7 +62,7 @@ def test_a_late_and_retried_run_is_for_the_night_that_it_was_scheduled_for(tmp_p
     with server() as client:
         client.set_flow_run_state(run, AwaitingRetry())  # what the UI's Retry does
     state, name = start(run)
-    assert (state.name, name) == ("Completed", "night 2026-01-10"), state.message
+    assert (state.name, name) == ("Completed", called), state.message
     output = tmp_path / "2026" / "01" / "10"
     assert (output / "apple" / "video.png").exists()
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from flows.job.storage_state import stored_status
+from flows.job.output_videos import stored_status
 from flows.orchestration.handover import handing_over
 from flows.render_manifest import render_manifest
 from infra.settings import load_settings
@@ -44,8 +45,8 @@ def test_a_job_from_its_first_run_to_its_last(tmp_path: Path) -> None:
     run = FlowRun(render_manifest, haunted, output, range_frames=5)
 
     assert (run.state.type.value, run.state.name) == ("FAILED", "FramesMissing")
-    assert run.state.message == "1/14 frames missing"
-    assert run.name == f"render {tmp_path / 'with ghost.parquet'}"
+    assert run.state.message == ("1/14 frames missing; 2 of 3 videos done, 1 failed; 13 frames rendered by this run")
+    assert run.name == f"render with ghost.parquet to {tmp_path.name}/out"
     assert run.task_runs(5) == dict.fromkeys(
         ["reef 0-4", "reef 5-9", "reef 10-11", "apple", "reef stitch"], "Completed"
     )
@@ -56,9 +57,14 @@ def test_a_job_from_its_first_run_to_its_last(tmp_path: Path) -> None:
     assert "no.png' of video 'ghost' does not exist" in states["ghost"].reason
 
     artifacts = run.artifacts()
-    assert set(artifacts) == {"progress", "summary", "failed-frames"}
+    assert list(artifacts) == ["summary", "failed-frames", "videos", "progress"], "in this order, in both UIs"
     assert float(artifacts["progress"]) == pytest.approx(100 * 13 / 14)
-    assert "2 of 3 videos done, 13 of 14 frames" in artifacts["summary"]
+    assert run.state.message in artifacts["summary"]
+    videos = {it["video"]: (it["state"], it["frames"]) for it in json.loads(artifacts["videos"])}
+    assert videos == {"ghost": ("failed", "0 of 1"), "reef": ("done", "12 of 12"), "apple": ("done", "1 of 1")}
+    assert run.descriptions()["progress"] == "13 of 14 frames, 2 of 3 videos done, 1 failed"
+    counts = json.loads((output / "report" / "summary.json").read_text())
+    assert (counts["frames"]["missing"], counts["videos"]["failed"], counts["bad_rows"]) == (1, 1, 0)
     assert "ghost" in artifacts["summary"]
     (failed,) = json.loads(artifacts["failed-frames"])
     assert (failed["video"], failed["kind"], failed["outcome"]) == ("ghost", "bad input", "not rendered")
@@ -78,9 +84,11 @@ def test_a_job_from_its_first_run_to_its_last(tmp_path: Path) -> None:
     assert (idle.state.type.value, idle.state.name) == ("COMPLETED", "Completed")
     assert idle.state.message == "13 frames, 2 videos; 0 frames rendered by this run"
     assert {name: stamp for name, stamp in stamps(output).items() if not name.startswith("report/")} == before
-    assert set(idle.artifacts()) == {"progress", "summary"}
+    assert set(idle.artifacts()) == {"progress", "summary", "videos"}
     assert float(idle.artifacts()["progress"]) == 100.0
-    assert "nothing was rendered" in idle.artifacts()["summary"]
+    assert "0 frames rendered by this run" in idle.artifacts()["summary"]
+    # what the run before could not render is no row of this manifest, but it lies in the output
+    assert "1 video is not complete" in idle.artifacts()["summary"]
 
     # -- two frames are lost: they and nothing else are rendered, and the same video comes out
     video = (output / "reef" / "video.mp4").read_bytes()
@@ -105,8 +113,54 @@ def test_a_job_that_was_handed_over_is_the_one_that_the_flow_runs(tmp_path: Path
     job.pool.set_result(LocalPool(job.output))
     with handing_over(job):
         run = FlowRun(render_manifest, manifest, output)
-    assert run.state.message == "1 frames, 1 videos; 1 frames rendered by this run"
+    assert run.state.message == "1 frame, 1 video; 1 frame rendered by this run"
     assert (job.complete, job.runs["apple"].rendered, job.closed.is_set()) == (True, 1, True)
+
+
+@pytest.mark.timeout(400)
+def test_a_retried_run_shows_what_is_and_counts_what_all_its_attempts_did(tmp_path: Path) -> None:
+    from prefect.states import AwaitingRetry
+
+    from tests.helpers.flow_runs import again
+
+    picture = tmp_path / "late.png"
+    rows = [quick_row("reef", "a fish", frames=3, steps=1), quick_row("ghost", init_image=str(picture))]
+    manifest = write_manifest(tmp_path / "m.parquet", rows)
+    first = FlowRun(render_manifest, manifest, tmp_path / "out")
+    assert first.state.message == "1/4 frames missing; 1 of 2 videos done, 1 failed; 3 frames rendered by this run"
+    assert list(first.artifacts()) == ["summary", "failed-frames", "videos", "progress"]
+
+    Image.new("RGB", (32, 32), "orange").save(picture)
+    state = again(render_manifest, first.id, AwaitingRetry())
+
+    assert state.message == "4 frames, 2 videos; 4 frames rendered by this run"
+    artifacts = first.artifacts()
+    assert list(artifacts) == ["summary", "videos", "progress"], "of the second attempt alone"
+    assert state.message in artifacts["summary"]
+    assert float(artifacts["progress"]) == 100.0
+    (run,) = json.loads((tmp_path / "out" / "report" / "summary.json").read_text())["runs"]
+    assert (run["attempts"], run["rendered"], run["result"]) == (2, 4, "Completed")
+
+
+@pytest.mark.timeout(200)
+def test_a_report_that_storage_does_not_take_is_in_the_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infra.storage.storage import Storage, StorageUnavailable
+
+    put = Storage.put
+
+    def full(self: Storage, key: str, data: bytes, **options: object) -> object:
+        if key.startswith("report/"):
+            raise StorageUnavailable("no room", "make some")
+        return put(self, key, data, **options)
+
+    monkeypatch.setattr(Storage, "put", full)
+    run = FlowRun(render_manifest, write_manifest(tmp_path / "m.parquet", [quick_row("apple")]), tmp_path / "out")
+    assert run.state.message == "1 frame, 1 video; 1 frame rendered by this run"
+    summary = run.artifacts()["summary"]
+    assert "it could not be put into storage: no room: make some" in summary
+    assert run.state.message in summary
 
 
 @pytest.mark.timeout(200)
@@ -119,7 +173,10 @@ def test_invalid_rows_fail_the_run_by_name_and_stop_no_other(tmp_path: Path) -> 
     run = FlowRun(render_manifest, tmp_path / "night", tmp_path / "out")
 
     assert (run.state.type.value, run.state.name) == ("FAILED", "RowsInvalid")
-    assert run.state.message == "2 rows of the manifest are invalid; all others are rendered"
+    assert run.state.message == (
+        "2 rows of the manifest are invalid; all others are rendered; 1 of 1 video done, 2 bad rows; "
+        "1 frame rendered by this run"
+    )
     assert (tmp_path / "out" / "apple" / "video.png").exists()
     assert "frames is 0" in run.artifacts()["summary"]
 

@@ -32,7 +32,7 @@ def test_a_cancelled_run_stops_its_actors_and_leaves_whole_frames(tmp_path: Path
         state = run.over(60)
     assert time.monotonic() - began < 60
     assert (state.type.value, state.name) == ("CANCELLED", "Cancelled")
-    assert state.message == "2/3 frames missing"
+    assert state.message == "2/3 frames missing; 0 of 1 video done; 1 frame rendered by this run"
     (whole,) = frame_files(str(output), "reef")
     FrameObject.from_bytes(whole.read_bytes())
     # stopped on purpose: nothing of it is a failure

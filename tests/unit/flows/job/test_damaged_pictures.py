@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from flows.job.report_data import _poster
 from flows.job.reruns import UntilSame
+from flows.job.video_report import _poster
 from flows.report.posters import embed
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage

@@ -19,7 +19,9 @@ def test_numbers_and_lists(make_video, make_job, make_failure, bad_rows):
 
     assert json.loads(json.dumps(seen, allow_nan=False)) == seen
     assert (seen["schema"], seen["complete"], seen["bad_rows"]) == (1, False, 2)
-    assert seen["videos"] == {"total": 2, "done": 1, "missing": 0, "failed": 1, "invalid": 0}
+    assert seen["videos"] == {
+        "total": 2, "done": 1, "waiting": 0, "rendering": 0, "missing": 0, "failed": 1, "invalid": 0,
+    }  # fmt: skip
     assert seen["frames"] == {"wanted": 8, "done": 7, "missing": 1, "rendered": 6, "kept": 1}
     assert seen["failures"] == {
         "FloatingPointError": {"attempts": 2, "frames": 1, "standing": 1},

@@ -7,6 +7,7 @@ import hashlib
 import io
 import re
 import time
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from flows.report import posters, render_html
 from flows.report.html import LIST_LIMIT
+from flows.runs.summed import RunSummary
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -300,3 +302,54 @@ def test_beyond_the_limit_the_incomplete_videos_keep_their_charts(make_video, ma
 def test_same_report_same_bytes(make_video, make_job, bad_rows):
     job = make_job(make_video(), make_video(video_id="b"), problems=bad_rows)
     assert render_html(job) == render_html(job)
+
+
+def test_runs_are_listed_and_a_page_made_meanwhile_says_so(make_video, make_job):
+    moment = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+    known = {
+        "flow": "render-manifest", "manifest": "m", "attempts": 1, "began": moment, "ended": moment,
+        "message": "<b>all",
+        "rendered": 4, "failed": 0, "actors": 2, "wall_seconds": 60.0, "render_seconds": 90.0,
+    }  # fmt: skip
+    runs = (
+        RunSummary(run="2", name="frames 2 of reef", link="http://ui/runs/2", result="running", **known),
+        RunSummary(run="1", name="render <m>", link="javascript:alert(1)", result="died", **{**known, "attempts": 3}),
+    )
+    page = Page(render_html(make_job(make_video(), runs=runs, running=True)))
+    assert "2 runs" in page.text
+    assert "3 attempts" in page.text
+    assert "while a run was at work" in page.text
+    assert "last heard of" in page.text
+    assert [a["href"] for a in page.all("a") if "runs" in (a["href"] or "")] == ["http://ui/runs/2"]
+    assert not any("javascript" in (a["href"] or "") for a in page.all("a"))
+    assert "while a run was at work" not in render_html(make_job(make_video(), runs=runs))
+
+
+def test_a_still_is_shown_once(make_video, make_job):
+    still = make_video(
+        frames=1, done=1, video_href="../reef/video.png", video_mime="image/png", frame_losses=((0, 0.5),)
+    )
+    page = Page(render_html(make_job(still)))
+    assert not [it for it in page.all("img") if "contact_sheet" in (it["src"] or "")]
+    assert [it for it in Page(render_html(make_job(make_video()))).all("img") if "contact_sheet" in (it["src"] or "")]
+
+
+def test_a_card_without_a_picture_says_why(make_video, make_job):
+    text = render_html(make_job(make_video(state="failed", poster=None, done=0, reason="no <picture>")))
+    assert re.search(r'class="poster"><span class="none" dir="auto"><b>failed</b> no &lt;picture&gt;', text)
+    text = render_html(make_job(make_video(state="waiting", poster=None, done=0)))
+    assert 'class="poster"><span class="none">waiting<' in text
+
+
+def test_bad_rows_have_a_filter_and_a_line_that_leads_to_them(make_video, make_job, bad_rows):
+    page = Page(render_html(make_job(make_video(), problems=bad_rows)))
+    assert "bad-rows" in [it.get("value") for it in page.all("input")]
+    assert "#problems-title" in [it["href"] for it in page.all("a")]
+    assert "bad-rows" not in render_html(make_job(make_video())).split("<script>")[0]
+
+
+def test_a_job_of_seconds_has_no_share_of_overhead(make_video, make_job):
+    text = Page(render_html(make_job(make_video(), render_seconds=9.0, start_up_seconds=13.0, wall_seconds=130.0))).text
+    assert "overhead" not in text
+    assert "start-up13 s" in text
+    assert "overhead" in Page(render_html(make_job(make_video()))).text

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from flows.report import escape_markdown, failure_table, inert_text, summary_markdown
+from flows.report import escape_markdown, failure_table, inert_text, summary_markdown, video_table
 from flows.report.wording import one_line
 
 HOSTILE = [
@@ -168,7 +168,9 @@ def test_what_failed_leads_to_the_form_that_renders_it_again(make_video, make_jo
         ("lagoon", ""),
     ]
     shown = PARSER.render(summary_markdown(make_job(done, lost), form))
-    assert re.findall(r'href="(.*?)"', shown) == ["http://ui/run?parameters=reef/missing"]
+    assert re.findall(r'href="(.*?)"', shown) == [
+        "http://ui/run?parameters=reef/2", "http://ui/run?parameters=reef/missing",
+    ]  # fmt: skip
 
 
 def test_links_lead_to_web_addresses_only(make_video, make_job):
@@ -215,3 +217,53 @@ def test_failure_table_is_cut_and_says_so(make_video, make_job, make_failure):
     assert rows[-1]["message"] == "and 301 more frames: see the report"
     assert len({tuple(row) for row in rows}) == 1, "every row has the same columns"
     assert len(failure_table(job, limit=500)) == 500
+
+
+def test_a_failed_frame_is_told_first_with_what_to_do_about_it(make_video, make_job, make_failure):
+    lost = make_video(state="failed", done=3, failures=(make_failure(2, log="http://ui/runs/task-run/7"),),
+                      frame_losses=((0, 0.5), (1, 0.4), (3, 0.4)))  # fmt: skip
+
+    def form(video: str, frames: str) -> str:
+        return f"http://ui/run?{video}={frames}"
+
+    (row,) = failure_table(make_job(lost), form)
+    assert list(row)[:4] == ["video", "frame", "re-run", "log"]
+    text = summary_markdown(make_job(lost), form, message="1 missing")
+    told = sections(text)
+    assert list(told)[:2] == ["nightly", "1 failure stands"]
+    assert told["nightly"].startswith("**1 missing**")
+    shown = PARSER.render(text)
+    assert '<a href="http://ui/run?reef=2">re-run</a>' in shown
+    assert '<a href="http://ui/runs/task-run/7">log</a>' in shown
+
+
+@pytest.mark.parametrize(
+    ("place", "link"),
+    [
+        ("https://bucket/report/index.html", True),
+        ("s3://bucket/report/index.html", False),
+        ("file:///tmp/report/index.html", False),
+        ("/tmp/out/report/index.html", False),
+    ],
+)
+def test_only_what_a_browser_can_follow_from_a_web_page_is_a_link(make_video, make_job, place, link):
+    shown = PARSER.render(summary_markdown(make_job(make_video()), place=place))
+    assert ("<a href" in shown) is link
+    assert place in shown
+
+
+def test_every_video_of_a_run_is_in_its_table_the_worst_first(make_video, make_job):
+    videos = [make_video(video_id=f"v{n}") for n in range(5)]
+    lost = make_video(video_id="lost", state="failed", reason="no [picture](x)", done=0, rendered=0)
+    rows = video_table(make_job(*videos, lost), {"v0", "v1", "v2", "lost"})
+    assert [row["video"] for row in rows] == ["lost", "v0", "v1", "v2"]
+    assert (rows[0]["state"], rows[0]["frames"], rows[1]["rendered"]) == ("failed", "0 of 4", 4)
+    assert "](" not in rows[0]["reason"]
+    rows = video_table(make_job(*videos), {f"v{n}" for n in range(5)}, limit=3)
+    assert [row["video"] for row in rows] == ["v0", "v1", "and 3 more videos: see the report"]
+
+
+def test_a_job_of_seconds_tells_its_start_up_and_no_share(make_video, make_job):
+    told = summary_markdown(make_job(make_video(), render_seconds=9.0, start_up_seconds=13.0))
+    assert "| start-up | 13 s |" in told
+    assert "overhead" not in told

@@ -32,7 +32,7 @@ def test_incomplete_videos_come_worst_first(make_job, make_video):
     states = ["done", "missing", "failed", "missing", "invalid"]
     job = make_job(*(make_video(video_id=f"v{n}", state=state) for n, state in enumerate(states)))
     assert [video.video_id for video in job.incomplete] == ["v4", "v2", "v1", "v3"]
-    assert job.states == {"invalid": 1, "failed": 1, "missing": 2, "done": 1}
+    assert job.states == {"invalid": 1, "failed": 1, "missing": 2, "rendering": 0, "waiting": 0, "done": 1}
 
 
 def test_slowest_videos_are_those_that_this_job_rendered(make_job, make_video):

@@ -1,0 +1,187 @@
+"""Every video of an output, from storage alone: what lies in its folder, and what the runs say that is to come.
+
+`nightreel status` and the report are both made of this, so they can't disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flows.failures.records import PLANNER, FailureRecord
+from flows.job.state import VideoSnapshot
+from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_failures, read_plan
+from flows.planning.remaining import VideoWork, plan_video
+from flows.runs.stored import stored_runs
+from flows.runs.wanted import Turn, Wanted, wanted
+from infra.storage.layout import SHORT, frames_present
+from infra.storage.storage import Storage
+from manifests.schema import format_frames
+from renderers.registry import Registry
+
+__all__ = [
+    "LATEST_RUNS",
+    "StoredVideo",
+    "VideoState",
+    "VideoStatus",
+    "current_failures",
+    "stored_status",
+    "stored_video",
+    "stored_wants",
+    "video_state",
+]
+
+#: Runs of an output that are looked at, the latest: a bucket of nights may hold one for every night of years.
+LATEST_RUNS = 100
+
+#: `waiting` and `rendering` are of a run that lives; a video that nobody renders and that has not failed is `missing`.
+VideoState = Literal["done", "missing", "waiting", "rendering", "failed"]
+
+# Listings wait on the network, not on the processor.
+PARALLEL_LISTINGS = 16
+
+_FAILURE = re.compile(r"/failures/(video|\d{6,})-([0-9a-f]{16})-")
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """A video as it lies in storage. `work` is None where it was never planned: it was refused, or its turn is still to
+    come. `video` is the key of what is published, be it by this plan or by another."""
+
+    video_id: str
+    frames: int
+    work: VideoWork | None
+    was: VideoSnapshot
+    video: str | None = None
+
+
+def video_state(frames: int, was: VideoSnapshot, turn: Turn | None = None) -> VideoState:
+    """Return the state of a video of so many `frames`; `turn` is where it stands with a run that lives."""
+    if was.published and len(was.available) == frames:
+        return "done"
+    if turn is not None:
+        return turn
+    standing = any(it.frame is None or it.frame not in was.available for it in was.failures)
+    return "failed" if was.reason or standing else "missing"
+
+
+def stored_video(output: Storage, registry: Registry, video_id: str, wants: Wanted) -> StoredVideo | None:
+    """Return what lies in a video's folder, by its latest plan; None if that is the folder of something else, and no
+    run wants such a video.
+
+    Failures under earlier plans are left out: an edited row gives other frames, which have not failed.
+
+    Raises:
+        RenderError: the plan names a model that this installation does not know.
+        StorageError: storage can't be read.
+    """
+    listing = list_video(output, video_id)
+    refused = wants.refused.get(video_id)
+    stored = read_plan(output, listing, video_id, registry)
+    video = f"{video_id}/{listing.provenance['video']}" if listing.provenance else None
+    if refused is not None:
+        failures = _refusals(output, listing, video_id)
+        was = VideoSnapshot(frozenset(), 0, {}, failures, refused.reason, published=False)
+        return StoredVideo(video_id, refused.frames, None, was, video)
+    if stored is None:
+        failures = _refusals(output, listing, video_id)
+        if not failures and video_id not in wants.frames:
+            return None
+        reason = failures[-1].message if failures else ""
+        was = VideoSnapshot(frozenset(), 0, {}, failures, reason, published=False)
+        return StoredVideo(video_id, wants.frames.get(video_id, 0), None, was, video)
+    work = _work(stored, listing)
+    failures = read_failures(output, listing, video_id, keys=list(current_failures(listing.objects, work)))
+    missing = {frame for frame_range in work.ranges for frame in frame_range.missing}
+    available = frozenset(range(work.plan.frames)) - missing
+    was = VideoSnapshot(available, 0, {}, failures, "", work.published)
+    return StoredVideo(video_id, work.plan.frames, work, was, video if work.published else None)
+
+
+def _work(stored: StoredPlan, listing: VideoListing) -> VideoWork:
+    present = frames_present(listing.objects, stored.plan.digests)
+    return plan_video(
+        stored.plan, present, listing.objects.keys(), published_content=listing.content, chunk_seconds=1.0,
+        range_frames=stored.range_frames,
+    )  # fmt: skip
+
+
+def current_failures(keys: Collection[str], work: VideoWork) -> Iterator[str]:
+    """Yield the keys of failures of the frames that the plan has, and of the very video that they make."""
+    for key in keys:
+        found = _FAILURE.search(key)
+        if found is None:
+            continue
+        index = None if found[1] == "video" else int(found[1])
+        if index is None:
+            digest = work.content
+        elif index < len(work.frames):
+            digest = work.frames[index].digest
+        else:
+            continue
+        if digest[:SHORT] == found[2]:
+            yield key
+
+
+def _refusals(output: Storage, listing: VideoListing, video_id: str) -> tuple[FailureRecord, ...]:
+    """The last failure of a video without a plan, or of a row that can't be rendered: it says all."""
+    failures = read_failures(output, listing, video_id)
+    return tuple(record for record in failures if record.worker == PLANNER)[-1:] or failures[-1:]
+
+
+@dataclass(frozen=True)
+class VideoStatus:
+    """What storage knows of one video: `missing` frames, and the `reason` of its last failure if it is not done."""
+
+    video_id: str
+    state: VideoState
+    frames: int
+    missing: tuple[int, ...]
+    reason: str
+    video: str | None
+
+    @property
+    def done(self) -> int:
+        """Frames in storage."""
+        return self.frames - len(self.missing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        missing = format_frames(self.missing)
+        return {
+            "video_id": self.video_id, "state": self.state, "frames": self.frames, "done": self.done,
+            "missing": missing, "reason": self.reason, "video": self.video,
+        }  # fmt: skip
+
+
+def stored_wants(output: Storage) -> Wanted:
+    """Return what the runs of `output` want."""
+    return wanted(stored_runs(output, latest=LATEST_RUNS))
+
+
+def stored_status(output: Storage, registry: Registry, wants: Wanted | None = None) -> Iterator[VideoStatus]:
+    """The status of every video of `output` from storage alone: those in its folders by their latest plans, and those
+    that its runs want (`wants`, where that is known) and whose turn has not come.
+
+    Raises:
+        RenderError: a plan names a model that this installation does not know.
+    """
+    wants = stored_wants(output) if wants is None else wants
+
+    def one(video_id: str) -> VideoStatus | None:
+        stored = stored_video(output, registry, video_id, wants)
+        if stored is None:
+            return None  # the report's folder, or somebody else's
+        was = stored.was
+        state = video_state(stored.frames, was, wants.turns.get(video_id))
+        missing = tuple(index for index in range(stored.frames) if index not in was.available)
+        reason = was.reason or (was.failures[-1].message if was.failures else "")
+        video = output.uri(stored.video) if stored.video and stored.work is not None else None
+        return VideoStatus(video_id, state, stored.frames, missing, "" if state == "done" else reason, video)
+
+    names = tuple(dict.fromkeys((*output.folders(), *wants.videos)))
+    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="status") as threads:
+        yield from filter(None, threads.map(one, names))

@@ -1,0 +1,177 @@
+"""One video's part of the report, from its work and what of it lies in storage; there is no other way to one."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from flows.failures.records import PLANNER, FailureRecord
+from flows.job.output_videos import StoredVideo, VideoState, video_state
+from flows.job.state import VideoSnapshot
+from flows.planning.remaining import RangeWork, VideoWork
+from flows.report import VideoReport
+from flows.report.posters import BUDGET, fitted
+from flows.report.series import Series
+from flows.runs.record import RefusedVideo
+from flows.runs.wanted import Turn, Wanted
+from infra.storage.layout import CONTACT_SHEET, frame_key
+from infra.storage.storage import Storage, StorageError
+from infra.video.contact_sheet import poster
+from infra.video.encoding import FORMATS, Encoding
+from infra.workers.tasks import FrameReport
+from manifests.errors import ErrorKind
+from manifests.schema import format_prompts
+from renderers.frames.seams import seam_scores
+from renderers.picture_errors import PICTURE_ERRORS
+
+__all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]
+
+POSTER_SIDE = 320
+#: Within few bytes (the page of thousands of videos) it comes to this in any case.
+SMALL_SIDE, FEW_BYTES = 160, 10 << 10
+
+#: The columns of `report/frames.parquet`.
+_COLUMNS: dict[str, pa.DataType] = {
+    "video_id": pa.string(),
+    "frame": pa.int32(),
+    "loss": pa.float32(),
+    "steps": pa.int32(),
+    "seconds": pa.float32(),
+    "worker": pa.string(),
+    "change": pa.float32(),
+}
+FRAMES = pa.schema(_COLUMNS)
+
+
+def frames_table(known: Iterable[FrameReport]) -> pa.Table:
+    """Return frames as rows of `report/frames.parquet`: a tenth of the memory."""
+    columns: dict[str, list[object]] = {name: [] for name in FRAMES.names}
+    for report in known:
+        for name in FRAMES.names:
+            columns[name].append(getattr(report, name))
+    return pa.table(columns, schema=FRAMES)
+
+
+def known_frames(
+    output: Storage, work: VideoWork, reports: dict[int, FrameReport], threads: ThreadPoolExecutor
+) -> list[FrameReport]:
+    """Return what is known of a video's frames, in order: `reports` of this run, and for the others the records that
+    lie beside the segments."""
+    return sorted(_known_frames(output, work, reports, threads), key=lambda report: report.frame)
+
+
+def planned_report(
+    output: Storage, work: VideoWork, was: VideoSnapshot, known: list[FrameReport], turn: Turn | None, poster_bytes: int
+) -> VideoReport:
+    """Return the report of a video that has a plan; `known` are its frames in storage, in order."""
+    row, done = work.plan.row, len(was.available)
+    state = video_state(work.plan.frames, was, turn)
+    file_type = Encoding.of(row).file_type(row.frames)
+    first = next((report for report in known if report.frame == 0), None)
+    return VideoReport(
+        video_id=work.video_id,
+        prompt=format_prompts(row.scenes),
+        model=row.model,
+        settings=row.model_dump(mode="json", exclude={"video_id", "prompt", "prompts", "model"}, exclude_none=True),
+        frames=work.plan.frames,
+        done=done,
+        state=state,
+        reason=_reason(state, was),
+        poster=_poster(output, work, [report.frame for report in known], poster_bytes),
+        video_href=f"../{work.video_id}/video.{file_type.extension}" if was.published else None,
+        video_mime=file_type.mime_type if was.published else None,
+        sheet_href=f"../{work.video_id}/{CONTACT_SHEET}" if was.published else None,
+        frame_losses=Series((report.frame, report.loss) for report in known),
+        first_frame_losses=first.losses if first else (),
+        frame_seconds=Series((report.frame, report.seconds) for report in known if report.seconds is not None),
+        segments=len(work.ranges),
+        seams=_seams(work, known),
+        failures=was.failures,
+        fps=row.fps,
+        width=row.width,
+        height=row.height,
+        rendered=was.rendered,
+        skipped=max(0, done - was.rendered),
+    )
+
+
+def unplanned_report(stored: StoredVideo, wants: Wanted) -> VideoReport:
+    """Return the report of a video without a plan of its own: refused, or not begun."""
+    state = video_state(stored.frames, stored.was, wants.turns.get(stored.video_id))
+    refused = wants.refused.get(stored.video_id) or RefusedVideo(video_id="", frames=0, reason="")
+    extension = stored.video.rpartition(".")[2] if stored.video else ""
+    kinds = [kind for it in FORMATS.values() for kind in (it.file, it.sequence) if kind is not None]
+    mime = {kind.extension: kind.mime_type for kind in kinds}
+    failures = stored.was.failures
+    if stored.was.reason and not failures:  # storage would not take its record
+        failures = (FailureRecord(stored.video_id, None, 1, PLANNER, ErrorKind.BAD_INPUT, stored.was.reason, 0.0, ""),)
+    return VideoReport(
+        video_id=stored.video_id, prompt=refused.prompt, model=refused.model, settings={}, frames=stored.frames,
+        done=0, state=state, reason=_reason(state, stored.was), width=refused.width, height=refused.height,
+        video_href=f"../{stored.video}" if stored.video else None,
+        video_mime=mime.get(extension), failures=failures,
+    )  # fmt: skip
+
+
+def _reason(state: VideoState, was: VideoSnapshot) -> str:
+    if state == "failed":
+        return was.reason or was.failures[-1].message
+    return was.reason if state != "done" else ""
+
+
+def _seams(work: VideoWork, known: list[FrameReport]) -> tuple[tuple[int, float], ...]:
+    """Return the score of every seam: a chain has none, and keyframes are seams."""
+    changes = {report.frame: report.change for report in known if report.change is not None}
+    seams = [frame.index for frame in work.frames if work.plan.handoff == "keyframes" and frame.level < 2]
+    return tuple(seam_scores(changes, seams).items())
+
+
+def _known_frames(
+    output: Storage, work: VideoWork, reports: dict[int, FrameReport], threads: ThreadPoolExecutor
+) -> Iterator[FrameReport]:
+    known, after = dict(reports), dict[int, float]()
+    others = [it for it in work.ranges if not all(index in reports for index in range(it.start, it.stop))]
+
+    def read(frame_range: RangeWork) -> bytes | None:
+        try:
+            return output.read(frame_range.segment.removesuffix(".seg") + ".json")
+        except StorageError:
+            return None  # the range was never finished; or storage does not answer: a report tells what it can
+
+    for frame_range, data in zip(others, threads.map(read, others), strict=True):
+        if data is None:
+            continue
+        record = json.loads(data)
+        for frame in record["frames"]:
+            known.setdefault(frame["frame"], FrameReport(**{**frame, "losses": tuple(frame["losses"])}))
+        after[frame_range.stop] = record.get("change_after")
+    for report in known.values():
+        # a range that was encoded before the one before it could not know its first frame's change; that one does
+        change = after.get(report.frame)
+        yield replace(report, change=change) if report.change is None and change is not None else report
+
+
+def _poster(output: Storage, work: VideoWork, frames: list[int], poster_bytes: int = BUDGET) -> bytes | None:
+    """Return the middle one of the frames that are there, enlarged as the video is."""
+    if not frames:
+        return None
+    index = frames[len(frames) // 2]
+    try:
+        data = output.read(frame_key(work.video_id, index, work.frames[index].digest))
+        with Image.open(io.BytesIO(data)) as image:
+            picture = image.convert("RGB")
+    except (StorageError, *PICTURE_ERRORS):
+        return None  # a report must not fail for want of a picture
+    # at once to the poster's size: enlarging all of a large frame first would be most of a report's time
+    side = POSTER_SIDE if poster_bytes > FEW_BYTES else SMALL_SIDE
+    factor = min(work.plan.row.upscale, side / max(picture.size))
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return fitted(poster(np.array(picture), POSTER_SIDE), poster_bytes)

@@ -1,0 +1,26 @@
+"""What runs are called in Prefect's lists: by what they render, and where to.
+
+Whole URIs would be cut off there, so a name holds the ends of paths; the run's page shows the parameters in full.
+"""
+
+from prefect import runtime
+
+__all__ = ["render_name", "rerun_name", "short_place"]
+
+
+def short_place(place: object, parts: int = 1) -> str:
+    """The last `parts` of a path or URI."""
+    names = [name for name in str(place).rpartition("://")[2].split("/") if name not in ("", ".")]
+    return "/".join(names[-parts:]) or str(place)
+
+
+def render_name() -> str:
+    """`render night.parquet to nights/2026-11-28`."""
+    given = runtime.flow_run.parameters
+    return f"render {short_place(given['manifest'])} to {short_place(given['output'], 2)}"
+
+
+def rerun_name() -> str:
+    """`frames 120-180 of reef in nights/2026-11-28`."""
+    given = runtime.flow_run.parameters
+    return f"frames {given['frames']} of {given['video']} in {short_place(given['output'], 2)}"

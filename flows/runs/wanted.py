@@ -1,0 +1,71 @@
+"""What the runs of an output say of its videos that its folders do not: what is still to come, and what can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from flows.runs.record import RefusedVideo
+from flows.runs.stored import StoredRun
+from manifests.results import RowProblem
+
+__all__ = ["Turn", "Wanted", "wanted"]
+
+#: Where a video stands with a run that lives: its turn has not come, or it is rendered.
+Turn = Literal["waiting", "rendering"]
+
+_TURNS: Mapping[str, Turn] = {"w": "waiting", "r": "rendering", "s": "rendering"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the runs of an output want. Of each manifest its latest run counts: a row that was repaired since is good.
+
+    `frames` holds how many frames each wanted video has, `turns` those that a living run is still to finish, `refused`
+    the good rows that can't be rendered and that no later run has taken, `problems` what is wrong with bad rows.
+    """
+
+    frames: Mapping[str, int] = field(default_factory=dict)
+    turns: Mapping[str, Turn] = field(default_factory=dict)
+    refused: Mapping[str, RefusedVideo] = field(default_factory=dict)
+    problems: tuple[RowProblem, ...] = ()
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """Every video that is named, in the order of the runs and their rows."""
+        return tuple({**self.frames, **self.refused})
+
+
+def wanted(runs: Sequence[StoredRun], now: datetime | None = None) -> Wanted:
+    """Return what `runs`, oldest first, want. `now` decides which of them live."""
+    latest = {run.record.manifest: run for run in runs}
+    taken = {video.video_id: run.record.run for run in runs for video in run.record.videos}
+    last = sorted(latest.values(), key=lambda run: run.record.run)
+    return Wanted(
+        frames={video.video_id: video.frames for run in last for video in run.record.videos},
+        turns={video: turn for run in runs if run.alive(now) for video, turn in _turns(run)},
+        refused={
+            video.video_id: video
+            for run in last
+            for video in run.record.refused
+            if taken.get(video.video_id, "") <= run.record.run
+        },
+        problems=tuple(
+            dict.fromkeys(
+                problem
+                for run in last
+                for problem in run.record.problems
+                if taken.get(problem.video_id or "", "") <= run.record.run
+            )
+        ),
+    )
+
+
+def _turns(run: StoredRun) -> Iterator[tuple[str, Turn]]:
+    phases = run.state.phases if run.state is not None else ""
+    for number, video in enumerate(run.record.videos):
+        turn = _TURNS.get(phases[number] if number < len(phases) else "w")
+        if turn is not None:
+            yield video.video_id, turn

@@ -1,0 +1,41 @@
+"""Tables on narrow terminals, on wide ones, and on none."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from flows.cli import output, up
+from flows.local.supervisor import Ready
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_narrow_terminal_gets_a_list(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(output, "out", Console(file=stream, width=width, force_terminal=True, color_system=None))
+    reason = "init_image 's3://bucket/no.png' of video 'reef' does not exist"
+    columns = ("video", "state", "frames", "missing", "reason")
+    rows = [("reef-at-dawn-[b]0001", "failed", "3/12", "3-11", reason), ("boat", "done", "1/1", "", "")]
+    output.print_table(columns, rows)
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    assert all(len(line) <= width for line in lines)
+    assert lines[:2] == ["reef-at-dawn-[b]0001", "  state    failed"]
+    assert [line.split() for line in lines if "frames" in line] == [["frames", "3/12"], ["frames", "1/1"]]
+    assert sum("missing" in line for line in lines) == 1, "what is empty is left out"
+    assert "".join(line[11:] for line in lines[4:]).replace(" ", "").startswith(reason.replace(" ", ""))
+
+
+def test_a_pipe_has_each_row_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(("video", "state", "reason"), [("reef", "failed", "because " * 40)])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["video", "reef"]
+
+
+def test_places_that_up_shows_stand_apart_from_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    forms = {"render-manifest": "http://form"}
+    ready = Ready(ui="http://ui", api="http://ui/api", ray="127.0.0.1:1", live="http://live", forms=forms, logs="logs")
+    up._show(ready, False)
+    out = capsys.readouterr().out
+    assert "render-manifest  http://form" in out
+    assert {line.index("http") for line in out.splitlines() if "http" in line} == {17}
