@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flows.job.job import JobProgress
     from flows.job.output_videos import VideoStatus
     from manifests.schema import ManifestRow
-    from renderers.frames.video import VideoFrame, VideoProgress
+    from renderers.frame_rendering.video import VideoFrame, VideoProgress
 
 __all__ = [
     "JobProgress",
@@ -47,7 +47,7 @@ _ROOMS = {
     "flows.job.job": ("JobProgress",),
     "flows.job.output_videos": ("VideoStatus",),
     "manifests.schema": ("ManifestRow",),
-    "renderers.frames.video": ("VideoFrame", "VideoProgress"),
+    "renderers.frame_rendering.video": ("VideoFrame", "VideoProgress"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -12,8 +12,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from flows.job.finetuning import begin, check, figures, finetune_job, publish, summary_markdown, take_over
-from flows.orchestration import parameters as form
-from flows.orchestration.descriptions import described
+from flows.orchestration.forms import fields as form
+from flows.orchestration.forms.descriptions import described
 from flows.orchestration.run import invalid_input, opaque
 from infra.settings import load_settings
 from renderers.registry import Registry

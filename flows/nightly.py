@@ -10,9 +10,9 @@ from prefect.states import Failed
 
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
-from flows.orchestration.descriptions import described
+from flows.orchestration.forms.descriptions import described
+from flows.orchestration.forms.fields import NightDate, NightManifest, NightOutput, Priority, Strict, TimeZone
 from flows.orchestration.handover import begin
-from flows.orchestration.parameters import NightDate, NightManifest, NightOutput, Priority, Strict, TimeZone
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.orchestration.run_names import short_place
 from flows.planning.dates import filled, night_of

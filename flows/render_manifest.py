@@ -8,9 +8,9 @@ from prefect import State, flow
 
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
-from flows.orchestration.descriptions import described
+from flows.orchestration.forms.descriptions import described
+from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.handover import begin
-from flows.orchestration.parameters import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.orchestration.run_names import render_name
 

@@ -9,9 +9,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 
 from flows.job.reruns import RerunParameters, rerun_job
-from flows.orchestration.descriptions import described
+from flows.orchestration.forms.descriptions import described
+from flows.orchestration.forms.fields import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
 from flows.orchestration.handover import begin
-from flows.orchestration.parameters import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.orchestration.run_names import rerun_name
 from flows.report.markdown import escape_markdown

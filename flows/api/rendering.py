@@ -17,13 +17,13 @@ from manifests.checking import check_row
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from renderers.frames.video import VideoFrame, VideoProgress
+    from renderers.frame_rendering.video import VideoFrame, VideoProgress
     from renderers.hardware import Precision
 
 __all__ = ["PreparedRow", "Renderer", "checked_row", "prepare", "render"]
@@ -99,7 +99,7 @@ class Renderer:
             FetchFailed, ModelFilesBroken: its files are not here, or damaged.
             BadInput: the device can't be used here.
         """
-        from renderers.frames.renderer import FrameRenderer  # imports torch, which takes seconds
+        from renderers.frame_rendering.renderer import FrameRenderer  # imports torch, which takes seconds
         from renderers.models import load_models
 
         settings = load_settings()
@@ -132,7 +132,7 @@ class Renderer:
             OutOfMemory: a frame does not fit into the device's memory.
             Stopped: `should_stop` asked for it.
         """
-        from renderers.frames.video import render_video
+        from renderers.frame_rendering.video import render_video
 
         prepared = row if isinstance(row, PreparedRow) else prepare(self._with_model(row))
         if prepared.plan.entry.name != self.model:

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from flows.cli.output import out, print_json
 from flows.doctor.cluster import check_cluster
-from flows.doctor.examination import Finding, examine, exit_code, repair_all
+from flows.doctor.findings import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_installation
 from flows.doctor.storage import check_storage
 from infra.settings import InfraSettings, load_settings, prefect_api_url, prepare_prefect

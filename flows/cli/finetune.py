@@ -19,13 +19,13 @@ from flows.cli.options import with_help
 from flows.cli.output import duration, print_json, problems, stderr
 from flows.job.finetuning import begin, check, figures, finetune_job, handing_over, publish, published
 from flows.local.own_server import prefect_server
-from flows.orchestration import parameters as form
+from flows.orchestration.forms import fields as form
 from infra.settings import load_settings, prepare_prefect
 from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
 
 if TYPE_CHECKING:
-    from infra.ray.training import RayTraining
+    from infra.ray.finetuning import RayTraining
 
 __all__ = ["finetune"]
 

@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
 from flows.cli.output import print_json, print_table, problems
-from flows.orchestration.parameters import Manifest
+from flows.orchestration.forms.fields import Manifest
 from flows.report.wording import plural
 from infra.settings import load_settings
 from infra.storage.storage import Storage, manifest_files, read_uri
@@ -21,7 +21,7 @@ from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, RowProblem
 from manifests.schema import ManifestRow, format_prompts
 from renderers.errors import BadInput
-from renderers.plan.resolution import resolve
+from renderers.frame_plan.resolution import resolve
 from renderers.registry import Registry
 
 __all__ = ["app"]

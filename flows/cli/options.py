@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from pydantic.fields import FieldInfo
 
-from flows.orchestration.descriptions import fields_of, hints_of
+from flows.orchestration.forms.descriptions import fields_of, hints_of
 
 __all__ = ["with_help"]
 
@@ -21,7 +21,7 @@ _BOUNDS = {"ge": "gte", "gt": "gt", "le": "lte", "lt": "lt"}
 
 def with_help(command: C) -> C:
     """Give a command the help and the bounds that the pydantic fields of its annotations hold, as a flow's do
-    (flows/orchestration/parameters.py): cyclopts reads only its own `Parameter`. One of the command's own goes before.
+    (flows/orchestration/forms/fields.py): cyclopts reads only its own `Parameter`, one of which goes before.
     """
     command.__annotations__ = command.__annotations__ | {
         name: _with_parameter(hint) for name, hint in hints_of(command).items()

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.job.job import RenderJob
-from renderers.plan.video_plan import json_safe
+from renderers.frame_plan.video_plan import json_safe
 
 __all__ = ["bad_rows", "duration", "out", "print_json", "print_table", "problems", "stderr"]
 

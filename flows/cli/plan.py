@@ -11,7 +11,7 @@ from flows.cli.options import with_help
 from flows.cli.output import bad_rows, duration, print_json, print_table, problems
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
-from flows.orchestration.parameters import Manifest, RangeFrames
+from flows.orchestration.forms.fields import Manifest, RangeFrames
 from flows.planning.chunks import Chunk
 from flows.report.wording import plural
 from infra.settings import load_settings

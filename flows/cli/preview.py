@@ -16,7 +16,7 @@ from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 
 if TYPE_CHECKING:
-    from renderers.frames.video import VideoProgress
+    from renderers.frame_rendering.video import VideoProgress
 
 __all__ = ["preview"]
 

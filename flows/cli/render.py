@@ -25,8 +25,8 @@ from flows.job.outcome import JobCounts
 from flows.job.parameters import RenderParameters
 from flows.job.report_data import REPORT_PAGE
 from flows.local.own_server import prefect_server
+from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.handover import handing_over, start_pool
-from flows.orchestration.parameters import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.report.wording import plural
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 

@@ -12,7 +12,7 @@ from flows.cli.options import with_help
 from flows.cli.output import print_json, stderr
 from flows.cli.render import conclude, run_flow
 from flows.job.reruns import RerunParameters, rerun_job
-from flows.orchestration.parameters import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
+from flows.orchestration.forms.fields import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
 from infra.settings import load_settings, prefect_api_url
 
 __all__ = ["rerun"]

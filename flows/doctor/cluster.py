@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from flows.doctor.examination import Finding
+from flows.doctor.findings import Finding
 from infra.settings import InfraSettings
 
 __all__ = ["check_cluster"]

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.doctor.examination import Finding
+from flows.doctor.findings import Finding
 from infra.settings import RAY_FOLDER_BYTES, InfraSettings, given_ray_folder
 from infra.video.ffmpeg import ffmpeg_version
 from renderers.registry import Registry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from flows.doctor.examination import Finding
+from flows.doctor.findings import Finding
 from flows.orchestration.interrupted import RunUnderWay
 
 __all__ = ["judge_run", "judge_version"]

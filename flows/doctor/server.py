@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from flows.doctor.examination import Finding
+from flows.doctor.findings import Finding
 from flows.doctor.runs import judge_run, judge_version
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.inspection import (

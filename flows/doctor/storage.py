@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from flows.doctor.examination import Finding
+from flows.doctor.findings import Finding
 from infra.storage.layout import frame_of
 from infra.storage.local_store import TEMPORARY_PREFIX
 from infra.storage.storage import ObjectMissing, Storage, StorageError
@@ -62,7 +62,7 @@ def old_temporaries(root: Path, now: float) -> list[Path]:
 
 def damage(key: str, data: bytes) -> str:
     """What is wrong with a frame's object, '' if nothing is."""
-    from renderers.frames.frame_object import FrameObject  # and with it torch: seconds, and only for --deep
+    from renderers.frame_rendering.frame_object import FrameObject  # and with it torch: seconds, and only for --deep
 
     named = frame_of(key)
     try:

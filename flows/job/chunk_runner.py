@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from flows.failures.attempts import Attempts, WorkerLease
 from flows.job.events import FailureLog
 from flows.job.frames import FrameRendering
 from flows.job.job import RenderJob
@@ -17,6 +16,7 @@ from flows.job.publishing import Publisher
 from flows.job.segments import SegmentEncoding
 from flows.job.state import VideoRun
 from flows.planning.chunks import Chunk, Part
+from flows.retry_and_quarantine.attempts import Attempts, WorkerLease
 from infra.workers.pool import Pool
 
 __all__ = ["ChunkCounts", "ChunkRunner"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from flows.failures.policy import Budget
+from flows.retry_and_quarantine.policy import Budget
 
 __all__ = ["JobControl"]
 

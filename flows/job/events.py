@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.failures.records import FailureRecord, record_failure
 from flows.job.state import VideoRun
+from flows.retry_and_quarantine.records import FailureRecord, record_failure
 from infra.storage.storage import Storage
 
 __all__ = ["FailureLog", "JobEvents"]

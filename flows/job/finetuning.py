@@ -19,7 +19,7 @@ from renderers.registry import ModelEntry, Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
 
 if TYPE_CHECKING:
-    from infra.ray.training import RayTraining
+    from infra.ray.finetuning import RayTraining
 
 __all__ = [
     "begin",
@@ -57,7 +57,7 @@ def check(job: FinetuneJob, registry: Registry, *, replace: bool = False) -> Non
 
 def begin(job: FinetuneJob, settings: InfraSettings, *, workers: int | None = None) -> RayTraining:
     """Bring a Ray cluster up for `job`, in the background; `start` of what is returned begins the training."""
-    from infra.ray.training import RayTraining  # Ray takes seconds to import: only when workers are needed
+    from infra.ray.finetuning import RayTraining  # Ray takes seconds to import: only when workers are needed
 
     return RayTraining(job, settings, workers=workers)
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from flows.failures.attempts import Attempts, FirstTry, Work, WorkerLease
-from flows.failures.policy import Decision
 from flows.job.control import JobControl
 from flows.job.events import FailureLog
 from flows.job.source import Comparison
 from flows.job.state import VideoRun
 from flows.planning.ready_frames import ReadyFrames, is_due
+from flows.retry_and_quarantine.attempts import Attempts, FirstTry, Work, WorkerLease
+from flows.retry_and_quarantine.policy import Decision
 from infra.workers.pool import PoolWorker
 from infra.workers.tasks import FrameReport, FrameTask
 from renderers.errors import FrameCorrupt

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from flows.failures.attempts import Attempts
-from flows.failures.records import PLANNER, record_failure
 from flows.job.control import JobControl
 from flows.job.manifest_source import ManifestSource
 from flows.job.parameters import RenderParameters
@@ -22,6 +20,8 @@ from flows.job.source import JobPlan, WorkSource
 from flows.job.state import VideoRun
 from flows.planning.chunks import Chunk, chunks_of
 from flows.planning.remaining import VideoWork
+from flows.retry_and_quarantine.attempts import Attempts
+from flows.retry_and_quarantine.records import PLANNER, record_failure
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.pool import Pool

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flows.failures.records import PLANNER, FailureRecord
 from flows.job.state import VideoSnapshot
 from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_failures, read_plan
 from flows.planning.remaining import VideoWork, plan_video
+from flows.retry_and_quarantine.records import PLANNER, FailureRecord
 from flows.runs.stored import stored_runs
 from flows.runs.wanted import Turn, Wanted, wanted
 from infra.storage.layout import SHORT, frames_present

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from flows.failures.policy import Attempt, decide
 from flows.job.control import JobControl
 from flows.job.events import FailureLog
 from flows.job.state import VideoRun
 from flows.job.stitching import Published, encode_damaged, stitch
 from flows.job.storage_state import save_plan
+from flows.retry_and_quarantine.policy import Attempt, decide
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.errors import VideoDefect

@@ -20,7 +20,6 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.failures.records import FailureRecord
 from flows.job.job import RenderJob
 from flows.job.output_videos import LATEST_RUNS, StoredVideo, current_failures, stored_video
 from flows.job.run_documents import RunDocuments, RunIdentity
@@ -29,6 +28,7 @@ from flows.job.storage_state import VideoListing, read_failures
 from flows.job.video_report import FRAMES, frames_table, known_frames, planned_report, unplanned_report
 from flows.report import JobReport, VideoReport, render_html, summary_document
 from flows.report.posters import share
+from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.record import RunState
 from flows.runs.stored import StoredRun, read_run, run_names
 from flows.runs.summed import earlier_attempts, summed

@@ -23,8 +23,8 @@ from infra.storage.layout import frame_key, frames_present
 from infra.storage.storage import Storage, StorageError
 from infra.workers.tasks import FrameReport
 from renderers.errors import BadInput
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.picture_errors import PICTURE_ERRORS
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 __all__ = ["RerunParameters", "RerunSource", "rerun_job"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flows.failures.attempts import WorkerLease
 from flows.job.frames import FrameRendering
 from flows.job.state import VideoRun
+from flows.retry_and_quarantine.attempts import WorkerLease
 from infra.workers.tasks import SegmentTask
 
 __all__ = ["SegmentEncoding"]

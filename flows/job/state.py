@@ -7,9 +7,9 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from flows.failures.records import FailureRecord
 from flows.job.stitching import Published
 from flows.planning.remaining import RangeWork, VideoWork
+from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.tasks import FrameReport, SegmentReport
 
 __all__ = ["VideoRun", "VideoSnapshot"]

@@ -26,7 +26,7 @@ from infra.video.segments import join_segments
 from infra.workers.segments import put_segment
 from infra.workers.tasks import SegmentTask
 from renderers.errors import BadInput
-from renderers.plan.video_plan import json_safe
+from renderers.frame_plan.video_plan import json_safe
 
 __all__ = ["Published", "VideoDiffers", "encode_damaged", "stitch", "would_overwrite"]
 

@@ -12,18 +12,18 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from flows.failures.records import FailureRecord
 from flows.planning.remaining import VideoWork, plan_video
 from flows.planning.retakes import retake_document, retake_of
 from flows.planning.stored_addresses import as_stored
+from flows.retry_and_quarantine.records import FailureRecord
 from infra.storage.layout import PROVENANCE, plan_key, retake_key
 from infra.storage.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
 from manifests.errors import NightreelError
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-from renderers.plan.frame_plan import Retake
-from renderers.plan.resolution import resolve
-from renderers.plan.video_plan import VideoPlan, json_safe
+from renderers.frame_plan.frame_plan import Retake
+from renderers.frame_plan.resolution import resolve
+from renderers.frame_plan.video_plan import VideoPlan, json_safe
 from renderers.registry import Registry
 
 __all__ = [

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from flows.failures.records import PLANNER, FailureRecord
 from flows.job.output_videos import StoredVideo, VideoState, video_state
 from flows.job.state import VideoSnapshot
 from flows.planning.remaining import RangeWork, VideoWork
 from flows.report import VideoReport
 from flows.report.posters import BUDGET, fitted
 from flows.report.series import Series
+from flows.retry_and_quarantine.records import PLANNER, FailureRecord
 from flows.runs.record import RefusedVideo
 from flows.runs.wanted import Turn, Wanted
 from infra.storage.layout import CONTACT_SHEET, frame_key
@@ -28,7 +28,7 @@ from infra.video.encoding import FORMATS, Encoding
 from infra.workers.tasks import FrameReport
 from manifests.errors import ErrorKind
 from manifests.schema import format_prompts
-from renderers.frames.seams import seam_scores
+from renderers.frame_rendering.seams import seam_scores
 from renderers.picture_errors import PICTURE_ERRORS
 
 __all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]

@@ -20,7 +20,6 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from prefect.utilities.urls import url_for
 
-from flows.failures.records import FailureRecord
 from flows.job.dispatch import MAX_THREADS, ChunkRun, StitchRun, run_job
 from flows.job.events import JobEvents
 from flows.job.job import RenderJob
@@ -30,6 +29,7 @@ from flows.job.run_documents import RunDocuments, RunIdentity, documenting
 from flows.orchestration.artifacts import ProgressArtifact, create_artifacts, remove_artifacts
 from flows.orchestration.live import link_live_page
 from flows.orchestration.watch import watching
+from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.pool import Pool
 from manifests.errors import ErrorKind, NightreelError
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from infra.storage.layout import content_digest, segment_digest, segment_key
 from infra.video.arguments import encoder_settings
 from infra.video.encoding import Encoding
-from renderers.plan.frame_plan import FramePlan
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.video_plan import VideoPlan
 
 __all__ = ["RangeWork", "VideoWork", "cut", "plan_video"]
 

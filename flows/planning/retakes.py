@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from manifests.schema import FrameRangeError, format_frames, parse_frames
 from renderers.errors import BadInput
-from renderers.plan.frame_plan import Retake
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.frame_plan import Retake
+from renderers.frame_plan.video_plan import VideoPlan
 
 __all__ = [
     "FRAMES",

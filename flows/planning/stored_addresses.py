@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from infra.storage.layout import frame_of, frames_present
-from renderers.plan.video_plan import OLDER_ALGORITHMS, VideoPlan
+from renderers.frame_plan.video_plan import OLDER_ALGORITHMS, VideoPlan
 
 __all__ = ["as_stored"]
 

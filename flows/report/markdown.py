@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from urllib.parse import quote, urlsplit
 
-from flows.failures.records import PLANNER, FailureRecord
 from flows.report.model import STATES, JobReport, VideoReport, per_frame
 from flows.report.wording import hours_text, moment_text, one_line, percent_text, plural, seconds_text
+from flows.retry_and_quarantine.records import PLANNER, FailureRecord
 
 #: Rows of each list in the summary.
 _ROWS = 25

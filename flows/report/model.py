@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from flows.failures.records import FailureRecord
 from flows.report.series import Series
+from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.summed import RunSummary
 from manifests.results import RowProblem, bad_rows
 

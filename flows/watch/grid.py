@@ -11,9 +11,9 @@ from typing import Any
 
 from PIL import Image
 
-from flows.failures.records import FailureRecord
 from flows.job.storage_state import VideoListing, list_video, read_plan
 from flows.report.wording import clean, one_line
+from flows.retry_and_quarantine.records import FailureRecord
 from flows.watch.videos import MESSAGE
 from flows.watch.view import safe_link
 from infra.storage.errors import without_secrets
@@ -21,7 +21,7 @@ from infra.storage.layout import SHORT, frame_key, frame_of
 from infra.storage.storage import ObjectMissing, Storage
 from manifests.schema import format_prompts
 from renderers.errors import RenderError
-from renderers.frames.chunks import PROVENANCE
+from renderers.frame_rendering.chunks import PROVENANCE
 from renderers.picture_errors import PICTURE_ERRORS
 from renderers.registry import Registry
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage
-from renderers.frames.chunks import PROVENANCE  # noqa: F401 - with it come the limits of a frame's chunks
+from renderers.frame_rendering.chunks import PROVENANCE  # noqa: F401 - with it come the limits of a frame's chunks
 from renderers.picture_errors import PICTURE_ERRORS
 
 __all__ = ["Thumbnails", "whole_picture"]

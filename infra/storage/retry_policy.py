@@ -2,7 +2,7 @@
 
 There is one layer of retries, around each single request: the libraries' own are switched off, since layers multiply
 (s3fs' 5 times botocore's 5). Only aiohttp's stays, which has no switch: it sends a request once more, at once, whose
-connection breaks. Above it, a job tries a frame again whose storage stayed away (`flows.failures.policy`).
+connection breaks. Above it, a job tries a frame again whose storage stayed away (`flows.retry_and_quarantine.policy`).
 """
 
 from __future__ import annotations

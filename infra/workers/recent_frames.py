@@ -15,8 +15,8 @@ import numpy as np
 from infra.workers.tasks import FrameReport
 
 if TYPE_CHECKING:
-    from renderers.frames.renderer import RenderedFrame
-    from renderers.frames.state import FrameState
+    from renderers.frame_rendering.renderer import RenderedFrame
+    from renderers.frame_rendering.state import FrameState
 
 __all__ = ["RecentFrames", "Uncommitted"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from renderers.registry import Registry
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
-    from renderers.frames.renderer import FrameRenderer, FrameRequest, RenderedFrame
+    from renderers.frame_rendering.renderer import FrameRenderer, FrameRequest, RenderedFrame
     from renderers.hardware import Precision
 
 __all__ = ["LoadedModels", "Renderer", "RendererSource"]
@@ -55,7 +55,7 @@ class LoadedModels:
 
     def __call__(self, model: str) -> FrameRenderer:
         """The renderer of `model`. Raises what `load_models` raises."""
-        from renderers.frames.renderer import FrameRenderer
+        from renderers.frame_rendering.renderer import FrameRenderer
         from renderers.models import load_models
 
         entry = self._registry.entry(model)

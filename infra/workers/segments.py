@@ -18,8 +18,8 @@ from infra.video.encoding import Encoding
 from infra.video.segments import encode_segment
 from infra.workers.stored_frames import read_frame
 from infra.workers.tasks import FrameReport, SegmentReport, SegmentTask
-from renderers.plan.frame_plan import FramePlan
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.video_plan import VideoPlan
 
 __all__ = ["RecentPictures", "put_segment"]
 
@@ -68,7 +68,7 @@ class _Pictures:
         self.change_after: float | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        from renderers.frames.warp import frame_change  # torch, which the process that plans does not need
+        from renderers.frame_rendering.warp import frame_change  # torch, which the process that plans does not need
 
         frames, plan = self._task.frames, self._plan
         before = self._neighbour(frames[0].index - 1, self._task.before)

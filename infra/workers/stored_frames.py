@@ -8,7 +8,7 @@ from infra.storage.layout import frame_key
 from infra.storage.storage import ObjectMissing, Storage
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
-    from renderers.frames.frame_object import FrameObject
+    from renderers.frame_rendering.frame_object import FrameObject
 
 __all__ = ["read_frame"]
 
@@ -21,7 +21,7 @@ def read_frame(output: Storage, video_id: str, index: int, digest: str) -> Frame
         ObjectMissing: it is not there.
     """
     from renderers.errors import FrameCorrupt
-    from renderers.frames.frame_object import FrameObject
+    from renderers.frame_rendering.frame_object import FrameObject
 
     key = frame_key(video_id, index, digest)
     try:

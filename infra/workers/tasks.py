@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from manifests.errors import ErrorKind, NightreelError
 from manifests.schema import ManifestRow
-from renderers.plan.frame_plan import FramePlan
+from renderers.frame_plan.frame_plan import FramePlan
 
 __all__ = ["FrameGone", "FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "WorkerProgress"]
 

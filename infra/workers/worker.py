@@ -25,12 +25,12 @@ from infra.workers.stored_frames import read_frame
 from infra.workers.tasks import FrameGone, FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
-    from renderers.frames.renderer import FrameRequest, StepProgress
-    from renderers.frames.state import FrameState
+    from renderers.frame_rendering.renderer import FrameRequest, StepProgress
+    from renderers.frame_rendering.state import FrameState
 
 __all__ = ["Worker"]
 
@@ -167,7 +167,7 @@ class Worker:
 
     def _request(self, task: FrameTask) -> FrameRequest:
         """What the renderer is asked for."""
-        from renderers.frames.renderer import FrameRequest
+        from renderers.frame_rendering.renderer import FrameRequest
 
         row, frame = task.row, task.frame
 

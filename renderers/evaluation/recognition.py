@@ -23,11 +23,11 @@ from renderers.checksums import file_sha256
 from renderers.errors import ModelFilesBroken
 from renderers.evaluation.pixels import Pixels
 from renderers.evaluation.prompts import EvaluationPrompt
-from renderers.frames.renderer import FrameRenderer
+from renderers.frame_plan.resolution import resolve
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.renderer import FrameRenderer
 from renderers.models import Models, load_models
 from renderers.models.vqgan.vqgan import VQGAN
-from renderers.plan.resolution import resolve
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import ModelEntry, PerceptorEntry
 
 __all__ = [

@@ -1,7 +1,8 @@
 """The digest of a model: what of its entry decides a picture, and only as far as it is not neutral.
 
-As with a row's settings (`renderers.plan.neutral`), a field that is added later leaves the digest of every model that
-does not use it. Neutral values are frozen; what a new field needs is one line in `NEUTRAL`, or in `NOT_IN_PICTURES`.
+As with a row's settings (`renderers.frame_plan.neutral`), a field that is added later leaves the digest of every model
+that does not use it. Neutral values are frozen; what a new field needs is one line in `NEUTRAL`, or in
+`NOT_IN_PICTURES`.
 """
 
 from __future__ import annotations

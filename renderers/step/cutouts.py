@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
-from renderers.frames.memory import send
+from renderers.frame_rendering.memory import send
 
 __all__ = ["CutoutDraw", "cut", "draw_cutouts"]
 

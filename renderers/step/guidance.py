@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import ManifestRow
-from renderers.frames.pictures import read_picture
+from renderers.frame_plan.frame_plan import WeightedPrompt
+from renderers.frame_rendering.pictures import read_picture
 from renderers.models import Perceptor
-from renderers.plan.frame_plan import WeightedPrompt
 from renderers.randomness import address
 
 __all__ = ["Guide", "Target", "Targets"]

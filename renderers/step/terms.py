@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import LossSettings
-from renderers.plan.frame_plan import FramePlan
-from renderers.plan.handoff import PULL
+from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.handoff import PULL
 from renderers.step.guidance import Targets
 from renderers.step.losses import concept_contrast, prompt_distance, total_variation
 
@@ -138,7 +138,7 @@ class LatentDecay(Term[Latent]):
 
 class KeyframePull(Term[Picture]):
     """A frame between two keyframes stays near the cross-fade that it starts from, the more the nearer its end; ours:
-    see renderers/plan/handoff.py."""
+    see renderers/frame_plan/handoff.py."""
 
     name = "keyframe_pull"
     needs = Picture

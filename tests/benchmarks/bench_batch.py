@@ -16,9 +16,9 @@ import open_clip
 import torch
 
 from manifests.schema import ManifestRow
-from renderers.frames.renderer import FrameRenderer, FrameRequest
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.renderer import FrameRenderer, FrameRequest
 from renderers.models import VQGAN, load_models
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.benchmarks.clock import Clock
 from tests.benchmarks.machine import machine

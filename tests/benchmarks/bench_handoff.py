@@ -31,11 +31,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from manifests.schema import ManifestRow
-from renderers.frames.renderer import FrameRenderer, RenderedFrame
-from renderers.frames.seams import seam_scores
-from renderers.frames.warp import frame_change
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame
+from renderers.frame_rendering.seams import seam_scores
+from renderers.frame_rendering.warp import frame_change
 from renderers.models import Models, load_models
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.benchmarks.machine import machine
 

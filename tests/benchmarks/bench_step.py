@@ -33,10 +33,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.schema import ManifestRow
-from renderers.frames.renderer import FrameRenderer, StepProgress
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.renderer import FrameRenderer, StepProgress
 from renderers.models import VQGAN, Perceptor, load_models
 from renderers.models.kernels.cuda_graphs import Graphed
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.benchmarks.clock import Clock, Measured, against_neighbours
 from tests.benchmarks.machine import machine

@@ -25,9 +25,9 @@ from infra.workers.renderers import RendererSource
 from infra.workers.worker import Worker
 from manifests.schema import ManifestRow
 from renderers.errors import Stopped
-from renderers.frames.frame_object import FrameObject
-from renderers.frames.renderer import FrameRequest, RenderedFrame, StepProgress
-from renderers.frames.state import FrameState, Moments
+from renderers.frame_rendering.frame_object import FrameObject
+from renderers.frame_rendering.renderer import FrameRequest, RenderedFrame, StepProgress
+from renderers.frame_rendering.state import FrameState, Moments
 from tests.helpers.render_jobs import write_manifest
 
 __all__ = ["Busy", "SimulatedPool", "run"]

@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flows.doctor.examination import repair_all
+from flows.doctor.findings import repair_all
 from flows.doctor.storage import check_storage, damage
 from infra.storage.storage import Storage, disconnect
 from manifests.schema import ManifestRow

@@ -17,7 +17,7 @@ import pytest
 
 from infra.storage.layout import frame_key
 from manifests.schema import ManifestRow
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.helpers.browser import Pages, browser_pages
 from tests.helpers.commands import Commands

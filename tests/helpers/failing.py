@@ -8,7 +8,7 @@ from typing import Any
 from infra.storage.storage import Storage
 from infra.workers.renderers import Renderer, RendererSource
 from infra.workers.worker import Worker
-from renderers.frames.renderer import FrameRequest, RenderedFrame
+from renderers.frame_rendering.renderer import FrameRequest, RenderedFrame
 
 BeforeFrame = Callable[[FrameRequest], None]
 """called before each frame; what it raises is that frame's failure, and the others of its pass are rendered"""

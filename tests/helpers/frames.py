@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from renderers.frames.renderer import FrameRenderer, RenderedFrame
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame
 from renderers.models import VQGAN, Models
-from renderers.plan.video_plan import VideoPlan
 
 
 def encoded(pixels: np.ndarray, format: str = "PNG", **options: Any) -> bytes:

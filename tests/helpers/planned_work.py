@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from flows.planning.remaining import VideoWork, plan_video
 from manifests.schema import ManifestRow
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 __all__ = ["plan_of", "work_of"]

@@ -13,9 +13,9 @@ import yaml
 from safetensors.torch import save_file
 
 from manifests.schema import ManifestRow
+from renderers.frame_plan.resolution import resolve
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.models import VQGAN, VQGANConfig
-from renderers.plan.resolution import resolve
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import ModelEntry
 
 VQGAN_PARAMS: dict[str, Any] = {

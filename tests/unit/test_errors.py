@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from flows.cli.errors import explain
-from flows.failures.records import FailureRecord, record_failure
+from flows.retry_and_quarantine.records import FailureRecord, record_failure
 from infra.storage.storage import Storage
 from manifests.errors import ErrorKind, ExitCode, NightreelError, kind_of
 from tests.helpers.root import ROOT

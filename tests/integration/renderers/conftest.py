@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from renderers.frames.renderer import FrameRenderer
+from renderers.frame_rendering.renderer import FrameRenderer
 from renderers.models import Models, load_models
 from renderers.registry import Registry
 

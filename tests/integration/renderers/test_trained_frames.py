@@ -17,10 +17,10 @@ from PIL import Image, ImageDraw
 
 from manifests.schema import CutoutSettings, LossSettings, ManifestRow, OptimiserSettings
 from renderers.errors import BadInput, Stopped
-from renderers.frames.frame_object import FrameObject
-from renderers.frames.renderer import FrameRenderer, RenderedFrame, StepProgress
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.frame_object import FrameObject
+from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame, StepProgress
 from renderers.models import Models
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 PINS = Path(__file__).with_name("pinned_slices.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from renderers.frames.renderer import FrameRenderer
+from renderers.frame_rendering.renderer import FrameRenderer
 from renderers.models import Models, load_models
 from renderers.registry import ModelEntry
 from tests.helpers.random_model import Planner, write_model

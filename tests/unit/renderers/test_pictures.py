@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from renderers.errors import BadInput
-from renderers.frames.pictures import read_picture
+from renderers.frame_rendering.pictures import read_picture
 from renderers.pictures import read_rgb
 from renderers.training.picture_files import read_picture as read_training_picture
 

@@ -15,7 +15,7 @@ import nightreel
 from flows.cli import run
 from manifests.results import ManifestError
 from renderers.errors import BadInput
-from renderers.frames.frame_object import FrameObject
+from renderers.frame_rendering.frame_object import FrameObject
 from tests.helpers.render_jobs import QUICK, frame_files, quick_row, write_manifest
 
 BAD_SIZE: dict[str, Any] = {"video_id": "odd", "prompt": "a red apple", "width": 33, "height": 32}

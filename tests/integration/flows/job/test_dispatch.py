@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.failures.attempts import Attempts
-from flows.failures.records import FailureRecord
 from flows.job.chunk_runner import ChunkRunner
 from flows.job.control import JobControl
 from flows.job.dispatch import ChunkRun, StitchRun, Submitted, plain_threads, run_job
 from flows.job.events import JobEvents
 from flows.job.reruns import RerunParameters, rerun_job
 from flows.job.state import VideoRun
+from flows.retry_and_quarantine.attempts import Attempts
+from flows.retry_and_quarantine.records import FailureRecord
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.local_pool import LocalPool

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.doctor.examination import exit_code, repair_all
+from flows.doctor.findings import exit_code, repair_all
 from flows.doctor.storage import check_storage
 from tests.helpers.render_jobs import frame_files, frame_objects, quick_row, render, write_manifest
 

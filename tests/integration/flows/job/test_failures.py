@@ -19,8 +19,8 @@ from infra.workers.tasks import FrameReport, FrameTask, SegmentReport, SegmentTa
 from infra.workers.worker import Worker
 from manifests.results import ManifestError
 from renderers.errors import NonFiniteLoss, OutOfMemory
-from renderers.frames.frame_object import FrameObject
-from renderers.frames.renderer import FrameRequest
+from renderers.frame_rendering.frame_object import FrameObject
+from renderers.frame_rendering.renderer import FrameRequest
 from tests.helpers.failing import looking
 from tests.helpers.render_jobs import frame_files, frame_objects, planned, quick_row, render, write_manifest
 

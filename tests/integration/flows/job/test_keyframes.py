@@ -11,7 +11,7 @@ from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import probe
 from renderers.errors import BadInput
-from renderers.frames.renderer import FrameRequest
+from renderers.frame_rendering.renderer import FrameRequest
 from tests.helpers.failing import looking
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 

@@ -22,8 +22,8 @@ from flows.job.storage_state import list_video, read_plan, read_retakes
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from manifests.schema import ManifestRow
-from renderers.plan.addressing import ALGORITHM
-from renderers.plan.addressing_v4 import ALGORITHM as FORMER
+from renderers.frame_plan.addressing import ALGORITHM
+from renderers.frame_plan.addressing_v4 import ALGORITHM as FORMER
 from renderers.registry import Registry
 from tests.helpers.render_jobs import frame_objects, planned, render, rerun, write_manifest
 

@@ -20,8 +20,8 @@ from infra.workers.local_pool import LocalPool
 from infra.workers.pool import WorkerLost
 from infra.workers.tasks import FrameGone, FrameReport, FrameTask
 from infra.workers.worker import Worker
-from renderers.frames.frame_object import FrameObject
-from renderers.frames.renderer import FrameRequest
+from renderers.frame_rendering.frame_object import FrameObject
+from renderers.frame_rendering.renderer import FrameRequest
 from tests.helpers.failing import looking
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, write_manifest
 

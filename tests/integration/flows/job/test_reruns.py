@@ -17,7 +17,7 @@ from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import decode
 from renderers.errors import BadInput
-from renderers.frames.renderer import FrameRequest
+from renderers.frame_rendering.renderer import FrameRequest
 from renderers.registry import Registry
 from tests.helpers.failing import looking
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest

@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
 from manifests.schema import ManifestRow
 from renderers.errors import ModelFilesBroken
-from renderers.frames.renderer import FrameRenderer
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.renderer import FrameRenderer
 from renderers.models import Perceptor, load_models
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import PerceptorEntry, Registry
 from tests.helpers.checkpoints import Calls, save_lightning, save_program
 from tests.helpers.command_line import Said

@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import save_file
 
 from manifests.schema import ManifestRow
-from renderers.frames.renderer import FrameRenderer
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.renderer import FrameRenderer
 from renderers.models import VQGAN, load_models
 from renderers.models.adding import add_model
-from renderers.plan.video_plan import VideoPlan
 from renderers.registry import Registry, shipped_configs
 from tests.helpers.checkpoints import save_lightning
 

@@ -16,8 +16,8 @@ from flows.cli.finetune import finetune
 from flows.cli.render import render
 from flows.cli.rerun import rerun
 from flows.orchestration.deployments import DEPLOYMENTS, Deployment
-from flows.orchestration.descriptions import fields_of, hints_of
-from flows.orchestration.parameters import IMAGES
+from flows.orchestration.forms.descriptions import fields_of, hints_of
+from flows.orchestration.forms.fields import IMAGES
 from flows.orchestration.registration import flow_of
 
 deployment_of = {deployment.name: deployment for deployment in DEPLOYMENTS}

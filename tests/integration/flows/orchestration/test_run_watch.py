@@ -9,7 +9,7 @@ import pytest
 
 from flows.orchestration.watch import LABEL
 from flows.render_manifest import render_manifest
-from renderers.frames.frame_object import FrameObject
+from renderers.frame_rendering.frame_object import FrameObject
 from tests.helpers.flow_runs import BackgroundRun, server, until
 from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
 

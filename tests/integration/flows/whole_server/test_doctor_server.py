@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 
 from flows.cli import run as nightreel
-from flows.doctor.examination import Finding, repair_all
+from flows.doctor.findings import Finding, repair_all
 from flows.doctor.server import check_server
 from flows.orchestration.deployments import NAMES
 from infra.settings import InfraSettings, load_settings

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from flows.doctor.cluster import check_cluster
-from flows.doctor.examination import repair_all
+from flows.doctor.findings import repair_all
 from infra.ray.fair_share_actor import NAME, NAMESPACE
 from infra.settings import InfraSettings
 

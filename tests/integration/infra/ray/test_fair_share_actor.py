@@ -21,7 +21,7 @@ from infra.ray.fair_share_actor import NAME, NAMESPACE
 from infra.ray.pool import RayPool
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
-from renderers.frames.frame_object import FrameObject
+from renderers.frame_rendering.frame_object import FrameObject
 from tests.helpers.patient_ray import add_node
 from tests.helpers.render_jobs import planned, quick_row, write_manifest
 

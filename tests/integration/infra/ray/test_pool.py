@@ -26,8 +26,8 @@ from infra.workers.pool import Pool, WorkerLost
 from infra.workers.tasks import FrameReport, FrameTask, SegmentTask, WorkerProgress
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput, Stopped
-from renderers.frames.frame_object import FrameObject
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.frame_object import FrameObject
 from renderers.registry import Registry
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, write_manifest
 

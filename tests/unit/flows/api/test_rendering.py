@@ -25,7 +25,7 @@ from tests.helpers.frames import picture_bytes
 def test_a_mistake_says_what_is_allowed_before_a_model_is_loaded(
     columns: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "renderers.frames.renderer", None)  # importing it raises
+    monkeypatch.setitem(sys.modules, "renderers.frame_rendering.renderer", None)  # importing it raises
     with pytest.raises(BadInput, match=said):
         render(**{"prompt": "a red apple", **columns})  # type: ignore[arg-type]
 

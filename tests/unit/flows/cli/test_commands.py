@@ -138,7 +138,7 @@ def test_a_mistake_in_a_preview_is_one_sentence_and_2_before_models_load(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     output = [] if "-o" in arguments else ["-o", "apple.png"]
-    monkeypatch.setitem(sys.modules, "renderers.frames.renderer", None)  # importing it raises
+    monkeypatch.setitem(sys.modules, "renderers.frame_rendering.renderer", None)  # importing it raises
 
     said = nightreel("preview", "a red apple", *output, *arguments)
 

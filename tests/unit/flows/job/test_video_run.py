@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from flows.failures.records import FailureRecord
 from flows.job.state import VideoRun
+from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.tasks import FrameReport, SegmentReport
 from tests.helpers.lock_watch import watch_lock
 from tests.helpers.planned_work import work_of

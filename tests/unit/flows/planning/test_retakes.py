@@ -7,8 +7,8 @@ import pytest
 from flows.planning.remaining import plan_video
 from flows.planning.retakes import FRAMES, After, choose_frames, keep_from, retake
 from renderers.errors import BadInput
-from renderers.plan.frame_plan import Retake
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan.frame_plan import Retake
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.helpers.render_jobs import quick_row
 

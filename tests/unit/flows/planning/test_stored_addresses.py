@@ -11,11 +11,11 @@ from flows.planning.retakes import retake_document, retake_of
 from flows.planning.stored_addresses import as_stored
 from infra.storage.layout import frame_key
 from renderers.errors import BadInput
-from renderers.plan import neutral
-from renderers.plan.addressing import ALGORITHM
-from renderers.plan.addressing_v4 import ALGORITHM as FORMER
-from renderers.plan.frame_plan import Retake
-from renderers.plan.video_plan import VideoPlan
+from renderers.frame_plan import neutral
+from renderers.frame_plan.addressing import ALGORITHM
+from renderers.frame_plan.addressing_v4 import ALGORITHM as FORMER
+from renderers.frame_plan.frame_plan import Retake
+from renderers.frame_plan.video_plan import VideoPlan
 from tests.helpers.planned_work import plan_of
 
 NOW = plan_of("reef", 6, zoom="1.02")
@@ -49,14 +49,14 @@ def test_a_video_with_frames_of_today_stays_as_it_is() -> None:
 def test_what_0_1_could_not_say_is_addressed_as_today(monkeypatch: pytest.MonkeyPatch) -> None:
     stored = keys(THEN, range(6))
     # as if z_decay were a setting of later days
-    monkeypatch.setattr("renderers.plan.addressing_v4.KNOWN", _known_without("loss.z_decay"))
+    monkeypatch.setattr("renderers.frame_plan.addressing_v4.KNOWN", _known_without("loss.z_decay"))
     assert as_stored(NOW, stored)[0] == THEN
     pulled = plan_of("reef", 6, zoom="1.02", loss={"z_decay": 0.1})
     assert as_stored(pulled, keys(replace(pulled, algorithm=FORMER), range(6))) == (pulled, set())
 
 
 def _known_without(name: str) -> frozenset[str]:
-    from renderers.plan.addressing_v4 import KNOWN
+    from renderers.frame_plan.addressing_v4 import KNOWN
 
     assert name in neutral.NEUTRAL
     return KNOWN - {name}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.failures.records import FailureRecord
 from flows.report import JobReport, VideoReport
+from flows.retry_and_quarantine.records import FailureRecord
 from manifests.results import RowProblem
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from renderers.frames.renderer import FrameRenderer
+from renderers.frame_rendering.renderer import FrameRenderer
 from renderers.hardware import step_dtype
 from renderers.models import Models, load_models
 from renderers.registry import ModelEntry

@@ -8,7 +8,7 @@ import yaml
 
 from manifests.schema import ManifestRow
 from renderers.errors import ModelFilesBroken, UnknownModel
-from renderers.plan.resolution import resolve
+from renderers.frame_plan.resolution import resolve
 from renderers.registry import ModelEntry, Registry
 from tests.helpers.random_model import sha256, write_model
 

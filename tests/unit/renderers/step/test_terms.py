@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import LossSettings
-from renderers.frames.renderer import FrameRenderer, RenderedFrame
+from renderers.frame_plan.handoff import PULL
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame
 from renderers.models import Models
-from renderers.plan.handoff import PULL
-from renderers.plan.video_plan import VideoPlan
 from renderers.step.guidance import Target, Targets
 from renderers.step.losses import concept_contrast, prompt_distance, total_variation
 from renderers.step.terms import TERMS, Embeddings, FrameTerms, Latent, Picture, Term

@@ -1,0 +1,115 @@
+"""How frames are addressed: the digest of each covers all that decides it, the digests of those that it starts from and
+is drawn to included, so the digests of a whole video are known before rendering.
+
+A digest holds what is not neutral (`renderers.frame_plan.neutral`), and nothing else: a setting that nobody uses is not
+there, whether the code knows it or not. Only whoever plans computes digests; workers get them with their tasks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any, Protocol
+
+from manifests.schema import ImagePrompt, ManifestRow
+from renderers.canonical import canonical, differing, fields_of, rounded, sha256_of
+from renderers.frame_plan.frame_plan import FrameSettings, WeightedPrompt
+from renderers.frame_plan.handoff import HOLD, LEAP, PULL, Place
+from renderers.frame_plan.motion import Motion
+from renderers.frame_plan.neutral import NEUTRAL, root_deviations
+from renderers.registry import ModelEntry
+
+__all__ = ["ALGORITHM", "Addressing", "CurrentAddressing"]
+
+# Part of every digest: raise it when a change of code changes the pictures that the same settings give.
+ALGORITHM = 5
+
+# Values of frames that are remembered as JSON.
+REMEMBERED = 1024
+
+
+class Addressing(Protocol):
+    """The digests of one video's frames, by the formulas of one `ALGORITHM`."""
+
+    def digest(
+        self, place: Place, settings: FrameSettings, start: str | None, target: str | None, seed: int | None = None
+    ) -> str:
+        """The digest of the frame at `place` with `settings`: `start` and `target` are those of the frames that it
+        starts from and is drawn to; `seed` is a retake's own."""
+
+
+class CurrentAddressing:
+    """The formulas of `ALGORITHM`."""
+
+    def __init__(self, row: ManifestRow, entry: ModelEntry, images: Mapping[str, str]) -> None:
+        """`images` maps the URI of each picture that a resolved `row` names to the SHA-256 of its bytes."""
+        root = root_deviations(row)
+        if row.init_image is not None:
+            root["init_image"] = images[row.init_image]
+        self._root = sha256_of({"algorithm": ALGORITHM, "model": entry.digest, **root})
+        self._throughout = _texts({
+            "images": [_image_prompt(prompt, images[prompt.image]) for prompt in row.image_prompts or ()],
+            "noise": [differing(prompt, NEUTRAL, "noise_prompt.") for prompt in row.noise_prompts or ()],
+        })  # fmt: skip
+        constants = differing({"pull": PULL, "hold": HOLD, "leap": LEAP}, NEUTRAL)
+        self._handoff = _texts({"constants": constants})
+        # most frames share these with others
+        self._motions: dict[int, tuple[Motion, str]] = {}
+        self._prompts_text = lru_cache(REMEMBERED)(lambda prompts: canonical([_text_prompt(it) for it in prompts]))
+
+    def digest(
+        self, place: Place, settings: FrameSettings, start: str | None, target: str | None, seed: int | None = None
+    ) -> str:
+        # values as JSON: a plan may have a million frames, and most of what decides them is the same for all
+        values = {"frame": str(place.index), "prompts": self._prompts_text(settings.prompts), **self._throughout}
+        if settings.steps != NEUTRAL["steps"]:
+            values["steps"] = str(settings.steps)
+        motion = self._motion_text(settings.motion)
+        if motion:
+            values["motion"] = motion
+        if start is not None:
+            values["start"] = f'"{start}"'
+        if target is not None:
+            values |= {"target": f'"{target}"', "share": _number(place.share), **self._handoff}
+            target_motion = settings.target_motion and self._motion_text(settings.target_motion)
+            if target_motion:
+                values["target_motion"] = target_motion
+        if place.ahead:
+            values["keyframe"] = "true"
+            leap = place.leap
+            if leap:
+                values |= {"leap": _number(leap), **self._handoff}
+        if seed is not None:
+            values["seed"] = str(seed)
+        document = ",".join([f'"{name}":{values[name]}' for name in sorted(values)])
+        return hashlib.sha256(f"{self._root}{{{document}}}".encode()).hexdigest()
+
+    def _motion_text(self, motion: Motion) -> str:
+        """The text of a motion, empty for none; by identity, since a steady camera's are one object each."""
+        known = self._motions.get(id(motion))
+        if known is None:
+            if len(self._motions) >= REMEMBERED:
+                self._motions.clear()
+            known = self._motions[id(motion)] = (motion, "" if motion.still else motion.text)
+        return known[1]
+
+
+@lru_cache(REMEMBERED)
+def _number(value: float) -> str:
+    return repr(rounded(value))
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Those of `values` that hold anything, as canonical JSON."""
+    return {name: canonical(value) for name, value in values.items() if value}
+
+
+def _text_prompt(prompt: WeightedPrompt) -> dict[str, Any]:
+    return differing({field.name: getattr(prompt, field.name) for field in fields(prompt)}, NEUTRAL, "prompt.")
+
+
+def _image_prompt(prompt: ImagePrompt, sha256: str) -> dict[str, Any]:
+    # a picture counts by its content, not by its name
+    return differing(fields_of(prompt) | {"image": sha256}, NEUTRAL, "image_prompt.")

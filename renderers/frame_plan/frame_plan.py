@@ -1,0 +1,104 @@
+"""One frame as it is planned: what decides it, where it starts, and what a re-run decided about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from renderers.frame_plan.handoff import Place
+from renderers.frame_plan.motion import Motion
+
+__all__ = ["FramePlan", "FrameSettings", "Retake", "WeightedPrompt"]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedPrompt:
+    """A prompt at one frame: its weight already carries the crossfade."""
+
+    text: str
+    weight: float
+    stop: float
+
+
+class FrameSettings(NamedTuple):
+    """What a row's settings come to at one frame: prompts, the number of steps, the `motion` to it from the frame that
+    it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is."""
+
+    prompts: tuple[WeightedPrompt, ...]
+    steps: int
+    motion: Motion
+    target_motion: Motion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramePlan:
+    """All that decides one frame, but for the video's own settings."""
+
+    place: Place
+    prompts: tuple[WeightedPrompt, ...]
+    steps: int
+    motion: Motion  # from the frame that it starts from
+    digest: str
+    start_digest: str | None = None  # of the frame that it starts from; None for a cold start
+    target_digest: str = ""  # of the keyframe that it is drawn to
+    target_motion: Motion | None = None  # from that keyframe back to here
+    seed: int | None = None  # of a retake; None: the row's
+    kept: bool = False  # it starts from another take of a frame than the one that the video shows
+    retaken_from: str = ""  # the digest that it would have without a retake of its own, if it has one
+    needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
+
+    @property
+    def index(self) -> int:
+        """Its number in the video."""
+        return self.place.index
+
+    @property
+    def start(self) -> int | None:
+        """The number of the frame that it starts from."""
+        return self.place.start
+
+    @property
+    def target_frame(self) -> int | None:
+        """The number of the keyframe that it is drawn to."""
+        return self.place.target_frame
+
+    @property
+    def level(self) -> int:
+        """0 for far keyframes, 1 for near ones, 2 for others (see `renderers.frame_plan.handoff.Place`)."""
+        return self.place.level
+
+    @property
+    def share(self) -> float:
+        """How much of the way to that keyframe it has behind it, above 0 and below 1; 0 for what is drawn to none."""
+        return self.place.share
+
+    @property
+    def leap(self) -> float:
+        """How much of a whole leap it is, 0 to 1 (see `renderers.frame_plan.handoff.Place.leap`)."""
+        return self.place.leap
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it is a keyframe that others are drawn to."""
+        return self.place.ahead
+
+    @property
+    def planned(self) -> str:
+        """The digest that it would have without a retake of its own."""
+        return self.retaken_from or self.digest
+
+
+@dataclass(frozen=True)
+class Retake:
+    """A decision about one frame that was taken after it had been planned: another `seed`, or the digests of the takes
+    that it starts from (`start_digest`) and is drawn to (`target_digest`) though those frames were taken again.
+
+    It holds where frame `frame` would have the digest `instead_of` without it, and nowhere else: when the row changes
+    in what decides that frame, the decision lapses. One with neither takes an earlier decision back.
+    """
+
+    frame: int
+    instead_of: str
+    seed: int | None = None
+    start_digest: str | None = None
+    target_digest: str | None = None

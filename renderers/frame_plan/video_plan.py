@@ -1,0 +1,238 @@
+"""The render plan of one video: every setting resolved, every frame addressed, before a single tensor exists.
+
+A plan is frozen data and needs no torch. It knows the digest of every frame before anything is rendered
+(`renderers.frame_plan.addressing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from manifests.schema import ManifestRow
+from renderers.canonical import json_safe
+from renderers.errors import BadInput
+from renderers.frame_plan import addressing_v4
+from renderers.frame_plan.addressing import ALGORITHM, Addressing, CurrentAddressing
+from renderers.frame_plan.camera_path import CameraPath
+from renderers.frame_plan.frame_plan import FramePlan, FrameSettings, Retake, WeightedPrompt
+from renderers.frame_plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places
+from renderers.frame_plan.motion import STILL, Motion
+from renderers.frame_plan.resolution import resolve
+from renderers.frame_plan.story import Story
+from renderers.registry import ModelEntry
+
+__all__ = ["ALGORITHM", "OLDER_ALGORITHMS", "VideoPlan", "json_safe"]
+
+# Frames in storage that have the digests of these are understood still.
+OLDER_ALGORITHMS = (addressing_v4.ALGORITHM,)
+
+# `auto` hands off by keyframes where a chain would keep one actor busy for longer than this.
+AUTO_SECONDS = 2 * 3600.0
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
+
+    `images` maps the URI of each picture that the row names (`init_image`, `image_prompts`) to the SHA-256 of its
+    bytes: the content decides the frames, not the name. Of several `retakes` of one frame the last holds. `algorithm`
+    says by which formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`.
+    """
+
+    row: ManifestRow
+    entry: ModelEntry
+    images: Mapping[str, str]
+    retakes: tuple[Retake, ...] = ()
+    algorithm: int = ALGORITHM
+
+    @classmethod
+    def of(
+        cls,
+        row: ManifestRow,
+        images: Mapping[str, str] | None = None,
+        retakes: Sequence[Retake] = (),
+        *,
+        entry: ModelEntry,
+        algorithm: int = ALGORITHM,
+    ) -> VideoPlan:
+        """The plan of an unresolved `row`; `entry` is its model's.
+
+        Raises:
+            BadInput: the row asks for what its model can't do.
+        """
+        return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes), algorithm)
+
+    @property
+    def video_id(self) -> str:
+        return self.row.video_id
+
+    @property
+    def frames(self) -> int:
+        return self.row.frames
+
+    @cached_property
+    def addressing(self) -> Addressing:
+        """What gives frames their digests.
+
+        Raises:
+            BadInput: the formulas of `algorithm` are not known here.
+        """
+        if self.algorithm == ALGORITHM:
+            return CurrentAddressing(self.row, self.entry, self.images)
+        if self.algorithm == addressing_v4.ALGORITHM:
+            return addressing_v4.AddressingV4(self.row, self.entry, self.images)
+        raise BadInput(
+            f"the frames of video '{self.video_id}' are addressed by algorithm {self.algorithm}, this nightreel knows "
+            f"{', '.join(map(str, sorted((*OLDER_ALGORITHMS, ALGORITHM))))}: upgrade it"
+        )
+
+    def expressible(self, algorithm: int) -> bool:
+        """Whether one of `OLDER_ALGORITHMS` has an address for frames with all settings of this row."""
+        return algorithm == addressing_v4.ALGORITHM and addressing_v4.expressible(self.row, self.entry)
+
+    @cached_property
+    def camera_path(self) -> CameraPath:
+        """Where the camera goes."""
+        return CameraPath(self.row)
+
+    @cached_property
+    def story(self) -> Story:
+        """What the prompts come to in time."""
+        return Story(self.row)
+
+    def camera(self, index: int) -> Motion:
+        """The camera's motion from frame `index - 1` to frame `index`.
+
+        Raises:
+            BadInput: a keyframe expression has no finite value here, or gives a zoom that is not positive.
+        """
+        return self.camera_path.at(index)
+
+    def prompts(self, index: int) -> tuple[WeightedPrompt, ...]:
+        """The prompts of frame `index`; a new scene fades in over `crossfade` frames from its key on."""
+        return self.story.prompts(index)
+
+    @cached_property
+    def handoff(self) -> Literal["chain", "keyframes"]:
+        """How frames follow each other; `auto` takes keyframes where one actor would be busy for hours with a chain.
+
+        By the row and its model alone: a cluster that decided it would make other frames on another day.
+
+        Raises:
+            BadInput: the row asks for keyframes, but its camera's motions can't be composed to leaps.
+        """
+        if self.row.handoff != "chain" and self.frames > 1 and not self.camera_path.composable:
+            if self.row.handoff == "keyframes":
+                raise BadInput(
+                    f"video '{self.video_id}' asks for handoff keyframes, but a keyframe is a leap over many frames, "
+                    "and the motions of its camera can't be composed to one: choose handoff chain, or auto"
+                )
+            return "chain"
+        if self.row.handoff != "auto":
+            return self.row.handoff
+        long = self.seconds(0, self.frames) >= AUTO_SECONDS and self.frames >= 2 * self.row.keyframe_every * FAR
+        return "keyframes" if long else "chain"
+
+    def places(self) -> Iterable[Place]:
+        """Where each frame starts, in an order in which they can be rendered."""
+        if self.handoff == "chain":
+            return chain_places(self.frames)
+        return keyframe_places(self.frames, self.row.keyframe_every, [scene.at for scene in self.row.scenes])
+
+    def walk(self) -> Iterator[FramePlan]:
+        """The frames in order, each with its digest."""
+        retakes = {(retake.frame, retake.instead_of): retake for retake in self.retakes}
+        return self.walk_with(lambda frame, digest: retakes.get((frame, digest)))
+
+    def walk_with(self, decide: Callable[[int, str], Retake | None]) -> Iterator[FramePlan]:
+        """As `walk`, with other retakes than the plan's own: `decide` is asked for each frame's, by number and by the
+        digest that it has without one; for those that it starts from or is drawn towards before itself."""
+        if self.handoff == "keyframes":
+            made: dict[int, FramePlan] = {}
+            for place in self.places():
+                made[place.index] = self._planned(place, made, decide)
+            yield from (made[index] for index in range(self.frames))
+            return
+        before: dict[int, FramePlan] = {}
+        for place in self.places():
+            frame = self._planned(place, before, decide)
+            yield frame
+            before = {place.index: frame}
+
+    def _planned(
+        self, place: Place, made: Mapping[int, FramePlan], decide: Callable[[int, str], Retake | None]
+    ) -> FramePlan:
+        """One frame, when all that it needs is in `made`."""
+        settings = self._settings(place)
+        start = shown_start = None if place.start is None else made[place.start].digest
+        target = shown_target = None if place.target_frame is None else made[place.target_frame].digest
+        digest, seed, retaken_from = self.addressing.digest(place, settings, start, target), None, ""
+        retake = decide(place.index, digest)
+        if retake is not None:
+            seed, retaken_from = retake.seed, digest
+            start = retake.start_digest or start
+            target = (retake.target_digest or target) if target else None
+            digest = self.addressing.digest(place, settings, start, target, seed)
+        needs = [place.start] if place.start is not None and start == shown_start else []
+        if place.target_frame is not None and target == shown_target:
+            needs.append(place.target_frame)
+        return FramePlan(
+            place=place,
+            prompts=settings.prompts,
+            steps=settings.steps,
+            motion=settings.motion,
+            digest=digest,
+            start_digest=start,
+            target_digest=target or "",
+            target_motion=settings.target_motion,
+            seed=seed,
+            kept=(start, target) != (shown_start, shown_target),
+            retaken_from=retaken_from,
+            needs=tuple(needs),
+        )
+
+    def _settings(self, place: Place) -> FrameSettings:
+        """What the row's settings come to at one frame."""
+        index, start, target, path = place.index, place.start, place.target_frame, self.camera_path
+        motion = STILL if start is None else path.through(start, index)
+        target_motion = None if target is None else path.back(index, target)
+        return FrameSettings(self.prompts(index), self._steps(place), motion, target_motion)
+
+    def _steps(self, place: Place) -> int:
+        row = self.row
+        if not place.index:
+            return row.steps_first
+        if place.level:
+            return row.steps
+        keyframe = row.steps_keyframe or LEAP * row.steps
+        return round(row.steps + place.leap * (keyframe - row.steps))
+
+    @cached_property
+    def frame_plans(self) -> tuple[FramePlan, ...]:
+        """All frames, in order; `walk` for those who need only some."""
+        return tuple(self.walk())
+
+    @cached_property
+    def digests(self) -> Sequence[str]:
+        """The digest of every frame, in order (64 hexadecimal digits each)."""
+        return tuple(frame.digest for frame in self.frame_plans)
+
+    def seconds(self, start: int, stop: int) -> float:
+        """Estimated seconds of one actor for frames `[start, stop)` of a chain, from the registry's figure.
+
+        Deliberately not from measurements: the estimate cuts videos into ranges, and a second run must cut them alike.
+        """
+        steps = (stop - start) * self.row.steps + (self.row.steps_first - self.row.steps if start == 0 < stop else 0)
+        return steps * self.step_seconds
+
+    @cached_property
+    def step_seconds(self) -> float:
+        """Estimated seconds of one step."""
+        size = self.row.width * self.row.height
+        usual = 1
+        for column in ("width", "height"):
+            usual *= self.entry.defaults.get(column, ManifestRow.model_fields[column].default)
+        return self.entry.seconds_per_step * max(1.0, size / usual)

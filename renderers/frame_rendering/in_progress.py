@@ -1,0 +1,219 @@
+"""A frame being rendered: all of it that changes from step to step; the networks are shared with other frames."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from renderers.errors import NonFiniteLoss, Stopped
+from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.handoff import HOLD, LEAP
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.memory import send
+from renderers.frame_rendering.starts import Start, Starts
+from renderers.frame_rendering.state import FrameState, Moments
+from renderers.models import Models, decode_tokens
+from renderers.randomness import address, generator
+from renderers.step.cutouts import cut, draw_cutouts
+from renderers.step.guidance import Targets
+from renderers.step.optimiser import LatentAdam
+from renderers.step.terms import TERMS, FrameTerms, Latent, Picture, Term
+
+__all__ = ["FrameInProgress", "FrameRequest", "StepProgress"]
+
+# Times that a finished keyframe is encoded again. Frames that are drawn to it start from what the encoder gives, and
+# take few steps from there: a keyframe that has been through the encoder itself is one that they can reach.
+ENCODED_AGAIN = 2
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """One step done: `step` of `steps` (from 1), its `loss`, and `seconds` since the frame began."""
+
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """A frame to render: `frame` of `plan`, from `start_state` (None for the first frame), drawn to the keyframe of
+    state `target_state` where the plan says so.
+
+    `images` holds the bytes of every picture that the row names, by URI. `should_stop` is asked between steps.
+    `cutouts_at_once` go through a perceptor together (None: all of a step): fewer need less memory and more time, and
+    sums that round otherwise. `reseeded` takes all random numbers from another seed, which the row's decides.
+    """
+
+    plan: VideoPlan
+    frame: FramePlan
+    start_state: FrameState | None
+    images: Mapping[str, bytes]
+    target_state: FrameState | None = None
+    cutouts_at_once: int | None = None
+    reseeded: bool = False
+    on_step: Callable[[StepProgress], None] | None = None
+    should_stop: Callable[[], bool] | None = None
+
+    def __str__(self) -> str:
+        row, at_once = self.plan.row, self.cutouts_at_once or self.plan.row.cutouts.number
+        return f"frame {self.frame.index} of video '{self.plan.video_id}' ({row.width}x{row.height}, {at_once} cutouts)"
+
+
+class FrameInProgress:
+    """A frame between two steps. For each step the caller decodes `latent_to_decode`, and gives `apply_gradient` the
+    loss of that picture with its gradient; when the frame is `done`, `state` holds what it hands on."""
+
+    def __init__(
+        self,
+        request: FrameRequest,
+        models: Models,
+        starts: Starts,
+        targets: Sequence[Targets],
+        terms: Sequence[type[Term[Any]]] = TERMS,
+    ) -> None:
+        """Start it. `targets` are those of each perceptor, `terms` what the frame's loss can be made of.
+
+        Raises:
+            BadInput: a picture that the row names can't be read.
+            ValueError: a state that it starts from is missing, or one too many is given.
+        """
+        plan, frame = request.plan, request.frame
+        for given, wanted, what in (
+            (request.start_state, frame.start_digest, "state to start from"),
+            (request.target_state, frame.target_frame, "state to be drawn to"),
+        ):
+            if (given is None) != (wanted is None):
+                raise ValueError(f"frame {frame.index} {'needs' if given is None else 'takes no'} {what}")
+        self.began = time.perf_counter()
+        self.request, self.plan, self.frame = request, plan, frame
+        self.targets, self.terms = targets, FrameTerms(terms, plan.row.loss, frame)
+        self.seed = plan.row.seed if frame.seed is None else frame.seed
+        if request.reseeded:
+            self.seed = address(self.seed, frame.index, 0, "another seed")
+        self.seconds = 0.0
+        """Spent on this frame; of a step taken together with others, its share."""
+        self.state: FrameState | None = None
+        self.losses: tuple[float, ...] = ()
+        """Of all steps, once they are taken."""
+        self._models, self._starts = models, starts
+        self._step_losses: list[Tensor] = []
+        self._cold_start, self._coarse_steps = request.start_state is None, 0
+        if request.start_state is None:
+            if plan.row.init != "image":  # a picture of the author's keeps its details
+                self._coarse_steps = min(round(plan.row.optimiser.coarse * frame.steps), frame.steps - 1)
+            start = starts.cold(plan, request.images, self.seed, coarse=self._coarse_steps > 0)
+        else:
+            start = starts.warm(plan, frame, request.start_state, request.target_state)
+        self._begin(start)
+
+    @property
+    def done(self) -> bool:
+        """Whether all its steps are taken."""
+        return self.step == self.frame.steps
+
+    @property
+    def step(self) -> int:
+        """The number of the step to come, from 0."""
+        return len(self._step_losses)
+
+    def latent_to_decode(self) -> Tensor:
+        """The latent to decode for this step, `(1, c, h, w)`, as a function of `latent`.
+
+        Raises:
+            Stopped: the request's `should_stop` asked for it.
+        """
+        request, frame, settings = self.request, self.frame, self.plan.row.optimiser
+        if request.should_stop is not None and request.should_stop():
+            raise Stopped(f"stopped in frame {frame.index} of video '{self.plan.video_id}' before step {self.step + 1}")
+        if not (self._cold_start and settings.latent_noise):
+            return self.latent
+        noise = torch.randn(self.latent.shape, generator=generator(self.seed, frame.index, self.step, "latent"))
+        amount = settings.latent_noise * self._starts.code_std * self._remaining
+        return self.latent + send(noise, self._models.device) * amount
+
+    def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
+        """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
+        place, (height, width) = (self.seed, self.frame.index, self.step), picture.shape[-2:]
+        draw = draw_cutouts(self.plan.row.cutouts, width, height, generator(*place, f"cutouts {which}"))
+        grain = generator(*place, f"grain {which}", self._models.device)
+        return cut(picture, draw.to(self._models.device), side, grain)
+
+    def add_regularisers(self, total: Tensor, picture: Tensor) -> Tensor:
+        """`total` with those terms of the loss that look at the latent or at `picture` `(1, 3, H, W)` as a whole."""
+        return self.terms.add(total, Latent(self.latent, self.step), Picture(picture, self._goal))
+
+    def apply_gradient(self, loss: Tensor, gradient: Tensor) -> None:
+        """Take the step down `gradient`, that of `loss` with respect to `latent`.
+
+        Raises:
+            NonFiniteLoss: the loss or the latent became non-finite; found at the last step.
+        """
+        settings, request = self.plan.row.optimiser, self.request
+        # a cold start cools down, with smaller steps and less noise; warm frames keep to the final rate, and a leap is
+        # the more like a cold start the longer it is
+        first = 1.0 if self._cold_start else settings.lr_final + (LEAP - settings.lr_final) * self.frame.leap
+        rate = settings.lr_final + (first - settings.lr_final) * self._remaining
+        # the nearer the keyframe, the less a frame may leave the cross-fade that it starts from
+        self._adam.step(gradient, settings.lr * rate * (1 - self.frame.share**HOLD))
+        with torch.no_grad():
+            self.latent.clamp_(self._starts.low, self._starts.high)
+        self._step_losses.append(loss.detach())
+        done, steps = self.step, self.frame.steps
+        # reading a loss waits for the GPU: only now and then
+        if request.on_step and (self._models.device.type == "cpu" or done % 10 == 0 or done == steps):
+            seconds = time.perf_counter() - self.began
+            request.on_step(StepProgress(done, steps, float(self._step_losses[-1]), seconds))
+        if self.done:
+            self._end()
+        elif self.step == self._coarse_steps:
+            self._begin(self._starts.enlarged(self.plan, self.latent))
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def _remaining(self) -> float:
+        """The share of the steps that are still to be taken."""
+        return 1 - self.step / self.frame.steps
+
+    def _begin(self, start: Start) -> None:
+        settings = self.plan.row.optimiser
+        self._goal = start.goal
+        self.latent = start.latent.requires_grad_(True)
+        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        if start.memory is not None:
+            self._adam.resume(*start.memory)
+
+    @torch.no_grad()
+    def _end(self) -> None:
+        self.losses = tuple(torch.stack(self._step_losses).tolist())
+        self._check_finite()
+        vqgan, latent = self._models.vqgan, self.latent.detach()
+        if self.frame.ahead:
+            for _ in range(ENCODED_AGAIN):
+                encoded = vqgan.encode(decode_tokens(vqgan, vqgan.tokenise(latent)))
+                latent = encoded.clamp(self._starts.low, self._starts.high).contiguous()
+        moments = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
+        self.state = FrameState.of(vqgan.tokenise(latent), latent, self._starts.low, self._starts.high, moments)
+
+    def _check_finite(self) -> None:
+        if all(map(math.isfinite, self.losses)) and bool(self.latent.isfinite().all()):
+            return
+        # a finite loss can have a non-finite gradient: the last step's would show in no loss.
+        bad = next((i for i, value in enumerate(self.losses) if not math.isfinite(value)), None)
+        what = (
+            "latent became non-finite at the last step"
+            if bad is None
+            else f"loss became non-finite ({self.losses[bad]}) at step {bad + 1}"
+        )
+        raise NonFiniteLoss(
+            f"frame {self.frame.index} of video '{self.plan.video_id}': the {what}: "
+            f"try a smaller optimiser.lr (now {self.plan.row.optimiser.lr:g}) or another seed (now {self.seed})"
+        )

@@ -1,0 +1,286 @@
+"""The frame loop: from where a frame starts to its finished picture, step by step; several frames at a time if asked.
+
+The step is nerdyrodent/VQGAN-CLIP's (after Crowson, 2021): snap the latent to the codebook with a straight-through
+gradient, decode, clamp, cut, embed, spherical distance to every prompt, Adam on the latent, clamp the latent to the
+codebook's range. Each departure from it is marked where it is made.
+
+Frames of the same shape go through the networks as one batch; all else of a frame is its own (FrameInProgress). Their
+losses add up, and since none depends on another's latent, each latent has the gradient that it would have alone, but
+for the last bits where a network rounds otherwise for another size of batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from renderers.errors import OutOfMemory
+from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.video_plan import ALGORITHM, VideoPlan, json_safe
+from renderers.frame_rendering.batch_curve import BatchCurve, DeviceMemory
+from renderers.frame_rendering.frame_object import FrameObject
+from renderers.frame_rendering.in_progress import FrameInProgress, FrameRequest, StepProgress
+from renderers.frame_rendering.memory import memory_errors, microbatched
+from renderers.frame_rendering.starts import Starts
+from renderers.frame_rendering.state import FrameState
+from renderers.models import Models, decode_tokens
+from renderers.step.guidance import Guide
+from renderers.step.losses import ClampWithGradient
+from renderers.step.terms import TERMS, Embeddings, Term
+
+__all__ = ["FrameRenderer", "FrameRequest", "RenderedFrame", "StepProgress"]
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """A finished frame, the `losses` of its steps, and the `seconds` that it took; of steps that several frames took
+    together, its share."""
+
+    frame: FrameObject
+    losses: tuple[float, ...]
+    seconds: float
+
+
+class FrameRenderer:
+    """Renders frames with models that stay loaded. Not thread-safe: one renderer, one thread."""
+
+    def __init__(
+        self,
+        models: Models,
+        max_batch: int | Literal["all", "auto"] = "all",
+        *,
+        terms: Sequence[type[Term[Any]]] = TERMS,
+    ) -> None:
+        """Up to `max_batch` frames go through the networks together: all that are asked for, or as many as were found
+        to pay (renderers/frame_rendering/batch_curve.py). `terms` are what the loss of a frame can be made of."""
+        self.models = models
+        self.starts = Starts(models)
+        self._max_batch, self._terms = max_batch, terms
+        self._guides = [Guide(perceptor, models.entry.concepts, models.device) for perceptor in models.perceptors]
+        self._fitting: dict[torch.Size, int] = {}  # frames of a shape that memory was found to hold
+        self._curves: defaultdict[Hashable, BatchCurve] = defaultdict(BatchCurve)
+        self._memories: defaultdict[Hashable, DeviceMemory] = defaultdict(lambda: DeviceMemory(models.device))
+
+    def render(
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        start_state: FrameState | None,
+        images: Mapping[str, bytes],
+        *,
+        target_state: FrameState | None = None,
+        cutouts_at_once: int | None = None,
+        reseeded: bool = False,
+        on_step: Callable[[StepProgress], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> RenderedFrame:
+        """Render one frame; see `FrameRequest` for the arguments.
+
+        Raises:
+            BadInput: a picture that the row names can't be read.
+            NonFiniteLoss: the loss or the latent became non-finite.
+            OutOfMemory: the frame does not fit into the device's memory.
+            Stopped: `should_stop` asked for it.
+        """
+        request = FrameRequest(
+            plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop
+        )
+        (rendered,) = self.render_together([request])
+        if isinstance(rendered, Exception):
+            raise rendered
+        return rendered
+
+    def render_together(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+        """Render frames, those of the same shape step by step in one pass through the networks; gives for each, in
+        order, the frame or what `render` would raise. The failure of one is not the others'. When memory does not hold
+        them all, fewer go together, now and later."""
+        # torch keeps this number per thread: one that used torch before the models were loaded has another one, and
+        # sums split over another number of threads round differently
+        torch.set_num_threads(self.models.threads)
+        results: list[RenderedFrame | Exception] = []
+        while remaining := requests[len(results) :]:
+            if self._max_batch == "auto":
+                results += self._render_measured(remaining)
+            else:
+                results += self._render_batch(remaining if self._max_batch == "all" else remaining[: self._max_batch])
+        return results
+
+    def _render_measured(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+        """Render as many of the first `requests`, of equal work, as pay, and measure it."""
+        work = _work(requests[0])
+        equal = list(itertools.takewhile(lambda request: _work(request) == work, requests))
+        curve, memory = self._curves[work], self._memories[work]
+        batch = equal[: curve.next_size(len(equal), memory.fits)]
+        memory.start_pass()
+        began = time.perf_counter()
+        results = self._render_batch(batch)  # ends with the pictures in the CPU's memory: nothing runs on the GPU then
+        if not any(isinstance(result, Exception) for result in results):
+            curve.record(len(batch), (time.perf_counter() - began) / sum(request.frame.steps for request in batch))
+            memory.end_pass(len(batch))
+        return results
+
+    def _render_batch(self, requests: Sequence[FrameRequest]) -> list[RenderedFrame | Exception]:
+        """Render frames together."""
+        results: dict[int, RenderedFrame | Exception] = {}
+        frames: dict[int, FrameInProgress] = {}
+        for number, request in enumerate(requests):
+            try:
+                with memory_errors(str(request), self.models.device):
+                    frames[number] = self._start(request)
+            except Exception as error:
+                results[number] = error
+        while frames:
+            for numbers in self._groups(frames):
+                results.update(self._advance({number: frames[number] for number in numbers}))
+            frames = {number: frame for number, frame in frames.items() if number not in results}
+        return [results[number] for number in range(len(requests))]
+
+    def _start(self, request: FrameRequest) -> FrameInProgress:
+        row, prompts = request.plan.row, request.frame.prompts
+        targets = [guide.targets(row, prompts, request.images) for guide in self._guides]
+        return FrameInProgress(request, self.models, self.starts, targets, self._terms)
+
+    def _groups(self, frames: Mapping[int, FrameInProgress]) -> list[list[int]]:
+        """The numbers of `frames`, grouped by which go through the networks together."""
+        by_shape: dict[torch.Size, list[int]] = {}
+        for number, frame in frames.items():
+            by_shape.setdefault(frame.latent.shape, []).append(number)
+        return [
+            numbers[first : first + size]
+            for shape, numbers in by_shape.items()
+            for size in [self._fitting.get(shape, len(numbers))]
+            for first in range(0, len(numbers), size)
+        ]
+
+    def _advance(self, frames: Mapping[int, FrameInProgress]) -> dict[int, RenderedFrame | Exception]:
+        """Take one step of `frames`, which are of one shape; gives those that it finished, and those that failed."""
+        try:
+            with memory_errors(", ".join(str(frame.request) for frame in frames.values()), self.models.device):
+                return self._step(frames)
+        except Exception as error:
+            if len(frames) == 1:
+                return dict.fromkeys(frames, error)
+            half = len(frames) // 2
+            if isinstance(error, OutOfMemory):
+                self._fitting[next(iter(frames.values())).latent.shape] = half
+        # no frame has taken this step yet: whose failure it is shows when fewer take it
+        numbers, results = list(frames), dict[int, RenderedFrame | Exception]()
+        for some in (numbers[:half], numbers[half:]):
+            results |= self._advance({number: frames[number] for number in some})
+        return results
+
+    def _step(self, frames: Mapping[int, FrameInProgress]) -> dict[int, RenderedFrame | Exception]:
+        """See `_advance`; a failure of the networks, which may be any frame's, is raised."""
+        began = time.perf_counter()
+        batch = list(frames.values())
+        losses = self._losses(batch)
+        total = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        gradients = torch.autograd.grad(total, [frame.latent for frame in batch])
+        share = (time.perf_counter() - began) / len(batch)
+        results: dict[int, RenderedFrame | Exception] = {}
+        for (number, frame), loss, gradient in zip(frames.items(), losses, gradients, strict=True):
+            began = time.perf_counter()
+            try:
+                with memory_errors(str(frame.request), self.models.device):
+                    frame.apply_gradient(loss, gradient)
+                    frame.seconds += share + time.perf_counter() - began
+                    if frame.done:
+                        results[number] = self._finish(frame)
+            except Exception as error:  # this frame's alone: the others take their step
+                results[number] = error
+        return results
+
+    def _losses(self, frames: Sequence[FrameInProgress]) -> list[Tensor]:
+        """The loss of each frame's picture at this step, scalars: the mean over all perceptors, and regularisers."""
+        vqgan = self.models.vqgan
+        latents = _concatenate([frame.latent_to_decode() for frame in frames])
+        pictures = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(latents))).split(1)
+        totals = [picture.new_zeros(()) for picture in pictures]
+        for which, guide in enumerate(self._guides):
+            cutouts = [frame.cutouts(which, guide.perceptor.side, picture)
+                       for frame, picture in zip(frames, pictures, strict=True)]  # fmt: skip
+            losses = self._embedding_losses(which, guide, frames, cutouts)
+            totals = [total + loss / len(self._guides) for total, loss in zip(totals, losses, strict=True)]
+        return [
+            frame.add_regularisers(total, picture)
+            for frame, total, picture in zip(frames, totals, pictures, strict=True)
+        ]  # fmt: skip
+
+    def _embedding_losses(
+        self, which: int, guide: Guide, frames: Sequence[FrameInProgress], cutouts: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """What those terms of the loss that look at embeddings make of each frame's `cutouts` `(n, 3, side, side)`, as
+        perceptor number `which` sees them: all frames in one pass, but for those that were found to need too much
+        memory."""
+
+        def loss(frame: FrameInProgress, embeddings: Tensor) -> Tensor:
+            view = Embeddings(embeddings, frame.targets[which], guide.concepts)
+            return frame.terms.add(embeddings.new_zeros(()), view)
+
+        def loss_of_part(frame: FrameInProgress, part: Tensor) -> Tensor:
+            return loss(frame, guide.perceptor.embed_pictures(part))
+
+        sizes = [frame.request.cutouts_at_once or len(cut) for frame, cut in zip(frames, cutouts, strict=True)]
+        whole = [number for number, cut in enumerate(cutouts) if sizes[number] >= len(cut)]
+        losses: dict[int, Tensor] = {}
+        if whole:
+            embeddings = guide.perceptor.embed_pictures(_concatenate([cutouts[number] for number in whole]))
+            parts = torch.split(embeddings, [len(cutouts[number]) for number in whole])
+            losses = {number: loss(frames[number], part) for number, part in zip(whole, parts, strict=True)}
+        for number, (frame, cut) in enumerate(zip(frames, cutouts, strict=True)):
+            if number not in losses:
+                losses[number] = microbatched(cut, sizes[number], partial(loss_of_part, frame))
+        return [losses[number] for number in range(len(frames))]
+
+    @torch.no_grad()
+    def _finish(self, frame: FrameInProgress) -> RenderedFrame:
+        """Decode a frame whose steps are all taken."""
+        began = time.perf_counter()
+        assert frame.state is not None
+        picture = decode_tokens(self.models.vqgan, frame.state.tokens.to(self.models.device))
+        pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+        finished = FrameObject(pixels, frame.state, self._provenance(frame))
+        return RenderedFrame(finished, frame.losses, frame.seconds + time.perf_counter() - began)
+
+    def _provenance(self, done: FrameInProgress) -> dict[str, object]:
+        """What made this frame: enough to make it again."""
+        plan, frame, losses = done.plan, done.frame, done.losses
+        return {
+            "digest": frame.digest,
+            "parent": frame.start_digest,
+            **({"towards": frame.target_digest} if frame.target_digest else {}),
+            "video_id": plan.video_id,
+            "frame": frame.index,
+            "frames": plan.frames,
+            "steps": frame.steps,
+            "loss": losses[-1],
+            "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
+            "row": json_safe(plan.row.model_dump(mode="json", exclude_none=True)),
+            # of a retake, or of a try after a non-finite loss; the row's otherwise
+            **({"seed": done.seed} if done.seed != plan.row.seed else {}),
+            "images": dict(plan.images),
+            "model": {"name": plan.entry.name, "digest": plan.entry.digest},
+            "device": self.models.device.type,
+            "precision": str(self.models.vqgan.dtype).removeprefix("torch."),
+            "software": {"nightreel": version("nightreel"), "algorithm": ALGORITHM, "torch": torch.__version__},
+        }
+
+
+def _work(request: FrameRequest) -> Hashable:
+    """What decides how much work a step is: requests of equal work are measured together."""
+    row = request.plan.row
+    return row.width, row.height, row.cutouts.number, request.start_state is None
+
+
+def _concatenate(tensors: Sequence[Tensor]) -> Tensor:
+    """`tensors` along the first dimension; a single one as it is, without a copy."""
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))

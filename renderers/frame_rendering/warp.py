@@ -1,0 +1,101 @@
+"""How a motion moves a picture: as one resampling, whatever the kind of motion.
+
+A motion is turned into a *grid*: for each place of the new picture, where it lies in the old one, in the normalised
+coordinates of `torch.nn.functional.grid_sample` (-1 to 1 across the picture, whatever its resolution), so that the
+picture and the latent's moments move by the very same motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from renderers.frame_plan.motion import Homography, Motion
+
+__all__ = ["Warp", "frame_change", "sampling_matrix", "warp_of"]
+
+# The cover of one picture by another fades out over this share of it at most, lest its edge be seen.
+FEATHER = 0.1
+
+# Where the grid puts what lies behind the picture's plane: far outside.
+BEHIND = 1e4
+
+
+@dataclass(frozen=True)
+class Warp:
+    """A motion of pictures. `grid(height, width)` are the places `(1, height, width, 2)`, x before y, in the old
+    picture of that resolution that the new one shows; `BEHIND` for places that see nothing of it."""
+
+    grid: Callable[[int, int], Tensor]
+
+    def move(self, pictures: Tensor, *, mode: str = "bicubic") -> Tensor:
+        """Resample `pictures` `(b, c, h, w)` once; what comes into view is the picture's reflection.
+
+        Bicubic keeps detail over many frames where bilinear would blur a little at each.
+        """
+        grid = self.grid(*pictures.shape[-2:]).to(pictures)
+        grid = grid.expand(len(pictures), *grid.shape[1:])
+        return F.grid_sample(pictures, grid, mode=mode, padding_mode="reflection", align_corners=False)
+
+    def coverage(self, height: int, width: int) -> Tensor:
+        """How far a picture of that size, moved, covers each place: `(1, 1, height, width)`.
+
+        1 within, 0 outside, where `move` shows its reflection, and in between near an edge that lies in the new
+        picture.
+        """
+        far = self.grid(height, width).abs().amax(dim=-1)
+        feather = min(FEATHER, max(1e-3, float(far.max()) - 1))
+        return ((1 - far) / feather).clamp(0, 1)[:, None]
+
+
+@singledispatch
+def warp_of(motion: Motion, picture: Tensor) -> Warp:
+    """How `motion` moves `picture` `(1, c, h, w)`, and whatever lies beneath it at other resolutions.
+
+    Each kind of motion registers its own.
+    """
+    raise TypeError(f"no warp is known for motions of type {type(motion).__name__}")
+
+
+@warp_of.register
+def _homography(motion: Homography, picture: Tensor) -> Warp:
+    height, width = picture.shape[-2:]
+    matrix = sampling_matrix(motion, width, height).to(picture.device)
+    return Warp(lambda rows, columns: _affine_grid(matrix, rows, columns) if motion.affine
+                else _projective_grid(matrix, rows, columns))  # fmt: skip
+
+
+def sampling_matrix(motion: Homography, width: int, height: int) -> Tensor:
+    """The matrix `(3, 3)` that says, for a place of the new picture, where it lies in the old one, both in normalised
+    coordinates. `width` and `height` are the picture's in pixels, in which `motion` is."""
+    inverse = torch.tensor(motion.inverse().entries, dtype=torch.float64).view(3, 3)
+    pixels = torch.tensor([width / 2, height / 2, 1], dtype=torch.float64)
+    return (inverse * pixels / pixels[:, None]).float()
+
+
+def _affine_grid(matrix: Tensor, height: int, width: int) -> Tensor:
+    return F.affine_grid(matrix[None, :2], [1, 1, height, width], align_corners=False)
+
+
+def _projective_grid(matrix: Tensor, height: int, width: int) -> Tensor:
+    plane = _affine_grid(torch.eye(3, device=matrix.device), height, width)
+    x, y, w = (torch.cat([plane, torch.ones_like(plane[..., :1])], dim=-1) @ matrix.T).unbind(-1)
+    seen = w > 0
+    grid = torch.stack([x, y], dim=-1) / torch.where(seen, w, 1.0)[..., None]
+    return torch.where(seen[..., None], grid.clamp(-BEHIND, BEHIND), BEHIND)
+
+
+def frame_change(before: np.ndarray, after: np.ndarray, motion: Motion) -> float:
+    """Mean absolute difference, in levels of 0 to 255, of picture `after` from `before` `(h, w, 3)` uint8 moved by
+    `motion`, over what both of them show."""
+    old, new = (torch.from_numpy(picture).permute(2, 0, 1)[None].float() for picture in (before, after))
+    warp = warp_of(motion, old)
+    weight = warp.coverage(*old.shape[-2:])
+    difference = (warp.move(old, mode="bilinear") - new).abs().mean(dim=1, keepdim=True)
+    return float((difference * weight).sum() / weight.sum().clamp(min=1e-9))
