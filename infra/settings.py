@@ -18,9 +18,11 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra.own_cluster import joining, own_cluster
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = [
+    "LOG_DATE_FORMAT",
     "RAY_FOLDER_BYTES",
     "InfraSettings",
     "SettingsInvalid",
@@ -34,7 +36,13 @@ __all__ = [
     "ray_environment",
     "ray_folder",
     "up_environment",
+    "up_folder",
+    "use_prefect_server",
 ]
+
+
+# How the processes of `nightreel up` write times into their logs, which flows/local/service_errors.py reads.
+LOG_DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 class SettingsInvalid(NightreelError):
@@ -107,7 +115,10 @@ class InfraSettings(BaseSettings):
         0.2, gt=0, le=1, description="share of a job's frames (or 20, if that is more) past which it gives up"
     )
     notify_url: SecretStr | None = Field(
-        None, description="webhook that is called when a nightly run ends, with JSON; kept secret"
+        None, description="webhook that is called when a run ends or a night does not begin, with JSON; kept secret"
+    )
+    late_minutes: float = Field(
+        10.0, ge=1, le=1440, description="minutes for which a scheduled night may be late before that is reported"
     )
     heartbeat_seconds: int = Field(
         60, ge=30, le=3600, description="seconds between a flow run's signs of life; after three without, it crashed"
@@ -176,6 +187,11 @@ def prefect_api_url() -> str | None:
     return os.environ.get("PREFECT_API_URL") or None
 
 
+def use_prefect_server(url: str) -> None:
+    """Have this process use the Prefect server at `url`, as if it had been given it; before Prefect is imported."""
+    os.environ["PREFECT_API_URL"] = url
+
+
 def prefect_home() -> Path:
     """Return Prefect's folder of this user, where its database is."""
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser().absolute()
@@ -184,6 +200,11 @@ def prefect_home() -> Path:
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with `variables` on top."""
     return {**os.environ, **variables}
+
+
+def up_folder() -> Path:
+    """Return the folder of this user's `nightreel up`, beside Prefect's database."""
+    return prefect_home() / "nightreel-up"
 
 
 def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, str]:
@@ -200,18 +221,18 @@ def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, st
         "NIGHTREEL_RAY_ADDRESS": ray_address,
         # waits of 2, 4, 8 ... s: a server that comes back within two minutes breaks no run
         "PREFECT_CLIENT_MAX_RETRIES": os.environ.get("PREFECT_CLIENT_MAX_RETRIES", "7"),
+        # logs of weeks, in which Prefect's own times have no date
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": LOG_DATE_FORMAT,
     }
     if own_ray:
-        wanted |= {
-            # Ray's name for "this machine has the address 127.0.0.1": all its servers then listen on loopback only
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-            "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token"),
-        }
+        own_token = not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+        wanted |= own_cluster(up_folder(), ray_address, os.environ.get("RAY_AUTH_MODE", "token"), own_token=own_token)
     return wanted
 
 
 def ray_environment() -> dict[str, str]:
-    """Variables that must be set before Ray is imported: no usage statistics, no banners, no colours in logs."""
+    """Variables that must be set before Ray is imported: no usage statistics, no banners, no colours in logs; and those
+    by which the cluster of a `nightreel up` of this user is joined, if NIGHTREEL_RAY_ADDRESS is that one's."""
     wanted = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -227,6 +248,7 @@ def ray_environment() -> dict[str, str]:
     if (folder := ray_folder()) is not None:
         wanted["RAY_TMPDIR"] = str(folder)
     exempt_loopback()
+    wanted |= joining(up_folder(), os.environ.get("NIGHTREEL_RAY_ADDRESS"))
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
     return wanted

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -18,7 +19,8 @@ from flows.doctor.cluster import check_cluster
 from flows.doctor.findings import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_installation
 from flows.doctor.storage import check_storage
-from infra.settings import InfraSettings, load_settings, prefect_api_url, prepare_prefect
+from flows.local.place import whereabouts
+from infra.settings import InfraSettings, load_settings, prefect_api_url, prepare_prefect, use_prefect_server
 
 __all__ = ["doctor"]
 
@@ -43,8 +45,9 @@ def doctor(
 ) -> int:
     """Check this installation, and the storage, server and cluster that it uses. Example: nightreel doctor --repair
 
-    The server is the one that PREFECT_API_URL names, the cluster the one of NIGHTREEL_RAY_ADDRESS; what is not set is
-    not looked at. Without --repair nothing is changed. (--mend is its earlier name.)
+    The server is the one that PREFECT_API_URL names, or that of a `nightreel up` of yours on this machine, whose log is
+    looked at too; the cluster is the one of NIGHTREEL_RAY_ADDRESS. What is not there is not looked at. Without --repair
+    nothing is changed. (--mend is its earlier name.)
 
     Exit codes: 0 all is well, 1 there were problems, and all of them are repaired, or can be by --repair, 3 something
     can't be used until you have done what is said beside it.
@@ -64,18 +67,25 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_aft
     yield from examine("installation", partial(check_installation, settings))
     if output is not None:
         yield from examine("storage", partial(check_storage, output, deep=deep))
-    url = prefect_api_url()
+    up = whereabouts()
+    url = prefect_api_url() or (up.api if up else None)
     if url:
+        use_prefect_server(url)
+        log = Path(up.log) if up and up.api == url else None
         prepare_prefect(quiet=True)
 
         def check() -> Iterator[Finding]:
             from flows.doctor.server import check_server  # Prefect takes seconds to import
 
-            return check_server(url, settings, stale_after=stale_after)
+            return check_server(url, settings, stale_after=stale_after, log=log)
 
         yield from examine("server", check)
     else:
-        yield Finding("server", "ok", "PREFECT_API_URL is not set: commands start a server of their own")
+        yield Finding(
+            "server",
+            "ok",
+            "PREFECT_API_URL is not set, and no `nightreel up` of yours runs: commands start a server of their own",
+        )
     if settings.ray_address:
         yield from examine("cluster", partial(check_cluster, settings))
     else:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from flows.doctor.findings import Finding
 from flows.doctor.runs import judge_run, judge_version
+from flows.local.service_errors import failing, failure_message, lately, log_end, service_errors
+from flows.local.service_watch import remedy
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.inspection import (
     CLIENT_VERSION,
@@ -20,18 +24,24 @@ from flows.orchestration.inspection import (
     missing_automations,
 )
 from flows.orchestration.interrupted import RunUnderWay
+from flows.orchestration.unscheduled import unscheduled_message
 from infra.settings import InfraSettings
 from infra.storage.errors import without_secrets
 
 __all__ = ["check_server"]
 
+# A schedule that was just switched on has its runs after some seconds.
+SCHEDULER_SECONDS = 15.0
 SERVE = "start `nightreel up`, or deploy infra/prefect.yaml"
 
 
-def check_server(url: str, settings: InfraSettings, *, stale_after: timedelta) -> Iterator[Finding]:
+def check_server(
+    url: str, settings: InfraSettings, *, stale_after: timedelta, log: Path | None = None
+) -> Iterator[Finding]:
     """Look at the server at `url`, which Prefect's settings name: runs without a heartbeat for `stale_after` are stale.
 
-    The repair of stale runs needs the server, not this function's client.
+    `log` is the server's own, where a `nightreel up` of this machine runs it. Repairing stale runs needs the server,
+    not this function's client.
     """
     shown = without_secrets(url)
     with inspecting() as server:
@@ -48,6 +58,9 @@ def check_server(url: str, settings: InfraSettings, *, stale_after: timedelta) -
         yield judge_version(shown, server.version(), CLIENT_VERSION)
         for name in NAMES:
             yield _deployment(name, server.deployment(name))
+        yield from _schedules(server, log)
+        if log is not None:
+            yield from _services(log)
         yield _automations(settings)
         stale = list(_stale(server, settings, stale_after))
         yield from stale or [Finding("server", "ok", "no run of ours only seems to run")]
@@ -59,6 +72,39 @@ def _deployment(name: str, state: DeploymentState) -> Finding:
     if state == "not served":
         return Finding("server", "warning", f"nobody serves deployment '{name}': its runs wait", SERVE)
     return Finding("server", "ok", f"deployment '{name}' is there")
+
+
+def _schedules(server: Inspection, log: Path | None) -> Iterator[Finding]:
+    """By what comes of it: a scheduler that works keeps runs to come, whatever its log says."""
+    end = time.monotonic() + SCHEDULER_SECONDS
+    while (missing := server.unscheduled()) and time.monotonic() < end:
+        time.sleep(1.0)
+    for name in missing:
+        what = "look into that server's log for errors of its scheduler" if log is None else remedy(log)
+        yield Finding("server", "problem", unscheduled_message(name), what)
+    if not missing:
+        yield Finding("server", "ok", "every schedule that is on has its next run")
+
+
+def _services(log: Path) -> Iterator[Finding]:
+    """By the log: what failed again and again just now is a problem, a single failure of the last day is not."""
+    errors = service_errors(log_end(log))
+    now = failing(errors, lately())
+    for error in now:
+        yield Finding("server", "problem", failure_message(error), remedy(log))
+    earlier = [
+        error for error in errors if error.when >= lately(24 * 60) and error.service not in {e.service for e in now}
+    ]
+    if earlier:
+        last = earlier[-1]
+        yield Finding(
+            "server",
+            "warning",
+            f"the {last.service} of Prefect's server failed at {last.when:%H:%M}: {last.error}",
+            f"look whether it comes again: the server's log is '{log}'",
+        )
+    elif not now:
+        yield Finding("server", "ok", "no service of the server failed within a day")
 
 
 def _automations(settings: InfraSettings) -> Finding:

@@ -138,8 +138,9 @@ class RenderJob:
     def record_refused(self) -> None:
         """Leave a failure record for every row that could not be planned, so that `status` can tell."""
         for row, reason in self.refused:
+            error = self._plan.errors.get(row.video_id, BadInput(reason))
             record_failure(
-                self.output, BadInput(reason), video=row.video_id, frame=None, digest="0" * 16, attempt=1,
+                self.output, error, video=row.video_id, frame=None, digest="0" * 16, attempt=1,
                 worker=PLANNER, seconds=0.0,
             )  # fmt: skip
 

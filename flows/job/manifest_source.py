@@ -12,6 +12,7 @@ from flows.job.storage_state import load_work, sized
 from flows.report.wording import plural
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage, manifest_files
+from manifests.errors import ErrorKind, NightreelError
 from manifests.reading import read_rows
 from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import ManifestRow
@@ -56,6 +57,7 @@ class ManifestSource:
         runs: dict[str, VideoRun] = {}
         problems: list[RowProblem] = []
         refused: list[tuple[ManifestRow, str]] = []
+        errors: dict[str, Exception] = {}
 
         def good_rows() -> Iterator[ManifestRow]:
             for result in read_rows(manifest_files(self._parameters.manifest)):
@@ -74,10 +76,12 @@ class ManifestSource:
             if isinstance(result, tuple):
                 row, error = result
                 refused.append((row, str(error)))
+                if isinstance(error, NightreelError) and error.kind is not ErrorKind.BAD_INPUT:
+                    errors[row.video_id] = error
                 continue
             clash = None if self._parameters.force else would_overwrite(result)
             if clash is not None:
                 refused.append((sized(result.plan.row), str(clash)))
                 continue
             runs[result.video_id] = VideoRun(result)
-        return JobPlan(runs, tuple(problems), tuple(refused))
+        return JobPlan(runs, tuple(problems), tuple(refused), errors)

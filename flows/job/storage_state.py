@@ -17,7 +17,15 @@ from flows.planning.retakes import retake_document, retake_of
 from flows.planning.stored_addresses import as_stored
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.storage.layout import PROVENANCE, plan_key, retake_key
-from infra.storage.storage import ObjectInfo, ObjectMissing, Storage, StorageError, absolute_uri, read_uri
+from infra.storage.storage import (
+    ObjectInfo,
+    ObjectMissing,
+    Storage,
+    StorageError,
+    StorageUnavailable,
+    absolute_uri,
+    read_uri,
+)
 from manifests.errors import NightreelError
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
@@ -83,7 +91,11 @@ def load_work(
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
         row = _located(row)
         try:
-            resolved = VideoPlan.of(row, _image_digests(row), entry=entries(row.model))
+            images = _image_digests(row)
+        except (BadInput, StorageUnavailable) as error:  # of a picture's server; the output's own ends the job
+            return row, error
+        try:
+            resolved = VideoPlan.of(row, images, entry=entries(row.model))
             listing = list_video(output, row.video_id)
             plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
             plan, present = as_stored(plan, listing.objects)
@@ -128,6 +140,7 @@ def _image_digests(row: ManifestRow) -> dict[str, str]:
 
     Raises:
         BadInput: one can't be read; the message names the column and what to do.
+        StorageUnavailable: where it lies can't be read, now (StorageBusy) or until somebody repairs it.
     """
     named = [("init_image", row.init_image)] if row.init_image else []
     named += [("image_prompts", prompt.image) for prompt in row.image_prompts or ()]
@@ -140,6 +153,9 @@ def _image_digests(row: ManifestRow) -> dict[str, str]:
             raise BadInput(
                 f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or correct the row"
             ) from error
+        except StorageUnavailable as error:
+            message = f"{column} '{uri}' of video '{row.video_id}' can't be read: {error.message}"
+            raise type(error)(message, error.remedy) from error
         except StorageError as error:
             raise BadInput(f"{column} '{uri}' of video '{row.video_id}' can't be read: {error}") from error
     return digests

@@ -22,13 +22,14 @@ import httpx
 from flows.local.live_page import address_of, link_of, outputs_of
 from flows.local.options import UpOptions
 from flows.local.part import Part, UpUnavailable
-from flows.local.place import Lock, check_port, port_beside
+from flows.local.place import Lock, Whereabouts, check_port, port_beside
 from flows.local.policy import RestartPolicy
+from flows.local.service_watch import ServiceWatch
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.interrupted import end_interrupted
 from infra.child_process import ChildProcess
 from infra.ports import free_port
-from infra.settings import InfraSettings, child_environment, prefect_home, up_environment
+from infra.settings import InfraSettings, child_environment, up_environment, up_folder
 
 __all__ = ["Ready", "Up", "UpUnavailable"]
 
@@ -63,7 +64,7 @@ class Up:
         """
         self._options, self._tell = options, tell
         self._url = f"http://127.0.0.1:{options.port}"
-        self._folder = prefect_home() / "nightreel-up"
+        self._folder = up_folder()
         self._lock = Lock(self._folder, self._url)
         try:
             check_port(options.port)
@@ -87,6 +88,7 @@ class Up:
         place = [str(self._page_port), str(self._folder)]
         self._page = self._part("the live page", "flows.local.live_page", place, lambda page: page.said("ready"))
         self._page.needed = False
+        self._services = ServiceWatch(self._server.log, self._client, tell)
         self._parts = [part for part in (self._server, self._ray, self._runner, self._page) if part is not None]
 
     def wait(self) -> Ready:
@@ -104,6 +106,7 @@ class Up:
                 )
             self._tick()
             time.sleep(TICK_SECONDS)
+        Whereabouts(f"{self._url}/api", str(self._server.log)).write()
         forms = {name: f"{self._url}/deployments/deployment/{self._deployment(name)['id']}/run" for name in NAMES}
         live = link_of(self._page_port, self._folder)
         return Ready(self._url, live, f"{self._url}/api", self._ray_address, forms, str(self._folder))
@@ -132,6 +135,7 @@ class Up:
             self._ray.kill()
         self._server.kill(STOP_SECONDS)
         self._client.close()
+        Whereabouts.remove()
         self._lock.release()
         return interrupted
 
@@ -151,6 +155,8 @@ class Up:
             if part.tick(now) and part is self._ray:
                 self._tell("runs under way go on once Ray is up again")
                 self._runner.kill()
+        if self._server.up:
+            self._services.tick(now)
 
     def _answers(self, _: ChildProcess) -> bool:
         with suppress(httpx.HTTPError):

@@ -1,4 +1,5 @@
-"""What the Prefect server does by itself for our runs: it notices dead ones, starts them again, and calls a webhook.
+"""What the Prefect server does by itself for our runs: it notices dead ones, and nights that do not begin, starts
+crashed ones again, and calls a webhook.
 
 - `nightreel: no sign of life`: a run whose heartbeats stop is Crashed. Prefect's runner notices a dead flow process,
   but nobody notices a dead runner or machine, and such a run would stay Running for ever.
@@ -8,10 +9,13 @@
   stays Crashed in the end.
 - `nightreel: crashed while starting`: as before, for runs that crash before they begin, which leaves that number at 0:
   once, and if it happens again within ten minutes the run stays Crashed.
-- `nightreel: night ended`: the webhook NIGHTREEL_NOTIFY_URL gets a JSON document whenever a `nightly` run ends, however
-  it ends. The address is a secret, kept in a block of Prefect's.
+- `nightreel: night not begun`: a scheduled `nightly` run that is still Late NIGHTREEL_LATE_MINUTES after the server
+  called it so becomes `NotBegun`, with the reason in its message; it begins as soon as somebody takes it up.
+- `nightreel: calls when a night has not begun`, `nightreel: calls when a run ends`: the webhook NIGHTREEL_NOTIFY_URL
+  gets a JSON document then, a run's end of whatever kind and of whichever flow of ours. The address is a secret, kept
+  in a block of Prefect's.
 
-The server must run its `triggers` and `actions` services, as `prefect server start` does by default.
+The server must run its `triggers`, `actions` and `late_runs` services, as `prefect server start` does by default.
 """
 
 from __future__ import annotations
@@ -35,12 +39,14 @@ __all__ = ["NAME_PREFIX", "install", "lacking", "planned"]
 
 NAME_PREFIX = "nightreel: "
 BLOCK = "nightreel-notify"
+NOT_BEGUN = "NotBegun"
 MISSED_HEARTBEATS = 3
 # A single crash before the start differs from one that comes again and again by how long ago the last one was.
 START_PATIENCE = timedelta(minutes=10)
 
 _RUN = {"prefect.resource.id": "prefect.flow-run.*"}
 _DEPLOYED = {"prefect.resource.role": "deployment"}
+_NIGHTLY = {"prefect.resource.role": "flow", "prefect.resource.name": NIGHTLY}
 # `text` is what chat services (Slack, Mattermost, ...) show.
 _NOTE = """{
   "flow": {{ flow.name | tojson }},
@@ -125,27 +131,60 @@ def planned(settings: InfraSettings, block: Any = None) -> list[AutomationCore]:
             _restart(f"{NAME_PREFIX}goes on after a crash", ours, counted, timedelta(0)),
             _restart(f"{NAME_PREFIX}crashed while starting", ours, ["0"], START_PATIENCE),
         ]
+    found.append(_not_begun(settings.late_minutes))
     if block is not None:
         ends = [
             state.value for state in (StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED)
         ]
-        found.append(
-            AutomationCore(
-                name=f"{NAME_PREFIX}night ended",
-                description="Calls the webhook of the block 'nightreel-notify' whenever a nightly run ends.",
-                trigger=EventTrigger(
-                    match=_labels({**_RUN, "prefect.state-type": ends}),
-                    match_related=[_labels({"prefect.resource.role": "flow", "prefect.resource.name": NIGHTLY})],
-                    for_each={"prefect.resource.id"},
-                    expect={"prefect.flow-run.*"},
-                    posture=Posture.Reactive,
-                    threshold=1,
-                    within=timedelta(0),
-                ),
-                actions=[CallWebhook(block_document_id=block, payload=_NOTE)],
-            )
-        )
+        found += [
+            _call(f"{NAME_PREFIX}calls when a run ends", block, {"prefect.state-type": ends}, ours, "*"),
+            _call(f"{NAME_PREFIX}calls when a night has not begun", block, {}, _NIGHTLY, NOT_BEGUN),
+        ]
     return found
+
+
+def _not_begun(minutes: float) -> AutomationCore:
+    within = timedelta(minutes=minutes)
+    return AutomationCore(
+        name=f"{NAME_PREFIX}night not begun",
+        description=f"A scheduled night that is late for {minutes:g} minutes is shown as {NOT_BEGUN}.",
+        trigger=EventTrigger(
+            match=_labels(_RUN),
+            match_related=[_labels(_NIGHTLY)],
+            for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.Late"},
+            expect={"prefect.flow-run.*"},  # it begins, or somebody cancels it
+            posture=Posture.Proactive,
+            threshold=1,
+            within=within,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.SCHEDULED,
+                name=NOT_BEGUN,  # not `Late`, which would begin the wait again
+                message=f"Late for {minutes:g} minutes, and nobody has begun it. Does `nightreel up` run, or the work "
+                "pool's worker, and does its limit of runs leave room? `nightreel doctor` looks. It begins when it can",
+            )
+        ],
+    )
+
+
+def _call(name: str, block: Any, run: dict[str, Any], flows: dict[str, Any], state: str) -> AutomationCore:
+    """Call the webhook of `block` whenever a run of `flows` gets a state of this name ("*": any) and these labels."""
+    return AutomationCore(
+        name=name,
+        description="Calls the webhook of the block 'nightreel-notify'.",
+        trigger=EventTrigger(
+            match=_labels({**_RUN, **run}),
+            match_related=[_labels(flows)],
+            for_each={"prefect.resource.id"},
+            expect={f"prefect.flow-run.{state}"},
+            posture=Posture.Reactive,
+            threshold=1,
+            within=timedelta(0),
+        ),
+        actions=[CallWebhook(block_document_id=block, payload=_NOTE)],
+    )
 
 
 def _restart(name: str, ours: dict[str, Any], counts: list[str], once_in: timedelta) -> AutomationCore:

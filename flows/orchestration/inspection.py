@@ -18,6 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from flows.orchestration import automations
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.interrupted import Interrupted, RunUnderWay, end_run
+from flows.orchestration.unscheduled import unscheduled
 from infra.settings import InfraSettings
 
 __all__ = [
@@ -63,6 +64,10 @@ class Inspection:
         except ObjectNotFound:
             return "missing"
         return "not served" if found.status is not None and found.status.value == "NOT_READY" else "there"
+
+    def unscheduled(self) -> list[str]:
+        """The deployments of ours whose schedule is on, and that have no run to come."""
+        return unscheduled(self._client._client, NAMES)
 
     def runs_under_way(self) -> Iterator[RunUnderWay]:
         """The runs of our flows that the server holds to be under way."""

@@ -28,7 +28,7 @@ from flows.job.report_keeper import ReportKeeper, reporting
 from flows.job.run_documents import RunDocuments, RunIdentity, documenting
 from flows.orchestration.artifacts import ProgressArtifact, create_artifacts, remove_artifacts
 from flows.orchestration.live import link_live_page
-from flows.orchestration.watch import watching
+from flows.orchestration.watch import leave_suspended, watching
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.pool import Pool
 from manifests.errors import ErrorKind, NightreelError
@@ -107,6 +107,7 @@ def _run(job: RenderJob, documents: RunDocuments) -> State[Any]:
         if watch.lost:
             raise Abort("the run is no longer this process's: it was given a final state, or was begun again elsewhere")
         if watch.ended is not None and watch.ended.is_paused():
+            leave_suspended()
             raise Pause(state=watch.ended)
         return _conclude(job, keeper, cancelled=watch.ended is not None)
 

@@ -3,6 +3,10 @@
 Prefect ends the process of a cancelled run itself, if the run came from a deployment whose runner lives; a run that was
 started by hand, or whose runner is gone, would render on. And nothing tells a running flow that it was paused: task
 runs change their states on the client's side [read in Prefect 3.8.8]. So the run asks for its own state.
+
+Prefect's form for Suspend asks for a timeout, 300 s if nothing is written, after which the run is Failed: "never
+resumed". A suspended run of ours holds nothing and loses nothing, so it waits until somebody presses Resume, however
+long.
 """
 
 import os
@@ -16,13 +20,16 @@ from uuid import UUID, uuid4
 from prefect import runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.events import emit_event
 from prefect.logging import get_logger
+from prefect.states import Suspended
 
 from flows.job.job import RenderJob
 
-__all__ = ["RunWatch", "watching"]
+__all__ = ["RunWatch", "leave_suspended", "watching"]
 
 SECONDS = 2.0  # between two looks: cancelling must take less than ten
+WAITS = "Waits for Resume, however long: the timeout of the form for Suspend does not end it. What is rendered is kept"
 LABEL = "nightreel.process"  # the process that has the run: the last one that began it
 
 
@@ -42,14 +49,26 @@ class RunWatch:
         if state is None:
             return
         self.lost = state.is_final() or run.labels.get(LABEL, self.process) != self.process
-        suspended = state.is_paused() and state.state_details.pause_reschedule
-        if self.lost or state.is_cancelling() or suspended:
+        if self.lost or state.is_cancelling() or is_suspended(state):
             self.ended = state
             self._job.stop()
         elif state.is_paused():
             self._job.hold()
         else:
             self._job.go_on()
+
+
+def is_suspended(state: State) -> bool:
+    """Whether the run is to end its process, and to begin another one when it is resumed."""
+    return state.is_paused() and bool(state.state_details.pause_reschedule)
+
+
+def leave_suspended() -> None:
+    """Tell the server that the process of this flow run ends with its run suspended. Its last heartbeat, which may have
+    come after the change of state, is otherwise taken for the last sign of life of a dead one (automations.py)."""
+    emit_event(
+        "prefect.flow-run.left-suspended", resource={"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}"}
+    )
 
 
 @contextmanager
@@ -69,7 +88,10 @@ def watching(job: RenderJob) -> Iterator[RunWatch]:
                     if not claimed:
                         client.update_flow_run_labels(identity, {LABEL: watch.process})
                         claimed = True
-                watch.look(client.read_flow_run(identity))
+                run = client.read_flow_run(identity)
+                if run.state is not None and is_suspended(run.state) and run.state.state_details.pause_timeout:
+                    client.set_flow_run_state(identity, Suspended(message=WAITS), force=True)
+                watch.look(run)
             except Exception as error:  # a server that restarts must not end a night
                 logger.debug("the run's state can't be read: %s", error)
                 client = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 from collections.abc import Mapping, Sequence
 
 from infra.settings import InfraSettings, ray_environment
@@ -12,11 +14,18 @@ ray_environment()  # before the import: Ray reads them while it is imported
 
 import ray  # noqa: E402
 
-__all__ = ["RayUnavailable", "alive_nodes", "connect", "room_for_actors"]
+__all__ = ["RayUnavailable", "alive_nodes", "connect", "knock", "room_for_actors"]
 
 # Ray gives its own servers 30 s to come up, and a raylet its agents 15 s, constants of its code; a busy machine needs
 # longer now and then, and each attempt finds more of Ray in the disk cache.
 START_ATTEMPTS = 5
+KNOCK_SECONDS = 5.0
+# `nightreel up` ends the runs of a cluster that has died, and begins them again; until then they must not fail by it.
+PATIENCE_SECONDS = 20.0
+JOIN_REMEDY = (
+    "Is the cluster up and NIGHTREEL_RAY_ADDRESS right (each `nightreel up` has another one)? Unset it to use this "
+    "machine alone"
+)
 
 
 class RayUnavailable(NightreelError):
@@ -37,6 +46,8 @@ def connect(settings: InfraSettings) -> bool:
         return False
     logging.getLogger("ray").setLevel(logging.ERROR)  # no notes on signals and tokens between our progress lines
     own = settings.ray_address is None
+    if settings.ray_address is not None:
+        _knock_for_a_while(settings.ray_address)
     for attempt in range(START_ATTEMPTS if own else 1):
         try:
             ray.init(
@@ -54,11 +65,34 @@ def connect(settings: InfraSettings) -> bool:
             remedy = (
                 "Is the machine overloaded, or out of memory or disk? Try again when it has calmed down"
                 if own
-                else "Is the cluster up and NIGHTREEL_RAY_ADDRESS right? Unset it to use this machine alone"
+                else JOIN_REMEDY
             )
             where = "on this machine" if own else f"at {settings.ray_address}"
             raise RayUnavailable(f"Ray {where} can't be used: {error}. {remedy}") from error
     return True
+
+
+def knock(address: str) -> None:
+    """Raise RayUnavailable if nothing listens at `host:port`: Ray itself tries for up to eight minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return  # "auto" and the like: Ray knows by itself where to look
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    except OSError as error:
+        raise RayUnavailable(f"no Ray cluster at '{address}': {error.strerror or error}") from error
+
+
+def _knock_for_a_while(address: str) -> None:
+    """`knock`, with patience for a cluster that is being started again, and with what a person can do."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return knock(address)
+        except RayUnavailable as error:
+            if time.monotonic() > deadline:
+                raise RayUnavailable(f"{error}. {JOIN_REMEDY}") from error
+        time.sleep(0.5)
 
 
 def alive_nodes() -> list[Mapping[str, float]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
+# before Ray: sets its environment
+from infra.ray.cluster import RayUnavailable, alive_nodes, connect, knock, room_for_actors
 from infra.ray.fair_share_actor import NAME, NAMESPACE
 from infra.settings import InfraSettings
 
@@ -16,8 +16,6 @@ import ray.exceptions  # isort: skip
 from ray._private.state import state  # isort: skip  # the public state API needs the dashboard, which may be off
 
 __all__ = ["ClusterLook", "RayUnavailable", "look_at_cluster", "orphans", "remove_orphans"]
-
-KNOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -74,21 +72,10 @@ def _orphans() -> tuple[str, ...]:
 
 @contextmanager
 def _joined(settings: InfraSettings) -> Iterator[None]:
-    _knock(settings.ray_address or "")
+    knock(settings.ray_address or "")
     joined = connect(settings)
     try:
         yield
     finally:
         if joined:
             ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Raise RayUnavailable if nothing listens at `host:port`: Ray itself tries for eight minutes [measured]."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal():
-        return  # "auto" and the like: Ray knows by itself where to look
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
-    except OSError as error:
-        raise RayUnavailable(f"no Ray cluster at '{address}': {error.strerror or error}") from error

@@ -27,6 +27,7 @@ __all__ = [
     "StorageUnavailable",
     "from_os_error",
     "from_s3_code",
+    "from_web_status",
     "s3_code",
     "without_secrets",
 ]
@@ -175,6 +176,20 @@ _UNAVAILABLE: dict[str, tuple[str, str]] = {
          "use a server that can: AWS S3, Google's, MinIO, Ceph, SeaweedFS"),
     ),
 }  # fmt: skip
+
+
+_WEB_BUSY = {408, 425, 429, 500, 502, 503, 504}
+
+
+def from_web_status(status: int, place: str) -> StorageError:
+    """Translate the status with which a web server refused `place`."""
+    if status in (404, 410):
+        return ObjectMissing(f"nothing at '{place}'")
+    if status in _WEB_BUSY:
+        return StorageBusy(f"the server answers {status}: '{place}'", "try again later")
+    if status in (401, 403, 407):
+        return StorageUnavailable(f"not permitted ({status}): '{place}'", "give an address that anybody may read")
+    return StorageError(f"'{place}': the server answers {status}")
 
 
 def s3_code(error: BaseException) -> str | None:

@@ -30,6 +30,7 @@ from infra.storage.errors import (
     StorageUnavailable,
     from_os_error,
     from_s3_code,
+    from_web_status,
     s3_code,
     without_secrets,
 )
@@ -182,10 +183,17 @@ def pause_before_retry(
     return retry_policy.pause(attempts, random.random(), hung=isinstance(caught_exception, _HUNG)) if passing else None
 
 
-def in_full(place: str, read: Callable[[], T], retry_policy: RetryPolicy = RETRY_POLICY) -> T:
+def in_full(
+    place: str,
+    read: Callable[[], T],
+    retry_policy: RetryPolicy = RETRY_POLICY,
+    *,
+    again_if: type[StorageBusy] = AnswerCutOff,
+) -> T:
     """Return what `read` reads at the URI `place`, translating its errors, and reads again what broke off half-way.
 
-    The one thing that `pause_before_retry` cannot see: the answer had begun, and botocore was content.
+    The one thing that `pause_before_retry` cannot see: the answer had begun, and botocore was content. `again_if` is
+    StorageBusy for file systems without retries of their own.
     """
 
     def once() -> T:
@@ -193,7 +201,7 @@ def in_full(place: str, read: Callable[[], T], retry_policy: RetryPolicy = RETRY
             return read()
 
     again = Retrying(
-        retry=retry_if_exception_type(AnswerCutOff),
+        retry=retry_if_exception_type(again_if),
         stop=stop_after_attempt(retry_policy.attempts),
         wait=retry_policy.backoff,
         reraise=True,
@@ -208,6 +216,7 @@ _FOREIGN = {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "
 _CUT_OFF = {
     "ClientPayloadError", "IncompleteReadError", "IncompleteRead", "ResponseStreamingError", "ResponseParserError",
 }  # fmt: skip
+_WEB_UNREACHABLE = {"ClientConnectionError", "ServerTimeoutError"}  # a name that is not known for the moment included
 
 
 @contextlib.contextmanager
@@ -247,6 +256,10 @@ def translate(error: Exception, place: str) -> StorageError:
             f"cannot reach '{place}': {text}",
             "start the server, or set AWS_ENDPOINT_URL (unset for AWS itself) and check the network",
         )
+    if isinstance(status := getattr(error, "status", None), int):  # aiohttp's: an answer of a web server
+        return from_web_status(status, place)
+    if any(kind.__name__ in _WEB_UNREACHABLE for kind in type(error).__mro__):
+        return StorageBusy(f"cannot reach '{place}': {text}", "check the address, the server and the network")
     if isinstance(error, ImportError):
         return StorageUnavailable(f"cannot open '{place}': {text}", "install the package named in this message")
     if isinstance(error, OSError):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from infra.storage.dataset_files import TranslatedFile, dataset_files, partitions_of
-from infra.storage.errors import ObjectMissing, without_secrets
+from infra.storage.errors import AnswerCutOff, ObjectMissing, StorageBusy, without_secrets
 from infra.storage.filesystems import filesystem_of, in_full, kind_of, translated
 from infra.storage.object_stores import MemoryStore
 from manifests.schema.describe import known_columns
@@ -25,7 +25,9 @@ def read_uri(uri: str) -> bytes:
         with MemoryStore.lock if kind_of(uri) == "memory" else contextlib.nullcontext():
             return cast(bytes, found.cat_file(path))
 
-    return in_full(without_secrets(uri), read)
+    # a web server's picture has no retries below
+    again_if = StorageBusy if kind_of(uri) is None else AnswerCutOff
+    return in_full(without_secrets(uri), read, again_if=again_if)
 
 
 def manifest_files(uri: str) -> list[NamedFile]:

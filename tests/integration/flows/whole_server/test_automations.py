@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
+from prefect.states import Scheduled
 from pydantic import SecretStr
 
 from flows.orchestration.automations import install, planned
+from flows.orchestration.deployments import NAMES
 from infra.settings import InfraSettings
 from tests.helpers.prefect_server import PrefectServer
 from tests.helpers.server_runs import crash, new_run, read, set_state, wait_for_state, wait_until
@@ -28,8 +31,8 @@ from tests.helpers.server_runs import crash, new_run, read, set_state, wait_for_
 pytestmark = pytest.mark.timeout(400)
 
 SECRET = "a-token-nobody-may-see"
-# what validation would refuse: a heartbeat every four seconds, so that silence is noticed after twelve
-QUICK = InfraSettings().model_copy(update={"heartbeat_seconds": 4, "crash_restarts": 2})
+# what validation would refuse: a heartbeat every four seconds, so that silence is noticed after twelve, as is lateness
+QUICK = InfraSettings().model_copy(update={"heartbeat_seconds": 4, "crash_restarts": 2, "late_minutes": 0.2})
 
 # A flow process as a runner starts it: it picks up the run and never ends by itself.
 SLEEPER = """
@@ -125,14 +128,14 @@ def test_installing_again_changes_what_differs_and_nothing_else(server: PrefectS
         client.create_automation(planned(InfraSettings())[0].model_copy(update={"name": "somebody else's"}))
     asyncio.run(install(InfraSettings(heartbeat_seconds=100, crash_restarts=1)))
     now = installed()
-    assert set(now) == {*names, "somebody else's"} - {"nightreel: night ended"}
+    assert set(now) == {name for name in names if "calls" not in name} | {"somebody else's"}
     assert blocks() == []
     assert now["nightreel: no sign of life"]["trigger"]["within"] == 300.0
     assert now["nightreel: goes on after a crash"]["enabled"] is False
     assert now["nightreel: goes on after a crash"]["trigger"]["match"]["prefect.run-count"] == ["1"]
 
     asyncio.run(install(InfraSettings(crash_restarts=0)))
-    assert set(installed()) == {"nightreel: no sign of life", "somebody else's"}
+    assert set(installed()) == {"nightreel: no sign of life", "nightreel: night not begun", "somebody else's"}
 
 
 @pytest.mark.slow  # the server's shortest silence is a minute and a half
@@ -191,9 +194,9 @@ def test_a_run_that_crashes_before_it_begins_is_started_once_more(server: Prefec
     assert read(run).state_name == "Crashed"
 
 
-def test_the_webhook_hears_how_a_night_ended(server: PrefectServer, webhook: Webhook) -> None:
+def test_the_webhook_hears_how_a_run_ended(server: PrefectServer, webhook: Webhook) -> None:
     asyncio.run(install(InfraSettings(notify_url=SecretStr(webhook.url))))
-    other, night = new_run("render-manifest"), new_run("nightly", name='night "2026-11-23"')
+    other, night = new_run("of-somebody-else"), new_run("nightly", name='night "2026-11-23"')
     for run in (other, night):
         set_state(run, StateType.PENDING)
         set_state(run, StateType.RUNNING)
@@ -211,14 +214,51 @@ def test_the_webhook_hears_how_a_night_ended(server: PrefectServer, webhook: Web
         "text": 'night "2026-11-23": FramesMissing. 17/12000 frames "missing"\n<b>',
     }
 
-    for kind in (StateType.COMPLETED, StateType.CANCELLED, StateType.CRASHED):
-        run = new_run("nightly")
+    ends = (StateType.COMPLETED, StateType.CANCELLED, StateType.CRASHED, StateType.FAILED)
+    assert len(NAMES) == len(ends)
+    for flow, kind in zip(NAMES, ends, strict=True):  # every flow of ours, success included
+        run = new_run(flow)
         set_state(run, StateType.RUNNING)
         set_state(run, kind)
         sent = webhook.next()
-        assert (sent["id"], sent["type"], sent["message"]) == (str(run), kind.value, "")
+        assert (sent["flow"], sent["id"], sent["type"], sent["message"]) == (flow, str(run), kind.value, "")
     assert webhook.calls.empty()
     assert SECRET not in server.log.read_text()
+
+
+def test_a_night_that_does_not_begin_is_shown_and_the_webhook_hears_of_it(
+    server: PrefectServer, webhook: Webhook
+) -> None:
+    asyncio.run(install(QUICK.model_copy(update={"notify_url": SecretStr(webhook.url)})))
+    time = datetime.now(UTC) - timedelta(seconds=40)
+    late, other, begun = (
+        new_run(flow, name=flow, state=Scheduled(scheduled_time=time))
+        for flow in ("nightly", "render-manifest", "nightly")
+    )
+    wait_for_state(begun, "Late")
+    set_state(begun, StateType.PENDING)
+
+    sent = webhook.next()
+    assert (sent["id"], sent["state"], sent["type"]) == (str(late), "NotBegun", "SCHEDULED")
+    assert sent["text"].startswith(
+        "nightly: NotBegun. Late for 0.2 minutes, and nobody has begun it. Does `nightreel up`"
+    )
+    run = read(late)
+    assert (run.state_name, run.state.message) == ("NotBegun", sent["message"])  # in the UI
+    assert run.expected_start_time == time  # so it is for the same night as before
+    # whoever serves it still finds it
+    with get_client(sync_client=True) as client:
+        found = client.request(
+            "POST",
+            "/deployments/get_scheduled_flow_runs",
+            json={"deployment_ids": [str(run.deployment_id)], "scheduled_before": datetime.now(UTC).isoformat()},
+        )
+    assert str(late) in [it["id"] for it in found.raise_for_status().json()]
+    assert read(other).state_name == "Late"
+    assert read(begun).state_name == "Pending"
+    assert [name for _, name, _ in states(late)] == ["Scheduled", "Late", "NotBegun"]
+    assert webhook.calls.empty()
+    set_state(begun, StateType.COMPLETED)  # other tests look for runs under way
 
 
 def heartbeats(run: object) -> int:

@@ -7,6 +7,7 @@ import errno
 import os
 import string
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -206,3 +207,20 @@ def test_secrets_stay_secret() -> None:
     ):
         ours = translate(error, PLACE)
         assert secret not in f"{ours!r} {ours}"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(404, "bad input"), (410, "bad input"), (403, "storage"), (429, "infrastructure"), (503, "infrastructure"),
+     (418, "application")],
+)  # fmt: skip
+def test_a_web_servers_status_says_of_which_kind_it_is(status: int, kind: str) -> None:
+    request: Any = SimpleNamespace(real_url="http://host/a")
+    error = aiohttp.ClientResponseError(request, (), status=status, message="no")
+    assert translate(error, "http://host/a").kind == kind
+
+
+def test_a_name_that_is_not_known_may_be_known_later() -> None:
+    key: Any = SimpleNamespace(host="nowhere", port=80, ssl=True)
+    error = aiohttp.ClientConnectorDNSError(key, OSError(-2, "Name or service not known"))
+    assert translate(error, "http://nowhere/a").kind == "infrastructure"
