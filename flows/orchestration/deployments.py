@@ -78,8 +78,8 @@ DEPLOYMENTS = (
         NIGHTLY,
         "flows.nightly.nightly",
         "Render the manifest of the night. `{date}` in the manifest's and the output's address becomes the night's "
-        "date. The schedule is off at first: `nightreel up --nightly MANIFEST --output OUTPUT` sets both and switches "
-        "it on; elsewhere set both here, then switch it on.",
+        "date. The schedule is off until somebody switches it on: here, after Edit has set both addresses, or by "
+        "`nightreel up --nightly MANIFEST --output OUTPUT`, which does both.",
         ("nightreel", "nightly"),
         tuple(_NIGHT.parameters.items()),
         _NIGHT.schedule,
