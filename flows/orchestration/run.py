@@ -28,6 +28,7 @@ from flows.job.report_keeper import ReportKeeper, reporting
 from flows.job.run_documents import RunDocuments, RunIdentity, documenting
 from flows.orchestration.artifacts import ProgressArtifact, create_artifacts, remove_artifacts
 from flows.orchestration.live import link_live_page
+from flows.orchestration.run_logs import tidy_task_logs
 from flows.orchestration.watch import leave_suspended, watching
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.pool import Pool
@@ -73,6 +74,7 @@ def conduct(job: RenderJob) -> State[Any]:
         Abort: the run is no longer this process's; its state is not touched.
     """
     logging.getLogger("prefect.flow_runs").addFilter(_is_news)
+    tidy_task_logs()
     logger = get_run_logger()
     remove_artifacts()
     link_live_page(job.output)

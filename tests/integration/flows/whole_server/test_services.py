@@ -18,9 +18,11 @@ from prefect import flow, get_run_logger, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.states import Failed
 
 from flows.doctor.server import check_server
 from flows.local.service_errors import failing, lately, log_end, service_errors
+from flows.orchestration.run_logs import tidy_task_logs
 from infra.settings import LOG_DATE_FORMAT, InfraSettings
 from tests.helpers.prefect_server import PrefectServer, running_prefect_server
 from tests.helpers.root import ROOT
@@ -147,7 +149,7 @@ def test_a_deployment_that_nobody_serves_any_more_is_seen(server: PrefectServer)
     run = read(new_run("rerun-frames"))
 
     def finding() -> str:
-        found = check_server(server.api, InfraSettings(), patience=timedelta(hours=1))
+        found = check_server(server.api, InfraSettings(), stale_after=timedelta(hours=1))
         (what,) = (it.what for it in found if "'rerun-frames'" in it.what and "schedule" not in it.what)
         return what
 
@@ -183,6 +185,30 @@ def test_task_runs_and_their_logs_are_recorded(server: PrefectServer) -> None:
 
     wait_until(lambda: completed() == 3, "the recorder of task runs recorded none")
     wait_until(lambda: {f"rendering {number}" for number in (1, 2, 3)} <= messages(), "the logs did not come")
+
+
+@task(name="stitch")
+def a_failing_task() -> Any:
+    return Failed(name="FramesMissing", message="1 rendered, 1 missing")
+
+
+@flow(name="render-manifest", persist_result=False)
+def a_failing_flow() -> UUID:
+    from prefect import runtime
+
+    a_failing_task(return_state=True)
+    return UUID(str(runtime.flow_run.id))
+
+
+def test_a_failed_task_run_leaves_no_empty_stack_trace_in_the_log(server: PrefectServer) -> None:
+    tidy_task_logs()
+    run = a_failing_flow()
+
+    def messages() -> list[str]:
+        return [it["message"] for it in post("/logs/filter", {"logs": {"flow_run_id": {"any_": [str(run)]}}})]
+
+    wait_until(lambda: any("1 missing" in message for message in messages()), "the log did not come")
+    assert "NoneType: None" not in "\n".join(messages())
 
 
 def event(name: str, occurred: datetime) -> str:
