@@ -75,7 +75,7 @@ def test_a_job_says_what_it_did_and_the_next_renders_nothing_again(tmp_path: Pat
     assert "width 33 of video 'odd' is not a multiple of" in summary.videos[1].reason
     assert [problem.video_id for problem in summary.problems] == ["bad"]
     text = str(summary)
-    assert text.startswith("1 frames rendered in ")
+    assert text.startswith("1 frame rendered in ")
     assert "1 of 2 missing; 1 of 2 videos done\nvideo 'odd': width 33" in text
     assert "\nrow not rendered: width is" in text
     assert progress[-1].frames_done == 1
