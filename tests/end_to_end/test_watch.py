@@ -45,6 +45,7 @@ def shows(condition: Callable[[], bool], what: str, seconds: float = 240) -> Non
         time.sleep(0.3)
 
 
+@pytest.mark.minutes
 @pytest.mark.timeout(1500)
 def test_an_operator_sees_a_run_drains_a_worker_and_re_runs_three_frames_in_three_clicks(tmp_path: Path) -> None:
     output = tmp_path / "out"
