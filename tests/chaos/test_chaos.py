@@ -30,6 +30,7 @@ def test_faults_are_in_order_within_the_job_and_of_all_kinds(number: int) -> Non
     assert counted["actor killed"] == max(counted.values())
 
 
+@pytest.mark.minutes
 @pytest.mark.timeout(1800)
 def test_nothing_is_lost_doubled_or_different_under_ten_faults() -> None:
     # in a process of its own: it has Ray's environment, and judges by the processes that are left

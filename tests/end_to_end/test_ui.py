@@ -19,6 +19,7 @@ SHOTS = ROOT / "test-output" / "ui"
 FRAMES = 8
 
 
+@pytest.mark.minutes
 @pytest.mark.timeout(1500)
 def test_an_operator_sees_what_failed_retries_and_re_runs_frames(tmp_path: Path) -> None:
     picture = tmp_path / "late.png"
