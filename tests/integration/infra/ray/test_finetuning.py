@@ -16,6 +16,8 @@ from renderers.training.finetune_job import FinetuneJob, finished
 from tests.helpers.blueprints import write_blueprints
 
 
+# Ray Train makes a DataContext, which warns of its own default settings: not ours to change.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 @pytest.mark.minutes
 def test_a_killed_worker_costs_the_steps_since_the_checkpoint(tmp_path: Path) -> None:
     job = FinetuneJob((write_blueprints(tmp_path / "pictures", 12),), tmp_path / "plans", steps=90)
