@@ -3,21 +3,25 @@
 # No `from __future__ import annotations` here: see flows/render_manifest.py.
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from prefect import State, flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 
 from flows.job.finetuning import begin, check, figures, finetune_job, publish, summary_markdown, take_over
 from flows.orchestration.forms import fields as form
 from flows.orchestration.forms.descriptions import described
-from flows.orchestration.run import invalid_input, opaque
+from flows.orchestration.run import invalid_input, leave_if_ended, opaque
+from flows.orchestration.watch import watching
 from infra.settings import load_settings
 from renderers.registry import Registry
-from renderers.training.finetune_job import FinetuneJob, finished
+from renderers.training.finetune_job import finished
+
+if TYPE_CHECKING:
+    from infra.ray.finetuning import RayTraining
 
 __all__ = ["finetune"]
 
@@ -26,13 +30,26 @@ PROGRESS_SECONDS = 5.0
 LOG_SECONDS = 30.0
 
 
+class _Stoppable:
+    """A training as `watching` sees it. One that is paused trains on: its workers hold the cluster's places anyway, and
+    those who want these suspend the run."""
+
+    def __init__(self, training: "RayTraining") -> None:
+        self.stop = training.stop
+
+    def hold(self) -> None:
+        """Train on."""
+
+    def go_on(self) -> None:
+        """It never stopped."""
+
+
 @task(name="train", cache_policy=NO_CACHE, persist_result=False)
-def train(job: FinetuneJob, workers: int | None) -> None:
-    """Train on Ray until the model is there."""
+def train(training: "RayTraining") -> None:
+    """Train on Ray until the model is there, or until it is stopped."""
     logger = get_run_logger()
     # in async code it would be a coroutine, and Prefect declares both
     progress = cast(UUID, create_progress_artifact(0.0, key="progress", description="starting Ray"))
-    training = take_over(job) or begin(job, load_settings(), workers=workers)
     shown = logged = 0.0
     last = None
     try:
@@ -51,10 +68,26 @@ def train(job: FinetuneJob, workers: int | None) -> None:
         training.result()
         update_progress_artifact(progress, 100.0, description="trained")
     except BaseException:
-        training.stop()  # cancelled, or broken: no worker goes on alone
+        training.stop()  # broken: no worker goes on alone
         raise
-    finally:
-        training.close()
+
+
+def _trained(training: "RayTraining") -> State[Any] | None:
+    """Train, and hear meanwhile what is done to the run; the state that it has if that was to cancel it.
+
+    A run that is suspended keeps its checkpoint, lets its workers go, and goes on from there when it is resumed.
+    """
+    with watching(_Stoppable(training)) as watch:
+        try:
+            ended = train(opaque(training), return_state=True)
+        finally:
+            training.close()
+    leave_if_ended(watch)
+    if watch.ended is not None:
+        return Cancelled(message="the training was stopped; another run with the same parameters goes on from there")
+    if ended.is_failed() or ended.is_crashed():
+        ended.result()
+    return None
 
 
 @flow(name="finetune", flow_run_name="finetune {base} into {output}", persist_result=False)
@@ -84,7 +117,9 @@ def finetune(
     if refused:
         return refused[0]
     if done is None:
-        train(opaque(job), workers)
+        cancelled = _trained(take_over(job) or begin(job, load_settings(), workers=workers))
+        if cancelled is not None:
+            return cancelled
     else:
         get_run_logger().info("'%s' holds the finished training: nothing to train", output)
     entry = publish(job, registry, replace=replace)

@@ -29,12 +29,12 @@ from flows.job.run_documents import RunDocuments, RunIdentity, documenting
 from flows.orchestration.artifacts import ProgressArtifact, create_artifacts, remove_artifacts
 from flows.orchestration.live import link_live_page
 from flows.orchestration.run_logs import tidy_task_logs
-from flows.orchestration.watch import leave_suspended, watching
+from flows.orchestration.watch import RunWatch, leave_suspended, watching
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.pool import Pool
 from manifests.errors import ErrorKind, NightreelError
 
-__all__ = ["conduct", "invalid_input", "opaque", "threads"]
+__all__ = ["conduct", "invalid_input", "leave_if_ended", "opaque", "threads"]
 
 T = TypeVar("T")
 
@@ -106,12 +106,22 @@ def _run(job: RenderJob, documents: RunDocuments) -> State[Any]:
                 progress.update()
             finally:
                 job.close()
-        if watch.lost:
-            raise Abort("the run is no longer this process's: it was given a final state, or was begun again elsewhere")
-        if watch.ended is not None and watch.ended.is_paused():
-            leave_suspended()
-            raise Pause(state=watch.ended)
+        leave_if_ended(watch)
         return _conclude(job, keeper, cancelled=watch.ended is not None)
+
+
+def leave_if_ended(watch: RunWatch) -> None:
+    """End this process's part in a flow run that was suspended, or taken away; a cancelled one is the caller's to end.
+
+    Raises:
+        Pause: the run was suspended; it goes on when it is resumed.
+        Abort: the run is no longer this process's; its state is not touched.
+    """
+    if watch.lost:
+        raise Abort("the run is no longer this process's: it was given a final state, or was begun again elsewhere")
+    if watch.ended is not None and watch.ended.is_paused():
+        leave_suspended()
+        raise Pause(state=watch.ended)
 
 
 def _pool(job: RenderJob, progress: ProgressArtifact) -> Pool:

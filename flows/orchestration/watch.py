@@ -1,4 +1,4 @@
-"""Hearing what an operator does to a flow run from the UI while its job renders.
+"""Hearing what an operator does to a flow run from the UI while it renders or trains.
 
 Prefect ends the process of a cancelled run itself, if the run came from a deployment whose runner lives; a run that was
 started by hand, or whose runner is gone, would render on. And nothing tells a running flow that it was paused: task
@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from prefect import runtime
@@ -24,21 +25,32 @@ from prefect.events import emit_event
 from prefect.logging import get_logger
 from prefect.states import Suspended
 
-from flows.job.job import RenderJob
-
-__all__ = ["RunWatch", "leave_suspended", "watching"]
+__all__ = ["RunWatch", "Watched", "leave_suspended", "watching"]
 
 SECONDS = 2.0  # between two looks: cancelling must take less than ten
 WAITS = "Waits for Resume, however long: the timeout of the form for Suspend does not end it. What is rendered is kept"
 LABEL = "nightreel.process"  # the process that has the run: the last one that began it
 
 
+class Watched(Protocol):
+    """The work of a flow run, as far as an operator can touch it: a job that renders, or a training."""
+
+    def stop(self) -> None:
+        """End it between two steps; it goes on from storage, or from its checkpoint, another time."""
+
+    def hold(self) -> None:
+        """Begin nothing new until `go_on`."""
+
+    def go_on(self) -> None:
+        """Begin new work again."""
+
+
 class RunWatch:
     """What was done to the flow run so far. `ended` is the state that put an end to it, if one did; `lost` says that
     the run is no longer this process's: it was taken for dead, or another process has begun it again."""
 
-    def __init__(self, job: RenderJob) -> None:
-        self._job = job
+    def __init__(self, work: Watched) -> None:
+        self._work = work
         self.process = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.ended: State | None = None
         self.lost = False
@@ -51,11 +63,11 @@ class RunWatch:
         self.lost = state.is_final() or run.labels.get(LABEL, self.process) != self.process
         if self.lost or state.is_cancelling() or is_suspended(state):
             self.ended = state
-            self._job.stop()
+            self._work.stop()
         elif state.is_paused():
-            self._job.hold()
+            self._work.hold()
         else:
-            self._job.go_on()
+            self._work.go_on()
 
 
 def is_suspended(state: State) -> bool:
@@ -72,10 +84,10 @@ def leave_suspended() -> None:
 
 
 @contextmanager
-def watching(job: RenderJob) -> Iterator[RunWatch]:
+def watching(work: Watched) -> Iterator[RunWatch]:
     """Watch the flow run of this thread's context until the block ends."""
     over = threading.Event()
-    identity, watch = UUID(runtime.flow_run.id), RunWatch(job)
+    identity, watch = UUID(runtime.flow_run.id), RunWatch(work)
 
     def look() -> None:
         client: SyncPrefectClient | None = None

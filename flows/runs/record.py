@@ -157,8 +157,9 @@ class RequestOutcome(_Document):
 class RunState(_Document):
     """Where a run stands at `updated` (UTC); replaced every few seconds while it lives.
 
-    `done` holds the frames in storage of each video, in the order of `RunRecord.videos`; `phases` a letter for each:
-    w waits, r is rendered, s is whole and waits for its stitch, d is done, f has frames that failed. `eta` is in
+    `frames` and `videos` count refused rows whole: what was asked for, not what can be. `done` holds the frames in
+    storage of each planned video, in the order of `RunRecord.videos`; `phases` a letter for each: w waits,
+    r is rendered, s is whole and waits for its stitch, d is done, f has frames that failed. `eta` is in
     seconds, None while nobody knows. `render_seconds` is the actors' time on frames of this attempt, all added up.
     `failures` are the frames that stand failed now, the first of them where they are many (`failed` counts all);
     `requests` what became of the latest requests, oldest first.

@@ -117,9 +117,10 @@ def _run(run: StoredRun, now: datetime) -> dict[str, Any]:
 def _unheard(run: StoredRun) -> RunState:
     """Return what is known of a run that put its record and nothing since."""
     record = run.record
+    frames = [video.frames for video in (*record.videos, *record.refused)]  # as a run's own state counts them
     return RunState(
-        schema=1, run=record.run, updated=record.began, frames=sum(video.frames for video in record.videos),
-        videos=len(record.videos), priority=record.priority,
+        schema=1, run=record.run, updated=record.began, frames=sum(frames), videos=len(frames),
+        priority=record.priority,
     )  # fmt: skip
 
 

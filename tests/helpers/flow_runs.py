@@ -86,12 +86,12 @@ class BackgroundRun:
 
     def __init__(self, flow: Any, *given: object, **parameters: Any) -> None:
         self.state: Any = None
-        from prefect.exceptions import Abort
+        from prefect.exceptions import Abort, Pause
 
         name = f"run {uuid4().hex}"
 
         def run() -> None:
-            with suppress(Abort):
+            with suppress(Abort, Pause):  # Pause: of a run that no deployment can begin again
                 self.state = flow.with_options(flow_run_name=name)(*map(str, given), **parameters, return_state=True)
 
         # the settings of this thread's server travel in its context

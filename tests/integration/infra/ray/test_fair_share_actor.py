@@ -136,7 +136,7 @@ def test_three_runs_on_a_cluster_with_room_for_one_actor_all_come_to_their_end(t
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_run_that_waits_for_its_first_actor_can_be_stopped(tmp_path: Path) -> None:
+def test_a_run_that_waits_for_its_first_actor_can_be_stopped_or_given_a_higher_priority(tmp_path: Path) -> None:
     with long_run(tmp_path, TWO_CPUS) as nightly:
         until("the actor renders", lambda: nightly.rendered)
         waiting = Run(tmp_path, "waiting", TWO_CPUS)
@@ -145,6 +145,15 @@ def test_a_run_that_waits_for_its_first_actor_can_be_stopped(tmp_path: Path) -> 
         waiting.end()
         assert not waiting.job.complete
         assert not any(run.failures for run in waiting.job.runs.values())
+
+        raised = Run(tmp_path, "raised", TWO_CPUS)
+        assert raised.up.wait(LONGEST_SECONDS)
+        assert raised.pool.size == 0
+        raised.pool.prioritise(10)
+        until("it has the actor", lambda: raised.rendered or not raised.thread.is_alive())
+        assert nightly.pool.size == 0
+        raised.thread.join(LONGEST_SECONDS)
+        assert raised.job.complete
 
 
 @pytest.mark.minutes

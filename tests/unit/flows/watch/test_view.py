@@ -66,11 +66,13 @@ def test_a_run_that_is_silent_has_no_workers_and_no_end() -> None:
 
 def test_a_run_that_was_begun_and_never_heard_of_is_shown() -> None:
     record = RunRecord(
-        schema=1, run="night", began=NOW - timedelta(hours=1), videos=(RunVideo(video_id="reef", frames=3),)
-    )
+        schema=1, run="night", began=NOW - timedelta(hours=1), videos=(RunVideo(video_id="reef", frames=3),),
+        refused=(RefusedVideo(video_id="ghost", frames=4, reason="no picture"),),
+    )  # fmt: skip
     answer = shown(StoredRun(record, None))
-    assert (answer["runs"][0]["phase"], answer["runs"][0]["frames"]) == ("silent", 3)
-    assert states(answer) == {"reef": "missing"}
+    assert answer["runs"][0]["phase"] == "silent"
+    assert (answer["runs"][0]["frames"], answer["runs"][0]["videos"]) == (7, 2), "as a run that was heard of counts"
+    assert states(answer) == {"ghost": "invalid", "reef": "missing"}
 
 
 def test_the_newest_run_that_names_a_video_knows_it_best() -> None:
