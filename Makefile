@@ -14,12 +14,14 @@ OUTPUT := out
 ARGS :=
 FAULTS := 500
 SEED := 1
+MINUTES := 10
+TARGETS :=
 UPGRADE :=
 
 # A torch, or a plugin of pytest, must never come from a folder outside .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-minutes test-long test-wheel chaos coverage lint types imports check docs deployments lock bench browser clean
+.PHONY: help setup demo test test-minutes test-long test-wheel chaos fuzz coverage lint types imports check docs deployments lock bench browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +58,9 @@ test-wheel: setup ## Install the wheel with the newest dependencies admitted, el
 
 chaos: setup ## Render while 500 seeded faults strike, 40 minutes of 2 idle cores; result in infra/docs/chaos.md
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --record infra/docs/chaos.md
+
+fuzz: setup ## Fuzz whatever reads strangers' bytes for MINUTES=10, or hours; findings in test-output/fuzz (TARGETS="yaml row")
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
 
 coverage: setup ## The unit tests, and how much of the four packages they run
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)

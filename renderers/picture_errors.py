@@ -1,7 +1,8 @@
 """What Pillow raises for a damaged picture: whatever breaks first in one of its readers.
 
 Found by changing bytes of good pictures: a PNG whose IHDR chunk is cut short raises ValueError, one with a wrong CRC
-SyntaxError, a truncated one OSError. The other classes are those of its readers of JPEG, WebP and GIF.
+SyntaxError, a truncated one OSError; a TIFF whose tags are of other types than they should be TypeError. The other
+classes are those that its readers raise elsewhere. For decoding alone: a mistake of ours would be taken for damage.
 """
 
 from __future__ import annotations
@@ -12,4 +13,7 @@ from PIL import Image
 
 __all__ = ["PICTURE_ERRORS"]
 
-PICTURE_ERRORS = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
+PICTURE_ERRORS = (
+    OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError,
+    struct.error, Image.DecompressionBombError,
+)  # fmt: skip

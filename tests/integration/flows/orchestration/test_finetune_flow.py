@@ -74,5 +74,5 @@ def test_a_suspended_training_waits_past_the_timeout_of_the_form_and_goes_on_fro
     state = again(finetune, run.id(), Scheduled())
 
     assert (state.type.value, state.name) == ("COMPLETED", "Completed"), state.message
-    steps = [int(line.split(",")[0]) for line in (folder / "training" / "curves.csv").read_text().splitlines()[1:]]
+    steps = [float(line.split(",")[0]) for line in (folder / "training" / "curves.csv").read_text().splitlines()[1:]]
     assert steps == sorted(set(steps)), "no step was trained twice"

@@ -1,0 +1,204 @@
+"""What is fuzzed: every reader of what strangers write, and what it may do with it.
+
+A reader may give what it read, or refuse it in words for people. Anything else is a finding: an exception that is none
+of ours, or is one that nobody has thought of (kind "application"); a message that is empty, endless, or more than one
+terminal's worth; more than the seconds or the memory of one input (child.py).
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flows.job.output_videos import stored_status
+from infra.storage.storage import Storage
+from manifests.building import Kind, build
+from manifests.checking import check_row, nest
+from manifests.errors import ErrorKind, NightreelError
+from manifests.reading import read_rows
+from manifests.results import GoodRow, RowProblem, RowResult
+from manifests.schema import NamedFile, parse_frames
+from manifests.schema.keyframes import Keyframes
+from manifests.schema.prompts import format_prompts, parse_prompts
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.frame_object import FrameObject
+from renderers.models.config_file import read_config
+from renderers.pictures import read_rgb
+from renderers.registry import Registry
+from tests.fuzz import seeds, values
+
+__all__ = ["TARGETS", "Finding", "Target"]
+
+LONGEST_MESSAGE = 4_000
+LONGEST_PLAN = 500  # frames that are planned of a row that is good: all else is arithmetic on its number
+NAME = "stranger"
+
+
+class Finding(AssertionError):
+    """A reader did what it must not do."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One reader. Either `seeds` are bytes that it reads, which are mutated, or `strategy` makes what it is given;
+    `read` raises Finding, or anything that is none of ours, where it fails."""
+
+    read: Callable[[Any], None]
+    seeds: Callable[[], Iterable[bytes]] | None = None
+    strategy: st.SearchStrategy[Any] | None = None
+
+    def one_input(self) -> Callable[[bytes], object]:
+        """Return what a fuzzer calls: with bytes that are read, or from which the value to be read is made."""
+        if self.strategy is None:
+            return self.read
+        shaped = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
+        one: Callable[[bytes], object] = shaped(given(self.strategy)(self.read)).hypothesis.fuzz_one_input  # type: ignore[attr-defined]
+        return one
+
+
+def refused(error: NightreelError) -> None:
+    """Look at a refusal: words for people, of a kind that somebody has thought of."""
+    if error.kind == ErrorKind.APPLICATION:
+        raise Finding(f"{type(error).__name__} is of no kind: {error}") from error
+    said(str(error))
+
+
+def said(message: str) -> None:
+    """Look at a message."""
+    if not message.strip():
+        raise Finding("an empty message")
+    if len(message) > LONGEST_MESSAGE:
+        raise Finding(f"a message of {len(message)} characters: {message[:200]}")
+
+
+def placed(results: Iterable[RowResult]) -> None:
+    """Look at what became of rows: each problem has its place."""
+    for result in results:
+        if isinstance(result, GoodRow):
+            planned(result)
+            continue
+        assert isinstance(result, RowProblem)
+        said(str(result))
+        said(result.message)
+        if result.file != NAME or result.row < 0:
+            raise Finding(f"a problem without a place: {result!r}")
+
+
+def planned(good: GoodRow) -> None:
+    """Plan a row that was found good: it has its frames, or is refused in words."""
+    if good.row.frames > LONGEST_PLAN:
+        return
+    try:
+        row = good.row
+        pictures = [row.init_image, *(it.image for it in row.image_prompts or ())]
+        images = {it: "0" * 64 for it in pictures if it is not None}
+        plan = VideoPlan.of(row, images, entry=Registry().entry("embedded"))
+        if len(list(plan.walk())) != good.row.frames:
+            raise Finding("the plan has another number of frames than its row")
+    except NightreelError as error:
+        refused(error)
+
+
+def refusing(read: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """`read`, which may refuse what it is given."""
+
+    def reading(given: Any) -> None:
+        try:
+            read(given)
+        except NightreelError as error:
+            refused(error)
+
+    return reading
+
+
+def in_a_file(read: Callable[[Path], Any]) -> Callable[[bytes], None]:
+    """`read`, which takes a file's path, for bytes."""
+
+    def reading(data: bytes) -> None:
+        with tempfile.NamedTemporaryFile(prefix="fuzz-") as file:
+            file.write(data)
+            file.flush()
+            read(Path(file.name))
+
+    return refusing(reading)
+
+
+# ---- manifests
+
+
+def _row(given: Mapping[str, Any]) -> None:
+    placed(check_row(nest(given), file=NAME, number=1))
+
+
+def _source(kind: Kind) -> Callable[[bytes], None]:
+    def read(data: bytes) -> None:
+        placed(build(io.BytesIO(data), kind, NAME))
+
+    return refusing(read)
+
+
+def _parquet(data: bytes) -> None:
+    placed(read_rows([NamedFile(NAME, lambda: io.BytesIO(data))]))
+
+
+def _prompt(text: str) -> None:
+    scenes = parse_prompts(text)
+    if parse_prompts(format_prompts(scenes)) != scenes:
+        raise Finding("the prompt is another one after it was written and read")
+
+
+def _keyframes(text: str) -> None:
+    keyframes = Keyframes.parse(text)
+    for frame in (0, 1, 2.5, 1000, *keyframes.frames[:100]):
+        keyframes.at(frame)
+
+
+def _frames(text: str) -> None:
+    for part in parse_frames(text):
+        len(part)
+
+
+# ---- what lies in an output
+
+_NUMBERS = count()
+
+
+def _output(documents: Mapping[str, bytes]) -> None:
+    """Whatever lies in it, `status` shows the video that is good."""
+    output = Storage(f"memory://fuzz-{next(_NUMBERS)}")
+    try:
+        for key, data in {**seeds.good_output(), **documents}.items():
+            output.put(key, data, existing="replace")
+        shown = {it.video_id: it for it in stored_status(output, Registry())}
+        if "reef" not in shown:
+            raise Finding("the good video is not shown")
+        for status in shown.values():
+            if status.reason:
+                said(status.reason)
+    finally:
+        seeds.forget(output)
+
+
+TARGETS: dict[str, Target] = {
+    "row": Target(_row, strategy=values.rows()),
+    "yaml": Target(_source("yaml"), seeds.yaml_sources),
+    "jsonl": Target(_source("jsonl"), seeds.jsonl_sources),
+    "csv": Target(_source("csv"), seeds.csv_sources),
+    "parquet": Target(refusing(_parquet), seeds.parquet_files),
+    "prompt": Target(refusing(_prompt), strategy=values.prompts()),
+    "keyframes": Target(refusing(_keyframes), strategy=values.keyframes()),
+    "frames": Target(refusing(_frames), strategy=values.frame_lists()),
+    "picture": Target(refusing(lambda data: read_rgb(data, NAME)), seeds.pictures),
+    "config": Target(in_a_file(read_config), seeds.configs),
+    "checkpoint": Target(in_a_file(seeds.all_tensors), seeds.checkpoints),
+    "frame": Target(refusing(FrameObject.from_bytes), seeds.frame_objects),
+    "output": Target(_output, strategy=values.documents()),
+}

@@ -1,0 +1,84 @@
+"""Values with a shape, for the readers that get values and not bytes: rows, texts of the small languages, documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from manifests.schema import ManifestRow
+from manifests.schema.describe import known_columns
+from tests.fuzz import seeds
+
+__all__ = ["documents", "frame_lists", "keyframes", "prompts", "rows"]
+
+_EDGES = st.sampled_from([
+    0, 1, -1, 2, 63, 64, 65, 4096, 10**6, 2**31, 2**63, -(2**63) - 1, 10**30, 0.0, -0.0, 1e-308, 1e308, float("inf"),
+    float("-inf"), float("nan"), "", " ", "0", "1", "-1", "1e999", "nan", "a red apple", "apple:2 | pear:-1",
+    "0: apple | 5: pear", "sin(t)", "0: 1, 10: 2", "t**t", "\x00", "\ud800", "\u202e", "\u200b", "🐃", "a" * 5000,
+    "[" * 2000, "(" * 2000, "../x", "con", "a/b", "s3://b/k", "http://127.0.0.1/x", "data:,x",
+    True, False, None, b"\xff",
+])  # fmt: skip
+_WORDS = st.text(max_size=40)
+_SCALARS = st.one_of(_EDGES, _WORDS, st.integers(), st.floats(), st.binary(max_size=8))
+_ANY = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(sorted(known_columns())), inner),
+    max_leaves=8,
+)
+
+
+def rows() -> st.SearchStrategy[dict[str, Any]]:
+    """Rows of known and unknown columns, dotted ones among them, whose values are mostly wrong."""
+    columns = st.sampled_from(sorted(known_columns())) | st.sampled_from(sorted(ManifestRow.model_fields)) | _WORDS
+    base = st.fixed_dictionaries(
+        {}, optional={"video_id": _EDGES | st.just("reef"), "prompt": _EDGES | prompts(), "frames": st.integers(0, 400)}
+    )
+    return st.builds(lambda a, b: {**a, **b}, base, st.dictionaries(columns, _ANY, max_size=5))
+
+
+def _language(*tokens: str) -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(tokens) | st.text(max_size=4), max_size=30).map("".join)
+
+
+def prompts() -> st.SearchStrategy[str]:
+    """Texts of the prompts' small language."""
+    return _language("a red apple", " ", "|", ":", "::", "2", "-1", "0.5", "1e9", "0:", "10:", "\n", "{", "}", '"', "~")
+
+
+def keyframes() -> st.SearchStrategy[str]:
+    """Texts of keyframes and expressions."""
+    return _language(
+        "t", "0", "10", "1.5", "1e308", ":", ",", "(", ")", "+", "-", "*", "/", "//", "%", "**", " ", "sin", "min(",
+        "where(", "pi", "e", "0: 1", ", 10: ", "((((((((", "----", "9**9", "max_f", "\n",
+    )  # fmt: skip
+
+
+def frame_lists() -> st.SearchStrategy[str]:
+    """Texts that name frames."""
+    return _language("1", "10", "-", ",", "x2", "x", " ", "1-10", "99999999999", "5-3", ":", "x0")
+
+
+def documents() -> st.SearchStrategy[dict[str, bytes]]:
+    """Objects of an output that were damaged, or are somebody else's, by their keys."""
+    data = st.one_of(
+        st.binary(max_size=200),
+        _ANY.map(lambda value: json.dumps(value, default=repr).encode("utf-8", "replace")),
+        st.sampled_from(list(seeds.stored_documents().values())).flatmap(_damaged),
+        st.sampled_from([b"[" * 200_000, b"9" * 5000, b"", b"null", b"{}", b"[]", b'{"a":' * 5000]),
+    )
+    return st.dictionaries(st.sampled_from(list(seeds.stored_documents())), data, min_size=1, max_size=3)
+
+
+def _damaged(document: bytes) -> st.SearchStrategy[bytes]:
+    """`document`, JSON of a mapping, in which some values are others, or are missing."""
+    keys = st.sampled_from(sorted(json.loads(document)))
+    changed = st.dictionaries(keys, _ANY, max_size=3)
+    return st.builds(lambda change, without: _changed(document, change, without), changed, st.sets(keys, max_size=2))
+
+
+def _changed(document: bytes, change: dict[str, Any], without: set[str]) -> bytes:
+    whole = {**json.loads(document), **change}
+    kept = {key: value for key, value in whole.items() if key not in without}
+    return json.dumps(kept, default=repr).encode("utf-8", "replace")
