@@ -12,4 +12,7 @@ from PIL import Image
 
 __all__ = ["PICTURE_ERRORS"]
 
-PICTURE_ERRORS = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
+PICTURE_ERRORS = (
+    OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError,
+    Image.DecompressionBombWarning,  # where warnings are errors
+)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from flows.job.picture_digests import PictureDigests
 from flows.planning.remaining import VideoWork, plan_video
 from flows.planning.retakes import retake_document, retake_of
 from flows.planning.stored_addresses import as_stored
@@ -20,11 +20,12 @@ from infra.storage.layout import PROVENANCE, plan_key, retake_key
 from infra.storage.storage import (
     ObjectInfo,
     ObjectMissing,
+    ReadingPolicy,
+    SourceReader,
     Storage,
     StorageError,
     StorageUnavailable,
     absolute_uri,
-    read_uri,
 )
 from manifests.errors import NightreelError
 from manifests.schema import ManifestRow
@@ -82,16 +83,19 @@ def list_video(output: Storage, video_id: str) -> VideoListing:
 
 
 def load_work(
-    output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float, range_frames: int | None
-) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:
-    """Plan every row against storage, in order. A row that can't be planned (its picture is missing, its model unknown,
-    its size odd, its rate beyond the format) comes with its error instead; the storage's own failure is raised."""
+    output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
+    range_frames: int | None, reading: ReadingPolicy | None = None,
+) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
+    """Plan every row against storage, in order; what rows name is read as `reading` allows. A row that can't be planned
+    (its picture is missing, its model unknown, its size odd, its rate beyond the format) comes with its error instead;
+    the storage's own failure is raised."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
+    pictures = PictureDigests(SourceReader(reading))
 
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
         row = _located(row)
         try:
-            images = _image_digests(row)
+            images = pictures.of(row)
         except (BadInput, StorageUnavailable) as error:  # of a picture's server; the output's own ends the job
             return row, error
         try:
@@ -133,32 +137,6 @@ def _located(row: ManifestRow) -> ManifestRow:
             prompt.model_copy(update={"image": absolute_uri(prompt.image)}) for prompt in row.image_prompts
         )
     return row.model_copy(update=update) if update else row
-
-
-def _image_digests(row: ManifestRow) -> dict[str, str]:
-    """SHA-256 of every picture that the row names.
-
-    Raises:
-        BadInput: one can't be read; the message names the column and what to do.
-        StorageUnavailable: where it lies can't be read, now (StorageBusy) or until somebody repairs it.
-    """
-    named = [("init_image", row.init_image)] if row.init_image else []
-    named += [("image_prompts", prompt.image) for prompt in row.image_prompts or ()]
-    digests = {}
-    for column, uri in named:
-        assert uri is not None
-        try:
-            digests[uri] = hashlib.sha256(read_uri(uri)).hexdigest()
-        except ObjectMissing as error:
-            raise BadInput(
-                f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or correct the row"
-            ) from error
-        except StorageUnavailable as error:
-            message = f"{column} '{uri}' of video '{row.video_id}' can't be read: {error.message}"
-            raise type(error)(message, error.remedy) from error
-        except StorageError as error:
-            raise BadInput(f"{column} '{uri}' of video '{row.video_id}' can't be read: {error}") from error
-    return digests
 
 
 def save_plan(output: Storage, work: VideoWork) -> None:

@@ -1,7 +1,8 @@
 """Storage: one output root on any object store, with commits that are atomic and listings that are true.
 
 `Storage("s3://bucket/night")` (or gs://, memory://, file://, a plain path) reads, puts and lists whole objects under
-relative keys. `manifest_files` and `read_uri` (from `infra.storage.inputs`) read what people point at.
+relative keys. `manifest_files`, `read_uri` and `SourceReader` (from `infra.storage.inputs`) read what people point at,
+as a `ReadingPolicy` allows.
 
 Every error is one of `infra.storage.errors`; what is passing was tried again first, as `retry_policy` says.
 """
@@ -19,15 +20,17 @@ from typing import Any, Literal
 from infra.storage.errors import (
     ObjectConflict,
     ObjectMissing,
+    SourceRefused,
     StorageBusy,
     StorageError,
     StorageUnavailable,
     without_secrets,
 )
 from infra.storage.filesystems import absolute_uri, disconnect, filesystem, in_full, kind_of, path_of, translated
-from infra.storage.inputs import manifest_files, read_uri
+from infra.storage.inputs import SourceReader, folder_of_manifest, manifest_files, read_uri
 from infra.storage.local_store import TEMPORARY_PREFIX, LocalStore
 from infra.storage.object_stores import FsspecStore, MemoryStore, ObjectInfo, ObjectStore, S3Store
+from infra.storage.reading_policy import ReadingPolicy
 from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 
 __all__ = [
@@ -36,13 +39,17 @@ __all__ = [
     "ObjectInfo",
     "ObjectMissing",
     "PutOutcome",
+    "ReadingPolicy",
     "RetryPolicy",
+    "SourceReader",
+    "SourceRefused",
     "Storage",
     "StorageBusy",
     "StorageError",
     "StorageUnavailable",
     "absolute_uri",
     "disconnect",
+    "folder_of_manifest",
     "manifest_files",
     "read_uri",
 ]
