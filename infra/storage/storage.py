@@ -24,6 +24,7 @@ from infra.storage.errors import (
     StorageBusy,
     StorageError,
     StorageUnavailable,
+    s3_code,
     without_secrets,
 )
 from infra.storage.filesystems import absolute_uri, disconnect, filesystem, in_full, kind_of, path_of, translated
@@ -134,9 +135,25 @@ class Storage:
 
     # ---- reading
 
-    def read(self, key: str) -> bytes:
-        """Return the whole object. Raises ObjectMissing."""
-        return in_full(self.uri(_checked(key)), lambda: self._store.read(key), self._retry_policy)
+    def read(self, key: str, *, most: int | None = None) -> bytes:
+        """Return the whole object.
+
+        Raises:
+            ObjectMissing: there is none.
+            SourceRefused: it has more than `most` bytes, where that is given; no more of it are read.
+        """
+        place = self.uri(_checked(key))
+        if most is None:
+            return in_full(place, lambda: self._store.read(key), self._retry_policy)
+        try:
+            data = in_full(place, lambda: self._store.part(key, 0, most + 1), self._retry_policy)
+        except StorageError as error:
+            if s3_code(error) not in ("InvalidRange", "416"):
+                raise
+            return b""  # no range of an empty object is one
+        if len(data) > most:
+            raise SourceRefused(f"'{place}' has more than {most:,} bytes", "delete it, if it is not yours")
+        return data
 
     def exists(self, key: str) -> bool:
         """Say whether there is such an object (a folder is none; in a missing bucket there is none either)."""

@@ -30,9 +30,9 @@ KINDS = {
         "NightreelError", "RenderError", "StorageError", "VideoError", "FfmpegError", "VideoDefect", "TrainingFailed",
     },
     ErrorKind.BAD_INPUT: {
-        "BadInput", "EncodingInvalid", "FrameRangeError", "KeyframeError", "ManifestError", "ObjectConflict",
-        "ObjectMissing", "PromptError", "SettingsError", "SourceRefused", "TrainingBroken", "UnknownModel",
-        "VideoDiffers",
+        "BadInput", "DocumentDamaged", "EncodingInvalid", "FrameRangeError", "KeyframeError", "ManifestError",
+        "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError", "SourceRefused", "TrainingBroken",
+        "UnknownModel", "VideoDiffers",
     },
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},
