@@ -79,6 +79,18 @@ def test_keys_that_collide_are_bounded() -> None:
     assert time.monotonic() - began < 5
 
 
+def test_many_values_are_bounded() -> None:
+    began = time.monotonic()
+    with pytest.raises(ManifestError, match="more than 1,000,000 values; split it, or write JSONL"):
+        results("- x\n" * 2_000_000, "yaml")
+    assert time.monotonic() - began < 30
+    good, (bad,) = results(
+        '{"video_id": "a", "prompt": [' + "{}," * 6_000_000 + '{}]}\n{"video_id": "b", "prompt": "x"}', "jsonl"
+    )
+    assert good == ["b"]
+    assert "18,000,034 characters, and may have 16,000,000" in str(bad)
+
+
 def test_a_bomb_of_aliases_is_refused_in_a_line(cases: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         results(cases / "hostile/config_bomb.yaml")
