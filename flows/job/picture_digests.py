@@ -6,8 +6,10 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 
+from infra.storage.errors import without_secrets
 from infra.storage.storage import ObjectMissing, SourceReader, StorageError, StorageUnavailable, absolute_uri
 from manifests.schema import ManifestRow
+from manifests.schema.texts import short
 from renderers.errors import BadInput
 from renderers.pictures import check_picture
 
@@ -35,7 +37,7 @@ class PictureDigests:
         return {uri: self._digest(column, uri, row.video_id) for column, uri in named if uri is not None}
 
     def _digest(self, column: str, uri: str, video_id: str) -> str:
-        what = f"{column} '{uri}' of video '{video_id}'"
+        what = f"{column} '{_shown(uri)}' of video '{video_id}'"
         try:
             if uri not in self._known:
                 self._known[uri] = self._read(uri)
@@ -58,6 +60,10 @@ class PictureDigests:
 
             self._reader.pour(absolute_uri(uri), file.write, again)
             file.seek(0)
-            check_picture(file, uri)
+            check_picture(file, _shown(uri))
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _shown(uri: str) -> str:
+    return short(without_secrets(uri), 300)

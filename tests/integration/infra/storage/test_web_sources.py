@@ -180,3 +180,12 @@ def test_a_password_goes_to_its_own_server_only() -> None:
         assert read_uri(first.replace("//", "//user:p%40ss@"), LOCAL) == b"x"
     assert b"Authorization: Basic dXNlcjpwQHNz" in here[0]
     assert b"Authorization" not in there[0]
+
+
+def test_a_server_that_never_begins_with_tls_costs_a_bounded_time() -> None:
+    began = time.monotonic()
+    with web_server(web_servers.hangs) as (url, _), pytest.raises(AnswerLate):
+        SourceReader(LOCAL, ONCE).read(url.replace("http://", "https://"))
+    with web_server(web_servers.is_no_server) as (url, _), pytest.raises(StorageBusy):
+        SourceReader(LOCAL, ONCE).read(url.replace("http://", "https://"))
+    assert time.monotonic() - began < 8
