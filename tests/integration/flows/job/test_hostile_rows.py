@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from infra.storage.storage import Storage
 from tests.helpers.command_line import in_this_process
+from tests.helpers.commands import Commands
 from tests.helpers.hostile_manifest import GOOD, HOSTILE, hostile_manifest
 
 #: As an operator would set it who has a server of pictures on this machine.
@@ -22,10 +23,10 @@ ENVIRONMENT = {"NIGHTREEL_READ_PRIVATE_HOSTS": "127.0.0.1", "NIGHTREEL_READ_SECO
 MEMORY = 1_000_000_000
 
 
-def measured(what: str, manifest: str, output: Path) -> dict[str, Any]:
-    """What a process says that plans, or renders, the manifest; it has no more address space than four gigabytes."""
-    command = [sys.executable, "-m", "tests.helpers.hostile_manifest", what, manifest, str(output)]
-    limited = ["bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash", *command] if what == "plan" else command
+def planned(manifest: str, output: Path) -> dict[str, Any]:
+    """What a process says that plans the manifest; it has no more address space than four gigabytes."""
+    command = [sys.executable, "-m", "tests.helpers.hostile_manifest", manifest, str(output)]
+    limited = ["bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash", *command]
     done = subprocess.run(limited, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -47,17 +48,33 @@ def check(found: dict[str, Any]) -> None:
 def test_planning_costs_a_minute_at_most_and_names_thirty_places(tmp_path: Path, cases: Path) -> None:
     with hostile_manifest(tmp_path, cases) as manifest:
         began = time.monotonic()
-        check(measured("plan", manifest, tmp_path / "out"))
+        check(planned(manifest, tmp_path / "out"))
         assert time.monotonic() - began < 60
 
 
 @pytest.mark.minutes
-def test_the_other_rows_are_rendered(tmp_path: Path, cases: Path) -> None:
+@pytest.mark.alone
+def test_the_other_rows_are_rendered_by_the_command(tmp_path: Path, cases: Path) -> None:
+    nightreel = Commands(tmp_path, {**ENVIRONMENT, "NIGHTREEL_ACTORS": "1"})
     with hostile_manifest(tmp_path, cases) as manifest:
-        check(measured("render", manifest, tmp_path / "out"))
-    output = Storage(str(tmp_path / "out"))
-    videos = {info.key.partition("/")[0] for info in output.list() if re.search(r"^good-\d\d/video\.", info.key)}
-    assert len(videos) == GOOD
+        running = nightreel.start("render", manifest, "--output", tmp_path / "out")
+        peak, until = 0, time.monotonic() + 500
+        while running.process.poll() is None and time.monotonic() < until:
+            peak = max(peak, peak_of(running.process.pid))
+            time.sleep(0.5)
+        said = running.wait(1)
+    assert said.code == 1
+    assert len(set(re.findall(r"\brow (\d+)\b", said.err))) == HOSTILE
+    assert 0 < peak < MEMORY
+    assert len(list((tmp_path / "out").glob("good-*/video.*"))) == GOOD
+
+
+def peak_of(pid: int) -> int:
+    """The most bytes of memory that a process, which plans and drives, has had; 0 once it is gone."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        return int(found[1]) * 1024 if found else 0
+    return 0
 
 
 def test_the_command_says_thirty_places(
