@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infra.own_cluster import joining, own_cluster
+from infra.storage.reading_policy import ReadingPolicy
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = [
@@ -126,12 +127,55 @@ class InfraSettings(BaseSettings):
     crash_restarts: int = Field(
         5, ge=0, le=100, description="starts of a flow run up to which the server starts it again after a crash"
     )
+    read_roots: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="folders and prefixes of buckets, separated by commas, below which rows may name pictures in a run "
+        "that a server started, beside the manifest's folder and the output; a command reads any regular file",
+    )
+    read_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names, addresses and networks, separated by commas, from which pictures are read although they "
+        "are private: files.lan,127.0.0.1,10.0.0.0/8",
+    )
+    read_megabytes: float = Field(
+        64.0,
+        gt=0,
+        le=100_000,
+        description="the most that is read of one picture, or of one text that a manifest is made of",
+    )
+    read_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=86_400,
+        description="seconds that a web server has for one picture, its redirects included",
+    )
     live_page: str | None = Field(
         None, description="address of a live page that shows this machine's runs; `nightreel up` sets it"
     )
     live_outputs: Path | None = Field(
         None, description="folder in which runs note their outputs for that page; `nightreel up` sets it"
     )
+
+    def reading(self, below: Iterable[str] | None = None) -> ReadingPolicy:
+        """Return what rows may read: any regular file, or, where `below` is given, what lies below these folders and
+        the configured ones."""
+        return ReadingPolicy(
+            roots=None if below is None else (*below, *self.read_roots),
+            private_hosts=self.read_private_hosts,
+            most_bytes=round(self.read_megabytes * 1e6),
+            seconds=self.read_seconds,
+            idle_seconds=min(ReadingPolicy.idle_seconds, self.read_seconds),
+        )
+
+    @field_validator("read_roots", "read_private_hosts", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("read_roots")
+    @classmethod
+    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(root if "://" in root else str(Path(root).expanduser().absolute()) for root in value)
 
     @field_validator("models_folder")
     @classmethod

@@ -32,6 +32,7 @@ _SUFFIXES: dict[str, Kind] = {
     ".ndjson": "jsonl",
 }
 _GROUP_ROWS = 20_000
+_MOST_OF_A_LINE = 16_000_000  # characters of JSON: more than any row that the schema lets through has in practice
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def _from_jsonl(lines: Iterator[str], name: str, ids: VideoIds) -> Iterator[RowR
         if not line.strip():
             continue
         try:
-            values = drop_unset(json.loads(line))
+            values = drop_unset(json.loads(_bounded(line)))
         except (ValueError, RecursionError) as error:
             reason = f"not valid JSON ({error})"
         else:
@@ -161,3 +162,10 @@ def _from_jsonl(lines: Iterator[str], name: str, ids: VideoIds) -> Iterator[RowR
             reason = f"a JSON {type(values).__name__}"
         message = f"the line is {reason}"
         yield RowProblem(name, number, None, "", short(line.strip()), "one JSON object per line", message, "line")
+
+
+def _bounded(line: str) -> str:
+    """Raise ValueError for a line longer than any row: JSON takes thirty times its length in memory."""
+    if len(line) > _MOST_OF_A_LINE:
+        raise ValueError(f"it has {len(line):,} characters, and may have {_MOST_OF_A_LINE:,}")
+    return line

@@ -28,6 +28,7 @@ __all__ = ["rows_of_yaml"]
 _KEYS = ["defaults", "videos", "expand"]
 _DEEPEST = 50
 _MOST_KEYS = 1000  # of one block: keys can be chosen so that each costs as much as all before it
+_MOST_NODES = 1_000_000  # of a text: each takes some 600 bytes while it is read
 _MOST_VALUES = 1_000_000  # of one video, its aliases written out: 400 bytes of YAML can stand for billions
 # What PyYAML raises for values that look like dates, numbers or keys and are none.
 _BROKEN = (yaml.YAMLError, ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError, RecursionError)
@@ -199,8 +200,15 @@ class _Parts:
 def _check_events(text: str, name: str) -> None:
     """Raise ManifestError for what would cost a stack, or seconds, before it is known what it means."""
     open_blocks: list[list[int]] = []  # of each: whether it is a mapping, and how many keys and values it has
+    nodes = 0
     try:
         for event in yaml.parse(text, _SafeLoader):
+            nodes += isinstance(event, yaml.NodeEvent)
+            if nodes > _MOST_NODES:
+                raise ManifestError(
+                    f"{name}: it has more than {_MOST_NODES:,} values; split it, or write JSONL or CSV, which are read "
+                    "line by line"
+                )
             line = event.start_mark.line + 1 if event.start_mark else 0
             if open_blocks and isinstance(event, yaml.NodeEvent):
                 is_mapping, count = open_blocks[-1]

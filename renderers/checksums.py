@@ -14,8 +14,10 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal.
 
     Raises:
-        ModelFilesBroken: it can't be read.
+        ModelFilesBroken: it can't be read, or is none that ends, such as a pipe or a device.
     """
+    if path.exists() and not path.is_file():
+        raise ModelFilesBroken(f"'{path}' can't be read: it is no regular file")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -16,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from renderers.errors import BadInput
 from renderers.picture_errors import PICTURE_ERRORS
 
-__all__ = ["MAX_PIXELS", "MAX_RATIO", "PICTURE_SUFFIXES", "read_rgb"]
+__all__ = ["MAX_PIXELS", "MAX_RATIO", "PICTURE_SUFFIXES", "check_picture", "read_rgb"]
 
 #: What is read. Formats that call other programs (EPS), or that nobody paints with, are not.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
@@ -54,6 +55,22 @@ def read_rgb(source: bytes | Path, name: str, *, shortest: int | None = None) ->
             return _on_white(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise BadInput(_unknown(source, name)) from error
+    except PICTURE_ERRORS as error:
+        raise BadInput(f"'{name}' is not a picture that can be read ({error}): {_ALLOWED}") from error
+
+
+def check_picture(file: IO[bytes], name: str) -> None:
+    """Look at the head of the picture in `file`, of which nothing is decoded; `name` is for messages.
+
+    Raises:
+        BadInput: it is of no kind that is read, or larger or longer than is allowed.
+    """
+    try:
+        with Image.open(file, formats=_formats()) as image:
+            _check_size(image.size, name)
+    except UnidentifiedImageError as error:
+        file.seek(0)
+        raise BadInput(_unknown(file.read(16), name)) from error
     except PICTURE_ERRORS as error:
         raise BadInput(f"'{name}' is not a picture that can be read ({error}): {_ALLOWED}") from error
 

@@ -123,7 +123,7 @@ def run_job(
             if job.needs_workers and on == "ray":
                 start_pool(job, settings)
             elif job.needs_workers:
-                job.pool.set_result(_local_pool(job.output, settings, workers or 1))
+                job.pool.set_result(_local_pool(job, settings, workers or 1))
             pool = job.pool.result() if job.needs_workers else None
             events = JobEvents(tick=partial(_report_progress, job, on_progress))
             keeper.actors = drive(job, pool, events=events).actors
@@ -174,9 +174,9 @@ def _planned_rows(
     return job, problems
 
 
-def _local_pool(output: Storage, settings: InfraSettings, workers: int) -> LocalPool:
+def _local_pool(job: RenderJob, settings: InfraSettings, workers: int) -> LocalPool:
     return LocalPool(
-        output,
+        job.output,
         size=workers,
         device=settings.device,
         threads=settings.threads,
@@ -184,6 +184,7 @@ def _local_pool(output: Storage, settings: InfraSettings, workers: int) -> Local
         registry=Registry(settings.models_folder),
         precision=settings.precision,
         graphs=settings.graphs,
+        reading=job.reading,
     )
 
 

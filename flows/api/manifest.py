@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.settings import load_settings
 from infra.storage.storage import manifest_files, read_uri
 from manifests.building import build, kind_of
 from manifests.reading import read_rows
@@ -61,5 +62,7 @@ def _results(uri: str) -> Iterable[RowResult]:
     try:
         kind = kind_of(uri)
     except ManifestError:
-        return read_rows(manifest_files(uri))  # no ending of a source: Parquet, whatever its name
-    return build(io.BytesIO(read_uri(uri)), kind, uri)
+        return read_rows(
+            manifest_files(uri, load_settings().reading())
+        )  # no ending of a source: Parquet, whatever its name
+    return build(io.BytesIO(read_uri(uri, load_settings().reading())), kind, uri)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from infra.settings import load_settings
-from infra.storage.storage import ObjectMissing, read_uri
+from infra.storage.storage import ObjectMissing, SourceReader
 from manifests.checking import check_row
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow
@@ -59,11 +59,12 @@ def prepare(row: ManifestRow) -> PreparedRow:
         BadInput: the row asks for what its model can't do, or names a picture that does not exist.
         StorageError: a picture can't be read.
     """
-    entry = Registry(load_settings().models_folder).entry(row.model)
-    images = {}
+    settings = load_settings()
+    entry = Registry(settings.models_folder).entry(row.model)
+    sources, images = SourceReader(settings.reading()), {}
     for uri in filter(None, (row.init_image, *(prompt.image for prompt in row.image_prompts or ()))):
         try:
-            images[uri] = read_uri(uri)
+            images[uri] = sources.read(uri)
         except ObjectMissing as error:
             raise BadInput(f"picture '{uri}' of video '{row.video_id}' does not exist: correct its path") from error
     digests = {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}

@@ -56,7 +56,7 @@ def build_(
         raise BadInput(f"output '{output}' names no file: give one, such as '{output.rstrip('/')}/night.parquet'")
     if output == source:
         raise BadInput(f"output '{output}' is the source itself: name another file, such as one that ends in .parquet")
-    results = build(io.BytesIO(read_uri(source)), kind_of(source), source)
+    results = build(io.BytesIO(read_uri(source, load_settings().reading())), kind_of(source), source)
     target = io.BytesIO()
     result = write_parquet(results, target)
     problems(str(problem) for problem in result.problems)
@@ -87,7 +87,7 @@ def build_(
 def validate(manifest: Manifest, *, json: Json = False) -> int:
     """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/"""
     good, found = 0, []
-    for result in read_rows(manifest_files(manifest)):
+    for result in read_rows(manifest_files(manifest, load_settings().reading())):
         problem = result if isinstance(result, RowProblem) else None
         if problem is None:
             assert isinstance(result, GoodRow)
@@ -113,7 +113,7 @@ def show(
     json: Json = False,
 ) -> int:
     """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet"""
-    files = manifest_files(manifest)
+    files = manifest_files(manifest, load_settings().reading())
     shown: list[ManifestRow] = []
     for result in read_rows(files):
         if len(shown) == rows:

@@ -90,7 +90,7 @@ def _output() -> str:
 
 
 def _value(value: object) -> str:
-    return "" if value is None or isinstance(value, dict) else f"`{value}`"
+    return "" if value in (None, ()) or isinstance(value, dict) else f"`{value}`"
 
 
 def _cell(text: str) -> str:

@@ -62,6 +62,7 @@ class RenderJob:
 
     def __init__(self, parameters: RenderParameters, settings: InfraSettings, source: WorkSource | None = None) -> None:
         """Make a job of the rows of the manifest that `parameters` name, or of another `source`."""
+        self.reading = settings.reading()
         self.parameters, self.settings = parameters, settings
         self.output = Storage(parameters.output)
         self.source: WorkSource = source or ManifestSource(parameters, settings)
@@ -75,12 +76,17 @@ class RenderJob:
 
     # -- what is to be done --------------------------------------------------------------------------------------------
 
+    def confine(self) -> None:
+        """Have rows name only what lies below the manifest's folder, the output or the configured roots, since whoever
+        wrote them may be somebody else than whose account this is. Before `read`."""
+        self.reading = self.settings.reading((*self.source.folders(self.output), self.output.root))
+
     def read(self, *, write: bool = True) -> None:
         """Plan the job against storage. `write` False promises to leave no trace.
 
         Raises what the source's `read` raises.
         """
-        self._admit(self.source.read(self.output, write=write))
+        self._admit(self.source.read(self.output, write=write, reading=self.reading))
 
     def plan_again(self) -> bool:
         """Return, after all chunks, whether what was rendered has changed the plan, so that there is more to do."""

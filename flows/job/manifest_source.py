@@ -11,7 +11,7 @@ from flows.job.stitching import would_overwrite
 from flows.job.storage_state import load_work, sized
 from flows.report.wording import plural
 from infra.settings import InfraSettings
-from infra.storage.storage import Storage, manifest_files
+from infra.storage.storage import ReadingPolicy, Storage, folder_of_manifest, manifest_files
 from manifests.errors import ErrorKind, NightreelError
 from manifests.reading import read_rows
 from manifests.results import GoodRow, ManifestError, RowProblem
@@ -29,7 +29,11 @@ class ManifestSource:
     def __init__(self, parameters: RenderParameters, settings: InfraSettings) -> None:
         self._parameters, self._settings = parameters, settings
 
-    def read(self, output: Storage, *, write: bool) -> JobPlan:
+    def folders(self, output: Storage) -> tuple[str, ...]:
+        """Return the manifest's folder."""
+        return (folder_of_manifest(self._parameters.manifest),)
+
+    def read(self, output: Storage, *, write: bool, reading: ReadingPolicy) -> JobPlan:
         """Read the manifest and plan every good row against storage.
 
         Raises:
@@ -37,7 +41,7 @@ class ManifestSource:
             StorageError: manifest or output can't be used.
         """
         output.check(write=write)
-        plan = self._plan(output)
+        plan = self._plan(output, reading)
         if self._parameters.strict and (plan.problems or plan.refused):
             reasons = [str(problem) for problem in plan.problems] + [reason for _, reason in plan.refused]
             raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
@@ -53,15 +57,17 @@ class ManifestSource:
         frames = sum(work.missing for work in pending)
         return f"{plural(frames, 'frame')} to render in {len(pending)} of {plural(len(plan.runs), 'video')}"
 
-    def _plan(self, output: Storage) -> JobPlan:
+    def _plan(self, output: Storage, reading: ReadingPolicy) -> JobPlan:
         runs: dict[str, VideoRun] = {}
         problems: list[RowProblem] = []
         refused: list[tuple[ManifestRow, str]] = []
         errors: dict[str, Exception] = {}
+        places: dict[str, tuple[int, str]] = {}
 
         def good_rows() -> Iterator[ManifestRow]:
-            for result in read_rows(manifest_files(self._parameters.manifest)):
+            for result in read_rows(manifest_files(self._parameters.manifest, reading)):
                 if isinstance(result, GoodRow):
+                    places[result.row.video_id] = (result.number, result.file)
                     yield result.row
                 else:
                     problems.append(result)
@@ -72,10 +78,11 @@ class ManifestSource:
             Registry(self._settings.models_folder),
             chunk_seconds=self._settings.chunk_seconds,
             range_frames=self._parameters.range_frames,
+            reading=reading,
         ):
             if isinstance(result, tuple):
                 row, error = result
-                refused.append((row, str(error)))
+                refused.append((row, "{} (row {}, {})".format(error, *places[row.video_id])))
                 if isinstance(error, NightreelError) and error.kind is not ErrorKind.BAD_INPUT:
                     errors[row.video_id] = error
                 continue

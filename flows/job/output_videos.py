@@ -20,6 +20,7 @@ from flows.runs.wanted import Turn, Wanted, wanted
 from infra.storage.layout import SHORT, frames_present
 from infra.storage.storage import Storage
 from manifests.schema import format_frames
+from renderers.errors import RenderError
 from renderers.registry import Registry
 
 __all__ = [
@@ -75,7 +76,7 @@ def stored_video(output: Storage, registry: Registry, video_id: str, wants: Want
     Failures under earlier plans are left out: an edited row gives other frames, which have not failed.
 
     Raises:
-        RenderError: the plan names a model that this installation does not know.
+        RenderError: the plan names a model that this installation does not know, or is damaged.
         StorageError: storage can't be read.
     """
     listing = list_video(output, video_id)
@@ -164,15 +165,15 @@ def stored_wants(output: Storage) -> Wanted:
 
 def stored_status(output: Storage, registry: Registry, wants: Wanted | None = None) -> Iterator[VideoStatus]:
     """The status of every video of `output` from storage alone: those in its folders by their latest plans, and those
-    that its runs want (`wants`, where that is known) and whose turn has not come.
-
-    Raises:
-        RenderError: a plan names a model that this installation does not know.
-    """
+    that its runs want (`wants`, where that is known) and whose turn has not come. A plan that is damaged, or names a
+    model that this installation does not know, is its video's `reason`."""
     wants = stored_wants(output) if wants is None else wants
 
     def one(video_id: str) -> VideoStatus | None:
-        stored = stored_video(output, registry, video_id, wants)
+        try:
+            stored = stored_video(output, registry, video_id, wants)
+        except RenderError as error:  # a plan that can't be read says nothing of the other videos
+            return VideoStatus(video_id, "failed", wants.frames.get(video_id, 0), (), str(error), None)
         if stored is None:
             return None  # the report's folder, or somebody else's
         was = stored.was

@@ -12,15 +12,17 @@ import numpy as np
 from PIL import Image
 
 from flows.job.job import RenderJob
+from flows.job.output_videos import LATEST_RUNS
 from flows.job.parameters import RenderParameters
 from flows.job.source import Comparison, JobPlan
 from flows.job.state import VideoRun
 from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_plan, save_retakes
 from flows.planning.remaining import VideoWork, plan_video
 from flows.planning.retakes import After, Retaking, choose_frames, describe, keep_from, retake
+from flows.runs.stored import stored_runs
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key, frames_present
-from infra.storage.storage import Storage, StorageError
+from infra.storage.storage import ReadingPolicy, Storage, StorageError, folder_of_manifest
 from infra.workers.tasks import FrameReport
 from renderers.errors import BadInput
 from renderers.frame_plan.video_plan import VideoPlan
@@ -75,8 +77,16 @@ class RerunSource:
         self._decided: _Decided | None = None
         self.comparison: Comparison | None = None
 
-    def read(self, output: Storage, *, write: bool) -> JobPlan:
-        """Plan the re-run. `write` False, or a dry run, promises to leave no trace.
+    def folders(self, output: Storage) -> tuple[str, ...]:
+        """Return the folders of the manifests that were rendered into `output`, as its runs say."""
+        manifests = {run.record.manifest for run in stored_runs(output, latest=LATEST_RUNS)}
+        # the others are titles of re-runs, or relative to the folder in which some process was started
+        places = {manifest for manifest in manifests if "://" in manifest or manifest.startswith("/")}
+        return tuple(sorted(map(folder_of_manifest, places)))
+
+    def read(self, output: Storage, *, write: bool, reading: ReadingPolicy) -> JobPlan:
+        """Plan the re-run. `write` False, or a dry run, promises to leave no trace. Pictures have their digests in the
+        stored plan, and are read by workers only.
 
         Raises:
             BadInput: there is no such video, or it has no such frames.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flows.job.state import VideoRun
-from infra.storage.storage import Storage
+from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.tasks import FrameReport
 from manifests.results import RowProblem
 from manifests.schema import ManifestRow
@@ -50,8 +50,11 @@ class WorkSource(Protocol):
         """What each frame is to be rendered through, one after the other; None: frames may be rendered together, and
         one begun before it is known what became of the one before."""
 
-    def read(self, output: Storage, *, write: bool) -> JobPlan:
-        """Plan against storage; `write` False promises to leave no trace."""
+    def folders(self, output: Storage) -> tuple[str, ...]:
+        """Return the folders of the manifests that its rows are of: what they name may lie there."""
+
+    def read(self, output: Storage, *, write: bool, reading: ReadingPolicy) -> JobPlan:
+        """Plan against storage; `write` False promises to leave no trace. `reading`: what rows may name."""
 
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
         """Return the plan of what is to do after all chunks of `plan`, or None if that was all."""

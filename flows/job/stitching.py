@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from flows.job.stored_documents import MOST_BYTES
 from flows.planning.remaining import VideoWork
 from infra.storage.layout import CONTACT_SHEET, PROVENANCE, video_key
 from infra.storage.storage import ObjectConflict, Storage
@@ -137,7 +138,8 @@ def encode_damaged(output: Storage, work: VideoWork) -> None:
 def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
     """The output's video has other bytes although its frames are meant to be the same: say what differs."""
     try:
-        before = json.loads(output.read(f"{work.video_id}/{PROVENANCE}"))
+        before = json.loads(output.read(f"{work.video_id}/{PROVENANCE}", most=MOST_BYTES))
+        before.get("software", {}).get("ffmpeg")
     except Exception:  # there may be none, or a broken one: the conflict itself is the news
         return f"'{work.video_id}' holds another video, without readable provenance ({error}): --force replaces it"
     reasons = []

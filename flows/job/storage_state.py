@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from flows.job.picture_digests import PictureDigests
+from flows.job.stored_documents import MOST_BYTES, DocumentDamaged, parse, read_document
 from flows.planning.remaining import VideoWork, plan_video
 from flows.planning.retakes import retake_document, retake_of
 from flows.planning.stored_addresses import as_stored
@@ -20,13 +22,15 @@ from infra.storage.layout import PROVENANCE, plan_key, retake_key
 from infra.storage.storage import (
     ObjectInfo,
     ObjectMissing,
+    ReadingPolicy,
+    SourceReader,
+    SourceRefused,
     Storage,
     StorageError,
     StorageUnavailable,
     absolute_uri,
-    read_uri,
 )
-from manifests.errors import NightreelError
+from manifests.errors import ErrorKind, NightreelError
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.frame_plan.frame_plan import Retake
@@ -74,24 +78,27 @@ def list_video(output: Storage, video_id: str) -> VideoListing:
     provenance = None
     if key in objects:
         # a provenance that can't be read, or without its video, promises nothing: the stitch puts a new one
-        with suppress(ValueError, ObjectMissing):
-            document = json.loads(output.read(key))
+        with suppress(ValueError, ObjectMissing, SourceRefused):
+            document = parse(output.read(key, most=MOST_BYTES))
             if isinstance(document, dict) and f"{video_id}/{document.get('video')}" in objects:
                 provenance = document
     return VideoListing(objects, provenance)
 
 
 def load_work(
-    output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float, range_frames: int | None
-) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:
-    """Plan every row against storage, in order. A row that can't be planned (its picture is missing, its model unknown,
-    its size odd, its rate beyond the format) comes with its error instead; the storage's own failure is raised."""
+    output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
+    range_frames: int | None, reading: ReadingPolicy | None = None,
+) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
+    """Plan every row against storage, in order; what rows name is read as `reading` allows. A row that can't be planned
+    (its picture is missing, its model unknown, its size odd, its rate beyond the format) comes with its error instead;
+    the storage's own failure is raised."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
+    pictures = PictureDigests(SourceReader(reading))
 
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
         row = _located(row)
         try:
-            images = _image_digests(row)
+            images = pictures.of(row)
         except (BadInput, StorageUnavailable) as error:  # of a picture's server; the output's own ends the job
             return row, error
         try:
@@ -135,32 +142,6 @@ def _located(row: ManifestRow) -> ManifestRow:
     return row.model_copy(update=update) if update else row
 
 
-def _image_digests(row: ManifestRow) -> dict[str, str]:
-    """SHA-256 of every picture that the row names.
-
-    Raises:
-        BadInput: one can't be read; the message names the column and what to do.
-        StorageUnavailable: where it lies can't be read, now (StorageBusy) or until somebody repairs it.
-    """
-    named = [("init_image", row.init_image)] if row.init_image else []
-    named += [("image_prompts", prompt.image) for prompt in row.image_prompts or ()]
-    digests = {}
-    for column, uri in named:
-        assert uri is not None
-        try:
-            digests[uri] = hashlib.sha256(read_uri(uri)).hexdigest()
-        except ObjectMissing as error:
-            raise BadInput(
-                f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or correct the row"
-            ) from error
-        except StorageUnavailable as error:
-            message = f"{column} '{uri}' of video '{row.video_id}' can't be read: {error.message}"
-            raise type(error)(message, error.remedy) from error
-        except StorageError as error:
-            raise BadInput(f"{column} '{uri}' of video '{row.video_id}' can't be read: {error}") from error
-    return digests
-
-
 def save_plan(output: Storage, work: VideoWork) -> None:
     """Keep the plan beside the frames, so that `status` knows what was wanted without the manifest."""
     document = {
@@ -182,8 +163,17 @@ def read_failures(
 ) -> tuple[FailureRecord, ...]:
     """The records of failed attempts, oldest first; those under `keys` where they are given."""
     keys = sorted(key for key in listing.objects if key.startswith(f"{video_id}/failures/")) if keys is None else keys
-    records = [FailureRecord.of_document(json.loads(output.read(key))) for key in keys]
-    return tuple(sorted(records, key=lambda record: str(record.when)))
+    return tuple(sorted((_failure(output, key, video_id) for key in keys), key=lambda record: str(record.when)))
+
+
+def _failure(output: Storage, key: str, video_id: str) -> FailureRecord:
+    """A record of failure; where it is damaged, one that says so: something has failed there."""
+    try:
+        return read_document(output, key, FailureRecord.of_document, "the record of a failure", "delete it")
+    except DocumentDamaged as error:
+        named = re.search(r"/failures/(\d{6,9})-", key)
+        frame = int(named[1]) if named else None
+        return FailureRecord(video_id, frame, 0, "", ErrorKind.CORRUPT, str(error), 0.0, "")
 
 
 def read_retakes(output: Storage, keys: Iterable[str], video_id: str) -> tuple[Retake, ...]:
@@ -197,13 +187,10 @@ def read_retakes(output: Storage, keys: Iterable[str], video_id: str) -> tuple[R
 
 
 def _retakes_in(output: Storage, key: str) -> list[Retake]:
-    data = output.read(key)
-    try:
-        return [retake_of(entry) for entry in json.loads(data)["retakes"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(
-            f"what a re-run decided, '{key}', is damaged ({error}): restore it, or delete it to render without it"
-        ) from error
+    def retakes(document: Any) -> list[Retake]:
+        return [retake_of(entry) for entry in document["retakes"]]
+
+    return read_document(output, key, retakes, "what a re-run decided", "restore it, or delete it to render without it")
 
 
 def save_retakes(output: Storage, video_id: str, retakes: Sequence[Retake]) -> None:
@@ -226,27 +213,53 @@ def read_plan(output: Storage, listing: VideoListing, video_id: str, registry: R
     """The latest plan of a video, with the decisions of its re-runs; None if there is none.
 
     Raises:
+        DocumentDamaged: one of the plans, or of these decisions, can't be read; of several plans any might be the
+            latest.
         RenderError: it names a model that this installation does not know, or was made by a newer one.
     """
-    document = _latest_plan(output, listing, video_id)
-    if document is None:
+    found = _latest_plan(output, listing, video_id)
+    if found is None:
         return None
     retakes = read_retakes(output, listing.objects, video_id)
-    algorithm = document.get("algorithm", ALGORITHM_OF_0_1)
-    row = ManifestRow.model_validate(document["row"])
-    plan = VideoPlan.of(row, document["images"], retakes, entry=registry.entry(row.model), algorithm=algorithm)
-    return StoredPlan(plan, document["range_frames"], document["content"])
+    plan = VideoPlan.of(
+        found.row, found.images, retakes, entry=registry.entry(found.row.model), algorithm=found.algorithm
+    )
+    return StoredPlan(plan, found.range_frames, found.content)
 
 
-def _latest_plan(output: Storage, listing: VideoListing, video_id: str) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _PlanDocument:
+    """A plan as its object says it."""
+
+    row: ManifestRow
+    images: dict[str, str]
+    algorithm: int
+    content: str
+    range_frames: int
+    planned: str
+
+    @classmethod
+    def of(cls, document: Any) -> _PlanDocument:
+        """Read what `save_plan` put, in this version or in an earlier one; raises any of DAMAGE."""
+        images, frames = document["images"], document["range_frames"]
+        algorithm = document.get("algorithm", ALGORITHM_OF_0_1)
+        if not all(isinstance(text, str) for pair in images.items() for text in pair):
+            raise TypeError("its pictures are no texts")
+        if type(frames) is not int or frames < 1 or type(algorithm) is not int:
+            raise TypeError("its ranges or its algorithm are no numbers")
+        row = ManifestRow.model_validate(document["row"])
+        return cls(row, images, algorithm, str(document["content"]), frames, str(document.get("planned", "")))
+
+
+def _latest_plan(output: Storage, listing: VideoListing, video_id: str) -> _PlanDocument | None:
     """Of several plans the one that says of itself that it was made last. Those of 0.2 and before do not say when: they
     are older than all that do, and of two of them the published one is taken, then the one that was put last."""
     plans = [info for info in listing.objects.values() if info.key.startswith(f"{video_id}/plans/")]
-    documents = [(info, json.loads(output.read(info.key))) for info in plans]
+    remedy = "restore it, or delete it: the next render plans again"
+    documents = [(info, read_document(output, info.key, _PlanDocument.of, "a plan", remedy)) for info in plans]
 
-    def order(plan: tuple[ObjectInfo, dict[str, Any]]) -> tuple[str, bool, datetime]:
+    def order(plan: tuple[ObjectInfo, _PlanDocument]) -> tuple[str, bool, datetime]:
         info, document = plan
-        planned = str(document.get("planned", ""))
-        return planned, not planned and document["content"] == listing.content, info.modified
+        return document.planned, not document.planned and document.content == listing.content, info.modified
 
     return max(documents, key=order)[1] if documents else None

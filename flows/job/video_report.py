@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from PIL import Image
 
 from flows.job.output_videos import StoredVideo, VideoState, video_state
 from flows.job.state import VideoSnapshot
+from flows.job.stored_documents import DAMAGE, MOST_BYTES, parse
 from flows.planning.remaining import RangeWork, VideoWork
 from flows.report import VideoReport
 from flows.report.posters import BUDGET, fitted
@@ -136,26 +138,40 @@ def _seams(work: VideoWork, known: list[FrameReport]) -> tuple[tuple[int, float]
 def _known_frames(
     output: Storage, work: VideoWork, reports: dict[int, FrameReport], threads: ThreadPoolExecutor
 ) -> Iterator[FrameReport]:
-    known, after = dict(reports), dict[int, float]()
+    known, after = dict(reports), dict[int, float | None]()
     others = [it for it in work.ranges if not all(index in reports for index in range(it.start, it.stop))]
 
     def read(frame_range: RangeWork) -> bytes | None:
         try:
-            return output.read(frame_range.segment.removesuffix(".seg") + ".json")
+            return output.read(frame_range.segment.removesuffix(".seg") + ".json", most=MOST_BYTES)
         except StorageError:
             return None  # the range was never finished; or storage does not answer: a report tells what it can
 
     for frame_range, data in zip(others, threads.map(read, others), strict=True):
         if data is None:
             continue
-        record = json.loads(data)
-        for frame in record["frames"]:
-            known.setdefault(frame["frame"], FrameReport(**{**frame, "losses": tuple(frame["losses"])}))
-        after[frame_range.stop] = record.get("change_after")
+        with suppress(*DAMAGE):  # what a damaged record knew is not known
+            record = parse(data)
+            last = record.get("change_after")
+            found = [_frame_report(frame) for frame in record["frames"]]
+            after[frame_range.stop] = None if last is None else float(last)
+            for one in found:
+                known.setdefault(one.frame, one)
     for report in known.values():
         # a range that was encoded before the one before it could not know its first frame's change; that one does
         change = after.get(report.frame)
         yield replace(report, change=change) if report.change is None and change is not None else report
+
+
+def _frame_report(document: Any) -> FrameReport:
+    """What a segment's record says of a frame; raises any of DAMAGE."""
+    report = FrameReport(**{**document, "losses": tuple(map(float, document["losses"]))})
+    numbers = (report.loss, report.seconds, report.total_seconds, report.change)
+    if not all(value is None or isinstance(value, int | float) for value in numbers):
+        raise TypeError("a number that is none")
+    if type(report.frame) is not int or not isinstance(report.worker, str):
+        raise TypeError("a frame or a worker that is none")
+    return report
 
 
 def _poster(output: Storage, work: VideoWork, frames: list[int], poster_bytes: int = BUDGET) -> bytes | None:

@@ -36,10 +36,19 @@ def begin(parameters: P, make: Callable[[P, InfraSettings], RenderJob]) -> Rende
         return handed_over
     settings = load_settings()
     job = make(parameters, settings)
+    if _of_a_deployment():
+        job.confine()
     job.read()
     if job.needs_workers and not getattr(parameters, "dry_run", False):
         start_pool(job, settings)
     return job
+
+
+def _of_a_deployment() -> bool:
+    """Whether a server started this flow run: then its form was filled in by anybody who may use the server."""
+    from prefect import runtime  # takes seconds to import; who calls a flow has it
+
+    return runtime.deployment.id is not None
 
 
 def start_pool(job: RenderJob, settings: InfraSettings) -> None:
@@ -53,8 +62,9 @@ def start_pool(job: RenderJob, settings: InfraSettings) -> None:
             from infra.ray.pool import RayPool  # Ray takes seconds to import: only when workers are needed
 
             pool: Pool = RayPool(
-                job.output, settings, warm=models[0] if models else None, priority=job.parameters.priority, want=chunks
-            )
+                job.output, settings, warm=models[0] if models else None, priority=job.parameters.priority, want=chunks,
+                reading=job.reading,
+            )  # fmt: skip
             pool.prioritise(job.priority)  # it may have been changed meanwhile
             if job.closed.is_set():
                 pool.close()  # the flow ended while Ray was coming up

@@ -179,11 +179,21 @@ def retake_document(entry: Retake) -> dict[str, Any]:
 
 
 def retake_of(document: Mapping[str, Any]) -> Retake:
-    """The decision that storage holds; nightreel 0.1 wrote `parent` and `towards`."""
-    return Retake(
+    """The decision that storage holds; nightreel 0.1 wrote `parent` and `towards`.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it holds none.
+    """
+    found = Retake(
         frame=document["frame"],
         instead_of=document["instead_of"],
         seed=document["seed"],
         start_digest=document.get("start_digest", document.get("parent")),
         target_digest=document.get("target_digest", document.get("towards")),
     )
+    numbers, digests = (found.frame, found.seed or 0), (found.start_digest or "", found.target_digest or "")
+    if not all(type(value) is int for value in numbers):
+        raise TypeError("a frame or a seed that is no whole number")
+    if not all(isinstance(value, str) for value in (found.instead_of, *digests)):
+        raise TypeError("a digest that is no text")
+    return found

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from types import UnionType
 from typing import Any
 
 from infra.storage.layout import failure_key
@@ -16,6 +17,9 @@ __all__ = ["PLANNER", "FailureRecord", "record_failure"]
 
 #: The "worker" of a row that could not be planned.
 PLANNER = "planner"
+
+
+_TYPES: Mapping[str, type | UnionType] = {"frame": int | None, "attempt": int, "seconds": int | float}
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,15 @@ class FailureRecord:
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> FailureRecord:
-        """Read what `record_failure` put, in this version or in an earlier one."""
+        """Read what `record_failure` put, in this version or in an earlier one.
+
+        Raises:
+            KeyError, TypeError: it put no such thing.
+        """
         known = {field.name: document[field.name] for field in fields(cls) if field.name in document}
+        for name, value in known.items():
+            if isinstance(value, bool) or not isinstance(value, _TYPES.get(name, str)):
+                raise TypeError(f"its '{name}' is of the wrong type")
         return cls(**{**known, "kind": ErrorKind.read(document["kind"])})
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from flows.runs.record import RunRecord, RunRequest, RunState
 from infra.storage.layout import RUNS, run_record_key, run_request_key, run_state_key
-from infra.storage.storage import ObjectMissing, Storage
+from infra.storage.storage import ObjectMissing, SourceRefused, Storage
 
 __all__ = [
     "StoredRun",
@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 PARALLEL_READS = 16
+#: A record has some 50 bytes for each video.
+MOST_BYTES = 128 << 20
 
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -123,6 +125,6 @@ def _present(found: Iterator[StoredRun | None]) -> Iterator[StoredRun]:
 
 def _read(output: Storage, key: str, kind: type[Document]) -> Document | None:
     try:
-        return kind.model_validate_json(output.read(key))
-    except (ObjectMissing, ValidationError):
+        return kind.model_validate_json(output.read(key, most=MOST_BYTES))
+    except (ObjectMissing, SourceRefused, ValidationError, RecursionError):
         return None

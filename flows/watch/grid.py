@@ -12,13 +12,14 @@ from typing import Any
 from PIL import Image
 
 from flows.job.storage_state import VideoListing, list_video, read_plan
+from flows.job.stored_documents import MOST_BYTES, parse
 from flows.report.wording import clean, one_line
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.watch.videos import MESSAGE
 from flows.watch.view import safe_link
 from infra.storage.errors import without_secrets
 from infra.storage.layout import SHORT, frame_key, frame_of
-from infra.storage.storage import ObjectMissing, Storage
+from infra.storage.storage import ObjectMissing, SourceRefused, Storage
 from manifests.schema import format_prompts
 from renderers.errors import RenderError
 from renderers.frame_rendering.chunks import PROVENANCE
@@ -177,7 +178,7 @@ def frame_details(output: Storage, grid: VideoGrid, frame: int) -> dict[str, Any
 
 def _attempt(output: Storage, key: str) -> dict[str, Any] | None:
     try:
-        record = FailureRecord.of_document(json.loads(output.read(key)))
+        record = FailureRecord.of_document(parse(output.read(key, most=MOST_BYTES)))
         return {
             "attempt": int(record.attempt),
             "kind": one_line(record.kind, 60),
@@ -187,7 +188,7 @@ def _attempt(output: Storage, key: str) -> dict[str, Any] | None:
             "seconds": float(record.seconds),
             "log": safe_link(str(record.log)),
         }
-    except (ObjectMissing, ValueError, KeyError, TypeError, AttributeError):
+    except (ObjectMissing, SourceRefused, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

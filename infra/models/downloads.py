@@ -23,6 +23,7 @@ import httpx
 from filelock import FileLock, Timeout
 
 from infra.backoff import Backoff
+from infra.storage.user_agent import user_agent
 from manifests.errors import ErrorKind, NightreelError
 from renderers.checksums import file_sha256
 
@@ -96,7 +97,7 @@ def _from_any(
     urls: Sequence[str], target: Path, sha256: str, size: int | None, on_progress: OnProgress, pause: float
 ) -> None:
     refused = []
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers={"User-Agent": "nightreel"}) as client:
+    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers={"User-Agent": user_agent()}) as client:
         for url in urls:
             try:
                 _from_mirror(client, url, target, sha256, size, on_progress, pause)

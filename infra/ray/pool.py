@@ -21,7 +21,7 @@ from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_act
 from infra.ray.fair_share_actor import FairShareClient
 from infra.ray.worker import RayWorker
 from infra.settings import InfraSettings
-from infra.storage.storage import Storage
+from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.fair_share import Demand
 from infra.workers.pool import PoolWorker, Standing
 from infra.workers.tasks import WorkerProgress
@@ -52,10 +52,10 @@ class RayPool:
 
     def __init__(
         self, output: Storage, settings: InfraSettings, *, warm: str | None = None, priority: int = 0,
-        want: int | None = None,
+        want: int | None = None, reading: ReadingPolicy | None = None,
     ) -> None:  # fmt: skip
         """Connect, or start a cluster of this machine's own, and start the actors of the first share, which may be
-        none. `warm` is a model to load at once, `want` see `Pool.want`.
+        none. `warm` is a model to load at once, `want` see `Pool.want`, `reading` what rows may name.
 
         Raises:
             RayUnavailable: no cluster answers, or it has no room for one actor even when nobody else is there.
@@ -73,7 +73,7 @@ class RayPool:
         self._options = {"num_cpus": settings.cpus_per_actor, "num_gpus": self.gpus_per_actor}
         device = settings.device if self._use_gpu or settings.device != "auto" else "cpu"
         how = {name: getattr(settings, name) for name in ("threads", "precision", "graphs", "batch")}
-        self._given = (output, {"device": device, "registry": Registry(settings.models_folder), **how})
+        self._given = (output, {"device": device, "registry": Registry(settings.models_folder), **how}, reading)
         self._warm, self._priority = warm, priority
         self._want = MOST_ACTORS if want is None else want
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from infra.settings import ray_environment
-from infra.storage.storage import Storage
+from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
 from infra.workers.renderers import LoadedModels
 from infra.workers.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
@@ -36,8 +36,8 @@ COMMITS_AT_ONCE = 4
     max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1, "commits": COMMITS_AT_ONCE}
 )
 class _Actor:
-    def __init__(self, output: Storage, how: Mapping[str, Any]) -> None:
-        self._worker = Worker(output, LoadedModels(**how), registry=how["registry"])
+    def __init__(self, output: Storage, how: Mapping[str, Any], reading: ReadingPolicy | None) -> None:
+        self._worker = Worker(output, LoadedModels(**how), registry=how["registry"], reading=reading)
 
     def warm(self, model: str) -> str:
         return self._worker.warm(model)

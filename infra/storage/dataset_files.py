@@ -29,7 +29,7 @@ def dataset_files(filesystem: Any, path: str, given: str) -> dict[str, str]:
             return {}
         matches = filesystem.glob(path, detail=True)
         return {_as_given(file, given, path): file for file in sorted(matches) if matches[file]["type"] == "file"}
-    if kind == "file":
+    if kind != "directory":  # a pipe or a device is named too: who opens it refuses it
         return {given: path}
     base = path.rstrip("/")
     inside = {file[len(base) + 1 :]: file for file in sorted(filesystem.find(path))}

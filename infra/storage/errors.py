@@ -3,9 +3,11 @@
     StorageError              application      anything that no class below fits
     ├── ObjectMissing         bad input        there is no such object (or no such manifest, picture, ...)
     ├── ObjectConflict        bad input        the key holds other bytes already, and they may not be replaced
+    ├── SourceRefused         bad input        what a row names is not read: its kind, its place, its size
     └── StorageUnavailable    storage          nothing here can be read or written until somebody repairs it (`remedy`)
         └── StorageBusy       infrastructure   nor now, but perhaps later: overloaded, restarting, not reachable, late
-            └── AnswerCutOff  infrastructure   an answer broke off half-way
+            ├── AnswerCutOff  infrastructure   an answer broke off half-way
+            └── AnswerLate    infrastructure   there was no (whole) answer in the time that there is
 
 Before a StorageBusy is raised, storage was asked as often as `retry_policy` allows. Errors of the operating system and
 the answers of S3 are translated here; exceptions of botocore's and fsspec's own in `filesystems`.
@@ -20,8 +22,10 @@ from manifests.errors import ErrorKind, NightreelError
 
 __all__ = [
     "AnswerCutOff",
+    "AnswerLate",
     "ObjectConflict",
     "ObjectMissing",
+    "SourceRefused",
     "StorageBusy",
     "StorageError",
     "StorageUnavailable",
@@ -60,6 +64,12 @@ class ObjectConflict(StorageError):
     kind = ErrorKind.BAD_INPUT
 
 
+class SourceRefused(StorageError):
+    """What somebody points at is not read, whatever lies there: its kind, its place or its size is not allowed."""
+
+    kind = ErrorKind.BAD_INPUT
+
+
 class StorageUnavailable(StorageError):
     """Storage as a whole is of no use: not reachable, not permitted, full, or misnamed. `remedy` is never empty."""
 
@@ -77,6 +87,10 @@ class StorageBusy(StorageUnavailable):
 
 class AnswerCutOff(StorageBusy):
     """What was read is not whole; nothing of it is used."""
+
+
+class AnswerLate(StorageBusy):
+    """A server had its time, and has not answered, or not to the end. It is not asked again at once."""
 
 
 _SECRETS = (

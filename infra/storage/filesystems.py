@@ -16,15 +16,16 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import botocore.exceptions
 import fsspec
-from fsspec.core import split_protocol, url_to_fs
+from fsspec.core import split_protocol
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from infra.storage.errors import (
     AnswerCutOff,
+    SourceRefused,
     StorageBusy,
     StorageError,
     StorageUnavailable,
@@ -102,10 +103,15 @@ def filesystem(kind: str, options: dict[str, Any], retry_policy: RetryPolicy = R
 
 
 def filesystem_of(uri: str) -> tuple[Any, str]:
-    """Return the file system that reads `uri`, and the path there."""
+    """Return the file system that reads `uri`, and the path there. Never one of those of fsspec's that chain, unpack or
+    fetch: whoever writes an address would choose what runs here.
+
+    Raises:
+        SourceRefused: there is none.
+    """
     kind = kind_of(uri)
-    if kind is None:  # http, zip, a chain of several: read only, so fsspec's own ways will do
-        return cast(tuple[Any, str], url_to_fs(uri))
+    if kind is None:
+        raise SourceRefused(f"'{without_secrets(uri)}' is of no kind that is read", "give a path, s3:// or gs://")
     found = filesystem(kind, {})
     return found, str(found._strip_protocol(absolute_uri(uri) if kind == "file" else uri))
 

@@ -1,7 +1,8 @@
 """Storage: one output root on any object store, with commits that are atomic and listings that are true.
 
 `Storage("s3://bucket/night")` (or gs://, memory://, file://, a plain path) reads, puts and lists whole objects under
-relative keys. `manifest_files` and `read_uri` (from `infra.storage.inputs`) read what people point at.
+relative keys. `manifest_files`, `read_uri` and `SourceReader` (from `infra.storage.inputs`) read what people point at,
+as a `ReadingPolicy` allows.
 
 Every error is one of `infra.storage.errors`; what is passing was tried again first, as `retry_policy` says.
 """
@@ -19,15 +20,18 @@ from typing import Any, Literal
 from infra.storage.errors import (
     ObjectConflict,
     ObjectMissing,
+    SourceRefused,
     StorageBusy,
     StorageError,
     StorageUnavailable,
+    s3_code,
     without_secrets,
 )
 from infra.storage.filesystems import absolute_uri, disconnect, filesystem, in_full, kind_of, path_of, translated
-from infra.storage.inputs import manifest_files, read_uri
+from infra.storage.inputs import SourceReader, folder_of_manifest, manifest_files, read_uri
 from infra.storage.local_store import TEMPORARY_PREFIX, LocalStore
 from infra.storage.object_stores import FsspecStore, MemoryStore, ObjectInfo, ObjectStore, S3Store
+from infra.storage.reading_policy import ReadingPolicy
 from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 
 __all__ = [
@@ -36,13 +40,17 @@ __all__ = [
     "ObjectInfo",
     "ObjectMissing",
     "PutOutcome",
+    "ReadingPolicy",
     "RetryPolicy",
+    "SourceReader",
+    "SourceRefused",
     "Storage",
     "StorageBusy",
     "StorageError",
     "StorageUnavailable",
     "absolute_uri",
     "disconnect",
+    "folder_of_manifest",
     "manifest_files",
     "read_uri",
 ]
@@ -127,9 +135,25 @@ class Storage:
 
     # ---- reading
 
-    def read(self, key: str) -> bytes:
-        """Return the whole object. Raises ObjectMissing."""
-        return in_full(self.uri(_checked(key)), lambda: self._store.read(key), self._retry_policy)
+    def read(self, key: str, *, most: int | None = None) -> bytes:
+        """Return the whole object.
+
+        Raises:
+            ObjectMissing: there is none.
+            SourceRefused: it has more than `most` bytes, where that is given; no more of it are read.
+        """
+        place = self.uri(_checked(key))
+        if most is None:
+            return in_full(place, lambda: self._store.read(key), self._retry_policy)
+        try:
+            data = in_full(place, lambda: self._store.part(key, 0, most + 1), self._retry_policy)
+        except StorageError as error:
+            if s3_code(error) not in ("InvalidRange", "416"):
+                raise
+            return b""  # no range of an empty object is one
+        if len(data) > most:
+            raise SourceRefused(f"'{place}' has more than {most:,} bytes", "delete it, if it is not yours")
+        return data
 
     def exists(self, key: str) -> bool:
         """Say whether there is such an object (a folder is none; in a missing bucket there is none either)."""

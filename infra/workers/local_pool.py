@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from infra.storage.storage import Storage
+from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.leases import Leases
 from infra.workers.pool import PoolWorker, Standing
 from infra.workers.renderers import LoadedModels
@@ -36,15 +36,18 @@ class LocalPool:
         graphs: bool = True,
         batch: int | None = None,
         registry: Registry | None = None,
+        reading: ReadingPolicy | None = None,
         make: Callable[..., Worker] = Worker,
     ) -> None:
-        """`device` to `registry` are as for `LoadedModels`; `make` makes each worker, called as `Worker` is."""
+        """`device` to `registry` are as for `LoadedModels`; `reading` says what rows may name; `make` makes each
+        worker, called as `Worker` is."""
         self.capacity = size
         self.max_batch = batch or 1
         how: dict[str, Any] = {
             "device": device, "threads": threads, "precision": precision, "graphs": graphs, "batch": batch,
         }  # fmt: skip
-        self._workers = [make(output, LoadedModels(registry, **how), registry=registry) for _ in range(size)]
+        given: dict[str, Any] = {"registry": registry, "reading": reading}
+        self._workers = [make(output, LoadedModels(registry, **how), **given) for _ in range(size)]
         for number, worker in enumerate(self._workers):
             worker.name = f"{worker.name}/{number}"
         self._drained: dict[str, PoolWorker | None] = {}  # by name; None: it has not left yet

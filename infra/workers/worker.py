@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from infra.storage.layout import frame_key
-from infra.storage.storage import Existing, Storage, read_uri
+from infra.storage.storage import Existing, ReadingPolicy, SourceReader, Storage
 from infra.workers.recent_frames import RecentFrames, Uncommitted
 from infra.workers.renderers import LoadedModels, RendererSource
 from infra.workers.segments import put_segment
@@ -34,7 +34,8 @@ if TYPE_CHECKING:  # torch is imported by the process that renders, not by the o
 
 __all__ = ["Worker"]
 
-IMAGES = 16  # pictures that rows name, kept in memory
+# Pictures that rows name, kept in memory: so many, and so many bytes and one more.
+IMAGES, IMAGE_BYTES = 16, 128 << 20
 
 
 class Worker:
@@ -45,13 +46,15 @@ class Worker:
     lost = False
 
     def __init__(
-        self, output: Storage, renderers: RendererSource | None = None, *, registry: Registry | None = None
-    ) -> None:
+        self, output: Storage, renderers: RendererSource | None = None, *, registry: Registry | None = None,
+        reading: ReadingPolicy | None = None,
+    ) -> None:  # fmt: skip
         """`renderers` gives the renderer of each frame's model; unset, models are loaded as `LoadedModels` does by
-        default. Without a `registry` there are only the package's own models."""
+        default. Without a `registry` there are only the package's own models. `reading` says what rows may name."""
         self.output, self.registry = output, registry or Registry()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._renderers = renderers or LoadedModels(self.registry)
+        self._sources = SourceReader(reading)
         self._images: dict[str, bytes] = {}
         self._recent = RecentFrames()
         self._progress = WorkerProgress(self.name)
@@ -190,11 +193,11 @@ class Worker:
     def _image(self, uri: str, sha256: str) -> bytes:
         """The bytes of a picture that a row names, which must be those that the plan saw."""
         if sha256 not in self._images:
-            data = read_uri(uri)
+            data = self._sources.read(uri)
             found = hashlib.sha256(data).hexdigest()
             if found != sha256:
                 raise BadInput(f"'{uri}' changed since the job was planned: start the job again")
-            if len(self._images) >= IMAGES:
+            if len(self._images) >= IMAGES or sum(map(len, self._images.values())) > IMAGE_BYTES:
                 self._images.clear()
             self._images[sha256] = data
         return self._images[sha256]

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+from safetensors import SafetensorError, safe_open
 
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.models.checkpoint.conversion import convert_checkpoint, convert_state
+from renderers.models.config_file import clipped, read_json_config
 from renderers.models.perceptor.open_clip_tags import find_tag
 from renderers.models.vqgan.vqgan import VQGANConfig
 from renderers.registry import ModelEntry, Registry, shipped_configs
@@ -104,6 +106,9 @@ def _perceptor(text: str, scratch: Path, number: int) -> dict[str, Any]:
     folder = Path(text).expanduser()
     if folder.is_dir():
         weights = folder / "open_clip_model.safetensors"
+        if not isinstance(read_json_config(folder / "open_clip_config.json").get("model_cfg"), dict):
+            raise ModelFilesBroken(f"'{folder / 'open_clip_config.json'}' is none of open_clip's: it lacks model_cfg")
+        _check_weights(weights)
         return {"folder": folder.absolute(), "sha256": file_sha256(weights)}
     architecture, colon, source = text.partition(":")
     if not colon or not source:
@@ -119,6 +124,18 @@ def _perceptor(text: str, scratch: Path, number: int) -> dict[str, Any]:
     if architecture not in open_clip.list_models():
         find_tag(architecture, source)  # says which architectures there are
     if path.suffix == ".safetensors":
+        _check_weights(path)
         return {"architecture": architecture, "weights": path.absolute(), "sha256": file_sha256(path)}
     target = scratch / f"perceptor-{number}.safetensors"
     return {"architecture": architecture, "weights": target, "sha256": convert_state(path, target)}
+
+
+def _check_weights(path: Path) -> None:
+    """Raise ModelFilesBroken unless the head of the safetensors at `path` describes what lies behind it."""
+    if path.exists() and not path.is_file():
+        raise ModelFilesBroken(f"the weights '{path}' can't be read: it is no regular file")
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ModelFilesBroken(f"the weights '{path}' can't be read: {clipped(error)}") from error

@@ -1,7 +1,8 @@
-"""Somebody else's YAML, within bounds: how large it is as a text, how deep, and how large once its aliases unfold."""
+"""Somebody else's YAML or JSON, within bounds: how large it is as a text, how deep, and how large once it unfolds."""
 
 from __future__ import annotations
 
+import json
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import yaml
 
 from renderers.errors import ModelFilesBroken
 
-__all__ = ["clipped", "read_config", "shown_value"]
+__all__ = ["clipped", "read_config", "read_json_config", "shown_value"]
 
 # taming's configs have some 2,000 bytes, 100 values and 6 levels.
 MAX_BYTES = 256 * 2**10
 MAX_VALUES = 10_000
 MAX_DEPTH = 50
 MAX_TEXT = 4_000  # characters of one value
+MAX_NUMBER = 10**6  # of a JSON: widths, layers, and words of a vocabulary
 MAX_SAID = 300  # characters of a message, of those that may hold words of the file's
 
 _REPR = reprlib.Repr()
@@ -31,17 +33,59 @@ def read_config(path: Path) -> Any:
         ModelFilesBroken: it is missing, no YAML, or beyond the bounds above.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise ModelFilesBroken("it is no regular file")
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ModelFilesBroken(f"it has more than {MAX_BYTES:,} bytes")
-        text = data.decode("utf-8")
+        text = _text_of(path)
         _check_bounds(text)
         return yaml.safe_load(text)
     except Exception as error:  # beside YAMLError, PyYAML lets ValueError, IndexError and others out of odd values
         raise ModelFilesBroken(f"'{path}' is not a taming config: {clipped(error)}") from error
+
+
+def read_json_config(path: Path) -> dict[str, Any]:
+    """Give the object in the JSON file at `path`, such as open_clip's `open_clip_config.json`.
+
+    Raises:
+        ModelFilesBroken: it is missing, no JSON object, or beyond the bounds above.
+    """
+    try:
+        found = json.loads(_text_of(path), parse_constant=_no_constant)
+        if not isinstance(found, dict):
+            raise ModelFilesBroken("it is no block with names")
+        _check_values(found)
+        return found
+    except RecursionError as error:
+        raise ModelFilesBroken(f"'{path}' can't be read: it is nested more than {MAX_DEPTH} levels deep") from error
+    except (ModelFilesBroken, OSError, ValueError) as error:
+        raise ModelFilesBroken(f"'{path}' can't be read: {clipped(error)}") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"it has the number {name}")
+
+
+def _check_values(found: Any) -> None:
+    """Raise ModelFilesBroken for values that are too many, too deep, or of a network that no machine holds."""
+    level, count = [found], 0
+    for depth in range(MAX_DEPTH + 1):
+        count += len(level)
+        if count > MAX_VALUES:
+            raise ModelFilesBroken(f"it has more than {MAX_VALUES:,} values")
+        for value in level:
+            if isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
+                raise ModelFilesBroken(f"it has the number {shown_value(value)}, and may have {MAX_NUMBER:,}")
+        blocks = [value for value in level if isinstance(value, dict | list)]
+        level = [part for block in blocks for part in (block.values() if isinstance(block, dict) else block)]
+        if level and depth == MAX_DEPTH:
+            raise ModelFilesBroken(f"it is nested more than {MAX_DEPTH} levels deep")
+
+
+def _text_of(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ModelFilesBroken("it is no regular file")
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ModelFilesBroken(f"it has more than {MAX_BYTES:,} bytes")
+    return data.decode("utf-8")
 
 
 def _check_bounds(text: str) -> None:

@@ -86,7 +86,8 @@ def night_rows(folder: Path, videos: int = VIDEOS) -> tuple[list[ManifestRow], l
     """Good rows and poisoned ones, together `videos`: one in twenty fails when it is planned or rendered."""
     picture, broken = folder / "start.png", folder / "broken.png"
     Image.effect_noise((48, 48), 60).convert("RGB").save(picture)
-    broken.write_bytes(b"this is no picture")
+    Image.effect_noise((48, 48), 60).save(broken)
+    broken.write_bytes(broken.read_bytes()[:-500])  # its head, which is all that a plan looks at, is whole
     good, poisoned = list[ManifestRow](), list[ManifestRow]()
     poisons: tuple[dict[str, Any], ...] = (
         {"init_image": str(folder / "gone.png")}, {"init_image": str(broken)}, {"width": 33},

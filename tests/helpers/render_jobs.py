@@ -55,7 +55,9 @@ def render(
 ) -> RenderJob:  # fmt: skip
     """Plan and run a whole job on a `LocalPool`."""
     job = planned(manifest, output, settings, **parameters)
-    run_job(job, LocalPool(Storage(output), size=workers, make=make) if job.needs_workers else None)
+    run_job(
+        job, LocalPool(Storage(output), size=workers, reading=job.reading, make=make) if job.needs_workers else None
+    )
     return job
 
 

@@ -15,7 +15,15 @@ from typing import TypeVar
 
 import pytest
 
-from infra.storage.storage import ObjectConflict, ObjectMissing, Storage, StorageError, read_uri
+from infra.storage.storage import (
+    ObjectConflict,
+    ObjectMissing,
+    ReadingPolicy,
+    SourceRefused,
+    Storage,
+    StorageError,
+    read_uri,
+)
 
 T = TypeVar("T")
 
@@ -72,6 +80,26 @@ class StorageContract:
             storage.read("reef/2")
         with pytest.raises(ObjectMissing):
             read_uri(storage.uri("reef/2"))
+
+    def test_no_more_than_asked_for_is_read(self, storage: Storage) -> None:
+        for key, data in (("empty", b""), ("large", bytes(1000))):
+            storage.put(key, data)
+        assert storage.read("empty", most=10) == b""
+        assert storage.read("large", most=1000) == bytes(1000)
+        assert read_uri(storage.uri("empty")) == b""
+        with pytest.raises(SourceRefused, match="has more than 999 bytes"):
+            storage.read("large", most=999)
+        with pytest.raises(ObjectMissing):
+            storage.read("none", most=10)
+        policy = ReadingPolicy(most_bytes=999)
+        with pytest.raises(SourceRefused, match="NIGHTREEL_READ_MEGABYTES"):
+            read_uri(storage.uri("large"), policy)
+
+    def test_a_large_source_comes_in_pieces(self, storage: Storage) -> None:
+        for size in (2**20, 2**20 + 1, 9 * 2**20):
+            data = bytes(range(256)) * (size // 256) + bytes(size % 256)
+            storage.put("large", data, existing="replace")
+            assert read_uri(storage.uri("large")) == data
 
     def test_read_uri_reads_what_uri_names(self, storage: Storage) -> None:
         storage.put("init/forest.png", b"picture")

@@ -30,8 +30,9 @@ KINDS = {
         "NightreelError", "RenderError", "StorageError", "VideoError", "FfmpegError", "VideoDefect", "TrainingFailed",
     },
     ErrorKind.BAD_INPUT: {
-        "BadInput", "EncodingInvalid", "FrameRangeError", "KeyframeError", "ManifestError", "ObjectConflict",
-        "ObjectMissing", "PromptError", "SettingsError", "TrainingBroken", "UnknownModel", "VideoDiffers",
+        "BadInput", "DocumentDamaged", "EncodingInvalid", "FrameRangeError", "KeyframeError", "ManifestError",
+        "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError", "SourceRefused", "TrainingBroken",
+        "UnknownModel", "VideoDiffers",
     },
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},
@@ -39,7 +40,9 @@ KINDS = {
         "CheckpointUnsafe", "DownloadFailed", "FetchFailed", "ModelFilesBroken", "PageUnavailable", "RayUnavailable",
         "ServerUnavailable", "SettingsInvalid", "SourceMissing", "UpUnavailable", "_Mismatch",
     },
-    ErrorKind.INFRASTRUCTURE: {"AnswerCutOff", "FrameGone", "RerunUnavailable", "StorageBusy", "WorkerLost"},
+    ErrorKind.INFRASTRUCTURE: {
+        "AnswerCutOff", "AnswerLate", "FrameGone", "RerunUnavailable", "StorageBusy", "WorkerLost",
+    },
     ErrorKind.NON_FINITE: {"NonFiniteLoss"},
     ErrorKind.OUT_OF_MEMORY: {"OutOfMemory", "WorkerOutOfMemory"},
     ErrorKind.STALLED: {"WorkerStalled"},

@@ -6,6 +6,7 @@ import os
 import tempfile
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -140,3 +141,17 @@ def test_no_proxy_is_asked_for_loopback(
     exempt_loopback()
     exempt_loopback()
     assert os.environ.get("NO_PROXY") == os.environ.get("no_proxy") == expected
+
+
+def test_what_may_be_read_is_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTREEL_READ_ROOTS", " ~/studio, s3://bucket/studio,relative ")
+    monkeypatch.setenv("NIGHTREEL_READ_PRIVATE_HOSTS", "files.lan, 10.0.0.0/8")
+    monkeypatch.setenv("NIGHTREEL_READ_MEGABYTES", "1.5")
+    monkeypatch.setenv("NIGHTREEL_READ_SECONDS", "5")
+    settings = InfraSettings()
+    roots = (str(Path.home() / "studio"), "s3://bucket/studio", str(Path.cwd() / "relative"))
+    assert settings.reading(("/night",)).roots == ("/night", *roots)
+    command = settings.reading()
+    assert command.roots is None, "a command reads what its user can"
+    assert command.private_hosts == ("files.lan", "10.0.0.0/8")
+    assert (command.most_bytes, command.seconds, command.idle_seconds) == (1_500_000, 5.0, 5.0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from manifests import yaml_source
 from manifests.building import build, kind_of
 from manifests.results import GoodRow, ManifestError, RowProblem
 
@@ -77,6 +78,17 @@ def test_keys_that_collide_are_bounded() -> None:
     with pytest.raises(ManifestError, match="more than 1,000 keys"):
         results(f"- {{video_id: a, prompt: x, {keys}}}", "yaml")
     assert time.monotonic() - began < 5
+
+
+def test_many_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_source, "_MOST_NODES", 1_000)  # a million takes seconds
+    with pytest.raises(ManifestError, match="more than 1,000 values; split it, or write JSONL"):
+        results("- x\n" * 1_000, "yaml")
+    assert len(results("- x\n" * 999, "yaml")[1]) == 999
+    line = '{"video_id": "a", "prompt": [' + "{}," * 6_000_000 + "{}]}"
+    good, (bad,) = results(f'{line}\n{{"video_id": "b", "prompt": "x"}}', "jsonl")
+    assert good == ["b"]
+    assert "18,000,034 characters, and may have 16,000,000" in str(bad)
 
 
 def test_a_bomb_of_aliases_is_refused_in_a_line(cases: Path) -> None:

@@ -32,12 +32,16 @@ def test_rows_that_cannot_be_rendered_are_reported_and_the_others_rendered(tmp_p
     picture = tmp_path / "start.png"
     Image.new("RGB", (50, 40), "teal").save(picture)
     (tmp_path / "text.png").write_text("no picture")
+    cut_off = tmp_path / "cut-off.png"  # its head, which is all that a plan looks at, is whole
+    Image.effect_noise((64, 64), 50).save(cut_off)
+    cut_off.write_bytes(cut_off.read_bytes()[:-1000])
     rows = [
         quick_row("lost", init_image=str(tmp_path / "nowhere.png")),
         quick_row("odd", width=33),
         quick_row("strange", model="embeded"),
         quick_row("hasty", frames=2, format="gif", fps=60.0),
         quick_row("text", init_image=str(tmp_path / "text.png")),
+        quick_row("cut-off", init_image=str(cut_off)),
         quick_row("start", init_image=str(picture)),
         APPLE,
     ]
@@ -47,22 +51,24 @@ def test_rows_that_cannot_be_rendered_are_reported_and_the_others_rendered(tmp_p
     job.record_refused()
 
     reasons = {row.video_id: reason for row, reason in job.refused}
-    assert reasons.keys() == {"lost", "odd", "strange", "hasty"}
+    assert reasons.keys() == {"lost", "odd", "strange", "hasty", "text"}
     assert f"init_image '{tmp_path / 'nowhere.png'}' of video 'lost' does not exist" in reasons["lost"]
     assert "width 33 of video 'odd' is not a multiple of 4" in reasons["odd"]
     assert "did you mean 'embedded'" in reasons["strange"]
     assert "gif" in reasons["hasty"]
     assert "50 frames a second" in reasons["hasty"]
     assert {video for video, run in job.runs.items() if run.done} == {"start", "apple"}
-    assert "text.png' is not a picture" in job.runs["text"].reason
-    assert len(job.runs["text"].failures) == 1  # bad input is not tried again
+    assert "text.png' is not a picture" in reasons["text"]
+    assert "cut-off.png' is not a picture" in job.runs["cut-off"].reason
+    assert len(job.runs["cut-off"].failures) == 1  # bad input is not tried again
     assert not job.complete
-    assert job.frames_missing == (2 + 1 + 1 + 1 + 1, 8)
+    assert job.frames_missing == (2 + 1 + 1 + 1 + 1 + 1, 9)
     storage = Storage(output)
-    records = {video: read_failures(storage, list_video(storage, video), video) for video in (*reasons, "text")}
+    records = {video: read_failures(storage, list_video(storage, video), video) for video in (*reasons, "cut-off")}
     assert {video: [(r.kind, r.frame) for r in found] for video, found in records.items()} == {
         "lost": [("bad input", None)], "odd": [("bad input", None)], "strange": [("bad input", None)],
-        "hasty": [("bad input", None)], "text": [("bad input", 0)],
+        "hasty": [("bad input", None)], "text": [("bad input", None)],
+        "cut-off": [("bad input", 0)],
     }  # fmt: skip
 
 

@@ -40,11 +40,11 @@ class _Counting(Storage):
         self.reads = Counter[str]()
         self._two = threading.Barrier(2)
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, *, most: int | None = None) -> bytes:
         if "/segments/" in key:
             self._two.wait(30)
         self.reads[key] += 1
-        return super().read(key)
+        return super().read(key, most=most)
 
 
 def test_records_of_earlier_runs_are_read_once_and_side_by_side(tmp_path: Path) -> None:
@@ -161,9 +161,9 @@ def test_what_was_gathered_is_not_read_again_unless_another_run_has_it(copied: s
     class Reading(Storage):
         reads: ClassVar[list[str]] = []
 
-        def read(self, key: str) -> bytes:
+        def read(self, key: str, *, most: int | None = None) -> bytes:
             self.reads.append(key)
-            return super().read(key)
+            return super().read(key, most=most)
 
     job = rerunning(copied, "missing")
     job.output = Reading(copied)

@@ -117,9 +117,9 @@ def test_many_browsers_cost_storage_one_look(output: Storage) -> None:
             reads.append(f"list {prefix}")
             return super().list(prefix)
 
-        def read(self, key: str) -> bytes:
+        def read(self, key: str, *, most: int | None = None) -> bytes:
             reads.append(key)
-            return super().read(key)
+            return super().read(key, most=most)
 
     clock = [100.0]
     reader = OutputReader(Counting(output.root), Registry(), lambda: clock[0])

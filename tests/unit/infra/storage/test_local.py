@@ -6,12 +6,14 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ pytest.register_assert_rewrite("tests.helpers.storage_contract")
 from infra.storage.storage import (  # noqa: E402
     Existing,
     ObjectMissing,
+    ReadingPolicy,
+    SourceRefused,
     Storage,
     StorageError,
     StorageUnavailable,
@@ -227,14 +231,68 @@ def test_absolute_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_read_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "init.png").write_bytes(b"picture")
-    for uri in ("init.png", f"{tmp_path}/init.png", f"file://{tmp_path}/init.png", "data:;base64,cGljdHVyZQ=="):
+    for uri in ("init.png", f"{tmp_path}/init.png", f"file://{tmp_path}/init.png"):
         assert read_uri(uri) == b"picture"
     with pytest.raises(ObjectMissing, match=r"nothing at 'no\.png'"):
         read_uri("no.png")
     with pytest.raises(StorageError, match="folder"):
         read_uri(str(tmp_path))
-    with pytest.raises(StorageError, match="nonsense"):
-        read_uri("nonsense://x")
+    for uri in ("nonsense://x", "data:;base64,cGljdHVyZQ==", "simplecache::init.png", "zip://init.png::a.zip"):
+        with pytest.raises(SourceRefused, match="which is not read"):
+            read_uri(uri)
+
+
+@pytest.mark.parametrize("roots", [None, ("/dev", "/")])
+def test_only_regular_files_are_read(tmp_path: Path, roots: tuple[str, ...] | None) -> None:
+    """Those without an end, and those that wait for somebody."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to("pipe.png")
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(tmp_path / "socket.png"))
+    policy = ReadingPolicy(roots=roots)
+    for path, kind in (("pipe.png", "a pipe"), ("link.png", "a pipe"), ("socket.png", "a socket")):
+        with pytest.raises(SourceRefused, match=f"is {kind}: name a regular file"):
+            read_uri(str(tmp_path / path), policy)
+    for device in ("/dev/zero", "/dev/tty", "/dev/stdin", "/proc/self/fd/0"):
+        with pytest.raises(StorageError):
+            read_uri(device, policy)
+    with pytest.raises(SourceRefused, match="is a pipe"), manifest_files(str(tmp_path / "pipe.png"))[0].open():
+        pass
+    os.mkfifo(tmp_path / "pipe.parquet")
+    with pytest.raises(SourceRefused, match="is a pipe"), manifest_files(str(tmp_path))[0].open():
+        pass
+
+
+def test_no_more_than_so_many_bytes_are_read(tmp_path: Path) -> None:
+    policy = ReadingPolicy(most_bytes=3_000_000)
+    (tmp_path / "sparse.png").touch()
+    os.truncate(tmp_path / "sparse.png", 10**12)
+    Storage("memory://bounds").put("large", bytes(3_000_001), existing="replace")
+    Storage("memory://bounds").put("fits", bytes(range(250)) * 12_000, existing="replace")
+    for uri in (str(tmp_path / "sparse.png"), "memory://bounds/large"):
+        with pytest.raises(SourceRefused, match=r"more than 3 MB, the most that is read.*NIGHTREEL_READ_MEGABYTES"):
+            read_uri(uri, policy)
+    assert read_uri("memory://bounds/fits", policy) == bytes(range(250)) * 12_000
+
+
+def test_links_are_no_way_out_of_the_roots(tmp_path: Path) -> None:
+    for folder in ("night", "out", "other"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "other/secret.png").write_bytes(b"secret")
+    (tmp_path / "night/a.png").write_bytes(b"a")
+    (tmp_path / "night/inside.png").symlink_to("a.png")
+    (tmp_path / "night/outside.png").symlink_to("../other/secret.png")
+    (tmp_path / "night/folder").symlink_to("../other")
+    (tmp_path / "way").symlink_to("night")
+    (tmp_path / "out/b.png").write_bytes(b"b")
+    policy = ReadingPolicy(roots=(str(tmp_path / "way"), str(tmp_path / "out")))
+    for path, data in (("night/a.png", b"a"), ("night/inside.png", b"a"), ("way/a.png", b"a"), ("out/b.png", b"b")):
+        assert read_uri(str(tmp_path / path), policy) == data
+    for path in ("other/secret.png", "night/outside.png", "night/folder/secret.png", "night/../other/secret.png"):
+        with pytest.raises(SourceRefused, match="lies outside of what a run of the server may read"):
+            read_uri(str(tmp_path / path), policy)
+    with pytest.raises(SourceRefused, match="lies outside"):
+        read_uri("memory://bounds/fits", policy)
 
 
 class TestManifestFiles:

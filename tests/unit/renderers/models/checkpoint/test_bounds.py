@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from renderers.checksums import file_sha256
 from renderers.errors import ModelFilesBroken
+from renderers.models.adding import add_model
 from renderers.models.checkpoint.conversion import convert_state
 from renderers.models.checkpoint.reading import open_checkpoint
+from renderers.models.config_file import read_json_config
 from renderers.models.vqgan.vqgan import VQGANConfig
+from renderers.registry import Registry
 from tests.helpers import hostile_models
 from tests.helpers.checkpoints import save_program
 from tests.helpers.limited import cost_of
@@ -113,6 +117,50 @@ def test_a_config_is_bounded(tmp_path: Path, name: str) -> None:
     content, message = CONFIGS[name]
     (tmp_path / "model.yaml").write_text(content)
     refused(message, read_config, tmp_path / "model.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[" * 200_000, "nested more than 50 levels deep"),
+        (b'{"model_cfg": ' + b"[" * 60 + b"]" * 60 + b"}", "nested more than 50 levels deep"),
+        (b'{"model_cfg": ' + b"9" * 100_000 + b"}", "Exceeds the limit"),
+        (b'{"model_cfg": {"vision_cfg": {"layers": 1000000000}}}', "the number 1000000000, and may have 1,000,000"),
+        (b'{"model_cfg": {"embed_dim": 1e999}}', "it has the number inf"),
+        (b'{"model_cfg": {"embed_dim": NaN}}', "it has the number NaN"),
+        (b'{"model_cfg": [' + b"0," * 20_000 + b"0]}", "more than 10,000 values"),
+        (b'{"model_cfg": "' + b"x" * 300_000 + b'"}', "more than 262,144 bytes"),
+        (b"\xff\xfe{}", "can't decode byte"), (b"[]", "no block with names"), (b"", "Expecting value"),
+    ],
+)  # fmt: skip
+def test_a_json_config_is_bounded(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "open_clip_config.json").write_bytes(content)
+    refused(message, read_json_config, tmp_path / "open_clip_config.json")
+
+
+def test_the_folder_of_a_perceptor_is_looked_at_before_it_is_added(tmp_path: Path) -> None:
+    config, weights = tmp_path / "open_clip_config.json", tmp_path / "open_clip_model.safetensors"
+    registry = Registry(tmp_path / "models")
+
+    def add(message: str, *perceptors: str) -> None:
+        with pytest.raises(ModelFilesBroken, match=message):
+            add_model(registry, "mine", like="embedded", perceptors=perceptors)
+
+    config.write_text("{}")
+    add("it lacks model_cfg", str(tmp_path))
+    config.write_text('{"model_cfg": {}}')
+    os.mkfifo(weights)
+    add("no regular file", str(tmp_path))
+    with pytest.raises(ModelFilesBroken, match="no regular file"):
+        file_sha256(weights)
+    weights.unlink()
+    for head in (b"", b"x" * 100, (2**62).to_bytes(8, "little") + b"{}", (2**20).to_bytes(8, "little") + b"[" * 2**20):
+        weights.write_bytes(head)
+        add("can't be read", str(tmp_path))
+        add("can't be read", f"ViT-B-32:{weights}")
+    config.unlink()
+    os.mkfifo(config)
+    add("no regular file", str(tmp_path))
 
 
 def test_the_limits_are_real(tmp_path: Path) -> None:
