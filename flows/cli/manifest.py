@@ -11,15 +11,16 @@ from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
-from flows.cli.output import print_json, print_table, problems
+from flows.cli.output import print_json, print_table, problems, say
 from flows.orchestration.forms.fields import Manifest
 from flows.report.wording import plural
 from infra.settings import load_settings
 from infra.storage.storage import Storage, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
+from manifests.masking import address_without_secrets
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, RowProblem
-from manifests.schema import ManifestRow, format_prompts
+from manifests.schema import ManifestRow, format_prompts, with_addresses
 from renderers.errors import BadInput
 from renderers.frame_plan.resolution import resolve
 from renderers.registry import Registry
@@ -73,7 +74,7 @@ def build_(
         )
     elif written:
         bad = f", {plural(len(result.problems), 'problem')}" if result.problems else ""
-        print(f"{output}: {plural(result.rows, 'row')}{bad}")
+        say(f"{output}: {plural(result.rows, 'row')}{bad}")
     if not written:
         problems(
             [f"nothing written: {'no good row' if not result.rows else 'not all rows are good, and --strict is given'}"]
@@ -100,7 +101,7 @@ def validate(manifest: Manifest, *, json: Json = False) -> int:
     if json:
         print_json({"rows": good + bad, "good": good, "bad": bad, "problems": [problem.to_dict() for problem in found]})
     else:
-        print(f"{manifest}: {good} good rows, {bad} bad")
+        say(f"{address_without_secrets(manifest)}: {good} good rows, {bad} bad")
     return BAD_INPUT if found else DONE
 
 
@@ -123,7 +124,8 @@ def show(
         else:
             problems([str(result)])
     if json:
-        print_json([row.model_dump(mode="json", exclude_unset=True) for row in shown])
+        rows_shown = (with_addresses(row, address_without_secrets) for row in shown)
+        print_json([row.model_dump(mode="json", exclude_unset=True) for row in rows_shown])
         return DONE
     registry, table = Registry(load_settings().models_folder), []
     for row in shown:
@@ -142,5 +144,5 @@ def show(
         )
     print_table(("video", "frames", "size", "model", "steps", "seed", "format", "prompt"), table)
     total = count_rows(files)
-    print(f"{len(shown)} of {plural(total, 'row')} of {Path(manifest).name}")
+    say(f"{len(shown)} of {plural(total, 'row')} of {Path(address_without_secrets(manifest)).name}")
     return DONE

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.api.rendering import Renderer, checked_row, prepare
-from flows.cli.output import print_json, stderr
+from flows.cli.output import print_json, say, stderr
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 
@@ -79,7 +79,7 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
     if json:
         print_json(result)
     else:
-        print(f"{output}: loss {frame.loss:.3f} after {steps} steps in {frame.seconds:.1f} s, seed {plan.row.seed}")
+        say(f"{output}: loss {frame.loss:.3f} after {steps} steps in {frame.seconds:.1f} s, seed {plan.row.seed}")
     return 0
 
 

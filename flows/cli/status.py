@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
-from flows.cli.output import print_json, print_table, problems
+from flows.cli.output import print_json, print_table, problems, say
 from flows.job.output_videos import VideoStatus, stored_status, stored_wants
 from flows.report.wording import plural
 from infra.settings import load_settings
@@ -50,7 +50,7 @@ def status(
         states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
         states += f", {plural(bad, 'bad row')}" if bad else ""
         frames, done = sum(video.frames for video in found), sum(video.done for video in found)
-        print(f"{plural(len(found), 'video')}: {states.removeprefix(', ')}; {done:,} of {plural(frames, 'frame')}")
+        say(f"{plural(len(found), 'video')}: {states.removeprefix(', ')}; {done:,} of {plural(frames, 'frame')}")
     return DONE if set(counts) == {"done"} and not bad else INCOMPLETE
 
 

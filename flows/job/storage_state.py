@@ -27,11 +27,13 @@ from infra.storage.storage import (
     read_uri,
 )
 from manifests.errors import NightreelError
-from manifests.schema import ManifestRow
+from manifests.masking import address_without_secrets, content_mark
+from manifests.schema import ManifestRow, with_addresses
 from renderers.errors import BadInput
+from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import Retake
 from renderers.frame_plan.resolution import resolve
-from renderers.frame_plan.video_plan import VideoPlan, json_safe
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 __all__ = [
@@ -125,14 +127,7 @@ def sized(row: ManifestRow) -> ManifestRow:
 
 def _located(row: ManifestRow) -> ManifestRow:
     """`row` with absolute paths: a worker may run in another folder."""
-    update: dict[str, Any] = {}
-    if row.init_image:
-        update["init_image"] = absolute_uri(row.init_image)
-    if row.image_prompts:
-        update["image_prompts"] = tuple(
-            prompt.model_copy(update={"image": absolute_uri(prompt.image)}) for prompt in row.image_prompts
-        )
-    return row.model_copy(update=update) if update else row
+    return with_addresses(row, absolute_uri)
 
 
 def _image_digests(row: ManifestRow) -> dict[str, str]:
@@ -147,17 +142,23 @@ def _image_digests(row: ManifestRow) -> dict[str, str]:
     digests = {}
     for column, uri in named:
         assert uri is not None
+        shown = address_without_secrets(uri)
+        if content_mark(uri):
+            raise BadInput(
+                f"{column} '{uri}' of video '{row.video_id}' is what documents keep of an address that held a secret: "
+                "give the address itself"
+            )
         try:
             digests[uri] = hashlib.sha256(read_uri(uri)).hexdigest()
         except ObjectMissing as error:
             raise BadInput(
-                f"{column} '{uri}' of video '{row.video_id}' does not exist: put it there, or correct the row"
+                f"{column} '{shown}' of video '{row.video_id}' does not exist: put it there, or correct the row"
             ) from error
         except StorageUnavailable as error:
-            message = f"{column} '{uri}' of video '{row.video_id}' can't be read: {error.message}"
+            message = f"{column} '{shown}' of video '{row.video_id}' can't be read: {error.message}"
             raise type(error)(message, error.remedy) from error
         except StorageError as error:
-            raise BadInput(f"{column} '{uri}' of video '{row.video_id}' can't be read: {error}") from error
+            raise BadInput(f"{column} '{shown}' of video '{row.video_id}' can't be read: {error}") from error
     return digests
 
 
@@ -165,8 +166,7 @@ def save_plan(output: Storage, work: VideoWork) -> None:
     """Keep the plan beside the frames, so that `status` knows what was wanted without the manifest."""
     document = {
         "video_id": work.video_id,
-        "row": json_safe(work.plan.row.model_dump(mode="json", exclude_none=True)),
-        "images": dict(work.plan.images),
+        **plan_document(work.plan),
         "algorithm": work.plan.algorithm,
         "content": work.content,
         "range_frames": work.ranges[0].stop - work.ranges[0].start,

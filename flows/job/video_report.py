@@ -28,6 +28,7 @@ from infra.video.encoding import FORMATS, Encoding
 from infra.workers.tasks import FrameReport
 from manifests.errors import ErrorKind
 from manifests.schema import format_prompts
+from renderers.frame_plan.documents import plan_document
 from renderers.frame_rendering.seams import seam_scores
 from renderers.picture_errors import PICTURE_ERRORS
 
@@ -48,6 +49,8 @@ _COLUMNS: dict[str, pa.DataType] = {
     "change": pa.float32(),
 }
 FRAMES = pa.schema(_COLUMNS)
+#: Columns of the row that have places of their own in the report.
+_SHOWN = {"video_id", "prompt", "prompts", "model"}
 
 
 def frames_table(known: Iterable[FrameReport]) -> pa.Table:
@@ -79,7 +82,7 @@ def planned_report(
         video_id=work.video_id,
         prompt=format_prompts(row.scenes),
         model=row.model,
-        settings=row.model_dump(mode="json", exclude={"video_id", "prompt", "prompts", "model"}, exclude_none=True),
+        settings={name: it for name, it in plan_document(work.plan)["row"].items() if name not in _SHOWN},
         frames=work.plan.frames,
         done=done,
         state=state,
