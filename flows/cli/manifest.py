@@ -18,8 +18,9 @@ from infra.settings import load_settings
 from infra.storage.storage import Storage, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
 from manifests.masking import address_without_secrets
+from manifests.problems import Listed
 from manifests.reading import count_rows, read_rows
-from manifests.results import GoodRow, RowProblem
+from manifests.results import GoodRow
 from manifests.schema import ManifestRow, format_prompts, with_addresses
 from renderers.errors import BadInput
 from renderers.frame_plan.resolution import resolve
@@ -60,7 +61,7 @@ def build_(
     results = build(io.BytesIO(read_uri(source)), kind_of(source), source)
     target = io.BytesIO()
     result = write_parquet(results, target)
-    problems(str(problem) for problem in result.problems)
+    problems(result.problems.lines())
     written = result.rows > 0 and not (strict and result.problems)
     if written:
         Storage(folder or slash or ".").put(name, target.getvalue(), existing="replace")
@@ -70,10 +71,11 @@ def build_(
                 "output": output if written else None,
                 "rows": result.rows,
                 "problems": [p.to_dict() for p in result.problems],
+                "problem_kinds": result.problems.kinds,
             }
         )
     elif written:
-        bad = f", {plural(len(result.problems), 'problem')}" if result.problems else ""
+        bad = f", {plural(result.problems.total, 'problem')}" if result.problems else ""
         say(f"{output}: {plural(result.rows, 'row')}{bad}")
     if not written:
         problems(
@@ -86,22 +88,27 @@ def build_(
 @app.command
 @with_help
 def validate(manifest: Manifest, *, json: Json = False) -> int:
-    """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/"""
-    good, found = 0, []
+    """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/
+
+    The first hundred problems are printed whole, and all of them counted by kind.
+    """
+    good, listed = 0, Listed()
     for result in read_rows(manifest_files(manifest)):
-        problem = result if isinstance(result, RowProblem) else None
-        if problem is None:
-            assert isinstance(result, GoodRow)
+        if isinstance(result, GoodRow):
             good += 1
-        else:
-            found.append(problem)
-            if not json:
-                problems([str(problem)])
-    bad = len({(problem.file, problem.row) for problem in found})
+        elif listed.add(result) and not json:
+            problems([str(result)])
+    found = listed.problems
     if json:
-        print_json({"rows": good + bad, "good": good, "bad": bad, "problems": [problem.to_dict() for problem in found]})
+        print_json(
+            {
+                "rows": good + found.rows, "good": good, "bad": found.rows,
+                "problems": [problem.to_dict() for problem in found], "problem_kinds": found.kinds,
+            }
+        )  # fmt: skip
     else:
-        say(f"{address_without_secrets(manifest)}: {good} good rows, {bad} bad")
+        problems([found.counts] if found.unlisted else [])
+        say(f"{address_without_secrets(manifest)}: {good} good rows, {found.rows} bad")
     return BAD_INPUT if found else DONE
 
 
@@ -116,13 +123,15 @@ def show(
     """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet"""
     files = manifest_files(manifest)
     shown: list[ManifestRow] = []
+    listed = Listed()
     for result in read_rows(files):
         if len(shown) == rows:
             break
         if isinstance(result, GoodRow):
             shown.append(result.row)
-        else:
+        elif listed.add(result):
             problems([str(result)])
+    problems([listed.problems.counts] if listed.problems.unlisted else [])
     if json:
         rows_shown = (with_addresses(row, address_without_secrets) for row in shown)
         print_json([row.model_dump(mode="json", exclude_unset=True) for row in rows_shown])

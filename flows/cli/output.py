@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.job.job import RenderJob
-from flows.report.wording import visible
+from flows.report.wording import first_of, visible
 from manifests.masking import values_without_secrets, without_secrets
 from renderers.frame_plan.video_plan import json_safe
 
@@ -91,11 +91,12 @@ def problems(lines: Iterable[str]) -> None:
 
 
 def bad_rows(job: RenderJob) -> list[str]:
-    """A sentence for each problem of the manifest's rows and each row that could not be planned, its video named."""
-    refused = [
+    """A sentence for each problem of the manifest's rows and each row that could not be planned, its video named; the
+    first hundred of each, and how many more there are."""
+    refused = (
         reason if f"'{row.video_id}'" in reason else f"video '{row.video_id}': {reason}" for row, reason in job.refused
-    ]
-    return [str(problem) for problem in job.problems] + refused
+    )
+    return [*job.problems.lines(), *first_of(refused)]
 
 
 def duration(seconds: float) -> str:

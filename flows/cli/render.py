@@ -28,7 +28,7 @@ from flows.local.own_server import prefect_server
 from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.handover import handing_over, start_pool
-from flows.report.wording import plural
+from flows.report.wording import first_of, plural
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
 __all__ = ["conclude", "render", "run_flow"]
@@ -125,12 +125,14 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
                 "report": page,
                 "videos": videos,
                 "problems": [problem.to_dict() for problem in job.problems],
+                "problem_kinds": job.problems.kinds,
             }
         )
     else:
         if job.gave_up:
             problems([f"gave up: {job.gave_up}"])
-        problems(f"video '{video}': {run.reason}" for video, run in job.runs.items() if run.reason and not run.done)
+        failed = ((video, run.reason) for video, run in job.runs.items() if run.reason and not run.done)
+        problems(first_of(f"video '{video}': {reason}" for video, reason in failed))
         counts = JobCounts.of(job)
         untouched = all(run.done and not run.published for run in job.runs.values())
         if untouched and not missing:

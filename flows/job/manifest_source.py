@@ -9,12 +9,13 @@ from flows.job.source import JobPlan
 from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
 from flows.job.storage_state import load_work, sized
-from flows.report.wording import plural
+from flows.report.wording import first_of, plural
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage, manifest_files
 from manifests.errors import ErrorKind, NightreelError
+from manifests.problems import Listed
 from manifests.reading import read_rows
-from manifests.results import GoodRow, ManifestError, RowProblem
+from manifests.results import GoodRow, ManifestError
 from manifests.schema import ManifestRow
 from renderers.registry import Registry
 
@@ -39,7 +40,7 @@ class ManifestSource:
         output.check(write=write)
         plan = self._plan(output)
         if self._parameters.strict and (plan.problems or plan.refused):
-            reasons = [str(problem) for problem in plan.problems] + [reason for _, reason in plan.refused]
+            reasons = [*plan.problems.lines(), *first_of(reason for _, reason in plan.refused)]
             raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
         return plan
 
@@ -55,7 +56,7 @@ class ManifestSource:
 
     def _plan(self, output: Storage) -> JobPlan:
         runs: dict[str, VideoRun] = {}
-        problems: list[RowProblem] = []
+        problems = Listed()
         refused: list[tuple[ManifestRow, str]] = []
         errors: dict[str, Exception] = {}
 
@@ -64,7 +65,7 @@ class ManifestSource:
                 if isinstance(result, GoodRow):
                     yield result.row
                 else:
-                    problems.append(result)
+                    problems.add(result)
 
         for result in load_work(
             output,
@@ -84,4 +85,4 @@ class ManifestSource:
                 refused.append((sized(result.plan.row), str(clash)))
                 continue
             runs[result.video_id] = VideoRun(result)
-        return JobPlan(runs, tuple(problems), tuple(refused), errors)
+        return JobPlan(runs, problems.problems, tuple(refused), errors)

@@ -144,7 +144,9 @@ class RunDocuments:
             version=version("nightreel"),
             videos=tuple(RunVideo(video_id=it.work.video_id, frames=it.work.plan.frames) for it in job.runs.values()),
             refused=tuple(_refused(row, reason) for row, reason in job.refused),
-            problems=job.problems,
+            problems=tuple(job.problems),
+            bad_rows=job.problems.rows,
+            problem_kinds=job.problems.kinds,
         )
 
     def state(self, phase: Phase, result: str = "", message: str = "") -> RunState:

@@ -31,6 +31,7 @@ from flows.orchestration.live import link_live_page
 from flows.orchestration.run_logs import tidy_task_logs
 from flows.orchestration.sealed import sealed
 from flows.orchestration.watch import leave_suspended, watching
+from flows.report.wording import first_of
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.pool import Pool
 from manifests.errors import ErrorKind, NightreelError
@@ -81,10 +82,10 @@ def conduct(job: RenderJob) -> State[Any]:
     remove_artifacts()
     link_live_page(job.output)
     job.record_refused()
-    for problem in job.problems:
+    for problem in job.problems.lines():
         logger.warning("row not rendered: %s", problem)
-    for row, reason in job.refused:
-        logger.warning("video '%s' not rendered: %s", row.video_id, reason)
+    for line in first_of(f"video '{row.video_id}' not rendered: {reason}" for row, reason in job.refused):
+        logger.warning("%s", line)
     logger.info("%d frames to render in %d of %d videos", job.frames_to_render, len(job.pending), len(job.runs))
     with sealed(), documenting(job, _identity()) as documents:
         state = _run(job, documents)

@@ -80,7 +80,7 @@ def summary_markdown(
                     (it.file, it.row, it.video_id, it.column, it.value, it.message, it.allowed)
                     for it in report.problems[:_ROWS]
                 ),
-                more=len(report.problems) - _ROWS,
+                more=report.all_problems.total - _ROWS,
             ),
         ]
     if report.incomplete:

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from flows.report.series import Series
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.summed import RunSummary
-from manifests.results import RowProblem, bad_rows
+from manifests.problems import Problems
+from manifests.results import RowProblem
 
 State = Literal["done", "rendering", "waiting", "missing", "failed", "invalid"]
 
@@ -188,7 +189,12 @@ class JobReport:
     @property
     def bad_rows(self) -> int:
         """Rows with at least one problem (a row may have several)."""
-        return bad_rows(self.problems)
+        return self.all_problems.rows
+
+    @property
+    def all_problems(self) -> Problems:
+        """The problems, with the counts of those that are not listed."""
+        return self.problems if isinstance(self.problems, Problems) else Problems(self.problems)
 
     @property
     def complete(self) -> bool:

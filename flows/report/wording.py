@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +50,18 @@ def one_line(text: object, limit: int = 500) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 video`, `1,204 videos`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def first_of(lines: Iterable[str], most: int = 100) -> Iterator[str]:
+    """The first `most` of `lines`, and a line that says how many more there were."""
+    more = 0
+    for number, line in enumerate(lines):
+        if number < most:
+            yield line
+        else:
+            more += 1
+    if more:
+        yield f"and {more:,} more like these"
 
 
 def seconds_text(seconds: float) -> str:

@@ -99,7 +99,7 @@ def _run(run: StoredRun, now: datetime) -> dict[str, Any]:
         "rendered": state.rendered,
         "failed": state.failed,
         "refused": len(record.refused),
-        "bad_rows": len({(problem.file, problem.row) for problem in record.problems}),
+        "bad_rows": record.all_problems.rows,
         "start_up": round(state.start_up_seconds, 1),
         "actors": state.actors,
         "priority": state.priority,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
-from tests.helpers.command_line import DEMO, Said
+from tests.helpers.command_line import DEMO, Said, manifest_of
 
 SOURCES = {
     "night.csv": "video_id,prompt,frames,cutouts.number\nreef,a fish | white:-0.5,48,8\nmoon,a full moon,,\n",
@@ -33,7 +33,7 @@ def test_a_manifest_is_built_validated_and_shown(name: str, nightreel: Callable[
 
     assert nightreel("manifest", "validate", target) == Said(DONE, f"{target}: 2 good rows, 0 bad\n", "")
     validated = nightreel("manifest", "validate", target, "--json")
-    assert validated.json == {"rows": 2, "good": 2, "bad": 0, "problems": []}
+    assert validated.json == {"rows": 2, "good": 2, "bad": 0, "problems": [], "problem_kinds": {}}
 
     rows = nightreel("manifest", "show", target, "--json").json
     reef = {"video_id": "reef", "prompt": "a fish | white:-0.5", "frames": 48, "cutouts": {"number": 8}}
@@ -155,3 +155,43 @@ def test_an_unknown_column_suggests_the_nearest(nightreel: Callable[..., Said], 
         assert (said.code, said.out) == (BAD_INPUT, "")
         assert "'framse'" in said.err
         assert "frames" in said.err
+
+
+@pytest.mark.parametrize("command", [("validate",), ("validate", "--json"), ("show",), ("show", "--json")])
+def test_a_manifest_of_bad_rows_prints_the_first_hundred_and_counts(
+    command: tuple[str, ...], nightreel: Callable[..., Said], tmp_path: Path
+) -> None:
+    """null_rows_500k.parquet, of fewer rows: it printed 78 MB."""
+    manifest = tmp_path / "m.parquet"
+    nulls = pa.nulls(3000, pa.string())
+    pq.write_table(pa.table({"video_id": nulls, "prompt": nulls}), manifest)
+    said = nightreel("manifest", command[0], manifest, *command[1:])
+    assert len(said.out) + len(said.err) < 100_000
+    if command == ("validate", "--json"):
+        assert (said.json["bad"], said.json["problem_kinds"]) == (3000, {"video_id is missing": 3000})
+        assert len(said.json["problems"]) == 100
+    else:
+        assert len(said.err.splitlines()) == 101
+        assert said.err.endswith("and 2,900 more problems, 3,000 in 3,000 rows: 3,000 times 'video_id is missing'\n")
+
+
+def test_plans_of_many_refused_rows_print_the_first_hundred(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    rows = [{"video_id": f"v{number}", "prompt": "x", "width": 30} for number in range(150)]
+    manifest = manifest_of(tmp_path / "m.parquet", *rows)
+    said = nightreel("plan", manifest, "-o", tmp_path / "out")
+    assert said.code == BAD_INPUT
+    assert len(said.err.splitlines()) == 101
+    assert said.err.endswith("nightreel: and 50 more like these\n")
+
+
+def test_a_strangers_text_commands_no_terminal(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    prompt = "a \x1b]0;title\x07 \x9b31m red \u202eelppa\u202c \x00 \x7f apple"
+    manifest = manifest_of(tmp_path / "m.parquet", {"video_id": "a", "prompt": prompt})
+    shown = nightreel("manifest", "show", manifest)
+    assert "red" in shown.out
+    assert shown.out.replace("\n", "").isprintable()
+    as_json = nightreel("manifest", "show", manifest, "--json")
+    assert as_json.json[0]["prompt"] == prompt
+    assert as_json.out.replace("\n", "").isprintable()
+    said = nightreel("manifest", "validate", tmp_path / "\x1b[31mno\x9b.parquet")
+    assert said.err.replace("\n", "").isprintable()
