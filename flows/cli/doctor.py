@@ -72,9 +72,9 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_aft
     if url:
         use_prefect_server(url)
         log = Path(up.log) if up and up.api == url else None
-        prepare_prefect(quiet=True)
 
         def check() -> Iterator[Finding]:
+            prepare_prefect(quiet=True)
             from flows.doctor.server import check_server  # Prefect takes seconds to import
 
             return check_server(url, settings, stale_after=stale_after, log=log)

@@ -18,7 +18,8 @@ from infra.settings import load_settings
 from infra.storage.storage import Storage, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
 from manifests.masking import address_without_secrets
-from manifests.problems import Listed
+from manifests.portable_ids import PortableIds
+from manifests.problems import LISTED, Listed
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow, format_prompts, with_addresses
@@ -90,12 +91,14 @@ def build_(
 def validate(manifest: Manifest, *, json: Json = False) -> int:
     """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/
 
-    The first hundred problems are printed whole, and all of them counted by kind.
+    The first hundred problems are printed whole, and all of them counted by kind. What is good and may still surprise
+    is a warning: ids that some stores can't hold beside each other.
     """
-    good, listed = 0, Listed()
+    good, listed, ids, warnings = 0, Listed(), PortableIds(), list[str]()
     for result in read_rows(manifest_files(manifest)):
         if isinstance(result, GoodRow):
             good += 1
+            warnings += filter(None, [ids.warning(result)] if len(warnings) <= LISTED else [])
         elif listed.add(result) and not json:
             problems([str(result)])
     found = listed.problems
@@ -104,10 +107,13 @@ def validate(manifest: Manifest, *, json: Json = False) -> int:
             {
                 "rows": good + found.rows, "good": good, "bad": found.rows,
                 "problems": [problem.to_dict() for problem in found], "problem_kinds": found.kinds,
+                "warnings": warnings[:LISTED],
             }
         )  # fmt: skip
     else:
         problems([found.counts] if found.unlisted else [])
+        problems(f"warning: {it}" for it in warnings[:LISTED])
+        problems(["and more warnings"] if len(warnings) > LISTED else [])
         say(f"{address_without_secrets(manifest)}: {good} good rows, {found.rows} bad")
     return BAD_INPUT if found else DONE
 

@@ -33,6 +33,8 @@ def rerun(
 ) -> int:
     """Render frames of one video again and publish it. Example: nightreel rerun out --video reef --frames 120-180
 
+    Frames are numbers, ranges, or ranges with a step: 0-100x10 is every tenth.
+
     Needs no manifest: the video's latest plan lies in the output. With another seed these frames become other
     pictures, and every later render of the same row knows them.
     """

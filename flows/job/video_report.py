@@ -168,7 +168,7 @@ def _poster(output: Storage, work: VideoWork, frames: list[int], poster_bytes: i
     index = frames[len(frames) // 2]
     try:
         data = output.read(frame_key(work.video_id, index, work.frames[index].digest))
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             picture = image.convert("RGB")
     except (StorageError, *PICTURE_ERRORS):
         return None  # a report must not fail for want of a picture

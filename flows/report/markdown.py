@@ -210,14 +210,14 @@ def failure_table(
                 "re-run": rerun(last.video_id, "missing" if last.frame is None else str(last.frame))
                 if key in standing and last.worker != PLANNER
                 else "",
-                "log": last.log,
+                "log": _bare(last.log),
                 "outcome": "not rendered" if key in standing else "rendered later",
                 "failures": len(frames[key]),
                 "kind": inert_text(last.kind, 80),
                 "message": inert_text(last.message),
                 "worker": inert_text(last.worker, 80),
                 "seconds": round(last.seconds, 2),
-                "when": moment_text(last.when),
+                "when": inert_text(moment_text(last.when), 80),
             }
         )
     if left_out > 0 and rows:
@@ -278,7 +278,15 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _is_web(url: str) -> bool:
-    return urlsplit(url).scheme in ("http", "https")
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:  # brackets that enclose no address
+        return False
+
+
+def _bare(url: str) -> str:
+    """A web address as a cell of its own, with nothing in it that Markdown reads; any other text does nothing."""
+    return quote(url, safe=":/?#@!$&+,;=%~") if _is_web(url) else inert_text(url)
 
 
 def _link(text: str, url: str) -> str:

@@ -46,7 +46,13 @@ RenderedOutput = Annotated[
     Address, Field(description="the output that the video was rendered to; a path or any URI that fsspec knows")
 ]
 Video = Annotated[str, Field(description="the video's id", min_length=1)]
-Frames = Annotated[str, Field(description="failed, missing, all, or numbers from 0 on: 120-180,200", pattern=FRAMES)]
+Frames = Annotated[
+    str,
+    Field(
+        description="failed, missing, all, or numbers from 0 on: 120-180,200, or 0-100x10 for every tenth",
+        pattern=FRAMES,
+    ),
+]
 After = Annotated[
     AfterFrames,
     Field(

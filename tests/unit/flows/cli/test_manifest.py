@@ -33,7 +33,7 @@ def test_a_manifest_is_built_validated_and_shown(name: str, nightreel: Callable[
 
     assert nightreel("manifest", "validate", target) == Said(DONE, f"{target}: 2 good rows, 0 bad\n", "")
     validated = nightreel("manifest", "validate", target, "--json")
-    assert validated.json == {"rows": 2, "good": 2, "bad": 0, "problems": [], "problem_kinds": {}}
+    assert validated.json == {"rows": 2, "good": 2, "bad": 0, "problems": [], "problem_kinds": {}, "warnings": []}
 
     rows = nightreel("manifest", "show", target, "--json").json
     reef = {"video_id": "reef", "prompt": "a fish | white:-0.5", "frames": 48, "cutouts": {"number": 8}}
@@ -195,3 +195,15 @@ def test_a_strangers_text_commands_no_terminal(nightreel: Callable[..., Said], t
     assert as_json.out.replace("\n", "").isprintable()
     said = nightreel("manifest", "validate", tmp_path / "\x1b[31mno\x9b.parquet")
     assert said.err.replace("\n", "").isprintable()
+
+
+def test_ids_that_some_stores_confuse_are_warnings(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    ids = ("Reef", "reef", "CON", "nul.2", "lpt1", "dot.", "console", "com10", "x-con")
+    manifest = manifest_of(tmp_path / "m.parquet", *({"video_id": it, "prompt": "x"} for it in ids))
+    said = nightreel("manifest", "validate", manifest)
+    assert said.code == DONE
+    lines = said.err.splitlines()
+    assert [line.split("'")[1] for line in lines] == ["reef", "CON", "nul.2", "lpt1", "dot."]
+    assert f"differs only by capitals from the one in row 1 of {manifest}" in lines[0]
+    assert "(row 3, " in lines[1]
+    assert len(nightreel("manifest", "validate", manifest, "--json").json["warnings"]) == 5
