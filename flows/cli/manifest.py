@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,9 @@ from manifests.problems import LISTED, Listed
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow, format_prompts, with_addresses
-from renderers.errors import BadInput
+from renderers.errors import BadInput, RenderError
 from renderers.frame_plan.resolution import resolve
+from renderers.prompt_length import unread_texts
 from renderers.registry import Registry
 
 __all__ = ["app"]
@@ -92,13 +94,16 @@ def validate(manifest: Manifest, *, json: Json = False) -> int:
     """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/
 
     The first hundred problems are printed whole, and all of them counted by kind. What is good and may still surprise
-    is a warning: ids that some stores can't hold beside each other.
+    is a warning: ids that some stores can't hold beside each other, prompts that are longer than their model reads.
     """
     good, listed, ids, warnings = 0, Listed(), PortableIds(), list[str]()
+    unread = _UnreadTexts(Registry(load_settings().models_folder))
     for result in read_rows(manifest_files(manifest)):
         if isinstance(result, GoodRow):
             good += 1
-            warnings += filter(None, [ids.warning(result)] if len(warnings) <= LISTED else [])
+            if len(warnings) <= LISTED:
+                warnings += filter(None, [ids.warning(result)])
+                warnings += unread(result)
         elif listed.add(result) and not json:
             problems([str(result)])
     found = listed.problems
@@ -116,6 +121,20 @@ def validate(manifest: Manifest, *, json: Json = False) -> int:
         problems(["and more warnings"] if len(warnings) > LISTED else [])
         say(f"{address_without_secrets(manifest)}: {good} good rows, {found.rows} bad")
     return BAD_INPUT if found else DONE
+
+
+class _UnreadTexts:
+    """Looks at the prompts of good rows for what their models do not read."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._entry = cache(registry.entry)
+
+    def __call__(self, row: GoodRow) -> list[str]:
+        try:
+            said = unread_texts(row.row, self._entry(row.row.model))
+        except RenderError:
+            return []  # of a model that is not here
+        return [f"{it} (row {row.number}, video '{row.row.video_id}', {row.file})" for it in said]
 
 
 @app.command

@@ -31,6 +31,7 @@ from manifests.schema import format_prompts
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_rendering.seams import seam_scores
 from renderers.picture_errors import PICTURE_ERRORS
+from renderers.prompt_length import unread_texts
 
 __all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]
 
@@ -102,6 +103,7 @@ def planned_report(
         height=row.height,
         rendered=was.rendered,
         skipped=max(0, done - was.rendered),
+        notes=tuple(unread_texts(row, work.plan.entry)),
     )
 
 

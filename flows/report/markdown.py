@@ -99,6 +99,9 @@ def summary_markdown(
         forms = [(it.video_id, rerun(it.video_id, "missing")) for it in report.incomplete[:_ROWS] if it.settings]
         links = [_link(video, address) for video, address in forms if address]
         parts += ["Render their missing frames again, with other settings: " + " · ".join(links)] if links else []
+    noted = [(it.video_id, note) for it in report.videos for note in it.notes]
+    if noted:
+        parts += ["## Worth knowing", _table(("video", "note"), noted[:_ROWS], more=len(noted) - _ROWS)]
     if report.failures_by_kind:
         parts += ["## Failed attempts", _table(("kind", "attempts", "frames", "last message"), _kinds(report))]
     if len(report.slowest) > 1:  # one video's times are the job's own

@@ -57,6 +57,7 @@ class VideoReport:
     to.
     `frame_losses` and `frame_seconds` are (frame number, value) pairs; they may have gaps and NaNs.
     `first_frame_losses` holds one loss per step of the first frame. `seams` are (frame number, seam score) pairs.
+    `notes` are what people should know of a video that is none the worse for it.
     """
 
     video_id: str
@@ -82,6 +83,7 @@ class VideoReport:
     height: int = 0
     rendered: int = 0
     skipped: int = 0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for a link that would leave the folder of the job."""

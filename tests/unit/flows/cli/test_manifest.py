@@ -207,3 +207,15 @@ def test_ids_that_some_stores_confuse_are_warnings(nightreel: Callable[..., Said
     assert f"differs only by capitals from the one in row 1 of {manifest}" in lines[0]
     assert "(row 3, " in lines[1]
     assert len(nightreel("manifest", "validate", manifest, "--json").json["warnings"]) == 5
+
+
+def test_prompts_that_are_not_read_to_their_end_are_warnings(
+    nightreel: Callable[..., Said], tmp_path: Path, cases: Path
+) -> None:
+    base = (cases / "long_prompt_base.txt").read_text().strip()
+    rows = [{"video_id": "long", "prompt": f"{base} a green frog"}, {"video_id": "short", "prompt": "a red apple"}]
+    said = nightreel("manifest", "validate", manifest_of(tmp_path / "m.parquet", *rows))
+    assert said.code == DONE
+    (line,) = said.err.splitlines()
+    assert "is longer than model 'embedded' reads, 18 of 1" in line
+    assert "the text ends after '…matte painting of a red apple on a' (row 1, video 'long'" in line
