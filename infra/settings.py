@@ -27,6 +27,7 @@ __all__ = [
     "RAY_FOLDER_BYTES",
     "InfraSettings",
     "SettingsInvalid",
+    "check_prefect_home",
     "child_environment",
     "exempt_loopback",
     "given_ray_folder",
@@ -241,6 +242,24 @@ def prefect_home() -> Path:
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser().absolute()
 
 
+def check_prefect_home() -> Path:
+    """Return Prefect's folder after a look at whether it can be written; it is made if need be.
+
+    Raises:
+        SettingsInvalid: it can't: Prefect would say so in two hundred lines.
+    """
+    home = prefect_home()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            return home
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsInvalid(
+            f"Prefect's folder '{home}' can't be written ({reason}): set PREFECT_HOME to a folder of yours"
+        ) from error
+
+
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with `variables` on top."""
     return {**os.environ, **variables}
@@ -340,7 +359,11 @@ def prepare_prefect(*, quiet: bool) -> None:
     """Set Prefect's own variables before it is imported; whatever the user has set stays.
 
     `quiet` keeps its log off the terminal, where progress bars are; the server gets it all the same.
+
+    Raises:
+        SettingsInvalid: Prefect's folder can't be written.
     """
+    check_prefect_home()
     wanted = {
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 s do not suffice on a cold disk

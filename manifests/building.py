@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Literal, TextIO, TypeAlias
 import pyarrow.parquet as pq
 
 from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest
+from manifests.problems import Listed, Problems
 from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, arrow_schema, rows_to_table
 from manifests.schema.describe import nested_columns
@@ -40,7 +41,7 @@ class BuildResult:
     """What `write_parquet` did: the number of rows written, and the problems of the rows that were left out."""
 
     rows: int
-    problems: tuple[RowProblem, ...]
+    problems: Problems
 
 
 def kind_of(name: str) -> Kind:
@@ -69,13 +70,13 @@ def build(source: str | TextIO | BinaryIO, kind: Kind, name: str = "source") -> 
 
 def write_parquet(rows: Iterable[RowResult], sink: str | Path | BinaryIO) -> BuildResult:
     """Write the good rows to a Parquet file of `arrow_schema()`, in row groups of 20,000; collect the problems."""
-    problems: list[RowProblem] = []
+    problems = Listed()
     written = 0
     pending: list[ManifestRow] = []
     with pq.ParquetWriter(sink, arrow_schema(), compression="zstd") as writer:
         for result in rows:
             if isinstance(result, RowProblem):
-                problems.append(result)
+                problems.add(result)
                 continue
             pending.append(result.row)
             if len(pending) == _GROUP_ROWS:
@@ -84,7 +85,7 @@ def write_parquet(rows: Iterable[RowResult], sink: str | Path | BinaryIO) -> Bui
                 pending = []
         if pending:
             writer.write_table(rows_to_table(pending))
-    return BuildResult(written + len(pending), tuple(problems))
+    return BuildResult(written + len(pending), problems.problems)
 
 
 def _lines(source: str | TextIO | BinaryIO, name: str) -> Iterator[str]:

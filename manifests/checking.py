@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -199,4 +200,16 @@ def _at(values: Any, location: Iterable[int | str]) -> Any:
 def _shown_value(value: Any) -> str:
     if value is None:
         return "not set"
-    return f"'{short(value, 80)}'" if isinstance(value, str) else short(_SHOWN.repr(value), 80)
+    # what is secret goes before anything is cut: half an address may not be known for one
+    return f"'{short(value, 80)}'" if isinstance(value, str) else short(_SHOWN.repr(_masked(value)), 80)
+
+
+def _masked(value: Any, level: int = 0) -> Any:
+    """The head of a stranger's list or settings without secrets."""
+    if isinstance(value, str):
+        return short(value, 1000)
+    if level > _SHOWN.maxlevel or not isinstance(value, Mapping | list | tuple):
+        return value  # no deeper is anything shown
+    if isinstance(value, Mapping):
+        return {key: _masked(it, level + 1) for key, it in islice(value.items(), _SHOWN.maxdict + 1)}
+    return [_masked(it, level + 1) for it in value[: _SHOWN.maxlist + 1]]

@@ -4,13 +4,16 @@ Every layer asks the error instead of keeping a list of classes: the command lin
 state, a job for whether another attempt can help. An error that is not one of ours (Python's own, a library's) is an
 application error: nobody has thought of it.
 
-This module imports nothing but the standard library, so that each of the four packages may import it.
+This module imports nothing but the standard library and what masks secrets, so that each of the four packages may
+import it.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 from typing import ClassVar
+
+from manifests.masking import without_secrets
 
 __all__ = ["ErrorKind", "ExitCode", "NightreelError", "kind_of"]
 
@@ -66,9 +69,13 @@ _FORMER_NAMES = {"not finite": "non-finite"}
 
 
 class NightreelError(Exception):
-    """Base of every error that this project raises on purpose; its message is a sentence for people."""
+    """Base of every error that this project raises on purpose; its message is a sentence for people, without the
+    secrets that an address in it may have held."""
 
     kind: ClassVar[ErrorKind] = ErrorKind.APPLICATION
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(without_secrets(it) if isinstance(it, str) else it for it in arguments))
 
 
 def kind_of(error: BaseException) -> ErrorKind:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from manifests.errors import ErrorKind, NightreelError
+from manifests.masking import without_secrets
 from manifests.schema import ManifestRow
 
 
@@ -30,7 +31,8 @@ class GoodRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One thing wrong with one row. A row with three mistakes gives three problems with the same `file` and `row`."""
+    """One thing wrong with one row. A row with three mistakes gives three problems with the same `file` and `row`.
+    It goes to logs, reports and tables, so none of its texts holds a secret."""
 
     file: str
     row: int
@@ -40,6 +42,10 @@ class RowProblem:
     allowed: str
     message: str
     unit: str = "row"  # what `row` counts: "row", "line" or "item"
+
+    def __post_init__(self) -> None:
+        for name in ("file", "value", "message"):
+            object.__setattr__(self, name, without_secrets(getattr(self, name)))
 
     def __str__(self) -> str:
         place = [f"{self.unit} {self.row}", *([f"video '{self.video_id}'"] if self.video_id else []), self.file]

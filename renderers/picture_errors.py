@@ -14,9 +14,7 @@ from PIL import Image
 __all__ = ["PICTURE_ERRORS"]
 
 PICTURE_ERRORS = (
-PICTURE_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError,
     struct.error, Image.DecompressionBombError,
     Image.DecompressionBombWarning,  # where warnings are errors
-)  # fmt: skip
 )  # fmt: skip

@@ -28,7 +28,8 @@ from infra.storage.storage import Storage
 from infra.video.encoding import Encoding
 from infra.workers.local_pool import LocalPool
 from manifests.building import write_parquet
-from manifests.results import GoodRow, ManifestError, RowProblem
+from manifests.problems import Problems
+from manifests.results import GoodRow, ManifestError
 from manifests.schema import ManifestRow
 from renderers.registry import Registry
 
@@ -64,7 +65,7 @@ class JobSummary:
     seconds: float
     report: str
     videos: tuple[VideoSummary, ...]
-    problems: tuple[RowProblem, ...]
+    problems: Problems
     gave_up: str = ""
 
     def __str__(self) -> str:
@@ -75,7 +76,7 @@ class JobSummary:
         ]
         lines += [f"gave up: {self.gave_up}"] if self.gave_up else []
         lines += [f"video '{video.video_id}': {video.reason}" for video in self.videos if video.state == "failed"]
-        lines += [f"row not rendered: {problem}" for problem in self.problems]
+        lines += [f"row not rendered: {problem}" for problem in self.problems.lines()]
         return "\n".join([*lines, f"report: {self.report}"])
 
 
@@ -112,7 +113,7 @@ def run_job(
     if on == "ray" and workers is not None:
         settings = settings.model_copy(update={"actors": workers})
     parameters = RenderParameters(str(manifest), str(output), strict, force, range_frames, priority)
-    problems: tuple[RowProblem, ...] = ()
+    problems = Problems()
     if isinstance(manifest, str | Path):
         job = _planned(parameters, settings)
     else:
@@ -133,7 +134,7 @@ def run_job(
         end = outcome(job)
         page = keeper.conclude(end.name, end.message).page
         documents.end(end.name, end.message)
-    return _summary(job, (*problems, *job.problems), page, time.monotonic() - began)
+    return _summary(job, problems.joined(job.problems), page, time.monotonic() - began)
 
 
 def status(output: str | Path) -> tuple[VideoStatus, ...]:
@@ -161,11 +162,11 @@ def _planned(parameters: RenderParameters, settings: InfraSettings) -> RenderJob
 
 def _planned_rows(
     rows: Iterable[ManifestRow], parameters: RenderParameters, settings: InfraSettings
-) -> tuple[RenderJob, tuple[RowProblem, ...]]:
+) -> tuple[RenderJob, Problems]:
     """A planned job of rows that stand in no file, and the problems of those that were left out when they were read."""
-    problems = rows.problems if isinstance(rows, Manifest) else ()
+    problems = rows.problems if isinstance(rows, Manifest) else Problems()
     if problems and parameters.strict:
-        raise ManifestError("not rendered, since strict: " + "; ".join(map(str, problems)))
+        raise ManifestError("not rendered, since strict: " + "; ".join(problems.lines()))
     with tempfile.TemporaryDirectory(prefix="nightreel-") as folder:
         file = Path(folder, "rows.parquet")
         write_parquet((GoodRow(row, GIVEN_IN_PYTHON, number) for number, row in enumerate(rows, start=1)), file)
@@ -193,7 +194,7 @@ def _report_progress(job: RenderJob, on_progress: Callable[[JobProgress], None] 
         on_progress(job.progress())
 
 
-def _summary(job: RenderJob, problems: tuple[RowProblem, ...], report: str, seconds: float) -> JobSummary:
+def _summary(job: RenderJob, problems: Problems, report: str, seconds: float) -> JobSummary:
     missing, frames = job.frames_missing
     videos = [_video_summary(job.output, video_id, run) for video_id, run in job.runs.items()]
     videos += [

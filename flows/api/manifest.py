@@ -10,8 +10,9 @@ from pathlib import Path
 from infra.settings import load_settings
 from infra.storage.storage import manifest_files, read_uri
 from manifests.building import build, kind_of
+from manifests.problems import Listed, Problems
 from manifests.reading import read_rows
-from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
+from manifests.results import GoodRow, ManifestError, RowResult
 from manifests.schema import ManifestRow
 
 __all__ = ["Manifest", "read_manifest"]
@@ -19,10 +20,11 @@ __all__ = ["Manifest", "read_manifest"]
 
 @dataclass(frozen=True)
 class Manifest:
-    """The good `rows` of a manifest, and the `problems` of the others. Iterating gives the rows."""
+    """The good `rows` of a manifest, and the first `problems` of the others, with counts of all
+    (`problems.kinds`). Iterating gives the rows."""
 
     rows: tuple[ManifestRow, ...]
-    problems: tuple[RowProblem, ...] = ()
+    problems: Problems = Problems()  # noqa: RUF009 - a tuple
 
     def __iter__(self) -> Iterator[ManifestRow]:
         return iter(self.rows)
@@ -47,15 +49,15 @@ def read_manifest(manifest: str | Path, *, strict: bool = False) -> Manifest:
         ManifestError: no row can be trusted; or a row is bad, and that is to be an error since `strict`.
         StorageError: it can't be read.
     """
-    rows, problems = [], []
+    rows, problems = [], Listed()
     for result in _results(str(manifest)):
         if isinstance(result, GoodRow):
             rows.append(result.row)
         else:
-            problems.append(result)
-    if strict and problems:
-        raise ManifestError("; ".join(map(str, problems)))
-    return Manifest(tuple(rows), tuple(problems))
+            problems.add(result)
+    if strict and problems.problems:
+        raise ManifestError("; ".join(problems.problems.lines()))
+    return Manifest(tuple(rows), problems.problems)
 
 
 def _results(uri: str) -> Iterable[RowResult]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from infra.settings import load_settings
 from infra.storage.storage import ObjectMissing, SourceReader
 from manifests.checking import check_row
+from manifests.masking import address_without_secrets
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
@@ -66,7 +67,8 @@ def prepare(row: ManifestRow) -> PreparedRow:
         try:
             images[uri] = sources.read(uri)
         except ObjectMissing as error:
-            raise BadInput(f"picture '{uri}' of video '{row.video_id}' does not exist: correct its path") from error
+            shown = address_without_secrets(uri)
+            raise BadInput(f"picture '{shown}' of video '{row.video_id}' does not exist: correct its path") from error
     digests = {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
     return PreparedRow(VideoPlan.of(row, digests, entry=entry), images)
 

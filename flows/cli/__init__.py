@@ -11,6 +11,8 @@ import cyclopts
 
 from flows.cli import doctor, finetune, manifest, models, plan, preview, render, rerun, status, up, watch
 from flows.cli.errors import BAD_INPUT, explain
+from flows.cli.output import fit, problems
+from infra.masked_logs import mask_logs
 from infra.settings import exempt_loopback
 
 __all__ = ["app", "main", "run"]
@@ -44,6 +46,7 @@ def main() -> None:
     # as Ctrl-C: the actors stop, and the Prefect server that we started ends with us instead of staying behind
     signal.signal(signal.SIGTERM, _interrupt)
     exempt_loopback()
+    mask_logs()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -59,19 +62,16 @@ def run(arguments: list[str]) -> int:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
         words, _, _ = app.parse_commands(arguments)  # those that name the command
-        print(
-            f"nightreel: {' '.join(str(error).split())} (see {' '.join(['nightreel', *words])} --help)",
-            file=sys.stderr,
-        )
+        problems([f"{' '.join(str(error).split())} (see {' '.join(['nightreel', *words])} --help)"])
         return BAD_INPUT
     try:
         return int(command(*bound.args, **bound.kwargs) or 0)
     except KeyboardInterrupt:
-        print("nightreel: stopped; what was committed stays, and the next run goes on from there", file=sys.stderr)
+        problems(["stopped; what was committed stays, and the next run goes on from there"])
         return 130
     except BrokenPipeError:
         return 0  # whoever read our output has had enough
     except Exception as error:
         if debug:
-            traceback.print_exception(error)
+            print(fit("".join(traceback.format_exception(error))), file=sys.stderr, end="")
         return explain(error)

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.markup import escape
 
-from flows.cli.output import out, print_json
+from flows.cli.output import fit, out, print_json
 from flows.doctor.cluster import check_cluster
 from flows.doctor.findings import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_installation
@@ -72,9 +72,9 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_aft
     if url:
         use_prefect_server(url)
         log = Path(up.log) if up and up.api == url else None
-        prepare_prefect(quiet=True)
 
         def check() -> Iterator[Finding]:
+            prepare_prefect(quiet=True)
             from flows.doctor.server import check_server  # Prefect takes seconds to import
 
             return check_server(url, settings, stale_after=stale_after, log=log)
@@ -96,13 +96,13 @@ def _show(findings: list[Finding], repaired: bool) -> None:
     for area, found in groupby(findings, key=lambda finding: finding.area):
         out.print(f"[bold]{_TITLES[area]}[/bold]")
         for it in found:
-            out.print(f"  [{_COLOURS[it.level]}]{it.level:<8}[/] {escape(it.what)}", soft_wrap=True)
+            out.print(f"  [{_COLOURS[it.level]}]{it.level:<8}[/] {escape(fit(it.what))}", soft_wrap=True)
             if it.level == "ok":
                 continue
             text = it.repaired or (f"could not be repaired: {it.repair_error}" if it.repair_error else it.remedy)
             mark = "repaired:" if it.repaired else "->"
             hint = " (--repair does it)" if it.repair and not repaired else ""
-            out.print(f"           {mark} {escape(text)}{hint}", soft_wrap=True)
+            out.print(f"           {mark} {escape(fit(text))}{hint}", soft_wrap=True)
     bad = [finding for finding in findings if finding.level == "problem" and not finding.repaired]
     if bad:
         sys.stdout.flush()

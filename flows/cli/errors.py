@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from flows.cli.output import problems
 from manifests.errors import ExitCode, NightreelError, kind_of
 
 __all__ = ["BAD_INPUT", "DONE", "ENVIRONMENT", "INCOMPLETE", "explain"]
@@ -14,7 +13,7 @@ DONE, INCOMPLETE, BAD_INPUT, ENVIRONMENT = ExitCode.DONE, ExitCode.INCOMPLETE, E
 def explain(error: Exception) -> int:
     """Print `error` on stderr and return the exit code for it."""
     if isinstance(error, NightreelError):
-        print(f"nightreel: {error}", file=sys.stderr)
+        problems([str(error)])
     else:  # nobody wrote this sentence for a user: the class may say more than it does
-        print(f"nightreel: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+        problems([f"{type(error).__name__}: {error} (--debug shows where)"])
     return kind_of(error).exit_code

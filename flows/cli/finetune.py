@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from flows.cli.errors import DONE
 from flows.cli.options import with_help
-from flows.cli.output import duration, print_json, problems, stderr
+from flows.cli.output import duration, print_json, problems, say, stderr
 from flows.job.finetuning import begin, check, figures, finetune_job, handing_over, publish, published
 from flows.local.own_server import prefect_server
 from flows.orchestration.forms import fields as form
@@ -107,15 +107,15 @@ def _conclude(job: FinetuneJob, json: bool, *, note: str = "") -> int:
         print_json({**report, "model": report["name"], "folder": str(job.folder), "trained": not note})
         return DONE
     gain = report["psnr_after"] - report["psnr_before"]
-    print(
+    say(
         f"{note}'{report['name']}' is '{report['base']}' fine-tuned in {report['steps']} steps, "
         f"{duration(report['seconds'])}: PSNR of {len(report['held_out_pictures'])} held-out pictures "
         f"{report['psnr_before']:.2f} dB before, {report['psnr_after']:.2f} dB after ({gain:+.2f})"
     )
     if gain <= 0:
         problems(["no gain on held-out pictures: try more --steps, a smaller --lr, or more pictures"])
-    print(f"before and after: {job.folder / 'before-after.png'}")
-    print(f'try it: nightreel preview "a red apple" --model {report["name"]} -o apple.png')
+    say(f"before and after: {job.folder / 'before-after.png'}")
+    say(f'try it: nightreel preview "a red apple" --model {report["name"]} -o apple.png')
     return DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -11,17 +12,21 @@ from cyclopts.validators import Number
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
-from flows.cli.output import print_json, print_table, problems
+from flows.cli.output import print_json, print_table, problems, say
 from flows.orchestration.forms.fields import Manifest
 from flows.report.wording import plural
 from infra.settings import load_settings
 from infra.storage.storage import Storage, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
+from manifests.masking import address_without_secrets
+from manifests.portable_ids import PortableIds
+from manifests.problems import LISTED, Listed
 from manifests.reading import count_rows, read_rows
-from manifests.results import GoodRow, RowProblem
-from manifests.schema import ManifestRow, format_prompts
-from renderers.errors import BadInput
+from manifests.results import GoodRow
+from manifests.schema import ManifestRow, format_prompts, with_addresses
+from renderers.errors import BadInput, RenderError
 from renderers.frame_plan.resolution import resolve
+from renderers.prompt_length import unread_texts
 from renderers.registry import Registry
 
 __all__ = ["app"]
@@ -59,7 +64,7 @@ def build_(
     results = build(io.BytesIO(read_uri(source, load_settings().reading())), kind_of(source), source)
     target = io.BytesIO()
     result = write_parquet(results, target)
-    problems(str(problem) for problem in result.problems)
+    problems(result.problems.lines())
     written = result.rows > 0 and not (strict and result.problems)
     if written:
         Storage(folder or slash or ".").put(name, target.getvalue(), existing="replace")
@@ -69,11 +74,12 @@ def build_(
                 "output": output if written else None,
                 "rows": result.rows,
                 "problems": [p.to_dict() for p in result.problems],
+                "problem_kinds": result.problems.kinds,
             }
         )
     elif written:
-        bad = f", {plural(len(result.problems), 'problem')}" if result.problems else ""
-        print(f"{output}: {plural(result.rows, 'row')}{bad}")
+        bad = f", {plural(result.problems.total, 'problem')}" if result.problems else ""
+        say(f"{output}: {plural(result.rows, 'row')}{bad}")
     if not written:
         problems(
             [f"nothing written: {'no good row' if not result.rows else 'not all rows are good, and --strict is given'}"]
@@ -85,23 +91,51 @@ def build_(
 @app.command
 @with_help
 def validate(manifest: Manifest, *, json: Json = False) -> int:
-    """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/"""
-    good, found = 0, []
-    for result in read_rows(manifest_files(manifest, load_settings().reading())):
-        problem = result if isinstance(result, RowProblem) else None
-        if problem is None:
-            assert isinstance(result, GoodRow)
+    """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/
+
+    The first hundred problems are printed whole, and all of them counted by kind. What is good and may still surprise
+    is a warning: ids that some stores can't hold beside each other, prompts that are longer than their model reads.
+    """
+    good, listed, ids, warnings = 0, Listed(), PortableIds(), list[str]()
+    settings = load_settings()
+    unread = _UnreadTexts(Registry(settings.models_folder))
+    for result in read_rows(manifest_files(manifest, settings.reading())):
+        if isinstance(result, GoodRow):
             good += 1
-        else:
-            found.append(problem)
-            if not json:
-                problems([str(problem)])
-    bad = len({(problem.file, problem.row) for problem in found})
+            if len(warnings) <= LISTED:
+                warnings += filter(None, [ids.warning(result)])
+                warnings += unread(result)
+        elif listed.add(result) and not json:
+            problems([str(result)])
+    found = listed.problems
     if json:
-        print_json({"rows": good + bad, "good": good, "bad": bad, "problems": [problem.to_dict() for problem in found]})
+        print_json(
+            {
+                "rows": good + found.rows, "good": good, "bad": found.rows,
+                "problems": [problem.to_dict() for problem in found], "problem_kinds": found.kinds,
+                "warnings": warnings[:LISTED],
+            }
+        )  # fmt: skip
     else:
-        print(f"{manifest}: {good} good rows, {bad} bad")
+        problems([found.counts] if found.unlisted else [])
+        problems(f"warning: {it}" for it in warnings[:LISTED])
+        problems(["and more warnings"] if len(warnings) > LISTED else [])
+        say(f"{address_without_secrets(manifest)}: {good} good rows, {found.rows} bad")
     return BAD_INPUT if found else DONE
+
+
+class _UnreadTexts:
+    """Looks at the prompts of good rows for what their models do not read."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._entry = cache(registry.entry)
+
+    def __call__(self, row: GoodRow) -> list[str]:
+        try:
+            said = unread_texts(row.row, self._entry(row.row.model))
+        except RenderError:
+            return []  # of a model that is not here
+        return [f"{it} (row {row.number}, video '{row.row.video_id}', {row.file})" for it in said]
 
 
 @app.command
@@ -115,15 +149,18 @@ def show(
     """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet"""
     files = manifest_files(manifest, load_settings().reading())
     shown: list[ManifestRow] = []
+    listed = Listed()
     for result in read_rows(files):
         if len(shown) == rows:
             break
         if isinstance(result, GoodRow):
             shown.append(result.row)
-        else:
+        elif listed.add(result):
             problems([str(result)])
+    problems([listed.problems.counts] if listed.problems.unlisted else [])
     if json:
-        print_json([row.model_dump(mode="json", exclude_unset=True) for row in shown])
+        rows_shown = (with_addresses(row, address_without_secrets) for row in shown)
+        print_json([row.model_dump(mode="json", exclude_unset=True) for row in rows_shown])
         return DONE
     registry, table = Registry(load_settings().models_folder), []
     for row in shown:
@@ -142,5 +179,5 @@ def show(
         )
     print_table(("video", "frames", "size", "model", "steps", "seed", "format", "prompt"), table)
     total = count_rows(files)
-    print(f"{len(shown)} of {plural(total, 'row')} of {Path(manifest).name}")
+    say(f"{len(shown)} of {plural(total, 'row')} of {Path(address_without_secrets(manifest)).name}")
     return DONE

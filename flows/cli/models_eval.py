@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flows.cli.models_training import sprites_folder
-from flows.cli.output import print_json, print_table, stderr
+from flows.cli.output import print_json, print_table, say, stderr
 from infra.settings import load_settings
 from renderers.errors import BadInput
 from renderers.registry import Registry
@@ -101,5 +101,5 @@ def evaluate(
         print_json({"report": str(written[0]), **summary(found)})
         return 0
     print_table(*recognition_table(found))
-    print(f"{written[0]}: the report; {len(written) - 2} contact sheets beside it")
+    say(f"{written[0]}: the report; {len(written) - 2} contact sheets beside it")
     return 0

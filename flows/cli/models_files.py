@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
-from flows.cli.output import print_json, print_table, problems, stderr
+from flows.cli.output import print_json, print_table, problems, say, stderr
 from infra.models.downloads import OnProgress
 from infra.models.files import OnFile, fetch_model, verify_model
 from infra.settings import load_settings
@@ -49,7 +49,7 @@ def fetch(
     if json:
         print_json([{"name": entry.name, "folder": str(registry.folder), "digest": entry.digest} for entry in entries])
     else:
-        print(f"ready in '{registry.folder}': {', '.join(entry.name for entry in entries)}")
+        say(f"ready in '{registry.folder}': {', '.join(entry.name for entry in entries)}")
     return DONE
 
 
@@ -145,9 +145,9 @@ def add(
     if json:
         print_json(entry.model_dump(mode="json") | {"digest": entry.digest, "complete": not waiting})
         return DONE
-    print(f"added '{name}' to '{registry.folder}'")
+    say(f"added '{name}' to '{registry.folder}'")
     if waiting:
-        print(f"still to fetch: nightreel models fetch {name}")
+        say(f"still to fetch: nightreel models fetch {name}")
     else:
-        print(f'try it: nightreel preview "a red apple" --model {name} -o apple.png')
+        say(f'try it: nightreel preview "a red apple" --model {name} -o apple.png')
     return DONE

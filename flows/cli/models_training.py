@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows.cli.output import print_json, print_table, stderr
+from flows.cli.output import print_json, print_table, say, stderr
 
 if TYPE_CHECKING:
     from renderers.training.run import TrainingProgress
@@ -73,7 +73,7 @@ def sprites(
         for style, role in STYLES.items()
     ]
     print_table(("style", "role", "sprites", "package", "version", "licence"), rows)
-    print(f"{target}: {len(made)} sprites of {len({name for name in made.concept if name})} concepts")
+    say(f"{target}: {len(made)} sprites of {len({name for name in made.concept if name})} concepts")
     return 0
 
 
@@ -109,7 +109,7 @@ def vqgan(
 
     with _watched("VQGAN", threads) as on_progress:
         train_vqgan(sprites or sprites_folder(), folder, by=recipe, steps=steps, device=device, on_progress=on_progress)
-    print(f"{folder}: checkpoint.pt, curves.csv, curves.png")
+    say(f"{folder}: checkpoint.pt, curves.csv, curves.png")
     return 0
 
 
@@ -136,7 +136,7 @@ def perceptor(
             sprites or sprites_folder(), folder, vqgan=vqgan, by=recipe, steps=steps, device=device, clean=clean,
             on_progress=on_progress,
         )  # fmt: skip
-    print(f"{folder}: checkpoint.pt, curves.csv, curves.png")
+    say(f"{folder}: checkpoint.pt, curves.csv, curves.png")
     return 0
 
 
@@ -155,7 +155,7 @@ def export(
     from renderers.training.embedded import export_pair
 
     for name, checksum in export_pair(vqgan, perceptor, output, by=recipe).items():
-        print(f"{checksum}  {output / name}")
+        say(f"{checksum}  {output / name}")
     return 0
 
 

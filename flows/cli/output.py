@@ -1,8 +1,13 @@
-"""What commands print: results on stdout (text or JSON), progress and problems on stderr."""
+"""What commands print: results on stdout (text or JSON), progress and problems on stderr.
+
+The one way to a terminal: texts of strangers (prompts, ids, addresses, messages of servers) lose their secrets and
+control characters here, so that what is shown does nothing but show.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,9 +19,11 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.job.job import RenderJob
+from flows.report.wording import first_of, visible
+from manifests.masking import values_without_secrets, without_secrets
 from renderers.frame_plan.video_plan import json_safe
 
-__all__ = ["bad_rows", "duration", "out", "print_json", "print_table", "problems", "stderr"]
+__all__ = ["bad_rows", "duration", "fit", "out", "print_json", "print_table", "problems", "say", "stderr"]
 
 #: Columns of a terminal below which a table of more than two columns can't be read.
 NARROW = 72
@@ -25,15 +32,29 @@ stderr = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 
 
+# What JSON lets stand in a text, and a terminal obeys.
+_COMMANDS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def fit(text: object) -> str:
+    """`text` for a terminal: without secrets, and with a sign for each control character but line feed and tab."""
+    return visible(without_secrets(str(text)))
+
+
+def say(text: object) -> None:
+    """A line on stdout."""
+    print(fit(text))
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    json.dump(json_safe(value), sys.stdout, indent=1, ensure_ascii=False, default=str)
-    sys.stdout.write("\n")
+    text = json.dumps(values_without_secrets(json_safe(value)), indent=1, ensure_ascii=False, default=str)
+    sys.stdout.write(_COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """A table on stdout; cells are text, never markup. Too wide for a narrow terminal, it becomes a list."""
-    rows = [[str(cell) for cell in row] for row in rows]
+    rows = [[fit(cell) for cell in row] for row in rows]
     # a pipe has no width: whoever greps for an id finds it on one line with all that belongs to it
     console = out if out.is_terminal else Console(highlight=False, width=10_000)
     if console.width < NARROW and len(columns) > 2:
@@ -66,15 +87,16 @@ def _stacked(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str |
 def problems(lines: Iterable[str]) -> None:
     """Problems, one per line, on stderr, whole: a terminal's width must not cut the remedy off."""
     for line in lines:
-        print(f"nightreel: {line}", file=sys.stderr)
+        print(f"nightreel: {fit(line)}", file=sys.stderr)
 
 
 def bad_rows(job: RenderJob) -> list[str]:
-    """A sentence for each problem of the manifest's rows and each row that could not be planned, its video named."""
-    refused = [
+    """A sentence for each problem of the manifest's rows and each row that could not be planned, its video named; the
+    first hundred of each, and how many more there are."""
+    refused = (
         reason if f"'{row.video_id}'" in reason else f"video '{row.video_id}': {reason}" for row, reason in job.refused
-    ]
-    return [str(problem) for problem in job.problems] + refused
+    )
+    return [*job.problems.lines(), *first_of(refused)]
 
 
 def duration(seconds: float) -> str:

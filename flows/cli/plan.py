@@ -8,13 +8,14 @@ from cyclopts import Parameter
 
 from flows.cli.errors import BAD_INPUT, DONE
 from flows.cli.options import with_help
-from flows.cli.output import bad_rows, duration, print_json, print_table, problems
+from flows.cli.output import bad_rows, duration, print_json, print_table, problems, say
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
 from flows.orchestration.forms.fields import Manifest, RangeFrames
 from flows.planning.chunks import Chunk
 from flows.report.wording import plural
 from infra.settings import load_settings
+from manifests.masking import address_without_secrets
 from manifests.schema import format_frames
 
 __all__ = ["plan"]
@@ -41,7 +42,7 @@ def plan(
     bad = bad_rows(job)
     frames = sum(run.work.plan.frames for run in job.runs.values())
     summary = {
-        "manifest": manifest,
+        "manifest": address_without_secrets(manifest),
         "output": output,
         "videos": len(job.runs),
         "videos_to_do": len(job.pending),
@@ -65,8 +66,8 @@ def plan(
         ("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), _after(c)) for c in chunks[:50]]
     )
     if len(chunks) > 50:
-        print(f"... and {len(chunks) - 50} more task runs (--json lists all)")
-    print(
+        say(f"... and {len(chunks) - 50} more task runs (--json lists all)")
+    say(
         f"{plural(len(job.runs), 'video')}, {plural(frames, 'frame')}: {frames - job.frames_to_render:,} done, "
         f"{job.frames_to_render:,} to render in {plural(len(chunks), 'task run')}; "
         f"about {duration(seconds)} of one actor (the registry's figure, not this machine's)"

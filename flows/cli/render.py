@@ -19,15 +19,16 @@ from rich.text import Text
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
-from flows.cli.output import bad_rows, duration, print_json, problems, stderr
+from flows.cli.output import bad_rows, duration, print_json, problems, say, stderr
 from flows.job.job import JobProgress, RenderJob
 from flows.job.outcome import JobCounts
 from flows.job.parameters import RenderParameters
 from flows.job.report_data import REPORT_PAGE
 from flows.local.own_server import prefect_server
+from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.handover import handing_over, start_pool
-from flows.report.wording import plural
+from flows.report.wording import first_of, plural
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 
 __all__ = ["conclude", "render", "run_flow"]
@@ -56,6 +57,7 @@ def render(
     Runs the flow `render-manifest` to its end, on the server that PREFECT_API_URL names, or on one of its own. What is
     in storage already is not rendered again. Exit code 0 only if every frame and every video is there.
     """
+    refuse_secrets(manifest=manifest, output=output)
     settings = load_settings()
     if actors is not None:
         settings = settings.model_copy(update={"actors": actors})
@@ -123,23 +125,25 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
                 "report": page,
                 "videos": videos,
                 "problems": [problem.to_dict() for problem in job.problems],
+                "problem_kinds": job.problems.kinds,
             }
         )
     else:
         if job.gave_up:
             problems([f"gave up: {job.gave_up}"])
-        problems(f"video '{video}': {run.reason}" for video, run in job.runs.items() if run.reason and not run.done)
+        failed = ((video, run.reason) for video, run in job.runs.items() if run.reason and not run.done)
+        problems(first_of(f"video '{video}': {reason}" for video, reason in failed))
         counts = JobCounts.of(job)
         untouched = all(run.done and not run.published for run in job.runs.values())
         if untouched and not missing:
-            print(f"nothing to do: {counts.all_text} in '{job.parameters.output}' already")
+            say(f"nothing to do: {counts.all_text} in '{job.parameters.output}' already")
         else:
             again = [video for video, run in job.runs.items() if run.published and not run.published.new]
-            print(f"{plural(rendered, 'frame')} rendered, {frames - missing - rendered} were there already, "
+            say(f"{plural(rendered, 'frame')} rendered, {frames - missing - rendered} were there already, "
                   f"{missing} missing; {counts.videos_text}")  # fmt: skip
             if again:
-                print(f"the very same bytes came out again of: {', '.join(again[:20])}")
-            print(f"report: {page}")
+                say(f"the very same bytes came out again of: {', '.join(again[:20])}")
+            say(f"report: {page}")
     return DONE if job.complete else INCOMPLETE
 
 

@@ -9,9 +9,10 @@ from cyclopts import Parameter
 
 from flows.cli.errors import DONE
 from flows.cli.options import with_help
-from flows.cli.output import print_json, stderr
+from flows.cli.output import print_json, say, stderr
 from flows.cli.render import conclude, run_flow
 from flows.job.reruns import RerunParameters, rerun_job
+from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
 from infra.settings import load_settings, prefect_api_url
 
@@ -32,9 +33,12 @@ def rerun(
 ) -> int:
     """Render frames of one video again and publish it. Example: nightreel rerun out --video reef --frames 120-180
 
+    Frames are numbers, ranges, or ranges with a step: 0-100x10 is every tenth.
+
     Needs no manifest: the video's latest plan lies in the output. With another seed these frames become other
     pictures, and every later render of the same row knows them.
     """
+    refuse_secrets(output=output)
     settings = load_settings()
     parameters = RerunParameters.of(output, video, frames, after, seed, dry_run, priority)
     job = rerun_job(parameters, settings)
@@ -44,7 +48,7 @@ def rerun(
         if json:
             print_json({"video_id": video, "message": job.summary})
         else:
-            print(job.summary)
+            say(job.summary)
         return DONE
     if not job.pending and prefect_api_url() is None:
         return conclude(job, None, json)

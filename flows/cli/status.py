@@ -8,12 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
-from flows.cli.output import print_json, print_table, problems
+from flows.cli.output import print_json, print_table, problems, say
 from flows.job.output_videos import VideoStatus, stored_status, stored_wants
 from flows.report.wording import plural
 from infra.settings import load_settings
 from infra.storage.storage import Storage
-from manifests.results import bad_rows
 from manifests.schema import format_frames
 from renderers.registry import Registry
 
@@ -34,7 +33,7 @@ def status(
     storage, registry = Storage(output), Registry(load_settings().models_folder)
     wants = stored_wants(storage)
     found = sorted(stored_status(storage, registry, wants), key=lambda it: it.video_id)
-    bad = bad_rows(wants.problems)
+    bad = wants.problems.rows
     if not found and not bad:
         problems([f"nothing was ever rendered into '{output}'"])
         return BAD_INPUT
@@ -46,11 +45,11 @@ def status(
         shown = [video for video in found if all_ or video.state != "done"]
         if shown:
             print_table(("video", "state", "frames", "missing", "reason"), [_row(video) for video in shown])
-        problems(str(problem) for problem in wants.problems)
+        problems(wants.problems.lines())
         states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
         states += f", {plural(bad, 'bad row')}" if bad else ""
         frames, done = sum(video.frames for video in found), sum(video.done for video in found)
-        print(f"{plural(len(found), 'video')}: {states.removeprefix(', ')}; {done:,} of {plural(frames, 'frame')}")
+        say(f"{plural(len(found), 'video')}: {states.removeprefix(', ')}; {done:,} of {plural(frames, 'frame')}")
     return DONE if set(counts) == {"done"} and not bad else INCOMPLETE
 
 

@@ -13,9 +13,11 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from flows.cli.errors import DONE
+from flows.cli.output import fit
 from flows.local.options import UpOptions
 from flows.local.supervisor import Ready, Up
 from flows.orchestration.deployments import NightlyOptions
+from flows.orchestration.forms.addresses import refuse_secrets
 from infra.settings import load_settings, prefect_api_url, prepare_prefect
 from renderers.errors import BadInput
 
@@ -80,6 +82,7 @@ def _night(manifest: str | None, output: str | None, cron: str | None, time_zone
         return None
     if output is None:
         raise BadInput(f"--nightly '{manifest}' needs --output, such as --output 's3://bucket/nights/{{date}}'")
+    refuse_secrets(nightly=manifest, output=output)
     if cron is not None:
         _check_cron(cron)
     if time_zone is not None and time_zone not in available_timezones():
@@ -99,7 +102,7 @@ def _check_cron(cron: str) -> None:
 
 
 def _tell(line: str) -> None:
-    print(f"nightreel up: {line}", file=sys.stderr, flush=True)
+    print(f"nightreel up: {fit(line)}", file=sys.stderr, flush=True)
 
 
 def _show(ready: Ready, json: bool) -> None:

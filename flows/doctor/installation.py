@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.doctor.findings import Finding
-from infra.settings import RAY_FOLDER_BYTES, InfraSettings, given_ray_folder
+from infra.settings import RAY_FOLDER_BYTES, InfraSettings, SettingsInvalid, check_prefect_home, given_ray_folder
 from infra.video.ffmpeg import ffmpeg_version
 from renderers.registry import Registry
 
@@ -31,8 +31,18 @@ def check_installation(settings: InfraSettings) -> Iterator[Finding]:
     yield _ffmpeg()
     yield _embedded()
     yield from _models_folder(settings.models_folder)
+    yield _prefect_home()
     yield judge_ray_folder(given_ray_folder(), tempfile.gettempdir())
     yield check_disk("temporary files", Path(tempfile.gettempdir()), shutil.disk_usage(tempfile.gettempdir()).free)
+
+
+def _prefect_home() -> Finding:
+    """Whether Prefect's folder can be written: its settings and its database are there."""
+    try:
+        return Finding("installation", "ok", f"Prefect's folder '{check_prefect_home()}' can be written")
+    except SettingsInvalid as error:
+        what, _, remedy = str(error).rpartition(": ")
+        return Finding("installation", "problem", what, remedy)
 
 
 def judge_hardware(torch: str, cuda: str | None, gpus: tuple[str, ...], reason: str, device: str) -> Iterator[Finding]:

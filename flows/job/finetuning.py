@@ -128,7 +128,7 @@ A manifest's row uses it by `model: {report["name"]}`. Files: `{folder}`.
 def _inline(path: Path) -> str:
     """Return a picture as a data URI, small enough for an artifact."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             small = image.convert("RGB")
     except PICTURE_ERRORS:
         return ""

@@ -26,7 +26,7 @@ from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.pool import Pool
 from infra.workers.tasks import WorkerProgress
-from manifests.results import RowProblem, bad_rows
+from manifests.problems import Problems
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 
@@ -107,8 +107,8 @@ class RenderJob:
         return self._plan.runs
 
     @property
-    def problems(self) -> tuple[RowProblem, ...]:
-        """Rows of the manifest that are no good rows."""
+    def problems(self) -> Problems:
+        """What is wrong with the rows of the manifest that are no good rows."""
         return self._plan.problems
 
     @property
@@ -171,7 +171,7 @@ class RenderJob:
     @property
     def bad_rows(self) -> int:
         """How many rows of the manifest are no good rows; one may have several problems."""
-        return bad_rows(self.problems)
+        return self.problems.rows
 
     @property
     def starting(self) -> str:

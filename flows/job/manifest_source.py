@@ -9,12 +9,13 @@ from flows.job.source import JobPlan
 from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
 from flows.job.storage_state import load_work, sized
-from flows.report.wording import plural
+from flows.report.wording import first_of, plural
 from infra.settings import InfraSettings
 from infra.storage.storage import ReadingPolicy, Storage, folder_of_manifest, manifest_files
 from manifests.errors import ErrorKind, NightreelError
+from manifests.problems import Listed
 from manifests.reading import read_rows
-from manifests.results import GoodRow, ManifestError, RowProblem
+from manifests.results import GoodRow, ManifestError
 from manifests.schema import ManifestRow
 from renderers.registry import Registry
 
@@ -43,7 +44,7 @@ class ManifestSource:
         output.check(write=write)
         plan = self._plan(output, reading)
         if self._parameters.strict and (plan.problems or plan.refused):
-            reasons = [str(problem) for problem in plan.problems] + [reason for _, reason in plan.refused]
+            reasons = [*plan.problems.lines(), *first_of(reason for _, reason in plan.refused)]
             raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
         return plan
 
@@ -59,7 +60,7 @@ class ManifestSource:
 
     def _plan(self, output: Storage, reading: ReadingPolicy) -> JobPlan:
         runs: dict[str, VideoRun] = {}
-        problems: list[RowProblem] = []
+        problems = Listed()
         refused: list[tuple[ManifestRow, str]] = []
         errors: dict[str, Exception] = {}
         places: dict[str, tuple[int, str]] = {}
@@ -70,7 +71,7 @@ class ManifestSource:
                     places[result.row.video_id] = (result.number, result.file)
                     yield result.row
                 else:
-                    problems.append(result)
+                    problems.add(result)
 
         for result in load_work(
             output,
@@ -91,4 +92,4 @@ class ManifestSource:
                 refused.append((sized(result.plan.row), str(clash)))
                 continue
             runs[result.video_id] = VideoRun(result)
-        return JobPlan(runs, tuple(problems), tuple(refused), errors)
+        return JobPlan(runs, problems.problems, tuple(refused), errors)

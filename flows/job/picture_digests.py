@@ -6,8 +6,8 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 
-from infra.storage.errors import without_secrets
 from infra.storage.storage import ObjectMissing, SourceReader, StorageError, StorageUnavailable, absolute_uri
+from manifests.masking import address_without_secrets, content_mark
 from manifests.schema import ManifestRow
 from manifests.schema.texts import short
 from renderers.errors import BadInput
@@ -38,6 +38,8 @@ class PictureDigests:
 
     def _digest(self, column: str, uri: str, video_id: str) -> str:
         what = f"{column} '{_shown(uri)}' of video '{video_id}'"
+        if content_mark(uri):
+            raise BadInput(f"{what} is what documents keep of an address that held a secret: give the address itself")
         try:
             if uri not in self._known:
                 self._known[uri] = self._read(uri)
@@ -66,4 +68,4 @@ class PictureDigests:
 
 
 def _shown(uri: str) -> str:
-    return short(without_secrets(uri), 300)
+    return short(address_without_secrets(uri), 300)

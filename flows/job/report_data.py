@@ -33,9 +33,9 @@ from flows.runs.record import RunState
 from flows.runs.stored import StoredRun, read_run, run_names
 from flows.runs.summed import earlier_attempts, summed
 from flows.runs.wanted import Turn, Wanted, wanted
-from infra.storage.errors import without_secrets
 from infra.storage.storage import Storage, StorageError
 from infra.video.ffmpeg import ffmpeg_version
+from manifests.masking import address_without_secrets
 from renderers.errors import RenderError
 from renderers.registry import Registry
 
@@ -238,10 +238,10 @@ class OutputReport:
         job, now = self._job, time.time()
         before = earlier_attempts(runs, mine.record.flow_run, mine.record.run)
         assert mine.state is not None
-        output = without_secrets(job.parameters.output)
+        output = address_without_secrets(job.parameters.output)
         manifests = dict.fromkeys(
             run.record.manifest for run in reversed(runs) if run.record.flow != RERUN and run.record.manifest
-        ) or {without_secrets(job.parameters.manifest): None}
+        ) or {address_without_secrets(job.parameters.manifest): None}
         return JobReport(
             title=_last_part(next(iter(manifests)) if len(manifests) == 1 else output),
             manifest=", ".join(list(manifests)[:10]),

@@ -13,7 +13,6 @@ from flows.job.job import RenderJob
 from flows.job.report_data import OutputReport, publish_report
 from flows.job.run_documents import RunDocuments
 from flows.report import JobReport
-from infra.storage.errors import without_secrets
 from infra.storage.storage import StorageError
 
 __all__ = ["Concluded", "ReportKeeper", "reporting"]
@@ -59,7 +58,7 @@ class ReportKeeper:
         except BaseException as error:
             self._over.set()
             if self._took < LAST_WORD_SECONDS:
-                self._last_word(type(error).__name__, without_secrets(str(error)))
+                self._last_word(type(error).__name__, str(error))
             raise
         finally:
             self._over.set()

@@ -185,7 +185,7 @@ class UntilSame:
     def _picture(self, key: str) -> np.ndarray | None:
         """Return the picture of a frame object, as floats in [0, 255]; None if there is none."""
         try:
-            with Image.open(io.BytesIO(self._output.read(key))) as image:
+            with Image.open(io.BytesIO(self._output.read(key)), formats=["PNG"]) as image:
                 return np.asarray(image.convert("RGB"), dtype=np.float32)
         except (StorageError, *PICTURE_ERRORS):
             return None  # gone or damaged: nothing to compare with

@@ -32,9 +32,9 @@ from flows.runs.record import (
     VideoPhase,
 )
 from flows.runs.stored import put_record, put_state, read_requests
-from infra.storage.errors import without_secrets
 from infra.storage.layout import frame_key
 from infra.storage.storage import StorageError
+from manifests.masking import address_without_secrets, without_secrets
 from manifests.schema import ManifestRow, format_prompts
 
 __all__ = ["RunDocuments", "RunIdentity", "documenting"]
@@ -138,13 +138,15 @@ class RunDocuments:
             attempt=identity.attempt,
             link=identity.link,
             host=f"{socket.gethostname()}:{os.getpid()}",
-            manifest=without_secrets(job.parameters.manifest),
+            manifest=address_without_secrets(job.parameters.manifest),
             priority=job.parameters.priority,
             began=self._began,
             version=version("nightreel"),
             videos=tuple(RunVideo(video_id=it.work.video_id, frames=it.work.plan.frames) for it in job.runs.values()),
             refused=tuple(_refused(row, reason) for row, reason in job.refused),
-            problems=job.problems,
+            problems=tuple(job.problems),
+            bad_rows=job.problems.rows,
+            problem_kinds=job.problems.kinds,
         )
 
     def state(self, phase: Phase, result: str = "", message: str = "") -> RunState:
@@ -159,7 +161,7 @@ class RunDocuments:
             run=self.run,
             phase=phase,
             result=result,
-            message=message,
+            message=without_secrets(message),
             updated=datetime.now(UTC),
             ended=ended,
             frames=progress.frames,
@@ -210,7 +212,7 @@ def documenting(job: RenderJob, identity: RunIdentity) -> Iterator[RunDocuments]
         with documents.kept():
             yield documents
     except BaseException as error:
-        documents.end(type(error).__name__, without_secrets(str(error)))
+        documents.end(type(error).__name__, str(error))
         raise
 
 
@@ -218,8 +220,8 @@ def _refused(row: ManifestRow, reason: str) -> RefusedVideo:
     # a size that the row leaves open would be its model's, and that is perhaps what is not known
     given = {name: getattr(row, name) for name in ("width", "height") if name in row.model_fields_set}
     return RefusedVideo(
-        video_id=row.video_id, frames=row.frames, reason=reason, prompt=format_prompts(row.scenes), model=row.model,
-        **given,
+        video_id=row.video_id, frames=row.frames, reason=without_secrets(reason), prompt=format_prompts(row.scenes),
+        model=row.model, **given,
     )  # fmt: skip
 
 

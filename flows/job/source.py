@@ -10,7 +10,7 @@ from typing import Protocol
 from flows.job.state import VideoRun
 from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.tasks import FrameReport
-from manifests.results import RowProblem
+from manifests.problems import Problems
 from manifests.schema import ManifestRow
 
 __all__ = ["Comparison", "JobPlan", "WorkSource"]
@@ -23,7 +23,7 @@ class JobPlan:
     changed, only replaced by another plan's."""
 
     runs: Mapping[str, VideoRun] = field(default_factory=dict)
-    problems: tuple[RowProblem, ...] = ()
+    problems: Problems = Problems()  # noqa: RUF009 - a tuple
     refused: tuple[tuple[ManifestRow, str], ...] = ()
     errors: Mapping[str, Exception] = field(default_factory=dict)
 

@@ -27,7 +27,7 @@ from infra.video.segments import join_segments
 from infra.workers.segments import put_segment
 from infra.workers.tasks import SegmentTask
 from renderers.errors import BadInput
-from renderers.frame_plan.video_plan import json_safe
+from renderers.frame_plan.documents import plan_document
 
 __all__ = ["Published", "VideoDiffers", "encode_damaged", "stitch", "would_overwrite"]
 
@@ -98,8 +98,7 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
             "codec": info.codec,
             "last_frame": work.frames[-1].digest,
             "segments": [frame_range.segment for frame_range in work.ranges],
-            "row": json_safe(row.model_dump(mode="json", exclude_none=True)),
-            "images": dict(work.plan.images),
+            **plan_document(work.plan),
             "model": {"name": work.plan.entry.name, "digest": work.plan.entry.digest},
             "software": {"nightreel": version("nightreel"), "ffmpeg": ffmpeg_version()},
         }

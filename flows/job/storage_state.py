@@ -31,11 +31,12 @@ from infra.storage.storage import (
     absolute_uri,
 )
 from manifests.errors import ErrorKind, NightreelError
-from manifests.schema import ManifestRow
+from manifests.schema import ManifestRow, with_addresses
 from renderers.errors import BadInput
+from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import Retake
 from renderers.frame_plan.resolution import resolve
-from renderers.frame_plan.video_plan import VideoPlan, json_safe
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 __all__ = [
@@ -132,22 +133,14 @@ def sized(row: ManifestRow) -> ManifestRow:
 
 def _located(row: ManifestRow) -> ManifestRow:
     """`row` with absolute paths: a worker may run in another folder."""
-    update: dict[str, Any] = {}
-    if row.init_image:
-        update["init_image"] = absolute_uri(row.init_image)
-    if row.image_prompts:
-        update["image_prompts"] = tuple(
-            prompt.model_copy(update={"image": absolute_uri(prompt.image)}) for prompt in row.image_prompts
-        )
-    return row.model_copy(update=update) if update else row
+    return with_addresses(row, absolute_uri)
 
 
 def save_plan(output: Storage, work: VideoWork) -> None:
     """Keep the plan beside the frames, so that `status` knows what was wanted without the manifest."""
     document = {
         "video_id": work.video_id,
-        "row": json_safe(work.plan.row.model_dump(mode="json", exclude_none=True)),
-        "images": dict(work.plan.images),
+        **plan_document(work.plan),
         "algorithm": work.plan.algorithm,
         "content": work.content,
         "range_frames": work.ranges[0].stop - work.ranges[0].start,

@@ -30,8 +30,10 @@ from infra.video.encoding import FORMATS, Encoding
 from infra.workers.tasks import FrameReport
 from manifests.errors import ErrorKind
 from manifests.schema import format_prompts
+from renderers.frame_plan.documents import plan_document
 from renderers.frame_rendering.seams import seam_scores
 from renderers.picture_errors import PICTURE_ERRORS
+from renderers.prompt_length import unread_texts
 
 __all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]
 
@@ -50,6 +52,8 @@ _COLUMNS: dict[str, pa.DataType] = {
     "change": pa.float32(),
 }
 FRAMES = pa.schema(_COLUMNS)
+#: Columns of the row that have places of their own in the report.
+_SHOWN = {"video_id", "prompt", "prompts", "model"}
 
 
 def frames_table(known: Iterable[FrameReport]) -> pa.Table:
@@ -81,7 +85,7 @@ def planned_report(
         video_id=work.video_id,
         prompt=format_prompts(row.scenes),
         model=row.model,
-        settings=row.model_dump(mode="json", exclude={"video_id", "prompt", "prompts", "model"}, exclude_none=True),
+        settings={name: it for name, it in plan_document(work.plan)["row"].items() if name not in _SHOWN},
         frames=work.plan.frames,
         done=done,
         state=state,
@@ -101,6 +105,7 @@ def planned_report(
         height=row.height,
         rendered=was.rendered,
         skipped=max(0, done - was.rendered),
+        notes=tuple(unread_texts(row, work.plan.entry)),
     )
 
 
@@ -181,7 +186,7 @@ def _poster(output: Storage, work: VideoWork, frames: list[int], poster_bytes: i
     index = frames[len(frames) // 2]
     try:
         data = output.read(frame_key(work.video_id, index, work.frames[index].digest))
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             picture = image.convert("RGB")
     except (StorageError, *PICTURE_ERRORS):
         return None  # a report must not fail for want of a picture

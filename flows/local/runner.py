@@ -16,6 +16,7 @@ from flows.local.options import UpOptions
 from flows.orchestration.deployments import DEPLOYMENTS, NAMES, NIGHTLY
 from flows.orchestration.interrupted import end_interrupted
 from infra.child_process import Parent
+from infra.masked_logs import mask_logs
 from infra.settings import load_settings
 
 __all__ = ["serve"]
@@ -28,6 +29,7 @@ def serve(options: UpOptions, parent: Parent) -> None:
     import_module("prefect.runner.runner")  # seconds, while server and cluster come up
     for deployment in DEPLOYMENTS:
         import_module(deployment.entrypoint.rpartition(".")[0])
+    mask_logs()
     parent.wait_for("go")
     asyncio.run(_serve(options, parent))
 

@@ -29,7 +29,9 @@ from flows.job.run_documents import RunDocuments, RunIdentity, documenting
 from flows.orchestration.artifacts import ProgressArtifact, create_artifacts, remove_artifacts
 from flows.orchestration.live import link_live_page
 from flows.orchestration.run_logs import tidy_task_logs
+from flows.orchestration.sealed import sealed
 from flows.orchestration.watch import RunWatch, leave_suspended, watching
+from flows.report.wording import first_of
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.pool import Pool
 from manifests.errors import ErrorKind, NightreelError
@@ -57,7 +59,8 @@ def invalid_input() -> Iterator[list[State[Any]]]:
     """Turn an error that a person can do something about into a state, which the list then holds."""
     refused: list[State[Any]] = []
     try:
-        yield refused
+        with sealed():
+            yield refused
     except NightreelError as error:
         if error.kind not in REFUSALS:
             raise
@@ -79,12 +82,12 @@ def conduct(job: RenderJob) -> State[Any]:
     remove_artifacts()
     link_live_page(job.output)
     job.record_refused()
-    for problem in job.problems:
+    for problem in job.problems.lines():
         logger.warning("row not rendered: %s", problem)
-    for row, reason in job.refused:
-        logger.warning("video '%s' not rendered: %s", row.video_id, reason)
+    for line in first_of(f"video '{row.video_id}' not rendered: {reason}" for row, reason in job.refused):
+        logger.warning("%s", line)
     logger.info("%d frames to render in %d of %d videos", job.frames_to_render, len(job.pending), len(job.runs))
-    with documenting(job, _identity()) as documents:
+    with sealed(), documenting(job, _identity()) as documents:
         state = _run(job, documents)
         documents.end(state.name or state.type.value, state.message or "")
     return state
@@ -158,7 +161,8 @@ def _log_failure(record: FailureRecord) -> None:
 def render_chunk(name: str, run: ChunkRun) -> State[Any]:
     """Render one chunk of frames; ends Failed when some of them could not be rendered."""
     began = time.perf_counter()
-    counts = run()
+    with sealed():
+        counts = run()
     seconds = time.perf_counter() - began
     message = f"{counts.rendered} rendered, {counts.skipped} there already, {counts.missing} missing, {seconds:.1f} s"
     get_run_logger().info("%s: %s", name, message)
@@ -170,7 +174,8 @@ def render_chunk(name: str, run: ChunkRun) -> State[Any]:
 @task(name="stitch", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
 def stitch_video(name: str, run: StitchRun) -> State[Any]:
     """Join the segments of one video and publish it."""
-    published = run()
+    with sealed():
+        published = run()
     if published is None:
         return Failed(message=run.job.runs[run.video].reason)
     return Completed(message=f"{published.bytes:,} bytes in {published.seconds:.1f} s")

@@ -5,13 +5,16 @@ Whole URIs would be cut off there, so a name holds the ends of paths; the run's 
 
 from prefect import runtime
 
+from manifests.masking import address_without_secrets
+
 __all__ = ["render_name", "rerun_name", "short_place"]
 
 
 def short_place(place: object, parts: int = 1) -> str:
     """The last `parts` of a path or URI."""
-    names = [name for name in str(place).rpartition("://")[2].split("/") if name not in ("", ".")]
-    return "/".join(names[-parts:]) or str(place)
+    place = address_without_secrets(str(place))
+    names = [name for name in place.rpartition("://")[2].split("/") if name not in ("", ".")]
+    return "/".join(names[-parts:]) or place
 
 
 def render_name() -> str:

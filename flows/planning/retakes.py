@@ -28,11 +28,12 @@ __all__ = [
 After = Literal["re-render", "keep", "until-same"]
 
 WORDS = ("failed", "missing", "all")
+_RANGE = r"\d+(\s*-\s*\d+(\s*[xX]\s*\d+)?)?"
 # As far as a form can check it; `choose_frames` knows the rest. A form that refuses shows the pattern, so this begins
 # with a sentence, which matches nothing that anybody types.
 FRAMES = (
-    r"^Write failed, missing, all, or frame numbers such as 120-180,200$"
-    rf"|^\s*({'|'.join(WORDS)}|\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*)\s*$"
+    r"^Write failed, missing, all, or frame numbers such as 120-180,200 or 0-100x10$"
+    rf"|^\s*({'|'.join(WORDS)}|{_RANGE}(\s*,\s*{_RANGE})*)\s*$"
 )
 
 
@@ -53,7 +54,8 @@ class Retaking:
 
 
 def choose_frames(text: str, frames: int, *, missing: Collection[int], failed: Collection[int]) -> frozenset[int]:
-    """The frames that `text` means, of a video of `frames`: `failed`, `missing`, `all`, or ranges like `120-180,200`.
+    """The frames that `text` means, of a video of `frames`: `failed`, `missing`, `all`, or ranges like `120-180,200`
+    and `0-100x10`.
 
     Raises:
         BadInput: it is none of these, or names frames that the video does not have.

@@ -12,7 +12,8 @@
 | `videos` | `total`, and how many are `done`, `waiting`, `rendering`, `missing`, `failed`, `invalid` |
 | `frames` | `wanted`, `done`, `missing`, and of the done ones `rendered` by this run (all its attempts) and `kept` |
 | `bad_rows` | rows of the manifests that could not be read; they are no videos |
-| `problems` | each: `file`, `row`, `video_id`, `column`, `message`, `allowed` |
+| `problem_kinds` | how many problems there are of each kind |
+| `problems` | the first hundred, each: `file`, `row`, `video_id`, `column`, `message`, `allowed` |
 | `failures` | by class: `attempts`, `frames`, and `standing`, those of the frames that are still not there |
 | `incomplete` | videos that are not done, worst first: `video_id`, `state`, `frames`, `done`, `reason` |
 | `slowest` | at most ten videos: `video_id`, `render_seconds`, `frames`, `seconds_per_frame` |
@@ -68,6 +69,7 @@ def summary_document(report: JobReport) -> dict[str, Any]:
              "message": one_line(it.message), "allowed": it.allowed}
             for it in report.problems
         ],
+        "problem_kinds": report.all_problems.kinds,
         "failures": _failures(report),
         "incomplete": [
             {"video_id": it.video_id, "state": it.state, "frames": it.frames, "done": it.done,

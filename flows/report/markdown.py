@@ -80,7 +80,7 @@ def summary_markdown(
                     (it.file, it.row, it.video_id, it.column, it.value, it.message, it.allowed)
                     for it in report.problems[:_ROWS]
                 ),
-                more=len(report.problems) - _ROWS,
+                more=report.all_problems.total - _ROWS,
             ),
         ]
     if report.incomplete:
@@ -99,6 +99,9 @@ def summary_markdown(
         forms = [(it.video_id, rerun(it.video_id, "missing")) for it in report.incomplete[:_ROWS] if it.settings]
         links = [_link(video, address) for video, address in forms if address]
         parts += ["Render their missing frames again, with other settings: " + " · ".join(links)] if links else []
+    noted = [(it.video_id, note) for it in report.videos for note in it.notes]
+    if noted:
+        parts += ["## Worth knowing", _table(("video", "note"), noted[:_ROWS], more=len(noted) - _ROWS)]
     if report.failures_by_kind:
         parts += ["## Failed attempts", _table(("kind", "attempts", "frames", "last message"), _kinds(report))]
     if len(report.slowest) > 1:  # one video's times are the job's own
@@ -210,14 +213,14 @@ def failure_table(
                 "re-run": rerun(last.video_id, "missing" if last.frame is None else str(last.frame))
                 if key in standing and last.worker != PLANNER
                 else "",
-                "log": last.log,
+                "log": _bare(last.log),
                 "outcome": "not rendered" if key in standing else "rendered later",
                 "failures": len(frames[key]),
                 "kind": inert_text(last.kind, 80),
                 "message": inert_text(last.message),
                 "worker": inert_text(last.worker, 80),
                 "seconds": round(last.seconds, 2),
-                "when": moment_text(last.when),
+                "when": inert_text(moment_text(last.when), 80),
             }
         )
     if left_out > 0 and rows:
@@ -278,7 +281,15 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _is_web(url: str) -> bool:
-    return urlsplit(url).scheme in ("http", "https")
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:  # brackets that enclose no address
+        return False
+
+
+def _bare(url: str) -> str:
+    """A web address as a cell of its own, with nothing in it that Markdown reads; any other text does nothing."""
+    return quote(url, safe=":/?#@!$&+,;=%~") if _is_web(url) else inert_text(url)
 
 
 def _link(text: str, url: str) -> str:

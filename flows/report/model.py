@@ -18,7 +18,8 @@ from typing import Any, Literal
 from flows.report.series import Series
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.summed import RunSummary
-from manifests.results import RowProblem, bad_rows
+from manifests.problems import Problems
+from manifests.results import RowProblem
 
 State = Literal["done", "rendering", "waiting", "missing", "failed", "invalid"]
 
@@ -56,6 +57,7 @@ class VideoReport:
     to.
     `frame_losses` and `frame_seconds` are (frame number, value) pairs; they may have gaps and NaNs.
     `first_frame_losses` holds one loss per step of the first frame. `seams` are (frame number, seam score) pairs.
+    `notes` are what people should know of a video that is none the worse for it.
     """
 
     video_id: str
@@ -81,6 +83,7 @@ class VideoReport:
     height: int = 0
     rendered: int = 0
     skipped: int = 0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for a link that would leave the folder of the job."""
@@ -188,7 +191,12 @@ class JobReport:
     @property
     def bad_rows(self) -> int:
         """Rows with at least one problem (a row may have several)."""
-        return bad_rows(self.problems)
+        return self.all_problems.rows
+
+    @property
+    def all_problems(self) -> Problems:
+        """The problems, with the counts of those that are not listed."""
+        return self.problems if isinstance(self.problems, Problems) else Problems(self.problems)
 
     @property
     def complete(self) -> bool:

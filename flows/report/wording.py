@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Line feed and tab stay; other control characters are made visible, and the characters that reorder text (Unicode
 # UAX 9) are, too: a prompt that contains one must not rearrange the sentence it is quoted in.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 # Not strftime("%b"): month names must not depend on the machine's locale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -20,8 +20,14 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def clean(text: object, limit: int = 20_000) -> str:
     """`text` without characters that can't be shown or encoded, and cut to `limit` characters."""
-    shown = _SURROGATE.sub("\ufffd", str(text)).replace("\r\n", "\n")
-    return shorten(_UNSEEN.sub(_visible, shown), limit)
+    return shorten(visible(str(text)), limit)
+
+
+def visible(text: str) -> str:
+    """`text` with a sign in the place of each character that can't be shown or encoded, that commands a terminal, or
+    that changes the order of others."""
+    shown = _SURROGATE.sub("\ufffd", text).replace("\r\n", "\n")
+    return _UNSEEN.sub(_visible, shown)
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -44,6 +50,18 @@ def one_line(text: object, limit: int = 500) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 video`, `1,204 videos`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def first_of(lines: Iterable[str], most: int = 100) -> Iterator[str]:
+    """The first `most` of `lines`, and a line that says how many more there were."""
+    more = 0
+    for number, line in enumerate(lines):
+        if number < most:
+            yield line
+        else:
+            more += 1
+    if more:
+        yield f"and {more:,} more like these"
 
 
 def seconds_text(seconds: float) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from infra.storage.layout import failure_key
 from infra.storage.storage import Storage
 from manifests.errors import ErrorKind, kind_of
+from manifests.masking import without_secrets
 
 __all__ = ["PLANNER", "FailureRecord", "record_failure"]
 
@@ -38,6 +39,10 @@ class FailureRecord:
     seconds: float
     when: str
     log: str = ""
+
+    def __post_init__(self) -> None:
+        # whether it is made now or was put by an earlier release: it is shown in reports, tables and logs
+        object.__setattr__(self, "message", without_secrets(self.message))
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> FailureRecord:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from manifests.problems import Problems
 from manifests.results import RowProblem
 
 __all__ = [
@@ -67,7 +68,8 @@ class RunRecord(_Document):
     """What a run is to do; put when it begins. One attempt of a flow run is one record.
 
     `run` is its folder's name, which sorts by time. `flow_run` and `link` are Prefect's, '' without Prefect; attempts
-    of one flow run share them. `began` is in UTC.
+    of one flow run share them. `began` is in UTC. `problems` are the first, `bad_rows` and `problem_kinds` count
+    all of them.
     """
 
     schema_: int = Field(1, alias="schema", serialization_alias="schema")
@@ -85,6 +87,13 @@ class RunRecord(_Document):
     videos: tuple[RunVideo, ...] = ()
     refused: tuple[RefusedVideo, ...] = ()
     problems: tuple[RowProblem, ...] = ()
+    bad_rows: int | None = None
+    problem_kinds: dict[str, int] | None = None
+
+    @property
+    def all_problems(self) -> Problems:
+        """The problems with the counts of those that are not listed; releases before 0.3 list all."""
+        return Problems(self.problems, self.bad_rows, self.problem_kinds)
 
 
 class WorkerState(_Document):

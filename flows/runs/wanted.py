@@ -9,6 +9,7 @@ from typing import Literal
 
 from flows.runs.record import RefusedVideo
 from flows.runs.stored import StoredRun
+from manifests.problems import Problems
 from manifests.results import RowProblem
 
 __all__ = ["Turn", "Wanted", "wanted"]
@@ -30,7 +31,7 @@ class Wanted:
     frames: Mapping[str, int] = field(default_factory=dict)
     turns: Mapping[str, Turn] = field(default_factory=dict)
     refused: Mapping[str, RefusedVideo] = field(default_factory=dict)
-    problems: tuple[RowProblem, ...] = ()
+    problems: Problems = Problems()  # noqa: RUF009 - a tuple
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -52,15 +53,19 @@ def wanted(runs: Sequence[StoredRun], now: datetime | None = None) -> Wanted:
             for video in run.record.refused
             if taken.get(video.video_id, "") <= run.record.run
         },
-        problems=tuple(
-            dict.fromkeys(
-                problem
-                for run in last
-                for problem in run.record.problems
-                if taken.get(problem.video_id or "", "") <= run.record.run
-            )
-        ),
+        problems=_problems(last, taken),
     )
+
+
+def _problems(last: Sequence[StoredRun], taken: Mapping[str, str]) -> Problems:
+    """What is wrong with rows that no later run has taken, each once."""
+    found, seen = Problems(), set[RowProblem]()
+    for run in last:
+        problems = run.record.all_problems
+        outdated = [it for it in problems if taken.get(it.video_id or "", "") > run.record.run or it in seen]
+        found = found.joined(problems.without(outdated))
+        seen.update(problems)
+    return found
 
 
 def _turns(run: StoredRun) -> Iterator[tuple[str, Turn]]:

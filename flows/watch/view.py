@@ -99,7 +99,7 @@ def _run(run: StoredRun, now: datetime) -> dict[str, Any]:
         "rendered": state.rendered,
         "failed": state.failed,
         "refused": len(record.refused),
-        "bad_rows": len({(problem.file, problem.row) for problem in record.problems}),
+        "bad_rows": record.all_problems.rows,
         "start_up": round(state.start_up_seconds, 1),
         "actors": state.actors,
         "priority": state.priority,
@@ -117,7 +117,8 @@ def _run(run: StoredRun, now: datetime) -> dict[str, Any]:
 def _unheard(run: StoredRun) -> RunState:
     """Return what is known of a run that put its record and nothing since."""
     record = run.record
-    frames = [video.frames for video in (*record.videos, *record.refused)]  # as a run's own state counts them
+    # as a run's own state counts them
+    frames = [it.frames for it in record.videos] + [it.frames for it in record.refused]
     return RunState(
         schema=1, run=record.run, updated=record.began, frames=sum(frames), videos=len(frames),
         priority=record.priority,

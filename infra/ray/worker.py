@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from infra.masked_logs import mask_logs
 from infra.settings import ray_environment
 from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
@@ -37,6 +38,7 @@ COMMITS_AT_ONCE = 4
 )
 class _Actor:
     def __init__(self, output: Storage, how: Mapping[str, Any], reading: ReadingPolicy | None) -> None:
+        mask_logs()
         self._worker = Worker(output, LoadedModels(**how), registry=how["registry"], reading=reading)
 
     def warm(self, model: str) -> str:

@@ -16,9 +16,9 @@ the answers of S3 are translated here; exceptions of botocore's and fsspec's own
 from __future__ import annotations
 
 import errno
-import re
 
 from manifests.errors import ErrorKind, NightreelError
+from manifests.masking import without_secrets
 
 __all__ = [
     "AnswerCutOff",
@@ -45,8 +45,7 @@ class StorageError(NightreelError):
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message, remedy)
-        self.message = message
-        self.remedy = remedy
+        self.message, self.remedy = (str(it) for it in self.args)
 
     def __str__(self) -> str:
         return f"{self.message}: {self.remedy}" if self.remedy else self.message
@@ -91,19 +90,6 @@ class AnswerCutOff(StorageBusy):
 
 class AnswerLate(StorageBusy):
     """A server had its time, and has not answered, or not to the end. It is not asked again at once."""
-
-
-_SECRETS = (
-    (re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@"), "***@"),  # https://user:password@host
-    (re.compile(r"(?i)((?:signature|credential|token|secret|password|key)=)[^&\s'\"]+"), r"\1***"),  # presigned links
-)
-
-
-def without_secrets(text: str) -> str:
-    """Return `text` (a URI, a foreign error message) with user:password@ and signatures of links replaced by ***."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

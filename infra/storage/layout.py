@@ -19,6 +19,7 @@ __all__ = [
     "frame_key",
     "frame_of",
     "frames_present",
+    "picture_key",
     "plan_key",
     "record_key",
     "retake_key",
@@ -48,6 +49,10 @@ LAYOUT = (
     (
         "<video_id>/plans/<digest>.json",
         "A plan by which the video was rendered, and when it was made; `status` goes by the latest.",
+    ),
+    (
+        "<video_id>/pictures/<sha256>",
+        "A copy of a picture that its row names by an address with a secret, which is kept nowhere.",
     ),
     ("<video_id>/retakes/<stamp>.json", "What a re-run decided about single frames."),
     ("<video_id>/failures/<frame>-<digest>-<stamp>.json", "One failed attempt at a frame."),
@@ -128,6 +133,11 @@ def record_key(video_id: str, start: int, stop: int, digest: str) -> str:
 def plan_key(video_id: str, digest: str) -> str:
     """Return the key of a plan by which a video was rendered; `digest` is that of the video's content."""
     return f"{video_id}/plans/{digest[:SHORT]}.json"
+
+
+def picture_key(video_id: str, sha256: str) -> str:
+    """Return the key of the copy of a picture that a row names, by the SHA-256 of its bytes."""
+    return f"{video_id}/pictures/{sha256}"
 
 
 def retake_key(video_id: str, stamp: str) -> str:

@@ -25,7 +25,6 @@ from infra.storage.errors import (
     StorageError,
     StorageUnavailable,
     s3_code,
-    without_secrets,
 )
 from infra.storage.filesystems import absolute_uri, disconnect, filesystem, in_full, kind_of, path_of, translated
 from infra.storage.inputs import SourceReader, folder_of_manifest, manifest_files, read_uri
@@ -33,6 +32,7 @@ from infra.storage.local_store import TEMPORARY_PREFIX, LocalStore
 from infra.storage.object_stores import FsspecStore, MemoryStore, ObjectInfo, ObjectStore, S3Store
 from infra.storage.reading_policy import ReadingPolicy
 from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
+from manifests.masking import address_without_secrets, has_secret
 
 __all__ = [
     "Existing",
@@ -82,7 +82,7 @@ class Storage:
     def __init__(
         self, uri: str, options: dict[str, Any] | None = None, retry_policy: RetryPolicy = RETRY_POLICY
     ) -> None:
-        shown = without_secrets(uri)
+        shown = address_without_secrets(uri)
         kind = kind_of(uri)
         if kind is None:
             raise StorageUnavailable(
@@ -105,7 +105,7 @@ class Storage:
             bucket = self._path.split("/")[0]
             if not bucket:
                 raise StorageUnavailable(f"no bucket in '{shown}'", f"write {self._kind}://bucket/prefix")
-            if "@" in bucket:
+            if "@" in bucket or has_secret(uri):
                 raise StorageUnavailable(
                     f"credentials in '{shown}'", "take them out of the URI and set them in the environment"
                 )

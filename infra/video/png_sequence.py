@@ -129,7 +129,7 @@ def check_pngs(path: Path, *, name: str, frames: int, decode_from: int = 0) -> t
         if frames > 1 and entry != f"{number:0{_digits(frames)}d}.png":
             raise VideoDefect(f"video '{name}': entry {number} is called '{entry}'")
         try:
-            image = Image.open(io.BytesIO(png))
+            image = Image.open(io.BytesIO(png), formats=["PNG"])
             if number >= decode_from:
                 image.load()
         except PICTURE_ERRORS as error:
@@ -148,7 +148,7 @@ def probe_pngs(path: Path) -> VideoInfo:
     for entry, png in _read_pngs(path, f"'{path.name}'"):
         count += 1
         try:
-            size = Image.open(io.BytesIO(png)).size
+            size = Image.open(io.BytesIO(png), formats=["PNG"]).size
         except PICTURE_ERRORS as error:
             raise FfmpegError(f"'{path.name}': '{entry}' is no picture") from error
     if not count:
@@ -161,7 +161,7 @@ def decode_pngs(path: Path) -> Iterator[Picture]:
     """Yield the pictures one by one, `(height, width, 3)` uint8. Raises FfmpegError for one that cannot be decoded."""
     for entry, png in _read_pngs(path, f"'{path.name}'"):
         try:
-            yield np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+            yield np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB"))
         except PICTURE_ERRORS as error:
             raise FfmpegError(f"'{path.name}': '{entry}' cannot be decoded: {error}") from error
 

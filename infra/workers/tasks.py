@@ -5,7 +5,7 @@ pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from manifests.errors import ErrorKind, NightreelError
 from manifests.schema import ManifestRow
@@ -26,7 +26,7 @@ class FrameTask:
     the rest is what earlier failures taught (see `FrameRenderer.render`)."""
 
     row: ManifestRow
-    images: Mapping[str, str]
+    images: Mapping[str, str] = field(repr=False)  # addresses, which may hold secrets
     frame: FramePlan
     cutouts_at_once: int | None = None
     reseeded: bool = False

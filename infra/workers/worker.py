@@ -7,7 +7,6 @@ committed after the one that it starts from, never before.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import threading
@@ -20,11 +19,11 @@ from infra.storage.layout import frame_key
 from infra.storage.storage import Existing, ReadingPolicy, SourceReader, Storage
 from infra.workers.recent_frames import RecentFrames, Uncommitted
 from infra.workers.renderers import LoadedModels, RendererSource
+from infra.workers.row_pictures import read_picture
 from infra.workers.segments import put_segment
 from infra.workers.stored_frames import read_frame
 from infra.workers.tasks import FrameGone, FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from manifests.schema import ManifestRow
-from renderers.errors import BadInput
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
@@ -55,7 +54,7 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._renderers = renderers or LoadedModels(self.registry)
         self._sources = SourceReader(reading)
-        self._images: dict[str, bytes] = {}
+        self._images: dict[tuple[str, str], bytes] = {}
         self._recent = RecentFrames()
         self._progress = WorkerProgress(self.name)
         self._committing = 0
@@ -182,7 +181,7 @@ class Worker:
 
         return FrameRequest(
             self._plan(row, task.images), frame, self._state(row.video_id, frame.start, frame.start_digest),
-            {uri: self._image(uri, sha) for uri, sha in task.images.items()},
+            {uri: self._image(row.video_id, uri, sha) for uri, sha in task.images.items()},
             self._state(row.video_id, frame.target_frame, frame.target_digest),
             task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
         )  # fmt: skip
@@ -190,17 +189,15 @@ class Worker:
     def _plan(self, row: ManifestRow, images: Mapping[str, str] | None = None) -> VideoPlan:
         return VideoPlan.of(row, images, entry=self.registry.entry(row.model))
 
-    def _image(self, uri: str, sha256: str) -> bytes:
-        """The bytes of a picture that a row names, which must be those that the plan saw."""
-        if sha256 not in self._images:
-            data = self._sources.read(uri)
-            found = hashlib.sha256(data).hexdigest()
-            if found != sha256:
-                raise BadInput(f"'{uri}' changed since the job was planned: start the job again")
+    def _image(self, video_id: str, uri: str, sha256: str) -> bytes:
+        """The bytes of a picture that a row names; see `read_picture`."""
+        which = (video_id, sha256)
+        if which not in self._images:
+            data = read_picture(self.output, video_id, uri, sha256, self._sources)
             if len(self._images) >= IMAGES or sum(map(len, self._images.values())) > IMAGE_BYTES:
                 self._images.clear()
-            self._images[sha256] = data
-        return self._images[sha256]
+            self._images[which] = data
+        return self._images[which]
 
     def _state(self, video_id: str, index: int | None, digest: str | None) -> FrameState | None:
         """The state of a frame that another starts from or is drawn to; None where there is no such frame."""

@@ -1,5 +1,6 @@
 """What a manifest row is: the one part of `manifests` that renderers and infra may import."""
 
+from manifests.schema.addresses import with_addresses
 from manifests.schema.arrow import arrow_schema, row_to_arrow, rows_to_table
 from manifests.schema.base import SettingsError
 from manifests.schema.expressions import KeyframeError
@@ -33,4 +34,5 @@ __all__ = [
     "parse_prompts",
     "row_to_arrow",
     "rows_to_table",
+    "with_addresses",
 ]

@@ -1,4 +1,7 @@
-"""Frame ranges as people write them: `120-180,200`, both ends included; in code they are half-open ranges."""
+"""Frame ranges as people write them: `120-180,200`, both ends included; in code they are half-open ranges.
+
+`0-100x10` is every tenth of them, as render farms write it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Iterable
 from manifests.errors import ErrorKind, NightreelError
 
 MAX_FRAME = 1_000_000
-_PART = re.compile(r"(\d+)(?:\s*-\s*(\d+))?", re.ASCII)
+_PART = re.compile(r"(\d+)(?:\s*-\s*(\d+)(?:\s*x\s*(\d+))?)?", re.ASCII | re.IGNORECASE)
 
 
 class FrameRangeError(NightreelError, ValueError):
@@ -19,6 +22,7 @@ class FrameRangeError(NightreelError, ValueError):
 
 def parse_frames(text: str) -> tuple[range, ...]:
     """Read `120-180,200` as `(range(120, 181), range(200, 201))`: sorted, and joined where they touch or overlap.
+    `0-100x10` is each tenth from 0 on.
 
     Raises FrameRangeError, which names the offending part and what is allowed.
     """
@@ -27,12 +31,18 @@ def parse_frames(text: str) -> tuple[range, ...]:
         match = _PART.fullmatch(part.strip())
         if match is None:
             raise FrameRangeError(
-                f"frame range '{part.strip()}': not a frame number or a range; write '120-180,200', counted from 0"
+                f"frame range '{part.strip()}': not a frame number or a range; write '120-180,200', or '0-100x10' "
+                "for every tenth, counted from 0"
             )
         start, end = (_frame(part, number) for number in (match[1], match[2] or match[1]))
         if end < start:
             raise FrameRangeError(f"frame range '{part.strip()}': end {end} precedes start {start}")
-        ranges.append(range(start, end + 1))
+        step = int(match[3].lstrip("0")[:8] or "0") if match[3] else 1
+        if step < 1:
+            raise FrameRangeError(f"frame range '{part.strip()}': step {step} gets nowhere; write 1 or more")
+        ranges += (
+            [range(start, end + 1)] if step == 1 else [range(frame, frame + 1) for frame in range(start, end + 1, step)]
+        )
     return join_ranges(ranges)
 
 

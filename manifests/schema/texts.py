@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from manifests.masking import without_secrets
+
+# Of texts of any length so much is looked at.
+_READ = 20_000
+
 
 def short(text: str, length: int = 60) -> str:
-    """`text`, cut to at most `length` characters, and fit for a terminal: a manifest is a stranger's text."""
+    """`text`, cut to at most `length` characters, and fit for a terminal: a manifest is a stranger's text. What is
+    secret goes before the cut, after which an address may not be known for one."""
+    text = without_secrets(text[:_READ])
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else " " for sign in text)
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -81,7 +81,7 @@ def picture_paths(
 
 def read_pictures(paths: Sequence[Path]) -> Tensor:
     """Pictures `(n, 3, h, w)` in [0, 1]."""
-    pictures = [np.array(Image.open(path).convert("RGB")) for path in paths]
+    pictures = [np.array(Image.open(path, formats=["PNG"]).convert("RGB")) for path in paths]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
 
 

@@ -65,7 +65,7 @@ def contact_sheet(
             y = top + TEXT * 2 + place * (CELL + 2 * FRAME)
             mark = next((colour for k, colour in MARKS.items() if ranks[number, seed] <= k), MISSED)
             pen.rectangle((left, y, left + CELL + 2 * FRAME - 1, y + CELL + 2 * FRAME - 1), fill=mark)
-            with Image.open(paths[number, seed]) as picture:
+            with Image.open(paths[number, seed], formats=["PNG"]) as picture:
                 small = picture.convert("RGB").resize((CELL, CELL), Image.Resampling.BICUBIC)
             sheet.paste(small, (left + FRAME, y + FRAME))
     return sheet

@@ -7,7 +7,7 @@ A plan is frozen data and needs no torch. It knows the digest of every frame bef
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -44,7 +44,7 @@ class VideoPlan:
 
     row: ManifestRow
     entry: ModelEntry
-    images: Mapping[str, str]
+    images: Mapping[str, str] = field(repr=False)  # addresses, which may hold secrets
     retakes: tuple[Retake, ...] = ()
     algorithm: int = ALGORITHM
 

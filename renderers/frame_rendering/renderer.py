@@ -24,8 +24,9 @@ import torch
 from torch import Tensor
 
 from renderers.errors import OutOfMemory
+from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import FramePlan
-from renderers.frame_plan.video_plan import ALGORITHM, VideoPlan, json_safe
+from renderers.frame_plan.video_plan import ALGORITHM, VideoPlan
 from renderers.frame_rendering.batch_curve import BatchCurve, DeviceMemory
 from renderers.frame_rendering.frame_object import FrameObject
 from renderers.frame_rendering.in_progress import FrameInProgress, FrameRequest, StepProgress
@@ -264,10 +265,9 @@ class FrameRenderer:
             "steps": frame.steps,
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
-            "row": json_safe(plan.row.model_dump(mode="json", exclude_none=True)),
+            **plan_document(plan),
             # of a retake, or of a try after a non-finite loss; the row's otherwise
             **({"seed": done.seed} if done.seed != plan.row.seed else {}),
-            "images": dict(plan.images),
             "model": {"name": plan.entry.name, "digest": plan.entry.digest},
             "device": self.models.device.type,
             "precision": str(self.models.vqgan.dtype).removeprefix("torch."),

@@ -77,7 +77,7 @@ class VideoFrame:
         if self.upscale == 1:
             return data
         info = PngImagePlugin.PngInfo()
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             assert isinstance(image, PngImagePlugin.PngImageFile)
             for key, value in image.text.items():
                 info.add_text(key, value, zip=True)

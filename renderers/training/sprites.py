@@ -292,7 +292,7 @@ def draw(svg: str, side: int = SIDE, aspect: float = float("inf")) -> np.ndarray
     from PIL import Image
 
     data = resvg_py.svg_to_bytes(svg_string=svg, width=DRAWN * side, dpi=96, skip_system_fonts=True)
-    picture = Image.open(io.BytesIO(bytes(data))).convert("RGBA")
+    picture = Image.open(io.BytesIO(bytes(data)), formats=["PNG"]).convert("RGBA")
     box = picture.getchannel("A").point(lambda value: 255 if value > 8 else 0).getbbox()
     if box is None:
         return None

@@ -118,6 +118,19 @@ def test_environment_is_read_in_the_settings_module_only() -> None:
     assert readings == [], "only infra/settings.py reads environment variables"
 
 
+def test_every_picture_is_opened_by_the_names_of_its_formats() -> None:
+    """Pillow otherwise takes whatever it knows, and reads some kinds, EPS among them, by calling programs."""
+    calls = {
+        f"{path.relative_to(ROOT)}:{node.lineno}": {keyword.arg for keyword in node.keywords}
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Image.open", "PIL.Image.open")
+    }
+    assert len(calls) > 10
+    assert [place for place, given in calls.items() if "formats" not in given] == []
+
+
 # --- what may stand in the tree ---------------------------------------------------------------------------------------
 
 DECIDED = {

@@ -10,20 +10,20 @@ One that may be left unset says how its field looks in the form: `MayBeEmpty`.
 # No `from __future__ import annotations` here: these are types that travel to a served flow's process by value.
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from flows.orchestration.forms.addresses import ADDRESS, without_secrets_only
 from flows.orchestration.forms.empty_fields import MayBeEmpty
 from flows.planning.retakes import FRAMES
 from flows.planning.retakes import After as AfterFrames
 
 # --- rendering --------------------------------------------------------------------------------------------------------
 
-Manifest = Annotated[
-    str, Field(description="Parquet file, folder or glob; a path or any URI that fsspec knows", min_length=1)
+Address = Annotated[
+    str, Field(min_length=1, json_schema_extra={"pattern": ADDRESS}), AfterValidator(without_secrets_only)
 ]
-Output = Annotated[
-    str, Field(description="where frames and videos go; a path or any URI that fsspec knows", min_length=1)
-]
+Manifest = Annotated[Address, Field(description="Parquet file, folder or glob; a path or any URI that fsspec knows")]
+Output = Annotated[Address, Field(description="where frames and videos go; a path or any URI that fsspec knows")]
 Strict = Annotated[bool, Field(description="render nothing if any row is bad")]
 Force = Annotated[bool, Field(description="replace videos that were rendered from other settings")]
 RangeFrames = Annotated[
@@ -43,11 +43,16 @@ Priority = Annotated[
 # --- frames of one video again ----------------------------------------------------------------------------------------
 
 RenderedOutput = Annotated[
-    str,
-    Field(description="the output that the video was rendered to; a path or any URI that fsspec knows", min_length=1),
+    Address, Field(description="the output that the video was rendered to; a path or any URI that fsspec knows")
 ]
 Video = Annotated[str, Field(description="the video's id", min_length=1)]
-Frames = Annotated[str, Field(description="failed, missing, all, or numbers from 0 on: 120-180,200", pattern=FRAMES)]
+Frames = Annotated[
+    str,
+    Field(
+        description="failed, missing, all, or numbers from 0 on: 120-180,200, or 0-100x10 for every tenth",
+        pattern=FRAMES,
+    ),
+]
 After = Annotated[
     AfterFrames,
     Field(
@@ -69,15 +74,14 @@ DryRun = Annotated[bool, Field(description="only say what would be rendered")]
 # --- a night ----------------------------------------------------------------------------------------------------------
 
 NightManifest = Annotated[
-    str,
+    Address,
     Field(
         description="which manifest; {date} stands for the night, as in s3://bucket/manifests/{date}.parquet or "
         "{date:%Y/%m/%d}",
-        min_length=1,
     ),
 ]
 NightOutput = Annotated[
-    str, Field(description="where frames and videos go, with {date} likewise: s3://bucket/nights/{date}", min_length=1)
+    Address, Field(description="where frames and videos go, with {date} likewise: s3://bucket/nights/{date}")
 ]
 NightDate = Annotated[
     str | None,

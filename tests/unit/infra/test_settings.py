@@ -14,9 +14,11 @@ from infra.settings import (
     RAY_FOLDER_BYTES,
     InfraSettings,
     SettingsInvalid,
+    check_prefect_home,
     exempt_loopback,
     load_settings,
     prefect_api_url,
+    prepare_prefect,
     ray_environment,
     ray_folder,
 )
@@ -103,6 +105,19 @@ def test_what_ray_reads_at_import_is_set_unless_somebody_set_it(monkeypatch: pyt
     wanted = ray_environment()
     assert os.environ["RAY_DEDUP_LOGS"] == "0"
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == wanted["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_prefect_home_that_cant_be_written_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Prefect said so in 216 lines."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "new" / "home"))
+    assert check_prefect_home().is_dir()
+    (tmp_path / "file").write_text("")
+    for home in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nightreel")):
+        monkeypatch.setenv("PREFECT_HOME", str(home))
+        with pytest.raises(SettingsInvalid, match="set PREFECT_HOME to a folder of yours") as caught:
+            prepare_prefect(quiet=True)
+        assert f"'{home}'" in str(caught.value)
+        assert caught.value.kind.exit_code == 3
 
 
 def test_a_temporary_folder_of_a_long_name_is_not_used_for_sockets(monkeypatch: pytest.MonkeyPatch) -> None:

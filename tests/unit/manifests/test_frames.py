@@ -13,6 +13,14 @@ def test_ranges_are_sorted_and_joined():
     assert parse_frames("9, 4 - 6,5-8,0") == (range(0, 1), range(4, 10))
 
 
+def test_every_nth_frame_as_render_farms_write_it():
+    assert [list(r) for r in parse_frames("1-10x4")] == [[1], [5], [9]]
+    assert parse_frames("0-9x1, 20-30 X 5") == (range(0, 10), *(range(n, n + 1) for n in (20, 25, 30)))
+    assert parse_frames("0-4x2,0-4x3") == (range(0, 1), range(2, 5))
+    assert parse_frames("5-6x100") == (range(5, 6),)
+    assert len(parse_frames("0-999999x2")) == 500_000
+
+
 def test_written_for_people():
     assert format_frames([200, *range(120, 181), 150]) == "120-180,200"
     assert format_frames([]) == ""
@@ -26,6 +34,9 @@ def test_written_for_people():
         ("1,,2", "not a frame number"),
         ("-3", "'-3': not a frame number"),
         ("1-2-3", "'1-2-3'"),
+        ("1-10x0", "'1-10x0': step 0 gets nowhere"),
+        ("1x3", "'1x3': not a frame number or a range; write '120-180,200', or '0-100x10' for every tenth"),
+        ("1-10:2", "'1-10:2'"),
         ("all", "'all'"),
         ("1000000", "beyond 999999"),
         ("9" * 9999, "beyond 999999"),

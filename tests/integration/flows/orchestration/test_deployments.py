@@ -65,6 +65,16 @@ def test_the_file_for_a_cluster_says_what_up_registers(server: PrefectServer) ->
         (schedule,) = served["nightly"]["schedules"]
         assert (schedule["active"], schedule["schedule"]["timezone"]) == (False, "UTC")
 
+        # what a run is given lies in the server's tables: an address with a secret never gets there
+        for manifest, status in (
+            ("https://me:Pl4nted@host/m.parquet", 409), ("https://host/m.parquet?sig=Pl4nted", 409),
+            ("s3://bucket/m.parquet?X-Amz-Signature=Pl4nted", 409), ("s3://bucket/part-?/model=a/*.parquet", 201),
+        ):  # fmt: skip
+            given = {"parameters": {"manifest": manifest, "output": "out"}, "state": {"type": "PENDING"}}
+            answer = client.post(f"/deployments/{served['render-manifest']['id']}/create_flow_run", json=given)
+            assert answer.status_code == status, (manifest, answer.text)
+        assert not [path for path in server.home.rglob("*") if path.is_file() and b"Pl4nted" in path.read_bytes()]
+
         # a person edits the night in the UI; the next start of `up` leaves that alone
         night = served["nightly"]["id"]
         edited = {"manifest": "mine-{date}.parquet", "output": "mine", "time_zone": "Asia/Tokyo"}

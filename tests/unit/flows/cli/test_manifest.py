@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
-from tests.helpers.command_line import DEMO, Said
+from tests.helpers.command_line import DEMO, Said, manifest_of
 
 SOURCES = {
     "night.csv": "video_id,prompt,frames,cutouts.number\nreef,a fish | white:-0.5,48,8\nmoon,a full moon,,\n",
@@ -33,7 +33,7 @@ def test_a_manifest_is_built_validated_and_shown(name: str, nightreel: Callable[
 
     assert nightreel("manifest", "validate", target) == Said(DONE, f"{target}: 2 good rows, 0 bad\n", "")
     validated = nightreel("manifest", "validate", target, "--json")
-    assert validated.json == {"rows": 2, "good": 2, "bad": 0, "problems": []}
+    assert validated.json == {"rows": 2, "good": 2, "bad": 0, "problems": [], "problem_kinds": {}, "warnings": []}
 
     rows = nightreel("manifest", "show", target, "--json").json
     reef = {"video_id": "reef", "prompt": "a fish | white:-0.5", "frames": 48, "cutouts": {"number": 8}}
@@ -155,3 +155,67 @@ def test_an_unknown_column_suggests_the_nearest(nightreel: Callable[..., Said], 
         assert (said.code, said.out) == (BAD_INPUT, "")
         assert "'framse'" in said.err
         assert "frames" in said.err
+
+
+@pytest.mark.parametrize("command", [("validate",), ("validate", "--json"), ("show",), ("show", "--json")])
+def test_a_manifest_of_bad_rows_prints_the_first_hundred_and_counts(
+    command: tuple[str, ...], nightreel: Callable[..., Said], tmp_path: Path
+) -> None:
+    """null_rows_500k.parquet, of fewer rows: it printed 78 MB."""
+    manifest = tmp_path / "m.parquet"
+    nulls = pa.nulls(3000, pa.string())
+    pq.write_table(pa.table({"video_id": nulls, "prompt": nulls}), manifest)
+    said = nightreel("manifest", command[0], manifest, *command[1:])
+    assert len(said.out) + len(said.err) < 100_000
+    if command == ("validate", "--json"):
+        assert (said.json["bad"], said.json["problem_kinds"]) == (3000, {"video_id is missing": 3000})
+        assert len(said.json["problems"]) == 100
+    else:
+        assert len(said.err.splitlines()) == 101
+        assert said.err.endswith("and 2,900 more problems, 3,000 in 3,000 rows: 3,000 times 'video_id is missing'\n")
+
+
+def test_plans_of_many_refused_rows_print_the_first_hundred(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    rows = [{"video_id": f"v{number}", "prompt": "x", "width": 30} for number in range(150)]
+    manifest = manifest_of(tmp_path / "m.parquet", *rows)
+    said = nightreel("plan", manifest, "-o", tmp_path / "out")
+    assert said.code == BAD_INPUT
+    assert len(said.err.splitlines()) == 101
+    assert said.err.endswith("nightreel: and 50 more like these\n")
+
+
+def test_a_strangers_text_commands_no_terminal(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    prompt = "a \x1b]0;title\x07 \x9b31m red \u202eelppa\u202c \x00 \x7f apple"
+    manifest = manifest_of(tmp_path / "m.parquet", {"video_id": "a", "prompt": prompt})
+    shown = nightreel("manifest", "show", manifest)
+    assert "red" in shown.out
+    assert shown.out.replace("\n", "").isprintable()
+    as_json = nightreel("manifest", "show", manifest, "--json")
+    assert as_json.json[0]["prompt"] == prompt
+    assert as_json.out.replace("\n", "").isprintable()
+    said = nightreel("manifest", "validate", tmp_path / "\x1b[31mno\x9b.parquet")
+    assert said.err.replace("\n", "").isprintable()
+
+
+def test_ids_that_some_stores_confuse_are_warnings(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    ids = ("Reef", "reef", "CON", "nul.2", "lpt1", "dot.", "console", "com10", "x-con")
+    manifest = manifest_of(tmp_path / "m.parquet", *({"video_id": it, "prompt": "x"} for it in ids))
+    said = nightreel("manifest", "validate", manifest)
+    assert said.code == DONE
+    lines = said.err.splitlines()
+    assert [line.split("'")[1] for line in lines] == ["reef", "CON", "nul.2", "lpt1", "dot."]
+    assert f"differs only by capitals from the one in row 1 of {manifest}" in lines[0]
+    assert "(row 3, " in lines[1]
+    assert len(nightreel("manifest", "validate", manifest, "--json").json["warnings"]) == 5
+
+
+def test_prompts_that_are_not_read_to_their_end_are_warnings(
+    nightreel: Callable[..., Said], tmp_path: Path, cases: Path
+) -> None:
+    base = (cases / "long_prompt_base.txt").read_text().strip()
+    rows = [{"video_id": "long", "prompt": f"{base} a green frog"}, {"video_id": "short", "prompt": "a red apple"}]
+    said = nightreel("manifest", "validate", manifest_of(tmp_path / "m.parquet", *rows))
+    assert said.code == DONE
+    (line,) = said.err.splitlines()
+    assert "is longer than model 'embedded' reads, 18 of 1" in line
+    assert "the text ends after '…matte painting of a red apple on a' (row 1, video 'long'" in line

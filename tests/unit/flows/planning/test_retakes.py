@@ -55,7 +55,7 @@ def test_what_names_no_frames_is_refused_with_what_is_allowed(text: str, message
 def test_the_forms_pattern_lets_all_through_that_is_understood() -> None:
     import re
 
-    for text in ("failed", "missing", "all", "3", "3-5", "120-180,200", " 1 - 2 , 4 "):
+    for text in ("failed", "missing", "all", "3", "3-5", "120-180,200", " 1 - 2 , 4 ", "1-10x2", "0-9 X 3, 4"):
         assert re.search(FRAMES, text), text
     for text in ("", "some", "3-", "-3", "3;5", "failed,3"):
         assert not re.search(FRAMES, text), text

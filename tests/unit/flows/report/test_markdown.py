@@ -267,3 +267,22 @@ def test_a_job_of_seconds_tells_its_start_up_and_no_share(make_video, make_job):
     told = summary_markdown(make_job(make_video(), render_seconds=9.0, start_up_seconds=13.0))
     assert "| start-up | 13 s |" in told
     assert "overhead" not in told
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["javascript:alert(1)", "http://h/](javascript:a) <img src=x>", "[x](http://h)", "http://[h/*_`x`", "<b>"],
+)
+def test_no_cell_of_a_failure_does_anything(make_video, make_job, make_failure, foreign: str):
+    """A failure's object may be anybody's: its log and its moment too."""
+    bad = make_failure(frame=1, log=foreign, when=foreign)
+    (row,) = failure_table(make_job(make_video(failures=(bad,), state="failed", done=0)))
+    for cell in ("log", "when"):
+        page = MarkdownIt("commonmark", {"html": True}).render(str(row[cell]))
+        assert not re.search(r"<(?!/?(?:p|em|strong|code)>)", page), page
+
+
+def test_a_log_is_a_plain_address(make_video, make_job, make_failure):
+    address = "http://127.0.0.1:4200/runs/task-run/1?tab=logs"
+    (row,) = failure_table(make_job(make_video(failures=(make_failure(frame=1, log=address),), state="failed", done=0)))
+    assert row["log"] == address

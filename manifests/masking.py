@@ -1,0 +1,213 @@
+"""Addresses and texts without the secrets in them: the one seam before whatever people, logs, tables and storage get.
+
+An address may carry a user and password, a signature, a token, all of which sign in whoever has them. What is known to
+be harmless is let through, and nothing else: of a web address scheme, host and path stay, and `***@`, `?...` and `#...`
+stand where something was. Some paths are secrets as well, those of webhooks. In texts, pairs such as `token=...` and
+tokens that are known by their look are replaced by ***.
+
+What is masked once is not changed by masking it again. Standard library only, so that each of the four packages may
+import this module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+__all__ = ["address_without_secrets", "content_mark", "has_secret", "reference", "values_without_secrets",
+           "without_secrets"]  # fmt: skip
+
+_WEB = {"http", "https", "ws", "wss", "ftp", "ftps"}
+_PATHS = {"file", "local", "memory"}  # what follows is a path, in which any sign may stand
+_CONTAINERS = {"abfs", "abfss", "wasb", "wasbs"}  # container@account
+# The quantifier is bounded: a text of 100 kB of letters must not be looked at from each letter to its end.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,30}"
+_CHAIN = re.compile(rf"::(?={_SCHEME}://)")
+_AT = re.compile(r"@|%(?:25)*40")
+_ENCODED_QUERY = re.compile(r"%(?:25)*3F", re.IGNORECASE)
+_EQUALS = re.compile(r"=|%(?:25)*3D", re.IGNORECASE)
+_NAMED = re.compile(r"[\w.~%\[\]-]+(?:=|%3D)", re.IGNORECASE)
+_MARK = re.compile(r"#sha256=[0-9a-f]{16}\Z")
+_WEBHOOK = re.compile(
+    r"(?<=/)((?:web)?hooks?|webhookb\d|incomingwebhook|trigger)/.+|(?<=/)(bot\d+)(?::|%3A).+", re.IGNORECASE
+)
+_SECRET_HOSTS = ("hooks.", "maker.ifttt.com")
+
+# Names that end so hold secrets, whatever stands before (X-Amz-Signature); and those that are the whole name, or the
+# whole of its last word: `monkey=3` and the folder `key=3/` are none.
+_NAMES = (
+    r"(?:signature|credentials?|token|secret|password|passwd|passphrase"
+    r"|(?:api|access|secret|account|shared|private|master|subscription|signing)[-_]?key(?:id)?"
+    r"|(?<![A-Za-z0-9/])(?:sig|sas|pwd|key|auth|jwt|sid|jsessionid))"
+)
+_PAIR = re.compile(rf"({_NAMES}(?:=|%(?:25)*3D))[^&/;]+", re.IGNORECASE)
+_TEXT = re.compile(
+    rf"""
+    (?P<address>://)\S
+    | (?P<encoded>%(?:25)*3A%(?:25)*2F%(?:25)*2F)[^\s"'<>&]+
+    | (?P<header>authorization['"]?\s{{0,2}}[:=]\s{{0,2}}['"]?(?:(?:bearer|basic|token|digest)\s+)?)[^\s'",]+
+    | (?P<bearer>bearer\s+)[A-Za-z0-9+/._~-]{{16,}}=*
+    | (?P<item>['"][\w-]{{0,40}}{_NAMES}['"]\s{{0,2}}:\s{{0,2}})(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
+    | (?P<pair>{_NAMES}['"]?\s{{0,2}}(?:=|%(?:25)*3D)\s{{0,2}})(?:'[^'\n]+'|"[^"\n]+"|[^\s&'"]+)
+    | (?P<tag><(?:\w{{0,40}}(?:signature|token|accesskeyid|provided))>)[^<\n]+
+    | (?P<known>\b(?:AKIA|ASIA)[0-9A-Z]{{16}}\b|\bgh[pousr]_\w{{20,}}|\bxox[abeprs]-[\w-]{{10,}}
+        |\beyJ[\w-]{{10,}}\.[\w-]+\.[\w-]*)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "akia", "asia", "gh", "xox", "eyj", ">")
+_ENDS_IN_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
+_CLOSING = re.compile(r"'(?:[\s.,;:)\]}]|\Z)|\n")
+_LONGEST = 4200  # characters of an address in quotes
+_NO_BLANK = re.compile(r"\S*")
+_NO_ADDRESS = re.compile(r'["<>\\`]')
+_TRAILING = "'\")]}>,.;:!"
+
+
+def without_secrets(text: str) -> str:
+    """Return a sentence, a log's line or a foreign error's message without the secrets in it."""
+    low = text.lower()
+    if not any(hint in low for hint in _HINTS):
+        return text
+    parts, position = [], 0
+    while match := _TEXT.search(text, position):
+        start, end, masked = _masked(match, position)
+        parts += [text[position:start], masked]
+        position = end
+    return "".join([*parts, text[position:]])
+
+
+def address_without_secrets(address: str) -> str:
+    """Return a path or URI, the whole of it, without secrets: what `without_secrets` can't see of one that has blanks
+    in it is left out as well."""
+    return "::".join(map(_address, _CHAIN.split(address)))
+
+
+def has_secret(address: str) -> bool:
+    """Return whether a path or URI holds what must not be shown."""
+    return address_without_secrets(address) != address
+
+
+def reference(address: str, sha256: str) -> str:
+    """Return what documents keep of the address of something with the digest `sha256`: the address itself, or, where it
+    holds a secret, what is left of it and the digest, since several may be left with the same."""
+    shown = address_without_secrets(address)
+    return address if shown == address else f"{_MARK.sub('', shown).removesuffix('#...')}#sha256={sha256[:16]}"
+
+
+def content_mark(address: str) -> bool:
+    """Return whether `address` is a `reference`, from which nothing can be read."""
+    return _MARK.search(address) is not None
+
+
+def values_without_secrets(value: Any) -> Any:
+    """Return plain values (lists and mappings of texts and numbers) with `without_secrets` of every text."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {key: values_without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [values_without_secrets(item) for item in value]
+    return value
+
+
+def _masked(match: re.Match[str], after: int) -> tuple[int, int, str]:
+    """Where a secret begins (not before `after`) and ends that was found in a text, and what is to stand there."""
+    kind, found, text = match.lastgroup, match[0], match.string
+    if kind in ("address", "encoded"):
+        scheme = _ENDS_IN_SCHEME.search(text, max(after, match.start() - 31), match.start())
+        if scheme is None:
+            return match.start(), match.start() + 1, found[0]
+        start = scheme.start()
+        if kind == "encoded":
+            return start, match.end(), address_without_secrets(_decoded(text[start : match.end()]))
+        end = _end_of_address(text, start, match.start() + 3)
+        return start, end, address_without_secrets(text[start:end])
+    masked = f"{match['item']}{found[-1]}***{found[-1]}" if kind == "item" else ""
+    return match.start(), match.end(), masked or f"{match[kind] if kind and kind != 'known' else ''}***"
+
+
+def _end_of_address(text: str, start: int, after: int) -> int:
+    """Where an address ends that begins at `start`: at the quote that it stands in; or before a blank, or a quote or
+    bracket that no address holds, unless that may be part of a password, and without what ends the sentence."""
+    if text[start - 1 : start] == "'" and (quote := _CLOSING.search(text, after, after + _LONGEST)):
+        return quote.start()
+    whole = _NO_BLANK.match(text, after)
+    stop = whole.end() if whole else after
+    quote = _NO_ADDRESS.search(text, after, stop)
+    if quote and not _odd(_authority(text[after : quote.start()])):
+        stop = quote.start()
+    return max(after, start + len(text[start:stop].rstrip(_TRAILING)))
+
+
+def _decoded(text: str) -> str:
+    for _ in range(3):
+        text = unquote(text, errors="replace")
+    return text
+
+
+def _address(address: str) -> str:
+    scheme, divider, rest = address.partition("://")
+    scheme = scheme.lower()
+    if not divider or scheme in _PATHS or not re.fullmatch(_SCHEME, scheme):
+        return address
+    web = scheme in _WEB
+    user, rest = _without_user(rest, web=web, containers=scheme in _CONTAINERS)
+    place, tail = _split(rest, "?#")
+    query, fragment = _split(tail, "#")
+    if web and (hidden := _ENCODED_QUERY.search(place)) and _EQUALS.search(place, hidden.end()):
+        place, query = place[: hidden.start()], "?..."
+    if web:
+        place = _path(place)
+        query = "?..." if len(query) > 1 else query
+        fragment = "#..." if len(fragment) > 1 and not _MARK.fullmatch(fragment) else fragment
+    else:
+        query = "?..." if _NAMED.match(query[1:]) else query
+        fragment = "#..." if _NAMED.match(fragment[1:]) and not _MARK.fullmatch(fragment) else fragment
+    return address[: len(scheme) + 3] + user + place + query + fragment
+
+
+def _without_user(rest: str, *, web: bool, containers: bool) -> tuple[str, str]:
+    """Split what follows the scheme into the mark of a user and password, '' without one, and what follows them."""
+    authority = _authority(rest)
+    ends = [found.end() for found in _AT.finditer(authority)]
+    if ends:
+        if containers and not re.search(r":|%3A", authority[: ends[-1]], re.IGNORECASE):
+            return "", rest
+        return "***@", rest[ends[-1] :]
+    if ":" not in authority or authority.startswith(("[", "arn:")):
+        return "", rest
+    # a password may hold the very signs that end an authority: nobody knows then where the host is
+    odd = _odd(authority)
+    if (odd or web) and _AT.search(rest if odd else _split(rest, "?#")[0]):
+        return "***@...", ""
+    if odd and web:  # the head of an address that was cut
+        return "", authority.partition(":")[0] + ":***" + rest[len(authority) :]
+    return "", rest
+
+
+def _authority(rest: str) -> str:
+    return _split(rest, "/?#")[0]
+
+
+def _odd(authority: str) -> bool:
+    """Whether what stands after the colon is no port."""
+    host, colon, port = authority.rpartition(":")
+    return bool(colon) and not host.startswith("[") and not (port.isdecimal() and port.isascii()) and port != "***"
+
+
+def _path(place: str) -> str:
+    """Mask what is secret in `host/path` of a web address."""
+    host, path = _split(place, "/")
+    if host.lower().removeprefix("www.").startswith(_SECRET_HOSTS) and len(path) > 1:
+        return f"{host}/..."
+    path = _WEBHOOK.sub(lambda found: f"{found[1] or found[2]}/...", path)
+    return host + _PAIR.sub(r"\1***", path)
+
+
+def _split(text: str, signs: str) -> tuple[str, str]:
+    """`text` before the first of `signs`, and from there on."""
+    at = min((place for sign in signs if (place := text.find(sign)) >= 0), default=len(text))
+    return text[:at], text[at:]

@@ -1,0 +1,27 @@
+"""What documents say of a plan: its row and the digests of its pictures, with addresses that open nothing.
+
+Plans, the provenance of frames and of videos are read by whoever reads an output, and an address may sign in whoever
+has it. A picture whose address held a secret is named by what is left of it and its digest
+(`manifests.masking.reference`); its content lies in the output itself, so that its frames can be rendered again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from manifests.masking import reference
+from manifests.schema import with_addresses
+from renderers.canonical import json_safe
+from renderers.frame_plan.video_plan import VideoPlan
+
+__all__ = ["plan_document"]
+
+
+def plan_document(plan: VideoPlan) -> dict[str, Any]:
+    """The `row` of a plan and its `images`, digests by address, as plain values."""
+    names = {address: reference(address, sha256) for address, sha256 in plan.images.items()}
+    row = with_addresses(plan.row, lambda address: names[address])
+    return {
+        "row": json_safe(row.model_dump(mode="json", exclude_none=True)),
+        "images": {names[address]: sha256 for address, sha256 in plan.images.items()},
+    }

@@ -1,0 +1,156 @@
+"""Where a prompt ends for the perceptors that judge it: they read so many tokens, and nothing of what follows.
+
+Without torch and open_clip, which take seconds to import, and without weights: commands that only look say it too. The
+tokens are those of open_clip's `SimpleTokenizer` (byte-pair encoding, Sennrich et al. 2016, as CLIP uses it); of
+perceptors with other tokenizers nothing is known here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import html
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, distribution
+from itertools import pairwise
+from pathlib import Path
+
+import ftfy
+import regex
+
+from manifests.schema import ManifestRow
+from manifests.schema.texts import short
+from renderers.registry import ModelEntry, PerceptorEntry
+
+__all__ = ["TextEnd", "text_end", "unread_texts"]
+
+CONTEXT = 77  # tokens, start and end included, where a config does not say
+MERGES = 49152 - 256 - 2
+SHOWN = 40  # characters of what is read
+# Of a longer word, or text, the rest is beyond every context.
+LONGEST_WORD, LONGEST_TEXT = 1000, 20_000
+_WORDS = regex.compile(
+    r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", regex.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class TextEnd:
+    """How many tokens of a text are `read`, of how many at least, and the end of what is read."""
+
+    read: int
+    tokens: int
+    tail: str
+
+
+def unread_texts(row: ManifestRow, entry: ModelEntry) -> list[str]:
+    """Say of each text of a row's prompts that is longer than the model `entry` reads where it ends for it."""
+    said = []
+    for text in dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts):
+        ends = [end for perceptor in entry.perceptors if (end := text_end(text, perceptor)) is not None]
+        if ends:
+            end = min(ends, key=lambda it: it.read / it.tokens)
+            said.append(
+                f"prompt '{short(text, 40)}' is longer than model '{entry.name}' reads, {end.read} of {end.tokens} "
+                f"tokens: for it the text ends after '{short(end.tail, 60)}'"
+            )
+    return said
+
+
+def text_end(text: str, perceptor: PerceptorEntry) -> TextEnd | None:
+    """Return where `text` ends for a perceptor that does not read all of it; None for one that does, and where that is
+    not known here."""
+    known = _tokenizer(perceptor)
+    if known is None:
+        return None
+    merges, limit = known
+    shortest: TextEnd | None = None
+    for template in perceptor.templates:
+        # a token has one byte at least
+        if len(template) + 4 * len(text) <= limit:
+            continue
+        end = _end_of(template.format(text[:LONGEST_TEXT]), merges, limit)
+        if end is not None and (shortest is None or end.read / end.tokens < shortest.read / shortest.tokens):
+            shortest = end
+    return shortest
+
+
+def _end_of(text: str, merges: Path, limit: int) -> TextEnd | None:
+    if not text.isascii() or not text.isprintable():
+        text = ftfy.fix_text(text)
+    text = " ".join(html.unescape(html.unescape(text)).split()).lower()
+    count, stop = 0, 0
+    for word in _WORDS.finditer(text):
+        parts = 1 if word[0] in ("<start_of_text>", "<end_of_text>") else _parts(merges, word[0][:LONGEST_WORD])
+        if count < limit:
+            stop = word.end()
+        count += parts
+    if count <= limit:
+        return None
+    tail = text[:stop]
+    return TextEnd(limit, count, tail if stop <= SHOWN else "…" + tail[-SHOWN:].partition(" ")[2])
+
+
+@cache
+def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | None:
+    """The merges of a perceptor, and how many tokens of a text it reads."""
+    try:
+        package = Path(str(distribution("open_clip_torch").locate_file("open_clip")))
+        if perceptor.architecture is None:
+            config = json.loads((perceptor.path / "open_clip_config.json").read_text())["model_cfg"]
+        else:
+            config = json.loads((package / "model_configs" / f"{perceptor.architecture}.json").read_text())
+        settings = config["text_cfg"]
+        if settings.get("hf_tokenizer_name") or settings.get("tokenizer_kwargs"):
+            return None
+        merges = package / "bpe_simple_vocab_16e6.txt.gz"
+        if perceptor.architecture is None and perceptor.merges:
+            merges = perceptor.path / perceptor.merges
+        _ranks(merges)
+        return merges, int(settings.get("context_length", CONTEXT)) - 2
+    except (OSError, ValueError, KeyError, TypeError, EOFError, PackageNotFoundError):
+        return None  # whoever loads it says what is wrong with it
+
+
+@cache
+def _ranks(merges: Path) -> dict[tuple[str, str], int]:
+    lines = gzip.decompress(merges.read_bytes()).decode().split("\n")[1 : MERGES + 1]
+    pairs = (tuple(line.split()) for line in lines)
+    return {(pair[0], pair[1]): rank for rank, pair in enumerate(pairs) if len(pair) == 2}
+
+
+@lru_cache(100_000)
+def _parts(merges: Path, word: str) -> int:
+    """How many tokens a word is: of the pairs that stand in it the first to be learnt is joined, again and again."""
+    ranks = _ranks(merges)
+    signs = [_BYTES[byte] for byte in word.encode()]
+    signs[-1] += "</w>"
+    while len(signs) > 1:
+        best = min(pairwise(signs), key=lambda pair: ranks.get(pair, len(ranks)))
+        if best not in ranks:
+            break
+        signs = list(_joined(signs, best))
+    return len(signs)
+
+
+def _joined(signs: list[str], pair: tuple[str, str]) -> Iterator[str]:
+    place = 0
+    while place < len(signs):
+        if place + 1 < len(signs) and (signs[place], signs[place + 1]) == pair:
+            yield pair[0] + pair[1]
+            place += 2
+        else:
+            yield signs[place]
+            place += 1
+
+
+def _signs_of_bytes() -> dict[int, str]:
+    """A sign for each byte, as GPT-2 has them: printable ones for themselves, the others from 256 on."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {**{byte: chr(byte) for byte in plain}, **{byte: chr(256 + place) for place, byte in enumerate(others)}}
+
+
+_BYTES = _signs_of_bytes()

@@ -1,0 +1,188 @@
+"""Secrets of every shape: they are in no text, what is harmless stays, and masking twice is as good as once."""
+
+from __future__ import annotations
+
+import json
+import string
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.errors import NightreelError
+from manifests.masking import address_without_secrets, content_mark, has_secret, reference, without_secrets
+from manifests.results import RowProblem
+from manifests.schema import ManifestRow
+from manifests.schema.texts import short
+
+SECRET = "Pl4ntedS3cret"
+PASSWORDS = st.text(string.ascii_letters + string.digits + "@:/?#%&=+$,;!'()*~^_-.[]{}|\"<>\\", min_size=1, max_size=12)
+
+ADDRESSES = {
+    "password": f"https://user:{SECRET}@host.example/a.png",
+    "password with @": f"https://user:p@{SECRET}@host.example/a.png",
+    "password with the signs that end a host": f"https://user:a/{SECRET}?b#c@host.example/a.png",
+    "token as user": f"https://{SECRET}@host.example/a.png",
+    "encoded user": f"https://user%3A{SECRET}%40host.example/a.png",
+    "signature": f"https://host.example/a.png?sig={SECRET}",
+    "a name that nobody knows": f"https://host.example/a.png?x={SECRET}",
+    "no name": f"https://host.example/a.png?{SECRET}",
+    "azure": f"https://acct.blob.core.windows.net/c/a.png?sv=2024-11-04&sr=b&se=2026&sp=r&sig={SECRET}%3D",
+    "aws": "https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F"
+    f"20261128%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Security-Token={SECRET}&X-Amz-Signature={SECRET}",
+    "google": f"https://storage.googleapis.com/b/a.png?X-Goog-Credential=a%40b.iam&X-Goog-Signature={SECRET}",
+    "several": f"https://host.example/a.png?width=512&access_token={SECRET}&api_key={SECRET}&key={SECRET}",
+    "fragment": f"https://host.example/a.png#access_token={SECRET}",
+    "bare fragment": f"https://host.example/a.png#{SECRET}",
+    "encoded query": f"https://host.example/a.png%3Fsig%3D{SECRET}",
+    "in the path": f"https://host.example/token={SECRET}/a.png",
+    "path parameter": f"https://host.example/a.png;jsessionid={SECRET}",
+    "s3 user": f"s3://AKIAIOSFODNN7EXAMPLE:{SECRET}@bucket/a.png",
+    "s3 query": f"s3://bucket/a.png?X-Amz-Signature={SECRET}",
+    "database": f"postgresql+asyncpg://prefect:{SECRET}@db.example/prefect",
+    "chain": f"simplecache::https://user:{SECRET}@host.example/a.zip?sig={SECRET}",
+    "chain inside": f"zip://a.csv::https://host.example/a.zip?sig={SECRET}",
+    "slack": f"https://hooks.slack.com/services/T000/B000/{SECRET}",
+    "discord": f"https://discord.com/api/webhooks/1234/{SECRET}",
+    "teams": f"https://x.webhook.office.com/webhookb2/a@b/IncomingWebhook/{SECRET}/c",
+    "mattermost": f"https://chat.example/hooks/{SECRET}",
+    "telegram": f"https://api.telegram.org/bot123:{SECRET}/sendMessage",
+    "ftp": f"ftp://user:{SECRET}@host.example/a.png",
+    "upper case": f"HTTPS://USER:{SECRET}@HOST.example/a.png?SIG={SECRET}",
+}
+SENTENCES = (
+    "{}",
+    "cannot reach '{}': Cannot connect to host",
+    "init_image '{}' of video 'a' can't be read: 403, message='Forbidden', url='{}'",
+    "see {}.",
+    "({}, and [{}])",
+    '"{}"',
+    "<{}>",
+    "GET {} HTTP/1.1",
+    "ClientResponseError(URL('{}'))",
+)
+HARMLESS = (
+    "https://host.example/a.png",
+    "http://127.0.0.1:8000/logo.png",
+    "https://host.example/logo@2x.png",
+    "http://[::1]:8080/a.png",
+    "s3://bucket/night/model=sketch/key=3/part-?.parquet",
+    "s3://bucket/logo@2x.png",
+    "gs://bucket/a#1.png",
+    "abfs://container@account.dfs.core.windows.net/a.png",
+    "/data/key=3/what?.png",
+    "file:///data/a?b=c.png",
+    "memory://out",
+    "night/key=3/part-0.parquet is missing",
+    "--set cutouts.number=16, monkey=3, tokens=16, keyframe_every=8",
+    "a clock at 12:00 :0.5 | the password of a king:-0.3",
+    "the session's token is not valid (any more): 's3://bucket/x'",
+)
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+def test_no_shape_of_a_secret_is_left_in_an_address_or_a_sentence(address: str, sentence: str) -> None:
+    assert has_secret(address)
+    assert SECRET not in address_without_secrets(address)
+    text = sentence.replace("{}", address)
+    masked = without_secrets(text)
+    assert SECRET not in masked
+    assert without_secrets(masked) == masked
+    assert SECRET not in without_secrets(repr({"address": address}))
+    assert SECRET not in without_secrets(json.dumps({"address": address, "n": 1}, separators=(",", ":")))
+    assert SECRET not in without_secrets(f"back to {quote(address, safe='')}")
+    assert SECRET not in without_secrets(f"back to {quote(quote(address, safe=''), safe='')} now")
+
+
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+def test_what_is_cut_anywhere_shows_no_secret(address: str) -> None:
+    """Tables and messages cut long texts: what is left of an address may not look like one."""
+    for length in range(8, len(address) + 20):
+        assert SECRET not in short(f"at {address} it is", length)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
+    assert without_secrets(text) == text
+    assert " " in text or not has_secret(text)
+
+
+@given(PASSWORDS, PASSWORDS)
+def test_any_password_and_any_query_are_left_out(password: str, query: str) -> None:
+    password, query = f"q{password}{SECRET}", f"{query}{SECRET}"
+    address = f"https://user:{password}@host.example/a.png?x={query}"
+    masked = address_without_secrets(address)
+    assert SECRET not in masked
+    assert address_without_secrets(masked) == masked
+    assert SECRET not in without_secrets(f"can't read '{address}': no")
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_masked_once_for_all(text: str) -> None:
+    masked = without_secrets(text)
+    assert without_secrets(masked) == masked
+    assert address_without_secrets(address_without_secrets(text)) == address_without_secrets(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Bearer {SECRET}",
+        f"{{'Authorization': 'Basic {SECRET}'}}",
+        f"{{'x-api-key': '{SECRET}', 'n': 1}}",
+        f'{{"access_token":"{SECRET}"}}',
+        f"AWS_SECRET_ACCESS_KEY={SECRET}",
+        f"password = '{SECRET} with blanks'",
+        f"<Error><SignatureProvided>{SECRET}</SignatureProvided></Error>",
+        f"accountkey={SECRET};EndpointSuffix=core.windows.net",
+    ],
+)
+def test_pairs_and_headers_lose_their_values(text: str) -> None:
+    masked = without_secrets(text)
+    assert SECRET not in masked
+    assert "***" in masked
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "'a://", "a://", "token", "=/", "%3A", "https://h/%3F", "'", "a:", "/hooks", '"', "eyJa", "\\", "?=@"]
+)
+def test_a_strangers_text_takes_no_time(part: str) -> None:
+    text = "http://" + part * (100_000 // len(part)) + "="
+    assert without_secrets(text)  # quadratic, each would take minutes: the test's own limit of time
+    assert address_without_secrets(text)
+
+
+def test_documents_keep_a_reference_that_tells_contents_apart() -> None:
+    plain = "https://host.example/a.png"
+    assert reference(plain, "ab" * 32) == plain
+    first, second = (
+        reference(f"{plain}?id={number}&sig={SECRET}", digest * 32) for number, digest in ((1, "ab"), (2, "cd"))
+    )
+    assert first == f"{plain}?...#sha256=abababababababab"
+    assert second != first
+    assert content_mark(first)
+    assert not has_secret(first)
+    assert without_secrets(f"picture '{first}' is gone") == f"picture '{first}' is gone"
+    assert not content_mark(plain)
+
+
+def test_rows_errors_and_problems_repeat_no_secret() -> None:
+    address = ADDRESSES["password with @"]
+    row = ManifestRow.model_validate(
+        {"video_id": "a", "prompt": "x", "init_image": address, "image_prompts": [{"image": address}]}
+    )
+    assert row.init_image == address
+    problem = RowProblem(
+        f"https://x/m?{SECRET}", 1, "a", "init_image", f"'{address}'", "", f"init_image is '{address}'"
+    )
+    for said in (
+        repr(row),
+        str(row),
+        str(NightreelError(f"no '{address}'")),
+        repr(NightreelError(address)),
+        str(problem),
+    ):
+        assert SECRET not in said
+    assert SECRET not in json.dumps(problem.to_dict())
