@@ -6,6 +6,8 @@ import json
 import secrets
 from pathlib import Path
 
+from infra.private_files import write_private
+
 __all__ = ["joining", "own_cluster"]
 
 
@@ -23,9 +25,9 @@ def own_cluster(folder: Path, address: str, auth_mode: str, *, own_token: bool) 
     if auth_mode == "token" and own_token:
         # not Ray's own file, which it makes readable for everybody on the machine
         token = folder / "ray-token"
-        _write_private(token, secrets.token_hex(32))
+        write_private(token, secrets.token_hex(32))
         variables["RAY_AUTH_TOKEN_PATH"] = str(token)
-    _write_private(folder / "ray.json", json.dumps({"address": address, "variables": variables}))
+    write_private(folder / "ray.json", json.dumps({"address": address, "variables": variables}))
     return variables
 
 
@@ -37,10 +39,3 @@ def joining(folder: Path, address: str | None) -> dict[str, str]:
         return {}
     variables: dict[str, str] = known["variables"]
     return variables if (address or "").replace("localhost", "127.0.0.1") == known["address"] else {}
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # its mode would stay
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.own_cluster import joining, own_cluster
+from infra.own_prefect import key_for
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = [
@@ -29,12 +31,14 @@ __all__ = [
     "child_environment",
     "exempt_loopback",
     "given_ray_folder",
+    "given_server_key",
     "load_settings",
     "prefect_api_url",
     "prefect_home",
     "prepare_prefect",
     "ray_environment",
     "ray_folder",
+    "server_environment",
     "up_environment",
     "up_folder",
     "use_prefect_server",
@@ -133,6 +137,17 @@ class InfraSettings(BaseSettings):
         None, description="folder in which runs note their outputs for that page; `nightreel up` sets it"
     )
 
+    server_auth: bool = Field(
+        True,
+        description="Prefect's server of `up` and of commands asks for its key; false only for `up` behind a proxy of "
+        "your own that asks who comes: every account of this machine then reads runs and starts them",
+    )
+    server_hosts: str = Field(
+        "",
+        description="names besides those of loopback by which people reach `up`'s server, such as that of a proxy in "
+        "front of it; comma-separated",
+    )
+
     @field_validator("models_folder")
     @classmethod
     def _whole(cls, value: Path) -> Path:
@@ -197,6 +212,22 @@ def prefect_home() -> Path:
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser().absolute()
 
 
+def given_server_key() -> str | None:
+    """Return the key that a person chose for Prefect's servers of this machine, by Prefect's own variable."""
+    return os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or None
+
+
+def server_environment(url: str, key: str | None) -> dict[str, str]:
+    """Return the variables by which the server at `url` asks for `key` and Prefect's client has it, and by which only
+    that server's own pages may use it.
+
+    An environment, unlike a command line, is read by its process's owner alone.
+    """
+    origins = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"  # Prefect's own default is every origin there is
+    keys = {} if key is None else {"PREFECT_SERVER_API_AUTH_STRING": key, "PREFECT_API_AUTH_STRING": key}
+    return {origins: os.environ.get(origins, url), **keys}
+
+
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with `variables` on top."""
     return {**os.environ, **variables}
@@ -207,16 +238,17 @@ def up_folder() -> Path:
     return prefect_home() / "nightreel-up"
 
 
-def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, str]:
+def up_environment(url: str, ray_address: str, *, own_ray: bool, key: str | None) -> dict[str, str]:
     """Return what the processes of `nightreel up` find in their environment.
 
-    That is the server at `url`, the cluster at `ray_address` (`own_ray`: one that `up` starts), and long waits for a
-    server that is being restarted.
+    That is the server at `url` and the `key` that it asks for, the cluster at `ray_address` (`own_ray`: one that `up`
+    starts), and long waits for a server that is being restarted.
     """
-    wanted = {
+    wanted = server_environment(url, key) | {
         "PREFECT_API_URL": f"{url}/api",
         "PREFECT_UI_URL": url,
-        "PREFECT_UI_API_URL": f"{url}/api",
+        # of the page's own origin, by whichever name of loopback it was opened: no other may use the API
+        "PREFECT_UI_API_URL": "/api",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "NIGHTREEL_RAY_ADDRESS": ray_address,
         # waits of 2, 4, 8 ... s: a server that comes back within two minutes breaks no run
@@ -310,6 +342,10 @@ def prepare_prefect(*, quiet: bool) -> None:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     }
     exempt_loopback()
+    with suppress(OSError):  # who needs it says that it can't be used
+        prefect_home().mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (key := key_for(prefect_api_url(), up_folder())) is not None:
+        wanted["PREFECT_API_AUTH_STRING"] = key
     if quiet:
         wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     for name, value in wanted.items():

@@ -19,8 +19,15 @@ from flows.doctor.cluster import check_cluster
 from flows.doctor.findings import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_installation
 from flows.doctor.storage import check_storage
-from flows.local.place import whereabouts
-from infra.settings import InfraSettings, load_settings, prefect_api_url, prepare_prefect, use_prefect_server
+from infra.own_prefect import whereabouts
+from infra.settings import (
+    InfraSettings,
+    load_settings,
+    prefect_api_url,
+    prepare_prefect,
+    up_folder,
+    use_prefect_server,
+)
 
 __all__ = ["doctor"]
 
@@ -67,7 +74,7 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_aft
     yield from examine("installation", partial(check_installation, settings))
     if output is not None:
         yield from examine("storage", partial(check_storage, output, deep=deep))
-    up = whereabouts()
+    up = whereabouts(up_folder())
     url = prefect_api_url() or (up.api if up else None)
     if url:
         use_prefect_server(url)

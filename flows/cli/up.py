@@ -106,7 +106,7 @@ def _show(ready: Ready, json: bool) -> None:
     if json:
         print(json_text.dumps(asdict(ready)), flush=True)
         return
-    places = {"UI": ready.ui, "live page": ready.live, **ready.forms, "Ray": ready.ray, "logs": ready.logs}
+    places = {"UI": ready.sign_in, "live page": ready.live, **ready.forms, "Ray": ready.ray, "logs": ready.logs}
     width = max(map(len, places)) + 2
     lines = [f"{name:<{width}}{place}" for name, place in places.items()]
     print("\n".join([*lines, "Ctrl-C stops everything"]), flush=True)

@@ -56,7 +56,8 @@ def offers_what_it_should(up: RunningUp) -> None:
     page = up.client.get(up.ui_url)
     assert page.status_code == 200
     assert "<html" in page.text.lower()
-    assert up.client.get(f"{up.ui_url}/ui-settings").json()["api_url"] == up.api_url
+    settings = up.client.get(f"{up.ui_url}/ui-settings").json()
+    assert (settings["api_url"], settings["auth"]) == ("/api", "BASIC")  # of its own origin; it asks for the key
 
 
 def refuses_bad_input(up: RunningUp) -> None:
