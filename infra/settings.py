@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.own_cluster import joining, own_cluster
 from infra.own_prefect import key_for
+from infra.private_files import private_folder
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = [
@@ -31,8 +32,10 @@ __all__ = [
     "child_environment",
     "exempt_loopback",
     "given_ray_folder",
+    "given_ray_token",
     "given_server_key",
     "load_settings",
+    "own_ray_folder",
     "prefect_api_url",
     "prefect_home",
     "prepare_prefect",
@@ -257,8 +260,8 @@ def up_environment(url: str, ray_address: str, *, own_ray: bool, key: str | None
         "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": LOG_DATE_FORMAT,
     }
     if own_ray:
-        own_token = not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
-        wanted |= own_cluster(up_folder(), ray_address, os.environ.get("RAY_AUTH_MODE", "token"), own_token=own_token)
+        mode = os.environ.get("RAY_AUTH_MODE", "token")
+        wanted |= own_cluster(up_folder(), ray_address, mode, own_token=not given_ray_token())
     return wanted
 
 
@@ -303,15 +306,37 @@ def ray_folder() -> Path | None:
     usual = tempfile.gettempdir()
     if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES or given_ray_folder():
         return None
-    folder = Path(f"/tmp/nightreel-{os.getuid()}")
+    return _short_folder(Path(f"/tmp/nightreel-{os.getuid()}"))
+
+
+def _short_folder(folder: Path) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
-    owner = folder.lstat()
-    if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
+    there = folder.lstat()  # not what a link of somebody else's leads to
+    if there.st_uid != os.getuid() or not stat.S_ISDIR(there.st_mode):
         raise SettingsInvalid(
-            f"TMPDIR '{usual}' is too long for Ray's sockets ({RAY_FOLDER_BYTES} bytes at most), and '{folder}' is not "
-            "yours: set RAY_TMPDIR to a folder with a short name"
+            f"'{folder}', where Ray's sockets go, is not yours: set RAY_TMPDIR to a folder of yours with a short name "
+            f"({RAY_FOLDER_BYTES} bytes at most)"
         )
-    return folder
+    return private_folder(folder)
+
+
+def given_ray_token() -> bool:
+    """Say whether a person chose Ray's token."""
+    return bool({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys())
+
+
+def own_ray_folder() -> Path | None:
+    """Return the folder for the sockets and logs of a Ray that is started here, below one that nobody else may enter:
+    Ray opens the folder itself, and most of what it makes there, to everybody. None: a person chose one.
+
+    Raises:
+        SettingsInvalid: somebody else has it.
+    """
+    if given_ray_folder():
+        return None
+    name = f"nightreel-{os.getuid()}"
+    usual = Path(tempfile.gettempdir()) / name
+    return _short_folder(usual if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES else Path("/tmp") / name) / "ray"
 
 
 def exempt_loopback() -> None:
