@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from flows.local.guard import SIGN_IN
 from infra.private_files import stored_key, write_private
-from infra.settings import InfraSettings, given_server_key, prefect_home
+from infra.settings import InfraSettings, SettingsInvalid, given_server_key, prefect_home
 
 __all__ = ["KEY_FILE", "passing_key", "server_key", "sign_in_link"]
 
@@ -44,11 +44,19 @@ def sign_in_link(url: str, key: str | None) -> str:
 
 
 def given_key() -> str | None:
-    """Return the key that a person set by a setting of Prefect's: its variable, its profile, or a file of it."""
-    if (given := given_server_key()) is not None:
-        return given
-    home = prefect_home()
-    if not _mentions_key([home / "profiles.toml", *map(Path, _SETTINGS_FILES)]):
+    """Return the key that a person set by a setting of Prefect's: its variable, its profile, or a file of it.
+
+    Raises:
+        SettingsInvalid: Prefect's server can't compare it, and would answer every request with an error.
+    """
+    given = given_server_key() or _from_files()
+    if given is not None and not given.isascii():
+        raise SettingsInvalid("PREFECT_SERVER_API_AUTH_STRING (not shown here) may hold ASCII characters only")
+    return given
+
+
+def _from_files() -> str | None:
+    if not _mentions_key([prefect_home() / "profiles.toml", *map(Path, _SETTINGS_FILES)]):
         return None
     from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 

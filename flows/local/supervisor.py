@@ -33,6 +33,7 @@ from infra.child_process import ChildProcess
 from infra.own_prefect import Whereabouts, authorization
 from infra.ports import free_port
 from infra.settings import InfraSettings, child_environment, up_environment, up_folder
+from manifests.errors import NightreelError
 
 __all__ = ["Ready", "Up", "UpUnavailable"]
 
@@ -67,6 +68,7 @@ class Up:
 
         Raises:
             UpUnavailable: another `up`, or another server, has them.
+            SettingsInvalid: the key that a person chose is none.
         """
         self._options, self._tell = options, tell
         self._url = f"http://127.0.0.1:{options.port}"
@@ -74,10 +76,10 @@ class Up:
         self._lock = Lock(self._folder, self._url)
         try:
             check_port(options.port)
-        except UpUnavailable:
+            self._key = server_key(self._folder, settings)
+        except NightreelError:
             self._lock.release()
             raise
-        self._key = server_key(self._folder, settings)
         own_ray, port = settings.ray_address is None, str(free_port())
         self._ray_address = settings.ray_address or f"127.0.0.1:{port}"
         self._page_port = port_beside(options.port)

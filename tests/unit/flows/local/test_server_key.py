@@ -10,7 +10,7 @@ import pytest
 
 from flows.local.guard import SIGN_IN
 from flows.local.server_key import KEY_FILE, given_key, passing_key, server_key, sign_in_link
-from infra.settings import InfraSettings
+from infra.settings import InfraSettings, SettingsInvalid
 
 ON, OFF = InfraSettings(), InfraSettings(server_auth=False)
 
@@ -52,6 +52,13 @@ def test_a_server_that_ends_with_its_command_has_another_key_each_time() -> None
     first, second = passing_key(ON), passing_key(ON)
     assert first is not None
     assert first != second
+
+
+def test_a_key_that_prefect_can_not_compare_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "Grüße:geheim")
+    with pytest.raises(SettingsInvalid, match="ASCII") as caught:
+        given_key()
+    assert "geheim" not in str(caught.value)
 
 
 def test_prefect_is_not_imported_where_no_file_of_its_settings_speaks_of_a_key(tmp_path: Path) -> None:
