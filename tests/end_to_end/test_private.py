@@ -134,13 +134,16 @@ def another_account_gets_nothing(up: RunningUp, home: Path, start: str) -> None:
     ]
     requests += [("GET", f"http://127.0.0.1:{port}{path}", None, "") for port in ports(processes) for path in paths]
     ray = own_ray_folder()
-    seen = another_account(requests, [home, *([ray.parent] if ray else [])], processes)
+    (home.parent / "public").mkdir()
+    (home.parent / "public" / "file").write_text("for everybody")
+    seen = another_account(requests, [home, home.parent / "public", *([ray.parent] if ray else [])], processes)
+    assert seen.answered[f"GET {up.api_url}/health "] == "true", "what is public it did get"
     told = {asked: text for asked, text in seen.answered.items() if urlsplit(asked.split()[1]).path not in PUBLIC}
     assert told == {}
     for text in seen.answered.values():  # the public part of Ray's and Prefect's answers
         assert "ray_" not in text
         assert "python_gc" not in text, "metrics"
-    assert seen.readable == []
+    assert seen.readable == [str(home.parent / "public" / "file")]
     secrets = [up.key, urlsplit(up.ready["live"]).fragment.removeprefix("key=")]
     secrets += [(home / "nightreel-up" / "ray-token").read_text()]
     for secret in secrets:  # command lines are everybody's to read, and logs are sent to others
