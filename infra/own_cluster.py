@@ -6,26 +6,34 @@ import json
 import secrets
 from pathlib import Path
 
-__all__ = ["joining", "own_cluster"]
+from infra.private_files import write_private
+
+__all__ = ["PRIVATE", "SYSTEM_CONFIG", "joining", "own_cluster"]
+
+#: What makes a Ray that is started here private, in the environment of all its processes.
+PRIVATE = {
+    # Ray's name for "this machine has the address 127.0.0.1": all its servers then listen on loopback only
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # no port: that server asks nobody for the token (Ray's own way to say this would be none; its log has an error)
+    "DASHBOARD_METRIC_PORT": "-1",
+}
+#: As Ray's own option: another server of numbers that asks for no token, and that nobody here asks.
+SYSTEM_CONFIG = {"enable_metrics_collection": False}
 
 
 def own_cluster(folder: Path, address: str, auth_mode: str, *, own_token: bool) -> dict[str, str]:
     """Return the variables of the cluster that `up` starts at `address`, and leave them in its `folder` for others.
 
-    Ray looks for a cluster on loopback at another address without the first of them, and none of its servers answers
-    without the token. `own_token`: nobody has given Ray one.
+    Ray looks for a cluster on loopback at another address without the first of them, and none of its servers tells or
+    does anything without the token. `own_token`: nobody has given Ray one.
     """
-    variables = {
-        # Ray's name for "this machine has the address 127.0.0.1": all its servers then listen on loopback only
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_AUTH_MODE": auth_mode,
-    }
+    variables = {**PRIVATE, "RAY_AUTH_MODE": auth_mode}
     if auth_mode == "token" and own_token:
         # not Ray's own file, which it makes readable for everybody on the machine
         token = folder / "ray-token"
-        _write_private(token, secrets.token_hex(32))
+        write_private(token, secrets.token_hex(32))
         variables["RAY_AUTH_TOKEN_PATH"] = str(token)
-    _write_private(folder / "ray.json", json.dumps({"address": address, "variables": variables}))
+    write_private(folder / "ray.json", json.dumps({"address": address, "variables": variables}))
     return variables
 
 
@@ -37,10 +45,3 @@ def joining(folder: Path, address: str | None) -> dict[str, str]:
         return {}
     variables: dict[str, str] = known["variables"]
     return variables if (address or "").replace("localhost", "127.0.0.1") == known["address"] else {}
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # its mode would stay
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")

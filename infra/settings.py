@@ -10,6 +10,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infra.own_cluster import joining, own_cluster
+from infra.own_prefect import key_for
+from infra.private_files import private_folder
 from infra.storage.reading_policy import ReadingPolicy
 from manifests.errors import ErrorKind, NightreelError
 
@@ -31,12 +34,16 @@ __all__ = [
     "child_environment",
     "exempt_loopback",
     "given_ray_folder",
+    "given_ray_token",
+    "given_server_key",
     "load_settings",
+    "own_ray_folder",
     "prefect_api_url",
     "prefect_home",
     "prepare_prefect",
     "ray_environment",
     "ray_folder",
+    "server_environment",
     "up_environment",
     "up_folder",
     "use_prefect_server",
@@ -157,6 +164,17 @@ class InfraSettings(BaseSettings):
         None, description="folder in which runs note their outputs for that page; `nightreel up` sets it"
     )
 
+    server_auth: bool = Field(
+        True,
+        description="Prefect's server of `up` and of commands asks for its key; false only for `up` behind a proxy of "
+        "your own that asks who comes: every account of this machine then reads runs and starts them",
+    )
+    server_hosts: str = Field(
+        "",
+        description="names besides those of loopback by which people reach `up`'s server, such as that of a proxy in "
+        "front of it; comma-separated",
+    )
+
     def reading(self, below: Iterable[str] | None = None) -> ReadingPolicy:
         """Return what rows may read: any regular file, or, where `below` is given, what lies below these folders and
         the configured ones."""
@@ -250,7 +268,7 @@ def check_prefect_home() -> Path:
     """
     home = prefect_home()
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # of one that is there, the mode is its owner's choice
         with tempfile.TemporaryFile(dir=home):
             return home
     except OSError as error:
@@ -258,6 +276,22 @@ def check_prefect_home() -> Path:
         raise SettingsInvalid(
             f"Prefect's folder '{home}' can't be written ({reason}): set PREFECT_HOME to a folder of yours"
         ) from error
+
+
+def given_server_key() -> str | None:
+    """Return the key that a person chose for Prefect's servers of this machine, by Prefect's own variable."""
+    return os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or None
+
+
+def server_environment(url: str, key: str | None) -> dict[str, str]:
+    """Return the variables by which the server at `url` asks for `key` and Prefect's client has it, and by which only
+    that server's own pages may use it.
+
+    An environment, unlike a command line, is read by its process's owner alone.
+    """
+    origins = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"  # Prefect's own default is every origin there is
+    keys = {} if key is None else {"PREFECT_SERVER_API_AUTH_STRING": key, "PREFECT_API_AUTH_STRING": key}
+    return {origins: os.environ.get(origins, url), **keys}
 
 
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -270,16 +304,17 @@ def up_folder() -> Path:
     return prefect_home() / "nightreel-up"
 
 
-def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, str]:
+def up_environment(url: str, ray_address: str, *, own_ray: bool, key: str | None) -> dict[str, str]:
     """Return what the processes of `nightreel up` find in their environment.
 
-    That is the server at `url`, the cluster at `ray_address` (`own_ray`: one that `up` starts), and long waits for a
-    server that is being restarted.
+    That is the server at `url` and the `key` that it asks for, the cluster at `ray_address` (`own_ray`: one that `up`
+    starts), and long waits for a server that is being restarted.
     """
-    wanted = {
+    wanted = server_environment(url, key) | {
         "PREFECT_API_URL": f"{url}/api",
         "PREFECT_UI_URL": url,
-        "PREFECT_UI_API_URL": f"{url}/api",
+        # of the page's own origin, by whichever name of loopback it was opened: no other may use the API
+        "PREFECT_UI_API_URL": "/api",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "NIGHTREEL_RAY_ADDRESS": ray_address,
         # waits of 2, 4, 8 ... s: a server that comes back within two minutes breaks no run
@@ -288,8 +323,8 @@ def up_environment(url: str, ray_address: str, *, own_ray: bool) -> dict[str, st
         "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": LOG_DATE_FORMAT,
     }
     if own_ray:
-        own_token = not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
-        wanted |= own_cluster(up_folder(), ray_address, os.environ.get("RAY_AUTH_MODE", "token"), own_token=own_token)
+        mode = os.environ.get("RAY_AUTH_MODE", "token")
+        wanted |= own_cluster(up_folder(), ray_address, mode, own_token=not given_ray_token())
     return wanted
 
 
@@ -334,15 +369,37 @@ def ray_folder() -> Path | None:
     usual = tempfile.gettempdir()
     if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES or given_ray_folder():
         return None
-    folder = Path(f"/tmp/nightreel-{os.getuid()}")
+    return _short_folder(Path(f"/tmp/nightreel-{os.getuid()}"))
+
+
+def _short_folder(folder: Path) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
-    owner = folder.lstat()
-    if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
+    there = folder.lstat()  # not what a link of somebody else's leads to
+    if there.st_uid != os.getuid() or not stat.S_ISDIR(there.st_mode):
         raise SettingsInvalid(
-            f"TMPDIR '{usual}' is too long for Ray's sockets ({RAY_FOLDER_BYTES} bytes at most), and '{folder}' is not "
-            "yours: set RAY_TMPDIR to a folder with a short name"
+            f"'{folder}', where Ray's sockets go, is not yours: set RAY_TMPDIR to a folder of yours with a short name "
+            f"({RAY_FOLDER_BYTES} bytes at most)"
         )
-    return folder
+    return private_folder(folder)
+
+
+def given_ray_token() -> bool:
+    """Say whether a person chose Ray's token."""
+    return bool({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys())
+
+
+def own_ray_folder() -> Path | None:
+    """Return the folder for the sockets and logs of a Ray that is started here, below one that nobody else may enter:
+    Ray opens the folder itself, and most of what it makes there, to everybody. None: a person chose one.
+
+    Raises:
+        SettingsInvalid: somebody else has it.
+    """
+    if given_ray_folder():
+        return None
+    name = f"nightreel-{os.getuid()}"
+    usual = Path(tempfile.gettempdir()) / name
+    return _short_folder(usual if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES else Path("/tmp") / name) / "ray"
 
 
 def exempt_loopback() -> None:
@@ -377,6 +434,10 @@ def prepare_prefect(*, quiet: bool) -> None:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     }
     exempt_loopback()
+    with suppress(OSError):  # who needs it says that it can't be used
+        prefect_home().mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (key := key_for(prefect_api_url(), up_folder())) is not None:
+        wanted["PREFECT_API_AUTH_STRING"] = key
     if quiet:
         wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     for name, value in wanted.items():

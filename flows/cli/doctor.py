@@ -18,9 +18,18 @@ from flows.cli.output import fit, out, print_json
 from flows.doctor.cluster import check_cluster
 from flows.doctor.findings import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_installation
+from flows.doctor.privacy import check_privacy
 from flows.doctor.storage import check_storage
-from flows.local.place import whereabouts
-from infra.settings import InfraSettings, load_settings, prefect_api_url, prepare_prefect, use_prefect_server
+from infra.own_prefect import whereabouts
+from infra.settings import (
+    InfraSettings,
+    load_settings,
+    prefect_api_url,
+    prefect_home,
+    prepare_prefect,
+    up_folder,
+    use_prefect_server,
+)
 
 __all__ = ["doctor"]
 
@@ -65,9 +74,10 @@ def doctor(
 
 def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_after: timedelta) -> Iterator[Finding]:
     yield from examine("installation", partial(check_installation, settings))
+    yield from examine("installation", partial(check_privacy, prefect_home()))
     if output is not None:
         yield from examine("storage", partial(check_storage, output, deep=deep))
-    up = whereabouts()
+    up = whereabouts(up_folder())
     url = prefect_api_url() or (up.api if up else None)
     if url:
         use_prefect_server(url)

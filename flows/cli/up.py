@@ -47,8 +47,9 @@ def up(
 
     Example: nightreel up --nightly 's3://bucket/manifests/{date}.parquet' --output 's3://bucket/nights/{date}'
 
-    All of it listens on loopback only. What dies is started again; runs that were under way go on. Runs that Ctrl-C
-    interrupts go on when `nightreel up` is started the next time.
+    All of it listens on loopback only and asks who comes: open the UI by the link that is printed. What dies is
+    started again; runs that were under way go on. Runs that Ctrl-C interrupts go on when `nightreel up` is started the
+    next time.
     """
     options = UpOptions(port, limit, _night(nightly, output, cron, time_zone))
     settings = load_settings()
@@ -109,7 +110,12 @@ def _show(ready: Ready, json: bool) -> None:
     if json:
         print(json_text.dumps(asdict(ready)), flush=True)
         return
-    places = {"UI": ready.ui, "live page": ready.live, **ready.forms, "Ray": ready.ray, "logs": ready.logs}
+    places = {"UI": ready.sign_in, "live page": ready.live, **ready.forms, "Ray": ready.ray, "logs": ready.logs}
+    if ready.key_file is not None:
+        places["key"] = ready.key_file
     width = max(map(len, places)) + 2
     lines = [f"{name:<{width}}{place}" for name, place in places.items()]
-    print("\n".join([*lines, "Ctrl-C stops everything"]), flush=True)
+    signs_in = (
+        [] if ready.key_file is None else ["The link of the UI signs your browser in; the key is what it asks for"]
+    )
+    print("\n".join([*lines, *signs_in, "Ctrl-C stops everything"]), flush=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json as json_text
 import secrets
-import webbrowser
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from flows.cli.errors import DONE
+from flows.cli.opening import opened
 from flows.cli.output import problems
 from flows.watch.asking import BeginRerun
 from flows.watch.outputs import OneOutput
@@ -52,9 +52,7 @@ def watch(
         print(json_text.dumps({"output": storage.root, "address": page.address, "link": page.link}), flush=True)
     else:
         print(f"{page.link}\nCtrl-C ends it", flush=True)
-    if open_:
-        webbrowser.open(page.link)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), opened(page.link) if open_ else nullcontext():
         page.serve()
     return DONE
 

@@ -23,6 +23,11 @@ def check_cluster(settings: InfraSettings) -> Iterator[Finding]:
         return
     nodes = f"{look.nodes} node{'' if look.nodes == 1 else 's'}"
     yield Finding("cluster", "ok", f"Ray answers at '{address}', with {nodes}")
+    if not look.asks:
+        yield Finding(
+            "cluster", "warning", f"Ray at '{address}' asks nobody for a token: whoever reaches it runs code there",
+            "set RAY_AUTH_MODE=token and a RAY_AUTH_TOKEN_PATH where the cluster is started, and here",
+        )  # fmt: skip
     wanted = settings.actors or 1
     if look.room < wanted:
         yield Finding(

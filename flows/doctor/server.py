@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from flows.doctor.findings import Finding
+from flows.doctor.privacy import check_server_asks
 from flows.doctor.runs import judge_run, judge_version
 from flows.local.service_errors import failing, failure_message, lately, log_end, service_errors
 from flows.local.service_watch import remedy
@@ -56,6 +57,7 @@ def check_server(
             )
             return
         yield judge_version(shown, server.version(), CLIENT_VERSION)
+        yield from check_server_asks(url)
         for name in NAMES:
             yield _deployment(name, server.deployment(name))
         yield from _schedules(server, log)

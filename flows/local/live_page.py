@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 from flows.planning.retakes import After
-from flows.watch.access import PREFIX, Access, stored_key
+from flows.watch.access import PREFIX, Access
 from flows.watch.asking import BegunRerun
 from flows.watch.outputs import NotedOutputs
 from flows.watch.serving import LivePage
 from infra.child_process import Parent
+from infra.private_files import stored_key
 from infra.settings import load_settings
 from renderers.registry import Registry
 

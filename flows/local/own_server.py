@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
+import socket
 import sys
 import time
 import urllib.request
@@ -17,12 +19,17 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 
+from flows.local.guard import Guard
+from flows.local.server_key import passing_key
 from infra.child_process import ChildProcess, Parent
+from infra.own_prefect import key_for
 from infra.ports import free_port
-from infra.settings import child_environment
+from infra.settings import child_environment, load_settings, server_environment, up_folder
 from manifests.errors import ErrorKind, NightreelError
 
-__all__ = ["ServerUnavailable", "own_server", "prefect_server"]
+__all__ = ["SERVING", "OwnServer", "ServerUnavailable", "own_server", "prefect_server"]
+
+SERVING = "serving"  # what the child says
 
 # 20 s do not suffice on a cold disk, nor beside Ray and its actors, which start at the same moment.
 START_SECONDS = 180.0
@@ -51,29 +58,34 @@ def own_server() -> OwnServer:
 def prefect_server(module: str) -> Iterator[None]:
     """The server that the environment or Prefect's profile names, or one of this process's own; `module`, which takes
     seconds to import, is imported while that one comes up."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-    if PREFECT_API_URL.value():
-        yield
+    if named := PREFECT_API_URL.value():
+        key = PREFECT_API_AUTH_STRING.value() or key_for(named, up_folder())  # a profile may name the server of `up`
+        with temporary_settings({PREFECT_API_AUTH_STRING: key} if key else {}):
+            yield
         return
     server = own_server()
     import_module(module)
-    with temporary_settings({PREFECT_API_URL: server.wait()}):
+    with temporary_settings({PREFECT_API_URL: server.wait(), PREFECT_API_AUTH_STRING: server.key}):
         yield
 
 
 class OwnServer:
-    """The server's process and its address."""
+    """The server's process, its address, and the key that it asks for: None for none."""
 
     def __init__(self) -> None:
         self.port = free_port()
-        self._child = ChildProcess("flows.local.own_server", [str(self.port)], environment=child_environment({}))
+        self.key = passing_key(load_settings())
+        environment = child_environment(server_environment(f"http://127.0.0.1:{self.port}", self.key))
+        self._child = ChildProcess("flows.local.own_server", [str(self.port)], environment=environment)
 
     def wait(self) -> str:
         """Wait until it answers; returns its API's URL. Raises ServerUnavailable."""
         url = f"http://127.0.0.1:{self.port}/api"
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(f"{url}/health"):
+        # whoever else answers there, since it took the port a moment earlier, is not shown the key
+        while not (self._child.said(SERVING) and _answers(f"{url}/health")):
             code = self._child.ended()
             if code is not None or time.monotonic() > deadline:
                 why = f"did not answer within {START_SECONDS:.0f} s" if code is None else f"ended with code {code}"
@@ -98,29 +110,40 @@ def _answers(url: str) -> bool:
 
 def _serve(port: int) -> None:
     """The child: Prefect's API on loopback, without its pages."""
-    Parent()
+    parent = Parent()
     from prefect.settings import PREFECT_UI_ENABLED, temporary_settings
 
     with temporary_settings({PREFECT_UI_ENABLED: False}):
-        _run(port, ephemeral=True)
+        _run(port, parent, ephemeral=True)
 
 
 def _serve_with_pages(port: int) -> None:
     """The child of `nightreel up`: everything that `prefect server start` has, its services included."""
-    Parent()
-    _run(port, ephemeral=False)
+    _run(port, Parent(), ephemeral=False)
 
 
-def _run(port: int, *, ephemeral: bool) -> None:
+def _run(port: int, parent: Parent, *, ephemeral: bool) -> None:
+    os.umask(0o077)  # its database holds prompts, addresses and secrets: nobody else's to read
     import uvicorn
     from prefect.server.api.server import create_app
+    from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS as ORIGINS
+
+    class Telling(uvicorn.Server):
+        """Says to the parent that the port is its own and that it answers there."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                parent.tell(SERVING)
 
     app = create_app(ephemeral=ephemeral, final=True)
+    guarded = Guard(app, load_settings().server_hosts.split(","), ORIGINS.value().split(","))
     # connections that stay open (events to the UI) must not keep it from ending
-    uvicorn.run(
-        app, host="127.0.0.1", port=port, log_level="error", lifespan="on",
+    config = uvicorn.Config(
+        guarded, host="127.0.0.1", port=port, log_level="error", lifespan="on",
         timeout_graceful_shutdown=None if ephemeral else 1,
     )  # fmt: skip
+    Telling(config).run()
 
 
 if __name__ == "__main__":

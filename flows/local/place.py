@@ -1,47 +1,18 @@
-"""What only one `nightreel up` may have: the folder with Prefect's database, and the port; and where others find it."""
+"""What only one `nightreel up` may have: the folder with Prefect's database, and the port."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from flows.local.part import UpUnavailable
 from infra.ports import free_port
-from infra.settings import up_folder
+from infra.private_files import private_folder
 
-__all__ = ["Lock", "Whereabouts", "check_port", "port_beside", "whereabouts"]
-
-
-@dataclass(frozen=True)
-class Whereabouts:
-    """Where the `nightreel up` of this user is, for other commands: its server's `api`, and that server's `log`."""
-
-    api: str
-    log: str
-
-    def write(self) -> None:
-        """Let others find it."""
-        (up_folder() / "up.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-    @staticmethod
-    def remove() -> None:
-        """Nobody finds it any more."""
-        (up_folder() / "up.json").unlink(missing_ok=True)
-
-
-def whereabouts() -> Whereabouts | None:
-    """Where the `nightreel up` with this user's database is; None if none runs, or it is not up yet."""
-    with suppress(OSError, ValueError, TypeError):
-        with suppress(Timeout), FileLock(up_folder() / "lock", timeout=0, mode=0o600, thread_local=False):
-            return None  # nobody has it
-        return Whereabouts(**json.loads((up_folder() / "up.json").read_text(encoding="utf-8")))
-    return None
+__all__ = ["Lock", "check_port", "port_beside"]
 
 
 class Lock:
@@ -55,7 +26,7 @@ class Lock:
         """
         holder = folder / "lock.holder"  # for whoever finds it taken
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             self._lock = FileLock(folder / "lock", timeout=0, mode=0o600, thread_local=False)
             self._lock.acquire()
             holder.write_text(f"process {os.getpid()} at {url}", encoding="utf-8")

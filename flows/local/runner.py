@@ -17,6 +17,7 @@ from flows.orchestration.deployments import DEPLOYMENTS, NAMES, NIGHTLY
 from flows.orchestration.interrupted import end_interrupted
 from infra.child_process import Parent
 from infra.masked_logs import mask_logs
+from infra.own_prefect import authorization
 from infra.settings import load_settings
 
 __all__ = ["serve"]
@@ -37,7 +38,7 @@ def serve(options: UpOptions, parent: Parent) -> None:
 async def _serve(options: UpOptions, parent: Parent) -> None:
     import httpx
     from prefect.runner.runner import Runner
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 
     from flows.orchestration.automations import install
     from flows.orchestration.registration import served
@@ -45,7 +46,8 @@ async def _serve(options: UpOptions, parent: Parent) -> None:
     settings = load_settings()
     await install(settings)
     # Whoever served before is dead, and its flow runs' processes with it.
-    with httpx.Client(base_url=PREFECT_API_URL.value(), timeout=60.0, trust_env=False) as client:
+    shown = authorization(PREFECT_API_AUTH_STRING.value())
+    with httpx.Client(base_url=PREFECT_API_URL.value(), timeout=60.0, trust_env=False, headers=shown) as client:
         for run in end_interrupted(client, NAMES, "the runner ended", settings.crash_restarts):
             print(f"run '{run.name}' was interrupted: scheduled again", flush=True)
     runner = Runner("nightreel", limit=options.limit, query_seconds=POLL_SECONDS, pause_on_shutdown=False)

@@ -21,15 +21,19 @@ import httpx
 
 from flows.local.live_page import address_of, link_of, outputs_of
 from flows.local.options import UpOptions
+from flows.local.own_server import SERVING
 from flows.local.part import Part, UpUnavailable
-from flows.local.place import Lock, Whereabouts, check_port, port_beside
+from flows.local.place import Lock, check_port, port_beside
 from flows.local.policy import RestartPolicy
+from flows.local.server_key import KEY_FILE, server_key, sign_in_link
 from flows.local.service_watch import ServiceWatch
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.interrupted import end_interrupted
 from infra.child_process import ChildProcess
+from infra.own_prefect import Whereabouts, authorization
 from infra.ports import free_port
 from infra.settings import InfraSettings, child_environment, up_environment, up_folder
+from manifests.errors import NightreelError
 
 __all__ = ["Ready", "Up", "UpUnavailable"]
 
@@ -42,10 +46,13 @@ LOG_BYTES = 20_000_000
 
 @dataclass(frozen=True)
 class Ready:
-    """Where everything is. `forms`: the page of each deployment on which a run of it is started; `live`: the link to
-    the live page, with its key."""
+    """Where everything is. `forms`: the page of each deployment on which a run of it is started; `sign_in` and `live`:
+    the links to the UI and to the live page, with their keys; `key_file`: what others show the server, None if it asks
+    for nothing."""
 
     ui: str
+    sign_in: str
+    key_file: str | None
     live: str
     api: str
     ray: str
@@ -61,6 +68,7 @@ class Up:
 
         Raises:
             UpUnavailable: another `up`, or another server, has them.
+            SettingsInvalid: the key that a person chose is none.
         """
         self._options, self._tell = options, tell
         self._url = f"http://127.0.0.1:{options.port}"
@@ -68,7 +76,8 @@ class Up:
         self._lock = Lock(self._folder, self._url)
         try:
             check_port(options.port)
-        except UpUnavailable:
+            self._key = server_key(self._folder, settings)
+        except NightreelError:
             self._lock.release()
             raise
         own_ray, port = settings.ray_address is None, str(free_port())
@@ -78,8 +87,12 @@ class Up:
             "NIGHTREEL_LIVE_PAGE": address_of(self._page_port),
             "NIGHTREEL_LIVE_OUTPUTS": str(outputs_of(self._folder)),
         }
-        self._environment = child_environment(up_environment(self._url, self._ray_address, own_ray=own_ray) | live)
-        self._client = httpx.Client(base_url=f"{self._url}/api", timeout=10.0, trust_env=False)
+        self._environment = child_environment(
+            up_environment(self._url, self._ray_address, own_ray=own_ray, key=self._key) | live
+        )
+        self._client = httpx.Client(
+            base_url=f"{self._url}/api", timeout=10.0, trust_env=False, headers=authorization(self._key)
+        )
         self._server = self._part(
             "Prefect's server", "flows.local.own_server", [str(options.port), "--pages"], self._answers
         )
@@ -106,10 +119,19 @@ class Up:
                 )
             self._tick()
             time.sleep(TICK_SECONDS)
-        Whereabouts(f"{self._url}/api", str(self._server.log)).write()
+        Whereabouts(f"{self._url}/api", str(self._server.log), self._key).write(self._folder)
         forms = {name: f"{self._url}/deployments/deployment/{self._deployment(name)['id']}/run" for name in NAMES}
         live = link_of(self._page_port, self._folder)
-        return Ready(self._url, live, f"{self._url}/api", self._ray_address, forms, str(self._folder))
+        return Ready(
+            self._url,
+            sign_in_link(self._url, self._key),
+            None if self._key is None else str(self._folder / KEY_FILE),
+            live,
+            f"{self._url}/api",
+            self._ray_address,
+            forms,
+            str(self._folder),
+        )
 
     def watch(self) -> NoReturn:
         """Keep everything up until an exception, such as Ctrl-C's, ends it.
@@ -135,7 +157,7 @@ class Up:
             self._ray.kill()
         self._server.kill(STOP_SECONDS)
         self._client.close()
-        Whereabouts.remove()
+        Whereabouts.remove(self._folder)
         self._lock.release()
         return interrupted
 
@@ -158,7 +180,9 @@ class Up:
         if self._server.up:
             self._services.tick(now)
 
-    def _answers(self, _: ChildProcess) -> bool:
+    def _answers(self, server: ChildProcess) -> bool:
+        if not server.said(SERVING):  # whoever else answers there is not shown the key
+            return False
         with suppress(httpx.HTTPError):
             return self._client.get("/health", timeout=2.0).status_code == 200
         return False

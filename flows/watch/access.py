@@ -10,13 +10,11 @@ from the page itself, with a header that other sites can't send.
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-__all__ = ["HEADER", "PREFIX", "Access", "Refusal", "stored_key"]
+__all__ = ["HEADER", "PREFIX", "Access", "Refusal"]
 
 #: Everything of the page is below it, so that the cookie goes to no other server of this machine's loopback.
 PREFIX = "/live"
@@ -84,19 +82,3 @@ def _name_of(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
-
-
-def stored_key(path: Path) -> str:
-    """Return the key in a file that only its owner may read; made if it is not there, so that links stay good."""
-    try:
-        key = path.read_text(encoding="ascii").strip()
-        if len(key) >= 32 and path.stat().st_mode & 0o077 == 0:
-            return key
-        path.unlink()
-    except (OSError, ValueError):
-        path.unlink(missing_ok=True)
-    key = secrets.token_urlsafe(32)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(key)
-    return key

@@ -6,13 +6,17 @@ import logging
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from infra.own_cluster import SYSTEM_CONFIG
 from infra.settings import InfraSettings, ray_environment
 from manifests.errors import ErrorKind, NightreelError
 
 ray_environment()  # before the import: Ray reads them while it is imported
 
 import ray  # noqa: E402
+
+from infra.ray.private_cluster import forget_token, private_start  # noqa: E402
 
 __all__ = ["RayUnavailable", "alive_nodes", "connect", "knock", "room_for_actors"]
 
@@ -22,6 +26,7 @@ START_ATTEMPTS = 5
 KNOCK_SECONDS = 5.0
 # `nightreel up` ends the runs of a cluster that has died, and begins them again; until then they must not fail by it.
 PATIENCE_SECONDS = 20.0
+_QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
 JOIN_REMEDY = (
     "Is the cluster up and NIGHTREEL_RAY_ADDRESS right (each `nightreel up` has another one)? Unset it to use this "
     "machine alone"
@@ -50,13 +55,19 @@ def connect(settings: InfraSettings) -> bool:
         _knock_for_a_while(settings.ray_address)
     for attempt in range(START_ATTEMPTS if own else 1):
         try:
-            ray.init(
-                address=settings.ray_address or "local",  # not whatever cluster of this machine left a note
-                include_dashboard=False if own else None,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                configure_logging=False,
-            )
+            if settings.ray_address is None:
+                with private_start() as folder:
+                    # "local": not whatever cluster of this machine left a note
+                    ray.init(
+                        "local",
+                        include_dashboard=False,
+                        _temp_dir=folder,
+                        _system_config=dict(SYSTEM_CONFIG),
+                        **_QUIET,
+                    )
+            else:
+                forget_token()
+                ray.init(settings.ray_address, **_QUIET)
             return True
         except Exception as error:  # "node timed out during startup" is a plain Exception of Ray's
             ray.shutdown()

@@ -13,6 +13,7 @@ from infra.settings import InfraSettings
 
 import ray  # isort: skip
 import ray.exceptions  # isort: skip
+from ray._raylet import AuthenticationMode, get_authentication_mode  # type: ignore[attr-defined]  # isort: skip
 from ray._private.state import state  # isort: skip  # the public state API needs the dashboard, which may be off
 
 __all__ = ["ClusterLook", "RayUnavailable", "look_at_cluster", "orphans", "remove_orphans"]
@@ -21,12 +22,13 @@ __all__ = ["ClusterLook", "RayUnavailable", "look_at_cluster", "orphans", "remov
 @dataclass(frozen=True)
 class ClusterLook:
     """A cluster of `nodes` machines with `room` for that many actors of ours, `free` of them at once; `orphans` are
-    names of actors that outlived their jobs."""
+    names of actors that outlived their jobs. `asks`: it lets nobody in without a token, as far as can be seen."""
 
     nodes: int
     room: int
     free: int
     orphans: tuple[str, ...]
+    asks: bool = True
 
 
 def look_at_cluster(settings: InfraSettings) -> ClusterLook:
@@ -36,7 +38,8 @@ def look_at_cluster(settings: InfraSettings) -> ClusterLook:
         use_gpu = settings.device != "cpu" and any(node.get("GPU", 0.0) > 0 for node in nodes)
         size = settings.cpus_per_actor, settings.gpus_per_actor if use_gpu else 0.0
         free = room_for_actors(list(state.available_resources_per_node().values()), *size)
-        return ClusterLook(len(nodes), room_for_actors(nodes, *size), free, _orphans())
+        asks = get_authentication_mode() is not AuthenticationMode.DISABLED  # whoever has no token is let in then
+        return ClusterLook(len(nodes), room_for_actors(nodes, *size), free, _orphans(), asks)
 
 
 def remove_orphans(settings: InfraSettings) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from infra.child_process import Parent
+from infra.own_cluster import SYSTEM_CONFIG
 from infra.ports import free_ports
-from infra.settings import ray_environment
+from infra.settings import own_ray_folder, ray_environment
 
 ray_environment()  # before the import: Ray reads them while it is imported
 
@@ -52,6 +53,7 @@ def serve(port: int) -> None:
     services.start_ray_process = _with_port(services.start_ray_process, agent)
     wanted = RayParams(
         node_ip_address="127.0.0.1",
+        temp_dir=None if (folder := own_ray_folder()) is None else str(folder),
         gcs_server_port=port,
         dashboard_agent_listen_port=agent,
         metrics_agent_port=metrics,
@@ -61,6 +63,7 @@ def serve(port: int) -> None:
         # nobody reads the workers' output through the driver
         include_log_monitor=False,  # type: ignore[arg-type]  # Ray's annotation says str, its code wants a bool
         no_monitor=True,  # of an autoscaler
+        _system_config=dict(SYSTEM_CONFIG),  # type: ignore[arg-type]  # as above
     )
     # spawn_reaper: the servers end with this thread, which is the main one
     node = Node(wanted, head=True, shutdown_at_exit=False, spawn_reaper=True)

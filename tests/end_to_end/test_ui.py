@@ -26,7 +26,7 @@ def test_an_operator_sees_what_failed_retries_and_re_runs_frames(tmp_path: Path)
     rows = [quick_row("reef", frames=FRAMES, seed=3), quick_row("ghost", init_image=str(picture))]
     manifest = write_manifest(tmp_path / "night.parquet", rows)
     output = tmp_path / "out"
-    with running_up(tmp_path) as up, browser_pages(up.ui_url, SHOTS) as pages:
+    with running_up(tmp_path) as up, browser_pages(up.ui_url, SHOTS, up.sign_in) as pages:
         run = starts_a_run_by_its_form(up, pages, manifest, output)
         sees_what_failed(up, pages, run)
         Image.new("RGB", (64, 64), "orange").save(picture)

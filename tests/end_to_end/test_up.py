@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ import pytest
 from flows.orchestration.deployments import NAMES
 from infra.ports import free_port
 from tests.helpers.commands import Commands, wait_until_gone
+from tests.helpers.listening import LOOPBACK, listening
 from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
 from tests.helpers.up import RunningUp, running_up
 
@@ -56,7 +54,8 @@ def offers_what_it_should(up: RunningUp) -> None:
     page = up.client.get(up.ui_url)
     assert page.status_code == 200
     assert "<html" in page.text.lower()
-    assert up.client.get(f"{up.ui_url}/ui-settings").json()["api_url"] == up.api_url
+    settings = up.client.get(f"{up.ui_url}/ui-settings").json()
+    assert (settings["api_url"], settings["auth"]) == ("/api", "BASIC")  # of its own origin; it asks for the key
 
 
 def refuses_bad_input(up: RunningUp) -> None:
@@ -81,28 +80,10 @@ def refuses_a_second(up: RunningUp, folder: Path) -> None:
     assert "--port" in elsewhere.err
 
 
-def listening(processes: Iterable[int]) -> dict[str, int]:
-    """How many sockets these processes listen on, by address as /proc has it."""
-    addresses = {}
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A":
-                addresses[f"socket:[{fields[9]}]"] = fields[1].rpartition(":")[0]
-    found: Counter[str] = Counter()
-    for pid in processes:
-        with suppress(OSError):
-            for held in Path(f"/proc/{pid}/fd").iterdir():
-                with suppress(OSError, KeyError):
-                    found[addresses[str(held.readlink())]] += 1
-    return dict(found)
-
-
 def listens_on_loopback_only(up: RunningUp) -> None:
     addresses = listening(up.processes())
     assert sum(addresses.values()) > 5
-    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
-    assert set(addresses) <= loopback, addresses
+    assert set(addresses) <= LOOPBACK, addresses
 
 
 @pytest.mark.minutes

@@ -96,7 +96,7 @@ def test_a_schedule_starts_a_night_whose_video_is_published(tmp_path: Path) -> N
 @pytest.mark.timeout(1500)
 def test_a_schedule_that_a_person_set_by_clicks_starts_a_night(tmp_path: Path) -> None:
     write_manifests(tmp_path)
-    with running_up(tmp_path) as up, browser_pages(up.ui_url, SHOTS) as pages:
+    with running_up(tmp_path) as up, browser_pages(up.ui_url, SHOTS, up.sign_in) as pages:
         gives_nightly_its_schedule(pages, up.ready["forms"]["nightly"].removesuffix("/run"), tmp_path)
         night = wait_for_a_night(up, tmp_path)
         pages.open(f"/runs/flow-run/{night}")

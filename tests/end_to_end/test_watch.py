@@ -53,7 +53,7 @@ def test_an_operator_sees_a_run_drains_a_worker_and_re_runs_three_frames_in_thre
     rows = [quick_row("reef", "a coral reef", frames=FRAMES, steps_first=25, steps=25), broken]
     obstacle = obstruct(output, broken, 3)
     manifest = write_manifest(tmp_path / "night.parquet", rows)
-    with running_up(tmp_path) as up, browser_pages(up.ui_url, SHOTS) as pages:
+    with running_up(tmp_path) as up, browser_pages(up.ui_url, SHOTS, up.sign_in) as pages:
         pages.open(up.ready["live"])
         pages.shows("No run of this machine has begun yet")
         run = up.start_run("render-manifest", manifest=manifest, output=str(output))

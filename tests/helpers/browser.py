@@ -73,8 +73,9 @@ class Pages:
 
 
 @contextlib.contextmanager
-def browser_pages(ui: str, shots: Path) -> Iterator[Pages]:
-    """A browser, closed at the end. Skips the test where there is none and none could be installed."""
+def browser_pages(ui: str, shots: Path, sign_in: str | None = None) -> Iterator[Pages]:
+    """A browser, closed at the end, signed in by the link `sign_in`. Skips the test where there is none and none could
+    be installed."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -88,6 +89,9 @@ def browser_pages(ui: str, shots: Path) -> Iterator[Pages]:
             page.set_default_timeout(RETRY_POLICY)
             pages = Pages(page, ui, shots)
             try:
+                if sign_in is not None:
+                    pages.open(sign_in)
+                    page.wait_for_url(re.compile("/dashboard"))
                 yield pages
             except BaseException:
                 pages.shot("at the failure")

@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from infra.own_prefect import authorization
 from infra.ports import free_port
 from tests.helpers.commands import Commands, Running, command_line, descendants, wait_until_gone
 
@@ -50,7 +51,9 @@ class RunningUp:
 
     def __init__(self, running: Running, ready: dict[str, Any]) -> None:
         self.running, self.ready = running, ready
-        self.client = httpx.Client(base_url=self.api_url, timeout=60, transport=_Patient())
+        self.client = httpx.Client(
+            base_url=self.api_url, timeout=60, transport=_Patient(), headers=authorization(self.key)
+        )
 
     @property
     def api_url(self) -> str:
@@ -59,6 +62,16 @@ class RunningUp:
     @property
     def ui_url(self) -> str:
         return str(self.ready["ui"])
+
+    @property
+    def key(self) -> str:
+        """What its server asks for."""
+        return Path(self.ready["key_file"]).read_text(encoding="ascii")
+
+    @property
+    def sign_in(self) -> str:
+        """The link by which a browser gets the key."""
+        return str(self.ready["sign_in"])
 
     @property
     def ray_address(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from infra.settings import (
     check_prefect_home,
     exempt_loopback,
     load_settings,
+    own_ray_folder,
     prefect_api_url,
     prepare_prefect,
     ray_environment,
@@ -134,6 +137,31 @@ def test_a_temporary_folder_of_a_long_name_is_not_used_for_sockets(monkeypatch: 
     monkeypatch.delenv("RAY_TMPDIR")
     monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp")
     assert ray_folder() is None
+
+
+def test_a_ray_that_is_started_here_keeps_its_things_where_nobody_else_may_look(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    short = tempfile.mkdtemp(prefix="nr", dir="/tmp")
+    try:
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: short)
+        folder = own_ray_folder()
+        assert folder == Path(short) / f"nightreel-{os.getuid()}" / "ray"
+        folder.mkdir(mode=0o777)  # Ray opens it
+        folder.parent.chmod(0o777)  # what an earlier one left
+        assert own_ray_folder() == folder
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: f"{short}/theirs")
+        (tmp_path / "elsewhere").mkdir()
+        Path(short, "theirs").mkdir()
+        Path(short, "theirs", f"nightreel-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(SettingsInvalid, match=r"is not yours: set RAY_TMPDIR"):
+            own_ray_folder()
+    finally:
+        shutil.rmtree(short)
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/mine")
+    assert own_ray_folder() is None
 
 
 @pytest.mark.parametrize(

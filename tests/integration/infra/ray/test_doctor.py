@@ -76,7 +76,8 @@ def test_orphans_are_found_and_ended(address: str) -> None:
     found = [it.what for it in check_cluster(settings)]
     assert found[-1] == "no actor outlived its job"
     assert "with 1 node" in found[0]
-    assert "room for 4 actors" in found[1]
+    assert "asks nobody for a token" in found[1]  # as a `Cluster` of Ray's own tests does
+    assert "room for 4 actors" in found[2]
     left = {(it["name"], it["namespace"]) for it in ray.util.list_named_actors(all_namespaces=True)}
     assert {("busy", NAMESPACE), (NAME, NAMESPACE), ("orphan", "of-somebody-else")} <= left
     assert ("orphan", NAMESPACE) not in left
@@ -84,8 +85,8 @@ def test_orphans_are_found_and_ended(address: str) -> None:
 
 def test_more_actors_than_fit_are_a_problem(address: str) -> None:
     found = list(check_cluster(InfraSettings(ray_address=address, actors=50)))
-    assert [it.level for it in found] == ["ok", "problem", "ok"]
-    assert "room for 2 of 50 actors" in found[1].what
+    assert [it.level for it in found] == ["ok", "warning", "problem", "ok"]
+    assert "room for 2 of 50 actors" in found[2].what
 
 
 def test_where_nobody_listens_is_reported_at_once() -> None:

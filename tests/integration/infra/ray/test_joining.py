@@ -41,7 +41,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     port = free_port()
-    environment = child_environment(up_environment("http://127.0.0.1:9", f"127.0.0.1:{port}", own_ray=True))
+    environment = child_environment(up_environment("http://127.0.0.1:9", f"127.0.0.1:{port}", own_ray=True, key=None))
     head = ChildProcess("infra.ray.head", [str(port)], environment=environment, log=tmp_path / "head.log")
     try:
         while not head.said("ready"):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 import pytest
 
-from flows.watch.access import Access, stored_key
+from flows.watch.access import Access
 from flows.watch.outputs import NotedOutputs, OneOutput, name_of
 from infra.storage.storage import Storage
 
@@ -67,18 +66,6 @@ def test_the_page_itself_is_public_but_not_to_other_names_of_this_machine(access
 
 def test_the_key_is_in_the_part_of_the_link_that_browsers_keep_to_themselves(access: Access) -> None:
     assert access.link("http://127.0.0.1:1/live/") == f"http://127.0.0.1:1/live/#key={KEY}"
-
-
-def test_the_stored_key_is_its_owners_alone_and_stays(tmp_path: Path) -> None:
-    path = tmp_path / "up" / "live.key"
-    key = stored_key(path)
-    assert len(key) >= 43
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stored_key(path) == key
-    path.chmod(0o644)  # others may have read it
-    assert stored_key(path) != key
-    path.write_text("short")
-    assert len(stored_key(path)) >= 43
 
 
 def test_only_outputs_that_runs_have_noted_are_known(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""The doctor's look at what other accounts of this machine may read, and at whether the server asks who comes."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from flows.doctor.findings import Area, Finding
+from infra.private_files import OTHERS
+from infra.storage.errors import without_secrets
+
+__all__ = ["check_privacy", "check_server_asks", "judge_server_asks"]
+
+_KEYS = ("nightreel-up/prefect.key", "nightreel-up/live.key", "nightreel-up/up.json", "nightreel-up/ray-token",
+         "nightreel-up/ray.json")  # fmt: skip
+
+
+def check_privacy(prefect_home: Path, area: Area = "installation") -> Iterator[Finding]:
+    """Look at the modes of the keys below Prefect's folder, and of its database."""
+    folder = prefect_home / "nightreel-up"
+    keys = _open([prefect_home / name for name in _KEYS])
+    for key in keys:
+        # what others may have read is no secret any more; a closed file would only hide that
+        yield Finding(
+            area, "problem", f"other accounts of this machine can read the secret in '{key}'",
+            f"stop `nightreel up`, then remove the file (rm '{key}'): the next start makes a new one",
+            repair=partial(_remove, key),
+        )  # fmt: skip
+    # a file is read by whoever may enter its folder, and its own mode lets
+    database = _open([prefect_home / "prefect.db"]) if _open([prefect_home]) else []
+    for path, what in ((prefect_home, "runs, prompts and addresses"), (folder, "logs of `nightreel up`")):
+        if _open([path]) and (path == folder or database):
+            yield Finding(
+                area, "warning", f"other accounts of this machine can read {what} in '{path}'",
+                f"chmod 700 '{path}'", repair=partial(_close, path),
+            )  # fmt: skip
+            return
+    if not keys:
+        yield Finding(area, "ok", f"keys and runs in '{prefect_home}' are nobody else's to read")
+
+
+def check_server_asks(url: str) -> Iterator[Finding]:
+    """Ask the server at the API's `url` for something without a key."""
+    try:
+        answer = httpx.post(f"{url.rstrip('/')}/flow_runs/count", json={}, timeout=10.0)
+    except httpx.HTTPError:
+        return  # that it does not answer, another check says
+    yield judge_server_asks(without_secrets(url), answer.status_code)
+
+
+def judge_server_asks(shown: str, status: int) -> Finding:
+    """What to say of a server that answers a request without a key with `status`."""
+    if status in (401, 403):
+        return Finding("server", "ok", "the server asks for a key")
+    return Finding(
+        "server", "warning",
+        f"Prefect's server '{shown}' asks nobody for a key: whoever reaches it reads and starts runs",
+        "leave NIGHTREEL_SERVER_AUTH as it is for `nightreel up`; elsewhere set PREFECT_SERVER_API_AUTH_STRING, or put "
+        "a proxy before it that asks",
+    )  # fmt: skip
+
+
+def _open(paths: Iterable[Path]) -> list[Path]:
+    """Those that are there and let others than their owner do something."""
+    return [path for path in paths if path.exists() and stat.S_IMODE(path.stat().st_mode) & OTHERS]
+
+
+def _close(path: Path) -> str:
+    path.chmod(0o700)
+    return f"closed '{path}' to other accounts"
+
+
+def _remove(path: Path) -> str:
+    path.unlink()
+    return f"removed '{path}'; the next start of `nightreel up` makes a new one"
