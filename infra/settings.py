@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -47,6 +47,7 @@ __all__ = [
     "up_environment",
     "up_folder",
     "use_prefect_server",
+    "variables_set",
 ]
 
 
@@ -294,6 +295,24 @@ def server_environment(url: str, key: str | None) -> dict[str, str]:
     return {origins: os.environ.get(origins, url), **keys}
 
 
+@contextmanager
+def variables_set(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Have these variables in this process's environment until the block ends; those that were there come back.
+
+    One by one: other threads use the environment meanwhile.
+    """
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with `variables` on top."""
     return {**os.environ, **variables}
@@ -434,8 +453,6 @@ def prepare_prefect(*, quiet: bool) -> None:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     }
     exempt_loopback()
-    with suppress(OSError):  # who needs it says that it can't be used
-        prefect_home().mkdir(mode=0o700, parents=True, exist_ok=True)
     if (key := key_for(prefect_api_url(), up_folder())) is not None:
         wanted["PREFECT_API_AUTH_STRING"] = key
     if quiet:

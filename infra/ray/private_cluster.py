@@ -7,13 +7,12 @@ umask is 022, as it mostly is), and makes its folders writable for all.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from infra.own_cluster import PRIVATE
-from infra.settings import given_ray_token, own_ray_folder, ray_environment
+from infra.settings import given_ray_token, own_ray_folder, ray_environment, variables_set
 
 ray_environment()  # before the import: Ray reads them while it is imported
 
@@ -38,23 +37,16 @@ def private_start() -> Iterator[str | None]:
         # not in a file, nor on a command line: an environment is its process's owner's alone
         wanted["RAY_AUTH_TOKEN"] = _TOKEN
     folder = own_ray_folder()
-    before = {name: os.environ.get(name) for name in wanted}
     clusters, monitor = ray_constants.ENABLE_RAY_CLUSTER, Node.start_monitor
-    # one by one: other threads use the environment meanwhile
-    os.environ.update(wanted)
     ray_constants.ENABLE_RAY_CLUSTER = False  # as that of PRIVATE, which was read at import
     Node.start_monitor = _no_monitor  # type: ignore[method-assign]
-    forget_token()
     try:
-        yield None if folder is None else str(folder)
+        with variables_set(wanted):
+            forget_token()
+            yield None if folder is None else str(folder)
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
         Node.start_monitor = monitor  # type: ignore[method-assign]
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _no_monitor(node: Node) -> None:

@@ -35,12 +35,12 @@ def test_a_pipe_has_each_row_on_a_line(capsys: pytest.CaptureFixture[str]) -> No
 def test_places_that_up_shows_stand_apart_from_their_names(capsys: pytest.CaptureFixture[str]) -> None:
     forms = {"render-manifest": "http://form"}
     ready = Ready(
-        ui="http://ui", sign_in="http://ui/sign-in#key=k", key_file="/home/prefect.key", api="http://ui/api",
+        ui="http://ui", sign_in="http://ui/sign-in#key=k", key_file="/folder/prefect.key", api="http://ui/api",
         ray="127.0.0.1:1", live="http://live", forms=forms, logs="logs",
     )  # fmt: skip
     up._show(ready, False)
     out = capsys.readouterr().out
     assert "UI               http://ui/sign-in#key=k\n" in out
-    assert "key              /home/prefect.key\n" in out
+    assert "key              /folder/prefect.key\n" in out
     assert "render-manifest  http://form" in out
     assert {line.index("http") for line in out.splitlines() if "http" in line} == {17}

@@ -22,11 +22,11 @@ from tests.helpers.render_jobs import quick_row, write_manifest
 @pytest.fixture
 def places(tmp_path: Path) -> Path:
     """Folders with a picture each, and a manifest in `night` whose rows name them all."""
-    for folder in ("night", "night/inside", "out", "studio", "home"):
+    for folder in ("night", "night/inside", "out", "studio", "elsewhere"):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / folder / "a.png")
-    (tmp_path / "night/link.png").symlink_to("../home/a.png")
-    names = ("night/a.png", "night/inside/a.png", "night/link.png", "out/a.png", "studio/a.png", "home/a.png")
+    (tmp_path / "night/link.png").symlink_to("../elsewhere/a.png")
+    names = ("night/a.png", "night/inside/a.png", "night/link.png", "out/a.png", "studio/a.png", "elsewhere/a.png")
     rows = [quick_row(name.replace("/", "-"), init_image=str(tmp_path / name)) for name in names]
     rows += [quick_row("web", init_image="http://127.0.0.1:9/a.png"), quick_row("none")]
     write_manifest(tmp_path / "night/m.parquet", rows)
@@ -50,8 +50,8 @@ def test_a_run_of_a_server_reads_what_belongs_to_it(places: Path) -> None:
     job.confine()
     job.read(write=False)
     reasons = {row.video_id: reason for row, reason in job.refused}
-    assert reasons.keys() == {"night-link.png", "home-a.png", "web"}
-    for name in ("night-link.png", "home-a.png"):
+    assert reasons.keys() == {"night-link.png", "elsewhere-a.png", "web"}
+    for name in ("night-link.png", "elsewhere-a.png"):
         assert reasons[name].startswith("init_image '")
         assert "lies outside" in reasons[name]
         assert "NIGHTREEL_READ_ROOTS" in reasons[name]
@@ -69,7 +69,7 @@ def test_a_rerun_of_a_server_reads_beside_the_manifests_of_its_output(places: Pa
     reader = SourceReader(job.reading)
     for name in ("night/a.png", "out/a.png"):
         assert reader.read(str(places / name))
-    for name in ("home/a.png", "night/link.png"):
+    for name in ("elsewhere/a.png", "night/link.png"):
         with pytest.raises(SourceRefused, match="lies outside"):
             reader.read(str(places / name))
 
