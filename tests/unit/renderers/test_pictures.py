@@ -43,6 +43,14 @@ def test_what_is_hidden_under_transparency_never_shows(mode: str, tmp_path: Path
     np.testing.assert_array_equal(read_training_picture(tmp_path / "a.png", shortest=32), seen)
 
 
+@pytest.mark.parametrize("name", ["rgba_hidden_noise.png", "logo_on_transparent_black.png"])
+def test_the_pictures_of_reports_lie_on_white(cases: Path, name: str) -> None:
+    with Image.open(cases / name) as image:
+        hidden = np.asarray(image.convert("RGBA").getchannel("A")) == 0
+    assert hidden.any()
+    assert (np.asarray(read_rgb(cases / name, name))[hidden] == 255).all()
+
+
 def test_a_transparent_colour_of_a_palette_is_white() -> None:
     picture = Image.new("P", (4, 4), 0)
     picture.putpalette([200, 0, 0, 0, 200, 0])
