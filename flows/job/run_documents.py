@@ -67,7 +67,8 @@ class RunDocuments:
     def __init__(self, job: RenderJob, identity: RunIdentity) -> None:
         self._job, self._identity = job, identity
         began = datetime.fromtimestamp(job.began, UTC)
-        self.run = f"{began:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        # the order of names is that of runs, also of two that begin in one second
+        self.run = f"{began:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
         self._began = began
         self._recorded: object = None
         self._lock = threading.Lock()

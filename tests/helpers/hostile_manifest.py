@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import sys
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.helpers import web_servers
+from tests.helpers.limited import memory_of
 from tests.helpers.render_jobs import QUICK
 from tests.helpers.web_servers import redirects_to, web_server
 
@@ -92,7 +92,7 @@ def main(manifest: str, output: str) -> None:
     job.read()
     bad = {row.video_id: reason for row, reason in job.refused}
     bad |= {str(problem.video_id): str(problem) for problem in job.problems}
-    planner = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    planner = memory_of("VmHWM")  # resource's ru_maxrss begins at what the process had that started this one
     print(json.dumps({"planner": planner, "good": list(job.runs), "bad": bad}))
 
 

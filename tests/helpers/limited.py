@@ -59,19 +59,19 @@ def cost_of(function: Callable[..., Any], *arguments: Any, memory: int, seconds:
 def _call(
     channel: Connection, memory: int, seconds: int, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
-    limit = _status("VmSize") + memory
+    limit = memory_of("VmSize") + memory
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    before, began = _status("VmRSS"), time.process_time()
+    before, began = memory_of("VmRSS"), time.process_time()
     error, said = None, ""
     try:
         function(*arguments)
     except Exception as raised:
         error, said = type(raised).__name__, str(raised)[:100_000]
-    channel.send(Cost(error, said, time.process_time() - began, _status("VmHWM") - before))
+    channel.send(Cost(error, said, time.process_time() - began, memory_of("VmHWM") - before))
 
 
-def _status(name: str) -> int:
-    """Bytes of memory as Linux counts them: VmSize, VmRSS now, VmHWM at the most so far."""
+def memory_of(name: str) -> int:
+    """This process's bytes of memory as Linux counts them: VmSize, VmRSS now, VmHWM at the most so far."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:")]
     return int(line.split()[1]) * 1024

@@ -20,6 +20,7 @@ from flows.job.run_documents import RunIdentity, documenting
 from flows.job.storage_state import list_video, read_plan
 from flows.report import summary_markdown
 from infra.masked_logs import mask_logs
+from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from manifests.masking import content_mark
 from renderers.registry import Registry
@@ -27,6 +28,7 @@ from tests.helpers.file_server import file_server
 from tests.helpers.planted import found_in_bytes, found_in_folder
 from tests.helpers.render_jobs import quick_row, render, rerun, write_manifest
 
+LOCAL = InfraSettings(read_private_hosts=("127.0.0.1",))
 PLANTED = ("Pl4ntedSig", "Pl4ntedPass", "Pl4ntedT0ken", "Pl4ntedFragment", "Pl4ntedAway")
 
 
@@ -77,7 +79,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             ]
             manifest = write_manifest(folder / "m.parquet", rows)
             output = folder / "out"
-            job = render(manifest, str(output))
+            job = render(manifest, str(output), settings=LOCAL)
             job.record_refused()
             with documenting(job, RunIdentity("render-manifest", f"render {rows[0].init_image}")) as documents:
                 documents.end("Incomplete", f"after {rows[0].init_image}")
