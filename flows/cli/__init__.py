@@ -12,8 +12,8 @@ import cyclopts
 from flows.cli import doctor, finetune, manifest, models, plan, preview, render, rerun, status, up, watch
 from flows.cli.errors import BAD_INPUT, explain
 from flows.cli.output import fit, problems
+from infra.environment import exempt_loopback
 from infra.masked_logs import mask_logs
-from infra.settings import exempt_loopback
 
 __all__ = ["app", "main", "run"]
 

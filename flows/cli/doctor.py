@@ -20,16 +20,9 @@ from flows.doctor.findings import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_installation
 from flows.doctor.privacy import check_privacy
 from flows.doctor.storage import check_storage
+from infra.environment import prefect_api_url, prefect_home, prepare_prefect, up_folder, use_prefect_server
 from infra.own_prefect import whereabouts
-from infra.settings import (
-    InfraSettings,
-    load_settings,
-    prefect_api_url,
-    prefect_home,
-    prepare_prefect,
-    up_folder,
-    use_prefect_server,
-)
+from infra.settings import InfraSettings, load_settings
 
 __all__ = ["doctor"]
 

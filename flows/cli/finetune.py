@@ -20,7 +20,8 @@ from flows.cli.output import duration, print_json, problems, say, stderr
 from flows.job.finetuning import begin, check, figures, finetune_job, handing_over, publish, published
 from flows.local.own_server import prefect_server
 from flows.orchestration.forms import fields as form
-from infra.settings import load_settings, prepare_prefect
+from infra.environment import prepare_prefect
+from infra.settings import load_settings
 from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
 

@@ -29,7 +29,8 @@ from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.handover import handing_over, start_pool
 from flows.report.wording import first_of, plural
-from infra.settings import load_settings, prefect_api_url, prepare_prefect
+from infra.environment import prefect_api_url, prepare_prefect
+from infra.settings import load_settings
 
 __all__ = ["conclude", "render", "run_flow"]
 

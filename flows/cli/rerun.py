@@ -14,7 +14,8 @@ from flows.cli.render import conclude, run_flow
 from flows.job.reruns import RerunParameters, rerun_job
 from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import After, DryRun, Frames, OtherSeed, Priority, RenderedOutput, Video
-from infra.settings import load_settings, prefect_api_url
+from infra.environment import prefect_api_url
+from infra.settings import load_settings
 
 __all__ = ["rerun"]
 

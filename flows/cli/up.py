@@ -18,7 +18,8 @@ from flows.local.options import UpOptions
 from flows.local.supervisor import Ready, Up
 from flows.orchestration.deployments import NightlyOptions
 from flows.orchestration.forms.addresses import refuse_secrets
-from infra.settings import load_settings, prefect_api_url, prepare_prefect
+from infra.environment import prefect_api_url, prepare_prefect
+from infra.settings import load_settings
 from renderers.errors import BadInput
 
 __all__ = ["up"]

@@ -16,7 +16,8 @@ from flows.cli.output import problems
 from flows.watch.asking import BeginRerun
 from flows.watch.outputs import OneOutput
 from flows.watch.serving import LivePage
-from infra.settings import load_settings, prefect_api_url, prepare_prefect
+from infra.environment import prefect_api_url, prepare_prefect
+from infra.settings import load_settings
 from infra.storage.storage import Storage
 from renderers.registry import Registry
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.doctor.findings import Finding
-from infra.settings import RAY_FOLDER_BYTES, InfraSettings, SettingsInvalid, check_prefect_home, given_ray_folder
+from infra.environment import RAY_FOLDER_BYTES, check_prefect_home, given_ray_folder
+from infra.settings import InfraSettings, SettingsInvalid
 from infra.video.ffmpeg import ffmpeg_version
 from renderers.registry import Registry
 

@@ -22,9 +22,10 @@ from importlib import import_module
 from flows.local.guard import Guard
 from flows.local.server_key import passing_key
 from infra.child_process import ChildProcess, Parent
+from infra.environment import child_environment, server_environment, up_folder
 from infra.own_prefect import key_for
 from infra.ports import free_port
-from infra.settings import child_environment, load_settings, server_environment, up_folder
+from infra.settings import load_settings
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = ["SERVING", "OwnServer", "ServerUnavailable", "own_server", "prefect_server"]

@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flows.local.guard import SIGN_IN
+from infra.environment import given_server_key, prefect_home
 from infra.private_files import stored_key, write_private
-from infra.settings import InfraSettings, SettingsInvalid, given_server_key, prefect_home
+from infra.settings import InfraSettings, SettingsInvalid
 
 __all__ = ["KEY_FILE", "passing_key", "server_key", "sign_in_link"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from infra.settings import LOG_DATE_FORMAT
+from infra.environment import LOG_DATE_FORMAT
 
 __all__ = ["ServiceError", "failing", "failure_message", "lately", "log_end", "service_errors"]
 

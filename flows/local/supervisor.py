@@ -30,9 +30,10 @@ from flows.local.service_watch import ServiceWatch
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.interrupted import end_interrupted
 from infra.child_process import ChildProcess
+from infra.environment import child_environment, up_environment, up_folder
 from infra.own_prefect import Whereabouts, authorization
 from infra.ports import free_port
-from infra.settings import InfraSettings, child_environment, up_environment, up_folder
+from infra.settings import InfraSettings
 from manifests.errors import NightreelError
 
 __all__ = ["Ready", "Up", "UpUnavailable"]

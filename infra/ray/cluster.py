@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infra.environment import ray_environment
 from infra.own_cluster import SYSTEM_CONFIG
-from infra.settings import InfraSettings, ray_environment
+from infra.settings import InfraSettings
 from manifests.errors import ErrorKind, NightreelError
 
 ray_environment()  # before the import: Ray reads them while it is imported

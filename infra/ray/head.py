@@ -20,9 +20,9 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from infra.child_process import Parent
+from infra.environment import own_ray_folder, ray_environment
 from infra.own_cluster import SYSTEM_CONFIG
 from infra.ports import free_ports
-from infra.settings import own_ray_folder, ray_environment
 
 ray_environment()  # before the import: Ray reads them while it is imported
 

@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from infra.environment import given_ray_token, own_ray_folder, ray_environment, variables_set
 from infra.own_cluster import PRIVATE
-from infra.settings import given_ray_token, own_ray_folder, ray_environment, variables_set
 
 ray_environment()  # before the import: Ray reads them while it is imported
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from infra.environment import ray_environment
 from infra.masked_logs import mask_logs
-from infra.settings import ray_environment
 from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
 from infra.workers.renderers import LoadedModels

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.settings import ray_environment
+from infra.environment import ray_environment
 from tests.chaos.record import markdown
 from tests.chaos.runner import run_chaos
 

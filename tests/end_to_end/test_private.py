@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from infra.settings import own_ray_folder
+from infra.environment import own_ray_folder
 from tests.helpers.browser import FLAGS, browser_pages
 from tests.helpers.commands import Commands, command_line
 from tests.helpers.listening import LOOPBACK, listening, ports

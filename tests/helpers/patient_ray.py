@@ -13,8 +13,8 @@ from unittest import mock
 
 import pytest
 
+from infra.environment import ray_environment
 from infra.ports import free_port
-from infra.settings import ray_environment
 
 __all__ = ["NODE_SECONDS", "add_node", "patient", "running_cluster"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from infra.environment import server_environment, up_environment
 from infra.own_prefect import Whereabouts, authorization, key_for, whereabouts
-from infra.settings import server_environment, up_environment
 
 UP = Whereabouts("http://127.0.0.1:4200/api", "/somewhere/own_server.log", "the key")
 

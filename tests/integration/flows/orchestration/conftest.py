@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.settings import load_settings, prepare_prefect, ray_environment
+from infra.environment import prepare_prefect, ray_environment
+from infra.settings import load_settings
 from tests.helpers.patient_ray import running_cluster
 
 

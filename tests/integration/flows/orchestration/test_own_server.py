@@ -41,7 +41,7 @@ def test_it_answers_this_process_and_nobody_else(monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv(name, raising=False)
     code = (
         "import httpx; from flows.local.own_server import prefect_server, own_server\n"
-        "from infra.settings import prepare_prefect; prepare_prefect(quiet=True)\n"
+        "from infra.environment import prepare_prefect; prepare_prefect(quiet=True)\n"
         "with prefect_server('prefect.client.orchestration'):\n"
         "    from prefect.client.orchestration import get_client\n"
         "    with get_client(sync_client=True) as client: print(len(client.read_flow_runs()))\n"

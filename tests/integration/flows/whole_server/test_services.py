@@ -23,7 +23,8 @@ from prefect.states import Failed
 from flows.doctor.server import check_server
 from flows.local.service_errors import failing, lately, log_end, service_errors
 from flows.orchestration.run_logs import tidy_task_logs
-from infra.settings import LOG_DATE_FORMAT, InfraSettings
+from infra.environment import LOG_DATE_FORMAT
+from infra.settings import InfraSettings
 from tests.helpers.prefect_server import PrefectServer, running_prefect_server
 from tests.helpers.root import ROOT
 from tests.helpers.server_runs import new_run, read, set_state, wait_for_state, wait_until

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from infra.child_process import ChildProcess
+from infra.environment import child_environment, up_environment
 from infra.ports import free_port
-from infra.settings import child_environment, up_environment
 
 pytestmark = pytest.mark.timeout(500)
 

@@ -13,7 +13,7 @@ import pytest
 from flows.local.service_errors import failing, log_end, service_errors
 from flows.local.service_watch import ServiceWatch
 from flows.orchestration.unscheduled import expects_runs
-from infra.settings import LOG_DATE_FORMAT
+from infra.environment import LOG_DATE_FORMAT
 
 NOW = datetime.now().astimezone().replace(microsecond=0)
 MINUTE = timedelta(minutes=1)

@@ -1,0 +1,260 @@
+"""The environment of this process and of those that it starts: what Prefect and Ray are told before they are imported,
+and what a person has told them. With infra/settings.py the only module that reads environment variables."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.own_cluster import joining, own_cluster
+from infra.own_prefect import key_for
+from infra.private_files import private_folder
+from infra.settings import SettingsInvalid, load_settings
+
+__all__ = [
+    "LOG_DATE_FORMAT",
+    "RAY_FOLDER_BYTES",
+    "check_prefect_home",
+    "child_environment",
+    "exempt_loopback",
+    "given_ray_folder",
+    "given_ray_token",
+    "given_server_key",
+    "own_ray_folder",
+    "prefect_api_url",
+    "prefect_home",
+    "prepare_prefect",
+    "ray_environment",
+    "ray_folder",
+    "server_environment",
+    "up_environment",
+    "up_folder",
+    "use_prefect_server",
+    "variables_set",
+]
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Longer ones leave no room for the names of Ray's sockets.
+RAY_FOLDER_BYTES = 41
+# How the processes of `nightreel up` write times into their logs, which flows/local/service_errors.py reads.
+LOG_DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+
+def prefect_api_url() -> str | None:
+    """Return the Prefect server that this process was given, or None: then it starts its own."""
+    return os.environ.get("PREFECT_API_URL") or None
+
+
+def use_prefect_server(url: str) -> None:
+    """Have this process use the Prefect server at `url`, as if it had been given it; before Prefect is imported."""
+    os.environ["PREFECT_API_URL"] = url
+
+
+def prefect_home() -> Path:
+    """Return Prefect's folder of this user, where its database is."""
+    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser().absolute()
+
+
+def check_prefect_home() -> Path:
+    """Return Prefect's folder after a look at whether it can be written; it is made if need be.
+
+    Raises:
+        SettingsInvalid: it can't: Prefect would say so in two hundred lines.
+    """
+    home = prefect_home()
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # of one that is there, the mode is its owner's choice
+        with tempfile.TemporaryFile(dir=home):
+            return home
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsInvalid(
+            f"Prefect's folder '{home}' can't be written ({reason}): set PREFECT_HOME to a folder of yours"
+        ) from error
+
+
+def given_server_key() -> str | None:
+    """Return the key that a person chose for Prefect's servers of this machine, by Prefect's own variable."""
+    return os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or None
+
+
+def server_environment(url: str, key: str | None) -> dict[str, str]:
+    """Return the variables by which the server at `url` asks for `key` and Prefect's client has it, and by which only
+    that server's own pages may use it.
+
+    An environment, unlike a command line, is read by its process's owner alone.
+    """
+    origins = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"  # Prefect's own default is every origin there is
+    keys = {} if key is None else {"PREFECT_SERVER_API_AUTH_STRING": key, "PREFECT_API_AUTH_STRING": key}
+    return {origins: os.environ.get(origins, url), **keys}
+
+
+@contextmanager
+def variables_set(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Have these variables in this process's environment until the block ends; those that were there come back.
+
+    One by one: other threads use the environment meanwhile.
+    """
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with `variables` on top."""
+    return {**os.environ, **variables}
+
+
+def up_folder() -> Path:
+    """Return the folder of this user's `nightreel up`, beside Prefect's database."""
+    return prefect_home() / "nightreel-up"
+
+
+def up_environment(url: str, ray_address: str, *, own_ray: bool, key: str | None) -> dict[str, str]:
+    """Return what the processes of `nightreel up` find in their environment.
+
+    That is the server at `url` and the `key` that it asks for, the cluster at `ray_address` (`own_ray`: one that `up`
+    starts), and long waits for a server that is being restarted.
+    """
+    wanted = server_environment(url, key) | {
+        "PREFECT_API_URL": f"{url}/api",
+        "PREFECT_UI_URL": url,
+        # of the page's own origin, by whichever name of loopback it was opened: no other may use the API
+        "PREFECT_UI_API_URL": "/api",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "NIGHTREEL_RAY_ADDRESS": ray_address,
+        # waits of 2, 4, 8 ... s: a server that comes back within two minutes breaks no run
+        "PREFECT_CLIENT_MAX_RETRIES": os.environ.get("PREFECT_CLIENT_MAX_RETRIES", "7"),
+        # logs of weeks, in which Prefect's own times have no date
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": LOG_DATE_FORMAT,
+    }
+    if own_ray:
+        mode = os.environ.get("RAY_AUTH_MODE", "token")
+        wanted |= own_cluster(up_folder(), ray_address, mode, own_token=not given_ray_token())
+    return wanted
+
+
+def ray_environment() -> dict[str, str]:
+    """Variables that must be set before Ray is imported: no usage statistics, no banners, no colours in logs; and those
+    by which the cluster of a `nightreel up` of this user is joined, if NIGHTREEL_RAY_ADDRESS is that one's."""
+    wanted = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DEDUP_LOGS": "1",
+        # a node ends itself whose agents do not answer for longer; on a busy machine Ray's own 30 s are short
+        "RAY_agent_register_timeout_ms": "240000",
+        # Ray Train's: torch takes longer than 60 s to import on a cold, busy machine
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+        # processes and threads of its own that nobody here looks at
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+        "RAY_TRAIN_METRICS_ENABLED": "0",
+    }
+    if (folder := ray_folder()) is not None:
+        wanted["RAY_TMPDIR"] = str(folder)
+    exempt_loopback()
+    wanted |= joining(up_folder(), os.environ.get("NIGHTREEL_RAY_ADDRESS"))
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    return wanted
+
+
+def given_ray_folder() -> str | None:
+    """Return the folder that a person chose for Ray's sockets, if one did."""
+    return os.environ.get("RAY_TMPDIR") or None
+
+
+def ray_folder() -> Path | None:
+    """Return a short folder of this user's own for Ray's sockets, made if need be; None where the usual one will do.
+
+    A socket's path has 107 bytes at most, of which Ray's own names take some 66: a TMPDIR such as batch systems give is
+    too long for it.
+
+    Raises:
+        SettingsInvalid: the short folder is somebody else's.
+    """
+    usual = tempfile.gettempdir()
+    if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES or given_ray_folder():
+        return None
+    return _short_folder(Path(f"/tmp/nightreel-{os.getuid()}"))
+
+
+def _short_folder(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    there = folder.lstat()  # not what a link of somebody else's leads to
+    if there.st_uid != os.getuid() or not stat.S_ISDIR(there.st_mode):
+        raise SettingsInvalid(
+            f"'{folder}', where Ray's sockets go, is not yours: set RAY_TMPDIR to a folder of yours with a short name "
+            f"({RAY_FOLDER_BYTES} bytes at most)"
+        )
+    return private_folder(folder)
+
+
+def given_ray_token() -> bool:
+    """Say whether a person chose Ray's token."""
+    return bool({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys())
+
+
+def own_ray_folder() -> Path | None:
+    """Return the folder for the sockets and logs of a Ray that is started here, below one that nobody else may enter:
+    Ray opens the folder itself, and most of what it makes there, to everybody. None: a person chose one.
+
+    Raises:
+        SettingsInvalid: somebody else has it.
+    """
+    if given_ray_folder():
+        return None
+    name = f"nightreel-{os.getuid()}"
+    usual = Path(tempfile.gettempdir()) / name
+    return _short_folder(usual if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES else Path("/tmp") / name) / "ray"
+
+
+def exempt_loopback() -> None:
+    """Have no proxy of the environment asked for what is on this machine: its servers are only here."""
+    if not any(os.environ.get(name) for name in _PROXIES):
+        return
+    known = [name for name in ("NO_PROXY", "no_proxy") if os.environ.get(name)]
+    there = os.environ[known[0]].split(",") if known else []
+    missing = [name for name in _LOOPBACK if name not in there and "*" not in there]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join([*there, *missing])
+
+
+def prepare_prefect(*, quiet: bool) -> None:
+    """Set Prefect's own variables before it is imported; whatever the user has set stays.
+
+    `quiet` keeps its log off the terminal, where progress bars are; the server gets it all the same.
+
+    Raises:
+        SettingsInvalid: Prefect's folder can't be written.
+    """
+    check_prefect_home()
+    wanted = {
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 s do not suffice on a cold disk
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # a run that misses three of them is taken for dead: nine minutes, by the 180 s of Prefect itself
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(load_settings().heartbeat_seconds),
+        # the recorder's defaults fall behind a flow of some hundred task runs (13-15/s; 49/s with these)
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    }
+    exempt_loopback()
+    if (key := key_for(prefect_api_url(), up_folder())) is not None:
+        wanted["PREFECT_API_AUTH_STRING"] = key
+    if quiet:
+        wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,126 @@
+"""What Prefect, Ray and child processes are told, and what of the environment they are not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.environment import (
+    RAY_FOLDER_BYTES,
+    check_prefect_home,
+    exempt_loopback,
+    own_ray_folder,
+    prefect_api_url,
+    prepare_prefect,
+    ray_environment,
+    ray_folder,
+)
+from infra.settings import InfraSettings, SettingsInvalid, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in InfraSettings.model_fields:
+        monkeypatch.delenv(f"NIGHTREEL_{name.upper()}", raising=False)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_an_empty_prefect_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    assert prefect_api_url() is None
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    assert prefect_api_url() == "http://127.0.0.1:4200/api"
+
+
+def test_what_ray_reads_at_import_is_set_unless_somebody_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("RAY_DEDUP_LOGS", "0")
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+    wanted = ray_environment()
+    assert os.environ["RAY_DEDUP_LOGS"] == "0"
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == wanted["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_prefect_home_that_cant_be_written_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Prefect said so in 216 lines."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "new" / "home"))
+    assert check_prefect_home().is_dir()
+    (tmp_path / "file").write_text("")
+    for home in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nightreel")):
+        monkeypatch.setenv("PREFECT_HOME", str(home))
+        with pytest.raises(SettingsInvalid, match="set PREFECT_HOME to a folder of yours") as caught:
+            prepare_prefect(quiet=True)
+        assert f"'{home}'" in str(caught.value)
+        assert caught.value.kind.exit_code == 3
+
+
+def test_a_temporary_folder_of_a_long_name_is_not_used_for_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch systems give such names; a socket's path has 107 bytes."""
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp/" + "a" * 100)
+    folder = ray_folder()
+    assert folder is not None
+    assert len(str(folder)) <= RAY_FOLDER_BYTES
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert ray_folder() == folder, "again"
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + "b" * 100)
+    assert ray_folder() is None, "a person's own choice stays; `doctor` says what is wrong with it"
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp")
+    assert ray_folder() is None
+
+
+def test_a_ray_that_is_started_here_keeps_its_things_where_nobody_else_may_look(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    short = tempfile.mkdtemp(prefix="nr", dir="/tmp")
+    try:
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: short)
+        folder = own_ray_folder()
+        assert folder == Path(short) / f"nightreel-{os.getuid()}" / "ray"
+        folder.mkdir(mode=0o777)  # Ray opens it
+        folder.parent.chmod(0o777)  # what an earlier one left
+        assert own_ray_folder() == folder
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: f"{short}/theirs")
+        (tmp_path / "elsewhere").mkdir()
+        Path(short, "theirs").mkdir()
+        Path(short, "theirs", f"nightreel-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(SettingsInvalid, match=r"is not yours: set RAY_TMPDIR"):
+            own_ray_folder()
+    finally:
+        shutil.rmtree(short)
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/mine")
+    assert own_ray_folder() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"HTTP_PROXY": "http://proxy:1"}, "127.0.0.1,localhost,::1"),
+        ({"https_proxy": "http://proxy:1", "no_proxy": "corp,localhost"}, "corp,localhost,127.0.0.1,::1"),
+        ({"ALL_PROXY": "http://proxy:1", "NO_PROXY": "*"}, "*"),
+        ({}, None),
+    ],
+)
+def test_no_proxy_is_asked_for_loopback(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelled in (name, name.lower()):
+            monkeypatch.delenv(spelled, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    exempt_loopback()
+    exempt_loopback()
+    assert os.environ.get("NO_PROXY") == os.environ.get("no_proxy") == expected
