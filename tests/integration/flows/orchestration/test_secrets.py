@@ -9,6 +9,7 @@ import pytest
 from flows.orchestration.handover import handing_over
 from flows.orchestration.sealed import Unforeseen, sealed
 from flows.render_manifest import render_manifest
+from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.local_pool import LocalPool
 from tests.helpers.file_server import file_server
@@ -33,8 +34,8 @@ def test_nothing_of_a_run_in_the_tables_holds_a_secret(prefect_server: None, tmp
             quick_row("apple"),
         ]
         manifest = write_manifest(tmp_path / "m.parquet", rows)
-        job = planned(manifest, str(output))
-        job.pool.set_result(LocalPool(Storage(str(output))))
+        job = planned(manifest, str(output), InfraSettings(read_private_hosts=("127.0.0.1",)))
+        job.pool.set_result(LocalPool(Storage(str(output)), reading=job.reading))
         with handing_over(job):
             run = FlowRun(render_manifest, manifest, output)
     assert run.state.name == "FramesMissing"
