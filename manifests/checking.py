@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
-from manifests.schema import ManifestRow, SettingsError
+from manifests.schema import ManifestRow, PromptError, SettingsError
 from manifests.schema.describe import allowed_at, known_columns, names_at
+from manifests.schema.other_tools import foreign_story
 from manifests.schema.spelling import misread
 from manifests.schema.texts import did_you_mean, short
 
@@ -172,6 +173,8 @@ def _problem(
         names = names_at(location[:-1])
         allowed = "one of " + ", ".join(names)
         message = f"{column} is unknown; {did_you_mean(str(location[-1]), names)}".rstrip("; ")
+    elif column == "prompt" and isinstance(cause, PromptError) and (why := foreign_story(str(details["input"]))):
+        message = f"prompt {shown}: {why}"
     elif cause is not None and str(cause):
         message = f"{column}: {cause}"
     elif allowed and "error" not in details.get("ctx", {}):

@@ -116,20 +116,48 @@ def test_numbers_in_base_60_are_texts() -> None:
         ("0: a | 12: b:0", "all prompts of the scene at frame 12 have the weight 0"),
         ("0: (Apple: 1| Orange: 0), 20: (Apple: 0| Orange: 1)", "write '0: Apple | Orange:0 | 20: Apple:0 | Orange'"),
         ('{"0": "a bunny --neg photo", "30": "a cat"}', "write '0: a bunny | photo:-1 | 30: a cat'"),
+        ('{"0":"a","30":"b"}', "write '0: a | 30: b'"),
+        ('{0: "a cat", 30: "a dog",}', "write '0: a cat | 30: a dog'"),
+        ("{'0': 'a cat', '30': 'a dog'}", "write '0: a cat | 30: a dog'"),
+        ('{"0": ["a cat"], "30": ["a dog"]}', "write '0: a cat | 30: a dog'"),
+        ('"0": "a cat", "30": "a dog"', "write '0: a cat | 30: a dog'"),
+        ('0: "apple", 20: "orange"', "write '0: apple | 20: orange'"),
+        ("0: a cat, 20: a dog", "write '0: a cat | 20: a dog'"),
+        ("0:a cat,20:a dog", "write '0: a cat | 20: a dog'"),
+        ("0: a cat\n20: a dog\n", "write '0: a cat | 20: a dog'"),
+        ("{0: (Apple: 1)}", "write 'Apple'"),
+        ("0: (Apple: 1| Pear: 0) 20: (Pear: 1)", "write '0: Apple | Pear:0 | 20: Pear'"),
+        ("0: (Apple: 1| Pear: 0), 20: (Pear: 1) as a drawing", "write '0: dawn | 120: night'"),
+        ('{"0": "a", "max_f-1": "b"}', "write '0: dawn | 120: night'"),
+        ('["a cat", "a dog"]', "a list is not read: write 'a cat | a dog'"),
+        ("a cat --neg photo", "write 'a cat | photo:-1'"),
+        ("0: a cat --no blur | 9: a dog", "write '0: a cat | blur:-1 | 9: a dog'"),
+        ("[cat|dog] in a hat", "'[cat|dog]' would be cut at its '|'"),
+        ("a {red {big|small}|blue} house", "'{big|small}' would be cut"),
+        ("a picture in 16:9.", r"'16:9\.' would be read as '16' of weight 9"),
+        ("film in 1:1.85", r"write '1\\:1.85' if it is part"),
+        ("a lap in 2:03.5", r"write '2\\:03.5' if it is part"),
+        ("score 3:-2", r"write '3\\:-2' if it is part"),
+        ("Apollo:\u00a013", "': 13' would be read as the weight 13"),
+        ("a: 5 :6", "': 5' would be read as the weight 5"),
+        ("a:5: 6", "': 6' would be read as the stop 6"),
+        ("x " * 4000 + "|" + "y " * 4000 + "at 12:05", "'12:05' would be read as '12' of weight 05"),
     ],
 )
 def test_a_prompt_that_means_something_else_is_refused_with_its_spelling(prompt: str, message: str) -> None:
     good, (bad,) = results(json.dumps({"video_id": "a", "prompt": prompt, "frames": 200}), "jsonl")
     assert not good
     assert re.search(message, str(bad)) or message in str(bad), bad
-    if (spelling := re.search(r"not read: write '(.*)'", str(bad))) is not None:
+    if (spelling := re.search(r"not read: write '(.*?)'(?=[ ,;]|$)", str(bad))) is not None:
         assert results(json.dumps({"video_id": "a", "prompt": spelling[1], "frames": 200}), "jsonl")[0] == ["a"]
 
 
 @pytest.mark.parametrize(
     "prompt",
     ["Star Wars: Episode 4", "1984:0.5", "route 66:0.5", "apple:2 | pear:-1", "a:0 | b", "0: a | 120: b:2", r"12\:00",
-     "0: a at dawn | 16: b", "text:0.5:0.3", "12 :2"],
+     "0: a at dawn | 16: b", "text:0.5:0.3", "12 :2", "apple:2:1", "route 66:1.5", "a cat (small) | [a dog]:2",
+     "0: apple | 5: pear", "a list: one, 2: two", '0: "apple" | 5: "pear"', '0: "apple" on a table', r"\[cat\|dog\]",
+     "0: (a cat) sleeps | 9: it wakes, 10: never", "0: noon, at 5 | b", "a [cat", "--nothing", "{a: b}", r"\7:5"],
 )  # fmt: skip
 def test_prompts_as_people_mean_them_pass(prompt: str) -> None:
     assert results(json.dumps({"video_id": "a", "prompt": prompt, "frames": 200}), "jsonl")[0] == ["a"]
