@@ -17,6 +17,7 @@ from manifests.expanding import expand
 from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema.describe import known_columns
 from manifests.schema.texts import did_you_mean, short
+from manifests.yaml_signs import Signs
 
 try:
     from yaml import CSafeLoader as _SafeLoader  # some ten times faster; not in every build of PyYAML
@@ -27,7 +28,7 @@ __all__ = ["rows_of_yaml"]
 
 _KEYS = ["defaults", "videos", "expand"]
 _DEEPEST = 50
-_MOST_KEYS = 1000  # of one block: keys can be chosen so that each costs as much as all before it
+_MOST_KEYS = 1000  # of one block that is made: keys can be chosen so that each costs as much as all before it
 _MOST_NODES = 1_000_000  # of a text: each takes some 600 bytes while it is read
 _MOST_VALUES = 1_000_000  # of one video, its aliases written out: 400 bytes of YAML can stand for billions
 # What PyYAML raises for values that look like dates, numbers or keys and are none.
@@ -37,7 +38,12 @@ _BROKEN = (yaml.YAMLError, ValueError, TypeError, IndexError, KeyError, Overflow
 class _Loader(_SafeLoader):
     """YAML's safe subset, in which a key given twice is an error instead of a silent loss of the first."""
 
+    signs: Signs
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if len(node.value) > _MOST_KEYS:
+            problem = f"a block has more than {_MOST_KEYS:,} keys"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         seen = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -50,6 +56,10 @@ class _Loader(_SafeLoader):
                 )
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        made = super().construct_scalar(node)
+        return self.signs.restored(made, node) if isinstance(made, str) and isinstance(node, yaml.ScalarNode) else made
 
 
 def _number_or_text(loader: _Loader, node: yaml.ScalarNode) -> Any:
@@ -90,9 +100,11 @@ class _Parts:
     def __init__(self, text: str, name: str) -> None:
         self._name = name
         self._sizes: dict[int, float] = {}
-        _check_events(text, name)
+        self._signs = signs = Signs(text)
+        _check_events(signs.text, name)
         try:
-            self._loader = _Loader(text)
+            self._loader = _Loader(signs.text)
+            self._loader.signs = signs
             root = self._loader.get_single_node()
         except yaml.YAMLError as error:
             raise self._broken(error) from error
@@ -116,7 +128,7 @@ class _Parts:
         return (made, None) if isinstance(made, dict) else ({}, self._no_block(node, number))
 
     def _no_block(self, node: yaml.Node, number: int) -> RowProblem:
-        shown = short(node.value) if isinstance(node, yaml.ScalarNode) else ""
+        shown = short(self._signs.shown(node.value)) if isinstance(node, yaml.ScalarNode) else ""
         what = f"the item '{shown}'" if shown else "the item"
         message = f"{what} is no block with columns ({_place(node)})"
         allowed = "a block with video_id, prompt and other columns"
@@ -199,8 +211,7 @@ class _Parts:
 
 def _check_events(text: str, name: str) -> None:
     """Raise ManifestError for what would cost a stack, or seconds, before it is known what it means."""
-    open_blocks: list[list[int]] = []  # of each: whether it is a mapping, and how many keys and values it has
-    nodes = 0
+    depth = nodes = 0
     try:
         for event in yaml.parse(text, _SafeLoader):
             nodes += isinstance(event, yaml.NodeEvent)
@@ -210,19 +221,14 @@ def _check_events(text: str, name: str) -> None:
                     "line by line"
                 )
             line = event.start_mark.line + 1 if event.start_mark else 0
-            if open_blocks and isinstance(event, yaml.NodeEvent):
-                is_mapping, count = open_blocks[-1]
-                open_blocks[-1][1] = count + 1
-                if is_mapping and count // 2 >= _MOST_KEYS:
-                    raise ManifestError(f"{name} line {line}: a block has more than {_MOST_KEYS:,} keys")
             if isinstance(event, yaml.CollectionStartEvent):
-                open_blocks.append([int(isinstance(event, yaml.MappingStartEvent)), 0])
-                if len(open_blocks) > _DEEPEST:
+                depth += 1
+                if depth > _DEEPEST:
                     raise ManifestError(
                         f"{name} line {line}: nested too deeply, {_DEEPEST} blocks in each other are allowed"
                     )
             elif isinstance(event, yaml.CollectionEndEvent):
-                open_blocks.pop()
+                depth -= 1
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""

@@ -32,8 +32,12 @@ def dataset_files(filesystem: Any, path: str, given: str) -> dict[str, str]:
     if kind != "directory":  # a pipe or a device is named too: who opens it refuses it
         return {given: path}
     base = path.rstrip("/")
-    inside = {file[len(base) + 1 :]: file for file in sorted(filesystem.find(path))}
-    return {f"{given.rstrip('/')}/{name}": file for name, file in inside.items() if _in_dataset(name)}
+    found = filesystem.find(path, detail=True)
+    # A pipe or a device holds no rows, and would be refused with all files beside it; alone it is, by who opens it.
+    found = {file: it for file, it in found.items() if _in_dataset(file[len(base) + 1 :])}
+    regular = [file for file in found if found[file].get("type") != "other" or found[file].get("islink")]
+    files = sorted(regular or found)
+    return {f"{given.rstrip('/')}/{file[len(base) + 1 :]}": file for file in files}
 
 
 def partitions_of(name: str, given: str, known: Collection[str]) -> dict[str, str]:

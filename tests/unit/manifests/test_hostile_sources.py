@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -75,9 +76,42 @@ def test_depth_is_bounded(text: str) -> None:
 def test_keys_that_collide_are_bounded() -> None:
     keys = ", ".join(f"{number * (2**61 - 1)}: 1" for number in range(20_000))
     began = time.monotonic()
-    with pytest.raises(ManifestError, match="more than 1,000 keys"):
-        results(f"- {{video_id: a, prompt: x, {keys}}}", "yaml")
+    block = f"{{video_id: a, prompt: x, {keys}}}"
+    good, (bad,) = results(f"- {block}\n- {{video_id: b, prompt: x}}", "yaml")
+    assert good == ["b"]
+    assert "more than 1,000 keys" in str(bad)
+    with pytest.raises(ManifestError, match=r"source line 1: .*more than 1,000 keys"):
+        results(f"defaults: {block}\nvideos: []", "yaml")
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (rb'"a \ud83d b"', r"prompt holds half of a character at character 3"),
+        (b'"a \x00 b"', r"prompt can't be read \(it holds the control character U\+0000, line 2, column 25\)"),
+        (b"a \x1b31m b", r"the control character U\+001B, line 2"),
+        (b"caf\xe9", r"prompt holds half of a character at character 4.*its file is not UTF-8"),
+        (b"{? \x01 : b}", r"the control character U\+0001, line 2"),
+    ],
+)
+def test_a_character_that_yaml_forbids_costs_its_video(value: bytes, message: str) -> None:
+    before, after = b"- {video_id: a, prompt: x}\n", b"- {video_id: c, prompt: x}  # caf\xe9\n"
+    found = list(build(io.BytesIO(before + b"- {video_id: b, prompt: " + value + b"}\n" + after), "yaml"))
+    assert [it.row.video_id for it in found if isinstance(it, GoodRow)] == ["a", "c"]
+    (bad,) = (str(it) for it in found if isinstance(it, RowProblem))
+    assert re.search(message, bad), bad
+    bad.encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "prompt"),
+    [(r'"\ud83d\ude00 \\\\ud83d"', "\U0001f600 \\ud83d"), (r"'\ud83d'", "ud83d"), ('"\ue000" # \x07\n', "\ue000")],
+)
+def test_characters_in_two_halves_are_one_and_other_texts_stay(value: str, prompt: str) -> None:
+    (row,) = build(f"- {{video_id: a, prompt: {value}}}", "yaml")
+    assert isinstance(row, GoodRow), row
+    assert row.row.scenes[0].prompts[0].text == prompt
 
 
 def test_many_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from infra.storage.errors import StorageError
 from infra.storage.inputs import manifest_files
 from manifests.reading import GoodRow, ManifestError, RowProblem, count_rows, read_rows
 from manifests.schema import NamedFile
@@ -77,6 +79,15 @@ def test_a_column_in_the_folder_and_in_the_file_is_refused(tmp_path: Path) -> No
     write(tmp_path / "m/seed=1/a.parquet", video_id=["a"], prompt=["b"], seed=[2])
     with pytest.raises(ManifestError, match="'seed' stands in the folder's name and in the file as well"):
         list(read_rows(manifest_files(str(tmp_path / "m"))))
+
+
+def test_a_pipe_in_a_folder_costs_no_row(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", video_id=["a"], prompt=["b"])
+    os.mkfifo(tmp_path / "z.parquet")
+    assert rows(tmp_path) == [("a", "embedded", 0)]
+    (tmp_path / "link.parquet").symlink_to("nothing")
+    with pytest.raises(StorageError, match=r"link\.parquet"):
+        rows(tmp_path)
 
 
 @pytest.mark.parametrize(
