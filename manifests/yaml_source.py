@@ -31,6 +31,7 @@ _DEEPEST = 50
 _MOST_KEYS = 1000  # of one block that is made: keys can be chosen so that each costs as much as all before it
 _MOST_NODES = 1_000_000  # of a text: each takes some 600 bytes while it is read
 _MOST_VALUES = 1_000_000  # of one video, its aliases written out: 400 bytes of YAML can stand for billions
+_LARGEST = 4096  # bits of a whole number: Python writes none of more than 4300 digits
 # What PyYAML raises for values that look like dates, numbers or keys and are none.
 _BROKEN = (yaml.YAMLError, ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError, RecursionError)
 
@@ -39,6 +40,15 @@ class _Loader(_SafeLoader):
     """YAML's safe subset, in which a key given twice is an error instead of a silent loss of the first."""
 
     signs: Signs
+
+    def made(self, node: yaml.Node) -> Any:
+        """The value of `node`; one that could not be made leaves nothing behind for the next."""
+        try:
+            return self.construct_document(node)
+        except BaseException:
+            self.constructed_objects, self.recursive_objects, self.state_generators = {}, {}, []
+            self.deep_construct = False
+            raise
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         if len(node.value) > _MOST_KEYS:
@@ -66,8 +76,13 @@ def _number_or_text(loader: _Loader, node: yaml.ScalarNode) -> Any:
     """YAML 1.1 takes 12:30 for the number 750, in base 60; whoever writes a manifest means a text."""
     if ":" in node.value:
         return node.value
-    is_int = node.tag == "tag:yaml.org,2002:int"
-    return loader.construct_yaml_int(node) if is_int else loader.construct_yaml_float(node)
+    if node.tag != "tag:yaml.org,2002:int":
+        return loader.construct_yaml_float(node)
+    made = loader.construct_yaml_int(node)
+    if made.bit_length() > _LARGEST:
+        problem = f"a whole number of {len(node.value):,} digits"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return made
 
 
 for _tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
@@ -122,7 +137,7 @@ class _Parts:
             return {}, self._no_block(node, number)
         try:
             self._check_size(node)
-            made = self._loader.construct_document(node)
+            made = self._loader.made(node)
         except _BROKEN as error:
             return {}, self._problem(node, number, error)
         return (made, None) if isinstance(made, dict) else ({}, self._no_block(node, number))
@@ -144,7 +159,7 @@ class _Parts:
                 video_id = short(value.value, 128)
             try:
                 self._check_size(value)
-                self._loader.construct_document(value)
+                self._loader.made(value)
             except _BROKEN as its_error:
                 column, broken, error = short(key.value), value, its_error
                 break
@@ -190,7 +205,7 @@ class _Parts:
     def _value(self, node: yaml.Node) -> Any:
         try:
             self._check_size(node)
-            return self._loader.construct_document(node)
+            return self._loader.made(node)
         except _BROKEN as error:
             raise self._broken(error, node) from error
 

@@ -51,6 +51,10 @@ def test_a_bad_value_costs_its_row(cases: Path, file: str, good: list[str], prob
         ('!!binary "@@"', "nothing stands between the separators"),
         ("!!timestamp x", "prompt can't be read"),
         ("99999999999999999999-01-01", ""),
+        ("0x" + "f" * 6000, "prompt can't be read (a whole number of 6,002 digits, line 1"),
+        ("-0b" + "1" * 20_000, "prompt can't be read (a whole number of 20,003 digits"),
+        ("1" * 5000, "prompt can't be read (Exceeds the limit"),
+        ("[0x" + "f" * 6000 + "]", "prompt can't be read (a whole number of 6,002 digits, line 1"),
         ("*b", "its aliases unfold to more than 1,000,000 values"),
     ],
 )
@@ -129,6 +133,11 @@ def test_a_bomb_of_aliases_is_refused_in_a_line(cases: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         results(cases / "hostile/config_bomb.yaml")
     assert len(str(caught.value)) < 300
+
+
+def test_a_value_that_is_broken_again_has_its_own_reason() -> None:
+    _, bad = results(f"- {{video_id: a, prompt: {'1' * 5000}}}\n" * 2, "yaml")
+    assert ["Exceeds the limit" in str(it) for it in bad] == [True, True]
 
 
 def test_numbers_in_base_60_are_texts() -> None:
