@@ -31,6 +31,8 @@ _DEEPEST = 50
 _MOST_KEYS = 1000  # of one block that is made: keys can be chosen so that each costs as much as all before it
 _MOST_NODES = 1_000_000  # of a text: each takes some 600 bytes while it is read
 _MOST_VALUES = 1_000_000  # of one video, its aliases written out: 400 bytes of YAML can stand for billions
+_MOST_UNFOLDED = 2_000_000  # of all videos, the first of each left out: they share defaults by aliases
+_FREE_VALUES = 100
 _LARGEST = 4096  # bits of a whole number: Python writes none of more than 4300 digits
 # What PyYAML raises for values that look like dates, numbers or keys and are none.
 _BROKEN = (yaml.YAMLError, ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError, RecursionError)
@@ -115,6 +117,7 @@ class _Parts:
     def __init__(self, text: str, name: str) -> None:
         self._name = name
         self._sizes: dict[int, float] = {}
+        self._unfolded = 0.0
         self._signs = signs = Signs(text)
         _check_events(signs.text, name)
         try:
@@ -137,10 +140,20 @@ class _Parts:
             return {}, self._no_block(node, number)
         try:
             self._check_size(node)
+            self._unfolded += max(0, _unfolded(node, self._sizes) - _FREE_VALUES)
+            if self._unfolded > _MOST_UNFOLDED:
+                return {}, self._spent(node, number)
             made = self._loader.made(node)
         except _BROKEN as error:
             return {}, self._problem(node, number, error)
         return (made, None) if isinstance(made, dict) else ({}, self._no_block(node, number))
+
+    def _spent(self, node: yaml.Node, number: int) -> RowProblem:
+        message = (
+            f"the videos up to this one unfold to more than {_MOST_UNFOLDED:,} values by aliases ({_place(node)}); "
+            "split the file, or use fewer of them"
+        )
+        return RowProblem(self._name, number, None, "", "", "", message, "item")
 
     def _no_block(self, node: yaml.Node, number: int) -> RowProblem:
         shown = short(self._signs.shown(node.value)) if isinstance(node, yaml.ScalarNode) else ""

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from manifests import yaml_source
 from manifests.building import build, kind_of
+from manifests.expanding import expand
 from manifests.results import GoodRow, ManifestError, RowProblem
 
 
@@ -138,6 +140,44 @@ def test_a_bomb_of_aliases_is_refused_in_a_line(cases: Path) -> None:
 def test_a_value_that_is_broken_again_has_its_own_reason() -> None:
     _, bad = results(f"- {{video_id: a, prompt: {'1' * 5000}}}\n" * 2, "yaml")
     assert ["Exceeds the limit" in str(it) for it in bad] == [True, True]
+
+
+def test_aliases_are_bounded_over_all_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_source, "_MOST_UNFOLDED", 2_000)
+    anchors = f"- &a {{video_id: a, prompt: &b [{'x,' * 900}]}}\n"
+    many = "".join(f"- {{video_id: b{number}, prompt: *b}}\n" for number in range(5))
+    good, bad = results(f"{anchors}{many}- {{video_id: c, prompt: x}}\n", "yaml")
+    assert good == []
+    assert ["unfold to more than 2,000 values by aliases" in str(it) for it in bad] == [False] * 2 + [True] * 5
+    shared = "- &a {video_id: a, prompt: x, frames: 2}\n"
+    many = "".join(f"- {{<<: *a, video_id: b{number}}}\n" for number in range(500))
+    assert len(results(shared + many, "yaml")[0]) == 501
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["subjects: [" + "x," * 900 + "]\n  styles: [" + "y," * 60 + "]\n  id: x", "subjects: [" + "a," * 20_000 + "]"],
+    ids=["one id", "one subject"],
+)
+def test_many_equal_ids_of_a_block_are_numbered_in_no_time(block: str) -> None:
+    made = yaml.safe_load(f"  {block}\n")
+    began = time.process_time()
+    ids = [row["video_id"] for row in expand(made, "here")]
+    assert time.process_time() - began < 10
+    assert len(set(ids)) == len(ids) == len(made["subjects"]) * len(made.get("styles", "x"))
+    assert [it.rpartition("-")[2] for it in ids[1:3]] == ["2", "3"]
+
+
+def test_numbers_of_equal_ids_pass_over_those_that_are_taken() -> None:
+    rows = expand({"subjects": ["a-2", "a", "a", "a", "a-2"]}, "here")
+    assert [row["video_id"] for row in rows] == ["a-2", "a", "a-3", "a-4", "a-2-2"]
+
+
+def test_a_block_that_stands_for_more_text_than_anybody_reads_is_refused() -> None:
+    block = {"subjects": ["x" * 200_000], "styles": ["y"] * 5000}
+    with pytest.raises(ManifestError, match="expand makes 5,000 rows of up to 400,005 characters"):
+        next(expand(block, "here"))
+    assert sum(1 for _ in expand({**block, "styles": ["y"] * 1000}, "here")) == 1000
 
 
 def test_numbers_in_base_60_are_texts() -> None:
