@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal, TextIO, TypeAlias
 
 import pyarrow.parquet as pq
 
-from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest
+from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest, not_unicode
 from manifests.problems import Listed, Problems
 from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, arrow_schema, rows_to_table
@@ -89,14 +89,16 @@ def write_parquet(rows: Iterable[RowResult], sink: str | Path | BinaryIO) -> Bui
 
 
 def _lines(source: str | TextIO | BinaryIO, name: str) -> Iterator[str]:
-    """The lines of a text or of a file, as UTF-8 with or without a byte order mark."""
+    """The lines of a text or of a file, as UTF-8 with or without a byte order mark.
+
+    Bytes that are no UTF-8 become halves of characters, which cost the row that holds them (checking.py).
+    """
     if isinstance(source, str):
         source = io.StringIO(source, newline="")
     for number, line in enumerate(source, start=1):
-        try:
-            text = line.decode("utf-8") if isinstance(line, bytes) else str(line)
-        except UnicodeDecodeError as error:
-            raise ManifestError(f"{name}: line {number} is not UTF-8 text; save the file as UTF-8") from error
+        if number == 1 and isinstance(line, bytes) and line.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise ManifestError(f"{name}: line 1 is not UTF-8 text, but UTF-16; save the file as UTF-8")
+        text = line.decode("utf-8", "surrogateescape") if isinstance(line, bytes) else str(line)
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 
@@ -110,29 +112,40 @@ def _from_csv(lines: Iterator[str], name: str, ids: VideoIds) -> Iterator[RowRes
     reader = csv.reader(chain([head], lines), delimiter=delimiter, strict=True)
     try:
         header = [column.strip() for column in next(reader, [])]
-        if not any(header):
-            raise ManifestError(
-                f"{name}: the first line is empty; it must name the columns, at least video_id and prompt"
-            )
-        check_columns(header, name)
-        line = reader.line_num + 1
-        for cells in reader:
-            here, line = line, reader.line_num + 1
-            if any(cell.strip() for cell in cells):
-                yield from _csv_row(header, cells, name, here, ids)
     except csv.Error as error:
-        raise ManifestError(
-            f"{name}: line {reader.line_num} can't be read as CSV ({error}); check its quotes"
-        ) from error
+        raise ManifestError(f"{name}: line 1 can't be read as CSV ({error}); check its quotes") from error
+    if not any(header):
+        raise ManifestError(f"{name}: the first line is empty; it must name the columns, at least video_id and prompt")
+    if any(not_unicode(column) for column in header):
+        raise ManifestError(f"{name}: line 1 is not UTF-8 text; save the file as UTF-8")
+    check_columns(header, name)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # the reader goes on with the next line
+            yield _no_csv(error, name, line, reader.line_num)
+            continue
+        if any(cell.strip() for cell in cells):
+            yield from _csv_row(header, cells, name, line, ids)
+
+
+def _no_csv(error: csv.Error, name: str, line: int, last: int) -> RowProblem:
+    place = f"line {line} can't" if last <= line else f"lines {line} to {last}, one row by their quotes, can't"
+    message = f"{place} be read as CSV ({error})"
+    allowed = 'quotes around a whole cell, each within doubled: "a ""red"" apple"'
+    return RowProblem(name, line, None, "", "", allowed, message, "line")
 
 
 def _csv_row(header: list[str], cells: list[str], name: str, line: int, ids: VideoIds) -> list[RowResult]:
     given = {column: cell for column, cell in zip(header, cells, strict=False) if cell.strip()}
+    video_id = short(given["video_id"], 128) if "video_id" in given else None
     if len(cells) > len(header):
         extra = cells[len(header)]
         message = f"{len(cells)} cells under {len(header)} columns, the first one too many is '{short(extra)}'"
         allowed = 'a text that holds the separator must stand in quotes: "red, ripe apple"'
-        video_id = given.get("video_id")
         return [RowProblem(name, line, video_id, header[-1], short(extra), allowed, message, "line")]
     values: dict[str, Any] = {}
     for column, cell in given.items():
@@ -141,7 +154,7 @@ def _csv_row(header: list[str], cells: list[str], name: str, line: int, ids: Vid
             values[column] = drop_unset(json.loads(cell)) if nested else cell.strip()
         except (ValueError, RecursionError) as error:
             message = f"{column} is not valid JSON ({error})"
-            return [RowProblem(name, line, given.get("video_id"), column, short(cell), "JSON", message, "line")]
+            return [RowProblem(name, line, video_id, column, short(cell), "JSON", message, "line")]
     return check_row(nest(values), file=name, number=line, ids=ids, unit="line")
 
 

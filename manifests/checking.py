@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
-from manifests.schema import ManifestRow, SettingsError
+from manifests.schema import ManifestRow, PromptError, SettingsError
 from manifests.schema.describe import allowed_at, known_columns, names_at
+from manifests.schema.other_tools import foreign_story
 from manifests.schema.spelling import misread
 from manifests.schema.texts import did_you_mean, short
 
@@ -78,13 +79,7 @@ def _broken_text(value: Any, column: str = "") -> str | None:
     """The dotted name of the first text in `value` that holds half of a character and so is no Unicode; None if there
     is none. What is nested deeper than any row is left to the schema."""
     if isinstance(value, str):
-        if value.isascii():
-            return None
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return column or "row"
-        return None
+        return (column or "row") if not_unicode(value) else None
     if isinstance(value, Mapping):
         inner = ((f"{column}.{key}" if column else str(key), it) for key, it in value.items())
     elif isinstance(value, list) and column.count("[") + column.count(".") < DEEPEST:
@@ -92,6 +87,17 @@ def _broken_text(value: Any, column: str = "") -> str | None:
     else:
         return None
     return next((found for name, it in inner if (found := _broken_text(it, name))), None)
+
+
+def not_unicode(text: str) -> bool:
+    """Whether a text holds half of a character."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _not_unicode(values: Mapping[str, Any], column: str, file: str, number: int, unit: str) -> RowProblem:
@@ -172,6 +178,8 @@ def _problem(
         names = names_at(location[:-1])
         allowed = "one of " + ", ".join(names)
         message = f"{column} is unknown; {did_you_mean(str(location[-1]), names)}".rstrip("; ")
+    elif column == "prompt" and isinstance(cause, PromptError) and (why := foreign_story(str(details["input"]))):
+        message = f"prompt {shown}: {why}"
     elif cause is not None and str(cause):
         message = f"{column}: {cause}"
     elif allowed and "error" not in details.get("ctx", {}):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -22,6 +23,8 @@ from manifests.results import ManifestError
 from manifests.schema.texts import did_you_mean, short
 
 MAX_ROWS = 1_000_000
+_READ = 10_000  # characters of a subject that its id is made of
+_MOST_CHARACTERS = 500_000_000  # of the prompts and ids of a block: a million of usual length
 _AXES = {"subjects": "subject", "styles": "style", "seeds": "seed"}
 _KEYS = [*_AXES, "template", "id", "set"]
 
@@ -33,22 +36,32 @@ def expand(block: Any, place: str) -> Iterator[dict[str, Any]]:
     distinguished by `-2`, `-3`.
     """
     axes, template, id_template, common = _read(block, place)
-    used: set[str] = set()
-    for number, values in enumerate(product(*axes.values()), start=1):
+    used: dict[str, int] = {}
+    slug_of = cache(_slug)
+    slug = {name: [slug_of(str(value)) for value in values] for name, values in axes.items()}
+    for number, (values, slugs) in enumerate(
+        zip(product(*axes.values()), product(*slug.values()), strict=True), start=1
+    ):
         parts = dict(zip(axes, values, strict=True))
-        slugs = {name: slugify(str(value), max_length=60) or f"{name}{number}" for name, value in parts.items()}
-        row = {"video_id": _unused(id_template.format_map(slugs), used), "prompt": template.format_map(parts), **common}
+        named = {name: it or f"{name}{number}" for name, it in zip(axes, slugs, strict=True)}
+        row = {"video_id": _unused(id_template.format_map(named), used), "prompt": template.format_map(parts), **common}
         if "seed" in parts:
             row["seed"] = parts["seed"]
         yield row
 
 
-def _unused(wanted: str, used: set[str]) -> str:
-    name, number = wanted, 1
+def _slug(text: str) -> str:
+    return str(slugify(text[:_READ], max_length=60))
+
+
+def _unused(wanted: str, used: dict[str, int]) -> str:
+    """`wanted`, or the first `wanted-2`, `wanted-3` that is free; each search goes on where the last one ended."""
+    name, number = wanted, used.get(wanted, 0)
     while name in used:
         number += 1
         name = f"{wanted}-{number}"
-    used.add(name)
+    used[wanted] = max(number, 1)
+    used.setdefault(name, 1)
     return name
 
 
@@ -81,7 +94,23 @@ def _read(block: Any, place: str) -> tuple[dict[str, list[Any]], str, str, dict[
     texts = [f"{{{name}}}" for name in axes if name != "seed"]
     template = _template(block.get("template", ", ".join(texts)), "template", axes, place)
     id_template = _template(block.get("id", "-".join(f"{{{name}}}" for name in axes)), "id", axes, place)
+    _check_length(axes, template, id_template, total, place)
     return axes, template, id_template, dict(common)
+
+
+def _check_length(axes: Mapping[str, list[Any]], template: str, id_template: str, rows: int, place: str) -> None:
+    """Raise ManifestError where a short block would stand for more text than anybody reads."""
+    longest = {name: max(len(str(value)) for value in values) for name, values in axes.items()}
+    each = sum(
+        len(text) + longest.get(name or "", 0)
+        for form in (template, id_template)
+        for text, name, *_ in string.Formatter().parse(form)
+    )
+    if each * rows > _MOST_CHARACTERS:
+        raise ManifestError(
+            f"{place}: expand makes {rows:,} rows of up to {each:,} characters; at most {_MOST_CHARACTERS:,} "
+            "characters are allowed in one block"
+        )
 
 
 def _template(text: Any, key: str, axes: Mapping[str, Any], place: str) -> str:

@@ -63,7 +63,7 @@ def _batches(file: NamedFile, batch_rows: int) -> Iterator[list[dict[str, Any]]]
                 except (ValueError, OverflowError) as error:  # text that is not UTF-8
                     raise _damaged(error, file.name, group) from error
                 if file.partitions:
-                    rows = [{**file.partitions, **row} for row in rows]
+                    rows = [nest({**file.partitions, **row}) for row in rows]
                 yield rows
 
 
@@ -79,7 +79,7 @@ def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
             f"make one from CSV, YAML or JSONL with `nightreel manifest build`"
         ) from error
     columns = list(_leaves(parquet.schema_arrow))
-    if twice := sorted({column.partition(".")[0] for column in columns} & set(file.partitions)):
+    if twice := sorted({*columns, *(column.partition(".")[0] for column in columns)} & set(file.partitions)):
         raise ManifestError(
             f"{name}: '{short(twice[0])}' stands in the folder's name and in the file as well; keep one of them"
         )

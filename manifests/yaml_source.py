@@ -17,6 +17,7 @@ from manifests.expanding import expand
 from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema.describe import known_columns
 from manifests.schema.texts import did_you_mean, short
+from manifests.yaml_signs import Signs
 
 try:
     from yaml import CSafeLoader as _SafeLoader  # some ten times faster; not in every build of PyYAML
@@ -27,9 +28,12 @@ __all__ = ["rows_of_yaml"]
 
 _KEYS = ["defaults", "videos", "expand"]
 _DEEPEST = 50
-_MOST_KEYS = 1000  # of one block: keys can be chosen so that each costs as much as all before it
+_MOST_KEYS = 1000  # of one block that is made: keys can be chosen so that each costs as much as all before it
 _MOST_NODES = 1_000_000  # of a text: each takes some 600 bytes while it is read
 _MOST_VALUES = 1_000_000  # of one video, its aliases written out: 400 bytes of YAML can stand for billions
+_MOST_UNFOLDED = 2_000_000  # of all videos, the first of each left out: they share defaults by aliases
+_FREE_VALUES = 100
+_LARGEST = 4096  # bits of a whole number: Python writes none of more than 4300 digits
 # What PyYAML raises for values that look like dates, numbers or keys and are none.
 _BROKEN = (yaml.YAMLError, ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError, RecursionError)
 
@@ -37,7 +41,21 @@ _BROKEN = (yaml.YAMLError, ValueError, TypeError, IndexError, KeyError, Overflow
 class _Loader(_SafeLoader):
     """YAML's safe subset, in which a key given twice is an error instead of a silent loss of the first."""
 
+    signs: Signs
+
+    def made(self, node: yaml.Node) -> Any:
+        """The value of `node`; one that could not be made leaves nothing behind for the next."""
+        try:
+            return self.construct_document(node)
+        except BaseException:
+            self.constructed_objects, self.recursive_objects, self.state_generators = {}, {}, []
+            self.deep_construct = False
+            raise
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if len(node.value) > _MOST_KEYS:
+            problem = f"a block has more than {_MOST_KEYS:,} keys"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         seen = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -51,13 +69,22 @@ class _Loader(_SafeLoader):
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        made = super().construct_scalar(node)
+        return self.signs.restored(made, node) if isinstance(made, str) and isinstance(node, yaml.ScalarNode) else made
+
 
 def _number_or_text(loader: _Loader, node: yaml.ScalarNode) -> Any:
     """YAML 1.1 takes 12:30 for the number 750, in base 60; whoever writes a manifest means a text."""
     if ":" in node.value:
         return node.value
-    is_int = node.tag == "tag:yaml.org,2002:int"
-    return loader.construct_yaml_int(node) if is_int else loader.construct_yaml_float(node)
+    if node.tag != "tag:yaml.org,2002:int":
+        return loader.construct_yaml_float(node)
+    made = loader.construct_yaml_int(node)
+    if made.bit_length() > _LARGEST:
+        problem = f"a whole number of {len(node.value):,} digits"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return made
 
 
 for _tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
@@ -90,9 +117,12 @@ class _Parts:
     def __init__(self, text: str, name: str) -> None:
         self._name = name
         self._sizes: dict[int, float] = {}
-        _check_events(text, name)
+        self._unfolded = 0.0
+        self._signs = signs = Signs(text)
+        _check_events(signs.text, name)
         try:
-            self._loader = _Loader(text)
+            self._loader = _Loader(signs.text)
+            self._loader.signs = signs
             root = self._loader.get_single_node()
         except yaml.YAMLError as error:
             raise self._broken(error) from error
@@ -110,13 +140,23 @@ class _Parts:
             return {}, self._no_block(node, number)
         try:
             self._check_size(node)
-            made = self._loader.construct_document(node)
+            self._unfolded += max(0, _unfolded(node, self._sizes) - _FREE_VALUES)
+            if self._unfolded > _MOST_UNFOLDED:
+                return {}, self._spent(node, number)
+            made = self._loader.made(node)
         except _BROKEN as error:
             return {}, self._problem(node, number, error)
         return (made, None) if isinstance(made, dict) else ({}, self._no_block(node, number))
 
+    def _spent(self, node: yaml.Node, number: int) -> RowProblem:
+        message = (
+            f"the videos up to this one unfold to more than {_MOST_UNFOLDED:,} values by aliases ({_place(node)}); "
+            "split the file, or use fewer of them"
+        )
+        return RowProblem(self._name, number, None, "", "", "", message, "item")
+
     def _no_block(self, node: yaml.Node, number: int) -> RowProblem:
-        shown = short(node.value) if isinstance(node, yaml.ScalarNode) else ""
+        shown = short(self._signs.shown(node.value)) if isinstance(node, yaml.ScalarNode) else ""
         what = f"the item '{shown}'" if shown else "the item"
         message = f"{what} is no block with columns ({_place(node)})"
         allowed = "a block with video_id, prompt and other columns"
@@ -132,7 +172,7 @@ class _Parts:
                 video_id = short(value.value, 128)
             try:
                 self._check_size(value)
-                self._loader.construct_document(value)
+                self._loader.made(value)
             except _BROKEN as its_error:
                 column, broken, error = short(key.value), value, its_error
                 break
@@ -178,7 +218,7 @@ class _Parts:
     def _value(self, node: yaml.Node) -> Any:
         try:
             self._check_size(node)
-            return self._loader.construct_document(node)
+            return self._loader.made(node)
         except _BROKEN as error:
             raise self._broken(error, node) from error
 
@@ -199,8 +239,7 @@ class _Parts:
 
 def _check_events(text: str, name: str) -> None:
     """Raise ManifestError for what would cost a stack, or seconds, before it is known what it means."""
-    open_blocks: list[list[int]] = []  # of each: whether it is a mapping, and how many keys and values it has
-    nodes = 0
+    depth = nodes = 0
     try:
         for event in yaml.parse(text, _SafeLoader):
             nodes += isinstance(event, yaml.NodeEvent)
@@ -210,19 +249,14 @@ def _check_events(text: str, name: str) -> None:
                     "line by line"
                 )
             line = event.start_mark.line + 1 if event.start_mark else 0
-            if open_blocks and isinstance(event, yaml.NodeEvent):
-                is_mapping, count = open_blocks[-1]
-                open_blocks[-1][1] = count + 1
-                if is_mapping and count // 2 >= _MOST_KEYS:
-                    raise ManifestError(f"{name} line {line}: a block has more than {_MOST_KEYS:,} keys")
             if isinstance(event, yaml.CollectionStartEvent):
-                open_blocks.append([int(isinstance(event, yaml.MappingStartEvent)), 0])
-                if len(open_blocks) > _DEEPEST:
+                depth += 1
+                if depth > _DEEPEST:
                     raise ManifestError(
                         f"{name} line {line}: nested too deeply, {_DEEPEST} blocks in each other are allowed"
                     )
             elif isinstance(event, yaml.CollectionEndEvent):
-                open_blocks.pop()
+                depth -= 1
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""

@@ -16,7 +16,7 @@ from flows.cli.output import print_json, print_table, problems, say
 from flows.orchestration.forms.fields import Manifest
 from flows.report.wording import plural
 from infra.settings import load_settings
-from infra.storage.storage import Storage, manifest_files, read_uri
+from infra.storage.storage import Storage, is_key, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
 from manifests.masking import address_without_secrets
 from manifests.portable_ids import PortableIds
@@ -24,6 +24,7 @@ from manifests.problems import LISTED, Listed
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow, format_prompts, with_addresses
+from manifests.schema.texts import short
 from renderers.errors import BadInput, RenderError
 from renderers.frame_plan.resolution import resolve
 from renderers.prompt_length import unread_texts
@@ -59,6 +60,8 @@ def build_(
     folder, slash, name = output.rpartition("/")
     if not name or folder.endswith(":/"):
         raise BadInput(f"output '{output}' names no file: give one, such as '{output.rstrip('/')}/night.parquet'")
+    if not is_key(name):
+        raise BadInput(f"output '{short(output)}' can't be the name of a file: give one without control characters")
     if output == source:
         raise BadInput(f"output '{output}' is the source itself: name another file, such as one that ends in .parquet")
     results = build(io.BytesIO(read_uri(source, load_settings().reading())), kind_of(source), source)

@@ -7,10 +7,14 @@ import io
 import os
 import re
 from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["TranslatedFile", "dataset_files", "partitions_of"]
+from infra.storage.errors import SourceRefused
+from manifests.schema.texts import short
+
+__all__ = ["TranslatedFile", "dataset_files", "local_partitions_of", "partitions_of"]
 
 _SUFFIXES = (".parquet", ".pq")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -32,28 +36,41 @@ def dataset_files(filesystem: Any, path: str, given: str) -> dict[str, str]:
     if kind != "directory":  # a pipe or a device is named too: who opens it refuses it
         return {given: path}
     base = path.rstrip("/")
-    inside = {file[len(base) + 1 :]: file for file in sorted(filesystem.find(path))}
-    return {f"{given.rstrip('/')}/{name}": file for name, file in inside.items() if _in_dataset(name)}
+    found = filesystem.find(path, detail=True)
+    # A pipe or a device holds no rows, and would be refused with all files beside it; alone it is, by who opens it.
+    found = {file: it for file, it in found.items() if _in_dataset(file[len(base) + 1 :])}
+    regular = [file for file in found if found[file].get("type") != "other" or found[file].get("islink")]
+    files = sorted(regular or found)
+    return {f"{given.rstrip('/')}/{file[len(base) + 1 :]}": file for file in files}
 
 
 def partitions_of(name: str, given: str, known: Collection[str]) -> dict[str, str]:
     """The columns in the names of a file's folders: `night/model=sketch/seed=3/part-0.parquet` has two.
 
     `name` is what `dataset_files` calls the file. What stands in the path as it was `given`, where no folder was
-    searched, counts only if it is one of the `known` columns: a person's folders may be called whatever they like.
-    Values are unquoted as in addresses; the one that stands for null is left out.
+    searched, counts only if it is one of the `known` columns, or looks like one right above the rows: a person's
+    folders may be called whatever they like. Values are unquoted as in addresses; the one that stands for null is left
+    out.
+
+    Raises:
+        SourceRefused: two folders, one right in the other or in its like, give one column two values.
     """
-    folders = name.split("/")[:-1]
+    folders = [_column_of(folder) for folder in name.split("/")[:-1]]
     fixed = re.split(r"[*?\[]", given, maxsplit=1)[0]
     certain = len(given.rstrip("/").split("/")) if fixed == given else len(fixed.split("/")) - 1
     found: dict[str, str] = {}
-    for depth, folder in enumerate(folders):
-        column, equals, value = folder.partition("=")
-        column = unquote(column)
-        if not equals or not column or (depth < certain and column not in known):
+    run: dict[str, str] = {}  # of folders that lie right in each other
+    for depth, (column, value) in enumerate(folders):
+        if not column:
+            run = {}
+            continue
+        if run.setdefault(column, value) != value and (column in known or depth >= certain):
+            raise SourceRefused(f"'{name}': two of its folders name the column '{short(column)}'", "keep one of them")
+        above = depth < certain and column not in known
+        if above and not (all(it for it, _ in folders[depth:certain]) and get_close_matches(column, known, 1, 0.75)):
             continue
         if value != _NULL:
-            found[column] = unquote(value)
+            found[column] = value
         elif depth >= certain and column not in known:
             found[column] = ""  # an unknown column is an error whatever it holds
         else:
@@ -61,9 +78,30 @@ def partitions_of(name: str, given: str, known: Collection[str]) -> dict[str, st
     return found
 
 
+def local_partitions_of(path: str, given: str, known: Collection[str]) -> dict[str, str]:
+    """`partitions_of` for absolute paths of this machine: links and the folder that one is in count as well."""
+    found = partitions_of(path, given, known)
+    fixed = re.split(r"[*?\[]", given, maxsplit=1)[0]
+    base = given.rstrip("/") if fixed == given else fixed.rpartition("/")[0]
+    real = os.path.realpath(base)
+    if real == base:
+        return found
+    return partitions_of(real if base == path else f"{real}/file", real, known) | found
+
+
+def _column_of(folder: str) -> tuple[str, str]:
+    """The column and the value that a folder's name gives; of none both are empty."""
+    column, equals, value = folder.partition("=")
+    if not equals:
+        column, equals, value = unquote(folder).partition("=")
+        return (column, value) if equals and column else ("", "")
+    return (unquote(column), unquote(value)) if column else ("", "")
+
+
 def _in_dataset(name: str) -> bool:
-    hidden = any(part.startswith((".", "_")) for part in name.split("/"))  # as Spark and Arrow have it
-    return not hidden and name.endswith(_SUFFIXES)
+    # as Spark has it: `_SUCCESS` is hidden, `_run=1` is a column
+    hidden = any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in name.split("/"))
+    return not hidden and name.lower().endswith(_SUFFIXES)
 
 
 def _as_given(file: str, pattern: str, pattern_path: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
 
-from infra.storage.dataset_files import TranslatedFile, dataset_files, partitions_of
+from infra.storage.dataset_files import TranslatedFile, dataset_files, local_partitions_of, partitions_of
 from infra.storage.errors import AnswerLate, ObjectMissing, StorageBusy, s3_code, without_secrets
 from infra.storage.filesystems import absolute_uri, filesystem_of, in_full, translated
 from infra.storage.object_stores import MemoryStore
@@ -147,10 +147,11 @@ def manifest_files(uri: str, policy: ReadingPolicy | None = None) -> list[NamedF
 
     Raises:
         ObjectMissing: there is none.
-        SourceRefused: addresses of that kind are not read, or it is no regular file.
+        SourceRefused: addresses of that kind are not read, or it is no regular file, or its folders give a column
+            two values.
     """
     shown = without_secrets(uri)
-    if check_scheme(uri, shown) == "web":
+    if (kind := check_scheme(uri, shown)) == "web":
         return [NamedFile(shown, partial(_fetched, uri, policy), partitions_of(shown, shown, known_columns()))]
     with translated(shown):
         files, path = filesystem_of(uri)
@@ -158,8 +159,13 @@ def manifest_files(uri: str, policy: ReadingPolicy | None = None) -> list[NamedF
         if not found:
             what = "no .parquet file in the folder" if files.exists(path) else "no manifest at"
             raise ObjectMissing(f"{what} '{shown}'", "check the path, or build one with `nightreel manifest build`")
+    is_local, known = kind == "file", known_columns()
     return [
-        NamedFile(name, partial(_open, uri, file, name), partitions_of(name, shown, known_columns()))
+        NamedFile(
+            name,
+            partial(_open, uri, file, name),
+            local_partitions_of(file, path, known) if is_local else partitions_of(name, shown, known),
+        )
         for name, file in found.items()
     ]
 

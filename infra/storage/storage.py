@@ -51,6 +51,7 @@ __all__ = [
     "absolute_uri",
     "disconnect",
     "folder_of_manifest",
+    "is_key",
     "manifest_files",
     "read_uri",
 ]
@@ -301,8 +302,14 @@ class Storage:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
-def _checked(key: str) -> str:
+def is_key(key: str) -> bool:
+    """Whether an object can be called that, below the root."""
     parts = key.split("/")
-    if any(part in ("", ".", "..") or part.startswith(TEMPORARY_PREFIX) for part in parts) or _CONTROL.search(key):
+    return not (any(part in ("", ".", "..") or part.startswith(TEMPORARY_PREFIX) for part in parts)
+                or _CONTROL.search(key))  # fmt: skip
+
+
+def _checked(key: str) -> str:
+    if not is_key(key):
         raise ValueError(f"key {key!r}: use non-empty names joined by '/', relative to the output, without '.' or '..'")
     return key

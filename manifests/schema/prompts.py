@@ -156,12 +156,24 @@ def split_key(segment: str) -> tuple[int | None, str]:
     return int(number), match[2]
 
 
+def trailing_numbers(rest: str) -> tuple[str, list[str]]:
+    """Part what is taken for the text from the numbers after it, which stay as they are written."""
+    parts = _split(rest, _COLON)
+    numbers = _pop_numbers(parts)
+    return ":".join(parts), numbers
+
+
+def _pop_numbers(parts: list[str]) -> list[str]:
+    numbers: list[str] = []
+    while len(parts) > 1 and _NUMBER.fullmatch(parts[-1].strip()):
+        numbers.append(parts.pop())
+    return numbers[::-1]
+
+
 def _read_prompt(rest: str, segment: str) -> Prompt:
     shown = short(segment.strip())
     parts = _split(rest, _COLON)
-    numbers: list[float] = []
-    while len(parts) > 1 and _NUMBER.fullmatch(parts[-1].strip()):
-        numbers.insert(0, float(parts.pop()))
+    numbers = [float(number) for number in _pop_numbers(parts)]
     if len(numbers) > 2:
         raise PromptError(f"prompt '{shown}': {len(numbers)} numbers follow the text; allowed is {_FORM}")
     tight = [part for part in parts[1:] if not part[:1].isspace()]  # after a colon and a space, text goes on

@@ -6,50 +6,112 @@ manifest is told instead (manifests/checking.py); what lies in storage, rendered
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 
-from manifests.schema.prompts import Prompt, Scene, format_prompts, split_key
+from manifests.schema.other_tools import foreign_story, negated
+from manifests.schema.prompts import Prompt, Scene, format_prompts, split_key, trailing_numbers
 from manifests.schema.texts import short
 
 __all__ = ["misread"]
 
-# `12:00`, `16:9`, `3:16`: digits right before the colon, and a whole number without a sign right after it.
-_CLOCK = re.compile(r"(?<!\\)[^\s:|\\]*\d(?::\d+)+(?![\w.])", re.ASCII)
-# `Apollo: 13`: a blank between the colon and a number that ends the prompt.
-_SPACED = re.compile(r"(?<!\\):\s+([+-]?[\d.]+(?:e[+-]?\d+)?)\s*(?:$|\|)", re.IGNORECASE | re.ASCII)
-# Chigozie Nri's and Deforum's stories: `0: (apple: 1 | pear: 0), 20: (pear: 1)`
-_KEYED = re.compile(r"\s*(\d+)\s*:\s*\(((?:[^()]|\([^()]*\))*)\)\s*(?:,|$)", re.ASCII)
-_LONGEST = 10_000  # characters that are looked at
+_SUSPECT = re.compile(r"[:|]|--no |--neg|^\s*\[")
+_FLAG = re.compile(r"(?:^|\s)--(?:neg|no)\s")
+_NUMBER_BEFORE = re.compile(r"(\\?)(\d[\d.,]*)$", re.ASCII)
+_SEPARATOR = re.compile(r"[\s:|\\]")
+_WHOLE = re.compile(r"[+-]?\d+\.?", re.ASCII)  # `a picture in 16:9.`
+_BRACKETS = re.compile(r"\\.|[\[\](){}|]", re.DOTALL)
+_PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
 def misread(text: str, scenes: Iterable[Scene]) -> str | None:
     """Say what is wrong with a prompt that the grammar reads as `scenes`, and how to write it; None if nothing is."""
-    if ":" not in text:
+    if not _SUSPECT.search(text):
         return None
-    text = text[:_LONGEST]
-    return _other_tool(text) or _ambiguous(text) or _weightless(scenes)
+    scenes = list(scenes)
+    return foreign_story(text) or _choice(text) or _flag(text, scenes) or _ambiguous(text) or _weightless(scenes)
 
 
 def _ambiguous(text: str) -> str | None:
     for segment in re.split(r"(?<!\\)\|", text):
         _, body = split_key(segment)
-        if found := _CLOCK.search(body):
-            shown = found[0]
-            head, _, tail = shown.partition(":")
-            numbers, escaped = short(tail.replace(":", ", stop "), 20), short(shown.replace(":", "\\:"))
+        head, numbers = trailing_numbers(body)
+        if not numbers:
+            continue
+        if _reads_as_one(head, numbers):
+            word = _SEPARATOR.split(head)[-1]
+            whole = short(":".join([word, *numbers]).strip())
+            mark = short(word)
+            stated, tail = short(", stop ".join(numbers).strip(), 20), short(":".join(numbers).strip())
+            escaped = whole.replace(":", "\\:")
             return (
-                f"'{short(shown)}' would be read as '{short(head)}' of weight {numbers}: write '{escaped}' if it is "
-                f"part of the text, or '{short(head)} :{short(tail)}' with a blank if it is a weight"
+                f"'{whole}' would be read as '{mark}' of weight {stated}: write '{escaped}' if it is part of the "
+                f"text, or '{mark} :{tail}' with a blank if it is a weight"
             )
-        if found := _SPACED.search(body):
-            number = found[1]
+        if any(number[:1].isspace() for number in numbers):
+            name = "weight" if numbers[0][:1].isspace() else "stop"
+            number = next(it for it in numbers if it[:1].isspace()).strip()
             return (
-                f"': {number}' would be read as the weight {number}: write ':{number}' without a blank if it is one, "
+                f"': {number}' would be read as the {name} {number}: write ':{number}' without a blank if it is one, "
                 f"or '\\: {number}' if it is part of the text"
             )
     return None
+
+
+def _reads_as_one(head: str, numbers: list[str]) -> bool:
+    """Whether digits right before a colon and numbers right after it look like a clock, a ratio, a score or a verse.
+
+    `1984:0.5` and `route 66:1.5` are a text and its weight.
+    """
+    before = _NUMBER_BEFORE.search(head[-40:])
+    if before is None or before[1] or numbers[0][:1].isspace():
+        return False
+    first = numbers[0].strip()
+    if _WHOLE.fullmatch(first):
+        return True
+    whole, dot, _ = first.partition(".")
+    if not dot or not whole.isdecimal():
+        return False
+    return len(whole) > 1 or (before[2] == "1" and float(whole) >= 1)  # a lap in 2:03.5; a film in 1:1.85
+
+
+def _choice(text: str) -> str | None:
+    """`[cat|dog] in a hat` of other tools: the bar would cut the brackets in two."""
+    opened: list[tuple[str, int, int]] = []  # bracket, where it stands, how many bars came before
+    bars = 0
+    for found in _BRACKETS.finditer(text):
+        sign = found[0]
+        if sign == "|":
+            bars += 1
+        elif sign in _PAIRS.values():
+            opened.append((sign, found.start(), bars))
+        elif opened and opened[-1][0] == _PAIRS.get(sign):
+            _, start, before = opened.pop()
+            if bars > before:
+                shown = short(text[start : found.end()])
+                return (
+                    f"'{shown}' would be cut at its '|' into prompts of their own: write '\\|' if it is part of the "
+                    "text; for a choice, write a row for each"
+                )
+    return None
+
+
+def _flag(text: str, scenes: list[Scene]) -> str | None:
+    if _FLAG.search(text) is None:
+        return None
+    try:
+        meant = format_prompts(
+            scene.model_copy(update={"prompts": tuple(it for prompt in scene.prompts for it in _parted(prompt))})
+            for scene in scenes
+        )
+    except ValueError:
+        meant = "text | unwanted:-1"
+    return f"'--neg' and '--no' of other tools are not read: write '{short(meant, 400)}'"
+
+
+def _parted(prompt: Prompt) -> Iterator[Prompt]:
+    for text, weight in negated(prompt.text):
+        yield Prompt(text=text, weight=weight * abs(prompt.weight) if weight < 0 else prompt.weight)
 
 
 def _weightless(scenes: Iterable[Scene]) -> str | None:
@@ -60,57 +122,3 @@ def _weightless(scenes: Iterable[Scene]) -> str | None:
                 "give one of them a weight, or write '\\:' where a colon is part of the text"
             )
     return None
-
-
-def _other_tool(text: str) -> str | None:
-    if text.lstrip().startswith("{"):
-        found, tool = _from_json(text), "as Deforum's settings have it"
-    else:
-        found, tool = _from_keyed(text), "in the keyed spelling of other tools"
-    if not found:
-        return None
-    try:
-        meant = format_prompts(
-            Scene(at=at, prompts=tuple(Prompt(text=it, weight=weight) for it, weight in parts)) for at, parts in found
-        )
-    except ValueError:
-        return f"a story {tool} is not read: write '0: dawn | 120: night', a weight as 'text:0.5'"
-    return f"a story {tool} is not read: write '{short(meant, 400)}'"
-
-
-def _from_json(text: str) -> list[tuple[int, list[tuple[str, float]]]]:
-    """Deforum's `{"0": "text --neg other", "30": "text"}`."""
-    try:
-        story = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    if not isinstance(story, dict) or not all(
-        isinstance(key, str) and key.isdecimal() and isinstance(value, str) and len(key) < 8
-        for key, value in story.items()
-    ):
-        return []
-    return [(int(key), list(_negated(value))) for key, value in story.items()]
-
-
-def _negated(text: str) -> Iterator[tuple[str, float]]:
-    wanted, _, unwanted = text.partition("--neg")
-    if wanted.strip():
-        yield wanted.strip(), 1.0
-    if unwanted.strip():
-        yield unwanted.strip(), -1.0
-
-
-def _from_keyed(text: str) -> list[tuple[int, list[tuple[str, float]]]]:
-    scenes, position = [], 0
-    while found := _KEYED.match(text, position):
-        position = found.end()
-        scenes.append((int(found[1][-7:]), [_weighted(part) for part in found[2].split("|") if part.strip()]))
-    return scenes if scenes and not text[position:].strip() and all(parts for _, parts in scenes) else []
-
-
-def _weighted(part: str) -> tuple[str, float]:
-    text, _, number = part.rpartition(":")
-    try:
-        return (text.strip(), float(number)) if text else (part.strip(), 1.0)
-    except ValueError:
-        return part.strip(), 1.0

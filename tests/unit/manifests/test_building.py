@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,45 @@ def test_csv_problems_name_the_line_also_after_a_cell_of_several_lines():
         ("", "the first line is empty"),
         ("video_id,promt\n", r"unknown column 'promt' did you mean 'prompt'\?"),
         ("prompt\nx\n", "no column 'video_id'"),
-        ('video_id,prompt\na,"x', "line 2 can't be read as CSV"),
-        (io.BytesIO(b"video_id,prompt\na,caf\xe9\n"), "line 2 is not UTF-8"),
+        (io.BytesIO(b"video_id,prompt,caf\xe9\na,x,\n"), "line 1 is not UTF-8"),
+        (io.BytesIO("video_id,prompt\na,x".encode("utf-16")), "line 1 is not UTF-8 text, but UTF-16"),
     ],
 )
 def test_csv_that_can_not_be_read(source: Any, message: str):
     with pytest.raises(ManifestError, match=message):
         list(build(source, "csv", "jobs.csv"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'b,"x"y', r"line 3 can't be read as CSV .*line 3, jobs.csv"),
+        (b"b," + b"x" * 140_000, r"line 3 can't be read as CSV .*field limit"),
+        (b'"b","x\nx"y', r"lines 3 to 4, one row by their quotes, can't be read as CSV"),
+        (b"b,caf\xe9", r"prompt holds half of a character .*its file is not UTF-8.*video 'b'"),
+        (b"b\xe9,x,y", r"3 cells under 2 columns"),
+    ],
+)
+def test_a_line_that_is_no_csv_costs_itself(line: bytes, message: str):
+    rows = list(build(io.BytesIO(b"video_id,prompt\na,x\n" + line + b"\nc,x\n"), "csv", "jobs.csv"))
+    assert [it.row.video_id for it in rows if isinstance(it, GoodRow)] == ["a", "c"]
+    (problem,) = (str(it) for it in rows if isinstance(it, RowProblem))
+    assert re.search(message, problem), problem
+    problem.encode()
+
+
+def test_a_quote_that_is_never_closed_is_named_where_it_opens():
+    assert re.search(
+        r"lines 2 to 3, one row by their quotes, can't be read", bad('video_id,prompt\na,"x\nb,y\n', "csv")[0]
+    )
+    assert "line 2 can't be read as CSV" in bad('video_id,prompt\na,"x', "csv")[0]
+
+
+def test_a_line_of_jsonl_that_is_not_utf_8_costs_itself():
+    lines = b'{"video_id": "a", "prompt": "caf\xe9"}\n{"video_id": "b", "prompt": "x"}\n'
+    first, second = build(io.BytesIO(lines), "jsonl", "jobs.jsonl")
+    assert "holds half of a character" in str(first)
+    assert isinstance(second, GoodRow)
 
 
 def test_jsonl():

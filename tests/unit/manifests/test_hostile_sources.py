@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from manifests import yaml_source
 from manifests.building import build, kind_of
+from manifests.expanding import expand
 from manifests.results import GoodRow, ManifestError, RowProblem
 
 
@@ -50,6 +53,10 @@ def test_a_bad_value_costs_its_row(cases: Path, file: str, good: list[str], prob
         ('!!binary "@@"', "nothing stands between the separators"),
         ("!!timestamp x", "prompt can't be read"),
         ("99999999999999999999-01-01", ""),
+        ("0x" + "f" * 6000, "prompt can't be read (a whole number of 6,002 digits, line 1"),
+        ("-0b" + "1" * 20_000, "prompt can't be read (a whole number of 20,003 digits"),
+        ("1" * 5000, "prompt can't be read (Exceeds the limit"),
+        ("[0x" + "f" * 6000 + "]", "prompt can't be read (a whole number of 6,002 digits, line 1"),
         ("*b", "its aliases unfold to more than 1,000,000 values"),
     ],
 )
@@ -75,9 +82,42 @@ def test_depth_is_bounded(text: str) -> None:
 def test_keys_that_collide_are_bounded() -> None:
     keys = ", ".join(f"{number * (2**61 - 1)}: 1" for number in range(20_000))
     began = time.monotonic()
-    with pytest.raises(ManifestError, match="more than 1,000 keys"):
-        results(f"- {{video_id: a, prompt: x, {keys}}}", "yaml")
+    block = f"{{video_id: a, prompt: x, {keys}}}"
+    good, (bad,) = results(f"- {block}\n- {{video_id: b, prompt: x}}", "yaml")
+    assert good == ["b"]
+    assert "more than 1,000 keys" in str(bad)
+    with pytest.raises(ManifestError, match=r"source line 1: .*more than 1,000 keys"):
+        results(f"defaults: {block}\nvideos: []", "yaml")
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (rb'"a \ud83d b"', r"prompt holds half of a character at character 3"),
+        (b'"a \x00 b"', r"prompt can't be read \(it holds the control character U\+0000, line 2, column 25\)"),
+        (b"a \x1b31m b", r"the control character U\+001B, line 2"),
+        (b"caf\xe9", r"prompt holds half of a character at character 4.*its file is not UTF-8"),
+        (b"{? \x01 : b}", r"the control character U\+0001, line 2"),
+    ],
+)
+def test_a_character_that_yaml_forbids_costs_its_video(value: bytes, message: str) -> None:
+    before, after = b"- {video_id: a, prompt: x}\n", b"- {video_id: c, prompt: x}  # caf\xe9\n"
+    found = list(build(io.BytesIO(before + b"- {video_id: b, prompt: " + value + b"}\n" + after), "yaml"))
+    assert [it.row.video_id for it in found if isinstance(it, GoodRow)] == ["a", "c"]
+    (bad,) = (str(it) for it in found if isinstance(it, RowProblem))
+    assert re.search(message, bad), bad
+    bad.encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "prompt"),
+    [(r'"\ud83d\ude00 \\\\ud83d"', "\U0001f600 \\ud83d"), (r"'\ud83d'", "ud83d"), ('"\ue000" # \x07\n', "\ue000")],
+)
+def test_characters_in_two_halves_are_one_and_other_texts_stay(value: str, prompt: str) -> None:
+    (row,) = build(f"- {{video_id: a, prompt: {value}}}", "yaml")
+    assert isinstance(row, GoodRow), row
+    assert row.row.scenes[0].prompts[0].text == prompt
 
 
 def test_many_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +135,49 @@ def test_a_bomb_of_aliases_is_refused_in_a_line(cases: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         results(cases / "hostile/config_bomb.yaml")
     assert len(str(caught.value)) < 300
+
+
+def test_a_value_that_is_broken_again_has_its_own_reason() -> None:
+    _, bad = results(f"- {{video_id: a, prompt: {'1' * 5000}}}\n" * 2, "yaml")
+    assert ["Exceeds the limit" in str(it) for it in bad] == [True, True]
+
+
+def test_aliases_are_bounded_over_all_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_source, "_MOST_UNFOLDED", 2_000)
+    anchors = f"- &a {{video_id: a, prompt: &b [{'x,' * 900}]}}\n"
+    many = "".join(f"- {{video_id: b{number}, prompt: *b}}\n" for number in range(5))
+    good, bad = results(f"{anchors}{many}- {{video_id: c, prompt: x}}\n", "yaml")
+    assert good == []
+    assert ["unfold to more than 2,000 values by aliases" in str(it) for it in bad] == [False] * 2 + [True] * 5
+    shared = "- &a {video_id: a, prompt: x, frames: 2}\n"
+    many = "".join(f"- {{<<: *a, video_id: b{number}}}\n" for number in range(500))
+    assert len(results(shared + many, "yaml")[0]) == 501
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["subjects: [" + "x," * 900 + "]\n  styles: [" + "y," * 60 + "]\n  id: x", "subjects: [" + "a," * 20_000 + "]"],
+    ids=["one id", "one subject"],
+)
+def test_many_equal_ids_of_a_block_are_numbered_in_no_time(block: str) -> None:
+    made = yaml.safe_load(f"  {block}\n")
+    began = time.process_time()
+    ids = [row["video_id"] for row in expand(made, "here")]
+    assert time.process_time() - began < 10
+    assert len(set(ids)) == len(ids) == len(made["subjects"]) * len(made.get("styles", "x"))
+    assert [it.rpartition("-")[2] for it in ids[1:3]] == ["2", "3"]
+
+
+def test_numbers_of_equal_ids_pass_over_those_that_are_taken() -> None:
+    rows = expand({"subjects": ["a-2", "a", "a", "a", "a-2"]}, "here")
+    assert [row["video_id"] for row in rows] == ["a-2", "a", "a-3", "a-4", "a-2-2"]
+
+
+def test_a_block_that_stands_for_more_text_than_anybody_reads_is_refused() -> None:
+    block = {"subjects": ["x" * 200_000], "styles": ["y"] * 5000}
+    with pytest.raises(ManifestError, match="expand makes 5,000 rows of up to 400,005 characters"):
+        next(expand(block, "here"))
+    assert sum(1 for _ in expand({**block, "styles": ["y"] * 1000}, "here")) == 1000
 
 
 def test_numbers_in_base_60_are_texts() -> None:
@@ -116,20 +199,48 @@ def test_numbers_in_base_60_are_texts() -> None:
         ("0: a | 12: b:0", "all prompts of the scene at frame 12 have the weight 0"),
         ("0: (Apple: 1| Orange: 0), 20: (Apple: 0| Orange: 1)", "write '0: Apple | Orange:0 | 20: Apple:0 | Orange'"),
         ('{"0": "a bunny --neg photo", "30": "a cat"}', "write '0: a bunny | photo:-1 | 30: a cat'"),
+        ('{"0":"a","30":"b"}', "write '0: a | 30: b'"),
+        ('{0: "a cat", 30: "a dog",}', "write '0: a cat | 30: a dog'"),
+        ("{'0': 'a cat', '30': 'a dog'}", "write '0: a cat | 30: a dog'"),
+        ('{"0": ["a cat"], "30": ["a dog"]}', "write '0: a cat | 30: a dog'"),
+        ('"0": "a cat", "30": "a dog"', "write '0: a cat | 30: a dog'"),
+        ('0: "apple", 20: "orange"', "write '0: apple | 20: orange'"),
+        ("0: a cat, 20: a dog", "write '0: a cat | 20: a dog'"),
+        ("0:a cat,20:a dog", "write '0: a cat | 20: a dog'"),
+        ("0: a cat\n20: a dog\n", "write '0: a cat | 20: a dog'"),
+        ("{0: (Apple: 1)}", "write 'Apple'"),
+        ("0: (Apple: 1| Pear: 0) 20: (Pear: 1)", "write '0: Apple | Pear:0 | 20: Pear'"),
+        ("0: (Apple: 1| Pear: 0), 20: (Pear: 1) as a drawing", "write '0: dawn | 120: night'"),
+        ('{"0": "a", "max_f-1": "b"}', "write '0: dawn | 120: night'"),
+        ('["a cat", "a dog"]', "a list is not read: write 'a cat | a dog'"),
+        ("a cat --neg photo", "write 'a cat | photo:-1'"),
+        ("0: a cat --no blur | 9: a dog", "write '0: a cat | blur:-1 | 9: a dog'"),
+        ("[cat|dog] in a hat", "'[cat|dog]' would be cut at its '|'"),
+        ("a {red {big|small}|blue} house", "'{big|small}' would be cut"),
+        ("a picture in 16:9.", r"'16:9\.' would be read as '16' of weight 9"),
+        ("film in 1:1.85", r"write '1\\:1.85' if it is part"),
+        ("a lap in 2:03.5", r"write '2\\:03.5' if it is part"),
+        ("score 3:-2", r"write '3\\:-2' if it is part"),
+        ("Apollo:\u00a013", "': 13' would be read as the weight 13"),
+        ("a: 5 :6", "': 5' would be read as the weight 5"),
+        ("a:5: 6", "': 6' would be read as the stop 6"),
+        ("x " * 4000 + "|" + "y " * 4000 + "at 12:05", "'12:05' would be read as '12' of weight 05"),
     ],
 )
 def test_a_prompt_that_means_something_else_is_refused_with_its_spelling(prompt: str, message: str) -> None:
     good, (bad,) = results(json.dumps({"video_id": "a", "prompt": prompt, "frames": 200}), "jsonl")
     assert not good
     assert re.search(message, str(bad)) or message in str(bad), bad
-    if (spelling := re.search(r"not read: write '(.*)'", str(bad))) is not None:
+    if (spelling := re.search(r"not read: write '(.*?)'(?=[ ,;]|$)", str(bad))) is not None:
         assert results(json.dumps({"video_id": "a", "prompt": spelling[1], "frames": 200}), "jsonl")[0] == ["a"]
 
 
 @pytest.mark.parametrize(
     "prompt",
     ["Star Wars: Episode 4", "1984:0.5", "route 66:0.5", "apple:2 | pear:-1", "a:0 | b", "0: a | 120: b:2", r"12\:00",
-     "0: a at dawn | 16: b", "text:0.5:0.3", "12 :2"],
+     "0: a at dawn | 16: b", "text:0.5:0.3", "12 :2", "apple:2:1", "route 66:1.5", "a cat (small) | [a dog]:2",
+     "0: apple | 5: pear", "a list: one, 2: two", '0: "apple" | 5: "pear"', '0: "apple" on a table', r"\[cat\|dog\]",
+     "0: (a cat) sleeps | 9: it wakes, 10: never", "0: noon, at 5 | b", "a [cat", "--nothing", "{a: b}", r"\7:5"],
 )  # fmt: skip
 def test_prompts_as_people_mean_them_pass(prompt: str) -> None:
     assert results(json.dumps({"video_id": "a", "prompt": prompt, "frames": 200}), "jsonl")[0] == ["a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from infra.storage.errors import SourceRefused, StorageError
 from infra.storage.inputs import manifest_files
 from manifests.reading import GoodRow, ManifestError, RowProblem, count_rows, read_rows
 from manifests.schema import NamedFile
@@ -39,6 +41,52 @@ def test_rows_have_the_columns_of_their_folders(cases: Path, place: str) -> None
 def test_one_file_of_a_partitioned_manifest_has_its_columns_too(cases: Path) -> None:
     found = rows(cases / "hive_partitioned_manifest/model=embedded/seed=1/data_0.parquet")
     assert found == [("v1", "embedded", 1), ("v3", "embedded", 1)]
+
+
+@pytest.mark.parametrize(
+    "place", [".", "data_0.parquet", "*.parquet", "./data_0.parquet", "../seed=1", "../seed=1/*.parquet"]
+)
+def test_the_folder_that_one_is_in_gives_its_columns(cases: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(cases / "hive_partitioned_manifest/model=embedded/seed=1")
+    assert rows(place) == [("v1", "embedded", 1), ("v3", "embedded", 1)]
+
+
+def test_a_link_to_a_folder_has_its_columns(cases: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(cases / "hive_partitioned_manifest/model=embedded/seed=1")
+    (tmp_path / "one").symlink_to(cases / "hive_partitioned_manifest/model=embedded/seed=1/data_0.parquet")
+    for place in ("link", "link/*.parquet", "link/data_0.parquet", "one"):
+        assert rows(tmp_path / place) == [("v1", "embedded", 1), ("v3", "embedded", 1)]
+
+
+def test_spellings_of_folders_and_files(tmp_path: Path) -> None:
+    write(tmp_path / "m/seed=%5F%5FHIVE_DEFAULT_PARTITION__/a.PARQUET", video_id=["a"], prompt=["b"])
+    write(tmp_path / "m/seed%3D7/a.parquet", video_id=["c"], prompt=["b"])
+    write(tmp_path / "m/_temporary/seed=1/a.parquet", video_id=["d"], prompt=["b"])
+    assert rows(tmp_path / "m") == [("c", "embedded", 7), ("a", "embedded", 0)]
+
+
+def test_a_setting_in_a_folders_name(tmp_path: Path) -> None:
+    write(tmp_path / "m/cutouts.number=8/a.parquet", video_id=["a"], prompt=["b"], cutouts=[{"size_min": 0.5}])
+    (row,) = read_rows(manifest_files(str(tmp_path / "m")))
+    assert isinstance(row, GoodRow), row
+    assert (row.row.cutouts.number, row.row.cutouts.size_min) == (8, 0.5)
+    write(tmp_path / "m/cutouts.number=8/a.parquet", video_id=["a"], prompt=["b"], cutouts=[{"number": 9}])
+    with pytest.raises(ManifestError, match=r"'cutouts\.number' stands in the folder's name and in the file"):
+        list(read_rows(manifest_files(str(tmp_path / "m"))))
+
+
+@pytest.mark.parametrize("below", ["", "model=a/model=b", "model=a/model=b/a.parquet"])
+def test_two_folders_that_name_one_column_are_refused(tmp_path: Path, below: str) -> None:
+    write(tmp_path / "model=a/model=b/a.parquet", video_id=["a"], prompt=["b"])
+    with pytest.raises(SourceRefused, match="two of its folders name the column 'model'"):
+        manifest_files(str(tmp_path / below))
+
+
+@pytest.mark.parametrize("below", ["moedl=x", "moedl=x/a.parquet", "moedl=x/*.parquet", "_seed=1", ""])
+def test_a_folder_that_looks_like_a_column_is_an_error(tmp_path: Path, below: str) -> None:
+    write(tmp_path / below.partition("/")[0] / ("" if below else "_run=1") / "a.parquet", video_id=["a"], prompt=["b"])
+    with pytest.raises(ManifestError, match="unknown column"):
+        list(read_rows(manifest_files(str(tmp_path / below))))
 
 
 def test_the_folder_for_null_sets_nothing_and_values_are_unquoted(tmp_path: Path) -> None:
@@ -77,6 +125,15 @@ def test_a_column_in_the_folder_and_in_the_file_is_refused(tmp_path: Path) -> No
     write(tmp_path / "m/seed=1/a.parquet", video_id=["a"], prompt=["b"], seed=[2])
     with pytest.raises(ManifestError, match="'seed' stands in the folder's name and in the file as well"):
         list(read_rows(manifest_files(str(tmp_path / "m"))))
+
+
+def test_a_pipe_in_a_folder_costs_no_row(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", video_id=["a"], prompt=["b"])
+    os.mkfifo(tmp_path / "z.parquet")
+    assert rows(tmp_path) == [("a", "embedded", 0)]
+    (tmp_path / "link.parquet").symlink_to("nothing")
+    with pytest.raises(StorageError, match=r"link\.parquet"):
+        rows(tmp_path)
 
 
 @pytest.mark.parametrize(

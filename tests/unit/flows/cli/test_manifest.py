@@ -110,6 +110,8 @@ def test_a_source_without_a_good_row_writes_nothing(nightreel: Callable[..., Sai
     ("nothing.csv", "n.parquet", "nothing.csv"),
     ("night.csv", "night.csv", "the source itself"),
     ("night.csv", "folder/", "names no file"),
+    ("night.csv", "x\x1b[31m\udcff.parquet", "can't be the name of a file"),
+    ("night.csv", "..", "can't be the name of a file"),
     ("night.csv", "s3://bucket", "names no file"),
 ])  # fmt: skip
 def test_a_build_that_can_not_be_is_2_and_writes_nothing(
