@@ -70,7 +70,7 @@ _TEXT = re.compile(
 _HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "akia", "asia", "gh", "xox", "eyj", ">", "@")
 _ENDS_IN_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _CLOSING = {
-    "'": re.compile(r"'(?:[\s.,;:)\]}]|\Z)|\n"),
+    "'": re.compile(r"'[.,;:)\]}]{0,8}(?:\s|\Z)|\n"),
     '"': re.compile(r'\\*"(?:[\s.,;:)\]}>\\]|\Z)|\n'),
     "<": re.compile(r">(?:[\s.,;:)\]}]|\Z)|\n"),
 }
@@ -210,10 +210,9 @@ def _like_a_path(address: str, head: str, scheme: str) -> str:
     rest, user = address[len(head) :], ""
     if head and len(scheme) != 1 and not _DRIVE.match(rest):
         user, rest = _without_user(rest, web=False, containers=True)
-    elif not head and (login := _AT_START.match(rest)):
-        user, rest = "***@", rest[login.end() :]
-    elif not head and "://" in rest:
-        rest = without_secrets(rest)
+    elif not head:
+        rest = _AT_START.sub("***@", rest, count=1) if _AT_START.match(rest) else rest
+        rest = without_secrets(rest) if "://" in rest else rest
     place, tail = _split(rest, "?#")
     query, fragment = _split(tail, "#")
     query = "?..." if _PAIR.search(query) else query
