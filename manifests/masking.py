@@ -24,6 +24,9 @@ _PATHS = {"file", "local", "memory"}  # what follows is a path, in which any sig
 _CONTAINERS = {"abfs", "abfss", "wasb", "wasbs"}  # container@account
 # The quantifier is bounded: a text of 100 kB of letters must not be looked at from each letter to its end.
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,30}"
+# An address as people write it: a blank before it or before its colon, a slash that is missing, slashes of Windows.
+_HEAD = re.compile(rf"\s*(?:(?P<scheme>{_SCHEME})\s*:[/\\]{{1,2}}|:?//)")
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _CHAIN = re.compile(rf"::(?={_SCHEME}://)")
 _AT = re.compile(r"@|%(?:25)*40")
 _ENCODED_QUERY = re.compile(r"%(?:25)*3F", re.IGNORECASE)
@@ -43,11 +46,18 @@ _NAMES = (
     r"|(?<![A-Za-z0-9/])(?:sig|sas|pwd|key|auth|jwt|sid|jsessionid))"
 )
 _PAIR = re.compile(rf"({_NAMES}(?:=|%(?:25)*3D))[^&/;]+", re.IGNORECASE)
+# A name and a password before a host, without any scheme; no time of a day, no mail and no digest of an image.
+_LOGIN = (
+    r"(?<![\w.+%~-])(?!mailto:)(?=[\w.+%~-]{0,63}[A-Za-z_])[\w.+%~-]{1,64}:(?![/\\])[^\s/\\'\"<>]{1,128}"
+    r"(?:@|%(?:25)*40)(?=[A-Za-z\[]|\d+\.)(?!sha\d)"
+)
+_AT_START = re.compile(rf"\s*{_LOGIN}", re.IGNORECASE)
 _TEXT = re.compile(
     rf"""
     (?P<address>://)\S
     | (?P<encoded>%(?:25)*3A%(?:25)*2F%(?:25)*2F)[^\s"'<>&]+
     | (?P<header>authorization['"]?\s{{0,2}}[:=]\s{{0,2}}['"]?(?:(?:bearer|basic|token|digest)\s+)?)[^\s'",]+
+    | (?P<login>{_LOGIN})
     | (?P<bearer>bearer\s+)[A-Za-z0-9+/._~-]{{16,}}=*
     | (?P<item>['"][\w-]{{0,40}}{_NAMES}['"]\s{{0,2}}:\s{{0,2}})(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
     | (?P<pair>{_NAMES}['"]?\s{{0,2}}(?:=|%(?:25)*3D)\s{{0,2}})(?:'[^'\n]+'|"[^"\n]+"|[^\s&'"]+)
@@ -57,12 +67,20 @@ _TEXT = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "akia", "asia", "gh", "xox", "eyj", ">")
+_HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "akia", "asia", "gh", "xox", "eyj", ">", "@")
 _ENDS_IN_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
-_CLOSING = re.compile(r"'(?:[\s.,;:)\]}]|\Z)|\n")
+_CLOSING = {
+    "'": re.compile(r"'[.,;:)\]}]{0,8}(?:\s|\Z)|\n"),
+    '"': re.compile(r'\\*"(?:[\s.,;:)\]}>\\]|\Z)|\n'),
+    "<": re.compile(r">(?:[\s.,;:)\]}]|\Z)|\n"),
+}
 _LONGEST = 4200  # characters of an address in quotes
 _NO_BLANK = re.compile(r"\S*")
 _NO_ADDRESS = re.compile(r'["<>\\`]')
+# What belongs to an address that has blanks: the rest of a password, and words up to a query.
+_PASSWORD_GOES_ON = re.compile(r"[^\n@]{1,200}@\S*")
+_QUERY_FOLLOWS = re.compile(r"(?:[ \t]{1,4}[^\s?:]{0,200}){1,3}\?[^\s=]{0,100}=\S*")
+_QUERY_INSIDE = re.compile(r"\?[^?]*(?:=|%(?:25)*3D)", re.IGNORECASE)
 _TRAILING = "'\")]}>,.;:!"
 
 
@@ -71,6 +89,15 @@ def without_secrets(text: str) -> str:
     low = text.lower()
     if not any(hint in low for hint in _HINTS):
         return text
+    for _ in range(3):  # what one mask leaves may look like another secret
+        masked = _once(text)
+        if masked == text:
+            break
+        text = masked
+    return text
+
+
+def _once(text: str) -> str:
     parts, position = [], 0
     while match := _TEXT.search(text, position):
         start, end, masked = _masked(match, position)
@@ -125,6 +152,8 @@ def _masked(match: re.Match[str], after: int) -> tuple[int, int, str]:
             return start, match.end(), address_without_secrets(_decoded(text[start : match.end()]))
         end = _end_of_address(text, start, match.start() + 3)
         return start, end, address_without_secrets(text[start:end])
+    if kind == "login":
+        return match.start(), match.end(), "***@"
     masked = f"{match['item']}{found[-1]}***{found[-1]}" if kind == "item" else ""
     return match.start(), match.end(), masked or f"{match[kind] if kind and kind != 'known' else ''}***"
 
@@ -132,13 +161,19 @@ def _masked(match: re.Match[str], after: int) -> tuple[int, int, str]:
 def _end_of_address(text: str, start: int, after: int) -> int:
     """Where an address ends that begins at `start`: at the quote that it stands in; or before a blank, or a quote or
     bracket that no address holds, unless that may be part of a password, and without what ends the sentence."""
-    if text[start - 1 : start] == "'" and (quote := _CLOSING.search(text, after, after + _LONGEST)):
+    closing = _CLOSING.get(text[start - 1 : start])
+    if closing and (quote := closing.search(text, after, after + _LONGEST)):
         return quote.start()
     whole = _NO_BLANK.match(text, after)
     stop = whole.end() if whole else after
     quote = _NO_ADDRESS.search(text, after, stop)
     if quote and not _odd(_authority(text[after : quote.start()])):
-        stop = quote.start()
+        closed = text[start - 1 : start] in ('"', "`", "<")
+        stop = quote.start() if closed or not _QUERY_INSIDE.search(text, quote.start(), stop) else stop
+    authority = _authority(text[after:stop])
+    goes_on = _PASSWORD_GOES_ON if _odd(authority) and not _AT.search(text, after, stop) else _QUERY_FOLLOWS
+    if more := goes_on.match(text, stop):
+        stop = more.end()
     return max(after, start + len(text[start:stop].rstrip(_TRAILING)))
 
 
@@ -149,11 +184,12 @@ def _decoded(text: str) -> str:
 
 
 def _address(address: str) -> str:
-    scheme, divider, rest = address.partition("://")
-    scheme = scheme.lower()
-    if not divider or scheme in _PATHS or not re.fullmatch(_SCHEME, scheme):
-        return address
+    found = _HEAD.match(address)
+    scheme = (found["scheme"] or "").lower() if found else ""
     web = scheme in _WEB
+    if not found or not (web or (scheme not in _PATHS and found[0].endswith("://") and len(scheme) > 1)):
+        return _like_a_path(address, found[0] if found else "", scheme)
+    rest = address[found.end() :]
     user, rest = _without_user(rest, web=web, containers=scheme in _CONTAINERS)
     place, tail = _split(rest, "?#")
     query, fragment = _split(tail, "#")
@@ -166,7 +202,22 @@ def _address(address: str) -> str:
     else:
         query = "?..." if _NAMED.match(query[1:]) else query
         fragment = "#..." if _NAMED.match(fragment[1:]) and not _MARK.fullmatch(fragment) else fragment
-    return address[: len(scheme) + 3] + user + place + query + fragment
+    return found[0] + user + place + query + fragment
+
+
+def _like_a_path(address: str, head: str, scheme: str) -> str:
+    """Mask what nobody writes in a path: a name with a password in front, and pairs of secrets after `?` and `#`."""
+    rest, user = address[len(head) :], ""
+    if head and len(scheme) != 1 and not _DRIVE.match(rest):
+        user, rest = _without_user(rest, web=False, containers=True)
+    elif not head:
+        rest = _AT_START.sub("***@", rest, count=1) if _AT_START.match(rest) else rest
+        rest = without_secrets(rest) if "://" in rest else rest
+    place, tail = _split(rest, "?#")
+    query, fragment = _split(tail, "#")
+    query = "?..." if _PAIR.search(query) else query
+    fragment = "#..." if _PAIR.search(fragment) and not _MARK.fullmatch(fragment) else fragment
+    return head + user + place + query + fragment
 
 
 def _without_user(rest: str, *, web: bool, containers: bool) -> tuple[str, str]:

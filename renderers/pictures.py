@@ -11,25 +11,23 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from renderers.errors import BadInput
+from renderers.picture_colours import in_srgb
 from renderers.picture_errors import PICTURE_ERRORS
+from renderers.picture_memory import largest_size
 
-__all__ = ["MAX_PIXELS", "MAX_RATIO", "PICTURE_SUFFIXES", "check_picture", "read_rgb"]
+__all__ = ["MAX_RATIO", "PICTURE_SUFFIXES", "check_picture", "read_rgb"]
 
 #: What is read. Formats that call other programs (EPS), or that nobody paints with, are not.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif"})
-#: Pixels that are decoded: 64 million take some 200 MB, 450 MB where they are transparent.
-MAX_PIXELS = 64_000_000
 #: The longer side over the shorter: beyond it a picture is a line.
 MAX_RATIO = 100
 
-_GROUND = (255, 255, 255)
 # The brand of an ISO media file says which kind: what telephones write is HEIC.
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"heif", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _ALLOWED = "give PNG, JPEG, WebP or GIF (TIFF, BMP and AVIF are read as well)"
 
 
@@ -37,9 +35,9 @@ def read_rgb(source: bytes | Path, name: str, *, shortest: int | None = None) ->
     """A picture in sRGB with 8 bits a channel, turned as its camera meant it; `name` is for messages.
 
     It lies on white where it is transparent, so that colours hidden there never show. Its embedded colour profile is
-    applied. 16 or 32 bits, whole or floating, are scaled to 8, never clipped: a number of bits by what it can hold,
-    floats from 0 to 1, or from 0 to their largest value where that is above 1. Of several pictures (GIF) it is the
-    first.
+    applied. 16 or 32 bits, whole or floating, are scaled to 8: a number of bits by what it can hold, floats from 0 to
+    1, or from 0 to their largest value where that is above 1; less than nothing is black. Of several pictures (GIF) it
+    is the first. At most 500 MB are taken besides the file: see `picture_memory`.
 
     Args:
         shortest: pixels of the shorter side that will do; a larger JPEG is decoded at 1/2, 1/4 or 1/8 then.
@@ -49,10 +47,11 @@ def read_rgb(source: bytes | Path, name: str, *, shortest: int | None = None) ->
     """
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
+            whole = image.size
             if shortest is not None:
                 image.draft("RGB", (shortest, shortest))
-            _check_size(image.size, name)
-            return _on_white(ImageOps.exif_transpose(image))
+            _check_size(image, whole, name)
+            return in_srgb(image)
     except UnidentifiedImageError as error:
         raise BadInput(_unknown(source, name)) from error
     except PICTURE_ERRORS as error:
@@ -67,7 +66,7 @@ def check_picture(file: IO[bytes], name: str) -> None:
     """
     try:
         with Image.open(file, formats=_formats()) as image:
-            _check_size(image.size, name)
+            _check_size(image, image.size, name)
     except UnidentifiedImageError as error:
         file.seek(0)
         raise BadInput(_unknown(file.read(16), name)) from error
@@ -81,12 +80,14 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _check_size(image: Image.Image, whole: tuple[int, int], name: str) -> None:
+    """Raise BadInput for an `image` too large to decode, or too long; `whole` is its size in the file."""
+    size, most = image.size, largest_size(image, whole)
     width, height = size
-    if width * height > MAX_PIXELS:
+    if width * height > most.pixels:
         raise BadInput(
             f"'{name}' is not a picture that can be read: {width} x {height} pixels exceed the limit of "
-            f"{MAX_PIXELS // 1_000_000} million: scale it down"
+            f"{most.pixels // 1_000_000} million{most.kind}: scale it down{most.remedy}"
         )
     if max(size) > MAX_RATIO * min(size):
         raise BadInput(
@@ -104,52 +105,3 @@ def _unknown(source: bytes | Path, name: str) -> str:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC:
         return f"'{name}' is a HEIC picture, as telephones make them, which is not read: save it as JPEG or PNG"
     return f"'{name}' is not a picture that can be read (its bytes are of no known kind): {_ALLOWED}"
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not image.has_transparency_data:
-        return _srgb(_eight_bits(image), profile)
-    layer = image.convert("RGBA") if image.mode != "LA" else image
-    alpha = layer.getchannel("A")
-    picture = _srgb(layer.convert("L" if layer.mode == "LA" else "RGB"), profile)
-    return Image.composite(picture, Image.new("RGB", picture.size, _GROUND), alpha)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """One channel of more than 8 bits as `L`; all else as it is."""
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image), nan=0.0, posinf=0.0, neginf=0.0)
-        largest = max(1.0, float(values.max(initial=0.0)))
-    elif image.mode.startswith("I;16"):
-        values, largest = np.asarray(image), 65_535.0
-    elif image.mode == "I":
-        values = np.asarray(image)
-        most = int(values.max(initial=0))
-        # the mode does not say of how many bits its file was
-        largest = next(float(2**bits - 1) for bits in (8, 16, 31) if most < 2**bits)
-    else:
-        return image
-    scaled = np.clip(values.astype(np.float32) * (255.0 / largest) + 0.5, 0, 255)
-    return Image.fromarray(scaled.astype(np.uint8))
-
-
-def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """`image` as RGB; its colours are those that `profile` gives its numbers, sRGB's without one."""
-    if image.mode not in ("RGB", "L", "CMYK"):
-        image = image.convert("RGB")
-    if profile:
-        try:
-            source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-            if _space(source) == image.mode and ImageCms.getProfileDescription(source).strip() != "sRGB built-in":
-                converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-                assert converted is not None  # None is for work in place
-                return converted
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass  # a damaged profile says nothing about colours
-    return image.convert("RGB")
-
-
-def _space(profile: ImageCms.ImageCmsProfile) -> str:
-    space = str(profile.profile.xcolor_space).strip()
-    return {"GRAY": "L"}.get(space, space)

@@ -156,11 +156,16 @@ def is_public(address: Address) -> bool:
         or address.is_loopback
         or address.is_link_local
         or (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)
-        or address in _SPECIAL
+        or any(address in network for network in _SPECIAL)
     )
 
 
-_SPECIAL = ipaddress.ip_network("192.0.0.0/24")  # of the IETF's protocols; some of it counts as global
+# What counts as global and is not everybody's.
+_SPECIAL = (
+    ipaddress.ip_network("192.0.0.0/24"),  # of the IETF's protocols
+    ipaddress.ip_network("168.63.129.16/32"),  # Azure's own server, which each machine there reaches and nobody else
+    ipaddress.ip_network("3fff::/20"),  # for documentation, RFC 9637
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: IPv4 behind it, in the last 32 bits
 
 

@@ -163,7 +163,8 @@ class Storage:
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield every object under the folder `prefix`, recursively, sorted by key; none if there is no such folder.
 
-        Always asks storage, so that objects of other writers are seen. Keys are relative to the root, not to `prefix`.
+        Always asks storage, so that objects of other writers are seen; those whose names no key can have (control
+        characters) are somebody else's and left out. Keys are relative to the root, not to `prefix`.
 
         Raises:
             StorageUnavailable: also where the bucket is missing. "Unknown" must never read as "nothing is there".
@@ -176,14 +177,17 @@ class Storage:
                 info = next(found, None)
             if info is None:
                 return
-            yield info
+            if is_key(info.key):
+                yield info
 
     def folders(self) -> tuple[str, ...]:
         """List the names of the folders in the root, sorted; a local one may be empty.
 
-        Otherwise as `list`, without the time that it takes to list all that lies in them.
+        Names that no key can have are left out. Otherwise as `list`, without the time that it takes to list all that
+        lies in them.
         """
-        return tuple(sorted(in_full(self.root, lambda: tuple(self._store.folders()), self._retry_policy)))
+        found = in_full(self.root, lambda: tuple(self._store.folders()), self._retry_policy)
+        return tuple(sorted(filter(_is_key, found)))
 
     # ---- writing
 
@@ -299,14 +303,15 @@ class Storage:
         return True
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")  # the last are bytes of names that are no UTF-8
 
 
 def is_key(key: str) -> bool:
     """Whether an object can be called that, below the root."""
     parts = key.split("/")
-    return not (any(part in ("", ".", "..") or part.startswith(TEMPORARY_PREFIX) for part in parts)
-                or _CONTROL.search(key))  # fmt: skip
+    return not (
+        any(part in ("", ".", "..") or part.startswith(TEMPORARY_PREFIX) for part in parts) or _CONTROL.search(key)
+    )
 
 
 def _checked(key: str) -> str:

@@ -26,6 +26,7 @@ from infra.storage.errors import (
     SourceRefused,
     StorageBusy,
     StorageError,
+    StorageUnavailable,
     from_web_status,
     without_secrets,
 )
@@ -33,6 +34,7 @@ from infra.storage.reading_policy import ReadingPolicy, check_redirect
 from infra.storage.user_agent import user_agent
 from infra.storage.web_connections import Network
 from infra.storage.web_time import Deadline, HungServers
+from manifests.masking import address_without_secrets
 
 __all__ = ["get"]
 
@@ -161,12 +163,29 @@ def _connections(url: httpx.URL, network: Network) -> httpcore.ConnectionPool:
 
 
 def _proxy(url: httpx.URL) -> httpx.URL | None:
-    """The proxy that the environment names for `url`."""
+    """The proxy that the environment names for `url`.
+
+    Raises:
+        StorageUnavailable: it is no address, or of a kind that is not asked (SOCKS).
+    """
     found = urllib.request.getproxies()
     proxy = found.get(url.scheme) or found.get("all")
     if not proxy or urllib.request.proxy_bypass(url.host):
         return None
-    return httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parsed = httpx.URL(address)
+        usable = parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) < 1 << 16
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    if not usable:
+        raise StorageUnavailable(
+            f"the proxy that the environment names for '{url.scheme}:' is not one that can be asked: "
+            f"'{address_without_secrets(address)}'",
+            f"give an address with http:// or https:// in {url.scheme.upper()}_PROXY or ALL_PROXY, or the server in "
+            "NO_PROXY",
+        )
+    return parsed
 
 
 @contextlib.contextmanager

@@ -74,6 +74,12 @@ HARMLESS = (
     "/data/key=3/what?.png",
     "file:///data/a?b=c.png",
     "memory://out",
+    "C:\\night\\logo@2x.png",
+    "file://C:/night/logo@2x.png",
+    "night/16:9@2x/logo.png",
+    "//server/share/logo@2x.png",
+    '{"a":"https://h.example/a.png","b":"what?x=1"}',
+    "write to mailto:me@h.example, at 12:30:05@night, image nightreel:1.0@sha256:ab",
     "night/key=3/part-0.parquet is missing",
     "--set cutouts.number=16, monkey=3, tokens=16, keyframe_every=8",
     "a clock at 12:00 :0.5 | the password of a king:-0.3",
@@ -94,6 +100,31 @@ def test_no_shape_of_a_secret_is_left_in_an_address_or_a_sentence(address: str, 
     assert SECRET not in without_secrets(json.dumps({"address": address, "n": 1}, separators=(",", ":")))
     assert SECRET not in without_secrets(f"back to {quote(address, safe='')}")
     assert SECRET not in without_secrets(f"back to {quote(quote(address, safe=''), safe='')} now")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [f"{head}u:{SECRET}@h.example/x" for head in (
+        "file://", "local://", "memory://", "//", "http:/", "http:\\\\", "", "http ://", " http://", "http:", "\t//"
+    )] + [f"{path}?sig={SECRET}" for path in ("x.png", " x.png", "/data/x.png", "C:\\x.png", "file:///data/x.png")],
+)  # fmt: skip
+def test_what_is_written_almost_like_an_address_shows_no_secret(address: str) -> None:
+    for mask in (address_without_secrets, without_secrets):
+        masked = mask(address)
+        assert SECRET not in masked
+        assert mask(masked) == masked
+    for sentence in ("cannot reach {} now", "init_image '{}' can't be read", '"{}"', "x: {}"):
+        assert SECRET not in without_secrets(sentence.format(address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [f"http://u:p {SECRET}@h/x"] + [f"https://h/a{sign}b?x={SECRET}" for sign in "`>\\\"< '"]
+    + [f"https://h/a ?x={SECRET}", f"https://h/a b c?x={SECRET}"],
+)  # fmt: skip
+def test_an_address_with_signs_that_no_address_holds_shows_no_secret(address: str) -> None:
+    for sentence in ("{}", "cannot reach {} now", "init_image '{}' can't be read: {}", '"{}": no'):
+        assert SECRET not in without_secrets(sentence.replace("{}", address))
 
 
 @pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
@@ -146,7 +177,28 @@ def test_pairs_and_headers_lose_their_values(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["a", "'a://", "a://", "token", "=/", "%3A", "https://h/%3F", "'", "a:", "/hooks", '"', "eyJa", "\\", "?=@"]
+    "part",
+    [
+        "a",
+        "'a://",
+        "a://",
+        "token",
+        "=/",
+        "%3A",
+        "https://h/%3F",
+        "'",
+        "a:",
+        "/hooks",
+        '"',
+        "eyJa",
+        "\\",
+        "?=@",
+        "a:b@",
+        " a:",
+        "@ ",
+        " b?",
+        "http://u:p ",
+    ],
 )
 def test_a_strangers_text_takes_no_time(part: str) -> None:
     text = "http://" + part * (100_000 // len(part)) + "="

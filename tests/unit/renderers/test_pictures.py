@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+import struct
+import subprocess
+import sys
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
+from renderers import picture_colours, picture_memory
 from renderers.errors import BadInput
 from renderers.frame_rendering.pictures import read_picture
-from renderers.pictures import read_rgb
+from renderers.picture_memory import largest_size
+from renderers.pictures import check_picture, read_rgb
 from renderers.training.picture_files import read_picture as read_training_picture
 
 
@@ -130,3 +136,113 @@ def test_programs_are_never_called() -> None:
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
     with pytest.raises(BadInput, match="of no known kind"):
         read_rgb(postscript, "a.eps")
+
+
+def png16(values: np.ndarray, transparent: int) -> bytes:
+    """Four rows of 16-bit gray, in which `transparent` stands for nothing: Pillow writes none."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", len(values), 4, 16, 0, 0, 0, 0))
+    rows = chunk(b"IDAT", zlib.compress((b"\0" + values.astype(">u2").tobytes()) * 4))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"tRNS", struct.pack(">H", transparent)) + rows + chunk(b"IEND", b"")
+
+
+def tiff(pixels: np.ndarray, sample_format: int) -> bytes:
+    """A TIFF of one channel, of kinds that Pillow reads and does not write."""
+    height, width = pixels.shape
+    tags = [(256, width), (257, height), (258, pixels.itemsize * 8), (259, 1), (262, 1), (273, 0), (277, 1),
+            (278, height), (279, pixels.nbytes), (339, sample_format)]  # fmt: skip
+    start = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, start if tag == 273 else value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + pixels.tobytes()
+
+
+def test_sixteen_bits_with_a_transparent_number_keep_their_ramp() -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)
+    seen = np.asarray(read_rgb(png16(ramp, int(ramp[128])), "a"))[0, :, 0].astype(int)
+    expected = np.where(np.arange(256) == 128, 255, np.arange(256))
+    np.testing.assert_allclose(seen, expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sample_format", "largest"), [("<u4", 1, 2**32 - 1), ("<i2", 2, 2**15 - 1), ("<u4", 1, 2**31 - 1)]
+)
+def test_whole_numbers_of_any_kind_are_a_ramp(kind: str, sample_format: int, largest: int) -> None:
+    seen = np.asarray(read_rgb(tiff((RAMP * largest).astype(kind), sample_format), "a"))[0, :, 0].astype(int)
+    np.testing.assert_allclose(seen, np.arange(256), atol=1)
+
+
+@pytest.mark.parametrize("brand", ["heif", "hevm", "hevs"])
+def test_every_kind_of_heic_is_named(brand: str) -> None:
+    with pytest.raises(BadInput, match="is a HEIC picture"):
+        read_rgb(b"\0\0\0\x1cftyp" + brand.encode() + b"\0\0\0\0mif1heic" + bytes(100), "a")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_picture_is_turned_as_its_camera_meant_it_whatever_the_bands(
+    turn: int, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = Image.fromarray(np.random.default_rng(2).integers(0, 256, (13, 7, 3), dtype=np.uint8)).convert(mode)
+    exif = Image.Exif()
+    exif[274] = turn
+    data = saved(pixels, exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(np.asarray(read_rgb(data, "a")), expected)
+    monkeypatch.setattr(picture_colours, "_BAND", 20)
+    np.testing.assert_array_equal(np.asarray(read_rgb(data, "a")), expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "options", "most"),
+    [
+        ("RGB", "JPEG", {}, 64), ("RGB", "PNG", {}, 64), ("RGBA", "PNG", {}, 64), ("I;16", "PNG", {}, 64),
+        ("RGBA", "WEBP", {"lossless": True}, 20), ("RGB", "AVIF", {"speed": 10}, 22), ("F", "TIFF", {}, 60),
+        ("RGB", "JPEG", {"progressive": True, "subsampling": 0}, 48), ("CMYK", "TIFF", {}, 60),
+    ],
+)  # fmt: skip
+def test_the_limit_is_that_of_the_memory(mode: str, kind: str, options: dict[str, object], most: int) -> None:
+    with Image.open(io.BytesIO(saved(Image.new(mode, (64, 64)), kind, **options))) as image:
+        assert largest_size(image, image.size).pixels == most * 1_000_000
+
+
+def test_a_picture_that_would_take_too_much_memory_says_the_limit_of_its_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(picture_memory, "MAX_BYTES", 24_000_000)  # a 40th, for a small picture
+    data = saved(Image.new("RGBA", (1100, 1000)), "WEBP", lossless=True)
+    said = (
+        "1100 x 1000 pixels exceed the limit of 1 million for WEBP pictures: scale it down, or save it as JPEG or PNG"
+    )
+    with pytest.raises(BadInput, match=said):
+        read_rgb(data, "a.webp")
+    with pytest.raises(BadInput, match=said):
+        check_picture(io.BytesIO(data), "a.webp")
+    assert read_rgb(saved(Image.new("RGBA", (1000, 1000)), "WEBP"), "a").size == (1000, 1000)
+
+
+MEASURED = """
+import io, resource, sys
+from PIL import Image
+from renderers.picture_memory import largest_size
+from renderers.pictures import check_picture, read_rgb
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+read_rgb(open(sys.argv[1], 'rb').read(), 'small')
+before = peak()
+read_rgb(open(sys.argv[2], 'rb').read(), 'large')
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize(("mode", "kind", "cost"), [("RGBA", "PNG", 7), ("F", "TIFF", 8), ("RGBA", "WEBP", 24)])
+def test_reading_takes_no_more_memory_than_is_counted(mode: str, kind: str, cost: int, tmp_path: Path) -> None:
+    by_kind: dict[str, dict[str, object]] = {"TIFF": {"compression": "tiff_adobe_deflate"}, "WEBP": {"lossless": True}}
+    options = by_kind.get(kind, {})
+    for name, side in (("small", 8), ("large", 2500)):
+        (tmp_path / name).write_bytes(saved(Image.new(mode, (side, side)), kind, **options))
+    command = [sys.executable, "-c", MEASURED, str(tmp_path / "small"), str(tmp_path / "large")]
+    taken = int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+    assert taken < cost * 2500**2 + 25_000_000, "besides a band of rows"

@@ -354,3 +354,16 @@ class TestManifestFiles:
         (tmp_path / "a.parquet").unlink()
         with pytest.raises(ObjectMissing, match=r"a\.parquet"), contextlib.closing(file.open()):
             pass
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mX", "a\nb", os.fsdecode(b"\xff"), "a\\b"])
+def test_what_no_key_can_name_is_left_out_and_stops_nothing(tmp_path: Path, name: str) -> None:
+    for folder in ("reef", name):
+        plans = tmp_path / folder / "plans"
+        plans.mkdir(parents=True)
+        for file in ("x.json", f"{name}.json"):
+            (plans / file).write_bytes(b"{}")
+    storage = Storage(str(tmp_path))
+    assert storage.folders() == ("reef",)
+    assert [info.key for info in storage.list()] == ["reef/plans/x.json"]
+    assert [storage.read(info.key) for info in storage.list("reef/plans")] == [b"{}"]

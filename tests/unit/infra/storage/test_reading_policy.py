@@ -87,6 +87,7 @@ def test_roots_are_whole_folders(path: str, allowed: bool) -> None:
         ("8.8.8.8", True), ("2606:4700::1111", True), ("::ffff:8.8.8.8", True), ("64:ff9b::808:808", True),
         ("127.0.0.1", False), ("127.8.8.8", False), ("0.0.0.0", False), ("10.0.0.1", False), ("172.16.0.1", False),
         ("192.168.1.1", False), ("169.254.169.254", False), ("100.64.1.1", False), ("192.0.0.192", False),
+        ("168.63.129.16", False), ("::ffff:168.63.129.16", False), ("3fff:1::1", False), ("168.63.129.17", True),
         ("224.0.0.1", False), ("255.255.255.255", False), ("240.0.0.1", False), ("198.18.0.1", False),
         ("::1", False), ("::", False), ("fd00:ec2::254", False), ("fe80::1", False), ("fec0::1", False),
         ("ff02::1", False), ("::ffff:127.0.0.1", False), ("::ffff:a9fe:a9fe", False), ("::7f00:1", False),
