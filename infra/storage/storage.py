@@ -187,7 +187,7 @@ class Storage:
         lies in them.
         """
         found = in_full(self.root, lambda: tuple(self._store.folders()), self._retry_policy)
-        return tuple(sorted(filter(_is_key, found)))
+        return tuple(sorted(filter(is_key, found)))
 
     # ---- writing
 
