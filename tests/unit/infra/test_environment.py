@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,9 @@ from infra.environment import (
     ray_environment,
     ray_folder,
 )
-from infra.settings import InfraSettings, SettingsInvalid, load_settings
+from infra.settings import SettingsInvalid
 
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in InfraSettings.model_fields:
-        monkeypatch.delenv(f"NIGHTREEL_{name.upper()}", raising=False)
-    load_settings.cache_clear()
-    yield
-    load_settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("fresh_settings")
 
 
 def test_an_empty_prefect_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infra.settings import InfraSettings, SettingsInvalid, load_settings
 
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in InfraSettings.model_fields:
-        monkeypatch.delenv(f"NIGHTREEL_{name.upper()}", raising=False)
-    load_settings.cache_clear()
-    yield
-    load_settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("fresh_settings")
 
 
 def test_without_variables_the_defaults_hold_and_every_setting_is_described() -> None:
