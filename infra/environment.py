@@ -89,9 +89,14 @@ def server_environment(url: str, key: str | None) -> dict[str, str]:
 
     An environment, unlike a command line, is read by its process's owner alone.
     """
-    origins = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"  # Prefect's own default is every origin there is
+    own = {
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url,  # Prefect's own default is every origin there is
+        # the UI that our links and forms lead to; a page of V2 that is left while it loads forgets the key that the
+        # browser has, and its person is signed out
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+    }
     keys = {} if key is None else {"PREFECT_SERVER_API_AUTH_STRING": key, "PREFECT_API_AUTH_STRING": key}
-    return {origins: os.environ.get(origins, url), **keys}
+    return {name: os.environ.get(name, value) for name, value in own.items()} | keys
 
 
 @contextmanager

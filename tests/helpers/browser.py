@@ -22,7 +22,7 @@ FLAGS = [
     "--no-first-run",
 ]
 # Of a machine that is busy elsewhere.
-RETRY_POLICY = 120_000
+PATIENCE_MS = 120_000
 
 
 class Pages:
@@ -40,7 +40,7 @@ class Pages:
 
     def open(self, address: str) -> None:
         """Go to an address, or to a path of the UI."""
-        self.page.goto(address if address.startswith("http") else f"{self.ui}{address}")
+        self.page.goto(f"{self.ui}{address}" if address.startswith("/") else address)
 
     def shows(self, text: str | re.Pattern[str]) -> None:
         """Wait until the page shows `text`."""
@@ -86,15 +86,19 @@ def browser_pages(ui: str, shots: Path, sign_in: str | None = None) -> Iterator[
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         try:
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            page.set_default_timeout(RETRY_POLICY)
+            page.set_default_timeout(PATIENCE_MS)
             pages = Pages(page, ui, shots)
+            refused: list[str] = []
+            page.on("response", lambda it: refused.append(f"{it.status} {it.url}") if it.status >= 400 else None)
             try:
                 if sign_in is not None:
                     pages.open(sign_in)
                     page.wait_for_url(re.compile("/dashboard"))
                 yield pages
-            except BaseException:
+            except BaseException as error:
                 pages.shot("at the failure")
+                error.add_note(f"The browser was at {page.url}; not answered: {', '.join(refused[-20:]) or 'none'}")
+                error.add_note(f"The page said: {page.inner_text('body')[:1000]}")
                 raise
         finally:
             browser.close()
