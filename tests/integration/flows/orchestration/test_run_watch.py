@@ -13,7 +13,7 @@ from renderers.frame_rendering.frame_object import FrameObject
 from tests.helpers.flow_runs import BackgroundRun, server, until
 from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
 
-pytestmark = pytest.mark.usefixtures("prefect_server", "ray_cluster")
+pytestmark = [pytest.mark.usefixtures("prefect_server", "ray_cluster"), pytest.mark.minutes]
 
 
 @pytest.mark.timeout(300)
