@@ -57,14 +57,15 @@ def contact_sheet(
         if label:
             text = _shortened(" ".join(label.split()), font, wide)
             draw.text((left + wide / 2, top + high + caption / 2), text, fill=_INK, font=font, anchor="mm")
-    return _png(sheet)
+    return _png(sheet, optimize=True)
 
 
 def poster(picture: Picture, max_side: int) -> bytes:
     """Encode a PNG of one picture, `(height, width, 3)` uint8, its longer side at most `max_side`; never enlarged."""
     if max_side < 1:
         raise ValueError(f"max_side {max_side}: must be at least 1")
-    return _png(_fitted(picture, max_side, enlarge=False))
+    # quickly: a report makes one for each of thousands of videos; most of them become smaller JPEGs anyway
+    return _png(_fitted(picture, max_side, enlarge=False), compress_level=3)
 
 
 def _fitted(picture: Picture, side: int, *, enlarge: bool) -> Image.Image:
@@ -103,7 +104,7 @@ def _shortened(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, w
     return label[:low].rstrip() + _ELLIPSIS
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(image: Image.Image, **options: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
+    image.save(buffer, format="PNG", **options)
     return buffer.getvalue()
