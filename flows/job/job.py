@@ -117,6 +117,12 @@ class RenderJob:
         return self._plan.refused
 
     @property
+    def damaged(self) -> tuple[str, ...]:
+        """Documents in the output that can't be read: which, why, and what to do. Those that the job puts anew are not
+        among them, unless it only looks."""
+        return self._plan.damaged
+
+    @property
     def summary(self) -> str:
         """A sentence for people: what will be rendered."""
         return self.source.summary(self._plan)

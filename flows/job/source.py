@@ -19,13 +19,15 @@ __all__ = ["Comparison", "JobPlan", "WorkSource"]
 @dataclass(frozen=True)
 class JobPlan:
     """What a job is to do: a run for each video, problems of the manifest's rows, and good rows that can't be rendered
-    with the reasons. `errors` has those reasons, by video id, for which the row is not to blame. `runs` is never
-    changed, only replaced by another plan's."""
+    with the reasons. `errors` has those reasons, by video id, for which the row is not to blame. `damaged` says of
+    documents in the output that can't be read which it is and what to do. `runs` is never changed, only replaced by
+    another plan's."""
 
     runs: Mapping[str, VideoRun] = field(default_factory=dict)
     problems: Problems = Problems()  # noqa: RUF009 - a tuple
     refused: tuple[tuple[ManifestRow, str], ...] = ()
     errors: Mapping[str, Exception] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
 
     @property
     def frames_missing(self) -> tuple[int, int]:
