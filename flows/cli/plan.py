@@ -63,16 +63,20 @@ def plan(
         ],
         "bad_rows": bad,
         "damaged": job.damaged[:LISTED],
+        "warnings": job.warnings.first,
+        "warning_kinds": job.warnings.kinds,
     }  # fmt: skip
     # as `status` ends for such an output: a video with a damaged document is not done
     refused = {reason for _, reason in job.refused}
     only_damaged = not job.problems and refused <= set(job.damaged)
     code = INCOMPLETE if job.damaged and only_damaged else BAD_INPUT if bad else DONE
+    if not json:
+        problems(bad)
+        problems(damaged_documents(job))
+    problems(job.warnings.lines())
     if json:
         print_json(summary)
         return code
-    problems(bad)
-    problems(damaged_documents(job))
     print_table(
         ("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), _after(c)) for c in chunks[:50]]
     )

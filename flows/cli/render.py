@@ -69,6 +69,7 @@ def render(
     bad = bad_rows(job)
     problems(bad)
     problems(damaged_documents(job))
+    problems(job.warnings.lines())
     if not job.runs:
         problems([f"no row of '{manifest}' can be rendered"])
         return BAD_INPUT
@@ -128,6 +129,8 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
                 "videos": videos,
                 "problems": [problem.to_dict() for problem in job.problems],
                 "problem_kinds": job.problems.kinds,
+                "warnings": job.warnings.first,
+                "warning_kinds": job.warnings.kinds,
             }
         )
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flows.job.parameters import RenderParameters
+from flows.job.row_warnings import RowWarnings
 from flows.job.source import JobPlan
 from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
@@ -75,11 +76,13 @@ class ManifestSource:
         errors: dict[str, Exception] = {}
         places: dict[str, tuple[int, str]] = {}
         damaged: list[str] = []
+        warnings = RowWarnings(Registry(self._settings.models_folder))
 
         def good_rows() -> Iterator[ManifestRow]:
             for result in read_rows(manifest_files(self._parameters.manifest, reading)):
                 if isinstance(result, GoodRow):
                     places[result.row.video_id] = (result.number, result.file)
+                    warnings.look(result)
                     yield result.row
                 else:
                     problems.add(result)
@@ -107,4 +110,4 @@ class ManifestSource:
                 refused.append((sized(result.plan.row), str(clash)))
                 continue
             runs[result.video_id] = VideoRun(result)
-        return JobPlan(runs, problems.problems, tuple(refused), errors, tuple(damaged))
+        return JobPlan(runs, problems.problems, tuple(refused), errors, tuple(damaged), warnings.found)

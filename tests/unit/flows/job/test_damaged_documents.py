@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from flows.job.storage_state import load_work, save_plan
-from infra.storage.layout import PROVENANCE, frame_key, plan_key, video_key
+from infra.storage.layout import PROVENANCE, plan_key
 from infra.storage.storage import Storage
-from renderers.registry import Registry
 from tests.helpers.command_line import Said, in_this_process
+from tests.helpers.finished import put_finished_still
 from tests.helpers.render_jobs import planned, quick_row, write_manifest
 
 OLD = "reef/plans/0123456789abcdef.json"
@@ -24,15 +22,8 @@ class Night:
     def __init__(self, folder: Path, call: Callable[..., Said]) -> None:
         self.manifest = write_manifest(folder / "m.parquet", [quick_row("reef")])
         self.output, self.call = Storage(str(folder / "out")), call
-        (work,) = load_work(self.output, [quick_row("reef")], Registry(), chunk_seconds=60, range_frames=None)
-        assert not isinstance(work, tuple)
-        video = video_key("reef", "png")
-        provenance = {"video": video.removeprefix("reef/"), "content": work.content}
+        work = put_finished_still(self.output, quick_row("reef"))
         self.own_plan, self.provenance = plan_key("reef", work.content), f"reef/{PROVENANCE}"
-        for key in (frame_key("reef", 0, work.frames[0].digest), work.ranges[0].segment, video):
-            self.output.put(key, b"-")
-        self.output.put(self.provenance, json.dumps(provenance).encode())
-        save_plan(self.output, work)
 
     def plan(self, *more: str) -> Said:
         return self.call("plan", self.manifest, "--output", self.output.root, *more)
