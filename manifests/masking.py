@@ -295,9 +295,13 @@ def _without_user(rest: str, *, web: bool, containers: bool) -> tuple[str, str]:
     authority = _authority(rest)
     ends = [found.end() for found in _AT.finditer(authority)]
     if ends:
-        if containers and not re.search(r":|%3A", authority[: ends[-1]], re.IGNORECASE):
+        named, after = re.search(r":|%3A", authority[: ends[-1]], re.IGNORECASE), rest[ends[-1] :]
+        if containers and not named:
             return "", rest
-        return "***@", rest[ends[-1] :]
+        # `u:p@x/y@h`: a picture `y@h` of the host x, or the password `p@x/y` of the host h
+        if named and _AT.search(_split(after, "?#")[0] if web else after):
+            return "***@...", ""
+        return "***@", after
     if ":" not in authority or authority.startswith(("[", "arn:")):
         return "", rest
     # a password may hold the very signs that end an authority: nobody knows then where the host is
