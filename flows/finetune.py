@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from prefect import State, flow, get_run_logger, task
+from prefect import State, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed
@@ -15,6 +15,7 @@ from flows.job.finetuning import begin, check, figures, finetune_job, publish, s
 from flows.orchestration.forms import fields as form
 from flows.orchestration.forms.descriptions import described
 from flows.orchestration.run import invalid_input, leave_if_ended, opaque
+from flows.orchestration.sealed_flow import flow
 from flows.orchestration.watch import watching
 from infra.settings import load_settings
 from renderers.registry import Registry

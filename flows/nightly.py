@@ -5,7 +5,7 @@
 import datetime
 from typing import Any
 
-from prefect import State, flow, runtime
+from prefect import State, runtime
 from prefect.states import Failed
 
 from flows.job.job import RenderJob
@@ -15,6 +15,7 @@ from flows.orchestration.forms.fields import NightDate, NightManifest, NightOutp
 from flows.orchestration.handover import begin
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.orchestration.run_names import short_place
+from flows.orchestration.sealed_flow import flow
 from flows.planning.dates import filled, night_of
 from infra.storage.storage import ObjectMissing
 

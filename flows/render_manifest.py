@@ -4,7 +4,7 @@
 # arrive as names that nothing resolves.
 from typing import Any
 
-from prefect import State, flow
+from prefect import State
 
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
@@ -13,6 +13,7 @@ from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, 
 from flows.orchestration.handover import begin
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.orchestration.run_names import render_name
+from flows.orchestration.sealed_flow import flow
 
 __all__ = ["render_manifest"]
 

@@ -4,7 +4,7 @@
 # arrive as names that nothing resolves.
 from typing import Any
 
-from prefect import State, flow
+from prefect import State
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 
@@ -14,6 +14,7 @@ from flows.orchestration.forms.fields import After, DryRun, Frames, OtherSeed, P
 from flows.orchestration.handover import begin
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.orchestration.run_names import rerun_name
+from flows.orchestration.sealed_flow import flow
 from flows.report.markdown import escape_markdown
 
 __all__ = ["rerun_frames"]

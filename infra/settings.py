@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infra.storage.reading_policy import ReadingPolicy
 from manifests.errors import ErrorKind, NightreelError
+from manifests.masking import keep_secret
 
 __all__ = ["InfraSettings", "SettingsInvalid", "load_settings"]
 
@@ -176,6 +177,7 @@ class InfraSettings(BaseSettings):
             return None
         if not value.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("write http://... or https://...")
+        keep_secret(value.get_secret_value())
         return value
 
     @field_validator("cpus_per_actor", "gpus_per_actor")

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, PromptError, SettingsError
 from manifests.schema.describe import allowed_at, known_columns, names_at
-from manifests.schema.other_tools import foreign_story
+from manifests.schema.other_tools import foreign_story, foreign_weight
 from manifests.schema.spelling import misread
 from manifests.schema.texts import did_you_mean, short
 
@@ -178,7 +178,7 @@ def _problem(
         names = names_at(location[:-1])
         allowed = "one of " + ", ".join(names)
         message = f"{column} is unknown; {did_you_mean(str(location[-1]), names)}".rstrip("; ")
-    elif column == "prompt" and isinstance(cause, PromptError) and (why := foreign_story(str(details["input"]))):
+    elif column == "prompt" and isinstance(cause, PromptError) and (why := _foreign(str(details["input"]))):
         message = f"prompt {shown}: {why}"
     elif cause is not None and str(cause):
         message = f"{column}: {cause}"
@@ -187,6 +187,10 @@ def _problem(
     else:
         message = f"{column} is {shown}: {details['msg']}"
     return RowProblem(file, number, video_id, column, shown, allowed, message, unit)
+
+
+def _foreign(prompt: str) -> str | None:
+    return foreign_story(prompt) or foreign_weight(prompt)
 
 
 def _dotted(location: Iterable[int | str]) -> str:

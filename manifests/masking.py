@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-__all__ = ["address_without_secrets", "content_mark", "has_secret", "reference", "values_without_secrets",
-           "without_secrets"]  # fmt: skip
+__all__ = ["address_without_secrets", "content_mark", "has_secret", "keep_secret", "reference",
+           "values_without_secrets", "without_secrets"]  # fmt: skip
 
 _WEB = {"http", "https", "ws", "wss", "ftp", "ftps"}
 _PATHS = {"file", "local", "memory"}  # what follows is a path, in which any sign may stand
@@ -34,9 +34,24 @@ _EQUALS = re.compile(r"=|%(?:25)*3D", re.IGNORECASE)
 _NAMED = re.compile(r"[\w.~%\[\]-]+(?:=|%3D)", re.IGNORECASE)
 _MARK = re.compile(r"#sha256=[0-9a-f]{16}\Z")
 _WEBHOOK = re.compile(
-    r"(?<=/)((?:web)?hooks?|webhookb\d|incomingwebhook|trigger)/.+|(?<=/)(bot\d+)(?::|%3A).+", re.IGNORECASE
+    r"(?<=/)((?:web)?hooks?(?:-test|-waiting)?|webhookb\d|incomingwebhook|trigger)/.+|(?<=/)(bot\d+)(?::|%3A).+",
+    re.IGNORECASE | re.DOTALL,
 )
-_SECRET_HOSTS = ("hooks.", "maker.ifttt.com")
+# Hosts, by how their names begin, whose whole path is a secret: who knows it may write, or read what is written.
+_SECRET_HOSTS = ("hooks.", "hook.", "maker.ifttt.com", "ntfy.", "hc-ping.com", "webhook.site", "notify.run",
+                 "api.day.app", "sctapi.ftqq.com", "events.pagerduty.com")  # fmt: skip
+# Without a scheme, `my.git/hooks/a` is a path of files: the signs of a webhook count on these hosts only.
+_WEBHOOK_HOSTS = ("discord.com", "discordapp.com", "office.com", "telegram.org", "feishu.cn", "larksuite.com")
+_HOST = (
+    r"(?:(?:[A-Za-z0-9-]{1,63}\.){1,9}[A-Za-z]{2,24}|localhost"
+    r"|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?"
+)
+_BARE = rf"(?://)?{_HOST}/"
+_BARE_START = re.compile(rf"\s*(?://)?(?P<host>{_HOST})(?=/)")
+# A query, not the sign for one letter in a name: `part-?.parquet`.
+_QUERY = re.compile(r"\?(?:[\w.~%\[\]-]*[\w%\]](?:=|%(?:25)*3D)|[\w-]{12,})", re.IGNORECASE)
+# `data:image/png;base64,...` holds what it is an address of.
+_DATA = re.compile(r"\s*(data:(?:[a-z]{1,20}/[\w.+-]{1,80})?(?:;[\w=.+-]{1,80}){0,9},)\S", re.IGNORECASE)
 
 # Names that end so hold secrets, whatever stands before (X-Amz-Signature); and those that are the whole name, or the
 # whole of its last word: `monkey=3` and the folder `key=3/` are none.
@@ -55,6 +70,8 @@ _AT_START = re.compile(rf"\s*{_LOGIN}", re.IGNORECASE)
 _TEXT = re.compile(
     rf"""
     (?P<address>://)\S
+    | (?P<data>(?<![\w.-])data:(?:[a-z]{{1,20}}/[\w.+-]{{1,80}})?(?:;[\w=.+-]{{1,80}}){{0,9}},)[^\s"'<>]+
+    | (?P<bare>(?<![\w./%-]){_BARE}(?=\S))
     | (?P<encoded>%(?:25)*3A%(?:25)*2F%(?:25)*2F)[^\s"'<>&]+
     | (?P<header>authorization['"]?\s{{0,2}}[:=]\s{{0,2}}['"]?(?:(?:bearer|basic|token|digest)\s+)?)[^\s'",]+
     | (?P<login>{_LOGIN})
@@ -67,7 +84,8 @@ _TEXT = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "akia", "asia", "gh", "xox", "eyj", ">", "@")
+_HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "akia", "asia", "gh", "xox", "eyj", ">", "@", "?",
+          "data:", "/webhook", "/bot", *_SECRET_HOSTS)  # fmt: skip
 _ENDS_IN_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _CLOSING = {
     "'": re.compile(r"'[.,;:)\]}]{0,8}(?:\s|\Z)|\n"),
@@ -84,8 +102,23 @@ _QUERY_INSIDE = re.compile(r"\?[^?]*(?:=|%(?:25)*3D)", re.IGNORECASE)
 _TRAILING = "'\")]}>,.;:!"
 
 
+# Addresses that are secrets as a whole, although nothing shows it, with what is shown of each.
+_kept: dict[str, str] = {}
+
+
+def keep_secret(address: str) -> None:
+    """Have everything after the host of `address` masked from now on, wherever this process shows it: a webhook's path
+    may be its secret, and its host any (a server of ntfy)."""
+    origin = re.match(r"(https?://)(?:[^/?#]*@)?([^/?#]*)(.*)", address, re.DOTALL)
+    if origin and len(origin[3].strip("/")) > 3:
+        shown = f"{origin[2]}/..."
+        secret = origin[2] + origin[3].rstrip("/")
+        _kept.update({secret: shown, quote(secret, safe=""): shown})
+
+
 def without_secrets(text: str) -> str:
     """Return a sentence, a log's line or a foreign error's message without the secrets in it."""
+    text = _without_kept(text)
     low = text.lower()
     if not any(hint in low for hint in _HINTS):
         return text
@@ -94,6 +127,12 @@ def without_secrets(text: str) -> str:
         if masked == text:
             break
         text = masked
+    return text
+
+
+def _without_kept(text: str) -> str:
+    for secret, shown in _kept.items():
+        text = text.replace(secret, shown)
     return text
 
 
@@ -109,6 +148,7 @@ def _once(text: str) -> str:
 def address_without_secrets(address: str) -> str:
     """Return a path or URI, the whole of it, without secrets: what `without_secrets` can't see of one that has blanks
     in it is left out as well."""
+    address = _without_kept(address)
     return "::".join(map(_address, _CHAIN.split(address)))
 
 
@@ -152,6 +192,13 @@ def _masked(match: re.Match[str], after: int) -> tuple[int, int, str]:
             return start, match.end(), address_without_secrets(_decoded(text[start : match.end()]))
         end = _end_of_address(text, start, match.start() + 3)
         return start, end, address_without_secrets(text[start:end])
+    if kind == "bare":
+        end = _end_of_address(text, match.start(), match.end())
+        if shown := _bare(text[match.start() : end]):
+            return match.start(), end, shown
+        return match.start(), match.end(), found  # a path, in which other secrets may stand
+    if kind == "data":
+        return match.start(), match.end(), f"{match['data']}..."
     if kind == "login":
         return match.start(), match.end(), "***@"
     masked = f"{match['item']}{found[-1]}***{found[-1]}" if kind == "item" else ""
@@ -206,7 +253,12 @@ def _address(address: str) -> str:
 
 
 def _like_a_path(address: str, head: str, scheme: str) -> str:
-    """Mask what nobody writes in a path: a name with a password in front, and pairs of secrets after `?` and `#`."""
+    """Mask what nobody writes in a path: a name with a password in front, and pairs of secrets after `?` and `#`; and
+    in what is no path: a web address without its scheme, and the contents of `data:`."""
+    if data := _DATA.match(address):
+        return f"{data[1]}..."
+    if (head == "" or head.strip() == "//") and (masked := _bare(address)) is not None:
+        return masked
     rest, user = address[len(head) :], ""
     if head and len(scheme) != 1 and not _DRIVE.match(rest):
         user, rest = _without_user(rest, web=False, containers=True)
@@ -220,14 +272,36 @@ def _like_a_path(address: str, head: str, scheme: str) -> str:
     return head + user + place + query + fragment
 
 
+def _bare(address: str) -> str | None:
+    """Mask a web address that has no scheme, `host.example/a?sig=...`; None if it is none, or has no secret."""
+    found = _BARE_START.match(address)
+    if found is None:
+        return None
+    place, tail = _split(address[found.start("host") :], "?#")
+    masked = _path(place) if _has_secret_path(found["host"]) else place
+    if masked == place and not _QUERY.match(tail):
+        return None
+    tail = f"{tail[0]}..." if len(tail) > 1 and not _MARK.fullmatch(tail) else tail
+    return address[: found.start("host")].lstrip() + masked + tail
+
+
+def _has_secret_path(host: str) -> bool:
+    name = host.lower().partition(":")[0].removeprefix("www.")
+    return name.startswith(_SECRET_HOSTS) or name.endswith(_WEBHOOK_HOSTS)
+
+
 def _without_user(rest: str, *, web: bool, containers: bool) -> tuple[str, str]:
     """Split what follows the scheme into the mark of a user and password, '' without one, and what follows them."""
     authority = _authority(rest)
     ends = [found.end() for found in _AT.finditer(authority)]
     if ends:
-        if containers and not re.search(r":|%3A", authority[: ends[-1]], re.IGNORECASE):
+        named, after = re.search(r":|%3A", authority[: ends[-1]], re.IGNORECASE), rest[ends[-1] :]
+        if containers and not named:
             return "", rest
-        return "***@", rest[ends[-1] :]
+        # `u:p@x/y@h`: a picture `y@h` of the host x, or the password `p@x/y` of the host h
+        if named and _AT.search(_split(after, "?#")[0] if web else after):
+            return "***@...", ""
+        return "***@", after
     if ":" not in authority or authority.startswith(("[", "arn:")):
         return "", rest
     # a password may hold the very signs that end an authority: nobody knows then where the host is

@@ -18,6 +18,7 @@ __all__ = ["in_srgb"]
 
 _GROUND = (255, 255, 255)
 _BAND = 1 << 20  # pixels
+_LARGEST_PROFILE = 1 << 22
 _SAMPLE_FORMAT, _BITS = 339, 258  # tags of TIFF
 _UNSIGNED, _SIGNED = 1, 2
 
@@ -26,6 +27,8 @@ _Convert = Callable[[Image.Image], Image.Image]
 
 def in_srgb(image: Image.Image) -> Image.Image:
     """Return a picture that was opened, as RGB. It is closed: its memory is needed for the result."""
+    if (profile := _gif_profile(image)) is not None:
+        image.info["icc_profile"] = profile
     image.load()
     turn = image.getexif().get(ExifTags.Base.Orientation, 1)
     width, height = image.size
@@ -63,13 +66,29 @@ def _as_stored(result: NDArray[np.uint8], turn: Any) -> NDArray[np.uint8]:
     return result
 
 
+def _gif_profile(image: Any) -> bytes | None:
+    """The colour profile of a GIF, which Pillow does not read: an application's block of it (ICC.1:2022, B.6)."""
+    name, place = image.info.get("extension", (b"", 0)) if image.format == "GIF" else (b"", 0)
+    if not name.startswith(b"ICCRGBG1"):
+        return None
+    before, profile = image.fp.tell(), bytearray()
+    image.fp.seek(place)
+    while (length := image.fp.read(1)) not in (b"", b"\0") and len(profile) < _LARGEST_PROFILE:
+        profile += image.fp.read(length[0])
+    image.fp.seek(before)
+    return bytes(profile)
+
+
 def _converter(image: Image.Image) -> _Convert:
     """What makes RGB on white of a band of `image`."""
     deep = image.mode in ("F", "I") or image.mode.startswith("I;16")
     mode = "L" if deep or image.mode == "LA" else image.mode if image.mode in ("RGB", "L", "CMYK") else "RGB"
     if image.has_transparency_data and not deep and image.mode != "LA":
         mode = "RGB"
-    to_srgb = _to_srgb(mode, image.info.get("icc_profile"))
+    if image.format == "GIF":
+        mode = "RGB"  # its palette's colours; Pillow calls one of greys L
+    profile = image.info.get("icc_profile") if image.mode != "LAB" else None  # whose numbers say all
+    to_srgb = _to_srgb(mode, profile)
     if deep:
         return _deep(image, to_srgb)
     if not image.has_transparency_data:
@@ -131,7 +150,7 @@ def _stored_as(image: Any) -> tuple[int, int]:
 
 def _to_srgb(mode: str, profile: bytes | None) -> _Convert:
     """What makes RGB of pictures of `mode`; their colours are those that `profile` gives their numbers, sRGB's without
-    one."""
+    one, and where it is of another kind of numbers: a grey picture's grey is not changed by one made for RGB."""
     transform = _transform(mode, profile) if profile else None
 
     def convert(picture: Image.Image) -> Image.Image:

@@ -1,8 +1,8 @@
 """Where a prompt ends for the perceptors that judge it: they read so many tokens, and nothing of what follows.
 
 Without torch and open_clip, which take seconds to import, and without weights: commands that only look say it too. The
-tokens are those of open_clip's `SimpleTokenizer` (byte-pair encoding, Sennrich et al. 2016, as CLIP uses it); of
-perceptors with other tokenizers nothing is known here.
+tokens are those of open_clip's `SimpleTokenizer` (byte-pair encoding, Sennrich et al. 2016, as CLIP uses it), or of a
+tokenizer of Hugging Face's that is on this machine (renderers/hub_tokenizer.py); of others nothing is known, or said.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import regex
 
 from manifests.schema import ManifestRow
 from manifests.schema.texts import short
+from renderers.hub_tokenizer import HubTokenizer, hub_tokenizer
 from renderers.registry import ModelEntry, PerceptorEntry
 
 __all__ = ["TextEnd", "text_end", "unread_texts"]
@@ -65,37 +66,50 @@ def text_end(text: str, perceptor: PerceptorEntry) -> TextEnd | None:
     known = _tokenizer(perceptor)
     if known is None:
         return None
-    merges, limit = known
+    limit = known.limit if isinstance(known, HubTokenizer) else known[1]
     shortest: TextEnd | None = None
     for template in perceptor.templates:
         # a token has one byte at least
         if len(template) + 4 * len(text) <= limit:
             continue
-        end = _end_of(template.format(text[:LONGEST_TEXT]), merges, limit)
+        given = template.format(text[:LONGEST_TEXT])
+        end = _end_for_hub(given, known) if isinstance(known, HubTokenizer) else _end_of(given, *known)
         if end is not None and (shortest is None or end.read / end.tokens < shortest.read / shortest.tokens):
             shortest = end
     return shortest
 
 
 def _end_of(text: str, merges: Path, limit: int) -> TextEnd | None:
-    if not text.isascii() or not text.isprintable():
-        text = ftfy.fix_text(text)
-    text = " ".join(html.unescape(html.unescape(text)).split()).lower()
+    text = _plain(text).lower()
     count, stop = 0, 0
     for word in _WORDS.finditer(text):
         parts = 1 if word[0] in ("<start_of_text>", "<end_of_text>") else _parts(merges, word[0][:LONGEST_WORD])
         if count < limit:
             stop = word.end()
         count += parts
-    if count <= limit:
-        return None
-    tail = text[:stop]
-    return TextEnd(limit, count, tail if stop <= SHOWN else "…" + tail[-SHOWN:].partition(" ")[2])
+    return TextEnd(limit, count, _tail(text[:stop])) if count > limit else None
+
+
+def _end_for_hub(text: str, tokenizer: HubTokenizer) -> TextEnd | None:
+    text = tokenizer.cleaned(_plain(text))
+    count, stop = tokenizer.count(text)
+    return TextEnd(tokenizer.limit, count, _tail(text[:stop])) if count > tokenizer.limit else None
+
+
+def _plain(text: str) -> str:
+    """A text as open_clip cleans it for all its tokenizers."""
+    if not text.isascii() or not text.isprintable():
+        text = ftfy.fix_text(text)
+    return " ".join(html.unescape(html.unescape(text)).split())
+
+
+def _tail(read: str) -> str:
+    return read if len(read) <= SHOWN else "…" + read[-SHOWN:].partition(" ")[2]
 
 
 @cache
-def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | None:
-    """The merges of a perceptor, and how many tokens of a text it reads."""
+def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | HubTokenizer | None:
+    """The merges of a perceptor, and how many tokens of a text it reads; or its tokenizer of Hugging Face's."""
     try:
         package = Path(str(distribution("open_clip_torch").locate_file("open_clip")))
         if perceptor.architecture is None:
@@ -103,13 +117,16 @@ def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | None:
         else:
             config = json.loads((package / "model_configs" / f"{perceptor.architecture}.json").read_text())
         settings = config["text_cfg"]
-        if settings.get("hf_tokenizer_name") or settings.get("tokenizer_kwargs"):
+        context = int(settings.get("context_length", CONTEXT))
+        if settings.get("hf_tokenizer_name"):
+            return hub_tokenizer(perceptor, settings, context)
+        if settings.get("tokenizer_kwargs") or "siglip" in str(perceptor.architecture).lower():
             return None
         merges = package / "bpe_simple_vocab_16e6.txt.gz"
         if perceptor.architecture is None and perceptor.merges:
             merges = perceptor.path / perceptor.merges
         _ranks(merges)
-        return merges, int(settings.get("context_length", CONTEXT)) - 2
+        return merges, context - 2
     except (OSError, ValueError, KeyError, TypeError, EOFError, PackageNotFoundError):
         return None  # whoever loads it says what is wrong with it
 

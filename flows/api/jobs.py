@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from flows.job.outcome import outcome
 from flows.job.output_videos import VideoStatus, stored_status
 from flows.job.parameters import RenderParameters
 from flows.job.report_keeper import reporting
+from flows.job.row_warnings import Warnings
 from flows.job.run_documents import RunIdentity, documenting
 from flows.job.state import VideoRun
 from flows.orchestration.handover import start_pool
@@ -55,7 +56,7 @@ class VideoSummary:
 @dataclass(frozen=True)
 class JobSummary:
     """How a job ended. `complete`: every row was good and every video is there. `gave_up` says why no more frames were
-    tried, if so; `report` is the URI of its page."""
+    tried, if so; `report` is the URI of its page; `warnings` are of good rows that may surprise."""
 
     output: str
     complete: bool
@@ -67,6 +68,7 @@ class JobSummary:
     videos: tuple[VideoSummary, ...]
     problems: Problems
     gave_up: str = ""
+    warnings: Warnings = field(default_factory=Warnings)
 
     def __str__(self) -> str:
         done = sum(video.state == "done" for video in self.videos)
@@ -77,6 +79,7 @@ class JobSummary:
         lines += [f"gave up: {self.gave_up}"] if self.gave_up else []
         lines += [f"video '{video.video_id}': {video.reason}" for video in self.videos if video.state == "failed"]
         lines += [f"row not rendered: {problem}" for problem in self.problems.lines()]
+        lines += self.warnings.lines()
         return "\n".join([*lines, f"report: {self.report}"])
 
 
@@ -211,6 +214,7 @@ def _summary(job: RenderJob, problems: Problems, report: str, seconds: float) ->
         videos=tuple(videos),
         problems=problems,
         gave_up=job.gave_up,
+        warnings=job.warnings,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,21 +13,20 @@ from cyclopts.validators import Number
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
 from flows.cli.output import print_json, print_table, problems, say
+from flows.job.row_warnings import RowWarnings
 from flows.orchestration.forms.fields import Manifest
 from flows.report.wording import plural
 from infra.settings import load_settings
 from infra.storage.storage import Storage, is_key, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
 from manifests.masking import address_without_secrets
-from manifests.portable_ids import PortableIds
-from manifests.problems import LISTED, Listed
+from manifests.problems import Listed
 from manifests.reading import count_rows, read_rows
-from manifests.results import GoodRow
+from manifests.results import GoodRow, RowResult
 from manifests.schema import ManifestRow, format_prompts, with_addresses
 from manifests.schema.texts import short
-from renderers.errors import BadInput, RenderError
+from renderers.errors import BadInput
 from renderers.frame_plan.resolution import resolve
-from renderers.prompt_length import unread_texts
 from renderers.registry import Registry
 
 __all__ = ["app"]
@@ -64,10 +63,12 @@ def build_(
         raise BadInput(f"output '{short(output)}' can't be the name of a file: give one without control characters")
     if output == source:
         raise BadInput(f"output '{output}' is the source itself: name another file, such as one that ends in .parquet")
-    results = build(io.BytesIO(read_uri(source, load_settings().reading())), kind_of(source), source)
-    target = io.BytesIO()
-    result = write_parquet(results, target)
+    settings = load_settings()
+    results = build(io.BytesIO(read_uri(source, settings.reading())), kind_of(source), source)
+    target, warnings = io.BytesIO(), RowWarnings(Registry(settings.models_folder))
+    result = write_parquet(_looked_at(results, warnings), target)
     problems(result.problems.lines())
+    problems(warnings.found.lines())
     written = result.rows > 0 and not (strict and result.problems)
     if written:
         Storage(folder or slash or ".").put(name, target.getvalue(), existing="replace")
@@ -78,6 +79,8 @@ def build_(
                 "rows": result.rows,
                 "problems": [p.to_dict() for p in result.problems],
                 "problem_kinds": result.problems.kinds,
+                "warnings": warnings.found.first,
+                "warning_kinds": warnings.found.kinds,
             }
         )
     elif written:
@@ -97,17 +100,15 @@ def validate(manifest: Manifest, *, json: Json = False) -> int:
     """Check every row of a manifest. Example: nightreel manifest validate s3://bucket/night/
 
     The first hundred problems are printed whole, and all of them counted by kind. What is good and may still surprise
-    is a warning: ids that some stores can't hold beside each other, prompts that are longer than their model reads.
+    is a warning: ids that some stores can't hold beside each other, prompts that are longer than their model reads, or
+    have signs of another tool's spelling. `build`, `plan` and `render` print the same warnings, on stderr.
     """
-    good, listed, ids, warnings = 0, Listed(), PortableIds(), list[str]()
-    settings = load_settings()
-    unread = _UnreadTexts(Registry(settings.models_folder))
+    good, listed, settings = 0, Listed(), load_settings()
+    warnings = RowWarnings(Registry(settings.models_folder))
     for result in read_rows(manifest_files(manifest, settings.reading())):
         if isinstance(result, GoodRow):
             good += 1
-            if len(warnings) <= LISTED:
-                warnings += filter(None, [ids.warning(result)])
-                warnings += unread(result)
+            warnings.look(result)
         elif listed.add(result) and not json:
             problems([str(result)])
     found = listed.problems
@@ -116,29 +117,22 @@ def validate(manifest: Manifest, *, json: Json = False) -> int:
             {
                 "rows": good + found.rows, "good": good, "bad": found.rows,
                 "problems": [problem.to_dict() for problem in found], "problem_kinds": found.kinds,
-                "warnings": warnings[:LISTED],
+                "warnings": warnings.found.first, "warning_kinds": warnings.found.kinds,
             }
         )  # fmt: skip
     else:
         problems([found.counts] if found.unlisted else [])
-        problems(f"warning: {it}" for it in warnings[:LISTED])
-        problems(["and more warnings"] if len(warnings) > LISTED else [])
         say(f"{address_without_secrets(manifest)}: {good} good rows, {found.rows} bad")
+    problems(warnings.found.lines())
     return BAD_INPUT if found else DONE
 
 
-class _UnreadTexts:
-    """Looks at the prompts of good rows for what their models do not read."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._entry = cache(registry.entry)
-
-    def __call__(self, row: GoodRow) -> list[str]:
-        try:
-            said = unread_texts(row.row, self._entry(row.row.model))
-        except RenderError:
-            return []  # of a model that is not here
-        return [f"{it} (row {row.number}, video '{row.row.video_id}', {row.file})" for it in said]
+def _looked_at(results: Iterable[RowResult], warnings: RowWarnings) -> Iterator[RowResult]:
+    """`results` as they are, the good rows of which `warnings` looks at."""
+    for result in results:
+        if isinstance(result, GoodRow):
+            warnings.look(result)
+        yield result
 
 
 @app.command

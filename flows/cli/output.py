@@ -23,7 +23,8 @@ from flows.report.wording import first_of, visible
 from manifests.masking import values_without_secrets, without_secrets
 from renderers.frame_plan.video_plan import json_safe
 
-__all__ = ["bad_rows", "duration", "fit", "out", "print_json", "print_table", "problems", "say", "stderr"]
+__all__ = ["bad_rows", "damaged_documents", "duration", "fit", "out", "print_json", "print_table", "problems", "say",
+           "stderr"]  # fmt: skip
 
 #: Columns of a terminal below which a table of more than two columns can't be read.
 NARROW = 72
@@ -97,6 +98,13 @@ def bad_rows(job: RenderJob) -> list[str]:
         reason if f"'{row.video_id}'" in reason else f"video '{row.video_id}': {reason}" for row, reason in job.refused
     )
     return [*job.problems.lines(), *first_of(refused)]
+
+
+def damaged_documents(job: RenderJob) -> list[str]:
+    """A sentence for each document in the output that can't be read, but those that `bad_rows` names; the first
+    hundred, and how many more there are."""
+    named = {reason for _, reason in job.refused}
+    return list(first_of(it for it in job.damaged if it not in named))
 
 
 def duration(seconds: float) -> str:

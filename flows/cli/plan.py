@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.errors import BAD_INPUT, DONE
+from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
-from flows.cli.output import bad_rows, duration, print_json, print_table, problems, say
+from flows.cli.output import bad_rows, damaged_documents, duration, print_json, print_table, problems, say
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
 from flows.orchestration.forms.fields import Manifest, RangeFrames
@@ -16,6 +16,7 @@ from flows.planning.chunks import Chunk
 from flows.report.wording import plural
 from infra.settings import load_settings
 from manifests.masking import address_without_secrets
+from manifests.problems import LISTED
 from manifests.schema import format_frames
 
 __all__ = ["plan"]
@@ -32,7 +33,11 @@ def plan(
     force: Annotated[bool, Parameter(negative="", help="as if videos of other settings were to be replaced")] = False,
     json: Annotated[bool, Parameter(negative="", help="as JSON on stdout")] = False,
 ) -> int:
-    """Say what a render would do, without doing it. Example: nightreel plan night.parquet --output s3://bucket/night"""
+    """Say what a render would do, without doing it. Example: nightreel plan night.parquet --output s3://bucket/night
+
+    Exit codes: 0 all rows can be rendered, 1 a document in the output is damaged (`status` says the same), 2 a row is
+    bad.
+    """
     settings = load_settings()
     job = RenderJob(RenderParameters(manifest, output, force=force, range_frames=range_frames), settings)
     job.read(write=False)
@@ -57,11 +62,21 @@ def plan(
             for chunk in chunks
         ],
         "bad_rows": bad,
+        "damaged": job.damaged[:LISTED],
+        "warnings": job.warnings.first,
+        "warning_kinds": job.warnings.kinds,
     }  # fmt: skip
+    # as `status` ends for such an output: a video with a damaged document is not done
+    refused = {reason for _, reason in job.refused}
+    only_damaged = not job.problems and refused <= set(job.damaged)
+    code = INCOMPLETE if job.damaged and only_damaged else BAD_INPUT if bad else DONE
+    if not json:
+        problems(bad)
+        problems(damaged_documents(job))
+    problems(job.warnings.lines())
     if json:
         print_json(summary)
-        return BAD_INPUT if bad else DONE
-    problems(bad)
+        return code
     print_table(
         ("task run", "estimate", "starts after"), [(c.name, duration(c.seconds), _after(c)) for c in chunks[:50]]
     )
@@ -72,7 +87,7 @@ def plan(
         f"{job.frames_to_render:,} to render in {plural(len(chunks), 'task run')}; "
         f"about {duration(seconds)} of one actor (the registry's figure, not this machine's)"
     )
-    return BAD_INPUT if bad else DONE
+    return code
 
 
 def _after(chunk: Chunk) -> str:

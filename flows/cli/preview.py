@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flows.api.rendering import Renderer, checked_row, prepare
 from flows.cli.output import print_json, problems, say, stderr
+from flows.job.row_warnings import prompt_warnings
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-from renderers.prompt_length import unread_texts
 
 if TYPE_CHECKING:
     from renderers.frame_rendering.video import VideoProgress
@@ -55,7 +55,7 @@ def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: boo
         raise BadInput(f"output '{output}': a preview is a PNG; name it '{output.with_suffix('.png')}'")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"output '{output}': there is no folder '{output.absolute().parent}'")
-    problems(f"warning: {it}" for it in unread_texts(plan.row, plan.entry))
+    problems(f"warning: {it}" for it in prompt_warnings(plan.row, plan.entry))
 
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps  {task.fields[rate]}"),

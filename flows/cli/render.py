@@ -19,7 +19,7 @@ from rich.text import Text
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
-from flows.cli.output import bad_rows, duration, print_json, problems, say, stderr
+from flows.cli.output import bad_rows, damaged_documents, duration, print_json, problems, say, stderr
 from flows.job.job import JobProgress, RenderJob
 from flows.job.outcome import JobCounts
 from flows.job.parameters import RenderParameters
@@ -68,6 +68,8 @@ def render(
         job.read()
     bad = bad_rows(job)
     problems(bad)
+    problems(damaged_documents(job))
+    problems(job.warnings.lines())
     if not job.runs:
         problems([f"no row of '{manifest}' can be rendered"])
         return BAD_INPUT
@@ -127,6 +129,8 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
                 "videos": videos,
                 "problems": [problem.to_dict() for problem in job.problems],
                 "problem_kinds": job.problems.kinds,
+                "warnings": job.warnings.first,
+                "warning_kinds": job.warnings.kinds,
             }
         )
     else:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["FINE", "FOUND", "UNUSABLE", "Area", "Finding", "examine", "exit_code", "repair_all"]
+__all__ = ["FINE", "FOUND", "UNUSABLE", "Area", "Finding", "examine", "exit_code", "not_looked_at", "repair_all"]
 
 Level = Literal["ok", "warning", "problem"]
 Area = Literal["installation", "storage", "server", "cluster"]
@@ -50,6 +50,12 @@ def examine(area: Area, check: Callable[[], Iterable[Finding]]) -> Iterator[Find
     except Exception as error:
         message = " ".join(str(error).split()) or "no message"
         yield Finding(area, "problem", f"could not be looked at: {type(error).__name__}: {message}", "run with --debug")
+
+
+def not_looked_at(area: Area, what: str, error: object, remedy: str) -> Finding:
+    """The finding that `what` could not be looked at, and so may be anything; `error` is why."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())
+    return Finding(area, "warning", f"{what} could not be looked at: {reason or type(error).__name__}", remedy)
 
 
 def repair_all(findings: Iterable[Finding]) -> Iterator[Finding]:

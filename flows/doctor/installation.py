@@ -7,9 +7,10 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from flows.doctor.findings import Finding
+from flows.doctor.findings import Finding, examine
 from infra.environment import RAY_FOLDER_BYTES, check_prefect_home, given_ray_folder
 from infra.settings import InfraSettings, SettingsInvalid
 from infra.video.ffmpeg import ffmpeg_version
@@ -25,25 +26,30 @@ SCARCE, TOO_LITTLE = 5 * GIB, GIB // 2
 def check_installation(settings: InfraSettings) -> Iterator[Finding]:
     """Everything that a render needs before it needs storage or a cluster."""
     yield Finding("installation", "ok", f"Python {platform.python_version()}")
+    # one that breaks hides no other
+    for check in (_hardware, _ffmpeg, _embedded, _models_folder, _prefect_home, _temporary_folder):
+        yield from examine("installation", partial(check, settings))
+
+
+def _hardware(settings: InfraSettings) -> Iterator[Finding]:
     from renderers.hardware import hardware  # torch takes seconds to import
 
     machine = hardware()
     yield from judge_hardware(machine.torch, machine.cuda, machine.gpus, machine.reason, settings.device)
-    yield _ffmpeg()
-    yield _embedded()
-    yield from _models_folder(settings.models_folder)
-    yield _prefect_home()
+
+
+def _temporary_folder(_: InfraSettings) -> Iterator[Finding]:
     yield judge_ray_folder(given_ray_folder(), tempfile.gettempdir())
     yield check_disk("temporary files", Path(tempfile.gettempdir()), shutil.disk_usage(tempfile.gettempdir()).free)
 
 
-def _prefect_home() -> Finding:
+def _prefect_home(_: InfraSettings) -> Iterator[Finding]:
     """Whether Prefect's folder can be written: its settings and its database are there."""
     try:
-        return Finding("installation", "ok", f"Prefect's folder '{check_prefect_home()}' can be written")
+        yield Finding("installation", "ok", f"Prefect's folder '{check_prefect_home()}' can be written")
     except SettingsInvalid as error:
-        what, _, remedy = str(error).rpartition(": ")
-        return Finding("installation", "problem", what, remedy)
+        what, _colon, remedy = str(error).rpartition(": ")
+        yield Finding("installation", "problem", what, remedy)
 
 
 def judge_hardware(torch: str, cuda: str | None, gpus: tuple[str, ...], reason: str, device: str) -> Iterator[Finding]:
@@ -100,26 +106,28 @@ def check_disk(what: str, folder: Path, free: int) -> Finding:
     return Finding("installation", "ok", room)
 
 
-def _ffmpeg() -> Finding:
+def _ffmpeg(_: InfraSettings) -> Iterator[Finding]:
     try:
-        return Finding("installation", "ok", f"ffmpeg {ffmpeg_version()}")
+        yield Finding("installation", "ok", f"ffmpeg {ffmpeg_version()}")
     except Exception as error:
-        return Finding("installation", "problem", f"ffmpeg: {error}", "install the package imageio-ffmpeg again")
+        yield Finding("installation", "problem", f"ffmpeg: {error}", "install the package imageio-ffmpeg again")
 
 
-def _embedded() -> Finding:
+def _embedded(_: InfraSettings) -> Iterator[Finding]:
     try:
         from renderers.models import load_models
 
         load_models(Registry().entry("embedded"), device="cpu", threads=1)
     except Exception as error:
-        return Finding(
+        yield Finding(
             "installation", "problem", f"the embedded models do not load: {error}", "install nightreel again"
         )  # fmt: skip
-    return Finding("installation", "ok", "the embedded models load")
+        return
+    yield Finding("installation", "ok", "the embedded models load")
 
 
-def _models_folder(folder: Path) -> Iterator[Finding]:
+def _models_folder(settings: InfraSettings) -> Iterator[Finding]:
+    folder = settings.models_folder
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=nearest):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from flows.doctor.findings import Area, Finding
+from flows.doctor.findings import Area, Finding, not_looked_at
 from infra.private_files import OTHERS
 from infra.storage.errors import without_secrets
 
@@ -21,6 +21,16 @@ _KEYS = ("nightreel-up/prefect.key", "nightreel-up/live.key", "nightreel-up/up.j
 
 def check_privacy(prefect_home: Path, area: Area = "installation") -> Iterator[Finding]:
     """Look at the modes of the keys below Prefect's folder, and of its database."""
+    try:
+        yield from _check_privacy(prefect_home, area)
+    except OSError as error:
+        yield not_looked_at(
+            area, f"who may read keys and runs in '{prefect_home}'", error, "set PREFECT_HOME to a folder of yours"
+        )
+
+
+def _check_privacy(prefect_home: Path, area: Area) -> Iterator[Finding]:
+    prefect_home.stat()  # of a folder that is not there nobody knows whether it is private
     folder = prefect_home / "nightreel-up"
     keys = _open([prefect_home / name for name in _KEYS])
     for key in keys:
@@ -47,8 +57,12 @@ def check_server_asks(url: str) -> Iterator[Finding]:
     """Ask the server at the API's `url` for something without a key."""
     try:
         answer = httpx.post(f"{url.rstrip('/')}/flow_runs/count", json={}, timeout=10.0)
-    except httpx.HTTPError:
-        return  # that it does not answer, another check says
+    except httpx.HTTPError as error:
+        shown = without_secrets(url)
+        yield not_looked_at(
+            "server", f"whether Prefect's server '{shown}' asks for a key", error, "look whether a proxy is between"
+        )
+        return
     yield judge_server_asks(without_secrets(url), answer.status_code)
 
 
@@ -56,6 +70,9 @@ def judge_server_asks(shown: str, status: int) -> Finding:
     """What to say of a server that answers a request without a key with `status`."""
     if status in (401, 403):
         return Finding("server", "ok", "the server asks for a key")
+    if not 200 <= status < 300:
+        what = f"whether Prefect's server '{shown}' asks for a key"
+        return not_looked_at("server", what, f"it answered {status}", "look into that server's log")
     return Finding(
         "server", "warning",
         f"Prefect's server '{shown}' asks nobody for a key: whoever reaches it reads and starts runs",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from flows.doctor.findings import Finding
+from flows.doctor.findings import Finding, not_looked_at
 from flows.doctor.privacy import check_server_asks
 from flows.doctor.runs import judge_run, judge_version
 from flows.local.service_errors import failing, failure_message, lately, log_end, service_errors
@@ -90,6 +90,11 @@ def _schedules(server: Inspection, log: Path | None) -> Iterator[Finding]:
 
 def _services(log: Path) -> Iterator[Finding]:
     """By the log: what failed again and again just now is a problem, a single failure of the last day is not."""
+    try:
+        log.stat()
+    except OSError as gone:
+        yield not_looked_at("server", f"the server's services, by its log '{log}',", gone, "start `nightreel up` again")
+        return
     errors = service_errors(log_end(log))
     now = failing(errors, lately())
     for error in now:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from flows.doctor.findings import Finding
+from flows.doctor.findings import Finding, not_looked_at
 from infra.storage.layout import frame_of
 from infra.storage.local_store import TEMPORARY_PREFIX
 from infra.storage.storage import ObjectMissing, Storage, StorageError
@@ -47,10 +47,11 @@ def check_storage(output: str, *, deep: bool) -> Iterator[Finding]:
         yield from _frames(storage)
 
 
-def old_temporaries(root: Path, now: float) -> list[Path]:
-    """Files of half-done puts below `root` that were last written `OLD_SECONDS` before `now` (seconds since 1970)."""
+def old_temporaries(root: Path, now: float, unseen: Callable[[OSError], object] | None = None) -> list[Path]:
+    """Files of half-done puts below `root` that were last written `OLD_SECONDS` before `now` (seconds since 1970);
+    `unseen` hears of folders that can't be listed."""
     found = []
-    for folder, _, names in os.walk(root):
+    for folder, _, names in os.walk(root, onerror=unseen):
         for path in (Path(folder, name) for name in names if name.startswith(TEMPORARY_PREFIX)):
             try:
                 if now - path.stat().st_mtime > OLD_SECONDS:
@@ -92,9 +93,14 @@ def _commits(storage: Storage) -> Finding:
 
 
 def _temporaries(root: Path) -> Iterator[Finding]:
-    left = old_temporaries(root, time.time())
-    if not left:
+    unseen: list[OSError] = []
+    left = old_temporaries(root, time.time(), unseen.append)
+    if unseen:
+        folders = f"{_count(unseen, 'folder')} ({_some([str(it.filename) for it in unseen])})"
+        yield not_looked_at("storage", folders, unseen[0], "have them readable for the account that renders")
+    elif not left:
         yield Finding("storage", "ok", "no half-written files")
+    if not left:
         return
     size = sum(path.stat().st_size for path in left if path.exists())
     yield Finding(
@@ -120,6 +126,9 @@ def _frames(storage: Storage) -> Iterator[Finding]:
 
     with ThreadPoolExecutor(PARALLEL_READS, thread_name_prefix="doctor") as threads:
         damaged = {key: wrong for key, wrong in zip(keys, threads.map(look, keys), strict=True) if wrong}
+    if not keys:
+        yield Finding("storage", "ok", "no frames to look at")
+        return
     if not damaged:
         yield Finding("storage", "ok", f"all of {_count(keys, 'frame')} can be read and are what their keys say")
         return

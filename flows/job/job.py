@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from flows.job.control import JobControl
 from flows.job.manifest_source import ManifestSource
 from flows.job.parameters import RenderParameters
+from flows.job.row_warnings import Warnings
 from flows.job.source import JobPlan, WorkSource
 from flows.job.state import VideoRun
 from flows.planning.chunks import Chunk, chunks_of
@@ -115,6 +116,17 @@ class RenderJob:
     def refused(self) -> tuple[tuple[ManifestRow, str], ...]:
         """Good rows that can't be rendered, each with the reason."""
         return self._plan.refused
+
+    @property
+    def warnings(self) -> Warnings:
+        """What is good in the manifest's rows and may still surprise."""
+        return self._plan.warnings
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """Documents in the output that can't be read: which, why, and what to do. Those that the job puts anew are not
+        among them, unless it only looks."""
+        return self._plan.damaged
 
     @property
     def summary(self) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flows.job.parameters import RenderParameters
+from flows.job.row_warnings import RowWarnings
 from flows.job.source import JobPlan
 from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
-from flows.job.storage_state import load_work, sized
+from flows.job.storage_state import load_work, save_plan, sized
+from flows.job.stored_documents import DocumentDamaged
 from flows.report.wording import first_of, plural
 from infra.settings import InfraSettings
+from infra.storage.layout import PROVENANCE, plan_key
 from infra.storage.storage import ReadingPolicy, Storage, folder_of_manifest, manifest_files
 from manifests.errors import ErrorKind, NightreelError
 from manifests.problems import Listed
@@ -42,10 +45,12 @@ class ManifestSource:
             StorageError: manifest or output can't be used.
         """
         output.check(write=write)
-        plan = self._plan(output, reading)
+        plan = self._plan(output, reading, write=write)
         if self._parameters.strict and (plan.problems or plan.refused):
             reasons = [*plan.problems.lines(), *first_of(reason for _, reason in plan.refused)]
             raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
+        if write:
+            self._restore_plans(output, plan)
         return plan
 
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
@@ -58,17 +63,26 @@ class ManifestSource:
         frames = sum(work.missing for work in pending)
         return f"{plural(frames, 'frame')} to render in {len(pending)} of {plural(len(plan.runs), 'video')}"
 
-    def _plan(self, output: Storage, reading: ReadingPolicy) -> JobPlan:
+    def _restore_plans(self, output: Storage, plan: JobPlan) -> None:
+        """Put the plans of finished videos that have none, or a damaged one: nothing else of this job would."""
+        for run in plan.runs.values():
+            if run.work.complete and not run.work.plan_stored:
+                save_plan(output, run.work)
+
+    def _plan(self, output: Storage, reading: ReadingPolicy, *, write: bool) -> JobPlan:
         runs: dict[str, VideoRun] = {}
         problems = Listed()
         refused: list[tuple[ManifestRow, str]] = []
         errors: dict[str, Exception] = {}
         places: dict[str, tuple[int, str]] = {}
+        damaged: list[str] = []
+        warnings = RowWarnings(Registry(self._settings.models_folder))
 
         def good_rows() -> Iterator[ManifestRow]:
             for result in read_rows(manifest_files(self._parameters.manifest, reading)):
                 if isinstance(result, GoodRow):
                     places[result.row.video_id] = (result.number, result.file)
+                    warnings.look(result)
                     yield result.row
                 else:
                     problems.add(result)
@@ -83,13 +97,17 @@ class ManifestSource:
         ):
             if isinstance(result, tuple):
                 row, error = result
-                refused.append((row, "{} (row {}, {})".format(error, *places[row.video_id])))
+                reason = "{} (row {}, {})".format(error, *places[row.video_id])
+                refused.append((row, reason))
+                damaged += [reason] * isinstance(error, DocumentDamaged)
                 if isinstance(error, NightreelError) and error.kind is not ErrorKind.BAD_INPUT:
                     errors[row.video_id] = error
                 continue
+            anew = {plan_key(result.video_id, result.content), f"{result.video_id}/{PROVENANCE}"} if write else ()
+            damaged += [why for key, why in result.damaged if key not in anew]
             clash = None if self._parameters.force else would_overwrite(result)
             if clash is not None:
                 refused.append((sized(result.plan.row), str(clash)))
                 continue
             runs[result.video_id] = VideoRun(result)
-        return JobPlan(runs, problems.problems, tuple(refused), errors)
+        return JobPlan(runs, problems.problems, tuple(refused), errors, tuple(damaged), warnings.found)

@@ -98,7 +98,7 @@ def stored_video(output: Storage, registry: Registry, video_id: str, wants: Want
     failures = read_failures(output, listing, video_id, keys=list(current_failures(listing.objects, work)))
     missing = {frame for frame_range in work.ranges for frame in frame_range.missing}
     available = frozenset(range(work.plan.frames)) - missing
-    was = VideoSnapshot(available, 0, {}, failures, "", work.published)
+    was = VideoSnapshot(available, 0, {}, failures, listing.damage, work.published)
     return StoredVideo(video_id, work.plan.frames, work, was, video if work.published else None)
 
 

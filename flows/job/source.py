@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from flows.job.row_warnings import Warnings
 from flows.job.state import VideoRun
 from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.tasks import FrameReport
@@ -19,13 +20,16 @@ __all__ = ["Comparison", "JobPlan", "WorkSource"]
 @dataclass(frozen=True)
 class JobPlan:
     """What a job is to do: a run for each video, problems of the manifest's rows, and good rows that can't be rendered
-    with the reasons. `errors` has those reasons, by video id, for which the row is not to blame. `runs` is never
+    with the reasons. `errors` has those reasons, by video id, for which the row is not to blame. `damaged` says of
+    documents in the output that can't be read which it is and what to do. `warnings` are of good rows. `runs` is never
     changed, only replaced by another plan's."""
 
     runs: Mapping[str, VideoRun] = field(default_factory=dict)
     problems: Problems = Problems()  # noqa: RUF009 - a tuple
     refused: tuple[tuple[ManifestRow, str], ...] = ()
     errors: Mapping[str, Exception] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
+    warnings: Warnings = field(default_factory=Warnings)
 
     @property
     def frames_missing(self) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from flows.job.picture_digests import PictureDigests
-from flows.job.stored_documents import MOST_BYTES, DocumentDamaged, parse, read_document
+from flows.job.stored_documents import DocumentDamaged, read_document
 from flows.planning.remaining import VideoWork, plan_video
 from flows.planning.retakes import retake_document, retake_of
 from flows.planning.stored_addresses import as_stored
@@ -24,7 +24,6 @@ from infra.storage.storage import (
     ObjectMissing,
     ReadingPolicy,
     SourceReader,
-    SourceRefused,
     Storage,
     StorageError,
     StorageUnavailable,
@@ -42,6 +41,7 @@ from renderers.registry import Registry
 __all__ = [
     "StoredPlan",
     "VideoListing",
+    "damaged_documents",
     "list_video",
     "load_work",
     "read_failures",
@@ -61,10 +61,12 @@ PARALLEL_LISTINGS = 16
 
 @dataclass(frozen=True)
 class VideoListing:
-    """One video's folder: every object by its key, and its provenance if it was published."""
+    """One video's folder: every object by its key, and its provenance if it was published. `damage`: why the provenance
+    that lies there is none, and what to do."""
 
     objects: dict[str, ObjectInfo]
     provenance: dict[str, Any] | None
+    damage: str = ""
 
     @property
     def content(self) -> str | None:
@@ -76,14 +78,23 @@ def list_video(output: Storage, video_id: str) -> VideoListing:
     """List one video's folder and read its provenance. Raises what the storage raises."""
     objects = {info.key: info for info in output.list(f"{video_id}/")}
     key = f"{video_id}/{PROVENANCE}"
-    provenance = None
+    provenance, damage = None, ""
     if key in objects:
         # a provenance that can't be read, or without its video, promises nothing: the stitch puts a new one
-        with suppress(ValueError, ObjectMissing, SourceRefused):
-            document = parse(output.read(key, most=MOST_BYTES))
-            if isinstance(document, dict) and f"{video_id}/{document.get('video')}" in objects:
-                provenance = document
-    return VideoListing(objects, provenance)
+        try:
+            document = read_document(output, key, _provenance, "the provenance", "render again, which makes it anew")
+            provenance = document if f"{video_id}/{document['video']}" in objects else None
+        except DocumentDamaged as error:
+            damage = str(error)
+        except ObjectMissing:
+            pass  # it went since it was listed
+    return VideoListing(objects, provenance, damage)
+
+
+def _provenance(document: Any) -> dict[str, Any]:
+    if not isinstance(document["video"], str) or not isinstance(document["content"], str):
+        raise TypeError("it does not say which video it is of")
+    return dict(document)
 
 
 def load_work(
@@ -107,13 +118,18 @@ def load_work(
             listing = list_video(output, row.video_id)
             plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
             plan, present = as_stored(plan, listing.objects)
-            return plan_video(
+            work = plan_video(
                 plan,
                 present,
                 listing.objects.keys(),
                 published_content=listing.content,
                 chunk_seconds=chunk_seconds,
                 range_frames=range_frames,
+            )
+            damaged = damaged_documents(output, listing, row.video_id)
+            key = plan_key(work.video_id, work.content)
+            return replace(
+                work, damaged=damaged, plan_stored=key in listing.objects and key not in {it for it, _ in damaged}
             )
         except StorageError:
             raise
@@ -244,12 +260,35 @@ class _PlanDocument:
         return cls(row, images, algorithm, str(document["content"]), frames, str(document.get("planned", "")))
 
 
+def damaged_documents(output: Storage, listing: VideoListing, video_id: str) -> tuple[tuple[str, str], ...]:
+    """Return the keys of a video's plans, and of its provenance, that can't be read, each with what is wrong and what
+    to do. With one of them a video is not done, whoever looks: `status` and `plan` go by this."""
+    found = [(key, str(plan)) for key, plan in _plans(output, listing, video_id) if isinstance(plan, DocumentDamaged)]
+    return (*found, *([(f"{video_id}/{PROVENANCE}", listing.damage)] if listing.damage else []))
+
+
+def _plans(
+    output: Storage, listing: VideoListing, video_id: str
+) -> Iterator[tuple[str, _PlanDocument | DocumentDamaged]]:
+    """The plans of a video by their keys; of one that can't be read the reason."""
+    remedy = "restore it, or delete it: the next render plans again"
+    for key in sorted(key for key in listing.objects if key.startswith(f"{video_id}/plans/")):
+        try:
+            yield key, read_document(output, key, _PlanDocument.of, "a plan", remedy)
+        except DocumentDamaged as error:
+            yield key, error
+        except ObjectMissing:
+            pass  # it went since it was listed
+
+
 def _latest_plan(output: Storage, listing: VideoListing, video_id: str) -> _PlanDocument | None:
     """Of several plans the one that says of itself that it was made last. Those of 0.2 and before do not say when: they
     are older than all that do, and of two of them the published one is taken, then the one that was put last."""
-    plans = [info for info in listing.objects.values() if info.key.startswith(f"{video_id}/plans/")]
-    remedy = "restore it, or delete it: the next render plans again"
-    documents = [(info, read_document(output, info.key, _PlanDocument.of, "a plan", remedy)) for info in plans]
+    documents = []
+    for key, document in _plans(output, listing, video_id):
+        if isinstance(document, DocumentDamaged):
+            raise document
+        documents.append((listing.objects[key], document))
 
     def order(plan: tuple[ObjectInfo, _PlanDocument]) -> tuple[str, bool, datetime]:
         info, document = plan

@@ -14,6 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from flows.job.output_videos import StoredVideo, VideoState, video_state
+from flows.job.row_warnings import prompt_warnings
 from flows.job.state import VideoSnapshot
 from flows.job.stored_documents import DAMAGE, MOST_BYTES, parse
 from flows.planning.remaining import RangeWork, VideoWork
@@ -33,7 +34,6 @@ from manifests.schema import format_prompts
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_rendering.seams import seam_scores
 from renderers.picture_errors import PICTURE_ERRORS
-from renderers.prompt_length import unread_texts
 
 __all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]
 
@@ -105,7 +105,7 @@ def planned_report(
         height=row.height,
         rendered=was.rendered,
         skipped=max(0, done - was.rendered),
-        notes=tuple(unread_texts(row, work.plan.entry)),
+        notes=tuple(prompt_warnings(row, work.plan.entry)),
     )
 
 

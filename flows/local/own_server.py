@@ -23,6 +23,7 @@ from flows.local.guard import Guard
 from flows.local.server_key import passing_key
 from infra.child_process import ChildProcess, Parent
 from infra.environment import child_environment, server_environment, up_folder
+from infra.masked_logs import mask_logs
 from infra.own_prefect import key_for
 from infra.ports import free_port
 from infra.settings import load_settings
@@ -124,6 +125,7 @@ def _serve_with_pages(port: int) -> None:
 
 
 def _run(port: int, parent: Parent, *, ephemeral: bool) -> None:
+    mask_logs()  # a webhook that can't be called is logged with its address
     os.umask(0o077)  # its database holds prompts, addresses and secrets: nobody else's to read
     import uvicorn
     from prefect.server.api.server import create_app

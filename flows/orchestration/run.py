@@ -84,6 +84,8 @@ def conduct(job: RenderJob) -> State[Any]:
     job.record_refused()
     for problem in job.problems.lines():
         logger.warning("row not rendered: %s", problem)
+    for line in (*first_of(job.damaged), *job.warnings.lines()):
+        logger.warning("%s", line)
     for line in first_of(f"video '{row.video_id}' not rendered: {reason}" for row, reason in job.refused):
         logger.warning("%s", line)
     logger.info("%d frames to render in %d of %d videos", job.frames_to_render, len(job.pending), len(job.runs))

@@ -33,13 +33,16 @@ class RangeWork:
 
 @dataclass(frozen=True)
 class VideoWork:
-    """One video: its frames, what of it is in storage, and what is to do."""
+    """One video: its frames, what of it is in storage, and what is to do. `damaged`: documents of it in storage that
+    can't be read, by key, each with what is wrong and what to do. `plan_stored`: this very plan is there, and whole."""
 
     plan: VideoPlan
     frames: tuple[FramePlan, ...] = field(repr=False)
     ranges: tuple[RangeWork, ...] = field(repr=False)
     content: str  # digest of the finished video
     published_content: str | None  # digest of the video that lies in storage, if one does
+    damaged: tuple[tuple[str, str], ...] = ()
+    plan_stored: bool = False
 
     @property
     def video_id(self) -> str:

@@ -16,6 +16,8 @@
 | `problems` | the first hundred, each: `file`, `row`, `video_id`, `column`, `message`, `allowed` |
 | `failures` | by class: `attempts`, `frames`, and `standing`, those of the frames that are still not there |
 | `incomplete` | videos that are not done, worst first: `video_id`, `state`, `frames`, `done`, `reason` |
+| `notes` | of the first hundred videos that have some: `video_id`, `notes`, what may surprise in their prompts |
+| `noted` | how many videos have notes |
 | `slowest` | at most ten videos: `video_id`, `render_seconds`, `frames`, `seconds_per_frame` |
 | `runs` | newest first: `run`, `name`, `flow`, `manifest`, `link`, `attempts`, `began`, `ended`, `result`, `message`, |
 | | `rendered`, `failed`, `actors`, `wall_seconds`, `render_seconds`; `result` is `running` or `died` without an end |
@@ -32,12 +34,14 @@ from typing import Any
 
 from flows.report.model import JobReport, per_frame
 from flows.report.wording import iso_text, one_line
+from manifests.problems import LISTED
 
 __all__ = ["summary_document"]
 
 
 def summary_document(report: JobReport) -> dict[str, Any]:
     """The report's numbers and lists as plain values that JSON can hold (no NaN)."""
+    noted = [it for it in report.videos if it.notes]
     return {
         "schema": 1,
         "title": report.title,
@@ -76,6 +80,10 @@ def summary_document(report: JobReport) -> dict[str, Any]:
              "reason": one_line(it.reason)}
             for it in report.incomplete
         ],
+        "notes": [
+            {"video_id": it.video_id, "notes": [one_line(note) for note in it.notes]} for it in noted[:LISTED]
+        ],
+        "noted": len(noted),
         "slowest": [
             {"video_id": it.video_id, "render_seconds": _number(it.render_seconds), "frames": it.frames,
              "seconds_per_frame": _number(per_frame(it))}

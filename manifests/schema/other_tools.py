@@ -13,7 +13,7 @@ from itertools import pairwise
 from manifests.schema.prompts import MAX_FRAME, Prompt, Scene, format_prompts
 from manifests.schema.texts import short
 
-__all__ = ["foreign_story", "negated"]
+__all__ = ["foreign_story", "foreign_weight", "negated"]
 
 _Part = tuple[str, float]  # a text and its weight
 _Story = list[tuple[str, list[_Part]]]  # frames as they were written
@@ -26,6 +26,9 @@ _NEXT = re.compile(r"\s*[,;]?")
 _BARE = re.compile(r"[,;\n]\s*(?=\d+\s*:)", re.ASCII)
 _BARE_KEY = re.compile(r"\s*(\d+)\s*:(.*)", re.DOTALL | re.ASCII)
 _OWN_SCENE = re.compile(r"\|\s*\d+\s*:", re.ASCII)
+# `(cat:1.3)` and `[cat:dog:0.5]`
+_BRACKETED = re.compile(r"[(\[]([^()\[\]:|]{1,200})(?::[^()\[\]:|]{0,200})?:\s*(-?[\d.]+)\s*[)\]]", re.ASCII)
+_DOUBLE = re.compile(r"::\s*(-?[\d.]+)", re.ASCII)
 _NEGATED = re.compile(r"(?:^|\s)--(?:neg|no)\s+")
 
 
@@ -45,6 +48,16 @@ def foreign_story(text: str) -> str | None:
     meant = _written(story) if whole else None
     advice = f"'{short(meant, 400)}'" if meant else "'0: dawn | 120: night', a weight as 'text:0.5'"
     return f"a story {tool} is not read: write {advice}"
+
+
+def foreign_weight(text: str) -> str | None:
+    """Say how to write a weight that is spelled as other tools have it, in brackets or after two colons; None if there
+    is none."""
+    found = _BRACKETED.search(text) or _DOUBLE.search(text)
+    if found is None:
+        return None
+    meant = f"{found[1].strip()}:{found[2]}" if found.re is _BRACKETED else f":{found[1]}"
+    return f"'{short(found[0])}' is a weight of another tool: write '{short(meant)}', and '|' between prompts"
 
 
 def negated(text: str) -> Iterator[_Part]:

@@ -2,6 +2,8 @@
 
 The grammar reads them all without complaint, `a clock at 12:00` as `a clock at 12` of weight 0. A person who writes a
 manifest is told instead (manifests/checking.py); what lies in storage, rendered as it was read, is left as it is.
+What is plainly another tool's is refused; what may as well be a text of brackets and dashes is a warning
+(flows/job/row_warnings.py), since VQGAN-CLIP, whose grammar this is, knows no choices and no flags either.
 """
 
 from __future__ import annotations
@@ -13,10 +15,19 @@ from manifests.schema.other_tools import foreign_story, negated
 from manifests.schema.prompts import Prompt, Scene, format_prompts, split_key, trailing_numbers
 from manifests.schema.texts import short
 
-__all__ = ["misread"]
+__all__ = ["doubtful", "misread"]
 
-_SUSPECT = re.compile(r"[:|]|--no |--neg|^\s*\[")
-_FLAG = re.compile(r"(?:^|\s)--(?:neg|no)\s")
+_SUSPECT = re.compile(r"[:|]|--|^\s*\[")
+_NEGATED = re.compile(r"(?:^|\s)--neg\s")
+_MAYBE_NEGATED = re.compile(r"(?:^|\s)--no\s")
+# What Midjourney takes, with its value: no text says `--ar 16:9`, some may say `stay out --no exceptions`.
+_FLAGS = re.compile(
+    r"(?:^|\s)--(?:(?:ar|aspect)\s+\d+[:x]\d+|(?:v|version|s|stylize|c|chaos|q|quality|iw|niji|weird|seed)\s+\d[\d.]*)"
+    r"(?=\s|$)",
+    re.ASCII | re.IGNORECASE,
+)
+# Of words that are not all capitals, as in a poster that says LOVE AND PEACE.
+_JOINED = re.compile(r"[a-z)\d.,]\s+AND\s+[a-z(\d]")
 _NUMBER_BEFORE = re.compile(r"(\\?)(\d[\d.,]*)$", re.ASCII)
 _SEPARATOR = re.compile(r"[\s:|\\]")
 _WHOLE = re.compile(r"[+-]?\d+\.?", re.ASCII)  # `a picture in 16:9.`
@@ -29,7 +40,19 @@ def misread(text: str, scenes: Iterable[Scene]) -> str | None:
     if not _SUSPECT.search(text):
         return None
     scenes = list(scenes)
-    return foreign_story(text) or _choice(text) or _flag(text, scenes) or _ambiguous(text) or _weightless(scenes)
+    return foreign_story(text) or _choice(text, "{") or _flag(text, scenes) or _ambiguous(text) or _weightless(scenes)
+
+
+def doubtful(text: str) -> str | None:
+    """Say how a prompt that is not `misread` is read, where it may be meant otherwise; None if nothing is doubtful."""
+    if why := _choice(text, "[("):
+        return why
+    if _MAYBE_NEGATED.search(text):
+        return f"'--no' in prompt '{short(text)}' is part of the text: what is unwanted is written '| text:-1'"
+    if found := _JOINED.search(text):
+        shown = short(text[max(0, found.start() - 20) : found.end() + 20].strip())
+        return f"'AND' in '{shown}' is part of the text: several prompts are written 'one | other'"
+    return None
 
 
 def _ambiguous(text: str) -> str | None:
@@ -75,8 +98,8 @@ def _reads_as_one(head: str, numbers: list[str]) -> bool:
     return len(whole) > 1 or (before[2] == "1" and float(whole) >= 1)  # a lap in 2:03.5; a film in 1:1.85
 
 
-def _choice(text: str) -> str | None:
-    """`[cat|dog] in a hat` of other tools: the bar would cut the brackets in two."""
+def _choice(text: str, kinds: str) -> str | None:
+    """`{cat|dog} in a hat` of other tools, in brackets of these `kinds`: the bar cuts them in two."""
     opened: list[tuple[str, int, int]] = []  # bracket, where it stands, how many bars came before
     bars = 0
     for found in _BRACKETS.finditer(text):
@@ -86,18 +109,23 @@ def _choice(text: str) -> str | None:
         elif sign in _PAIRS.values():
             opened.append((sign, found.start(), bars))
         elif opened and opened[-1][0] == _PAIRS.get(sign):
-            _, start, before = opened.pop()
-            if bars > before:
+            opening, start, before = opened.pop()
+            if bars > before and opening in kinds:
                 shown = short(text[start : found.end()])
                 return (
-                    f"'{shown}' would be cut at its '|' into prompts of their own: write '\\|' if it is part of the "
-                    "text; for a choice, write a row for each"
+                    f"'{shown}' is cut at its '|' into prompts of their own: write '\\|' if it is part of the text; "
+                    "for a choice, write a row for each"
                 )
     return None
 
 
 def _flag(text: str, scenes: list[Scene]) -> str | None:
-    if _FLAG.search(text) is None:
+    if flag := _FLAGS.search(text):
+        return (
+            f"'{flag[0].strip()}' is a flag of another tool: leave it out; columns such as width, height, seed and "
+            "steps say what it would, and '| text:-1' what is unwanted"
+        )
+    if _NEGATED.search(text) is None:
         return None
     try:
         meant = format_prompts(
@@ -106,7 +134,7 @@ def _flag(text: str, scenes: list[Scene]) -> str | None:
         )
     except ValueError:
         meant = "text | unwanted:-1"
-    return f"'--neg' and '--no' of other tools are not read: write '{short(meant, 400)}'"
+    return f"'--neg' of other tools is not read: write '{short(meant, 400)}'"
 
 
 def _parted(prompt: Prompt) -> Iterator[Prompt]:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import tempfile
 import time
 import urllib.request
 import zipfile
@@ -26,6 +27,8 @@ from manifests.building import build
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow, arrow_schema, row_to_arrow
 from tests.helpers.commands import Commands, command_line, descendants, running_prefect_server, wait_until_gone
+from tests.helpers.file_server import FileServer, file_server
+from tests.helpers.planted import found_in_bytes, found_in_folder
 from tests.helpers.render_jobs import QUICK, frame_objects, write_manifest
 from tests.helpers.root import ROOT
 from tests.helpers.s3_server import S3Server, running_s3_server
@@ -46,9 +49,16 @@ def nightreel(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A Prefect server that is there already, as the variable that leads to it."""
-    with running_prefect_server(tmp_path_factory.mktemp("server")) as url:
-        yield {"PREFECT_API_URL": url}
+    """A Prefect server that is there already, as the variable that leads to it; and its folder."""
+    folder = tmp_path_factory.mktemp("server")
+    with running_prefect_server(folder) as url:
+        yield {"PREFECT_API_URL": url, "FOLDER": str(folder)}
+
+
+@pytest.fixture
+def web() -> Iterator[FileServer]:
+    with file_server() as found:
+        yield found
 
 
 @pytest.fixture
@@ -224,8 +234,18 @@ def suffix(videos: dict[str, bytes], rows: list[ManifestRow], name: str) -> str:
     return video_name(row).rpartition(".")[2]
 
 
-def mixed_rows(picture: Path) -> list[dict[str, Any]]:
-    """Seventeen good rows, of which no two are of a kind."""
+@pytest.fixture
+def ray_folder() -> Iterator[Path]:
+    """A folder of Ray's own, with a name short enough for its sockets."""
+    with tempfile.TemporaryDirectory(prefix="nr", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+PLANTED = ("Pl4ntedSig", "Pl4ntedPass", "Pl4ntedT0ken")
+
+
+def mixed_rows(picture: Path, presigned: str) -> list[dict[str, Any]]:
+    """Seventeen good rows, of which no two are of a kind; `presigned` is an address of the picture with a secret."""
     moving = {**QUICK, "steps": 1, "frames": 5}
     still = {key: value for key, value in moving.items() if key != "frames"}
     rows: list[dict[str, Any]] = [
@@ -235,7 +255,7 @@ def mixed_rows(picture: Path) -> list[dict[str, Any]]:
         {**still, "prompt": "a snail", "width": 48, "height": 32},
         {**still, "prompt": "a fish | a red fish:0.5 | white:-0.3:-0.9"},
         {**still, "prompt": "Ein Fuchs, \u72d0, \U0001f98a <b>&amp;</b> [x](y)", "init": "noise", "loss": {"tv": 0.5}},
-        {**still, "prompt": "a house", "init_image": str(picture)},
+        {**still, "prompt": "a house", "init_image": presigned},
         {**still, "prompt": "a house", "image_prompts": [{"image": str(picture), "weight": 0.5}]},
         {**still, "prompt": "a star", "noise_prompts": [{"seed": 3, "weight": -0.2}], "init": "tokens"},
         {**moving, "prompt": "a boat"},
@@ -257,20 +277,23 @@ def mixed_rows(picture: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_night_of_twenty_mixed_rows_delivers_the_good_ones_and_names_the_others(
-    nightreel: Commands, server: dict[str, str], tmp_path: Path
+    nightreel: Commands, server: dict[str, str], web: FileServer, ray_folder: Path, tmp_path: Path
 ) -> None:
+    """And no secret that its addresses hold is found in anything that it leaves or says."""
     picture = tmp_path / "house.jpg"
     Image.effect_noise((90, 50), 60).convert("RGB").save(picture)
-    given = mixed_rows(picture)
-    good = [ManifestRow.model_validate(row) for row in given]
-    ghost = ManifestRow.model_validate({**QUICK, "video_id": "ghost", "prompt": "g", "init_image": "gone/no.png"})
+    web.files["/house.jpg?sv=1&sig=Pl4ntedSig"] = picture.read_bytes()
+    good = [ManifestRow.model_validate(row) for row in mixed_rows(picture, f"{web.url}/house.jpg?sv=1&sig=Pl4ntedSig")]
+    gone = f"http://me:Pl4ntedPass@{web.url.removeprefix('http://')}/gone/no.png?token=Pl4ntedT0ken"
+    ghost = ManifestRow.model_validate({**QUICK, "video_id": "ghost", "prompt": "g", "init_image": gone})
     table = [row_to_arrow(row) for row in (*good, ghost)]
     table.insert(3, {**row_to_arrow(good[0]), "video_id": "no-frames", "frames": 0})
     table.insert(9, {**row_to_arrow(good[0]), "video_id": "broken-camera", "zoom": "0:(1.02), 5:(sin(t"})
     manifest, output = tmp_path / "night.parquet", tmp_path / "out"
     pq.write_table(pa.Table.from_pylist(table, schema=arrow_schema()), manifest)
 
-    ended = nightreel("render", manifest, "--output", output, "--json", **server)
+    private = {"NIGHTREEL_READ_PRIVATE_HOSTS": "127.0.0.1", "RAY_TMPDIR": str(ray_folder)}
+    ended = nightreel("render", manifest, "--output", output, "--json", **server, **private)
 
     assert ended.code == 1, ended.err
     assert "Traceback" not in ended.err
@@ -305,3 +328,9 @@ def test_a_night_of_twenty_mixed_rows_delivers_the_good_ones_and_names_the_other
     assert (status.code, status.json["counts"]) == (1, {"done": 17, "failed": 1})
     (failed,) = (video for video in status.json["videos"] if video["state"] == "failed")
     assert "gone/no.png" in failed["reason"]
+
+    assert found_in_bytes(manifest.read_bytes(), PLANTED), "the search finds them where they are"
+    assert list(ray_folder.rglob("worker-*")), "Ray's logs are there"
+    # output; what the commands said, and Prefect's files of theirs; the server's database and log; Ray's logs
+    for folder in (output, nightreel.folder, Path(server["FOLDER"]), ray_folder):
+        assert found_in_folder(folder, PLANTED) == [], folder

@@ -7,7 +7,8 @@ __all__ = ["ADDRESS", "refuse_secrets", "without_secrets_only"]
 
 _REFUSAL = (
     "what a run is given lies in Prefect's tables, and this address holds a password, a token or a query: leave it "
-    "out, and set credentials in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    "out, and set credentials in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; download what "
+    "lies behind a signed link"
 )
 # As far as a form can check it, before the server keeps it. One that refuses shows the pattern, so this begins with a
 # sentence, which matches nothing that anybody types.
@@ -16,6 +17,10 @@ ADDRESS = (
     r"|^(?!(?!abfss?:|wasbs?:)[A-Za-z][\w+.-]*://[^/?#]*(?:@|%40))"
     r"(?!(?:https?|wss?|ftps?)://[^?#]*[?#].)"
     r"(?![A-Za-z][\w+.-]*://[^?#]*[?#][\w.~%-]+(?:=|%3D))"
+    # without a scheme: a name with a password, the query of a host; and what is contents
+    r"(?!(?://)?[^/\\?#@\s:]+:[^/\\?#@\s]+@)"
+    r"(?!(?://)?(?:[\w-]+\.)+[A-Za-z]{2,24}(?::\d+)?/[^?#]*\?[\w.~%-]+(?:=|%3D))"
+    r"(?!data:[^,]*,)"
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import InfraSettings, SettingsInvalid, load_settings
+from manifests.masking import without_secrets
 
 pytestmark = pytest.mark.usefixtures("fresh_settings")
 
@@ -52,17 +53,18 @@ def test_nonsense_is_refused_by_the_name_of_its_variable(
 
 
 def test_the_webhook_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NIGHTREEL_NOTIFY_URL", "https://hooks.example/token")
+    monkeypatch.setenv("NIGHTREEL_NOTIFY_URL", "https://push.example/my-token")
     url = load_settings().notify_url
+    assert without_secrets("no answer from https://push.example/my-token") == "no answer from https://push.example/..."
     assert url is not None
-    assert url.get_secret_value() == "https://hooks.example/token"
+    assert url.get_secret_value() == "https://push.example/my-token"
     assert "token" not in repr(load_settings())
 
     monkeypatch.setenv("NIGHTREEL_NOTIFY_URL", "")
     load_settings.cache_clear()
     assert load_settings().notify_url is None
 
-    monkeypatch.setenv("NIGHTREEL_NOTIFY_URL", "hooks.example/token")
+    monkeypatch.setenv("NIGHTREEL_NOTIFY_URL", "push.example/my-token")
     load_settings.cache_clear()
     with pytest.raises(SettingsInvalid, match=r"NIGHTREEL_NOTIFY_URL \(not shown here\): .*write http://") as caught:
         load_settings()

@@ -214,9 +214,13 @@ def test_numbers_in_base_60_are_texts() -> None:
         ('{"0": "a", "max_f-1": "b"}', "write '0: dawn | 120: night'"),
         ('["a cat", "a dog"]', "a list is not read: write 'a cat | a dog'"),
         ("a cat --neg photo", "write 'a cat | photo:-1'"),
-        ("0: a cat --no blur | 9: a dog", "write '0: a cat | blur:-1 | 9: a dog'"),
-        ("[cat|dog] in a hat", "'[cat|dog]' would be cut at its '|'"),
-        ("a {red {big|small}|blue} house", "'{big|small}' would be cut"),
+        ("0: a cat --neg blur | 9: a dog", "write '0: a cat | blur:-1 | 9: a dog'"),
+        ("a {red {big|small}|blue} house", "'{big|small}' is cut at its '|'"),
+        ("a cat --ar 16:9", "'--ar 16:9' is a flag of another tool"),
+        ("a cat --no blur --v 6.1 --stylize 250", "'--v 6.1' is a flag of another tool"),
+        ("a (cat:1.3) in a hat", r"'\(cat:1\.3\)' is a weight of another tool: write 'cat:1\.3'"),
+        ("[cat:dog:0.5]", r"'\[cat:dog:0\.5\]' is a weight of another tool: write"),
+        ("hot dog::2 bun", "'::2' is a weight of another tool: write ':2'"),
         ("a picture in 16:9.", r"'16:9\.' would be read as '16' of weight 9"),
         ("film in 1:1.85", r"write '1\\:1.85' if it is part"),
         ("a lap in 2:03.5", r"write '2\\:03.5' if it is part"),
@@ -240,7 +244,9 @@ def test_a_prompt_that_means_something_else_is_refused_with_its_spelling(prompt:
     ["Star Wars: Episode 4", "1984:0.5", "route 66:0.5", "apple:2 | pear:-1", "a:0 | b", "0: a | 120: b:2", r"12\:00",
      "0: a at dawn | 16: b", "text:0.5:0.3", "12 :2", "apple:2:1", "route 66:1.5", "a cat (small) | [a dog]:2",
      "0: apple | 5: pear", "a list: one, 2: two", '0: "apple" | 5: "pear"', '0: "apple" on a table', r"\[cat\|dog\]",
-     "0: (a cat) sleeps | 9: it wakes, 10: never", "0: noon, at 5 | b", "a [cat", "--nothing", "{a: b}", r"\7:5"],
+     "0: (a cat) sleeps | 9: it wakes, 10: never", "0: noon, at 5 | b", "a [cat", "--nothing", "{a: b}", r"\7:5",
+     "[cat|dog] in a hat", "a sign (open | closed)", 'a poster that says "50% | off"', "cats AND dogs",
+     "a note: stay out --no exceptions", "--v", "chapter --seven 7"],
 )  # fmt: skip
 def test_prompts_as_people_mean_them_pass(prompt: str) -> None:
     assert results(json.dumps({"video_id": "a", "prompt": prompt, "frames": 200}), "jsonl")[0] == ["a"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import NightreelError
-from manifests.masking import address_without_secrets, content_mark, has_secret, reference, without_secrets
+from manifests.masking import address_without_secrets, content_mark, has_secret, keep_secret, reference, without_secrets
 from manifests.results import RowProblem
 from manifests.schema import ManifestRow
 from manifests.schema.texts import short
@@ -23,6 +23,9 @@ ADDRESSES = {
     "password": f"https://user:{SECRET}@host.example/a.png",
     "password with @": f"https://user:p@{SECRET}@host.example/a.png",
     "password with the signs that end a host": f"https://user:a/{SECRET}?b#c@host.example/a.png",
+    "password with @ and what ends a host": f"https://user:a@/{SECRET}@host.example/a.png",
+    "password that looks like a host": f"https://user:a@b.example/{SECRET}@host.example/a.png",
+    "password of s3 with @ and ?": f"s3://user:a@b?{SECRET}@bucket/a.png",
     "token as user": f"https://{SECRET}@host.example/a.png",
     "encoded user": f"https://user%3A{SECRET}%40host.example/a.png",
     "signature": f"https://host.example/a.png?sig={SECRET}",
@@ -47,6 +50,13 @@ ADDRESSES = {
     "discord": f"https://discord.com/api/webhooks/1234/{SECRET}",
     "teams": f"https://x.webhook.office.com/webhookb2/a@b/IncomingWebhook/{SECRET}/c",
     "mattermost": f"https://chat.example/hooks/{SECRET}",
+    "discord, a version": f"https://ptb.discord.com/api/v10/webhooks/12/{SECRET}/messages",
+    "teams, old": f"https://outlook.office.com/webhook/a@b/IncomingWebhook/{SECRET}/c",
+    "ntfy": f"https://ntfy.sh/{SECRET}",
+    "ntfy of one's own": f"https://ntfy.studio.example:8443/night-{SECRET}",
+    "make": f"https://hook.eu1.make.com/{SECRET}",
+    "n8n": f"https://n8n.example/webhook-test/{SECRET}",
+    "healthchecks": f"https://hc-ping.com/{SECRET}/fail",
     "telegram": f"https://api.telegram.org/bot123:{SECRET}/sendMessage",
     "ftp": f"ftp://user:{SECRET}@host.example/a.png",
     "upper case": f"HTTPS://USER:{SECRET}@HOST.example/a.png?SIG={SECRET}",
@@ -62,6 +72,16 @@ SENTENCES = (
     "GET {} HTTP/1.1",
     "ClientResponseError(URL('{}'))",
 )
+WITHOUT_SCHEME = (
+    f"//user:{SECRET}@host.example/a.png", f"user:{SECRET}@host.example/a", f"user:{SECRET}@hooks.slack.com/services/T",
+    f"host.example/a.png?sig={SECRET}", f"host.example/a.png?x={SECRET}", f"host.example/a?{SECRET}",
+    f"//host.example/a?x={SECRET}#b", f"localhost:8000/a.png?x={SECRET}", f"127.0.0.1:80/a.png?x={SECRET}",
+    f"www.host.example/a/b.png?sv=1&x={SECRET}", f"hooks.slack.com/services/T000/B000/{SECRET}",
+    f"//hooks.slack.com/services/T000/B000/{SECRET}", f"hooks.slack.com/services/T/B/{SECRET}#x={SECRET}",
+    f"discord.com/api/webhooks/1234/{SECRET}", f"x.webhook.office.com/webhookb2/a@b/IncomingWebhook/{SECRET}/c",
+    f"ntfy.sh/{SECRET}", f"api.telegram.org/bot123:{SECRET}/sendMessage", f"data:image/png;base64,{SECRET}",
+    f"data:text/plain;charset=utf-8;base64,{SECRET}", f"data:,{SECRET}", f"DATA:text/html,{SECRET}",
+)  # fmt: skip
 HARMLESS = (
     "https://host.example/a.png",
     "http://127.0.0.1:8000/logo.png",
@@ -83,6 +103,13 @@ HARMLESS = (
     "night/key=3/part-0.parquet is missing",
     "--set cutouts.number=16, monkey=3, tokens=16, keyframe_every=8",
     "a clock at 12:00 :0.5 | the password of a king:-0.3",
+    "a clock at 12:00, me@home, is this host.example/mail? No",
+    "host.example/a.png",
+    "nights.old/part-?.parquet",
+    "project.git/hooks/pre-commit",
+    "night.example/webhooks/a.png",
+    "data: a, b | metadata:0.5, noise",
+    "ntfy, hooks. and webhooks",
     "the session's token is not valid (any more): 's3://bucket/x'",
 )
 
@@ -132,6 +159,29 @@ def test_what_is_cut_anywhere_shows_no_secret(address: str) -> None:
     """Tables and messages cut long texts: what is left of an address may not look like one."""
     for length in range(8, len(address) + 20):
         assert SECRET not in short(f"at {address} it is", length)
+
+
+@pytest.mark.parametrize("address", WITHOUT_SCHEME)
+def test_an_address_without_its_scheme_shows_no_secret(address: str) -> None:
+    assert has_secret(address)
+    masked = address_without_secrets(address)
+    assert SECRET not in masked
+    assert address_without_secrets(masked) == masked
+    for sentence in SENTENCES:
+        masked = without_secrets(sentence.replace("{}", address))
+        assert SECRET not in masked
+        assert without_secrets(masked) == masked
+
+
+def test_a_webhook_that_was_set_is_known_wherever_it_is() -> None:
+    """Nothing in the address of somebody's own ntfy shows that it is a secret."""
+    address = f"https://push.example/studio-{SECRET}"
+    assert not has_secret(address)
+    keep_secret(address)
+    for text in (address, f"POST {address}/ failed", f"at push.example/studio-{SECRET}", quote(address, safe="")):
+        assert SECRET not in without_secrets(text)
+        assert SECRET not in address_without_secrets(text)
+    assert without_secrets("https://push.example/other") == "https://push.example/other"
 
 
 @pytest.mark.parametrize("text", HARMLESS)
@@ -195,6 +245,13 @@ def test_pairs_and_headers_lose_their_values(text: str) -> None:
         "?=@",
         "a:b@",
         " a:",
+        "a.b",
+        "a.",
+        " a.bc/",
+        "data:",
+        "data:a/b;c",
+        "1.",
+        "?",
         "@ ",
         " b?",
         "http://u:p ",

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from manifests.schema import Prompt, PromptError, Scene, format_prompts, parse_prompts
+from manifests.schema.spelling import doubtful, misread
 
 
 def only(text: str) -> tuple[Prompt, ...]:
@@ -132,3 +133,23 @@ def test_prompts_are_frozen_and_checked():
     for wrong in ({"text": " "}, {"text": "a", "weight": math.inf}, {"text": "a", "stop": math.nan}):
         with pytest.raises(ValidationError):
             Prompt(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("[cat|dog] in a hat", "'[cat|dog]' is cut at its '|' into prompts of their own: write '\\|' if"),
+        ("a sign (open | closed)", "'(open | closed)' is cut at its '|'"),
+        ("a cat --no text, blur", "'--no' in prompt 'a cat --no text, blur' is part of the text"),
+        ("a cat AND a dog", "'AND' in 'a cat AND a dog' is part of the text"),
+        ("a (cat) in [a hat] | a dog", None),
+        (r"a sign (open \| closed)", None),
+        ("a poster that says LOVE AND PEACE", None),
+        ("--north", None),
+        ('a poster that says "50% | off"', None),
+    ],
+)
+def test_what_may_be_another_tools_spelling_is_doubtful(prompt: str, said: str | None) -> None:
+    found = doubtful(prompt)
+    assert found is None if said is None else str(found).startswith(said), found
+    assert misread(prompt, parse_prompts(prompt)) is None

@@ -106,6 +106,52 @@ def test_a_colour_profile_is_applied() -> None:
     np.testing.assert_array_equal(np.asarray(read_rgb(broken, "a")), np.asarray(colours))
 
 
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("L", "PNG"), ("LA", "PNG"), ("1", "PNG"), ("I;16", "PNG"), ("L", "JPEG"), ("L", "TIFF"), ("F", "TIFF"),
+     ("L", "WEBP"), ("CMYK", "JPEG"), ("LAB", "TIFF"), ("YCbCr", "TIFF"), ("P", "PNG"), ("RGBA", "WEBP"),
+     ("RGB", "AVIF")],
+)  # fmt: skip
+@pytest.mark.parametrize("space", ["GRAY", "RGB", "CMYK", "LAB", "none"])
+def test_a_profile_of_any_other_kind_than_the_pictures_changes_nothing(
+    mode: str, kind: str, space: str, cases: Path
+) -> None:
+    """And fails no row; where it fits, the picture is converted, and only the colours may differ."""
+    colour = Image.new("RGB", (8, 8), (180, 90, 60))
+    others = {"LAB": Image.new("LAB", (8, 8), (90, 120, 140)), "I;16": colour.convert("L").convert("I;16")}
+    picture = others[mode] if mode in others else colour.convert(mode)
+    profile = _profile_of(space, cases)
+    plain = np.asarray(read_rgb(saved(picture, kind), "a"))
+    seen = np.asarray(read_rgb(saved(picture, kind, icc_profile=profile), "a"))
+    assert seen.shape == plain.shape
+    fits = {"GRAY": ("L", "LA", "1", "I;16", "F"), "RGB": ("P", "RGBA", "RGB", "YCbCr"), "CMYK": ("CMYK",)}
+    if mode not in fits.get(space, ()) and not (kind == "WEBP" and mode == "L"):  # WebP has no grey
+        np.testing.assert_array_equal(seen, plain)
+
+
+def _profile_of(space: str, cases: Path) -> bytes:
+    """A real profile of Adobe RGB, said to be of `space`; none that can be read for `none`."""
+    with Image.open(cases / "wide_gamut_adobe.jpg") as image:
+        adobe = bytes(image.info["icc_profile"])
+    return b"no profile" if space == "none" else adobe[:16] + space.ljust(4).encode() + adobe[20:]
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_the_profile_of_a_gif_is_applied(grey: bool, cases: Path) -> None:
+    """Pillow does not read it; the colours of its palette are RGB, also where all of them are grey."""
+    picture = Image.new("RGB", (8, 8), (120, 120, 120) if grey else (180, 90, 60))
+    gif, profile = saved(picture.convert("L") if grey else picture, "GIF"), _profile_of("RGB ", cases)
+    blocks = b"".join(
+        bytes([len(part)]) + part for part in (profile[at : at + 255] for at in range(0, len(profile), 255))
+    )
+    place = 13 + 3 * 2 ** ((gif[10] & 7) + 1)  # after the palette
+    for written, same in ((blocks, False), (b"\x04none", True), (blocks[:256], True)):
+        given = gif[:place] + b"!\xff\x0bICCRGBG1012" + written + b"\0" + gif[place:]
+        seen = np.asarray(read_rgb(given, "a"))
+        like = saved(picture, "PNG", **({} if same else {"icc_profile": profile}))
+        np.testing.assert_array_equal(seen, np.asarray(read_rgb(like, "a")))
+
+
 def test_a_wide_gamut_looks_as_it_was_meant(cases: Path) -> None:
     """Both files show the same colours, one of them in Adobe RGB."""
     wide = np.asarray(read_rgb(cases / "wide_gamut_adobe.jpg", "a")).astype(int)

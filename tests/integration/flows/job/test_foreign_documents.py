@@ -13,7 +13,7 @@ import pytest
 
 from flows.api.jobs import run_job
 from flows.job.output_videos import VideoStatus, stored_status
-from flows.job.storage_state import MOST_BYTES
+from flows.job.stored_documents import MOST_BYTES
 from flows.watch.grid import read_grid
 from infra.storage.storage import Storage
 from renderers.registry import Registry

@@ -9,18 +9,25 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from flows.api.jobs import run_job
+from infra.settings import load_settings
 from tests.helpers.command_line import in_this_process
 from tests.helpers.commands import Commands
 from tests.helpers.hostile_manifest import GOOD, HOSTILE, hostile_manifest
+from tests.helpers.render_jobs import quick_row
 
 #: As an operator would set it who has a server of pictures on this machine.
 ENVIRONMENT = {"NIGHTREEL_READ_PRIVATE_HOSTS": "127.0.0.1", "NIGHTREEL_READ_SECONDS": "10"}
 MEMORY = 1_000_000_000
+A_MINUTE = 60.0
 
 
 def planned(manifest: str, output: Path) -> dict[str, Any]:
@@ -69,6 +76,32 @@ def test_the_other_rows_are_rendered_by_the_command(tmp_path: Path, cases: Path)
     assert len(list((tmp_path / "out").glob("good-*/video.*"))) == GOOD
 
 
+@pytest.mark.minutes
+@pytest.mark.alone
+def test_they_cost_the_others_a_minute_at_most(tmp_path: Path, cases: Path, operators_settings: None) -> None:
+    """Both jobs whole, in this process: no server and no cluster, whose starts take longer than that on a busy day."""
+    assert run_job([quick_row("first")], tmp_path / "first").complete  # what is imported and loaded once, is by now
+    with hostile_manifest(tmp_path, cases) as manifest:
+        table = pq.read_table(manifest)
+        pq.write_table(table.filter(pc.starts_with(table["video_id"], "good-")), tmp_path / "good.parquet")
+        alone = run_job(tmp_path / "good.parquet", tmp_path / "alone", workers=2)
+        together = run_job(manifest, tmp_path / "together", workers=2)
+    assert (alone.complete, together.complete) == (True, False)
+    assert sum(video.state == "done" for video in together.videos) == GOOD
+    assert len([it for it in together.videos if it.state == "failed"]) + together.problems.rows == HOSTILE
+    print(f"the good rows alone {alone.seconds:.1f} s, all rows {together.seconds:.1f} s")
+    assert together.seconds < alone.seconds + A_MINUTE
+
+
+@pytest.fixture
+def operators_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
 def peak_of(pid: int) -> int:
     """The most bytes of memory that a process, which plans and drives, has had; 0 once it is gone."""
     with contextlib.suppress(OSError):
@@ -78,19 +111,13 @@ def peak_of(pid: int) -> int:
 
 
 def test_the_command_says_thirty_places(
-    tmp_path: Path, cases: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from infra.settings import load_settings
-
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+    tmp_path: Path, cases: Path, operators_settings: None, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setenv("NIGHTREEL_READ_SECONDS", "1")
     load_settings.cache_clear()
-    try:
-        with hostile_manifest(tmp_path, cases) as manifest:
-            said = in_this_process(capsys)("plan", manifest, "--output", tmp_path / "out")
-    finally:
-        load_settings.cache_clear()
+    with hostile_manifest(tmp_path, cases) as manifest:
+        said = in_this_process(capsys)("plan", manifest, "--output", tmp_path / "out")
     assert len(set(re.findall(r"\brow (\d+)\b", said.err))) == HOSTILE
     assert len(said.err) < 30_000
     assert said.code == 2

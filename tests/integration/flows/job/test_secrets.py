@@ -6,12 +6,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
 
 from flows.cli import run
@@ -19,6 +21,9 @@ from flows.job.report_data import gather_report, publish_report
 from flows.job.run_documents import RunIdentity, documenting
 from flows.job.storage_state import list_video, read_plan
 from flows.report import summary_markdown
+from flows.watch.access import Access
+from flows.watch.app import make_app
+from flows.watch.outputs import OneOutput, name_of
 from infra.masked_logs import mask_logs
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
@@ -151,6 +156,20 @@ def test_nothing_printed_holds_a_secret(night: Night, command: list[str], capsys
         assert code in (2, 3)
     if command[0] in ("render", "rerun", "up"):
         assert "set credentials in the environment" in err
+
+
+def test_nothing_that_the_live_page_shows_holds_a_secret(night: Night) -> None:
+    output = Storage(str(night.output))
+    app = make_app(OneOutput(output), Access("k" * 43), Registry(), time.monotonic, None)
+    with TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {'k' * 43}"}) as page:
+        asked: list[tuple[str, dict[str, object]]] = [("view", {}), ("outputs", {})]
+        for video in ("start", "goal", "gone", "wrong"):
+            asked += [("video", {"video": video}), ("frame", {"video": video, "frame": 0})]
+        said = [page.get(f"/live/api/{path}", params={"o": name_of(output.root), **more}) for path, more in asked]
+    assert {answer.status_code for answer in said} <= {200, 404}
+    shown = b"".join(answer.content for answer in said)
+    assert found_in_bytes(shown, PLANTED) == []
+    assert b"gone.png" in shown, "the search looked at what names the picture"
 
 
 def test_frames_are_rendered_again_from_the_output_alone(night: Night) -> None:

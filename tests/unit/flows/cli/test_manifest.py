@@ -33,7 +33,15 @@ def test_a_manifest_is_built_validated_and_shown(name: str, nightreel: Callable[
 
     assert nightreel("manifest", "validate", target) == Said(DONE, f"{target}: 2 good rows, 0 bad\n", "")
     validated = nightreel("manifest", "validate", target, "--json")
-    assert validated.json == {"rows": 2, "good": 2, "bad": 0, "problems": [], "problem_kinds": {}, "warnings": []}
+    assert validated.json == {
+        "rows": 2,
+        "good": 2,
+        "bad": 0,
+        "problems": [],
+        "problem_kinds": {},
+        "warnings": [],
+        "warning_kinds": {},
+    }
 
     rows = nightreel("manifest", "show", target, "--json").json
     reef = {"video_id": "reef", "prompt": "a fish | white:-0.5", "frames": 48, "cutouts": {"number": 8}}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from flows.doctor import installation
 from flows.doctor.findings import Finding, examine, exit_code, repair_all
 from flows.doctor.installation import check_disk, judge_hardware, judge_ray_folder
 from flows.doctor.runs import judge_run, judge_version
 from flows.doctor.storage import check_storage, damage, old_temporaries
 from flows.orchestration.interrupted import RunUnderWay
+from infra.settings import InfraSettings
 from infra.storage.local_store import TEMPORARY_PREFIX
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -177,3 +180,31 @@ def test_a_long_folder_for_rays_sockets_is_known() -> None:
     assert "they go to a short folder" in judge_ray_folder(None, long).what
     found = judge_ray_folder(long, "/tmp")
     assert (found.level, found.remedy) == ("problem", "set it to a folder with a shorter name, or unset it")
+
+
+def test_folders_that_can_not_be_listed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "reef").mkdir()
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("reef"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    whats = [it.what for it in check_storage(str(tmp_path), deep=False)]
+    assert f"1 folder ({tmp_path}/reef) could not be looked at: Permission denied" in whats
+    assert "no half-written files" not in whats
+
+
+def test_a_part_that_breaks_hides_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    for heavy in ("_hardware", "_embedded"):
+        monkeypatch.setattr(installation, heavy, lambda _: iter(()))
+    monkeypatch.setattr(Path, "exists", broken)
+    found = list(installation.check_installation(InfraSettings(models_folder=tmp_path)))
+    broke = [it for it in found if "could not be looked at: PermissionError" in it.what]
+    assert len(broke) == 1
+    assert found[-1].what.endswith(f"GiB free for temporary files in '{tempfile.gettempdir()}'")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.doctor.findings import exit_code, repair_all
-from flows.doctor.privacy import check_privacy, judge_server_asks
+from flows.doctor.privacy import check_privacy, check_server_asks, judge_server_asks
 from infra.private_files import private_folder, stored_key
 
 
@@ -22,9 +22,31 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
-def test_what_up_makes_is_fine_and_so_is_nothing(home: Path, tmp_path: Path) -> None:
-    for folder in (home, tmp_path / "nothing there"):
-        assert [it.level for it in check_privacy(folder)] == ["ok"]
+def test_what_up_makes_is_fine(home: Path) -> None:
+    assert [it.level for it in check_privacy(home)] == ["ok"]
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "/dev/null/x", "nothing there"])
+def test_a_folder_that_can_not_be_looked_at_is_not_called_private(place: str, tmp_path: Path) -> None:
+    (found,) = check_privacy(tmp_path / place)
+    assert found.level == "warning"
+    assert found.what.startswith(f"who may read keys and runs in '{tmp_path / place}' could not be looked at: ")
+    assert "PREFECT_HOME" in found.remedy
+
+
+def test_a_folder_that_nobody_may_enter_is_not_called_private(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path, **__: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    (found,) = check_privacy(home)
+    assert (found.level, found.what.endswith("could not be looked at: Permission denied")) == ("warning", True)
+
+
+def test_a_server_that_can_not_be_asked_is_not_called_open_or_closed() -> None:
+    (found,) = check_server_asks("http://127.0.0.1:1/api")
+    assert found.level == "warning"
+    assert "asks for a key could not be looked at: " in found.what
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620])
@@ -50,6 +72,12 @@ def test_an_open_folder_with_a_database_that_others_may_read_is_closed(home: Pat
     assert [it.level for it in check_privacy(home)] == ["ok"]
     (home / "nightreel-up").chmod(0o755)
     assert "logs" in next(check_privacy(home)).what
+
+
+@pytest.mark.parametrize("status", [302, 404, 500, 502])
+def test_a_server_that_answers_otherwise_is_not_called_open(status: int) -> None:
+    found = judge_server_asks("http://127.0.0.1:4200/api", status)
+    assert (found.level, found.what.endswith(f"could not be looked at: it answered {status}")) == ("warning", True)
 
 
 @pytest.mark.parametrize(("status", "level"), [(401, "ok"), (403, "ok"), (200, "warning")])

@@ -1,0 +1,92 @@
+"""What is good in a manifest and may still surprise: found in one place, for every command, job and report alike.
+
+A hundred warnings are kept whole, and all are counted: a manifest may have millions of rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from manifests.portable_ids import PortableIds
+from manifests.problems import LISTED
+from manifests.results import GoodRow
+from manifests.schema import ManifestRow
+from manifests.schema.spelling import doubtful
+from renderers.errors import RenderError
+from renderers.prompt_length import unread_texts
+from renderers.registry import ModelEntry, Registry
+
+__all__ = ["RowWarnings", "Warnings", "prompt_warnings"]
+
+_LENGTH = "a prompt is longer than its model reads"
+_SPELLING = "a prompt has signs of another tool's spelling"
+_ID = "a video_id that some stores can't hold"
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """The `first` warnings of a manifest's rows, sentences that say which row, and how many there are of each kind."""
+
+    first: tuple[str, ...] = ()
+    kinds: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.kinds.values())
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each of the first, and one that counts all where there are more."""
+        yield from (f"warning: {it}" for it in self.first)
+        more = self.total - len(self.first)
+        if more > 0:
+            kinds = ", ".join(f"{count:,} times '{kind}'" for kind, count in self.kinds.items())
+            yield f"and {more:,} more warning{'' if more == 1 else 's'}, {self.total:,} in all: {kinds}"
+
+
+class RowWarnings:
+    """Looks at the good rows of a manifest, one by one; the models that they name are those of `registry`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._entry = cache(registry.entry)
+        self._ids = PortableIds()
+        self._first: list[str] = []
+        self._kinds: Counter[str] = Counter()
+
+    def look(self, row: GoodRow) -> None:
+        """Look at one."""
+        if said := self._ids.warning(row):
+            self._note(_ID, said)
+        for kind, text in _of_prompts(row.row, self._known(row.row.model)):
+            self._note(kind, f"{text} (row {row.number}, video '{row.row.video_id}', {row.file})")
+
+    @property
+    def found(self) -> Warnings:
+        """All so far."""
+        return Warnings(tuple(self._first), dict(self._kinds))
+
+    def _note(self, kind: str, text: str) -> None:
+        self._kinds[kind] += 1
+        if len(self._first) < LISTED:
+            self._first.append(text)
+
+    def _known(self, model: str) -> ModelEntry | None:
+        try:
+            return self._entry(model)
+        except RenderError:
+            return None  # that it is not here, the planner says
+
+
+def prompt_warnings(row: ManifestRow, entry: ModelEntry | None) -> list[str]:
+    """Say what may surprise in the prompts of a row that is rendered with the model `entry`, each text once."""
+    return [text for _, text in _of_prompts(row, entry)]
+
+
+def _of_prompts(row: ManifestRow, entry: ModelEntry | None) -> Iterator[tuple[str, str]]:
+    if row.prompt is not None and (why := doubtful(row.prompt)):
+        yield _SPELLING, why
+    for text in unread_texts(row, entry) if entry else ():
+        yield _LENGTH, text
