@@ -98,7 +98,7 @@ def _services(log: Path) -> Iterator[Finding]:
     errors = service_errors(log_end(log))
     now = failing(errors, lately())
     for error in now:
-        yield Finding("server", "problem", failure_message(error), remedy(log))
+        yield Finding("server", "problem", failure_message(error), remedy(log, error.error))
     earlier = [
         error for error in errors if error.when >= lately(24 * 60) and error.service not in {e.service for e in now}
     ]

@@ -87,6 +87,7 @@ class ManifestSource:
                 else:
                     problems.add(result)
 
+        (folder,) = self.folders(output)
         for result in load_work(
             output,
             good_rows(),
@@ -94,6 +95,7 @@ class ManifestSource:
             chunk_seconds=self._settings.chunk_seconds,
             range_frames=self._parameters.range_frames,
             reading=reading,
+            folder=folder,
         ):
             if isinstance(result, tuple):
                 row, error = result

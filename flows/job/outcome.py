@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from flows.job.job import RenderJob
 from flows.report.wording import plural
 
-__all__ = ["JobCounts", "Outcome", "outcome"]
+__all__ = ["JobCounts", "Outcome", "outcome", "outcome_of_error"]
+
+_GOES_ON = "what it committed stays, and the next run goes on from there"
+#: How a run ended that an exception ended: the name of a state and what there is to say, by the exception's class.
+_ENDED_BY = {
+    "Pause": ("Suspended", "it goes on from here once it is resumed"),
+    "TerminationSignal": ("Stopped", f"its process was told to end: {_GOES_ON}"),
+    "CancelSignal": ("Cancelled", "what it committed stays"),
+    "KeyboardInterrupt": ("Stopped", f"by Ctrl-C: {_GOES_ON}"),
+    "SystemExit": ("Stopped", f"its process was told to end: {_GOES_ON}"),
+    "Abort": ("GivenAway", "the run was given a final state, or was begun again elsewhere"),
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,11 @@ def outcome(job: RenderJob, rendered_before: int = 0) -> Outcome:
     if name == "Completed":
         return Outcome(name, f"{headline}; {counts.rendered_text}", counts)
     return Outcome(name, f"{headline}; {counts.videos_text}; {counts.rendered_text}", counts)
+
+
+def outcome_of_error(error: BaseException) -> tuple[str, str]:
+    """Return the name of the state in which `error` ends a run, and what there is to say of it."""
+    return _ENDED_BY.get(type(error).__name__, (type(error).__name__, str(error)))
 
 
 def _named(job: RenderJob, counts: JobCounts) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flows.job.job import RenderJob
+from flows.job.outcome import outcome_of_error
 from flows.job.report_data import OutputReport, publish_report
 from flows.job.run_documents import RunDocuments
 from flows.report import JobReport
@@ -24,7 +25,7 @@ SECONDS = 60.0
 #: Gathering an output of thousands of videos takes its time: at most a twentieth of the job's goes there.
 SHARE = 20
 #: A job that breaks, or is stopped by Ctrl-C, does not keep whoever waits for longer.
-LAST_WORD_SECONDS = 5.0
+LAST_WORD_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class ReportKeeper:
         except BaseException as error:
             self._over.set()
             if self._took < LAST_WORD_SECONDS:
-                self._last_word(type(error).__name__, str(error))
+                self._last_word(*outcome_of_error(error))
             raise
         finally:
             self._over.set()

@@ -19,6 +19,7 @@ from itertools import islice
 
 from flows.job.crew import carry_out, worker_states
 from flows.job.job import RenderJob
+from flows.job.outcome import outcome_of_error
 from flows.job.state import VideoRun
 from flows.runs.record import (
     FailedFrame,
@@ -213,7 +214,7 @@ def documenting(job: RenderJob, identity: RunIdentity) -> Iterator[RunDocuments]
         with documents.kept():
             yield documents
     except BaseException as error:
-        documents.end(type(error).__name__, str(error))
+        documents.end(*outcome_of_error(error))
         raise
 
 

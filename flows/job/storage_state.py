@@ -27,7 +27,7 @@ from infra.storage.storage import (
     Storage,
     StorageError,
     StorageUnavailable,
-    absolute_uri,
+    input_address,
 )
 from manifests.errors import ErrorKind, NightreelError
 from manifests.schema import ManifestRow, with_addresses
@@ -99,16 +99,18 @@ def _provenance(document: Any) -> dict[str, Any]:
 
 def load_work(
     output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
-    range_frames: int | None, reading: ReadingPolicy | None = None,
+    range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
 ) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
-    """Plan every row against storage, in order; what rows name is read as `reading` allows. A row that can't be planned
+    """Plan every row against storage, in order; what rows name is read as `reading` allows, from the manifest's
+    `folder` where that is meant (`input_address`). A row that can't be planned
     (its picture is missing, its model unknown, its size odd, its rate beyond the format) comes with its error instead;
     the storage's own failure is raised."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
     pictures = PictureDigests(SourceReader(reading))
 
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
-        row = _located(row)
+        # absolute: a worker may run in another folder
+        row = with_addresses(row, lambda address: input_address(address, folder, reading))
         try:
             images = pictures.of(row)
         except (BadInput, StorageUnavailable) as error:  # of a picture's server; the output's own ends the job
@@ -145,11 +147,6 @@ def load_work(
 def sized(row: ManifestRow) -> ManifestRow:
     """`row`, resolved, as if its author had given its size: it is known, be it the model's or the schema's."""
     return row.model_copy(update={"width": row.width, "height": row.height})
-
-
-def _located(row: ManifestRow) -> ManifestRow:
-    """`row` with absolute paths: a worker may run in another folder."""
-    return with_addresses(row, absolute_uri)
 
 
 def save_plan(output: Storage, work: VideoWork) -> None:

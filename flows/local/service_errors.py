@@ -44,6 +44,8 @@ _SERVICES = {
     ): ("clean-up after Cancel", "cancelled runs may stay Cancelling"),
     ("task_run_recorder", "taskrunrecorder"): ("recorder of task runs", "the pages show no task runs"),
 }  # fmt: skip
+# Lines at a trace's left edge that name no error: SQLAlchemy's statement, its parameters and where to read on.
+_NO_ERROR = ("Traceback", "The above", "During", "[SQL", "[parameters", "(Background on this error")
 _BY_NAME = {name: service for names, service in _SERVICES.items() for name in names}
 
 
@@ -68,7 +70,7 @@ def service_errors(lines: Iterable[str]) -> list[ServiceError]:
             open_record = level in ("ERROR", "CRITICAL") and logger.startswith(("docket", "prefect.server."))
             if open_record:
                 found.append(_error(when, logger, message))
-        elif open_record and line[:1].strip() and not line.startswith(("Traceback", "The above", "During")):
+        elif open_record and line[:1].strip() and not line.startswith(_NO_ERROR):
             last = found[-1]  # of a chain of exceptions, the last one
             found[-1] = ServiceError(last.when, last.service, last.lost, line.strip())
     return found

@@ -49,7 +49,7 @@ class ServiceWatch:
             self._size, self._start = size, min(self._start, size)
             self._errors = service_errors(log_end(self._log, self._start))
         for error in failing(self._errors, lately()):
-            self._say(error.service, failure_message(error), now)
+            self._say(error.service, failure_message(error), now, error.error)
 
     def _look_at_schedules(self, now: float) -> None:
         self._missing = {name: self._missing.get(name, now) for name in unscheduled(self._client, NAMES)}
@@ -57,14 +57,19 @@ class ServiceWatch:
             if now - since >= PATIENCE_SECONDS:
                 self._say(name, unscheduled_message(name), now)
 
-    def _say(self, what: str, message: str, now: float) -> None:
+    def _say(self, what: str, message: str, now: float, error: str = "") -> None:
         if now - self._said.get(what, -SILENCE_SECONDS) >= SILENCE_SECONDS:
             self._said[what] = now
-            self._tell(f"ERROR: {message}. {remedy(self._log)}")
+            self._tell(f"ERROR: {message}. {remedy(self._log, error)}")
 
 
-def remedy(log: Path) -> str:
-    """What a person can do about a server of this installation whose services fail."""
+def remedy(log: Path, error: str = "") -> str:
+    """What a person can do about a server of this installation whose services fail, the last time with `error`."""
+    if "database is locked" in error:
+        return (
+            f"All of it is in '{log}'. The disk or the processor was too busy for Prefect's database, and what failed "
+            "is tried again; if it goes on, move PREFECT_HOME to a faster disk, or give the server PostgreSQL"
+        )
     return (
         f"All of it is in '{log}'. Are Prefect {version('prefect')} and SQLAlchemy {version('sqlalchemy')} the "
         "versions of requirements.lock? Others may not go together: install those, then start `nightreel up` again"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from prefect import State, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import Abort, CancelledRun, FailedRun, Pause
+from prefect.exceptions import Abort, CancelledRun, FailedRun, Pause, TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -24,6 +24,7 @@ from flows.job.dispatch import MAX_THREADS, ChunkRun, StitchRun, run_job
 from flows.job.events import JobEvents
 from flows.job.job import RenderJob
 from flows.job.outcome import outcome
+from flows.job.output_videos import LATEST_RUNS
 from flows.job.report_keeper import ReportKeeper, reporting
 from flows.job.run_documents import RunDocuments, RunIdentity, documenting
 from flows.orchestration.artifacts import ProgressArtifact, create_artifacts, remove_artifacts
@@ -33,12 +34,20 @@ from flows.orchestration.sealed import sealed
 from flows.orchestration.watch import RunWatch, leave_suspended, watching
 from flows.report.wording import first_of
 from flows.retry_and_quarantine.records import FailureRecord
+from flows.runs.stored import stored_runs
+from flows.runs.summed import earlier_attempts
+from infra.storage.storage import StorageError
 from infra.workers.pool import Pool
 from manifests.errors import ErrorKind, NightreelError
 
 __all__ = ["conduct", "invalid_input", "leave_if_ended", "opaque", "threads"]
 
 T = TypeVar("T")
+
+
+class CancelSignal(TerminationSignal):
+    """Prefect ends this process, since a person has cancelled its run."""
+
 
 # How a run ends that can't begin, where its message says all there is to know; other errors end it with a stack trace.
 REFUSALS = {
@@ -90,6 +99,7 @@ def conduct(job: RenderJob) -> State[Any]:
         logger.warning("%s", line)
     logger.info("%d frames to render in %d of %d videos", job.frames_to_render, len(job.pending), len(job.runs))
     with sealed(), documenting(job, _identity()) as documents:
+        _take_up_priority(job, documents)
         state = _run(job, documents)
         documents.end(state.name or state.type.value, state.message or "")
     return state
@@ -98,6 +108,18 @@ def conduct(job: RenderJob) -> State[Any]:
 def _identity() -> RunIdentity:
     run = runtime.flow_run
     return RunIdentity(run.flow_name, run.name, run.id, run.run_count, run.ui_url or "")
+
+
+def _take_up_priority(job: RenderJob, documents: RunDocuments) -> None:
+    """Go on with the priority that a person gave an earlier attempt: after Resume, or a retry."""
+    try:
+        before = earlier_attempts(stored_runs(job.output, latest=LATEST_RUNS), runtime.flow_run.id, documents.run)
+    except StorageError as error:
+        get_run_logger().warning("the priority of the run's earlier attempts can't be read: %s", error)
+        return
+    if before and before[-1].priority != job.priority:
+        get_run_logger().info("priority %d, as in the attempt before", before[-1].priority)
+        job.prioritise(before[-1].priority)
 
 
 def _run(job: RenderJob, documents: RunDocuments) -> State[Any]:
@@ -109,6 +131,8 @@ def _run(job: RenderJob, documents: RunDocuments) -> State[Any]:
                 events = JobEvents(failed=_log_failure, log_address=_log_address, tick=progress.update_now_and_then)
                 keeper.actors = run_job(job, pool, _submit, events).actors
                 progress.update()
+            except TerminationSignal as error:  # so ends a cancelled run's process, and one that is stopped otherwise
+                raise CancelSignal(error.signal) if watch.is_cancelled() else error from None
             finally:
                 job.close()
         leave_if_ended(watch)

@@ -54,6 +54,7 @@ class RunWatch:
         self.process = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.ended: State | None = None
         self.lost = False
+        self.identity = UUID(runtime.flow_run.id)
 
     def look(self, run: FlowRun) -> None:
         """Do what the run's state says."""
@@ -68,6 +69,16 @@ class RunWatch:
             self._work.hold()
         else:
             self._work.go_on()
+
+    def is_cancelled(self) -> bool:
+        """Whether a person has cancelled the run; asks the server, which this watch may not have seen say so yet."""
+        if self.ended is None:
+            try:
+                with get_client(sync_client=True) as client:
+                    self.look(client.read_flow_run(self.identity))
+            except Exception as error:  # a server that is being stopped too says nothing
+                get_logger("nightreel").debug("the run's state can't be read: %s", error)
+        return self.ended is not None and not self.lost and self.ended.is_cancelling()
 
 
 def is_suspended(state: State) -> bool:
@@ -87,7 +98,7 @@ def leave_suspended() -> None:
 def watching(work: Watched) -> Iterator[RunWatch]:
     """Watch the flow run of this thread's context until the block ends."""
     over = threading.Event()
-    identity, watch = UUID(runtime.flow_run.id), RunWatch(work)
+    watch = RunWatch(work)
 
     def look() -> None:
         client: SyncPrefectClient | None = None
@@ -98,11 +109,11 @@ def watching(work: Watched) -> Iterator[RunWatch]:
                 if client is None:
                     client = get_client(sync_client=True)
                     if not claimed:
-                        client.update_flow_run_labels(identity, {LABEL: watch.process})
+                        client.update_flow_run_labels(watch.identity, {LABEL: watch.process})
                         claimed = True
-                run = client.read_flow_run(identity)
+                run = client.read_flow_run(watch.identity)
                 if run.state is not None and is_suspended(run.state) and run.state.state_details.pause_timeout:
-                    client.set_flow_run_state(identity, Suspended(message=WAITS), force=True)
+                    client.set_flow_run_state(watch.identity, Suspended(message=WAITS), force=True)
                 watch.look(run)
             except Exception as error:  # a server that restarts must not end a night
                 logger.debug("the run's state can't be read: %s", error)

@@ -170,6 +170,7 @@ def _template() -> jinja2.Template:
         "percent": wording.percent_text,
         "moment": wording.moment_text,
         "iso": wording.iso_text,
+        "ending": wording.ending_text,
     }
     environment.globals |= {"plural": wording.plural, "per_frame": per_frame}
     return environment.from_string(_asset("index.html.j2"))

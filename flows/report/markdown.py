@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from urllib.parse import quote, urlsplit
 
 from flows.report.model import STATES, JobReport, VideoReport, per_frame
-from flows.report.wording import hours_text, moment_text, one_line, percent_text, plural, seconds_text
+from flows.report.wording import ending_text, hours_text, moment_text, one_line, percent_text, plural, seconds_text
 from flows.retry_and_quarantine.records import PLANNER, FailureRecord
 
 #: Rows of each list in the summary.
@@ -159,7 +159,7 @@ def _runs(report: JobReport) -> Iterable[Sequence[object]]:
         yield (
             f"{run.name}{tries}",
             moment_text(run.began),
-            run.result,
+            ending_text(run.result),
             f"{run.rendered:,}",
             seconds_text(run.wall_seconds),
         )

@@ -64,6 +64,29 @@ def first_of(lines: Iterable[str], most: int = 100) -> Iterator[str]:
         yield f"and {more:,} more like these"
 
 
+#: How a run ended, by the name of its state: people never see the names.
+_ENDINGS = {
+    "Completed": "completed",
+    "Incomplete": "frames missing",
+    "FramesMissing": "frames missing",
+    "VideosMissing": "videos missing",
+    "RowsInvalid": "bad rows left out",
+    "TooManyFailures": "gave up",
+    "Suspended": "suspended",
+    "Pause": "suspended",  # of 0.2
+    "Cancelled": "cancelled",
+    "Stopped": "stopped",
+    "TerminationSignal": "stopped",  # of 0.2
+    "KeyboardInterrupt": "stopped",  # of 0.2
+    "GivenAway": "gone on elsewhere",
+}
+
+
+def ending_text(result: str) -> str:
+    """How a run ended, from the name of its last state: `frames missing` from FramesMissing; an error's as it is."""
+    return _ENDINGS.get(result) or one_line(result, 60)
+
+
 def seconds_text(seconds: float) -> str:
     """`0.42 s`, `12 s`, `3 min 20 s`, `2 h 05 min`, `1 d 4 h`; a dash for NaN and negative times."""
     if not math.isfinite(seconds) or seconds < 0:

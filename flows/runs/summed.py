@@ -9,7 +9,7 @@ from datetime import datetime
 from flows.runs.record import RunState
 from flows.runs.stored import StoredRun
 
-__all__ = ["DIED", "RUNNING", "RunSummary", "earlier_attempts", "summed"]
+__all__ = ["DIED", "RUNNING", "RunSummary", "attempts_of", "earlier_attempts", "summed"]
 
 #: How a run "ended" that has not.
 RUNNING, DIED = "running", "died"
@@ -39,11 +39,16 @@ class RunSummary:
 
 def summed(runs: Sequence[StoredRun], now: datetime | None = None) -> tuple[RunSummary, ...]:
     """Return the runs, newest first, of their attempts, oldest first."""
+    found = [_one(each, now) for each in attempts_of(runs)]
+    return tuple(sorted(found, key=lambda run: run.run, reverse=True))
+
+
+def attempts_of(runs: Sequence[StoredRun]) -> list[list[StoredRun]]:
+    """Return `runs` with those together that are attempts of one flow run: retries, and what went on after Resume."""
     attempts: dict[str, list[StoredRun]] = {}
     for run in runs:
         attempts.setdefault(run.record.flow_run or run.record.run, []).append(run)
-    found = [_one(each, now) for each in attempts.values()]
-    return tuple(sorted(found, key=lambda run: run.run, reverse=True))
+    return list(attempts.values())
 
 
 def earlier_attempts(runs: Sequence[StoredRun], flow_run: str, run: str) -> tuple[RunState, ...]:

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from flows.report.wording import clean, one_line
+from flows.report.wording import clean, ending_text, one_line
 from flows.runs.record import FailedFrame, RunState, WorkerState
 from flows.runs.stored import StoredRun
+from flows.runs.summed import attempts_of
 from flows.watch.videos import MESSAGE, MOST_A_PAGE, STATES, Query, Snapshot, VideoRow
 from infra.storage.layout import frame_of
 from manifests.schema import format_frames
@@ -36,10 +37,11 @@ def view(snapshot: Snapshot, query: Query) -> dict[str, Any]:
     counts = Counter(row.state for row in rows)
     groups, unlisted = _failures(snapshot, owners, rows)
     newest = list(reversed(snapshot.runs))
+    parts = attempts_of(newest)
     return {
         "output": clean(snapshot.output, 1000),
-        "runs": [_run(run, snapshot.now) for run in newest[:RUNS]],
-        "more_runs": snapshot.more_runs + max(0, len(newest) - RUNS),
+        "runs": [_run(attempts, snapshot.now) for attempts in parts[:RUNS]],
+        "more_runs": snapshot.more_runs + max(0, len(parts) - RUNS),
         "failures": groups,
         "more_failures": unlisted,
         "problems": _problems(newest),
@@ -68,18 +70,20 @@ def safe_link(address: str) -> str:
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
-def _run(run: StoredRun, now: datetime) -> dict[str, Any]:
+def _run(attempts: Sequence[StoredRun], now: datetime) -> dict[str, Any]:
+    """Return what is shown of a run, all its attempts together; the newest one comes first."""
+    run = attempts[0]
     record, state = run.record, run.state or _unheard(run)
     alive = run.alive(now)
     eta = state.eta if alive and state.eta is not None and 0 <= state.eta < MOST_SECONDS else None
     ends = state.updated + timedelta(seconds=eta) if eta is not None else None
-    began = record.began
+    began = attempts[-1].record.began
     over = (state.ended or state.updated) if not alive else None
     return {
         "run": record.run,
         "flow": one_line(record.flow, 80),
         "name": one_line(record.name, 120),
-        "attempt": record.attempt,
+        "attempt": max(record.attempt, len(attempts)),
         "link": safe_link(record.link),
         "manifest": one_line(record.manifest, 300),
         "host": one_line(record.host, 120),
@@ -88,6 +92,7 @@ def _run(run: StoredRun, now: datetime) -> dict[str, Any]:
         "phase": state.phase if alive or state.phase == "ended" else "silent",
         "alive": alive,
         "result": one_line(state.result, 80),
+        "ending": ending_text(state.result),
         "message": clean(state.message, MESSAGE),
         "heard": state.updated.isoformat(),
         "over": over.isoformat() if over is not None else None,
@@ -96,7 +101,7 @@ def _run(run: StoredRun, now: datetime) -> dict[str, Any]:
         "frames_done": state.frames_done,
         "videos": state.videos,
         "videos_done": state.videos_done,
-        "rendered": state.rendered,
+        "rendered": sum(it.state.rendered for it in attempts if it.state is not None),
         "failed": state.failed,
         "refused": len(record.refused),
         "bad_rows": record.all_problems.rows,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fsspec.core import split_protocol
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
 
 from infra.storage.dataset_files import TranslatedFile, dataset_files, local_partitions_of, partitions_of
@@ -25,7 +26,7 @@ from manifests.schema.describe import known_columns
 from manifests.schema.files import NamedFile
 from manifests.schema.texts import short
 
-__all__ = ["SourceReader", "folder_of_manifest", "manifest_files", "read_uri"]
+__all__ = ["SourceReader", "folder_of_manifest", "input_address", "manifest_files", "read_uri"]
 
 _FIRST, _NEXT = 1 << 20, 1 << 23  # bytes asked for at a time: most pictures come with the first request
 
@@ -124,6 +125,26 @@ def folder_of_manifest(uri: str) -> str:
         return str(path if path.is_dir() else path.parent)
     is_folder = fixed == uri and not uri.endswith((".parquet", ".pq"))
     return uri.rstrip("/") if is_folder else fixed.rpartition("/")[0]
+
+
+def input_address(address: str, folder: str | None, policy: ReadingPolicy | None = None) -> str:
+    """Return the address of a source that a row names, an absolute one.
+
+    A relative path begins at the manifest's `folder`: where a server's own folder is, which has begun a run, is no
+    concern of the row's author. A person who names the manifest on a command line may also mean the folder that they
+    are in, which comes first then.
+    """
+    if (
+        folder is None
+        or split_protocol(address)[0] is not None
+        or Path(address).is_absolute()
+        or address.startswith("~")
+    ):
+        return absolute_uri(address)
+    here, beside = absolute_uri(address), f"{folder.rstrip('/')}/{address}"
+    if (policy is None or policy.roots is None) and os.path.exists(here):  # noqa: PTH110
+        return here
+    return absolute_uri(beside)
 
 
 def _local(uri: str) -> str:

@@ -27,7 +27,7 @@ from infra.storage.errors import (
     s3_code,
 )
 from infra.storage.filesystems import absolute_uri, disconnect, filesystem, in_full, kind_of, path_of, translated
-from infra.storage.inputs import SourceReader, folder_of_manifest, manifest_files, read_uri
+from infra.storage.inputs import SourceReader, folder_of_manifest, input_address, manifest_files, read_uri
 from infra.storage.local_store import TEMPORARY_PREFIX, LocalStore
 from infra.storage.object_stores import FsspecStore, MemoryStore, ObjectInfo, ObjectStore, S3Store
 from infra.storage.reading_policy import ReadingPolicy
@@ -51,6 +51,7 @@ __all__ = [
     "absolute_uri",
     "disconnect",
     "folder_of_manifest",
+    "input_address",
     "is_key",
     "manifest_files",
     "read_uri",

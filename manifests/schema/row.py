@@ -112,7 +112,9 @@ class ManifestRow(Settings):
         "tokens",
         description="Start of the first frame: random codebook rows, pixel noise, a near-white sheet, or init_image.",
     )
-    init_image: Uri | None = Field(None, description="Picture that the first frame starts from: a path or a URI.")
+    init_image: Uri | None = Field(
+        None, description="Picture that the first frame starts from: a URI, or a path (from the manifest's folder)."
+    )
     image_prompts: tuple[ImagePrompt, ...] | None = Field(
         None, max_length=100, description="Pictures that the video is drawn towards, beside its texts."
     )

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.runs.record import RunRequest, RunState
+from flows.runs.stored import put_request, stored_runs
+from infra.storage.storage import Storage
 from tests.helpers.commands import Commands
 from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
 from tests.helpers.up import RunningUp, running_up
@@ -25,6 +28,19 @@ def suspend(up: RunningUp, run: str) -> None:
     up.post(f"/flow_runs/{run}/set_state", state={"type": "PAUSED", "name": "Suspended", "state_details": details})
 
 
+def latest(output: str) -> RunState:
+    """Where the output's latest run stands."""
+    state = stored_runs(Storage(output))[-1].state
+    assert state is not None
+    return state
+
+
+def ask_for_priority(output: str, priority: int) -> None:
+    """What the live page does for a person."""
+    run, now = stored_runs(Storage(output))[-1].record.run, datetime.now(UTC)
+    put_request(Storage(output), RunRequest(run=run, kind="priority", priority=priority, asked=now), f"{now:%H%M%S}")
+
+
 @pytest.mark.minutes
 @pytest.mark.timeout(1500)
 def test_a_suspended_run_waits_past_the_timeout_of_the_form_and_goes_on_by_resume(tmp_path: Path) -> None:
@@ -33,6 +49,8 @@ def test_a_suspended_run_waits_past_the_timeout_of_the_form_and_goes_on_by_resum
     with running_up(tmp_path, QUICK) as up:
         run = up.start_run("render-manifest", manifest=manifest, output=str(output))
         up.wait_until(lambda: len(frame_files(str(output), "reef")) > 2, 300, "the first frames")
+        ask_for_priority(str(output), 7)
+        up.wait_until(lambda: latest(str(output)).priority == 7, 60, "the priority")
         suspend(up, run)
         suspended = time.monotonic()
         up.wait_until(
@@ -45,6 +63,7 @@ def test_a_suspended_run_waits_past_the_timeout_of_the_form_and_goes_on_by_resum
         assert kept < FRAMES
         left = {"event": {"name": ["prefect.flow-run.left-suspended"]}, "related": {"role": ["flow"]}}
         up.wait_until(lambda: bool(up.post("/events/filter", filter=left)["events"]), 60, "the process's last words")
+        assert latest(str(output)).result == "Suspended"
 
         # meanwhile: a command of this user on this machine joins the cluster by the address that `up` printed
         commands = Commands(tmp_path, {"PREFECT_HOME": str(tmp_path / "prefect")})
@@ -61,3 +80,4 @@ def test_a_suspended_run_waits_past_the_timeout_of_the_form_and_goes_on_by_resum
         assert ended["state_name"] == "Completed", ended["state"]["message"]
         assert len(frame_files(str(output), "reef")) == FRAMES
         assert f"{FRAMES - kept} frames" in ended["state"]["message"]
+        assert (latest(str(output)).result, latest(str(output)).priority) == ("Completed", 7)

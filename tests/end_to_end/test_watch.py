@@ -66,6 +66,7 @@ def test_an_operator_sees_a_run_drains_a_worker_and_re_runs_three_frames_in_thre
         up.cancel(run)
         up.wait_for_run(run)
         shows(lambda: "nothing under way" in pages.page.locator("#totals").inner_text(), "the end of the run")
+        shows(lambda: "cancelled" in pages.page.locator("#runs > li").last.inner_text(), "how it ended")
 
 
 def sees_what_is_drawn(pages: Pages) -> None:

@@ -75,8 +75,8 @@ byId("all-runs").addEventListener("click", () => {
 
 function runRow(run) {
   const title = run.name || run.flow || run.run;
-  const state = run.phase === "ended" ? (run.result === "Completed" ? "done" : "failed") : run.phase === "silent" ? "failed" : "rendering";
-  const says = run.phase === "ended" ? run.result || "ended" : run.phase === "silent" ? "no sign of life" : run.phase;
+  const state = run.phase === "ended" ? (run.ending === "completed" ? "done" : run.ending === "suspended" ? "waiting" : "failed") : run.phase === "silent" ? "failed" : "rendering";
+  const says = run.phase === "ended" ? run.ending || "ended" : run.phase === "silent" ? "no sign of life" : run.phase;
   const until = Date.parse(run.over ?? new Date(now()).toISOString());
   const facts = [
     `began ${moment(run.began, now())}`, `${seconds((until - Date.parse(run.began)) / 1000)} ${run.alive ? "so far" : "in all"}`,

@@ -131,7 +131,7 @@ function showTotals(it, living) {
   byId("totals").replaceChildren(...node);
 }
 
-const ended = (run) => (run.result === "Completed" ? "completed" : run.result ? `ended ${run.result}` : "was heard of");
+const ended = (run) => (run.ending ? `ended: ${run.ending}` : "was heard of");
 
 // -- pictures ------------------------------------------------------------------------------------------------------------
 

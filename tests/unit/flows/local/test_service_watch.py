@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from flows.local.service_errors import failing, log_end, service_errors
-from flows.local.service_watch import ServiceWatch
+from flows.local.service_watch import ServiceWatch, remedy
 from flows.orchestration.unscheduled import expects_runs
 from infra.environment import LOG_DATE_FORMAT
 
@@ -72,6 +72,19 @@ def test_one_failure_alone_is_nothing_and_old_ones_are_history() -> None:
     errors = service_errors(log.splitlines())
     assert [error.service for error in failing(errors, NOW - 10 * MINUTE)] == ["scheduler"]
     assert {error.service for error in failing(errors, NOW - 90 * MINUTE)} == {"scheduler", "watch for late runs"}
+
+
+def test_of_a_statement_that_failed_the_error_is_told_and_not_where_to_read_on() -> None:
+    log = record(NOW, "prefect.server.utilities.messaging.memory", "Failed to process message") + (
+        "Traceback (most recent call last):\n  File 'x'\n"
+        "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked\n"
+        "[SQL: INSERT INTO events (id) VALUES (?)]\n[parameters: ('a',)]\n"
+        "(Background on this error at: https://sqlalche.me/e/20/e3q8)\n"
+    )
+    (found,) = service_errors(log.splitlines())
+    assert found.error == "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked"
+    assert "busy" in remedy(Path("own_server.log"), found.error)
+    assert "requirements.lock" not in remedy(Path("own_server.log"), found.error)
 
 
 def test_only_the_end_of_a_log_is_read(tmp_path: Path) -> None:

@@ -54,6 +54,17 @@ def test_a_run_under_way_says_what_each_video_and_worker_does_and_when_it_ends()
     assert [(w["worker"], w["video"], w["frame"], w["step"]) for w in it["workers"]] == [("actor-0", "reef", 4, 3)]
 
 
+def test_attempts_of_one_run_are_one_run_and_say_in_words_how_it_ended() -> None:
+    mine = {"flow_run": "a", "name": "render night"}
+    first = run("1", {"reef": 9}, record=mine, phase="ended", result="Suspended", rendered=3, priority=5)
+    other = run("2", {"boat": 2}, phase="ended", result="FramesMissing", rendered=1)
+    answer = shown(first, other, run("3", {"reef": 9}, record=mine, phase="rendering", rendered=2, priority=5))
+    assert [(it["run"], it["attempt"], it["rendered"], it["ending"]) for it in answer["runs"]] == [
+        ("3", 2, 5, ""), ("2", 1, 1, "frames missing"),
+    ]  # fmt: skip
+    assert shown(first)["runs"][0]["ending"] == "suspended"
+
+
 def test_a_run_that_is_silent_has_no_workers_and_no_end() -> None:
     worker = WorkerState(worker="actor-0", state="rendering", busy=True)
     answer = shown(
