@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from itertools import islice
@@ -116,8 +117,8 @@ def check_columns(names: Iterable[str], file: str) -> None:
     """Raise ManifestError for a column (dotted if nested) that no row has, or where a needed one is missing."""
     known = known_columns()
     names = list(names)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ManifestError(f"{file}: column '{twice[0]}' appears twice; keep one of them")
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ManifestError(f"{file}: column '{short(twice[0])}' appears twice; keep one of them")
     unknown = [name for name in names if name not in known]
     if unknown:
         plural = len(unknown) > 1
