@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from manifests.bounds import ROW_VALUES, has_too_many_values
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, PromptError, SettingsError
 from manifests.schema.describe import allowed_at, known_columns, names_at
@@ -53,6 +54,8 @@ def check_row(
 
     Returns one GoodRow, or one RowProblem for each thing that is wrong. `ids` also finds ids that were used before.
     """
+    if column := has_too_many_values(values):
+        return [_too_many(values, column, file, number, unit)]
     if column := _broken_text(values):
         return [_not_unicode(values, column, file, number, unit)]
     problems: list[RowProblem] = []
@@ -74,6 +77,12 @@ def check_row(
         message = f"prompt '{short(row.prompt)}': {why}"
         return [RowProblem(file, number, row.video_id, "prompt", short(row.prompt, 80), "", message, unit)]
     return [GoodRow(row, file, number)]
+
+
+def _too_many(values: Mapping[str, Any], column: str, file: str, number: int, unit: str) -> RowProblem:
+    column = short(column.encode("utf-8", "replace").decode())
+    message = f"{column} brings the row to more than {ROW_VALUES:,} values"
+    return RowProblem(file, number, _shown_id(values), column, "", f"at most {ROW_VALUES:,}", message, unit)
 
 
 def _broken_text(value: Any, column: str = "") -> str | None:

@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from manifests.bounds import ROW_SIZE
 from manifests.parquet_pages import DELTA_BYTE_ARRAY, Page, RowLengths, longest_text, pages_of
 from manifests.results import ManifestError
 from manifests.schema.texts import short
 
-__all__ = ["ROW_BYTES", "GroupCost", "Refused", "check_footer", "check_types", "cost_of", "large_rows", "runs"]
+__all__ = ["GroupCost", "Refused", "check_footer", "check_types", "cost_of", "large_rows", "runs"]
 
-#: Bytes of one row, its texts written out: some ten thousand scenes. No text that the schema allows is near it.
-ROW_BYTES = 4_000_000
 # A batch is cut so that its values, as the file declares their sizes, stay below this.
 _BATCH_BYTES = 32_000_000
 # What is unpacked at the same time, a page and a dictionary of each column.
@@ -38,7 +37,7 @@ _NAMED_ROWS = 1_000_000  # of a row group that is refused, each of which is a ba
 # Row groups are read together up to so many packed bytes.
 _RUN_BYTES = 8_000_000
 _SMALL_DICTIONARY = 4096  # bytes: its longest text is no matter
-_AT_MOST = f"rows of at most {ROW_BYTES:,} bytes"
+_AT_MOST = f"rows of at most {ROW_SIZE:,} bytes"
 _VALUE, _ITEM = 24, 300  # bytes of a number and its levels, and of an item once it is a value of Python
 
 _PLAIN = (
@@ -153,7 +152,7 @@ def cost_of(stream: BinaryIO, parquet: pq.ParquetFile, number: int, name: str) -
             f"{refused.allowed}"
         )
     repeated = tuple(
-        column.name for column in columns if column.longest > ROW_BYTES or column.longest * column.items > _BATCH_BYTES
+        column.name for column in columns if column.longest > ROW_SIZE or column.longest * column.items > _BATCH_BYTES
     )
     row_bytes = sum(
         column.unfolded
@@ -185,16 +184,16 @@ def runs(costs: Iterable[GroupCost], most: int) -> Iterator[list[GroupCost]]:
 
 def large_rows(batch: pa.RecordBatch) -> dict[int, Refused]:
     """The rows of a batch, from 0, that hold more than any row may, before they become values."""
-    if batch.nbytes <= ROW_BYTES and not any(_unfolds(field.type) for field in batch.schema):
+    if batch.nbytes <= ROW_SIZE and not any(_unfolds(field.type) for field in batch.schema):
         return {}
     sizes = [_bytes_of_rows(column) for column in batch.columns]
     totals = np.sum(sizes, axis=0) if sizes else np.zeros(batch.num_rows)
     found = {}
-    for row in np.flatnonzero(totals > ROW_BYTES).tolist():
+    for row in np.flatnonzero(totals > ROW_SIZE).tolist():
         largest = max(range(len(sizes)), key=lambda index: int(sizes[index][row]))
         column = batch.schema.field(largest).name
         message = f"{column} is {int(sizes[largest][row]):,} bytes long"
-        if sizes[largest][row] <= ROW_BYTES:
+        if sizes[largest][row] <= ROW_SIZE:
             message = f"the row is {int(totals[row]):,} bytes long, {int(sizes[largest][row]):,} of them {column}"
         found[row] = Refused(column, message, _AT_MOST, video_id=_video_id(batch.slice(row, 1)))
     return found
