@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from manifests.bounds import ROW_KEYS, ROW_SIZE
+from manifests.bounds import ROW_KEYS, ROW_SIGNS, ROW_SIZE
 from manifests.checking import VideoIds, check_row, drop_unset, nest
 from manifests.lines import LongLine
 from manifests.results import RowProblem, RowResult
@@ -23,6 +23,8 @@ def rows_of_jsonl(lines: Iterator[str], name: str, ids: VideoIds) -> Iterator[Ro
         try:
             if isinstance(line, LongLine):  # refused unread: JSON takes thirty times its length in memory
                 raise ValueError(f"it has {line.size:,} characters, and may have {ROW_SIZE:,}")
+            if (signs := sum(line.count(it) for it in ",[{")) > ROW_SIGNS:
+                raise ValueError(f"it has {signs:,} commas and brackets, and may have {ROW_SIGNS:,}")
             values = drop_unset(read_json(line))
         except (ValueError, RecursionError) as error:
             reason = f"not valid JSON ({error})"

@@ -170,10 +170,11 @@ def test_a_line_without_end_is_refused_unread_and_those_behind_it_are_read(kind:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('"prompts": [' + "[]," * 300_000 + "1]", "prompts brings the row to more than 200,000 values"),
+        ('"prompts": [' + "[]," * 150_000 + "1]", "prompts brings the row to more than 100,000 values"),
         ('"cutouts": {' + ",".join(f'"k{number}": 1' for number in range(2000)) + "}", "an object has 2,000 keys"),
+        ('"prompts": [' + "[]," * 300_000 + "1]", "it has 600,003 commas and brackets, and may have 400,000"),
         (",".join(f'"k{number}": 1' for number in range(2000)), "an object has 2,002 keys, and may have 1,000"),
-        ('"image_prompts": [' + '[[["x"]]],' * 90_000 + "1]", "image_prompts brings the row to more than 200,000"),
+        ('"image_prompts": [' + '[[["x"]]],' * 30_000 + "1]", "image_prompts brings the row to more than 100,000"),
     ],
 )
 def test_values_of_a_line_are_bounded_before_each_is_looked_at(line: str, message: str) -> None:
