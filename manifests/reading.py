@@ -15,7 +15,8 @@ from manifests.parquet_pages import BadPages
 from manifests.parquet_sizes import GroupCost, Refused, check_footer, check_types, cost_of, large_rows, runs
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import NamedFile
-from manifests.schema.texts import short
+from manifests.schema.describe import known_columns
+from manifests.schema.texts import did_you_mean, short
 
 __all__ = ["GoodRow", "ManifestError", "RowProblem", "RowResult", "count_rows", "read_rows"]
 
@@ -149,8 +150,19 @@ def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
         raise ManifestError(
             f"{name}: '{short(twice[0])}' stands in the folder's name and in the file as well; keep one of them"
         )
+    if unknown := [column for column in file.partitions if column not in known_columns()]:
+        raise _unknown_folder(unknown[0], file)
     check_columns([*columns, *file.partitions], name)
     return parquet
+
+
+def _unknown_folder(column: str, file: NamedFile) -> ManifestError:
+    value = f"{column}-{file.partitions[column]}".rstrip("-")
+    hint = f", {hint}" if (hint := did_you_mean(column, known_columns())) else ""
+    return ManifestError(
+        f"{file.name}: unknown column '{short(column)}' in the name of its folder{hint} (a folder "
+        f"'{short(column)}=...' gives all rows in it that column; rename it, to '{short(value)}' if it is none)"
+    )
 
 
 @contextmanager
