@@ -36,6 +36,7 @@ _MOST_VALUES = 16_000_000  # of a page that holds no list
 _NAMED_ROWS = 1_000_000  # of a row group that is refused, each of which is a bad row
 # Row groups are read together up to so many packed bytes.
 _RUN_BYTES = 8_000_000
+_FEW_ITEMS = 1000  # of all rows together: how they are parted is no matter
 _SMALL_DICTIONARY = 4096  # bytes: its longest text is no matter
 _AT_MOST = f"rows of at most {ROW_SIZE:,} bytes"
 _VALUE, _ITEM = 24, 300  # bytes of a number and its levels, and of an item once it is a value of Python
@@ -142,7 +143,7 @@ def cost_of(stream: BinaryIO, parquet: pq.ParquetFile, number: int, name: str) -
         pages += len(found)
         refused = refused or _refused(columns)
         if refused is None and (deepest := parquet.schema.column(index).max_repetition_level):
-            _count_items(stream, chunk, column, found, deepest, group.num_rows)
+            _count_items(stream, chunk, column, found, deepest)
             refused = _refused(columns)
         if refused is not None:
             break
@@ -258,11 +259,11 @@ def _refused(columns: list[_Column]) -> Refused | None:
     return None
 
 
-def _count_items(stream: BinaryIO, chunk: Any, column: _Column, pages: list[Page], deepest: int, rows: int) -> None:
-    """Find the longest list; where that could not matter, the levels are left as they are."""
+def _count_items(stream: BinaryIO, chunk: Any, column: _Column, pages: list[Page], deepest: int) -> None:
+    """Find the longest list, by the pages alone: how many rows there are is what the footer says."""
     data = [page for page in pages if not page.is_dictionary]
-    column.items = max(1, sum(page.values for page in data) - rows + 1)
-    if column.items * (_ITEM + column.longest + column.each) * rows <= _BATCH_BYTES:
+    column.items = max(1, sum(page.values for page in data))
+    if column.items <= _FEW_ITEMS:
         return
     lengths = RowLengths(chunk, deepest)
     for page in data:

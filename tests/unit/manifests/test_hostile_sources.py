@@ -74,24 +74,24 @@ def test_what_yaml_cannot_make_costs_its_video(value: str, message: str) -> None
     "text", ["[" * 100_000, "- " * 100_000, "? " * 50_000, "{a: " * 50_000, "- - [{a: " + "[" * 9000]
 )
 def test_depth_is_bounded(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ManifestError, match=r"source line 1: nested too deeply"):
         results(text, "yaml")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     _, bad = results('{"video_id": "a", "prompt": ' + "[" * 100_000, "jsonl")
     assert "not valid JSON" in str(bad[0])
 
 
 def test_keys_that_collide_are_bounded() -> None:
     keys = ", ".join(f"{number * (2**61 - 1)}: 1" for number in range(20_000))
-    began = time.monotonic()
+    began = time.process_time()
     block = f"{{video_id: a, prompt: x, {keys}}}"
     good, (bad,) = results(f"- {block}\n- {{video_id: b, prompt: x}}", "yaml")
     assert good == ["b"]
     assert "more than 1,000 keys" in str(bad)
     with pytest.raises(ManifestError, match=r"source line 1: .*more than 1,000 keys"):
         results(f"defaults: {block}\nvideos: []", "yaml")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_line_without_end_is_refused_unread_and_those_behind_it_are_read(kind:
     [
         ('"prompts": [' + "[]," * 150_000 + "1]", "prompts brings the row to more than 100,000 values"),
         ('"cutouts": {' + ",".join(f'"k{number}": 1' for number in range(2000)) + "}", "an object has 2,000 keys"),
-        ('"prompts": [' + "[]," * 300_000 + "1]", "it has 600,003 commas and brackets, and may have 400,000"),
+        ('"prompts": [' + "[]," * 300_000 + "1]", "it has 600,004 commas and brackets, and may have 400,000"),
         (",".join(f'"k{number}": 1' for number in range(2000)), "an object has 2,002 keys, and may have 1,000"),
         ('"image_prompts": [' + '[[["x"]]],' * 30_000 + "1]", "image_prompts brings the row to more than 100,000"),
     ],
