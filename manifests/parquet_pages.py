@@ -20,6 +20,7 @@ DELTA_BYTE_ARRAY = 7  # the encoding in which a text repeats the head of the one
 _RLE = 3
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _MOST_HEADER = 1 << 24  # bytes, as Arrow has it
+_UNCOUNTED = 1000  # bytes: old writers leave the dictionary's header out of a column's size
 _MOST_RUNS = 4_000_000  # of levels, of one column of a row group: some seconds
 _SLICE = 1 << 16  # bytes of packed levels that are looked at together
 
@@ -52,10 +53,14 @@ def pages_of(stream: BinaryIO, chunk: Any) -> Iterator[Page]:
     if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
         place = min(place, chunk.dictionary_page_offset or place)
     end, seen = place + chunk.total_compressed_size, 0
+    if place < 0:
+        raise BadPages("pages before the beginning of the file")
     while place < end and seen < chunk.num_values:
         fields, length = _header(stream, place)
         page = _page(fields, place + length)
         place = page.place + page.packed
+        if place > end + _UNCOUNTED:
+            raise BadPages("a page beyond the end of its column")
         seen += 0 if page.is_dictionary else page.values
         yield page
 

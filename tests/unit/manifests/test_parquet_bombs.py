@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -231,6 +232,19 @@ def test_a_header_that_is_none_is_a_damage(at: int) -> None:
     data[4 + at : 12] = b"\xf9" * (8 - at)
     with pytest.raises(ManifestError, match=r"a\.parquet is damaged in row group 1"):
         list(read_rows([NamedFile("a.parquet", lambda: io.BytesIO(bytes(data)))]))
+
+
+@pytest.mark.parametrize(("offset", "size"), [(-28, 100), (4, 20)])
+def test_pages_outside_of_their_column_are_a_damage(offset: int, size: int) -> None:
+    sink = io.BytesIO()
+    write(sink, {"video_id": ids(3000)}, use_dictionary=False)
+    real = pq.ParquetFile(sink).metadata.row_group(0).column(0)
+    lies = SimpleNamespace(
+        data_page_offset=offset, dictionary_page_offset=None, has_dictionary_page=False, num_values=real.num_values,
+        total_compressed_size=size,
+    )  # fmt: skip
+    with pytest.raises(parquet_pages.BadPages, match=r"before the beginning of the file|beyond the end of its column"):
+        list(parquet_pages.pages_of(sink, lies))
 
 
 def test_columns_without_end_are_named_in_no_time() -> None:
