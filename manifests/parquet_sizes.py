@@ -26,8 +26,8 @@ __all__ = ["GroupCost", "Refused", "check_footer", "check_types", "cost_of", "la
 
 # A batch is cut so that its values, as the file declares their sizes, stay below this.
 _BATCH_BYTES = 32_000_000
-# What is unpacked at the same time, a page and a dictionary of each column.
-_OPEN_BYTES = 64_000_000
+# What is unpacked at the same time, a page and a dictionary of each column. DuckDB's pages hold a whole row group.
+_OPEN_BYTES = 100_000_000
 # What one row may unfold to, as far as that is known before it is read.
 _UNFOLDED_BYTES = 128_000_000
 _FOOTER_BYTES = 16_000_000  # of names, sizes and statistics: Arrow takes twelve times as many

@@ -23,6 +23,7 @@ __all__ = ["GoodRow", "ManifestError", "RowProblem", "RowResult", "count_rows", 
 BATCH_ROWS = 4096
 _BUFFERED, _BUFFER = 32_000_000, 1 << 20  # row groups of more packed bytes are read by so many
 _REPEATED_ROWS = 256  # at a time, where long texts stay in their dictionaries
+_ARROWS = (OSError, RuntimeError)
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # pandas writes its row labels as a column; they say nothing here
 
 
@@ -87,7 +88,8 @@ def _of_group(refused: Refused, cost: GroupCost, first: int) -> Iterator[Refused
 def _costs(stream: Any, parquet: pq.ParquetFile, name: str) -> Iterator[GroupCost]:
     for number in range(parquet.metadata.num_row_groups):
         with _damage(name, number, number):
-            yield cost_of(stream, parquet, number, name)
+            cost = cost_of(stream, parquet, number, name)
+        yield cost
 
 
 def _batches(
@@ -139,7 +141,7 @@ def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
         check_footer(stream, name)
         parquet = pq.ParquetFile(stream, pre_buffer=True)
         check_types(parquet.schema_arrow, name)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # UnicodeDecodeError: the name of a column
+    except (pa.ArrowException, OSError, RuntimeError, UnicodeDecodeError) as error:  # the last: a column's name
         _reraise_foreign(error)
         raise ManifestError(
             f"{name} is not a Parquet file, or not a whole one ({_first_line(error)}); "
@@ -169,7 +171,7 @@ def _unknown_folder(column: str, file: NamedFile) -> ManifestError:
 def _damage(name: str, first: int, last: int) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, BadPages) as error:
+    except (pa.ArrowException, OSError, RuntimeError, BadPages) as error:  # RuntimeError: sizes that contradict types
         _reraise_foreign(error)
         raise _damaged(error, name, first, last) from error
 
@@ -180,8 +182,8 @@ def _damaged(error: BaseException, name: str, first: int, last: int) -> Manifest
 
 
 def _reraise_foreign(error: BaseException) -> None:
-    """Let storage's own errors, which say more, pass: Arrow itself raises plain OSErrors for bad bytes."""
-    if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and type(error) is not OSError:
+    """Let storage's own errors, which say more, pass: Arrow itself raises plain ones for bad bytes."""
+    if not isinstance(error, pa.ArrowException | BadPages | UnicodeDecodeError) and type(error) not in _ARROWS:
         raise error
 
 

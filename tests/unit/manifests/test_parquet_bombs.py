@@ -100,7 +100,7 @@ BOMBS: dict[str, tuple[Callable[[], Table], dict[str, Any], list[str], str]] = {
         lambda: wide("x"),
         {"use_dictionary": False},
         [],
-        r"row group 1 \(rows 1 to 3\) can't be read: it has pages of 15 MB in prompt, and 75 MB must be",
+        r"row group 1 \(rows 1 to 3\) can't be read: it has pages of 15 MB in prompt, and 105 MB must be",
     ),
     "texts that repeat the head of the one before": (
         lambda: {"video_id": ids(9), "prompt": ["x" * 5_000_000 + str(number) for number in range(9)]},
@@ -114,11 +114,11 @@ BOMBS: dict[str, tuple[Callable[[], Table], dict[str, Any], list[str], str]] = {
         [],
         r"^prompts is 1,000,\d+,\d+ bytes long",
     ),
-    "a text of 70 MB": (
-        lambda: {"video_id": ids(2), "prompt": ["x", "y" * 70_000_000]},
+    "a text of 110 MB": (
+        lambda: {"video_id": ids(2), "prompt": ["x", "y" * 110_000_000]},
         {"use_dictionary": False},
         [],
-        r"can't be read: it has pages of 70 MB in prompt",
+        r"can't be read: it has pages of 110 MB in prompt",
     ),
 }
 
@@ -178,7 +178,7 @@ def test_lists_in_lists_are_counted_together() -> None:
 
 
 def test_good_rows_of_other_row_groups_are_read_and_numbers_go_on() -> None:
-    table = {"video_id": ids(5), "prompt": ["a", "b", "y" * 70_000_000, "c", "d"]}
+    table = {"video_id": ids(5), "prompt": ["a", "b", "y" * 110_000_000, "c", "d"]}
     first, second, third, fourth, fifth = read(table, row_group_size=1, use_dictionary=False)
     assert [it.row.video_id for it in (first, second, fourth, fifth)] == ["v0", "v1", "v3", "v4"]
     assert [it.number for it in (first, second, fourth, fifth)] == [1, 2, 4, 5]
@@ -245,6 +245,15 @@ def test_pages_outside_of_their_column_are_a_damage(offset: int, size: int) -> N
     )  # fmt: skip
     with pytest.raises(parquet_pages.BadPages, match=r"before the beginning of the file|beyond the end of its column"):
         list(parquet_pages.pages_of(sink, lies))
+
+
+def test_what_arrow_refuses_without_a_class_of_its_own_is_a_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("Unencoded byte array data bytes does not support INT64")
+
+    monkeypatch.setattr("manifests.reading.cost_of", fail)
+    with pytest.raises(ManifestError, match=r"a\.parquet is damaged in row group 1 \(Unencoded"):
+        read({"video_id": ids(3), "prompt": ["x"] * 3})
 
 
 def test_columns_without_end_are_named_in_no_time() -> None:
