@@ -97,19 +97,20 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Row groups as batches. Of large ones not even the packed bytes are held, and long texts stay in dictionaries."""
     first, last = run[0].number, run[-1].number
-    if run[0].repeated:
-        parquet = pq.ParquetFile(
-            stream, metadata=parquet.metadata, read_dictionary=list(run[0].repeated), buffer_size=_BUFFER
+    with _damage(name, first, last):
+        if run[0].repeated:
+            parquet = pq.ParquetFile(
+                stream, metadata=parquet.metadata, read_dictionary=list(run[0].repeated), buffer_size=_BUFFER
+            )
+        elif run[0].packed > _BUFFERED:
+            parquet = pq.ParquetFile(stream, metadata=parquet.metadata, buffer_size=_BUFFER)
+        most = min(cost.rows_at_once(batch_rows) for cost in run)
+        names = [name for name in parquet.schema_arrow.names if not _PANDAS_INDEX.fullmatch(name)]
+        batches = parquet.iter_batches(
+            batch_size=min(most, _REPEATED_ROWS) if run[0].repeated else most,
+            row_groups=list(range(first, last + 1)),
+            columns=names if len(names) < len(parquet.schema_arrow.names) else None,
         )
-    elif run[0].packed > _BUFFERED:
-        parquet = pq.ParquetFile(stream, metadata=parquet.metadata, buffer_size=_BUFFER)
-    most = min(cost.rows_at_once(batch_rows) for cost in run)
-    names = [name for name in parquet.schema_arrow.names if not _PANDAS_INDEX.fullmatch(name)]
-    batches = parquet.iter_batches(
-        batch_size=min(most, _REPEATED_ROWS) if run[0].repeated else most,
-        row_groups=list(range(first, last + 1)),
-        columns=names if len(names) < len(parquet.schema_arrow.names) else None,
-    )
     while True:
         with _damage(name, first, last):
             batch = next(batches, None)
