@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from itertools import islice
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from manifests.bounds import ROW_VALUES, has_too_many_values
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, PromptError, SettingsError
 from manifests.schema.describe import allowed_at, known_columns, names_at
@@ -52,6 +54,8 @@ def check_row(
 
     Returns one GoodRow, or one RowProblem for each thing that is wrong. `ids` also finds ids that were used before.
     """
+    if column := has_too_many_values(values):
+        return [_too_many(values, column, file, number, unit)]
     if column := _broken_text(values):
         return [_not_unicode(values, column, file, number, unit)]
     problems: list[RowProblem] = []
@@ -73,6 +77,12 @@ def check_row(
         message = f"prompt '{short(row.prompt)}': {why}"
         return [RowProblem(file, number, row.video_id, "prompt", short(row.prompt, 80), "", message, unit)]
     return [GoodRow(row, file, number)]
+
+
+def _too_many(values: Mapping[str, Any], column: str, file: str, number: int, unit: str) -> RowProblem:
+    column = short(column.encode("utf-8", "replace").decode())
+    message = f"{column} brings the row to more than {ROW_VALUES:,} values"
+    return RowProblem(file, number, _shown_id(values), column, "", f"at most {ROW_VALUES:,}", message, unit)
 
 
 def _broken_text(value: Any, column: str = "") -> str | None:
@@ -116,8 +126,8 @@ def check_columns(names: Iterable[str], file: str) -> None:
     """Raise ManifestError for a column (dotted if nested) that no row has, or where a needed one is missing."""
     known = known_columns()
     names = list(names)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ManifestError(f"{file}: column '{twice[0]}' appears twice; keep one of them")
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ManifestError(f"{file}: column '{short(twice[0])}' appears twice; keep one of them")
     unknown = [name for name in names if name not in known]
     if unknown:
         plural = len(unknown) > 1

@@ -1,31 +1,118 @@
 """How much of a Parquet file is read at a time, so that memory stays bounded whatever it holds.
 
-A file of a kilobyte can hold a text of 20 MB in every one of its rows: stored once, in a dictionary, and repeated by
-number. So the longest text of a row group's dictionaries is looked at before its rows are read.
+A file of a kilobyte can hold a text of 20 MB in every one of its rows (stored once, in a dictionary, and repeated by
+number), or a list of twenty million nulls in one of them. So what a row group costs is told by its pages' headers, its
+dictionaries and the lengths of its lists, before its rows are read.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from manifests.bounds import ROW_SIZE
+from manifests.parquet_pages import DELTA_BYTE_ARRAY, Page, RowLengths, longest_text, pages_of
 from manifests.results import ManifestError
 from manifests.schema.texts import short
 
-__all__ = ["check_types", "rows_at_once"]
+__all__ = ["GroupCost", "Refused", "check_footer", "check_types", "cost_of", "large_rows", "runs"]
 
 # A batch is cut so that its values, as the file declares their sizes, stay below this.
-BATCH_BYTES = 64_000_000
-# More than any row can be allowed to hold.
-ROW_BYTES = 200_000_000
+_BATCH_BYTES = 32_000_000
+# What is unpacked at the same time, a page and a dictionary of each column. DuckDB's pages hold a whole row group.
+_OPEN_BYTES = 100_000_000
+# What one row may unfold to, as far as that is known before it is read.
+_UNFOLDED_BYTES = 128_000_000
+_FOOTER_BYTES = 16_000_000  # of names, sizes and statistics: Arrow takes twelve times as many
+_MOST_PAGES = 100_000  # of a row group: two seconds
+_MOST_VALUES = 16_000_000  # of a page that holds no list
+_NAMED_ROWS = 1_000_000  # of a row group that is refused, each of which is a bad row
+# Row groups are read together up to so many packed bytes.
+_RUN_BYTES = 8_000_000
+_FEW_ITEMS = 1000  # of all rows together: how they are parted is no matter
+_SMALL_DICTIONARY = 4096  # bytes: its longest text is no matter
+_AT_MOST = f"rows of at most {ROW_SIZE:,} bytes"
+_VALUE, _ITEM = 24, 300  # bytes of a number and its levels, and of an item once it is a value of Python
 
 _PLAIN = (
     pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal,
     pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary,
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why rows can't be read: what they hold in `column`; of a row group, what its row `row` (from 0) does if one is
+    known to be at fault."""
+
+    column: str
+    message: str
+    allowed: str
+    row: int | None = None
+    video_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCost:
+    """What a row group costs to read. `row_bytes` is a bound for one row; `repeated` are the columns of texts that are
+    so long, or repeated so often in one row, that they must not be written out; `refused`, if it can't be read."""
+
+    number: int
+    rows: int
+    packed: int
+    row_bytes: float
+    repeated: tuple[str, ...] = ()
+    refused: Refused | None = None
+
+    def rows_at_once(self, most: int) -> int:
+        """How many rows are read at a time: at most `most`, fewer where they are large."""
+        return max(1, min(most, int(_BATCH_BYTES / max(self.row_bytes, 1))))
+
+
+@dataclass(slots=True)
+class _Column:
+    """One column of a row group, as its pages declare it."""
+
+    name: str
+    top: str
+    largest: int = 0  # bytes of a page
+    dictionary: int = 0  # bytes of the dictionary's page
+    longest: int = 0  # bytes of the longest text in it
+    each: float = _VALUE  # bytes of a value, at the most on average of a page
+    size: int = 0
+    items: int = 1  # values of a row at the most
+    row: int = 0  # the row that has them
+    delta: bool = False
+
+    @property
+    def open(self) -> int:
+        return self.largest + 3 * self.dictionary
+
+    @property
+    def unfolded(self) -> float:
+        """Bytes of one row at the most, but for repeated texts."""
+        each = self.items * self.each
+        return each if self.delta else min(each, self.size + self.items * _VALUE)
+
+
+def check_footer(stream: BinaryIO, name: str) -> None:
+    """Raise ManifestError for a footer that is too large to be taken apart; one that is none is Arrow's to refuse."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - 8))
+    length = int.from_bytes(stream.read(8)[:4], "little")
+    stream.seek(0)
+    if _FOOTER_BYTES < length < size:
+        raise ManifestError(
+            f"{name} has a footer of {length / 1e6:,.0f} MB; at most {_FOOTER_BYTES // 1_000_000} MB are allowed: "
+            "write it with larger row groups, or as several files"
+        )
 
 
 def check_types(schema: pa.Schema, name: str) -> None:
@@ -38,44 +125,185 @@ def check_types(schema: pa.Schema, name: str) -> None:
             )
 
 
-def rows_at_once(stream: Any, parquet: pq.ParquetFile, number: int, most: int, name: str) -> int:
-    """How many rows of row group `number` (from 0) are read at a time: at most `most`, fewer where they are large.
+def cost_of(stream: BinaryIO, parquet: pq.ParquetFile, number: int, name: str) -> GroupCost:
+    """Look at row group `number` (from 0) of a file before it is read.
 
     Raises:
-        ManifestError: rows are beyond all measure.
-        Whatever Arrow raises for a damaged file.
+        ManifestError: it is refused, and its rows are more than can be named.
+        BadPages, or whatever Arrow raises for a damaged file.
     """
     group = parquet.metadata.row_group(number)
-    size = sum(group.column(index).total_uncompressed_size for index in range(group.num_columns))
-    each = size / max(1, group.num_rows)
-    if each > ROW_BYTES:
+    columns: list[_Column] = []
+    pages = 0
+    refused = None
+    for index in range(group.num_columns):
+        chunk = group.column(index)
+        column, found, refused = _column(stream, parquet.schema.column(index), chunk, _MOST_PAGES - pages)
+        columns.append(column)
+        pages += len(found)
+        refused = refused or _refused(columns)
+        if refused is None and (deepest := parquet.schema.column(index).max_repetition_level):
+            _count_items(stream, chunk, column, found, deepest)
+            refused = _refused(columns)
+        if refused is not None:
+            break
+    if refused is not None and group.num_rows > _NAMED_ROWS:
         raise ManifestError(
-            f"{name} has rows of {each / 1e6:,.0f} MB in row group {number + 1}; at most {ROW_BYTES // 1_000_000} MB "
-            "are allowed"
+            f"{name}: row group {number + 1} of {group.num_rows:,} rows can't be read: {refused.message}; "
+            f"{refused.allowed}"
         )
-    return max(1, min(most, int(BATCH_BYTES / max(each, _longest_repeated(stream, parquet, number), 1))))
+    repeated = tuple(
+        column.name for column in columns if column.longest > ROW_SIZE or column.longest * column.items > _BATCH_BYTES
+    )
+    row_bytes = sum(
+        column.unfolded
+        + (column.items * _ITEM if column.items > 1 else 0)
+        + (0 if column.name in repeated else column.items * column.longest)
+        for column in columns
+    )
+    packed = sum(group.column(index).total_compressed_size for index in range(group.num_columns))
+    return GroupCost(number, group.num_rows, packed, row_bytes, repeated, refused)
 
 
-def _longest_repeated(stream: Any, parquet: pq.ParquetFile, number: int) -> int:
-    """Bytes of the longest text in the dictionaries of a row group, which come with its first row."""
-    columns = [parquet.schema.column(index) for index in range(len(parquet.schema))]
-    texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-    reader = pq.ParquetFile(stream, metadata=parquet.metadata, read_dictionary=texts)
-    first = next(reader.iter_batches(batch_size=1, row_groups=[number]), None)
-    return max((_longest(column) for column in first.columns), default=0) if first is not None else 0
+def runs(costs: Iterable[GroupCost], most: int) -> Iterator[list[GroupCost]]:
+    """Yield row groups that are read together: over small ones, one at a time, most of the time goes into beginning."""
+    run: list[GroupCost] = []
+    rows = packed = 0
+    for cost in costs:
+        rows, packed = rows + cost.rows, packed + cost.packed
+        alone = cost.refused is not None or cost.repeated
+        if run and (alone or rows > most or packed > _RUN_BYTES):
+            yield run
+            run, rows, packed = [], cost.rows, cost.packed
+        run.append(cost)
+        if alone:
+            yield run
+            run, rows, packed = [], 0, 0
+    if run:
+        yield run
 
 
-def _longest(array: pa.Array[Any]) -> int:
-    if isinstance(array, pa.DictionaryArray):
-        texts = array.dictionary
-        if isinstance(texts, pa.StringArray | pa.BinaryArray | pa.LargeStringArray | pa.LargeBinaryArray):
-            return max((length or 0 for length in pc.binary_length(texts).to_pylist()), default=0)
-        return 0
-    if isinstance(array, pa.StructArray):
-        return max((_longest(array.field(index)) for index in range(array.type.num_fields)), default=0)
-    if isinstance(array, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
-        return _longest(array.values)
-    return 0
+def large_rows(batch: pa.RecordBatch) -> dict[int, Refused]:
+    """The rows of a batch, from 0, that hold more than any row may, before they become values."""
+    if batch.nbytes <= ROW_SIZE and not any(_unfolds(field.type) for field in batch.schema):
+        return {}
+    sizes = [_bytes_of_rows(column) for column in batch.columns]
+    totals = np.sum(sizes, axis=0) if sizes else np.zeros(batch.num_rows)
+    found = {}
+    for row in np.flatnonzero(totals > ROW_SIZE).tolist():
+        largest = max(range(len(sizes)), key=lambda index: int(sizes[index][row]))
+        column = batch.schema.field(largest).name
+        message = f"{column} is {int(sizes[largest][row]):,} bytes long"
+        if sizes[largest][row] <= ROW_SIZE:
+            message = f"the row is {int(totals[row]):,} bytes long, {int(sizes[largest][row]):,} of them {column}"
+        found[row] = Refused(column, message, _AT_MOST, video_id=_video_id(batch.slice(row, 1)))
+    return found
+
+
+def _video_id(row: pa.RecordBatch) -> str | None:
+    """The name of a row's video, if it is one that a person can read."""
+    at = row.schema.get_field_index("video_id")
+    if at < 0 or row.column(at).nbytes > 1000:
+        return None
+    try:
+        made = row.column(at)[0].as_py()
+    except (ValueError, OverflowError):  # no UTF-8
+        return None
+    return short(made, 128) if isinstance(made, str) else None
+
+
+def _column(stream: BinaryIO, schema: Any, chunk: Any, most: int) -> tuple[_Column, list[Page], Refused | None]:
+    """Look at the headers of a column's pages, and into its dictionary if that is no larger than is unpacked."""
+    column = _Column(schema.path, schema.path.partition(".")[0])
+    flat = not schema.max_repetition_level
+    lists: list[Page] = []
+    for page in pages_of(stream, chunk):
+        if len(lists) >= most:
+            return column, lists, Refused(column.top, f"it has more than {_MOST_PAGES:,} pages", "larger pages")
+        lists.append(page)
+        if page.is_dictionary:
+            column.dictionary = max(column.dictionary, page.size)
+            if schema.physical_type == "BYTE_ARRAY" and column.open <= _OPEN_BYTES:
+                small = page.size <= _SMALL_DICTIONARY
+                column.longest = max(column.longest, page.size if small else longest_text(stream, chunk, page))
+            continue
+        if flat and page.values > _MOST_VALUES:
+            return (
+                column,
+                lists,
+                Refused(column.top, f"a page holds {page.values:,} values", f"at most {_MOST_VALUES:,} in a page"),
+            )
+        column.largest = max(column.largest, page.size)
+        column.size += page.size
+        column.delta |= page.encoding == DELTA_BYTE_ARRAY
+        column.each = max(column.each, page.size / max(1, page.values) + _VALUE)
+    if column.delta:
+        column.each = max(column.each, column.largest)
+    return column, lists, None
+
+
+def _refused(columns: list[_Column]) -> Refused | None:
+    """Why the columns so far can't be read beside each other; None if they can."""
+    if (total := sum(column.open for column in columns)) > _OPEN_BYTES:
+        largest = max(columns, key=lambda column: column.open)
+        size = max(largest.largest, largest.dictionary)
+        message = f"it has pages of {size / 1e6:,.0f} MB in {largest.top}"
+        if len(columns) > 1:
+            message += f", and {total / 1e6:,.0f} MB must be unpacked at once"
+        return Refused(largest.top, message, f"{_OPEN_BYTES // 1_000_000} MB unpacked at once; {_AT_MOST}")
+    if sum(column.unfolded for column in columns) > _UNFOLDED_BYTES:
+        largest = max(columns, key=lambda column: column.unfolded)
+        if largest.items > 1:
+            return Refused(largest.top, f"{largest.top} holds {largest.items:,} values", _AT_MOST, largest.row)
+        return Refused(largest.top, f"{largest.top} may unfold to {largest.unfolded / 1e6:,.0f} MB in a row", _AT_MOST)
+    return None
+
+
+def _count_items(stream: BinaryIO, chunk: Any, column: _Column, pages: list[Page], deepest: int) -> None:
+    """Find the longest list, by the pages alone: how many rows there are is what the footer says."""
+    data = [page for page in pages if not page.is_dictionary]
+    column.items = max(1, sum(page.values for page in data))
+    if column.items <= _FEW_ITEMS:
+        return
+    lengths = RowLengths(chunk, deepest)
+    for page in data:
+        lengths.add(stream, page)
+    column.items, column.row = max(1, lengths.longest), lengths.row
+
+
+def _bytes_of_rows(array: Any) -> Any:
+    """An array of the bytes of each of an array's values, its texts written out."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        each = _bytes_of_rows(array.dictionary)
+        index = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        return np.append(each, 0)[index]
+    if (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    ):
+        return pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if pa.types.is_struct(kind):
+        return sum((_bytes_of_rows(it) for it in array.flatten()), np.zeros(len(array), np.int64))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = np.concatenate(([0], np.cumsum(_bytes_of_rows(array.values) + 8)))
+        offsets = array.offsets.to_numpy(zero_copy_only=False)
+        return inner[offsets[1:]] - inner[offsets[:-1]]
+    if pa.types.is_fixed_size_list(kind):
+        values = _bytes_of_rows(array.values)[array.offset * kind.list_size :]
+        return values[: len(array) * kind.list_size].reshape(len(array), kind.list_size).sum(axis=1)
+    return np.full(len(array), 8, np.int64)
+
+
+def _unfolds(kind: pa.DataType) -> bool:
+    """Whether values of a type may hold texts by their numbers in a dictionary."""
+    if pa.types.is_dictionary(kind):
+        return True
+    if isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
+        return _unfolds(kind.value_type)
+    return isinstance(kind, pa.StructType) and any(_unfolds(kind.field(at).type) for at in range(kind.num_fields))
 
 
 def _foreign(kind: pa.DataType) -> pa.DataType | None:

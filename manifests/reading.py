@@ -11,14 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest
-from manifests.parquet_sizes import check_types, rows_at_once
+from manifests.parquet_pages import BadPages
+from manifests.parquet_sizes import GroupCost, Refused, check_footer, check_types, cost_of, large_rows, runs
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import NamedFile
-from manifests.schema.texts import short
+from manifests.schema.describe import known_columns
+from manifests.schema.texts import did_you_mean, short
 
 __all__ = ["GoodRow", "ManifestError", "RowProblem", "RowResult", "count_rows", "read_rows"]
 
 BATCH_ROWS = 4096
+_BUFFERED, _BUFFER = 32_000_000, 1 << 20  # row groups of more packed bytes are read by so many
+_REPEATED_ROWS = 256  # at a time, where long texts stay in their dictionaries
+_ARROWS = (OSError, RuntimeError)
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # pandas writes its row labels as a column; they say nothing here
 
 
@@ -26,14 +31,15 @@ def read_rows(files: Iterable[NamedFile], *, batch_rows: int = BATCH_ROWS) -> It
     """Validate the rows of Parquet files, in order, in bounded memory (`batch_rows` rows at a time, plus 16-byte ids).
 
     Yields a GoodRow, or a RowProblem for each thing wrong with a row; a video_id that an earlier row of any file has is
-    a problem of the later row. Raises ManifestError when it comes to a file of which no row can be trusted.
+    a problem of the later row, and so is a row that is too large to be read (parquet_sizes.py). Raises ManifestError
+    when it comes to a file of which no row can be trusted.
     """
     ids = VideoIds()
     for file in files:
-        number = 0
-        for batch in _batches(file, batch_rows):
-            for values in batch:
-                number += 1
+        for number, values in enumerate(_rows(file, batch_rows), start=1):
+            if isinstance(values, Refused):
+                yield RowProblem(file.name, number, values.video_id, values.column, "", values.allowed, values.message)
+            else:
                 yield from check_row(values, file=file.name, number=number, ids=ids)
 
 
@@ -49,30 +55,94 @@ def count_rows(files: Iterable[NamedFile]) -> int:
     return total
 
 
-def _batches(file: NamedFile, batch_rows: int) -> Iterator[list[dict[str, Any]]]:
+def _rows(file: NamedFile, batch_rows: int) -> Iterator[dict[str, Any] | Refused]:
+    """The rows of a file in order, as values or as what is wrong with all of one."""
     with file.open() as stream:
         parquet = _parquet(stream, file)
-        for group in range(parquet.metadata.num_row_groups):
-            # One group at a time: over several, pyarrow's read-ahead would hold the raw bytes of them all.
-            with _damage(file.name, group):
-                most = rows_at_once(stream, parquet, group, batch_rows, file.name)
-            batches = parquet.iter_batches(batch_size=most, row_groups=[group])
-            while (batch := _next(batches, file.name, group)) is not None:
-                try:
-                    rows = _to_dicts(batch)
-                except (ValueError, OverflowError) as error:  # text that is not UTF-8
-                    raise _damaged(error, file.name, group) from error
-                if file.partitions:
-                    rows = [nest({**file.partitions, **row}) for row in rows]
-                yield rows
+        first = 1
+        for run in runs(_costs(stream, parquet, file.name), batch_rows):
+            if (refused := run[0].refused) is not None:
+                yield from _of_group(refused, run[0], first)
+            first += sum(cost.rows for cost in run)
+            if refused is not None:
+                continue
+            for batch in _batches(stream, parquet, run, batch_rows, file.name):
+                for row in _to_rows(batch, file.name, run, one_by_one=bool(run[0].repeated)):
+                    if isinstance(row, Refused) or not file.partitions:
+                        yield row
+                    else:
+                        yield nest({**file.partitions, **row})
+
+
+def _of_group(refused: Refused, cost: GroupCost, first: int) -> Iterator[Refused]:
+    """What is wrong with each row of a row group that is refused, the first of which has the number `first`."""
+    rows = f"rows {first:,} to {first + cost.rows - 1:,}" if cost.rows > 1 else f"row {first:,}"
+    for row in range(cost.rows):
+        why = refused.message
+        if refused.row is not None and row != refused.row:
+            why = f"in row {first + refused.row:,} {why}"
+        message = f"row group {cost.number + 1} ({rows}) can't be read: {why}" if refused.row != row else why
+        yield Refused(refused.column, message, refused.allowed)
+
+
+def _costs(stream: Any, parquet: pq.ParquetFile, name: str) -> Iterator[GroupCost]:
+    for number in range(parquet.metadata.num_row_groups):
+        with _damage(name, number, number):
+            cost = cost_of(stream, parquet, number, name)
+        yield cost
+
+
+def _batches(
+    stream: Any, parquet: pq.ParquetFile, run: list[GroupCost], batch_rows: int, name: str
+) -> Iterator[pa.RecordBatch]:
+    """Row groups as batches. Of large ones not even the packed bytes are held, and long texts stay in dictionaries."""
+    first, last = run[0].number, run[-1].number
+    with _damage(name, first, last):
+        if run[0].repeated:
+            parquet = pq.ParquetFile(
+                stream, metadata=parquet.metadata, read_dictionary=list(run[0].repeated), buffer_size=_BUFFER
+            )
+        elif run[0].packed > _BUFFERED:
+            parquet = pq.ParquetFile(stream, metadata=parquet.metadata, buffer_size=_BUFFER)
+        most = min(cost.rows_at_once(batch_rows) for cost in run)
+        names = [name for name in parquet.schema_arrow.names if not _PANDAS_INDEX.fullmatch(name)]
+        batches = parquet.iter_batches(
+            batch_size=min(most, _REPEATED_ROWS) if run[0].repeated else most,
+            row_groups=list(range(first, last + 1)),
+            columns=names if len(names) < len(parquet.schema_arrow.names) else None,
+        )
+    while True:
+        with _damage(name, first, last):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _to_rows(
+    batch: pa.RecordBatch, name: str, run: list[GroupCost], *, one_by_one: bool
+) -> Iterator[dict[str, Any] | Refused]:
+    large = large_rows(batch)
+    # Values of Python take several times as much: what comes once for many rows is written out for one at a time.
+    parts = [batch] if not large and not one_by_one else (batch.slice(row, 1) for row in range(batch.num_rows))
+    for row, part in enumerate(parts):
+        if row in large:
+            yield large[row]
+            continue
+        try:
+            values = _to_dicts(part)
+        except (ValueError, OverflowError) as error:  # text that is not UTF-8
+            raise _damaged(error, name, run[0].number, run[-1].number) from error
+        yield from values
 
 
 def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
     name = file.name
     try:
+        check_footer(stream, name)
         parquet = pq.ParquetFile(stream, pre_buffer=True)
         check_types(parquet.schema_arrow, name)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # UnicodeDecodeError: the name of a column
+    except (pa.ArrowException, OSError, RuntimeError, UnicodeDecodeError) as error:  # the last: a column's name
         _reraise_foreign(error)
         raise ManifestError(
             f"{name} is not a Parquet file, or not a whole one ({_first_line(error)}); "
@@ -83,31 +153,38 @@ def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
         raise ManifestError(
             f"{name}: '{short(twice[0])}' stands in the folder's name and in the file as well; keep one of them"
         )
+    if unknown := [column for column in file.partitions if column not in known_columns()]:
+        raise _unknown_folder(unknown[0], file)
     check_columns([*columns, *file.partitions], name)
     return parquet
 
 
-def _next(batches: Iterator[pa.RecordBatch], name: str, group: int) -> pa.RecordBatch | None:
-    with _damage(name, group):
-        return next(batches, None)
+def _unknown_folder(column: str, file: NamedFile) -> ManifestError:
+    value = f"{column}-{file.partitions[column]}".rstrip("-")
+    hint = f", {hint}" if (hint := did_you_mean(column, known_columns())) else ""
+    return ManifestError(
+        f"{file.name}: unknown column '{short(column)}' in the name of its folder{hint} (a folder "
+        f"'{short(column)}=...' gives all rows in it that column; rename it, to '{short(value)}' if it is none)"
+    )
 
 
 @contextmanager
-def _damage(name: str, group: int) -> Iterator[None]:
+def _damage(name: str, first: int, last: int) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, RuntimeError, BadPages) as error:  # RuntimeError: sizes that contradict types
         _reraise_foreign(error)
-        raise _damaged(error, name, group) from error
+        raise _damaged(error, name, first, last) from error
 
 
-def _damaged(error: BaseException, name: str, group: int) -> ManifestError:
-    return ManifestError(f"{name} is damaged in row group {group + 1} ({_first_line(error)}); write it again")
+def _damaged(error: BaseException, name: str, first: int, last: int) -> ManifestError:
+    groups = f"row group {first + 1}" if first == last else f"one of the row groups {first + 1} to {last + 1}"
+    return ManifestError(f"{name} is damaged in {groups} ({_first_line(error)}); write it again")
 
 
 def _reraise_foreign(error: BaseException) -> None:
-    """Let storage's own errors, which say more, pass: Arrow itself raises plain OSErrors for bad bytes."""
-    if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and type(error) is not OSError:
+    """Let storage's own errors, which say more, pass: Arrow itself raises plain ones for bad bytes."""
+    if not isinstance(error, pa.ArrowException | BadPages | UnicodeDecodeError) and type(error) not in _ARROWS:
         raise error
 
 

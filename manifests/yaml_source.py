@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from manifests.bounds import ROW_KEYS
 from manifests.checking import VideoIds, check_row, drop_unset, nest
 from manifests.expanding import expand
 from manifests.results import ManifestError, RowProblem, RowResult
@@ -28,8 +29,7 @@ __all__ = ["rows_of_yaml"]
 
 _KEYS = ["defaults", "videos", "expand"]
 _DEEPEST = 50
-_MOST_KEYS = 1000  # of one block that is made: keys can be chosen so that each costs as much as all before it
-_MOST_NODES = 1_000_000  # of a text: each takes some 600 bytes while it is read
+_MOST_NODES = 500_000  # of a text: each takes some 600 bytes while it is read, and ten microseconds
 _MOST_VALUES = 1_000_000  # of one video, its aliases written out: 400 bytes of YAML can stand for billions
 _MOST_UNFOLDED = 2_000_000  # of all videos, the first of each left out: they share defaults by aliases
 _FREE_VALUES = 100
@@ -53,8 +53,8 @@ class _Loader(_SafeLoader):
             raise
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        if len(node.value) > _MOST_KEYS:
-            problem = f"a block has more than {_MOST_KEYS:,} keys"
+        if len(node.value) > ROW_KEYS:
+            problem = f"a block has more than {ROW_KEYS:,} keys"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         seen = set()
         for key_node, _ in node.value:

@@ -7,7 +7,6 @@ import io
 import os
 import re
 from collections.abc import Callable, Collection
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import unquote
 
@@ -47,10 +46,10 @@ def dataset_files(filesystem: Any, path: str, given: str) -> dict[str, str]:
 def partitions_of(name: str, given: str, known: Collection[str]) -> dict[str, str]:
     """The columns in the names of a file's folders: `night/model=sketch/seed=3/part-0.parquet` has two.
 
-    `name` is what `dataset_files` calls the file. What stands in the path as it was `given`, where no folder was
-    searched, counts only if it is one of the `known` columns, or looks like one right above the rows: a person's
-    folders may be called whatever they like. Values are unquoted as in addresses; the one that stands for null is left
-    out.
+    `name` is what `dataset_files` calls the file. The same folders count whether a file, its folder or the whole
+    dataset was `given`: all that lie right in each other above the rows, and all below a folder that was searched. What
+    stands further up in the path as it was given counts only if it is one of the `known` columns: a person's folders
+    may be called whatever they like. Values are unquoted as in addresses; the one that stands for null is left out.
 
     Raises:
         SourceRefused: two folders, one right in the other or in its like, give one column two values.
@@ -66,12 +65,12 @@ def partitions_of(name: str, given: str, known: Collection[str]) -> dict[str, st
             continue
         if run.setdefault(column, value) != value and (column in known or depth >= certain):
             raise SourceRefused(f"'{name}': two of its folders name the column '{short(column)}'", "keep one of them")
-        above = depth < certain and column not in known
-        if above and not (all(it for it, _ in folders[depth:certain]) and get_close_matches(column, known, 1, 0.75)):
+        further_up = depth < certain and not all(it for it, _ in folders[depth:])
+        if further_up and column not in known:
             continue
         if value != _NULL:
             found[column] = value
-        elif depth >= certain and column not in known:
+        elif column not in known:
             found[column] = ""  # an unknown column is an error whatever it holds
         else:
             found.pop(column, None)

@@ -12,11 +12,13 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from manifests.errors import ErrorKind, NightreelError
 from manifests.schema.texts import did_you_mean, short
 
 MAX_LENGTH = 400  # characters
+_REMEMBERED_LENGTH = 60  # what was compiled takes a hundred times as many bytes
 MAX_DEPTH = 50  # nested operations: deeper ones could exhaust Python's stack inside an actor
 
 
@@ -68,6 +70,10 @@ ALLOWED = (
 _TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])|(?P<name>[A-Za-z_]\w*)|\*\*|//|[-+*/%(),]|\s+", re.ASCII
 )
+# What most keys hold, in one pair of brackets or none: no parser need see it. (Python reads no whole number as 007.)
+_NUMBER = re.compile(
+    r"(\()?\s*([+-]?(?:(?:0|[1-9]\d*)(?!\w|\.)|(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*(?(1)\))", re.ASCII
+)
 _ONE_SPACE = re.compile(r"\s")  # one for one, so that places in what is parsed are places in the text
 # How arithmetic on floats fails.
 _FAILURES = (ZeroDivisionError, OverflowError, ValueError)
@@ -86,10 +92,16 @@ class Expression:
     def __init__(self, text: str) -> None:
         """Parse `text`; raises KeyframeError for anything but bounded arithmetic in `t`."""
         self.text = text.strip()
-        self._compiled = self._compile(self._parse())
+        number = _NUMBER.fullmatch(self.text) if len(self.text) <= MAX_LENGTH else None
+        self._compiled: _Part = float(number[2]) if number is not None else self._compile(self._parse())
         self.constant: float | None = None
         if not callable(self._compiled):
             self.constant = self._checked(self._compiled, None)
+
+    @classmethod
+    def parse(cls, text: str) -> Expression:
+        """Read an expression; the same one stands at thousands of keys, so short ones are remembered."""
+        return _parse_short(text) if len(text) <= _REMEMBERED_LENGTH else cls(text)
 
     def __call__(self, frame: float) -> float:
         """The value at `frame`; raises KeyframeError where there is none, or none that is finite."""
@@ -144,7 +156,9 @@ class Expression:
             position = token.end()
 
     def _check_depth(self, tree: ast.expr) -> None:
-        # By hand and not by recursion: this is the guard against deep trees.
+        # By hand and not by recursion: this is the guard against deep trees. Each level has a sign of its own.
+        if len(self.text) < MAX_DEPTH:
+            return
         pending: list[tuple[ast.expr, int]] = [(tree, 1)]
         while pending:
             node, depth = pending.pop()
@@ -190,6 +204,11 @@ class Expression:
             return float(value)
         except OverflowError as error:
             raise self._fail("a number is too large", position=node.col_offset) from error
+
+
+@lru_cache(maxsize=1024)
+def _parse_short(text: str) -> Expression:
+    return Expression(text)
 
 
 def _deferred(function: Callable[..., float], parts: list[_Part]) -> _Computed:

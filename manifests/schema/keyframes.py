@@ -11,9 +11,10 @@ from manifests.schema.expressions import Expression, KeyframeError
 from manifests.schema.texts import short
 
 MAX_FRAME = 1_000_000
-# Longer texts are parsed each time: what was parsed is remembered for thousands of rows, and must stay small.
+# What was parsed is remembered for thousands of rows, and must stay small: of longer texts it is the last ones.
 REMEMBERED_LENGTH = 1000
 _KEY = re.compile(r"\s*(\d+)\s*:(.*)", re.DOTALL)
+_SIGN = re.compile(r"[(),]")
 _FORM = "write '0:(1.02), 60:(1.05)', or one number or expression such as '1 + 0.02*sin(t/24)'"
 
 
@@ -45,7 +46,7 @@ class Keyframes:
 
         The expressions are evaluated once at frame 0 and at every key, so most mistakes show here and not in a render.
         """
-        return _parse(text) if len(text) <= REMEMBERED_LENGTH else cls(text)
+        return _parse(text) if len(text) <= REMEMBERED_LENGTH else _parse_long(text)
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -113,29 +114,46 @@ def _parse(text: str) -> Keyframes:
     return Keyframes(text)
 
 
+@lru_cache(
+    maxsize=4
+)  # the axes of a row: each is read when it comes, when its values are checked, and when it is planned
+def _parse_long(text: str) -> Keyframes:
+    return Keyframes(text)
+
+
 def _keys(text: str) -> list[tuple[int, Expression]]:
     if not text:
         raise KeyframeError(f"an empty keyframe string; {_FORM}")
     if ":" not in text:
-        return [(0, Expression(text))]
+        return [(0, Expression.parse(text))]
     keys = []
-    for part in _split(text):
+    for part in _split(_bare(text)):
         match = _KEY.fullmatch(part)
         if match is None:
             raise KeyframeError(f"keyframes '{short(text)}': '{short(part.strip())}' has no frame number; {_FORM}")
         number = match[1].lstrip("0") or "0"
         if len(number) > len(str(MAX_FRAME)) or int(number) > MAX_FRAME:
             raise KeyframeError(f"keyframes '{short(text)}': frame {short(number)} is beyond the limit of {MAX_FRAME}")
-        keys.append((int(number), Expression(match[2])))
+        keys.append((int(number), Expression.parse(match[2])))
     return keys
+
+
+def _bare(text: str) -> str:
+    """Keys without the braces around all of them and the comma behind the last one, as Deforum's users write them."""
+    if text.startswith("{") and text.endswith("}"):
+        text = text[1:-1].strip()
+    return text.removesuffix(",")
 
 
 def _split(text: str) -> list[str]:
     """Cut at the commas that stand outside brackets."""
     parts, depth, start = [], 0, 0
-    for index, character in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append(text[start:index])
-            start = index + 1
+    for sign in _SIGN.finditer(text):
+        if sign[0] == "(":
+            depth += 1
+        elif sign[0] == ")":
+            depth -= 1
+        elif depth == 0:
+            parts.append(text[start : sign.start()])
+            start = sign.end()
     return [*parts, text[start:]]

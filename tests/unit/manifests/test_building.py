@@ -86,11 +86,34 @@ def test_a_line_that_is_no_csv_costs_itself(line: bytes, message: str):
     problem.encode()
 
 
-def test_a_quote_that_is_never_closed_is_named_where_it_opens():
-    assert re.search(
-        r"lines 2 to 3, one row by their quotes, can't be read", bad('video_id,prompt\na,"x\nb,y\n', "csv")[0]
-    )
-    assert "line 2 can't be read as CSV" in bad('video_id,prompt\na,"x', "csv")[0]
+@pytest.mark.parametrize(
+    ("rest", "message", "ids"),
+    [
+        ('b,"red,2\nc,y,3\n', "line 3 opens a quote that is never closed", "ac"),
+        ('b,"red', "line 3 opens a quote that is never closed", "a"),
+        ('b,"two\nlines",2\nc,"red,3\nd,y,4\n', "line 5 opens a quote that is never closed", "abd"),
+        ('b,"red,2\nc,y,3\nd,w"",4\ne,y,5\n', "line 3 opens a quote that is never closed", "acde"),
+        ('b,"red,2\nc,y,3\nd,"z",4\n', "lines 3 to 5, one row by their quotes, can't be read", "acd"),
+        ('b,"red,2\n' + "c,y,3\n" + "x" * 140_000, "line 3 opens a quote that is never closed: field larger", "ac"),
+        ('b,"red,2\nc,y,3\nd,w",4\ne,z,5\n', "line 3 opens a quote that line 5 closes, and the lines in it", "ace"),
+        ('b,"red,2\nc,"y",3\n', "lines 3 to 4, one row by their quotes", "ac"),
+        ('b,"red,2\nc,y",3\n', "line 3 opens a quote that line 4 closes", "a"),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_named_where_it_opens_and_the_lines_in_it_are_read(
+    rest: str, message: str, ids: str
+):
+    rows = list(build(f"video_id,prompt,seed\na,x,1\n{rest}", "csv", "jobs.csv"))
+    assert message in next(str(it) for it in rows if isinstance(it, RowProblem))
+    good_rows = [it for it in rows if isinstance(it, GoodRow)]
+    assert [it.row.video_id for it in good_rows] == list(ids)
+    lines = rest.splitlines()
+    assert all(lines[it.number - 3].startswith(it.row.video_id) for it in good_rows if it.number > 2)
+
+
+def test_texts_of_several_lines_are_texts():
+    text = 'video_id,prompt\na,"a castle\ndawn, golden light"\nb,"one\ntwo\nthree, four, five"\nc,"x\n\ny"\n'
+    assert [it["video_id"] for it in good(text, "csv")] == ["a", "b", "c"]
 
 
 def test_a_line_of_jsonl_that_is_not_utf_8_costs_itself():
@@ -116,6 +139,15 @@ def test_jsonl_problems():
     assert "the line is a JSON list; allowed: one JSON object per line (line 2" in second
     assert "fames is unknown; did you mean 'frames'? (line 3, video 'a'" in third
     assert "line 4" in fourth
+
+
+def test_a_key_that_is_given_twice_costs_its_line():
+    text = '{"video_id": "a", "prompt": "x", "prompt": "y"}\n{"video_id": "b", "prompts": [{"at": 0, "at": 1}]}'
+    first, second = bad(text, "jsonl")
+    assert "the line is not valid JSON (the key 'prompt' is given twice)" in first
+    assert "the key 'at' is given twice" in second
+    cell = 'video_id,prompt,cutouts\na,x,"{""number"": 8, ""number"": 9}"\n'
+    assert "cutouts is not valid JSON (the key 'number' is given twice)" in bad(cell, "csv")[0]
 
 
 def test_yaml_with_defaults_videos_and_expansion():

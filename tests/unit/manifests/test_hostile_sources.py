@@ -6,7 +6,10 @@ import io
 import json
 import re
 import time
+import tracemalloc
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -71,24 +74,24 @@ def test_what_yaml_cannot_make_costs_its_video(value: str, message: str) -> None
     "text", ["[" * 100_000, "- " * 100_000, "? " * 50_000, "{a: " * 50_000, "- - [{a: " + "[" * 9000]
 )
 def test_depth_is_bounded(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ManifestError, match=r"source line 1: nested too deeply"):
         results(text, "yaml")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     _, bad = results('{"video_id": "a", "prompt": ' + "[" * 100_000, "jsonl")
     assert "not valid JSON" in str(bad[0])
 
 
 def test_keys_that_collide_are_bounded() -> None:
     keys = ", ".join(f"{number * (2**61 - 1)}: 1" for number in range(20_000))
-    began = time.monotonic()
+    began = time.process_time()
     block = f"{{video_id: a, prompt: x, {keys}}}"
     good, (bad,) = results(f"- {block}\n- {{video_id: b, prompt: x}}", "yaml")
     assert good == ["b"]
     assert "more than 1,000 keys" in str(bad)
     with pytest.raises(ManifestError, match=r"source line 1: .*more than 1,000 keys"):
         results(f"defaults: {block}\nvideos: []", "yaml")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -125,10 +128,67 @@ def test_many_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ManifestError, match="more than 1,000 values; split it, or write JSONL"):
         results("- x\n" * 1_000, "yaml")
     assert len(results("- x\n" * 999, "yaml")[1]) == 999
-    line = '{"video_id": "a", "prompt": [' + "{}," * 6_000_000 + "{}]}"
-    good, (bad,) = results(f'{line}\n{{"video_id": "b", "prompt": "x"}}', "jsonl")
+
+
+class Endless(io.RawIOBase):
+    """A line of any length, made as it is read, and what comes before and behind it."""
+
+    def __init__(self, before: bytes, line: bytes, times: int, behind: bytes) -> None:
+        self._parts = (part for many in ([before], repeat(line, times), [behind]) for part in many)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._left = self._left or next(self._parts, b"")
+        data, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_line_without_end_is_refused_unread_and_those_behind_it_are_read(kind: Any) -> None:
+    good = [b'{"video_id": "a", "prompt": "x"}\n', b'{"video_id": "b", "prompt": "x"}\n']
+    if kind == "csv":
+        good = [b"video_id,prompt\na,x\n", b"b,x\n"]
+    source = io.BufferedReader(Endless(good[0], b"[]," * 100_000, 300, b"\n" + good[1]))
+    tracemalloc.start()
+    try:
+        first, bad, last = build(source, kind)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 30_000_000
+    assert isinstance(first, GoodRow)
+    assert isinstance(last, GoodRow)
+    assert last.number - first.number == 2
+    assert re.search(r"9[01],\d+,\d+ characters", str(bad))
+    assert f"(line {first.number + 1}," in str(bad)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('"prompts": [' + "[]," * 150_000 + "1]", "prompts brings the row to more than 100,000 values"),
+        ('"cutouts": {' + ",".join(f'"k{number}": 1' for number in range(2000)) + "}", "an object has 2,000 keys"),
+        ('"prompts": [' + "[]," * 300_000 + "1]", "it has 600,004 commas and brackets, and may have 400,000"),
+        (",".join(f'"k{number}": 1' for number in range(2000)), "an object has 2,002 keys, and may have 1,000"),
+        ('"image_prompts": [' + '[[["x"]]],' * 30_000 + "1]", "image_prompts brings the row to more than 100,000"),
+    ],
+)
+def test_values_of_a_line_are_bounded_before_each_is_looked_at(line: str, message: str) -> None:
+    good, (bad,) = results(f'{{"video_id": "a", "prompt": "x", {line}}}\n{{"video_id": "b", "prompt": "x"}}', "jsonl")
     assert good == ["b"]
-    assert "18,000,034 characters, and may have 16,000,000" in str(bad)
+    assert message in str(bad)
+
+
+def test_a_long_yaml_is_refused_before_it_is_parsed() -> None:
+    source = io.BufferedReader(Endless(b"- {video_id: a, prompt: ", b"x" * 1_000_000, 100, b"}\n"))
+    with pytest.raises(ManifestError, match=r"longer than 16,000,000 bytes, the most that is read of YAML; split it"):
+        list(build(source, "yaml"))
+    with pytest.raises(ManifestError, match="longer than 16,000,000"):
+        list(build("- " + "x" * 16_000_000, "yaml"))
 
 
 def test_a_bomb_of_aliases_is_refused_in_a_line(cases: Path) -> None:

@@ -1,3 +1,4 @@
+import ast
 import math
 import pickle
 import re
@@ -11,6 +12,40 @@ from hypothesis import strategies as st
 
 from manifests.schema import KeyframeError, Keyframes
 from manifests.schema.expressions import Expression
+
+
+@pytest.mark.parametrize(
+    "text", ["{0: (1.02), 60: (1.05)}", "{ 0:1.02,60:1.05, }", "0:(1.02), 60:(1.05),", "{\n0: (1.02),\n60: (1.05),\n}"]
+)
+def test_braces_and_a_last_comma_as_deforums_users_write_them(text: str):
+    assert Keyframes.parse(text) == Keyframes.parse("0:(1.02), 60:(1.05)")
+
+
+def test_numbers_need_no_parser_and_what_comes_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch):
+    parsed = []
+    real = ast.parse
+
+    def counted(text: str, mode: str) -> ast.AST:
+        parsed.append(text)
+        return real(text, mode=mode)
+
+    monkeypatch.setattr(ast, "parse", counted)
+    numbers = ", ".join(f"{frame}:({1 + frame / 1e6})" for frame in range(5000))
+    assert Keyframes.parse(numbers).at(4999) == 1.004999
+    assert not parsed
+    waves = Keyframes.parse(", ".join(f"{frame}:(t*7.125)" for frame in range(5000)))
+    assert waves.at(4000.5) == 4000.5 * 7.125
+    assert len(parsed) == 1
+    distinct = ", ".join(f"{frame}:(t+{frame}.25)" for frame in range(500))
+    assert Keyframes.parse(distinct) is Keyframes.parse(distinct)
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "-1", "+1.", " ( .5 ) ", "(-0.0)", "0", "1e3", "(1.5e-3)", "00", "01.5", "((2))", "- 3"]
+)
+def test_a_number_is_the_one_that_python_reads(text: str):
+    assert struct.pack("<d", Keyframes.parse(text).at(3)) == struct.pack("<d", float(eval(text.strip())))
+
 
 finite = st.floats(-1e6, 1e6)
 
@@ -121,7 +156,19 @@ HOSTILE = [
     "0:(1), 0:(2)",
     "0:(1), (2)",
     "0:(1) 60:(2)",
-    "0:(1),",
+    "0:(1),,",
+    ",0:(1)",
+    "{0:(1)",
+    "0:(1)}",
+    "{{0:(1)}}",
+    "{0:(1)},",
+    "{}",
+    "{:}",
+    "{1}",
+    "1,",
+    "007",
+    "(1",
+    "1)",
     ":(1)",
     "-5:(1)",
     "1.5:(1)",

@@ -82,11 +82,27 @@ def test_two_folders_that_name_one_column_are_refused(tmp_path: Path, below: str
         manifest_files(str(tmp_path / below))
 
 
-@pytest.mark.parametrize("below", ["moedl=x", "moedl=x/a.parquet", "moedl=x/*.parquet", "_seed=1", ""])
-def test_a_folder_that_looks_like_a_column_is_an_error(tmp_path: Path, below: str) -> None:
-    write(tmp_path / below.partition("/")[0] / ("" if below else "_run=1") / "a.parquet", video_id=["a"], prompt=["b"])
+@pytest.mark.parametrize("below", ["", "{}", "{}/a.parquet", "{}/*.parquet", "*/a.parquet", "x=1/{}/a.parquet"])
+@pytest.mark.parametrize("folder", ["moedl=x", "_seed=1", "date=2024-01-01"])
+def test_an_unknown_column_in_a_folders_name_is_an_error_however_it_is_named(
+    tmp_path: Path, below: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = f"x=1/{folder}" if "x=1" in below else folder
+    write(tmp_path / inside / "a.parquet", video_id=["a"], prompt=["b"])
+    with pytest.raises(ManifestError, match=r"unknown column '\w+' in the name of its folder"):
+        list(read_rows(manifest_files(str(tmp_path / below.format(folder)))))
+    monkeypatch.chdir(tmp_path / inside)
     with pytest.raises(ManifestError, match="unknown column"):
-        list(read_rows(manifest_files(str(tmp_path / below))))
+        list(read_rows(manifest_files("a.parquet")))
+
+
+def test_the_message_says_how_a_folder_is_to_be_called(tmp_path: Path) -> None:
+    write(tmp_path / "date=2024-01-01/a.parquet", video_id=["a"], prompt=["b"])
+    write(tmp_path / "moedl=x/a.parquet", video_id=["a"], prompt=["b"])
+    with pytest.raises(ManifestError, match="rename it, to 'date-2024-01-01' if it is none"):
+        count_rows(manifest_files(str(tmp_path / "date=2024-01-01")))
+    with pytest.raises(ManifestError, match=r"its folder, did you mean 'model'\?"):
+        count_rows(manifest_files(str(tmp_path / "moedl=x")))
 
 
 def test_the_folder_for_null_sets_nothing_and_values_are_unquoted(tmp_path: Path) -> None:
