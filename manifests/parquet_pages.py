@@ -7,6 +7,7 @@ decoded here too, as pyarrow shows them to nobody; runs of equal levels are neve
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -14,10 +15,23 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["DELTA_BYTE_ARRAY", "BadPages", "Page", "RowLengths", "longest_text", "pages_of"]
+from manifests.thrift_compact import BadThrift, read_struct, read_varint
+
+__all__ = [
+    "DELTA_BYTE_ARRAY",
+    "BadPages",
+    "Chunk",
+    "Page",
+    "RowGroup",
+    "RowLengths",
+    "longest_text",
+    "pages_of",
+    "row_groups",
+]
 
 DELTA_BYTE_ARRAY = 7  # the encoding in which a text repeats the head of the one before it
 _RLE = 3
+_CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4_raw", 6: "zstd", 7: "lz4_raw"}  # CompressionCodec
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _MOST_HEADER = 1 << 24  # bytes, as Arrow has it
 _UNCOUNTED = 1000  # bytes: old writers leave the dictionary's header out of a column's size
@@ -27,6 +41,51 @@ _SLICE = 1 << 16  # bytes of packed levels that are looked at together
 
 class BadPages(ValueError):
     """Pages that can't be read, or whose headers alone would take too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What the footer says of a column within a row group: where its pages lie, how many bytes they take, how many
+    values they hold, and the `codec` that packs them, by Parquet's number."""
+
+    place: int
+    packed: int
+    values: int
+    codec: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """A row group, as the footer declares it."""
+
+    rows: int
+    chunks: tuple[Chunk, ...]
+
+
+def row_groups(stream: BinaryIO) -> list[RowGroup]:
+    """Return the row groups of a file, by its footer (parquet.thrift: FileMetaData).
+
+    Raises:
+        BadPages: it can't be read, or a column is encrypted.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - 8))
+    length = int.from_bytes(stream.read(8)[:4], "little")
+    stream.seek(max(0, size - 8 - length))
+    try:
+        groups = read_struct(stream.read(length), 0)[0].get(4)
+        return [RowGroup(int(group[3]), tuple(map(_chunk, group[1]))) for group in groups or ()]
+    except (BadThrift, IndexError, KeyError, TypeError, AttributeError) as error:
+        raise BadPages("its footer can't be taken apart") from error
+
+
+def _chunk(column: dict[int, Any]) -> Chunk:
+    found = column[3]
+    starts = [place for place in (found[9], found.get(11)) if place]  # a dictionary lies in front, if there is one
+    place, packed, values, codec = min(starts, default=0), found[7], found[5], found[4]
+    if not all(type(it) is int and it >= 0 for it in (place, packed, values, codec)):
+        raise TypeError
+    return Chunk(place, packed, values, codec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +102,15 @@ class Page:
     level_encoding: int = _RLE
 
 
-def pages_of(stream: BinaryIO, chunk: Any) -> Iterator[Page]:
-    """Yield the pages of a column's chunk (pyarrow's ColumnChunkMetaData), by their headers alone.
+def pages_of(stream: BinaryIO, chunk: Chunk) -> Iterator[Page]:
+    """Yield the pages of a column's chunk, by their headers alone.
 
     Raises:
         BadPages: there is no header where one must be.
     """
-    place = chunk.data_page_offset
-    if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
-        place = min(place, chunk.dictionary_page_offset or place)
-    end, seen = place + chunk.total_compressed_size, 0
-    if place < 0:
-        raise BadPages("pages before the beginning of the file")
-    while place < end and seen < chunk.num_values:
+    place = chunk.place
+    end, seen = place + chunk.packed, 0
+    while place < end and seen < chunk.values:
         fields, length = _header(stream, place)
         page = _page(fields, place + length)
         place = page.place + page.packed
@@ -65,11 +120,11 @@ def pages_of(stream: BinaryIO, chunk: Any) -> Iterator[Page]:
         yield page
 
 
-def longest_text(stream: BinaryIO, chunk: Any, page: Page) -> int:
+def longest_text(stream: BinaryIO, chunk: Chunk, page: Page) -> int:
     """Return the bytes of the longest text in a page that is a dictionary."""
     stream.seek(page.place)
     data = stream.read(page.packed)
-    if (codec := _codec(chunk.compression)) is not None:
+    if (codec := _codec(chunk.codec)) is not None:
         data = codec.decompress(data, decompressed_size=page.size, asbytes=True)
     place = longest = 0
     read = int.from_bytes
@@ -85,8 +140,8 @@ class RowLengths:
     """Counts the values of each row of a list's column, page after page. `longest` is the most of one row, `row` that
     row's number within its row group, from 0."""
 
-    def __init__(self, chunk: Any, deepest: int) -> None:
-        self._codec = _codec(chunk.compression)
+    def __init__(self, chunk: Chunk, deepest: int) -> None:
+        self._codec = _codec(chunk.codec)
         self._width = deepest.bit_length()
         self._runs = self._here = 0
         self._rows = -1
@@ -118,7 +173,7 @@ class RowLengths:
             if self._runs > _MOST_RUNS:
                 raise BadPages(f"lists in more than {_MOST_RUNS:,} runs of levels")
             try:
-                head, place = _varint(data, place)
+                head, place = read_varint(data, place)
                 if head & 1:
                     count = min((head >> 1) * 8, left)
                     size = (head >> 1) * self._width
@@ -172,13 +227,14 @@ class RowLengths:
             self.longest, self.row = self._here, max(self._rows, 0)
 
 
-def _codec(name: str) -> pa.Codec | None:
-    if name == "UNCOMPRESSED":
+def _codec(number: int) -> pa.Codec | None:
+    if number == 0:
         return None
+    name = _CODECS.get(number, "")
     try:
-        return pa.Codec("lz4_raw" if name == "LZ4" else name.lower())  # type: ignore[arg-type]
+        return pa.Codec(name)  # type: ignore[arg-type]
     except (ValueError, pa.ArrowException) as error:
-        raise BadPages(f"pages packed as {name}") from error
+        raise BadPages(f"pages packed as {name or number}") from error
 
 
 def _page(fields: dict[int, Any], place: int) -> Page:
@@ -197,9 +253,6 @@ def _page(fields: dict[int, Any], place: int) -> Page:
     )
 
 
-# ---- Thrift's compact protocol
-
-
 def _header(stream: BinaryIO, place: int) -> tuple[dict[int, Any], int]:
     """The fields of the record at `place`, by their numbers, and its length in bytes."""
     size = 256
@@ -207,60 +260,10 @@ def _header(stream: BinaryIO, place: int) -> tuple[dict[int, Any], int]:
         stream.seek(place)
         data = stream.read(size)
         try:
-            return _struct(data, 0, 0)
+            return read_struct(data, 0)
         except IndexError:
             if len(data) < size or size >= _MOST_HEADER:
                 raise BadPages("no header of a page where one must be") from None
             size *= 8
-
-
-def _struct(data: bytes, place: int, depth: int) -> tuple[dict[int, Any], int]:
-    if depth > 4:
-        raise BadPages("a page's header nested too deeply")
-    fields: dict[int, Any] = {}
-    number = 0
-    while kind := data[place]:
-        place += 1
-        if kind >> 4:
-            number += kind >> 4
-        else:
-            number, place = _zigzag(data, place)
-        fields[number], place = _value(data, place, kind & 15, depth)
-    return fields, place + 1
-
-
-def _value(data: bytes, place: int, kind: int, depth: int) -> tuple[Any, int]:
-    if kind in (1, 2):  # true and false, in their kinds
-        return kind == 1, place
-    if kind == 3:
-        return data[place], place + 1
-    if kind in (4, 5, 6):
-        return _zigzag(data, place)
-    if kind == 7:
-        return None, place + 8
-    if kind == 8:  # bytes: the smallest and largest value of the page, which nobody needs here
-        length, place = _varint(data, place)
-        if place + length > len(data):
-            raise IndexError
-        return None, place + length
-    if kind == 12:
-        return _struct(data, place, depth + 1)
-    raise BadPages("a page's header of another form than Parquet's")
-
-
-def _zigzag(data: bytes, place: int) -> tuple[int, int]:
-    value, place = _varint(data, place)
-    return (value >> 1) ^ -(value & 1), place
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[place]
-        place += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place
-        shift += 7
-        if shift > 63:
-            raise BadPages("a page's header with a number without end")
+        except BadThrift as error:
+            raise BadPages(f"a page's header is {error}") from error

@@ -18,7 +18,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests.bounds import ROW_SIZE
-from manifests.parquet_pages import DELTA_BYTE_ARRAY, Page, RowLengths, longest_text, pages_of
+from manifests.parquet_pages import (
+    DELTA_BYTE_ARRAY,
+    BadPages,
+    Chunk,
+    Page,
+    RowGroup,
+    RowLengths,
+    longest_text,
+    pages_of,
+)
 from manifests.results import ManifestError
 from manifests.schema.texts import short
 
@@ -125,19 +134,19 @@ def check_types(schema: pa.Schema, name: str) -> None:
             )
 
 
-def cost_of(stream: BinaryIO, parquet: pq.ParquetFile, number: int, name: str) -> GroupCost:
-    """Look at row group `number` (from 0) of a file before it is read.
+def cost_of(stream: BinaryIO, parquet: pq.ParquetFile, group: RowGroup, number: int, name: str) -> GroupCost:
+    """Look at a row group, which has the `number` (from 0), before it is read.
 
     Raises:
         ManifestError: it is refused, and its rows are more than can be named.
         BadPages, or whatever Arrow raises for a damaged file.
     """
-    group = parquet.metadata.row_group(number)
     columns: list[_Column] = []
     pages = 0
     refused = None
-    for index in range(group.num_columns):
-        chunk = group.column(index)
+    if len(group.chunks) != len(parquet.schema.names):
+        raise BadPages(f"it has {len(group.chunks)} columns where the file has {len(parquet.schema.names)}")
+    for index, chunk in enumerate(group.chunks):
         column, found, refused = _column(stream, parquet.schema.column(index), chunk, _MOST_PAGES - pages)
         columns.append(column)
         pages += len(found)
@@ -147,10 +156,9 @@ def cost_of(stream: BinaryIO, parquet: pq.ParquetFile, number: int, name: str) -
             refused = _refused(columns)
         if refused is not None:
             break
-    if refused is not None and group.num_rows > _NAMED_ROWS:
+    if refused is not None and group.rows > _NAMED_ROWS:
         raise ManifestError(
-            f"{name}: row group {number + 1} of {group.num_rows:,} rows can't be read: {refused.message}; "
-            f"{refused.allowed}"
+            f"{name}: row group {number + 1} of {group.rows:,} rows can't be read: {refused.message}; {refused.allowed}"
         )
     repeated = tuple(
         column.name for column in columns if column.longest > ROW_SIZE or column.longest * column.items > _BATCH_BYTES
@@ -161,8 +169,8 @@ def cost_of(stream: BinaryIO, parquet: pq.ParquetFile, number: int, name: str) -
         + (0 if column.name in repeated else column.items * column.longest)
         for column in columns
     )
-    packed = sum(group.column(index).total_compressed_size for index in range(group.num_columns))
-    return GroupCost(number, group.num_rows, packed, row_bytes, repeated, refused)
+    packed = sum(chunk.packed for chunk in group.chunks)
+    return GroupCost(number, group.rows, packed, row_bytes, repeated, refused)
 
 
 def runs(costs: Iterable[GroupCost], most: int) -> Iterator[list[GroupCost]]:
@@ -212,7 +220,7 @@ def _video_id(row: pa.RecordBatch) -> str | None:
     return short(made, 128) if isinstance(made, str) else None
 
 
-def _column(stream: BinaryIO, schema: Any, chunk: Any, most: int) -> tuple[_Column, list[Page], Refused | None]:
+def _column(stream: BinaryIO, schema: Any, chunk: Chunk, most: int) -> tuple[_Column, list[Page], Refused | None]:
     """Look at the headers of a column's pages, and into its dictionary if that is no larger than is unpacked."""
     column = _Column(schema.path, schema.path.partition(".")[0])
     flat = not schema.max_repetition_level
@@ -259,7 +267,7 @@ def _refused(columns: list[_Column]) -> Refused | None:
     return None
 
 
-def _count_items(stream: BinaryIO, chunk: Any, column: _Column, pages: list[Page], deepest: int) -> None:
+def _count_items(stream: BinaryIO, chunk: Chunk, column: _Column, pages: list[Page], deepest: int) -> None:
     """Find the longest list, by the pages alone: how many rows there are is what the footer says."""
     data = [page for page in pages if not page.is_dictionary]
     column.items = max(1, sum(page.values for page in data))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest
-from manifests.parquet_pages import BadPages
+from manifests.parquet_pages import BadPages, row_groups
 from manifests.parquet_sizes import GroupCost, Refused, check_footer, check_types, cost_of, large_rows, runs
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import NamedFile
@@ -86,9 +86,11 @@ def _of_group(refused: Refused, cost: GroupCost, first: int) -> Iterator[Refused
 
 
 def _costs(stream: Any, parquet: pq.ParquetFile, name: str) -> Iterator[GroupCost]:
-    for number in range(parquet.metadata.num_row_groups):
+    with _damage(name, 0, parquet.metadata.num_row_groups - 1):
+        groups = row_groups(stream)
+    for number, group in enumerate(groups):
         with _damage(name, number, number):
-            cost = cost_of(stream, parquet, number, name)
+            cost = cost_of(stream, parquet, group, number, name)
         yield cost
 
 
