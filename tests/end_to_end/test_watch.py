@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,37 +141,95 @@ def finds_the_page_in_prefect(up: RunningUp, pages: Pages, run: str) -> None:
     pages.page.locator(".video", has_text="reef").wait_for()
 
 
-@pytest.mark.timeout(600)
-def test_watch_shows_an_output_from_storage_alone_and_the_command_to_copy(tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    manifest = write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=4)])
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """An output of one video, and what `nightreel watch` said of its page, which is up."""
+    folder = tmp_path_factory.mktemp("watched")
+    output = folder / "out"
+    manifest = write_manifest(folder / "m.parquet", [quick_row("reef", frames=4)])
     subprocess.run([sys.executable, "-m", "tests.helpers.render_jobs", manifest, str(output)], cwd=ROOT, check=True)
-    commands = Commands(tmp_path, {"PREFECT_HOME": str(tmp_path / "prefect")})
-    running = commands.start("watch", output, "--json")
+    running = Commands(folder, {"PREFECT_HOME": str(folder / "prefect")}).start("watch", output, "--json")
     try:
         shows(lambda: running.out.read_text().endswith("\n"), "the page is up")
-        said = json.loads(running.out.read_text())
-        with browser_pages("", SHOTS) as pages:
-            page = pages.page
-            page.set_viewport_size({"width": 390, "height": 844})
-            pages.open(said["address"])
-            pages.shows("open the page by the link")  # without the key
-            pages.open(said["link"])
-            page.locator(".video", has_text="reef").click()
-            page.locator("#grid-legend", has_text="4 done").wait_for()
-            assert "key=" not in page.url, "the key does not stay in the address"
-            page.locator(".cell[data-frame='1']").click()
-            page.locator(".cell[data-frame='3']").click(modifiers=["Shift"])
-            page.locator("#grid-seed").fill("7")
-            page.get_by_role("button", name="Re-run 3 frames").click()
-            page.locator(
-                ".command code", has_text=f"nightreel rerun {output} --video reef --frames 1-3 --seed 7"
-            ).wait_for()
-            pages.shot("7 the command to copy, on a phone")
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= 390, "nothing is wider than the phone"
+        yield output, json.loads(running.out.read_text())
     finally:
         os.kill(running.process.pid, signal.SIGINT)
         code = running.wait(30).code
         running.kill()
     assert code == 0
+
+
+@pytest.mark.timeout(600)
+def test_watch_shows_an_output_from_storage_alone_and_the_command_to_copy(
+    watched: tuple[Path, dict[str, str]],
+) -> None:
+    output, said = watched
+    with browser_pages("", SHOTS) as pages:
+        page = pages.page
+        page.set_viewport_size({"width": 390, "height": 844})
+        pages.open(said["address"])
+        pages.shows("open the page by the link")  # without the key
+        pages.open(said["link"])
+        page.locator(".video", has_text="reef").click()
+        page.locator("#grid-legend", has_text="4 done").wait_for()
+        assert "key=" not in page.url, "the key does not stay in the address"
+        page.locator(".cell[data-frame='1']").click()
+        page.locator(".cell[data-frame='3']").click(modifiers=["Shift"])
+        page.locator("#grid-seed").fill("7")
+        page.get_by_role("button", name="Re-run 3 frames").click()
+        page.locator(
+            ".command code", has_text=f"nightreel rerun {output} --video reef --frames 1-3 --seed 7"
+        ).wait_for()
+        pages.shot("7 the command to copy, on a phone")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390, "nothing is wider than the phone"
+
+
+@pytest.mark.timeout(600)
+def test_a_drag_in_a_fresh_dialog_chooses_the_frames_under_it(watched: tuple[Path, dict[str, str]]) -> None:
+    """Of videos long and short, on a desk and on a phone: the cells stay where they are under the pointer."""
+    with browser_pages("", SHOTS) as pages:
+        page = pages.page
+        pages.open(watched[1]["link"])
+        for frames in (4, 24, 500):
+            make_it_long(page, frames)
+            for size in ((1400, 1000), (1024, 700), (390, 844)):
+                page.set_viewport_size({"width": size[0], "height": size[1]})
+                page.locator(".video", has_text="reef").click()
+                before = places(page)
+                page.mouse.move(*before[1])
+                page.mouse.down()
+                page.locator("#frame h3").wait_for()  # the picture has come while the button is held
+                held = places(page)
+                page.mouse.move(*before[2])
+                page.mouse.move(*before[3])
+                page.mouse.up()
+                assert page.locator("#grid-again").inner_text() == "Re-run 3 frames", (frames, size)
+                assert page.locator("#grid-chosen").inner_text() == "3 frames: 1-3", (frames, size)
+                assert places(page) == held == before, (frames, size)
+                assert page.locator("#grid-again").is_visible()
+                if frames == 24:
+                    pages.shot(f"8 a drag, {size[0]} wide")
+                page.get_by_role("button", name="Close", exact=True).click()
+
+
+def make_it_long(page: Any, frames: int) -> None:
+    """Have the page take the video for one of `frames` frames."""
+
+    def answer(route: Any) -> None:
+        response = route.fetch()
+        grid = response.json()
+        lacking = frames - 4
+        grid |= {"frames": frames, "states": "d" * 4 + "m" * lacking, "digests": grid["digests"][:4] + [""] * lacking}
+        grid |= {"missing": list(range(4, frames)), "counts": {"done": 4, "missing": lacking, "failed": 0}}
+        route.fulfill(response=response, json=grid)
+
+    page.unroute("**/api/video?*")
+    page.route("**/api/video?*", answer)
+
+
+def places(page: Any) -> list[tuple[float, float]]:
+    """The middles of the first four cells."""
+    page.locator(".cell[data-frame='3']").wait_for()
+    boxes = [page.locator(f".cell[data-frame='{frame}']").bounding_box() for frame in range(4)]
+    return [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes]

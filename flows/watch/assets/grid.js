@@ -43,16 +43,16 @@ function build(dialog) {
     el("header", {}, el("h2", { id: "grid-title", dir: "auto" }, open.video), leave),
     el("p", { id: "grid-prompt", class: "counts", dir: "auto" }),
     el("div", { id: "grid-legend", class: "legend" }),
-    el("p", { id: "grid-trouble", class: "trouble", role: "alert", hidden: true }),
     el("div", { class: "chooser" },
       button("Choose the failed", () => choose(open.page.failed), "grid-failed"), button("Choose the missing", () => choose(open.page.missing), "grid-missing"), button("None", () => choose([]), "grid-none"),
       el("label", { class: "check" }, el("input", { type: "checkbox", id: "grid-pictures" }), "pictures"),
       el("label", { class: "check" }, el("input", { type: "checkbox", id: "grid-several" }), "each click adds one"),
       el("span", { class: "counts" }, "drag, or Shift and click, for several")),
     el("div", { class: "halves" },
-      el("div", {}, el("div", { id: "cells", class: "cells", role: "group", "aria-label": "frames" }), el("nav", { id: "grid-pages", class: "pages", hidden: true }, button("Earlier", () => page(-1), "grid-before"), el("span", { id: "grid-place" }), button("Later", () => page(1), "grid-later"))),
-      el("div", { id: "frame", class: "frame" })),
-    el("footer", { id: "grid-acts", class: "grid-acts", hidden: true }, el("b", { id: "grid-chosen" }), options, button("Re-run", again, "grid-again")),
+      // what comes and goes lies below the cells: they stay where they are under a pointer that is held
+      el("div", {}, el("div", { id: "cells", class: "cells", role: "group", "aria-label": "frames" }), el("nav", { id: "grid-pages", class: "pages", hidden: true }, button("Earlier", () => page(-1), "grid-before"), el("span", { id: "grid-place" }), button("Later", () => page(1), "grid-later")), el("p", { id: "grid-trouble", class: "trouble", role: "alert", hidden: true })),
+      el("div", { id: "frame", class: "frame" }, el("p", { class: "counts" }, "A click on a frame shows it here."))),
+    el("footer", { id: "grid-acts", class: "grid-acts" }, el("b", { id: "grid-chosen" }), options, button("Re-run", again, "grid-again")),
     el("div", { class: "notices", role: "status", "aria-live": "polite" }));
   byId("grid-pictures").addEventListener("change", (event) => { open.pictures = event.target.checked; draw(); });
   const cells = byId("cells");
@@ -91,6 +91,7 @@ const letter = (frame) => {
 };
 
 function draw() {
+  if (pressed !== null) return; // the cells stay under the pointer; what was read is drawn when it is let go
   const { page: it } = open;
   byId("grid-prompt").textContent = [it.prompt, [it.size, it.model].filter(Boolean).join(", ")].filter(Boolean).join(" · ");
   const { done, missing, failed } = it.counts;
@@ -130,9 +131,11 @@ function paint() {
     }
   }
   const count = open.chosen.size;
-  byId("grid-acts").hidden = !count;
-  byId("grid-chosen").textContent = count ? `${plural(count, "frame")}: ${ranges()}` : "";
-  byId("grid-again").textContent = `Re-run ${plural(count, "frame")}`;
+  const named = count ? `${plural(count, "frame")}: ${ranges()}` : "No frame chosen";
+  byId("grid-chosen").textContent = named;
+  byId("grid-chosen").title = named;
+  byId("grid-again").textContent = count ? `Re-run ${plural(count, "frame")}` : "Re-run";
+  byId("grid-again").disabled = !count;
 }
 
 const source = (kind, frame, digest) => `api/${kind}?${query({ o: open.output, video: open.video, frame, digest })}`;
@@ -140,7 +143,13 @@ const source = (kind, frame, digest) => `api/${kind}?${query({ o: open.output, v
 // -- choosing ------------------------------------------------------------------------------------------------------------
 
 let pressed = null;
-window.addEventListener("pointerup", () => { pressed = null; });
+for (const end of ["pointerup", "pointercancel"]) {
+  window.addEventListener(end, () => {
+    if (pressed === null) return;
+    pressed = null;
+    if (open?.page) draw();
+  });
+}
 
 function press(event) {
   const cell = event.target.closest(".cell");
@@ -150,7 +159,7 @@ function press(event) {
   const frame = Number(cell.dataset.frame);
   pressed = frame;
   pick(event, frame);
-  cell.focus();
+  cell.focus({ preventScroll: true });
 }
 
 function drag(event) {
