@@ -1,17 +1,34 @@
 // The runs of the output and their workers: what each is doing, and what a person may ask of them.
-import { badge, bar, button, byId, el, fill, link, moment, notice, number, plural, post, seconds } from "./dom.js";
+import { badge, bar, button, byId, el, fill, link, moment, notice, number, passing, plural, post, seconds } from "./dom.js";
 import { openGrid } from "./grid.js";
 import { asked, now, page } from "./state.js";
 
+const FEW_WORKERS = 8;
 let allRuns = false;
+let allWorkers = false;
 
 export function showWorkers(living) {
   const workers = living.flatMap((run) => run.workers.map((worker) => ({ ...worker, run: run.run, name: living.length > 1 ? run.name || run.run : "", phase: run.phase })));
   byId("now").hidden = !living.length;
   const busy = workers.filter((worker) => worker.busy).length;
-  byId("now-title").textContent = workers.length ? `Workers: ${busy} of ${number(workers.length)} drawing` : "Workers: none yet, they are starting";
-  fill(byId("workers"), workers, (worker) => `${worker.run}/${worker.worker}`, workerCard);
+  byId("now-title").textContent = workers.length ? `Workers: ${number(busy)} of ${number(workers.length)} drawing` : none(living);
+  // those that draw come first, so that what is folded away is what waits
+  const shown = allWorkers ? workers : [...workers.filter((it) => it.busy), ...workers.filter((it) => !it.busy)].slice(0, FEW_WORKERS);
+  const all = byId("all-workers");
+  all.hidden = workers.length <= FEW_WORKERS;
+  all.textContent = allWorkers ? "Show fewer" : `Show all ${plural(workers.length, "worker")}`;
+  fill(byId("workers"), shown, (worker) => `${worker.run}/${worker.worker}`, workerCard);
 }
+
+function none(living) {
+  if (living.length && living.every((run) => run.frames && run.frames_done >= run.frames)) return "Workers: none any more, every frame is drawn";
+  return living.some((run) => run.phase === "starting") ? "Workers: none yet, they are starting" : "Workers: none now";
+}
+
+byId("all-workers").addEventListener("click", () => {
+  allWorkers = !allWorkers;
+  showWorkers(page.shown.runs.filter((run) => run.alive));
+});
 
 function workerCard(it) {
   const waits = it.busy && it.step === 0;
@@ -43,8 +60,7 @@ const SAID = {
 async function ask(run, kind, worker, text, priority) {
   try {
     await post("ask", { output: asked.o, run, kind, worker, ...(priority === undefined ? {} : { priority }) });
-    const said = notice("", `${text ?? kind}: asked for. The run hears it within seconds; below, under Runs, it says what it did.`);
-    setTimeout(() => said.remove(), 10000);
+    passing("", `${text ?? kind}: asked for. The run hears it within seconds; below, under Runs, it says what it did.`);
   } catch (error) {
     notice("bad", el("p", { dir: "auto" }, error.message));
   }
