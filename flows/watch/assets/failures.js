@@ -14,7 +14,7 @@ export function showFailures(it) {
   const { videos, frames, bad_rows: bad } = it.failed;
   byId("failures").hidden = !it.failures.length && !bad;
   const parts = [];
-  if (videos || frames) parts.push([videos && `${plural(videos, "video")} failed`, frames && (videos ? `${plural(frames, "frame")} of them` : `${plural(frames, "frame")} failed`)].filter(Boolean).join(", "));
+  if (videos || frames) parts.push([videos && `${plural(videos, "video")} failed`, frames && (videos ? `with ${plural(frames, "frame")}` : `${plural(frames, "frame")} failed`)].filter(Boolean).join(", "));
   const again = it.failures.filter((group) => group.again).length;
   if (again) parts.push(`${plural(again, "video")} tried again`);
   if (bad) parts.push(plural(bad, "bad row"));

@@ -54,6 +54,7 @@ function build(dialog) {
   const options = el("span", { class: "options" },
     el("label", {}, "frames after them ", el("select", { id: "grid-after" }, el("option", { value: "re-render" }, "are rendered again"), el("option", { value: "keep" }, "stay"), el("option", { value: "until-same" }, "again until they are the same"))),
     el("label", {}, "another seed ", el("input", { id: "grid-seed", type: "number", min: 0, step: 1, placeholder: "the same" })));
+  dialog.classList.remove("short");
   dialog.replaceChildren(
     el("header", {}, el("h2", { id: "grid-title", dir: "auto" }, open.video), leave),
     el("p", { id: "grid-prompt", class: "counts", dir: "auto" }),
@@ -144,6 +145,7 @@ function legend() {
 // Why a video has no frames to choose from, and what to do.
 function refused(why) {
   for (const id of ["grid-chooser", "grid-acts"]) byId(id).hidden = Boolean(why) && !open.page.frames;
+  byId("grid").classList.toggle("short", Boolean(why) && !open.page.frames);
   if (!why || open.told === why.reason) return;
   open.told = why.reason;
   byId("frame").replaceChildren();

@@ -8,7 +8,7 @@ let allRuns = false;
 let allWorkers = false;
 
 export function showWorkers(living) {
-  const workers = living.flatMap((run) => run.workers.map((worker) => ({ ...worker, run: run.run, name: living.length > 1 ? run.name || run.run : "", phase: run.phase })));
+  const workers = living.flatMap((run) => run.workers.map((worker) => ({ ...worker, run: run.run, name: living.length > 1 ? run.name || run.run : "", phase: run.phase, only: only(run, worker) }))).map(late);
   byId("now").hidden = !living.length;
   const busy = workers.filter((worker) => worker.busy).length;
   byId("now-title").textContent = workers.length ? `Workers: ${number(busy)} of ${number(workers.length)} drawing` : none(living);
@@ -18,6 +18,29 @@ export function showWorkers(living) {
   all.hidden = workers.length <= FEW_WORKERS;
   all.textContent = allWorkers ? "Show fewer" : `Show all ${plural(workers.length, "worker")}`;
   fill(byId("workers"), shown, (worker) => `${worker.run}/${worker.worker}`, workerCard);
+}
+
+const SILENT_MS = 20000; // a process that is busy with other things answers late
+const quiet = new Map(); // since when each worker has not answered
+
+function late(it) {
+  const name = `${it.run}/${it.worker}`;
+  if (it.state !== "silent") quiet.delete(name);
+  else if (!quiet.has(name)) quiet.set(name, Date.now());
+  return it.state === "silent" && Date.now() - quiet.get(name) < SILENT_MS ? { ...it, state: "late" } : it;
+}
+
+// Whether nobody else of its run draws or could.
+const AWAY = ["drained", "draining", "silent"];
+const only = (run, worker) => run.workers.every((it) => it.worker === worker.worker || AWAY.includes(it.state));
+
+function drain(it) {
+  if (!it.only) return ask(it.run, "drain", it.worker, "Drain");
+  const sure = button("Drain it", () => { box.remove(); return ask(it.run, "drain", it.worker, "Drain"); }, "sure");
+  const box = notice("", el("p", {}, `${it.worker} is its run's only worker: another is started only where a place is free. Without one the run waits until you press “Allow again”.`),
+    el("p", { class: "acts" }, sure, button("Leave it", () => box.remove(), "leave")));
+  sure.focus();
+  return null;
 }
 
 function none(living) {
@@ -44,13 +67,13 @@ function workerCard(it) {
     it.busy ? bar(it.step, it.steps, "steps") : null,
     el("div", { class: "facts" }, ...facts.filter(Boolean).map((text) => el("span", { dir: "auto" }, text))),
     el("div", { class: "facts" }, it.process && it.process !== it.worker ? el("span", {}, it.process) : "", it.name ? el("span", { dir: "auto" }, it.name) : ""),
-    el("div", { class: "acts" }, ...acts.map(([kind, text]) => button(text, () => ask(it.run, kind, it.worker, text), kind))));
+    el("div", { class: "acts" }, ...acts.map(([kind, text]) => button(text, () => (kind === "drain" ? drain(it) : ask(it.run, kind, it.worker, text)), kind))));
 }
 
-const WORKER = { rendering: "rendering", preparing: "preparing", idle: "idle", starting: "starting", quarantined: "quarantined", draining: "draining", drained: "drained", silent: "no answer" };
+const WORKER = { rendering: "rendering", preparing: "preparing", idle: "idle", starting: "starting", quarantined: "quarantined", draining: "draining", drained: "drained", silent: "no answer", late: "answers late" };
 const MEANING = {
   idle: "waits for work", starting: "its process is starting", quarantined: "failed what others can do", drained: "has given its place back",
-  draining: "leaves now", silent: "its process does not answer",
+  draining: "leaves now", silent: "its process does not answer", late: "has not answered within a second",
 };
 const SAID = {
   drain: (worker) => `${worker} finishes its frame, then leaves`, restart: (worker) => `${worker} is restarted; its frame is drawn again`,
