@@ -24,6 +24,7 @@ from flows.watch.asking import AskedOfRun, AskedRerun, BeginRerun, VideoId, ask_
 from flows.watch.failures import refusal_of, safe_link
 from flows.watch.grid import MOST_FRAMES, VideoGrid, frame_details, grid_page, read_grid
 from flows.watch.outputs import Outputs
+from flows.watch.overview import overview as overview_of
 from flows.watch.pictures import Thumbnails, whole_picture
 from flows.watch.reading import OutputReader
 from flows.watch.videos import MOST_A_PAGE, PAGE
@@ -45,7 +46,7 @@ POLICY = (
 ASSETS = {
     **{
         f"{name}.js": ("flows.watch", "text/javascript")
-        for name in ("watch", "dom", "failures", "grid", "remedy", "runs", "state")
+        for name in ("watch", "dom", "failures", "grid", "outputs", "remedy", "runs", "state")
     },
     "watch.css": ("flows.watch", "text/css"),
     "report.css": ("flows.report", "text/css"),
@@ -85,10 +86,21 @@ class _Shown:
     def names(self) -> Mapping[str, str]:
         return self._outputs.all()
 
-    def get(self, name: str) -> _Output:
+    def storage(self, name: str) -> Storage:
+        """Open an output for one look, without keeping it: the list of all may name hundreds."""
+        with self._lock:
+            if name in self._open:
+                return self._open[name].storage
+        return Storage(self._root(name))
+
+    def _root(self, name: str) -> str:
         root = self._outputs.all().get(name)
         if root is None:
             raise HTTPException(404, "no such output")
+        return root
+
+    def get(self, name: str) -> _Output:
+        root = self._root(name)
         with self._lock:
             if name not in self._open:
                 storage = Storage(root)
@@ -206,6 +218,10 @@ def _looking(shown: _Shown, clock: Callable[[], float]) -> APIRouter:
     @router.get("/outputs")
     def outputs() -> Any:
         return [{"name": name, "output": without_secrets(root)} for name, root in shown.names().items()]
+
+    @router.get("/overview")
+    def overview(name: Name) -> Any:
+        return overview_of(shown.storage(name))
 
     @router.get("/view")
     def view(

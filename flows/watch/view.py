@@ -18,7 +18,7 @@ from flows.watch.failures import failed_counts, failures_of, problems_of, safe_l
 from flows.watch.videos import MESSAGE, MOST_A_PAGE, STATES, Query, Snapshot
 from infra.storage.layout import frame_of
 
-__all__ = ["view"]
+__all__ = ["ends_in", "view"]
 
 RUNS = 30
 MOST_SECONDS = 10 * 366 * 86_400  # ten years: what is longer is no estimate
@@ -64,9 +64,7 @@ def view(snapshot: Snapshot, query: Query) -> dict[str, Any]:
 def _run(run: StoredRun, now: datetime) -> dict[str, Any]:
     record, state = run.record, run.state or _unheard(run)
     alive = run.alive(now)
-    eta = state.eta if alive and _somebody_draws(state) and state.eta is not None else None
-    if eta is not None and not 0 <= eta < MOST_SECONDS:
-        eta = None
+    eta = ends_in(state) if alive else None
     ends = state.updated + timedelta(seconds=eta) if eta is not None else None
     began = record.began
     over = (state.ended or state.updated) if not alive else None
@@ -123,6 +121,12 @@ def _unheard(run: StoredRun) -> RunState:
 def _phase(state: RunState) -> str:
     """Return the run's phase. It calls itself starting until its first frame is there: one is drawn before."""
     return "rendering" if state.phase == "starting" and any(it.busy for it in state.workers) else state.phase
+
+
+def ends_in(state: RunState) -> float | None:
+    """Return in how many seconds a run ends, None while nobody knows."""
+    known = state.eta is not None and 0 <= state.eta < MOST_SECONDS and _somebody_draws(state)
+    return state.eta if known else None
 
 
 def _somebody_draws(state: RunState) -> bool:

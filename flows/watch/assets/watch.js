@@ -2,11 +2,13 @@
 import { Refused, badge, bar, byId, el, fill, get, moment, number, percent, plural, post, query, seconds } from "./dom.js";
 import { showFailures } from "./failures.js";
 import { openGrid, overlay } from "./grid.js";
+import { showOutputs } from "./outputs.js";
 import { showRuns, showWorkers } from "./runs.js";
 import { asked, now, page } from "./state.js";
 
 const EVERY = 3000;
 const HIDDEN_EVERY = 30000;
+const OTHERS_EVERY = 15000;
 let tag = "";
 let timer = 0;
 let turn = 0;
@@ -23,7 +25,8 @@ async function begin() {
     }
     const outputs = await (await get("outputs")).json();
     byId("trouble").hidden = true;
-    if (wanted || outputs.length === 1) choose(wanted ?? outputs[0].name, outputs.length > 1);
+    const list = new URLSearchParams(location.search).has("all");
+    if (wanted || (outputs.length === 1 && !list)) choose(wanted ?? outputs[0].name, outputs.length > 1);
     else offer(outputs);
   } catch (error) {
     trouble(error);
@@ -35,16 +38,25 @@ function offer(outputs) {
   byId("choose").hidden = false;
   pulse("good", "connected");
   byId("title").textContent = "Live";
-  const rows = outputs.map((it) => el("li", {}, el("a", { href: `?o=${encodeURIComponent(it.name)}`, dir: "auto" }, it.output)));
-  byId("outputs").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "No run of this machine has begun yet. This page lists their outputs as they do.")]));
-  if (!rows.length) timer = setTimeout(begin, EVERY);
+  if (outputs.length) return showOutputs(outputs);
+  byId("outputs").replaceChildren(el("li", { class: "empty" }, "No run of this machine has begun yet. This page lists their outputs as they do."));
+  timer = setTimeout(begin, EVERY);
 }
 
 function choose(name, others) {
   asked.o = name;
   byId("choose").hidden = true;
   byId("others").hidden = !others;
+  if (!others) setTimeout(lookForOthers, OTHERS_EVERY);
   look();
+}
+
+// Once there are more outputs than this one, the way to all of them is shown.
+async function lookForOthers() {
+  try {
+    byId("others").hidden = (await (await get("outputs")).json()).length < 2;
+  } catch { /* the next time */ }
+  if (byId("others").hidden) setTimeout(lookForOthers, OTHERS_EVERY);
 }
 
 // -- looking -------------------------------------------------------------------------------------------------------------

@@ -350,7 +350,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_makes_no_markup_of_text(outpu
         policy = client.get("/live/").headers["Content-Security-Policy"]
         assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
         assert "unsafe" not in policy
-        for name in ("watch.js", "dom.js", "failures.js", "grid.js", "remedy.js", "runs.js", "state.js"):
+        for name in ("watch.js", "dom.js", "failures.js", "grid.js", "outputs.js", "remedy.js", "runs.js", "state.js"):
             text = client.get(f"/live/assets/{name}").text
             assert not [
                 word
