@@ -173,7 +173,9 @@ def test_watch_shows_an_output_from_storage_alone_and_the_command_to_copy(
         page.locator(".video", has_text="reef").click()
         page.locator("#grid-legend", has_text="4 done").wait_for()
         assert "key=" not in page.url, "the key does not stay in the address"
+        assert page.locator("#grid-legend .badge:is(.failed, .missing, .rendering)").count() == 0, "none is no news"
         page.locator(".cell[data-frame='1']").click()
+        page.get_by_role("button", name="Re-run 1 frame (3 with those after)").wait_for()
         page.locator(".cell[data-frame='3']").click(modifiers=["Shift"])
         page.locator("#grid-seed").fill("7")
         page.get_by_role("button", name="Re-run 3 frames").click()

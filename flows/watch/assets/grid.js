@@ -23,7 +23,7 @@ export function overlay(all) {
 // What was asked for is done where it was drawn since, and where the run that was begun for it has ended.
 function forget() {
   if (!open.again.size) return;
-  for (const it of workers) if (it.video === open.video) for (const frame of open.again) if (frame < it.frame) open.again.delete(frame);
+  for (const it of workers) if (it.busy && it.video === open.video) for (const frame of open.again) if (frame < it.frame) open.again.delete(frame);
   const since = runs.filter((run) => Date.parse(run.began) >= open.askedAt);
   if (since.length && since.every((run) => !run.alive)) open.again.clear();
 }

@@ -43,11 +43,12 @@ async function again() {
   ask();
 }
 
-const lives = (it) => known.get(it.name)?.state === "live";
+const lives = (it) => Number(known.get(it.name)?.state === "live");
 
 function draw() {
   const some = all.slice(0, shown);
-  const order = [...some.filter(lives), ...some.filter((it) => !lives(it))];
+  const when = (it) => Date.parse(known.get(it.name)?.when ?? "") || 0;
+  const order = [...some].sort((a, b) => lives(b) - lives(a) || when(b) - when(a));
   const rest = all.length - some.length;
   const more = rest > 0 ? button(`Show ${plural(rest, "more output")}`, () => { shown = Infinity; draw(); return ask(); }, "more") : null;
   byId("outputs").replaceChildren(...order.map(row), ...(more ? [el("li", {}, more)] : []));
