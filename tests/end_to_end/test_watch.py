@@ -9,14 +9,23 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.runs.record import RefusedVideo, RunRecord, RunState, RunVideo, WorkerState
+from flows.runs.stored import put_record, put_state
+from flows.watch.asking import BegunRerun
+from flows.watch.outputs import NotedOutputs
+from flows.watch.serving import LivePage
 from infra.storage.layout import frame_key
+from infra.storage.storage import Storage
+from manifests.results import RowProblem
 from manifests.schema import ManifestRow
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
@@ -235,3 +244,71 @@ def places(page: Any) -> list[tuple[float, float]]:
     page.locator(".cell[data-frame='3']").wait_for()
     boxes = [page.locator(f".cell[data-frame='{frame}']").bounding_box() for frame in range(4)]
     return [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes]
+
+
+@pytest.mark.timeout(300)
+def test_the_page_says_what_is_drawn_what_failed_and_what_was_asked_for(tmp_path: Path) -> None:
+    """Of runs that are made up: an output under way, and one that nothing has begun in."""
+    output = Storage(str(tmp_path / "night"))
+    make_up_a_run(output)
+    noted = NotedOutputs(tmp_path / "noted")
+    noted.note(output)
+    page_up = LivePage.listen(
+        noted, Registry(), "k" * 43, begin=lambda *_: BegunRerun("frames 3-5", "http://127.0.0.1:1/runs/1")
+    )
+    threading.Thread(target=page_up.serve, daemon=True).start()
+    with browser_pages("", SHOTS) as pages:
+        page = pages.page
+        pages.open(page_up.link)
+        totals = page.locator("#totals > div")
+        totals.filter(has_text="reef, frame 4, on actor-0").wait_for()
+        texts = totals.all_inner_texts()
+        assert "1 failed, 1 rendering, 1 waiting" in texts[3]
+        assert ("1 video" in texts[4], "4 frames, 1 bad row" in texts[4]) == (True, True)
+        assert page.locator("#failures-title").inner_text() == "1 video failed, with 4 frames; 1 bad row"
+        assert page.locator("#others").is_hidden(), "there is no other output yet"
+        asks_before_the_only_worker_leaves(page)
+        says_why_a_video_has_no_frames(page)
+        noted.note(Storage(str(tmp_path / "other")))
+        page.locator("#others").click()
+        first = page.locator("#outputs > li").first
+        first.locator(".badge", has_text="rendering, 27 %").wait_for()
+        page.locator("#outputs > li", has_text="other").locator(".badge", has_text="no report yet").wait_for()
+
+
+def make_up_a_run(output: Storage) -> None:
+    """A run under way: `reef` is drawn by its only worker, `boat` waits, `lady` has no picture, a row can't be read."""
+    later = datetime.now(UTC) + timedelta(minutes=5)  # it is heard of for as long as the test looks
+    problem = RowProblem("night.parquet", 7, "bad", "steps", "-1", "1 and more", "steps -1 is too few")
+    record = RunRecord(
+        run="1", began=datetime.now(UTC), name="night", manifest="night.parquet", problems=(problem,),
+        videos=(RunVideo(video_id="reef", frames=9), RunVideo(video_id="boat", frames=5)),
+        refused=(RefusedVideo(video_id="lady", frames=4, reason="no picture 'lady.png'"),),
+    )  # fmt: skip
+    worker = WorkerState(
+        worker="actor-0", state="rendering", busy=True, video_id="reef", frame=4, step=1, steps=9, process="vm:1"
+    )
+    put_record(output, record)
+    put_state(
+        output,
+        RunState(
+            run="1", phase="starting", updated=later, frames=18, frames_done=5, videos=3, done=(5, 0), phases="rr",
+            eta=60.0, failed=4, workers=(worker,),
+        ),
+    )  # fmt: skip
+
+
+def asks_before_the_only_worker_leaves(page: Any) -> None:
+    page.locator(".worker").get_by_role("button", name="Drain").click()
+    box = page.locator(".notice", has_text="actor-0 is its run's only worker")
+    box.get_by_role("button", name="Leave it").click()
+    box.wait_for(state="detached")
+
+
+def says_why_a_video_has_no_frames(page: Any) -> None:
+    page.locator(".video", has_text="lady").click()
+    page.locator("#grid-why", has_text="no picture 'lady.png'").wait_for()
+    assert "nightreel render night.parquet --output" in page.locator("#grid-why code").inner_text()
+    assert page.locator("#grid-legend").inner_text() == "can't be rendered as its row is written"
+    assert page.locator("#grid-again").is_hidden()
+    page.get_by_role("button", name="Close", exact=True).click()
