@@ -28,7 +28,8 @@ def worker_states(job: RenderJob, progress: Iterable[WorkerProgress]) -> tuple[W
 
 def _state(name: str, standing: Standing, answer: WorkerProgress | None, quarantined: bool) -> WorkerState:
     if answer is None or standing in ("starting", "drained"):
-        state = standing if standing in ("starting", "drained") else "silent"
+        # one that leaves may be gone before it answers
+        state = "draining" if standing == "leaving" else "silent" if standing == "there" else standing
         return WorkerState(worker=name, state=state)
     doing = "rendering" if answer.busy else "starting" if answer.loading else "idle"
     return WorkerState(

@@ -19,18 +19,21 @@ from pydantic import BaseModel, Field
 
 from flows.report.wording import clean
 from flows.watch.access import COOKIE_SECONDS, PREFIX, Access, Refusal
+from flows.watch.again import rendered_again
 from flows.watch.asking import AskedOfRun, AskedRerun, BeginRerun, VideoId, ask_of_run, rerun_command
+from flows.watch.failures import refusal_of, safe_link
 from flows.watch.grid import MOST_FRAMES, VideoGrid, frame_details, grid_page, read_grid
 from flows.watch.outputs import Outputs
+from flows.watch.overview import overview as overview_of
 from flows.watch.pictures import Thumbnails, whole_picture
 from flows.watch.reading import OutputReader
 from flows.watch.videos import MOST_A_PAGE, PAGE
 from flows.watch.videos import Query as VideoQuery
-from flows.watch.view import safe_link
 from flows.watch.view import view as view_of
 from infra.storage.errors import without_secrets
 from infra.storage.storage import ObjectMissing, Storage
 from manifests.errors import NightreelError
+from manifests.schema import format_frames
 from renderers.registry import Registry
 
 __all__ = ["make_app"]
@@ -43,7 +46,7 @@ POLICY = (
 ASSETS = {
     **{
         f"{name}.js": ("flows.watch", "text/javascript")
-        for name in ("watch", "dom", "failures", "grid", "runs", "state")
+        for name in ("watch", "dom", "failures", "grid", "outputs", "remedy", "runs", "state")
     },
     "watch.css": ("flows.watch", "text/css"),
     "report.css": ("flows.report", "text/css"),
@@ -83,10 +86,21 @@ class _Shown:
     def names(self) -> Mapping[str, str]:
         return self._outputs.all()
 
-    def get(self, name: str) -> _Output:
+    def storage(self, name: str) -> Storage:
+        """Open an output for one look, without keeping it: the list of all may name hundreds."""
+        with self._lock:
+            if name in self._open:
+                return self._open[name].storage
+        return Storage(self._root(name))
+
+    def _root(self, name: str) -> str:
         root = self._outputs.all().get(name)
         if root is None:
             raise HTTPException(404, "no such output")
+        return root
+
+    def get(self, name: str) -> _Output:
+        root = self._root(name)
         with self._lock:
             if name not in self._open:
                 storage = Storage(root)
@@ -123,7 +137,7 @@ def make_app(
     shown = _Shown(outputs, registry)
     app.include_router(_page(access), prefix=PREFIX)
     app.include_router(_looking(shown, clock), prefix=f"{PREFIX}/api")
-    app.include_router(_asking(shown, begin), prefix=f"{PREFIX}/api")
+    app.include_router(_asking(shown, clock, begin), prefix=f"{PREFIX}/api")
 
     @app.get("/", include_in_schema=False)
     def root() -> Response:
@@ -205,6 +219,10 @@ def _looking(shown: _Shown, clock: Callable[[], float]) -> APIRouter:
     def outputs() -> Any:
         return [{"name": name, "output": without_secrets(root)} for name, root in shown.names().items()]
 
+    @router.get("/overview")
+    def overview(name: Name) -> Any:
+        return overview_of(shown.storage(name))
+
     @router.get("/view")
     def view(
         request: Request,
@@ -232,7 +250,14 @@ def _looking(shown: _Shown, clock: Callable[[], float]) -> APIRouter:
         start: Frame = 0,
         count: Annotated[int, Query(ge=1, le=MOST_FRAMES)] = MOST_FRAMES,
     ) -> Any:
-        return grid_page(shown.grid(name, video, clock()), start, count)
+        reason = refusal_of(shown.get(name).reader.snapshot(), video)
+        try:
+            grid = shown.grid(name, video, clock())
+        except HTTPException:
+            if reason is None:
+                raise
+            grid = VideoGrid(video, "", (), {}, plan=False)  # it was never planned, and nothing lies there
+        return {**grid_page(grid, start, count), "refused": reason}
 
     @router.get("/frame")
     def frame(name: Name, video: Video, frame: Frame) -> Any:
@@ -258,7 +283,22 @@ def _picture(data: bytes | None, kind: str) -> Response:
     return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=60"})
 
 
-def _asking(shown: _Shown, begin: BeginRerun | None) -> APIRouter:
+def _again(shown: _Shown, asked: AskedRerun, now: float) -> dict[str, Any]:
+    """What a re-run renders, as far as the video's plan can be read here."""
+    unknown = {"again": None, "frames": "", "problem": ""}
+    try:
+        grid = shown.grid(asked.output, asked.video, now)
+        if grid.planned is None:
+            return unknown
+        frames = rendered_again(grid.planned, grid.states, asked.frames, asked.after, asked.seed)
+    except NightreelError as error:
+        return {**unknown, "problem": clean(without_secrets(str(error)), 2000)}
+    except HTTPException:
+        return unknown  # nothing of it lies there
+    return {"again": len(frames), "frames": format_frames(sorted(frames)), "problem": ""}
+
+
+def _asking(shown: _Shown, clock: Callable[[], float], begin: BeginRerun | None) -> APIRouter:
     router = APIRouter()
 
     @router.post("/rerun")
@@ -269,11 +309,18 @@ def _asking(shown: _Shown, begin: BeginRerun | None) -> APIRouter:
         command = rerun_command(output.root, asked)
         if begin is None:
             return {"command": command}
+        again = _again(shown, asked, clock())
         try:
             begun = begin(output.root, asked.video, asked.frames, asked.after, asked.seed)
         except NightreelError as error:
             return {"command": command, "error": clean(without_secrets(str(error)), 2000)}
-        return {"command": command, "name": begun.name, "link": safe_link(begun.link)}
+        return {"command": command, "name": begun.name, "link": safe_link(begun.link), **again}
+
+    @router.post("/again")
+    def again(asked: AskedRerun) -> Any:
+        if problem := asked.problem():
+            raise HTTPException(422, problem)
+        return _again(shown, asked, clock())
 
     @router.post("/ask")
     def ask(asked: AskedOfRun) -> Any:

@@ -15,13 +15,14 @@ from flows.job.storage_state import VideoListing, list_video, read_plan
 from flows.job.stored_documents import MOST_BYTES, parse
 from flows.report.wording import clean, one_line
 from flows.retry_and_quarantine.records import FailureRecord
+from flows.watch.failures import safe_link
 from flows.watch.videos import MESSAGE
-from flows.watch.view import safe_link
 from infra.storage.errors import without_secrets
 from infra.storage.layout import SHORT, frame_key, frame_of
 from infra.storage.storage import ObjectMissing, SourceRefused, Storage
 from manifests.schema import format_prompts
 from renderers.errors import RenderError
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.chunks import PROVENANCE
 from renderers.picture_errors import PICTURE_ERRORS
 from renderers.registry import Registry
@@ -49,6 +50,7 @@ class VideoGrid:
     model: str = ""
     video: str = ""
     plan: bool = True
+    planned: VideoPlan | None = None
 
 
 def read_grid(output: Storage, video_id: str, registry: Registry) -> VideoGrid | None:
@@ -83,7 +85,7 @@ def read_grid(output: Storage, video_id: str, registry: Registry) -> VideoGrid |
     row = plan.row
     return VideoGrid(
         video_id, states, digests, failures, clean(format_prompts(row.scenes), 4000), f"{row.width} x {row.height}",
-        one_line(row.model, 80), without_secrets(published),
+        one_line(row.model, 80), without_secrets(published), planned=plan,
     )  # fmt: skip
 
 

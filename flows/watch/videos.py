@@ -11,13 +11,14 @@ from typing import Literal
 
 from flows.report.wording import one_line
 from flows.runs.stored import StoredRun
+from flows.runs.wanted import Wanted, wanted
 
 __all__ = ["MESSAGE", "MOST_A_PAGE", "PAGE", "STATES", "Query", "Snapshot", "StoredVideo", "VideoRow", "VideoState"]
 
-VideoState = Literal["failed", "rendering", "stitching", "waiting", "missing", "done", "invalid"]
+VideoState = Literal["failed", "rendering", "stitching", "waiting", "missing", "done"]
 
 #: In the order in which an operator wants to see them.
-STATES: tuple[VideoState, ...] = ("failed", "invalid", "rendering", "stitching", "missing", "waiting", "done")
+STATES: tuple[VideoState, ...] = ("failed", "rendering", "stitching", "missing", "waiting", "done")
 
 PAGE = 100
 MOST_A_PAGE = 500
@@ -55,6 +56,11 @@ class Snapshot:
         """Every video, in the order of `STATES`: for as long as nothing is read, the same for all who look."""
         return _videos_of(self)
 
+    @cached_property
+    def wants(self) -> Wanted:
+        """What the runs want, by the rule of `status` and the report."""
+        return wanted(self.runs, self.now)
+
 
 @dataclass(frozen=True)
 class Query:
@@ -71,7 +77,8 @@ class Query:
 
 @dataclass(frozen=True)
 class VideoRow:
-    """A video as the page lists it: `run` is the newest run that names it, '' if none does."""
+    """A video as the page lists it: `run` is the newest run that names it, '' if none does. One that is `refused` can't
+    be rendered as its row is written, and failed with all its frames."""
 
     video_id: str
     state: VideoState
@@ -79,6 +86,7 @@ class VideoRow:
     done: int
     run: str = ""
     reason: str = ""
+    refused: bool = False
 
 
 @dataclass
@@ -101,22 +109,29 @@ def _videos_of(snapshot: Snapshot) -> list[VideoRow]:
         merged.take(VideoRow(stored.video_id, state, stored.frames, stored.done, "", one_line(stored.reason, MESSAGE)))
     order: dict[str, tuple[int, int]] = {}
     for number, run in enumerate(snapshot.runs):
-        for place, row in enumerate(_rows_of(run, snapshot.now)):
+        for place, row in enumerate(_rows_of(run, snapshot.now, snapshot.wants)):
             merged.take(row)
             order[row.video_id] = (-number, place)
     last = (len(snapshot.runs), 0)
     return sorted(merged.rows.values(), key=lambda row: (STATES.index(row.state), *order.get(row.video_id, last)))
 
 
-def _rows_of(run: StoredRun, now: datetime) -> Iterable[VideoRow]:
+def _rows_of(run: StoredRun, now: datetime, wants: Wanted) -> Iterable[VideoRow]:
     state, names = run.state, _LIVE if run.alive(now) else _OVER
     done = state.done if state is not None else ()
     phases = state.phases if state is not None else ""
+    # a run calls all rendered whose turn has come; those that nobody draws wait for a worker
+    drawn = {worker.video_id for worker in state.workers} if state is not None else set()
     for place, video in enumerate(run.record.videos):
         phase = phases[place] if place < len(phases) else "w"
         there = done[place] if place < len(done) else 0
-        yield VideoRow(video.video_id, names.get(phase, "missing"), video.frames, there, run.record.run)
+        named = names.get(phase, "missing")
+        if named == "rendering" and video.video_id not in drawn:
+            named = "waiting"
+        yield VideoRow(video.video_id, named, video.frames, there, run.record.run)
     for refused in run.record.refused:
+        if wants.refused.get(refused.video_id) is not refused:
+            continue  # a later run of this manifest has taken the row, or has it no more
         yield VideoRow(
-            refused.video_id, "invalid", refused.frames, 0, run.record.run, one_line(refused.reason, MESSAGE)
+            refused.video_id, "failed", refused.frames, 0, run.record.run, one_line(refused.reason, MESSAGE), True
         )

@@ -7,35 +7,32 @@ cleaned and cut, addresses are given on only if they are web addresses.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from flows.report.wording import clean, ending_text, one_line
-from flows.runs.record import FailedFrame, RunState, WorkerState
+from flows.runs.record import RunState, WorkerState
 from flows.runs.stored import StoredRun
 from flows.runs.summed import attempts_of
-from flows.watch.videos import MESSAGE, MOST_A_PAGE, STATES, Query, Snapshot, VideoRow
+from flows.watch.failures import failed_counts, failures_of, problems_of, safe_link
+from flows.watch.videos import MESSAGE, MOST_A_PAGE, STATES, Query, Snapshot
 from infra.storage.layout import frame_of
-from manifests.schema import format_frames
 
-__all__ = ["safe_link", "view"]
+__all__ = ["ends_in", "view"]
 
 RUNS = 30
-# Rows of the lists at the top; what is beyond is counted, and found among the videos.
-LISTED = 100
 MOST_SECONDS = 10 * 366 * 86_400  # ten years: what is longer is no estimate
 
 
 def view(snapshot: Snapshot, query: Query) -> dict[str, Any]:
     """Return what the page shows: runs, failures, latest pictures, counts, and the videos that `query` asks for."""
     rows = snapshot.rows
-    owners = {row.video_id: row.run for row in rows}
     matching = [row for row in rows if query.takes(row)]
     offset = max(0, min(query.offset, len(matching) - 1))
     limit = max(1, min(query.limit, MOST_A_PAGE))
     counts = Counter(row.state for row in rows)
-    groups, unlisted = _failures(snapshot, owners, rows)
+    groups, unlisted = failures_of(snapshot, rows)
     newest = list(reversed(snapshot.runs))
     parts = attempts_of(newest)
     return {
@@ -44,7 +41,8 @@ def view(snapshot: Snapshot, query: Query) -> dict[str, Any]:
         "more_runs": snapshot.more_runs + max(0, len(parts) - RUNS),
         "failures": groups,
         "more_failures": unlisted,
-        "problems": _problems(newest),
+        "problems": problems_of(snapshot),
+        "failed": failed_counts(snapshot, rows),
         "latest": _latest(newest, snapshot.now),
         "counts": {state: counts[state] for state in STATES},
         "videos": len(rows),
@@ -55,16 +53,11 @@ def view(snapshot: Snapshot, query: Query) -> dict[str, Any]:
         "rows": [
             {
                 "video": row.video_id, "state": row.state, "frames": row.frames, "done": row.done,
-                "reason": row.reason, "run": row.run,
+                "reason": row.reason, "run": row.run, "refused": row.refused,
             }
             for row in matching[offset : offset + limit]
         ],
     }  # fmt: skip
-
-
-def safe_link(address: str) -> str:
-    """Return an address if it is one of the web, '' otherwise: a document may hold anything."""
-    return address if address.startswith(("http://", "https://")) and len(address) < 2000 else ""
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -75,7 +68,7 @@ def _run(attempts: Sequence[StoredRun], now: datetime) -> dict[str, Any]:
     run = attempts[0]
     record, state = run.record, run.state or _unheard(run)
     alive = run.alive(now)
-    eta = state.eta if alive and state.eta is not None and 0 <= state.eta < MOST_SECONDS else None
+    eta = ends_in(state) if alive else None
     ends = state.updated + timedelta(seconds=eta) if eta is not None else None
     began = attempts[-1].record.began
     over = (state.ended or state.updated) if not alive else None
@@ -89,7 +82,7 @@ def _run(attempts: Sequence[StoredRun], now: datetime) -> dict[str, Any]:
         "host": one_line(record.host, 120),
         "version": one_line(record.version, 40),
         "began": began.isoformat(),
-        "phase": state.phase if alive or state.phase == "ended" else "silent",
+        "phase": _phase(state) if alive or state.phase == "ended" else "silent",
         "alive": alive,
         "result": one_line(state.result, 80),
         "ending": ending_text(state.result),
@@ -130,6 +123,24 @@ def _unheard(run: StoredRun) -> RunState:
     )  # fmt: skip
 
 
+def _phase(state: RunState) -> str:
+    """Return the run's phase. It calls itself starting until its first frame is there: one is drawn before."""
+    return "rendering" if state.phase == "starting" and any(it.busy for it in state.workers) else state.phase
+
+
+def ends_in(state: RunState) -> float | None:
+    """Return in how many seconds a run ends, None while nobody knows."""
+    known = state.eta is not None and 0 <= state.eta < MOST_SECONDS and _somebody_draws(state)
+    return state.eta if known else None
+
+
+def _somebody_draws(state: RunState) -> bool:
+    """Return whether frames are left and a worker is there for them: until then nobody knows when the run ends."""
+    return state.frames_done < state.frames and any(
+        it.busy or it.state in ("rendering", "idle", "quarantined") for it in state.workers
+    )
+
+
 def _worker(worker: WorkerState) -> dict[str, Any]:
     shown = worker.model_dump(mode="json")
     for name in ("worker", "process", "state", "video_id"):
@@ -140,70 +151,7 @@ def _worker(worker: WorkerState) -> dict[str, Any]:
     return shown
 
 
-# -- what went wrong ---------------------------------------------------------------------------------------------------
-
-
-def _failures(
-    snapshot: Snapshot, owners: Mapping[str, str], rows: Sequence[VideoRow]
-) -> tuple[list[dict[str, Any]], int]:
-    """Return the failed frames by video, and how many more videos with failures there are. Of each video only what its
-    newest run says still stands."""
-    named: dict[str, list[FailedFrame]] = {}
-    for run in snapshot.runs:
-        for failure in run.state.failures if run.state is not None else ():
-            if owners.get(failure.video_id) == run.record.run:
-                named.setdefault(failure.video_id, []).append(failure)
-    groups: list[dict[str, Any]] = []
-    failed = 0
-    others = {stored.video_id: stored for stored in snapshot.others}
-    running = {run.record.run for run in snapshot.runs if run.alive(snapshot.now)}
-    for row in rows:
-        if row.state != "failed" and row.video_id not in named:
-            continue
-        failed += 1
-        if len(groups) >= LISTED:
-            continue
-        items = named.get(row.video_id, [])
-        stored = others.get(row.video_id)
-        frames = [it.frame for it in items if it.frame is not None]
-        groups.append(
-            {
-                "video": row.video_id,
-                "frames": format_frames(frames) if frames else stored.missing if stored else "",
-                "count": len(frames),
-                "again": any(not it.final for it in items) and row.run in running,
-                "reason": row.reason,
-                "items": [_failure(it) for it in items[:LISTED]],
-            }
-        )
-    return groups, failed - len(groups)
-
-
-def _failure(failure: FailedFrame) -> dict[str, Any]:
-    return {
-        "frame": failure.frame,
-        "kind": one_line(failure.kind, 60),
-        "message": clean(failure.message, MESSAGE),
-        "worker": one_line(failure.worker, 120),
-        "attempts": failure.attempts,
-        "when": one_line(failure.when, 40),
-        "log": safe_link(failure.log),
-        "final": failure.final,
-    }
-
-
-def _problems(newest: Sequence[StoredRun]) -> list[dict[str, Any]]:
-    """Return the rows that are no good rows, of the newest run that read a manifest."""
-    for run in newest:
-        if run.record.problems:
-            return [
-                {"place": one_line(f"{it.unit} {it.row}, {it.file}", 300), "video": one_line(it.video_id or "", 140),
-                 "message": clean(it.message, MESSAGE)}
-                for it in run.record.problems[:LISTED]
-            ]  # fmt: skip
-        if run.record.flow != "rerun-frames":
-            return []
-    return []
+# -- pictures ----------------------------------------------------------------------------------------------------------
 
 
 def _latest(newest: Sequence[StoredRun], now: datetime) -> list[dict[str, Any]]:

@@ -9,13 +9,23 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flows.runs.record import RefusedVideo, RunRecord, RunState, RunVideo, WorkerState
+from flows.runs.stored import put_record, put_state
+from flows.watch.asking import BegunRerun
+from flows.watch.outputs import NotedOutputs
+from flows.watch.serving import LivePage
 from infra.storage.layout import frame_key
+from infra.storage.storage import Storage
+from manifests.results import RowProblem
 from manifests.schema import ManifestRow
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
@@ -86,6 +96,11 @@ def drains_a_worker_and_allows_it_again(pages: Pages) -> None:
     name = page.locator(".worker", has_text="reef, frame").first.locator("b").first.inner_text()
     mine = page.locator(".worker").filter(has=page.get_by_text(name, exact=True))
     mine.get_by_role("button", name="Drain").click()
+    sure = page.locator(".notice").get_by_role("button", name="Drain it")
+    leaves = mine.locator(".badge", has_text="drain")
+    shows(lambda: sure.count() + leaves.count() > 0, "it leaves, or the page asks since it is the only one")
+    if sure.count():
+        sure.click()
     mine.locator(".badge", has_text="drained").wait_for()
     pages.shows(f"{name} finishes its frame, then leaves")
     pages.shot("2 a drained worker")
@@ -141,37 +156,165 @@ def finds_the_page_in_prefect(up: RunningUp, pages: Pages, run: str) -> None:
     pages.page.locator(".video", has_text="reef").wait_for()
 
 
-@pytest.mark.timeout(600)
-def test_watch_shows_an_output_from_storage_alone_and_the_command_to_copy(tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    manifest = write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=4)])
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """An output of one video, and what `nightreel watch` said of its page, which is up."""
+    folder = tmp_path_factory.mktemp("watched")
+    output = folder / "out"
+    manifest = write_manifest(folder / "m.parquet", [quick_row("reef", frames=4)])
     subprocess.run([sys.executable, "-m", "tests.helpers.render_jobs", manifest, str(output)], cwd=ROOT, check=True)
-    commands = Commands(tmp_path, {"PREFECT_HOME": str(tmp_path / "prefect")})
-    running = commands.start("watch", output, "--json")
+    running = Commands(folder, {"PREFECT_HOME": str(folder / "prefect")}).start("watch", output, "--json")
     try:
         shows(lambda: running.out.read_text().endswith("\n"), "the page is up")
-        said = json.loads(running.out.read_text())
-        with browser_pages("", SHOTS) as pages:
-            page = pages.page
-            page.set_viewport_size({"width": 390, "height": 844})
-            pages.open(said["address"])
-            pages.shows("open the page by the link")  # without the key
-            pages.open(said["link"])
-            page.locator(".video", has_text="reef").click()
-            page.locator("#grid-legend", has_text="4 done").wait_for()
-            assert "key=" not in page.url, "the key does not stay in the address"
-            page.locator(".cell[data-frame='1']").click()
-            page.locator(".cell[data-frame='3']").click(modifiers=["Shift"])
-            page.locator("#grid-seed").fill("7")
-            page.get_by_role("button", name="Re-run 3 frames").click()
-            page.locator(
-                ".command code", has_text=f"nightreel rerun {output} --video reef --frames 1-3 --seed 7"
-            ).wait_for()
-            pages.shot("7 the command to copy, on a phone")
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= 390, "nothing is wider than the phone"
+        yield output, json.loads(running.out.read_text())
     finally:
         os.kill(running.process.pid, signal.SIGINT)
         code = running.wait(30).code
         running.kill()
     assert code == 0
+
+
+@pytest.mark.timeout(600)
+def test_watch_shows_an_output_from_storage_alone_and_the_command_to_copy(
+    watched: tuple[Path, dict[str, str]],
+) -> None:
+    output, said = watched
+    with browser_pages("", SHOTS) as pages:
+        page = pages.page
+        page.set_viewport_size({"width": 390, "height": 844})
+        pages.open(said["address"])
+        pages.shows("open the page by the link")  # without the key
+        pages.open(said["link"])
+        page.locator(".video", has_text="reef").click()
+        page.locator("#grid-legend", has_text="4 done").wait_for()
+        assert "key=" not in page.url, "the key does not stay in the address"
+        assert page.locator("#grid-legend .badge:is(.failed, .missing, .rendering)").count() == 0, "none is no news"
+        page.locator(".cell[data-frame='1']").click()
+        page.get_by_role("button", name="Re-run 1 frame (3 with those after)").wait_for()
+        page.locator(".cell[data-frame='3']").click(modifiers=["Shift"])
+        page.locator("#grid-seed").fill("7")
+        page.get_by_role("button", name="Re-run 3 frames").click()
+        page.locator(
+            ".command code", has_text=f"nightreel rerun {output} --video reef --frames 1-3 --seed 7"
+        ).wait_for()
+        pages.shot("7 the command to copy, on a phone")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390, "nothing is wider than the phone"
+
+
+@pytest.mark.timeout(600)
+def test_a_drag_in_a_fresh_dialog_chooses_the_frames_under_it(watched: tuple[Path, dict[str, str]]) -> None:
+    """Of videos long and short, on a desk and on a phone: the cells stay where they are under the pointer."""
+    with browser_pages("", SHOTS) as pages:
+        page = pages.page
+        pages.open(watched[1]["link"])
+        for frames in (4, 24, 500):
+            make_it_long(page, frames)
+            for size in ((1400, 1000), (1024, 700), (390, 844)):
+                page.set_viewport_size({"width": size[0], "height": size[1]})
+                page.locator(".video", has_text="reef").click()
+                before = places(page)
+                page.mouse.move(*before[1])
+                page.mouse.down()
+                page.locator("#frame h3").wait_for()  # the picture has come while the button is held
+                held = places(page)
+                page.mouse.move(*before[2])
+                page.mouse.move(*before[3])
+                page.mouse.up()
+                assert page.locator("#grid-again").inner_text() == "Re-run 3 frames", (frames, size)
+                assert page.locator("#grid-chosen").inner_text() == "3 frames: 1-3", (frames, size)
+                assert places(page) == held == before, (frames, size)
+                assert page.locator("#grid-again").is_visible()
+                if frames == 24:
+                    pages.shot(f"8 a drag, {size[0]} wide")
+                page.get_by_role("button", name="Close", exact=True).click()
+
+
+def make_it_long(page: Any, frames: int) -> None:
+    """Have the page take the video for one of `frames` frames."""
+
+    def answer(route: Any) -> None:
+        response = route.fetch()
+        grid = response.json()
+        lacking = frames - 4
+        grid |= {"frames": frames, "states": "d" * 4 + "m" * lacking, "digests": grid["digests"][:4] + [""] * lacking}
+        grid |= {"missing": list(range(4, frames)), "counts": {"done": 4, "missing": lacking, "failed": 0}}
+        route.fulfill(response=response, json=grid)
+
+    page.unroute("**/api/video?*")
+    page.route("**/api/video?*", answer)
+
+
+def places(page: Any) -> list[tuple[float, float]]:
+    """The middles of the first four cells."""
+    page.locator(".cell[data-frame='3']").wait_for()
+    boxes = [page.locator(f".cell[data-frame='{frame}']").bounding_box() for frame in range(4)]
+    return [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes]
+
+
+@pytest.mark.timeout(300)
+def test_the_page_says_what_is_drawn_what_failed_and_what_was_asked_for(tmp_path: Path) -> None:
+    """Of runs that are made up: an output under way, and one that nothing has begun in."""
+    output = Storage(str(tmp_path / "night"))
+    make_up_a_run(output)
+    noted = NotedOutputs(tmp_path / "noted")
+    noted.note(output)
+    page_up = LivePage.listen(
+        noted, Registry(), "k" * 43, begin=lambda *_: BegunRerun("frames 3-5", "http://127.0.0.1:1/runs/1")
+    )
+    threading.Thread(target=page_up.serve, daemon=True).start()
+    with browser_pages("", SHOTS) as pages:
+        page = pages.page
+        pages.open(page_up.link)
+        totals = page.locator("#totals > div")
+        totals.filter(has_text="reef, frame 4, on actor-0").wait_for()
+        texts = totals.all_inner_texts()
+        assert "1 failed, 1 rendering, 1 waiting" in texts[3]
+        assert ("1 video" in texts[4], "4 frames, 1 bad row" in texts[4]) == (True, True)
+        assert page.locator("#failures-title").inner_text() == "1 video failed, with 4 frames; 1 bad row"
+        assert page.locator("#others").is_hidden(), "there is no other output yet"
+        asks_before_the_only_worker_leaves(page)
+        says_why_a_video_has_no_frames(page)
+        noted.note(Storage(str(tmp_path / "other")))
+        page.locator("#others").click()
+        first = page.locator("#outputs > li").first
+        first.locator(".badge", has_text="rendering, 27 %").wait_for()
+        page.locator("#outputs > li", has_text="other").locator(".badge", has_text="no report yet").wait_for()
+
+
+def make_up_a_run(output: Storage) -> None:
+    """A run under way: `reef` is drawn by its only worker, `boat` waits, `lady` has no picture, a row can't be read."""
+    later = datetime.now(UTC) + timedelta(minutes=5)  # it is heard of for as long as the test looks
+    problem = RowProblem("night.parquet", 7, "bad", "steps", "-1", "1 and more", "steps -1 is too few")
+    record = RunRecord(
+        run="1", began=datetime.now(UTC), name="night", manifest="night.parquet", problems=(problem,),
+        videos=(RunVideo(video_id="reef", frames=9), RunVideo(video_id="boat", frames=5)),
+        refused=(RefusedVideo(video_id="lady", frames=4, reason="no picture 'lady.png'"),),
+    )  # fmt: skip
+    worker = WorkerState(
+        worker="actor-0", state="rendering", busy=True, video_id="reef", frame=4, step=1, steps=9, process="vm:1"
+    )
+    put_record(output, record)
+    put_state(
+        output,
+        RunState(
+            run="1", phase="starting", updated=later, frames=18, frames_done=5, videos=3, done=(5, 0), phases="rr",
+            eta=60.0, failed=4, workers=(worker,),
+        ),
+    )  # fmt: skip
+
+
+def asks_before_the_only_worker_leaves(page: Any) -> None:
+    page.locator(".worker").get_by_role("button", name="Drain").click()
+    box = page.locator(".notice", has_text="actor-0 is its run's only worker")
+    box.get_by_role("button", name="Leave it").click()
+    box.wait_for(state="detached")
+
+
+def says_why_a_video_has_no_frames(page: Any) -> None:
+    page.locator(".video", has_text="lady").click()
+    page.locator("#grid-why", has_text="no picture 'lady.png'").wait_for()
+    assert "nightreel render night.parquet --output" in page.locator("#grid-why code").inner_text()
+    assert page.locator("#grid-legend").inner_text() == "can't be rendered as its row is written"
+    assert page.locator("#grid-again").is_hidden()
+    page.get_by_role("button", name="Close", exact=True).click()

@@ -127,6 +127,8 @@ export const query = (values) => new URLSearchParams(Object.entries(values).filt
 
 // -- notices -----------------------------------------------------------------------------------------------------------
 
+const READ_MS = 10000; // a notice that asks for nothing leaves by itself
+
 export function notice(kind, ...content) {
   const close = el("button", { type: "button", class: "plain", "aria-label": "close this notice" }, "×");
   const node = el("div", { class: `notice ${kind}` }, el("div", {}, ...content), close);
@@ -136,22 +138,40 @@ export function notice(kind, ...content) {
   return node;
 }
 
-// Ask for frames again, and say what came of it.
+// One that leaves after some seconds, unless somebody is at it.
+export function passing(kind, ...content) {
+  const node = notice(kind, ...content);
+  const leave = () => (node.matches(":hover, :focus-within") ? setTimeout(leave, READ_MS) : node.remove());
+  setTimeout(leave, READ_MS);
+  return node;
+}
+
+// A command, and a button that copies it.
+export function commandToCopy(command) {
+  const copy = el("button", { type: "button" }, "Copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(command);
+    copy.textContent = "Copied";
+  });
+  return el("div", { class: "command" }, el("code", { dir: "ltr" }, command), copy);
+}
+
+const chosenText = (frames, video) => (/^\d/.test(frames) ? `${/^\d+$/.test(frames) ? "frame" : "frames"} ${frames} of ${video}` : `${frames} frames of ${video}`);
+
+// Ask for frames again, and say what came of it; returns the answer if a run was begun.
 export async function rerun(output, video, frames, options = {}) {
   try {
     const answer = await post("rerun", { output, video, frames, ...options });
     if (answer.name !== undefined) {
-      notice("good", `frames ${frames} of ${video} are rendered again: `, link(answer.link, answer.name || "its run") ?? el("b", {}, answer.name || "begun"));
-    } else {
-      const copy = el("button", { type: "button" }, "Copy");
-      copy.addEventListener("click", async () => {
-        await navigator.clipboard.writeText(answer.command);
-        copy.textContent = "Copied";
-      });
-      const why = answer.error ?? "No Prefect server is known here, so nothing was begun.";
-      notice(answer.error ? "bad" : "", el("p", { dir: "auto" }, why, " This command does it:"), el("p", { class: "command" }, el("code", { dir: "ltr" }, answer.command), copy));
+      const all = answer.again ? ` (${plural(answer.again, "frame")} in all${options.after === "until-same" ? " at most" : ""})` : "";
+      const name = answer.name || "begun";
+      passing("good", `Asked for: ${chosenText(frames, video)} ${/^\d+$/.test(frames) ? "is" : "are"} rendered again${all}: `, link(answer.link, name) ?? el("b", {}, name));
+      return answer;
     }
+    const why = answer.error ?? "No Prefect server is known here, so nothing was begun.";
+    notice(answer.error ? "bad" : "", el("p", { dir: "auto" }, why, " This command does it:"), commandToCopy(answer.command));
   } catch (error) {
     notice("bad", el("p", { dir: "auto" }, error.message));
   }
+  return null;
 }

@@ -1,22 +1,37 @@
 // The frames of one video: a cell for each, coloured by its state. A click shows the frame; a drag, or a click with Shift,
 // chooses a range, one with Ctrl adds; what is chosen can be rendered again.
-import { badge, byId, el, get, link, moment, number, plural, query, rerun, seconds } from "./dom.js";
+import { badge, byId, el, get, link, moment, number, plural, post, query, rerun, seconds } from "./dom.js";
+import { putRight } from "./remedy.js";
+import { now } from "./state.js";
 
 const COUNT = 600;
 const EVERY = 5000;
-const WORDS = { d: "done", m: "missing", f: "failed", r: "rendering" };
+const WORDS = { d: "done", m: "missing", f: "failed", r: "rendering", a: "to be rendered again" };
+const SAID_MS = 4000; // for which a button says what was asked for
 let workers = [];
+let runs = [];
 let open = null; // { output, video, start, page, chosen, anchor, frame, timer, nodes }
 
 export function overlay(all) {
-  workers = all;
-  if (open?.page) paint();
+  runs = all;
+  workers = all.filter((run) => run.alive).flatMap((run) => run.workers);
+  if (!open?.page) return;
+  forget();
+  paint();
+}
+
+// What was asked for is done where it was drawn since, and where the run that was begun for it has ended.
+function forget() {
+  if (!open.again.size) return;
+  for (const it of workers) if (it.busy && it.video === open.video) for (const frame of open.again) if (frame < it.frame) open.again.delete(frame);
+  const since = runs.filter((run) => Date.parse(run.began) >= open.askedAt);
+  if (since.length && since.every((run) => !run.alive)) open.again.clear();
 }
 
 export async function openGrid(output, video, frame = null) {
   const dialog = byId("grid");
   close();
-  open = { output, video, start: frame === null ? 0 : Math.floor(frame / COUNT) * COUNT, page: null, chosen: new Set(), anchor: null, frame, cells: new Map(), pictures: false, details: "" };
+  open = { output, video, start: frame === null ? 0 : Math.floor(frame / COUNT) * COUNT, page: null, chosen: new Set(), anchor: null, frame, cells: new Map(), pictures: false, details: "", again: new Set(), askedAt: 0, pending: "", counted: null };
   build(dialog);
   if (!dialog.open) dialog.showModal();
   await read();
@@ -39,21 +54,24 @@ function build(dialog) {
   const options = el("span", { class: "options" },
     el("label", {}, "frames after them ", el("select", { id: "grid-after" }, el("option", { value: "re-render" }, "are rendered again"), el("option", { value: "keep" }, "stay"), el("option", { value: "until-same" }, "again until they are the same"))),
     el("label", {}, "another seed ", el("input", { id: "grid-seed", type: "number", min: 0, step: 1, placeholder: "the same" })));
+  dialog.classList.remove("short");
   dialog.replaceChildren(
     el("header", {}, el("h2", { id: "grid-title", dir: "auto" }, open.video), leave),
     el("p", { id: "grid-prompt", class: "counts", dir: "auto" }),
     el("div", { id: "grid-legend", class: "legend" }),
-    el("p", { id: "grid-trouble", class: "trouble", role: "alert", hidden: true }),
-    el("div", { class: "chooser" },
+    el("div", { id: "grid-why", class: "why-refused", hidden: true }),
+    el("div", { id: "grid-chooser", class: "chooser" },
       button("Choose the failed", () => choose(open.page.failed), "grid-failed"), button("Choose the missing", () => choose(open.page.missing), "grid-missing"), button("None", () => choose([]), "grid-none"),
       el("label", { class: "check" }, el("input", { type: "checkbox", id: "grid-pictures" }), "pictures"),
       el("label", { class: "check" }, el("input", { type: "checkbox", id: "grid-several" }), "each click adds one"),
       el("span", { class: "counts" }, "drag, or Shift and click, for several")),
     el("div", { class: "halves" },
-      el("div", {}, el("div", { id: "cells", class: "cells", role: "group", "aria-label": "frames" }), el("nav", { id: "grid-pages", class: "pages", hidden: true }, button("Earlier", () => page(-1), "grid-before"), el("span", { id: "grid-place" }), button("Later", () => page(1), "grid-later"))),
-      el("div", { id: "frame", class: "frame" })),
-    el("footer", { id: "grid-acts", class: "grid-acts", hidden: true }, el("b", { id: "grid-chosen" }), options, button("Re-run", again, "grid-again")),
+      // what comes and goes lies below the cells: they stay where they are under a pointer that is held
+      el("div", {}, el("div", { id: "cells", class: "cells", role: "group", "aria-label": "frames" }), el("nav", { id: "grid-pages", class: "pages", hidden: true }, button("Earlier", () => page(-1), "grid-before"), el("span", { id: "grid-place" }), button("Later", () => page(1), "grid-later")), el("p", { id: "grid-trouble", class: "trouble", role: "alert", hidden: true })),
+      el("div", { id: "frame", class: "frame" }, el("p", { class: "counts" }, "A click on a frame shows it here."))),
+    el("footer", { id: "grid-acts", class: "grid-acts" }, el("b", { id: "grid-chosen" }), options, button("Re-run", again, "grid-again")),
     el("div", { class: "notices", role: "status", "aria-live": "polite" }));
+  for (const id of ["grid-after", "grid-seed"]) byId(id).addEventListener("input", () => { if (open.page) paint(); });
   byId("grid-pictures").addEventListener("change", (event) => { open.pictures = event.target.checked; draw(); });
   const cells = byId("cells");
   cells.addEventListener("pointerdown", press);
@@ -86,16 +104,16 @@ function page(by) {
 }
 
 const letter = (frame) => {
-  const state = open.page.states[frame - open.page.start];
-  return state !== "d" && workers.some((it) => it.busy && it.video === open.video && it.frame === frame) ? "r" : state;
+  if (workers.some((it) => it.busy && it.video === open.video && it.frame === frame)) return "r";
+  return open.again.has(frame) ? "a" : open.page.states[frame - open.page.start];
 };
 
 function draw() {
+  if (pressed !== null || !open.page) return; // the cells stay under the pointer; what was read is drawn when it is let go
   const { page: it } = open;
   byId("grid-prompt").textContent = [it.prompt, [it.size, it.model].filter(Boolean).join(", ")].filter(Boolean).join(" · ");
-  const { done, missing, failed } = it.counts;
-  byId("grid-legend").replaceChildren(badge("done", `${number(done)} done`), badge("missing", `${number(missing)} missing`), badge("failed", `${number(failed)} failed`), badge("rendering", "being drawn"),
-    el("span", { class: "counts", dir: "auto" }, it.published ? `published: ${it.published}` : "not published yet"), it.plan ? "" : el("span", { class: "counts" }, "its plan can't be read here: this is what lies there"));
+  legend();
+  refused(it.refused);
   byId("grid-failed").disabled = !it.failed.length;
   byId("grid-missing").disabled = !it.missing.length;
   byId("grid-pages").hidden = it.frames <= COUNT;
@@ -111,7 +129,32 @@ function draw() {
   paint();
 }
 
+// How many frames are what; a count of none has no colour.
+function legend() {
+  const { page: it } = open;
+  const drawn = workers.filter((each) => each.busy && each.video === open.video).length;
+  const again = open.again.size;
+  const chips = [["done", it.counts.done, "done"], ["missing", it.counts.missing, "missing"], ["failed", it.counts.failed, "failed"], ["waiting", again, "to be rendered again"], ["rendering", drawn, "being drawn"]];
+  const named = it.refused ? [badge("failed", "can't be rendered as its row is written")]
+    : chips.filter(([state, count]) => count || !["rendering", "waiting"].includes(state)).map(([state, count, text]) => badge(count ? state : "none", `${number(count)} ${text}`));
+  byId("grid-legend").replaceChildren(...named,
+    it.refused ? "" : el("span", { class: "counts", dir: "auto" }, it.published ? `published: ${it.published}` : "not published yet"),
+    it.plan || it.refused ? "" : el("span", { class: "counts" }, "its plan can't be read here: this is what lies there"));
+}
+
+// Why a video has no frames to choose from, and what to do.
+function refused(why) {
+  for (const id of ["grid-chooser", "grid-acts"]) byId(id).hidden = Boolean(why) && !open.page.frames;
+  byId("grid").classList.toggle("short", Boolean(why) && !open.page.frames);
+  if (!why || open.told === why.reason) return;
+  open.told = why.reason;
+  byId("frame").replaceChildren();
+  byId("grid-why").replaceChildren(el("p", { class: "reason", dir: "auto" }, why.reason), putRight(why));
+  byId("grid-why").hidden = false;
+}
+
 function paint() {
+  if (pressed === null) legend();
   byId("cells").classList.toggle("with-pictures", open.pictures);
   for (const [frame, node] of open.cells) {
     const state = letter(frame);
@@ -121,7 +164,7 @@ function paint() {
     node.setAttribute("aria-label", `frame ${frame}, ${WORDS[state] ?? state}`);
     node.title = `frame ${frame}: ${WORDS[state] ?? state}`;
     const digest = open.page.digests[frame - open.page.start];
-    const wanted = open.pictures && state === "d" && digest ? source("thumbnail", frame, digest) : "";
+    const wanted = open.pictures && "da".includes(state) && digest ? source("thumbnail", frame, digest) : "";
     const has = node.querySelector("img");
     if (!wanted) has?.remove();
     else if (!has || has.getAttribute("src") !== wanted) {
@@ -130,9 +173,11 @@ function paint() {
     }
   }
   const count = open.chosen.size;
-  byId("grid-acts").hidden = !count;
-  byId("grid-chosen").textContent = count ? `${plural(count, "frame")}: ${ranges()}` : "";
-  byId("grid-again").textContent = `Re-run ${plural(count, "frame")}`;
+  const named = count ? `${plural(count, "frame")}: ${ranges()}` : "No frame chosen";
+  byId("grid-chosen").textContent = named;
+  byId("grid-chosen").title = named;
+  byId("grid-again").textContent = open.pending || (count ? `Re-run ${plural(count, "frame")}${more()}` : "Re-run");
+  byId("grid-again").disabled = !count || Boolean(open.pending);
 }
 
 const source = (kind, frame, digest) => `api/${kind}?${query({ o: open.output, video: open.video, frame, digest })}`;
@@ -140,7 +185,13 @@ const source = (kind, frame, digest) => `api/${kind}?${query({ o: open.output, v
 // -- choosing ------------------------------------------------------------------------------------------------------------
 
 let pressed = null;
-window.addEventListener("pointerup", () => { pressed = null; });
+for (const end of ["pointerup", "pointercancel"]) {
+  window.addEventListener(end, () => {
+    if (pressed === null) return;
+    pressed = null;
+    if (open?.page) draw();
+  });
+}
 
 function press(event) {
   const cell = event.target.closest(".cell");
@@ -150,7 +201,7 @@ function press(event) {
   const frame = Number(cell.dataset.frame);
   pressed = frame;
   pick(event, frame);
-  cell.focus();
+  cell.focus({ preventScroll: true });
 }
 
 function drag(event) {
@@ -207,15 +258,55 @@ function ranges() {
   return parts.map(([a, b]) => (a === b ? `${a}` : `${a}-${b}`)).join(",");
 }
 
+const options = () => {
+  const seed = byId("grid-seed").value;
+  return { after: byId("grid-after").value, ...(seed === "" ? {} : { seed: Number(seed) }) };
+};
+
+// " (7 with those after)": what is rendered besides what was chosen, by the re-run's own rule.
+function more() {
+  const asks = JSON.stringify([ranges(), options()]);
+  if (open.counted?.asks !== asks) {
+    clearTimeout(open.counting);
+    if (pressed === null) open.counting = setTimeout(() => count(open, asks), 150);
+    return "";
+  }
+  const { again } = open.counted;
+  return again !== null && again !== open.chosen.size ? ` (${options().after === "until-same" ? "up to " : ""}${number(again)} with ${again > open.chosen.size && options().after !== "keep" ? "those after" : "what is missing"})` : "";
+}
+
+async function count(mine, asks) {
+  if (mine !== open || !mine.chosen.size) return;
+  const [frames, given] = JSON.parse(asks);
+  try {
+    mine.counted = { asks, ...await post("again", { output: mine.output, video: mine.video, frames, ...given }) };
+  } catch {
+    mine.counted = { asks, again: null }; // the re-run itself says what is wrong
+  }
+  if (mine === open) paint();
+}
+
 async function again() {
   const mine = open;
-  const seed = byId("grid-seed").value;
-  const node = byId("grid-again");
-  node.disabled = true;
-  await rerun(mine.output, mine.video, ranges(), { after: byId("grid-after").value, ...(seed === "" ? {} : { seed: Number(seed) }) });
-  node.disabled = false;
-  if (mine === open) choose([]);
+  const frames = ranges();
+  mine.pending = "Asking …";
+  mine.askedAt = now() - 5000; // clocks differ
+  paint();
+  const answer = await rerun(mine.output, mine.video, frames, options());
+  mine.pending = answer ? `Asked for ${frames.length > 24 ? plural(mine.chosen.size, "frame") : frames}` : "";
+  if (mine !== open) return;
+  if (answer) {
+    for (const [first, last] of spans(answer.frames || frames)) for (let frame = first; frame <= last; frame++) mine.again.add(frame);
+    mine.counted = null;
+    choose([]);
+  } else paint();
+  setTimeout(() => {
+    mine.pending = "";
+    if (mine === open) { paint(); read(); }
+  }, SAID_MS);
 }
+
+const spans = (text) => text.split(",").map((part) => part.split("-").map(Number)).map(([first, last = first]) => [first, last]);
 
 // -- one frame -----------------------------------------------------------------------------------------------------------
 

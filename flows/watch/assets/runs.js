@@ -1,17 +1,57 @@
 // The runs of the output and their workers: what each is doing, and what a person may ask of them.
-import { badge, bar, button, byId, el, fill, link, moment, notice, number, plural, post, seconds } from "./dom.js";
+import { badge, bar, button, byId, el, fill, link, moment, notice, number, passing, plural, post, seconds } from "./dom.js";
 import { openGrid } from "./grid.js";
 import { asked, now, page } from "./state.js";
 
+const FEW_WORKERS = 8;
 let allRuns = false;
+let allWorkers = false;
 
 export function showWorkers(living) {
-  const workers = living.flatMap((run) => run.workers.map((worker) => ({ ...worker, run: run.run, name: living.length > 1 ? run.name || run.run : "", phase: run.phase })));
+  const workers = living.flatMap((run) => run.workers.map((worker) => ({ ...worker, run: run.run, name: living.length > 1 ? run.name || run.run : "", phase: run.phase, only: only(run, worker) }))).map(late);
   byId("now").hidden = !living.length;
   const busy = workers.filter((worker) => worker.busy).length;
-  byId("now-title").textContent = workers.length ? `Workers: ${busy} of ${number(workers.length)} drawing` : "Workers: none yet, they are starting";
-  fill(byId("workers"), workers, (worker) => `${worker.run}/${worker.worker}`, workerCard);
+  byId("now-title").textContent = workers.length ? `Workers: ${number(busy)} of ${number(workers.length)} drawing` : none(living);
+  // those that draw come first, so that what is folded away is what waits
+  const shown = allWorkers ? workers : [...workers.filter((it) => it.busy), ...workers.filter((it) => !it.busy)].slice(0, FEW_WORKERS);
+  const all = byId("all-workers");
+  all.hidden = workers.length <= FEW_WORKERS;
+  all.textContent = allWorkers ? "Show fewer" : `Show all ${plural(workers.length, "worker")}`;
+  fill(byId("workers"), shown, (worker) => `${worker.run}/${worker.worker}`, workerCard);
 }
+
+const SILENT_MS = 20000; // a process that is busy with other things answers late
+const quiet = new Map(); // since when each worker has not answered
+
+function late(it) {
+  const name = `${it.run}/${it.worker}`;
+  if (it.state !== "silent") quiet.delete(name);
+  else if (!quiet.has(name)) quiet.set(name, Date.now());
+  return it.state === "silent" && Date.now() - quiet.get(name) < SILENT_MS ? { ...it, state: "late" } : it;
+}
+
+// Whether nobody else of its run draws or could.
+const AWAY = ["drained", "draining", "silent"];
+const only = (run, worker) => run.workers.every((it) => it.worker === worker.worker || AWAY.includes(it.state));
+
+function drain(it) {
+  if (!it.only) return ask(it.run, "drain", it.worker, "Drain");
+  const sure = button("Drain it", () => { box.remove(); return ask(it.run, "drain", it.worker, "Drain"); }, "sure");
+  const box = notice("", el("p", {}, `${it.worker} is its run's only worker: another is started only where a place is free. Without one the run waits until you press “Allow again”.`),
+    el("p", { class: "acts" }, sure, button("Leave it", () => box.remove(), "leave")));
+  sure.focus();
+  return null;
+}
+
+function none(living) {
+  if (living.length && living.every((run) => run.frames && run.frames_done >= run.frames)) return "Workers: none any more, every frame is drawn";
+  return living.some((run) => run.phase === "starting") ? "Workers: none yet, they are starting" : "Workers: none now";
+}
+
+byId("all-workers").addEventListener("click", () => {
+  allWorkers = !allWorkers;
+  showWorkers(page.shown.runs.filter((run) => run.alive));
+});
 
 function workerCard(it) {
   const waits = it.busy && it.step === 0;
@@ -27,13 +67,13 @@ function workerCard(it) {
     it.busy ? bar(it.step, it.steps, "steps") : null,
     el("div", { class: "facts" }, ...facts.filter(Boolean).map((text) => el("span", { dir: "auto" }, text))),
     el("div", { class: "facts" }, it.process && it.process !== it.worker ? el("span", {}, it.process) : "", it.name ? el("span", { dir: "auto" }, it.name) : ""),
-    el("div", { class: "acts" }, ...acts.map(([kind, text]) => button(text, () => ask(it.run, kind, it.worker, text), kind))));
+    el("div", { class: "acts" }, ...acts.map(([kind, text]) => button(text, () => (kind === "drain" ? drain(it) : ask(it.run, kind, it.worker, text)), kind))));
 }
 
-const WORKER = { rendering: "rendering", preparing: "preparing", idle: "idle", starting: "starting", quarantined: "quarantined", draining: "draining", drained: "drained", silent: "no answer" };
+const WORKER = { rendering: "rendering", preparing: "preparing", idle: "idle", starting: "starting", quarantined: "quarantined", draining: "draining", drained: "drained", silent: "no answer", late: "answers late" };
 const MEANING = {
   idle: "waits for work", starting: "its process is starting", quarantined: "failed what others can do", drained: "has given its place back",
-  draining: "leaves now", silent: "its process does not answer",
+  draining: "leaves now", silent: "its process does not answer", late: "has not answered within a second",
 };
 const SAID = {
   drain: (worker) => `${worker} finishes its frame, then leaves`, restart: (worker) => `${worker} is restarted; its frame is drawn again`,
@@ -43,8 +83,7 @@ const SAID = {
 async function ask(run, kind, worker, text, priority) {
   try {
     await post("ask", { output: asked.o, run, kind, worker, ...(priority === undefined ? {} : { priority }) });
-    const said = notice("", `${text ?? kind}: asked for. The run hears it within seconds; below, under Runs, it says what it did.`);
-    setTimeout(() => said.remove(), 10000);
+    passing("", `${text ?? kind}: asked for. The run hears it within seconds; below, under Runs, it says what it did.`);
   } catch (error) {
     notice("bad", el("p", { dir: "auto" }, error.message));
   }

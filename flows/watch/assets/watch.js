@@ -1,12 +1,14 @@
 // The live page: asks every few seconds what the output's runs are doing, and shows it.
 import { Refused, badge, bar, byId, el, fill, get, moment, number, percent, plural, post, query, seconds } from "./dom.js";
-import { failedFrames, showFailures } from "./failures.js";
+import { showFailures } from "./failures.js";
 import { openGrid, overlay } from "./grid.js";
+import { showOutputs } from "./outputs.js";
 import { showRuns, showWorkers } from "./runs.js";
 import { asked, now, page } from "./state.js";
 
 const EVERY = 3000;
 const HIDDEN_EVERY = 30000;
+const OTHERS_EVERY = 15000;
 let tag = "";
 let timer = 0;
 let turn = 0;
@@ -23,7 +25,8 @@ async function begin() {
     }
     const outputs = await (await get("outputs")).json();
     byId("trouble").hidden = true;
-    if (wanted || outputs.length === 1) choose(wanted ?? outputs[0].name, outputs.length > 1);
+    const list = new URLSearchParams(location.search).has("all");
+    if (wanted || (outputs.length === 1 && !list)) choose(wanted ?? outputs[0].name, outputs.length > 1);
     else offer(outputs);
   } catch (error) {
     trouble(error);
@@ -35,16 +38,25 @@ function offer(outputs) {
   byId("choose").hidden = false;
   pulse("good", "connected");
   byId("title").textContent = "Live";
-  const rows = outputs.map((it) => el("li", {}, el("a", { href: `?o=${encodeURIComponent(it.name)}`, dir: "auto" }, it.output)));
-  byId("outputs").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "No run of this machine has begun yet. This page lists their outputs as they do.")]));
-  if (!rows.length) timer = setTimeout(begin, EVERY);
+  if (outputs.length) return showOutputs(outputs);
+  byId("outputs").replaceChildren(el("li", { class: "empty" }, "No run of this machine has begun yet. This page lists their outputs as they do."));
+  timer = setTimeout(begin, EVERY);
 }
 
 function choose(name, others) {
   asked.o = name;
   byId("choose").hidden = true;
   byId("others").hidden = !others;
+  if (!others) setTimeout(lookForOthers, OTHERS_EVERY);
   look();
+}
+
+// Once there are more outputs than this one, the way to all of them is shown.
+async function lookForOthers() {
+  try {
+    byId("others").hidden = (await (await get("outputs")).json()).length < 2;
+  } catch { /* the next time */ }
+  if (byId("others").hidden) setTimeout(lookForOthers, OTHERS_EVERY);
 }
 
 // -- looking -------------------------------------------------------------------------------------------------------------
@@ -100,7 +112,7 @@ function show(it) {
   showLatest(it);
   showVideos(it);
   showRuns(it);
-  overlay(living.flatMap((run) => run.workers));
+  overlay(it.runs);
 }
 
 function total(name, big, ...rest) {
@@ -109,26 +121,43 @@ function total(name, big, ...rest) {
 
 function showTotals(it, living) {
   const run = living[0];
-  const working = living.flatMap((each) => each.workers).filter((worker) => worker.busy);
-  const ends = living.map((each) => each.ends).filter(Boolean).sort().pop();
+  const workers = living.flatMap((each) => each.workers);
+  const working = workers.filter((worker) => worker.busy);
   const last = it.runs[0];
   const silent = it.runs.filter((each) => each.phase === "silent" && !each.alive).length && !living.length;
   const state = living.length ? (living.length > 1 ? plural(living.length, "run") : run.phase) : silent ? "no sign of life" : last ? "nothing under way" : "no run yet";
-  const below = living.length ? plural(working.length, "worker draws", "workers draw")
+  const below = living.length ? drawn(working)
     : silent ? `last heard of ${moment(last.heard, now())}` : last ? `last run ${ended(last)} ${moment(last.over ?? last.heard, now())}` : "";
-  const left = ends ? (Date.parse(ends) - now()) / 1000 : 0;
-  const counts = it.counts;
-  const parts = ["rendering", "stitching", "waiting", "missing"].filter((state) => counts[state]).map((state) => `${number(counts[state])} ${state}`);
+  const { counts, failed } = it;
+  const parts = ["failed", "rendering", "stitching", "waiting", "missing"].filter((state) => counts[state]).map((state) => `${number(counts[state])} ${state}`);
+  const [end, when] = theEnd(living, workers);
+  const wrong = [failed.frames && `${plural(failed.frames, "frame")}`, failed.bad_rows && plural(failed.bad_rows, "bad row")].filter(Boolean).join(", ");
   const node = [
     total("now", state, below),
     total("frames", `${percent(it.frames_done, it.frames)} %`, `${number(it.frames_done)} of ${number(it.frames)}`, bar(it.frames_done, it.frames)),
-    total("ends", ends ? moment(ends, now()) : living.length ? "not known yet" : "–", ends ? (left > 0 ? `in ${seconds(left)}` : "any moment") : living.length ? "known after the first frames" : ""),
+    total("ends", end, when),
     total("videos", `${number(counts.done)} of ${number(it.videos)}`, parts.join(", ") || (it.videos ? "all done" : "")),
-    total("failed", number(failedFrames(it)), counts.failed || counts.invalid ? [counts.failed && plural(counts.failed, "video"), counts.invalid && plural(counts.invalid, "row not rendered", "rows not rendered")].filter(Boolean).join(", ") : "nothing has failed"),
+    total("failed", failed.videos ? plural(failed.videos, "video") : "0", wrong || "nothing has failed"),
   ];
   node[1].classList.add("accent");
-  node[4].classList.toggle("alarm", Boolean(counts.failed || counts.invalid));
+  node[4].classList.toggle("alarm", Boolean(failed.videos || wrong));
   byId("totals").replaceChildren(...node);
+}
+
+// What is drawn now, and by whom, where few words say it.
+function drawn(working) {
+  if (!working.length || working.length > 2) return plural(working.length, "worker draws", "workers draw");
+  return working.map((it) => `${it.video}, frame ${number(it.frame)}, on ${it.worker}`).join("; ");
+}
+
+function theEnd(living, workers) {
+  if (!living.length) return ["–", ""];
+  const open = living.filter((run) => run.frames_done < run.frames - run.failed || !run.frames);
+  if (!open.length) return ["soon", "no frame is left to draw"];
+  if (open.some((run) => !run.ends)) return ["not known yet", workers.length && !workers.some((it) => it.busy || it.state === "idle") ? "no worker draws now" : "known after the first frames"];
+  const ends = open.map((run) => run.ends).sort().pop();
+  const left = (Date.parse(ends) - now()) / 1000;
+  return [moment(ends, now()), left > 0 ? `in ${seconds(left)}` : "any moment"];
 }
 
 const ended = (run) => (run.ending ? `ended: ${run.ending}` : "was heard of");
@@ -152,11 +181,11 @@ function showVideos(it) {
   const states = [["", it.videos], ...Object.entries(it.counts).filter(([state, count]) => count || state === asked.state)];
   fill(byId("states"), states, ([state]) => state, ([state, count]) => {
     const input = el("input", { type: "radio", name: "state", value: state, checked: state === asked.state, "data-name": "state" });
-    return el("label", {}, input, el("span", { class: state || null }, `${LABEL[state] ?? (state || "all")} ${number(count)}`));
+    return el("label", {}, input, el("span", { class: state || null }, `${state || "all"} ${number(count)}`));
   });
   fill(byId("videos"), it.rows, (row) => row.video, (row) => {
     const node = el("button", { type: "button", class: "plain video", "data-name": "open" },
-      el("span", { class: "row" }, el("b", { dir: "auto" }, row.video), badge(row.state, LABEL[row.state] ?? row.state)),
+      el("span", { class: "row" }, el("b", { dir: "auto" }, row.video), badge(row.state, row.state)),
       el("span", { class: `amount ${row.state}` }, bar(row.done, row.frames), el("span", { class: "counts" }, `${number(row.done)} / ${number(row.frames)}`)),
       row.reason ? el("span", { class: "counts line", dir: "auto" }, row.reason) : null);
     node.addEventListener("click", () => openGrid(asked.o, row.video));
@@ -171,7 +200,6 @@ function showVideos(it) {
   byId("after").disabled = it.offset + it.rows.length >= it.matching;
 }
 
-const LABEL = { invalid: "not rendered" };
 let typing = 0;
 byId("tools").addEventListener("input", (event) => {
   clearTimeout(typing);

@@ -350,7 +350,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_makes_no_markup_of_text(outpu
         policy = client.get("/live/").headers["Content-Security-Policy"]
         assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
         assert "unsafe" not in policy
-        for name in ("watch.js", "dom.js", "failures.js", "grid.js", "runs.js", "state.js"):
+        for name in ("watch.js", "dom.js", "failures.js", "grid.js", "outputs.js", "remedy.js", "runs.js", "state.js"):
             text = client.get(f"/live/assets/{name}").text
             assert not [
                 word
@@ -372,3 +372,31 @@ def test_storage_that_fails_is_an_answer_too(tmp_path: Path, monkeypatch: pytest
         client.headers["Authorization"] = f"Bearer {KEY}"
         answer = client.get("/live/api/view", params={"o": name_of(storage.root)})
         assert (answer.status_code, "the bucket is away" in answer.json()["error"]) == (503, True)
+
+
+def test_a_re_run_is_counted_before_it_is_asked_for(output: Storage, page: TestClient) -> None:
+    body = {"output": name_of(output.root), "video": "reef", "frames": "1"}
+    answer = page.post("/live/api/again", json=body, headers=OURS)
+    assert (answer.json()["again"], answer.json()["frames"]) == (3, "1-3")
+    beyond = page.post("/live/api/again", json={**body, "frames": "9"}, headers=OURS).json()
+    assert beyond["again"] is None
+    assert "beyond" in beyond["problem"]
+
+
+def test_the_dialog_of_a_video_that_could_not_be_planned_says_why_and_what_to_do(tmp_path: Path) -> None:
+    missing = tmp_path / "lady.png"
+    manifest = write_manifest(tmp_path / "my m.parquet", [quick_row("lady", init_image=str(missing))])
+    job = planned(manifest, str(tmp_path / "out"))
+    with documenting(job, RunIdentity("render-manifest", "render m", "", 1, "http://ui/runs/1")) as documents:
+        documents.end("FramesMissing", "1/1 frames missing")
+    with client_of(job.output) as client:
+        client.headers["Authorization"] = f"Bearer {KEY}"
+        video = asked(job.output, "video", client, video="lady")
+        assert (video["frames"], video["counts"]["missing"]) == (0, 0)
+        assert "does not exist" in video["refused"]["reason"]
+        assert video["refused"]["command"] == f"nightreel render '{manifest}' --output {job.output.root}"
+        assert video["refused"]["link"] == "http://ui/runs/1"
+        view = asked(job.output, "view", client)
+        assert view["failed"] == {"videos": 1, "frames": 1, "bad_rows": 0}
+        assert view["failures"][0]["refused"] == video["refused"]
+        assert client.get("/live/api/video", params={"o": name_of(job.output.root), "video": "x"}).status_code == 404

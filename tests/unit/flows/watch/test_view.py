@@ -10,8 +10,9 @@ import pytest
 
 from flows.runs.record import FailedFrame, LatestFrame, RefusedVideo, RunRecord, RunState, RunVideo, WorkerState
 from flows.runs.stored import StoredRun
+from flows.watch.failures import safe_link
 from flows.watch.videos import Query, Snapshot, StoredVideo
-from flows.watch.view import safe_link, view
+from flows.watch.view import view
 from manifests.results import RowProblem
 
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
@@ -83,7 +84,7 @@ def test_a_run_that_was_begun_and_never_heard_of_is_shown() -> None:
     answer = shown(StoredRun(record, None))
     assert answer["runs"][0]["phase"] == "silent"
     assert (answer["runs"][0]["frames"], answer["runs"][0]["videos"]) == (7, 2), "as a run that was heard of counts"
-    assert states(answer) == {"ghost": "invalid", "reef": "missing"}
+    assert states(answer) == {"ghost": "failed", "reef": "missing"}
 
 
 def test_the_newest_run_that_names_a_video_knows_it_best() -> None:
@@ -123,13 +124,71 @@ def test_a_frame_that_its_run_tries_again_is_listed_although_its_video_goes_on()
     assert silent["failures"][0]["again"] is False, "nobody is there to try it"
 
 
-def test_rows_that_are_not_rendered_are_shown() -> None:
+def test_rows_that_are_no_good_are_counted_as_status_counts_them() -> None:
+    """One that can't be rendered is a video that failed with all its frames, one that can't be read no video."""
     problem = RowProblem("night.parquet", 7, "bad", "steps", "-1", "1 and more", "steps -1 is too few")
-    record = {"refused": (RefusedVideo(video_id="ghost", frames=4, reason="no picture"),), "problems": (problem,)}
+    record = {
+        "refused": (RefusedVideo(video_id="ghost", frames=4, reason="no picture"),), "problems": (problem,),
+        "manifest": "my night.parquet", "link": "http://ui/runs/1", "name": "render night",
+    }  # fmt: skip
     answer = shown(run("night", {"reef": 1}, phase="ended", done=(1,), phases="d", record=record))
-    assert states(answer) == {"ghost": "invalid", "reef": "done"}
-    assert answer["problems"] == [{"place": "row 7, night.parquet", "video": "bad", "message": "steps -1 is too few"}]
-    assert (answer["counts"]["invalid"], answer["rows"][0]["reason"]) == (1, "no picture")
+    assert states(answer) == {"ghost": "failed", "reef": "done"}
+    assert answer["counts"] == {"failed": 1, "rendering": 0, "stitching": 0, "missing": 0, "waiting": 0, "done": 1}
+    assert answer["failed"] == {"videos": 1, "frames": 4, "bad_rows": 1}
+    assert answer["problems"] == [
+        {"place": "row 7, night.parquet", "video": "bad", "message": "steps -1 is too few", "allowed": "1 and more"}
+    ]
+    (ghost,) = answer["failures"]
+    assert ghost["refused"] == {
+        "reason": "no picture", "link": "http://ui/runs/1", "run": "render night",
+        "command": "nightreel render 'my night.parquet' --output s3://bucket/night",
+    }  # fmt: skip
+
+
+def test_a_row_that_a_later_run_of_its_manifest_has_no_more_failed_nowhere() -> None:
+    ghost = (RefusedVideo(video_id="ghost", frames=4, reason="no picture"),)
+    first = run("1", {"reef": 1}, phase="ended", done=(1,), phases="d", record={"refused": ghost, "manifest": "m"})
+    again = run("2", {"reef": 1}, phase="ended", done=(1,), phases="d", record={"manifest": "m"})
+    answer = shown(first, again)
+    assert (states(answer), answer["failed"]["videos"]) == ({"reef": "done"}, 0)
+
+
+def test_a_video_is_rendering_only_while_a_worker_is_at_it() -> None:
+    workers = (
+        WorkerState(worker="actor-0", state="rendering", busy=True, video_id="reef", frame=4),
+        WorkerState(worker="actor-1", state="idle", video_id="wood", frame=2),  # between two frames
+    )
+    answer = shown(
+        run("night", {"reef": 9, "wood": 9, "boat": 24}, phase="rendering", phases="rrr", done=(4, 3), workers=workers)
+    )
+    assert states(answer) == {"reef": "rendering", "wood": "rendering", "boat": "waiting"}
+
+
+@pytest.mark.parametrize(
+    ("worker", "done", "phase", "known"),
+    [
+        (WorkerState(worker="a", state="rendering", busy=True), 3, "rendering", True),
+        (WorkerState(worker="a", state="rendering", busy=True), 0, "starting", True),
+        (WorkerState(worker="a", state="draining", busy=True), 3, "rendering", True),
+        (WorkerState(worker="a", state="idle"), 3, "rendering", True),
+        (WorkerState(worker="a", state="drained"), 3, "rendering", False),
+        (WorkerState(worker="a", state="starting"), 3, "rendering", False),
+        (WorkerState(worker="a", state="silent"), 3, "rendering", False),
+        (WorkerState(worker="a", state="idle"), 9, "rendering", False),
+        (None, 3, "rendering", False),
+    ],
+)
+def test_an_end_is_known_while_a_worker_is_there_for_what_is_left(
+    worker: WorkerState | None, done: int, phase: Any, known: bool
+) -> None:
+    answer = shown(
+        run(
+            "night", {"reef": 9}, phase=phase, phases="r", done=(done,), frames=9, frames_done=done, eta=60.0,
+            workers=(worker,) if worker else (),
+        )
+    )  # fmt: skip
+    (it,) = answer["runs"]
+    assert (it["ends"] is not None, it["phase"]) == (known, "rendering")
 
 
 def test_videos_that_no_run_names_are_shown_as_their_folders_say() -> None:
@@ -172,7 +231,7 @@ def test_documents_of_any_content_are_shown_as_text() -> None:
     answer = shown(
         run(
             "night", {"reef": 1}, phase="rendering", phases="?", eta=1e300, workers=(worker,), message="\x00bell",
-            record={"name": "<b>\n\n</b>", "link": "javascript:alert(1)", "manifest": "s3://m"},
+            frames=1, record={"name": "<b>\n\n</b>", "link": "javascript:alert(1)", "manifest": "s3://m"},
         )
     )  # fmt: skip
     (it,) = answer["runs"]
