@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from manifests.errors import ErrorKind, NightreelError
 from manifests.thrift_compact import BadThrift, read_struct, read_varint
 
 __all__ = [
@@ -39,8 +40,10 @@ _MOST_RUNS = 4_000_000  # of levels, of one column of a row group: some seconds
 _SLICE = 1 << 16  # bytes of packed levels that are looked at together
 
 
-class BadPages(ValueError):
+class BadPages(NightreelError, ValueError):
     """Pages that can't be read, or whose headers alone would take too long."""
+
+    kind = ErrorKind.BAD_INPUT
 
 
 @dataclass(frozen=True, slots=True)

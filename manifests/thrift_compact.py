@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from manifests.errors import ErrorKind, NightreelError
+
 __all__ = ["BadThrift", "read_struct", "read_varint"]
 
 _DEEPEST = 12
@@ -14,8 +16,10 @@ _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9,
 _INTEGERS = (4, 5, 6)
 
 
-class BadThrift(ValueError):
+class BadThrift(NightreelError, ValueError):
     """Bytes that are no record of this protocol. One that ends too early is an IndexError."""
+
+    kind = ErrorKind.BAD_INPUT
 
 
 def read_struct(data: bytes, place: int, depth: int = 0) -> tuple[dict[int, Any], int]:

@@ -31,7 +31,7 @@ KINDS = {
         "Unforeseen",
     },
     ErrorKind.BAD_INPUT: {
-        "BadInput", "DocumentDamaged", "EncodingInvalid", "FrameRangeError", "KeyframeError", "ManifestError",
+        "BadInput", "BadPages", "BadThrift", "DocumentDamaged", "EncodingInvalid", "FrameRangeError", "KeyframeError", "ManifestError",
         "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError", "SourceRefused", "TrainingBroken",
         "UnknownModel", "VideoDiffers",
     },
