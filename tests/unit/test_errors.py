@@ -31,9 +31,9 @@ KINDS = {
         "Unforeseen",
     },
     ErrorKind.BAD_INPUT: {
-        "BadInput", "BadPages", "BadThrift", "DocumentDamaged", "EncodingInvalid", "FrameRangeError", "KeyframeError", "ManifestError",
-        "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError", "SourceRefused", "TrainingBroken",
-        "UnknownModel", "VideoDiffers",
+        "BadInput", "BadPages", "BadThrift", "DocumentDamaged", "EncodingInvalid", "FrameRangeError", "KeyframeError",
+        "ManifestError", "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError", "SourceRefused",
+        "TrainingBroken", "UnknownModel", "VideoDiffers",
     },
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},
