@@ -74,6 +74,7 @@ class RunDocuments:
         self._recorded: object = None
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._ended = False
         self._actors = 0
         self._outcomes: deque[RequestOutcome] = deque(maxlen=OUTCOMES)
         self._heard = set[str]()
@@ -100,6 +101,9 @@ class RunDocuments:
 
     def _put(self, state: RunState) -> int:
         with self._lock:
+            if self._ended and state.phase != "ended":
+                return 0  # it was made before the end, by the other thread, and waited for the lock
+            self._ended = state.phase == "ended"
             try:
                 if self._recorded is not self._job.runs:
                     put_record(self._job.output, self.record())

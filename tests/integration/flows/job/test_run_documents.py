@@ -54,6 +54,16 @@ def test_a_run_that_breaks_says_so(tmp_path: Path) -> None:
     assert (run.state.result, run.state.message) == ("RuntimeError", "broken")
 
 
+def test_what_was_seen_before_the_end_is_not_put_in_its_place(tmp_path: Path) -> None:
+    job = planned(write_manifest(tmp_path / "m.parquet", [quick_row("apple")]), str(tmp_path / "out"))
+    with documenting(job, RunIdentity("python")) as documents:
+        documents.end("Completed")
+        assert documents.put() == 0, "by the thread, which was late"
+    (run,) = stored_runs(job.output)
+    assert run.state is not None
+    assert (run.state.phase, run.state.result) == ("ended", "Completed")
+
+
 def test_documents_of_others_are_passed_over(tmp_path: Path) -> None:
     job = planned(write_manifest(tmp_path / "m.parquet", [quick_row("apple")]), str(tmp_path / "out"))
     with documenting(job, RunIdentity("python")) as documents:
