@@ -137,7 +137,7 @@ function showTotals(it, living) {
     total("frames", `${percent(it.frames_done, it.frames)} %`, `${number(it.frames_done)} of ${number(it.frames)}`, bar(it.frames_done, it.frames)),
     total("ends", end, when),
     total("videos", `${number(counts.done)} of ${number(it.videos)}`, parts.join(", ") || (it.videos ? "all done" : "")),
-    total("failed", failed.videos ? plural(failed.videos, "video") : "0", wrong || "nothing has failed"),
+    total("failed", failed.videos ? plural(failed.videos, "video") : "0", wrong || (failed.videos ? "tried again" : "nothing has failed")),
   ];
   node[1].classList.add("accent");
   node[4].classList.toggle("alarm", Boolean(failed.videos || wrong));
