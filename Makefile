@@ -21,7 +21,7 @@ UPGRADE :=
 # A torch, or a plugin of pytest, must never come from a folder outside .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-minutes test-long test-wheel chaos fuzz coverage lint types imports check docs deployments lock bench browser clean
+.PHONY: help setup demo test test-minutes test-cluster test-long test-wheel chaos fuzz coverage lint types imports check docs deployments lock bench browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,17 +37,22 @@ demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=a
 	 exit $$status
 
 # One thread for each process of torch: two processes with two each wait for each other on two cores.
-test test-minutes test-long: export OMP_NUM_THREADS := 1
+test test-minutes test-cluster test-long: export OMP_NUM_THREADS := 1
 # First two files at a time, then, one by one, what wants the machine to itself. Status 5: ARGS chose none of these.
 test: setup ## Run all tests but those that take minutes each
 	@infra/setup.sh browser --unasked
+	@infra/setup.sh promtool --unasked
+	@infra/setup.sh kubectl --unasked
 	@first=0; second=0; \
-	 $(BIN)/pytest -m "not (slow or minutes or alone)" -n 2 --dist loadfile $(ARGS) || first=$$?; \
-	 $(BIN)/pytest -m "alone and not (slow or minutes)" $(ARGS) || second=$$?; \
+	 $(BIN)/pytest -m "not (slow or minutes or cluster or alone)" -n 2 --dist loadfile $(ARGS) || first=$$?; \
+	 $(BIN)/pytest -m "alone and not (slow or minutes or cluster)" $(ARGS) || second=$$?; \
 	 [ $$first -eq 0 ] || [ $$first -eq 5 ] || exit $$first; [ $$second -eq 0 ] || [ $$second -eq 5 ] || exit $$second
 
 test-minutes: setup ## Run those that take minutes each; CI does, after `make test`
-	$(BIN)/pytest -m "minutes and not slow" $(ARGS)
+	$(BIN)/pytest -m "minutes and not (slow or cluster)" $(ARGS)
+
+test-cluster: setup ## Run those on several hosts, minutes each; Linux, by root (network namespaces)
+	$(BIN)/pytest -m cluster $(ARGS)
 
 test-long: setup ## Run the slow ones: nights, crashes, a fine-tuning from end to end
 	@infra/setup.sh browser --unasked
@@ -81,8 +86,8 @@ check: lint types imports ## lint, types and imports
 docs: setup ## Write the reference pages of infra/docs again, from what they describe
 	@$(BIN)/python -c "from flows.cli.reference import write; write()"
 
-deployments: setup ## Write infra/prefect.yaml from the list in flows/orchestration/deployments.py
-	@$(BIN)/python -m flows.orchestration.deployment_file infra/prefect.yaml
+deployments: setup ## Write infra/prefect.yaml and infra/work_pools from flows/orchestration/{deployments,job_templates}.py
+	@$(BIN)/python -m flows.orchestration.deployment_file infra
 
 lock: ## Write requirements*.lock again from pyproject.toml (exact versions, no addresses; UPGRADE=1)
 	@infra/setup.sh lock $(if $(UPGRADE),--upgrade)

@@ -57,6 +57,9 @@ def train(training: "RayTraining") -> None:
         training.start()
         while not training.wait(0.5):
             now = training.progress()
+            if now is None and training.waiting and time.monotonic() - shown > PROGRESS_SECONDS:
+                shown = time.monotonic()
+                update_progress_artifact(progress, 0.0, description=training.waiting)
             if now is None or now == last:
                 continue
             if time.monotonic() - shown > PROGRESS_SECONDS:
@@ -108,17 +111,18 @@ def finetune(
     replace: form.ReplaceModel = False,
 ) -> State[Any]:
     """Fine-tune a model's VQGAN on pictures of one's own, and register it by name."""
-    registry = Registry(load_settings().models_folder)
+    settings = load_settings()
+    registry = Registry(settings.models_folder)
     with invalid_input() as refused:
         job = finetune_job(
             images, output, base=base, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
         )
-        check(job, registry, replace=replace)
+        check(job, registry, source=settings.models_source, replace=replace)
         done = finished(job)
     if refused:
         return refused[0]
     if done is None:
-        cancelled = _trained(take_over(job) or begin(job, load_settings(), workers=workers))
+        cancelled = _trained(take_over(job) or begin(job, settings, workers=workers))
         if cancelled is not None:
             return cancelled
     else:

@@ -62,7 +62,7 @@ def nightly(
             filled(manifest, night, "manifest"), filled(output, night, "output"), strict, priority=priority
         )
         try:
-            job = begin(parameters, RenderJob)
+            job = begin(parameters.in_full(), RenderJob)
         except ObjectMissing as error:
             message = f"the night of {night}: {error}. Press Retry once it is there"
             return Failed(name="ManifestMissing", message=message)

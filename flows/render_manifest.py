@@ -35,5 +35,6 @@ def render_manifest(
 ) -> State[Any]:
     """Render a manifest of prompts into videos."""
     with invalid_input() as refused:
-        job = begin(RenderParameters(manifest, output, strict, force, range_frames, priority), RenderJob)
+        parameters = RenderParameters(manifest, output, strict, force, range_frames, priority)
+        job = begin(parameters.in_full(), RenderJob)
     return refused[0] if refused else conduct(job)

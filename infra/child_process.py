@@ -14,10 +14,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["ChildProcess", "Parent"]
+__all__ = ["GONE", "ChildProcess", "Parent"]
+
+#: What a child that lingers hears when its parent has ended.
+GONE = "the parent has ended"
 
 
 class ChildProcess:
@@ -77,7 +81,9 @@ class ChildProcess:
 class Parent:
     """The parent as its child sees it. From its making on, the child ends when the parent does."""
 
-    def __init__(self) -> None:
+    def __init__(self, linger: float = 0.0) -> None:
+        """`linger`: seconds in which the child may take its leave once it has heard GONE."""
+        self._linger = linger
         # away from standard input, which this process' own children would inherit
         self._line = os.dup(0)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -91,6 +97,11 @@ class Parent:
         """Send the parent a word."""
         os.write(self._line, f"{word}\n".encode())
 
+    def heard(self, word: str) -> bool:
+        """Say whether the parent has sent `word`."""
+        with self._news:
+            return word in self._heard
+
     def wait_for(self, word: str) -> None:
         """Wait until the parent sends `word`."""
         with self._news:
@@ -102,6 +113,11 @@ class Parent:
             with self._news:
                 self._heard.update(message.decode().split())
                 self._news.notify_all()
+        if self._linger:
+            with self._news:
+                self._heard.add(GONE)
+                self._news.notify_all()
+            time.sleep(self._linger)
         if os.getpgrp() == os.getpid():
             os.killpg(0, signal.SIGKILL)  # this process included
         os._exit(1)

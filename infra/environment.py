@@ -3,9 +3,11 @@ and what a person has told them. With infra/settings.py the only module that rea
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,21 +15,27 @@ from pathlib import Path
 from infra.own_cluster import joining, own_cluster
 from infra.own_prefect import key_for
 from infra.private_files import private_folder
+from infra.proxies import SET_ASIDE, VARIABLES, exempting, set_aside, unaskable
 from infra.settings import SettingsInvalid, load_settings
 
 __all__ = [
     "LOG_DATE_FORMAT",
     "RAY_FOLDER_BYTES",
+    "UP_FOLDER",
     "check_prefect_home",
     "child_environment",
     "exempt_loopback",
+    "forget_head_patience",
+    "given_for_runs",
     "given_ray_folder",
     "given_ray_token",
     "given_server_key",
+    "guest_folders",
     "own_ray_folder",
     "prefect_api_url",
     "prefect_home",
     "prepare_prefect",
+    "proxy_for",
     "ray_environment",
     "ray_folder",
     "server_environment",
@@ -35,14 +43,35 @@ __all__ = [
     "up_folder",
     "use_prefect_server",
     "variables_set",
+    "widen_terminal",
 ]
 
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NARROWEST = 40  # columns of a terminal
 # Longer ones leave no room for the names of Ray's sockets.
 RAY_FOLDER_BYTES = 41
+#: The folder of `nightreel up`, below Prefect's.
+UP_FOLDER = "nightreel-up"
 # How the processes of `nightreel up` write times into their logs, which flows/local/service_errors.py reads.
 LOG_DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+# For how long a driver, and a node of its own, puts up with a head that is away.
+_HEAD_PATIENCE = ("RAY_gcs_rpc_server_reconnect_timeout_s", "604800")
+# What Prefect's server removes by age: its default is events alone.
+_VACUUM = "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"
+
+
+# Settings of ours that are of this machine alone, or secret; and, of others, what runs elsewhere need and may be seen.
+_NOT_FOR_RUNS = {"NIGHTREEL_NOTIFY_URL", "NIGHTREEL_LIVE_PAGE", "NIGHTREEL_LIVE_OUTPUTS", "NIGHTREEL_SERVER_AUTH",
+                 "NIGHTREEL_SERVER_HOSTS"}  # fmt: skip
+_FOR_RUNS = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "RAY_AUTH_MODE"}
+
+
+def given_for_runs() -> dict[str, str]:
+    """Return the variables set here that flow runs on other machines should have too, none of them secret."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if value and (name in _FOR_RUNS or (name.startswith("NIGHTREEL_") and name not in _NOT_FOR_RUNS))
+    }
 
 
 def prefect_api_url() -> str | None:
@@ -124,7 +153,7 @@ def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 def up_folder() -> Path:
     """Return the folder of this user's `nightreel up`, beside Prefect's database."""
-    return prefect_home() / "nightreel-up"
+    return prefect_home() / UP_FOLDER
 
 
 def up_environment(url: str, ray_address: str, *, own_ray: bool, key: str | None) -> dict[str, str]:
@@ -140,6 +169,8 @@ def up_environment(url: str, ray_address: str, *, own_ray: bool, key: str | None
         "PREFECT_UI_API_URL": "/api",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "NIGHTREEL_RAY_ADDRESS": ray_address,
+        # a run that ended 90 days ago goes, with its task runs, logs and artifacts
+        _VACUUM: os.environ.get(_VACUUM, "events,flow_runs"),
         # waits of 2, 4, 8 ... s: a server that comes back within two minutes breaks no run
         "PREFECT_CLIENT_MAX_RETRIES": os.environ.get("PREFECT_CLIENT_MAX_RETRIES", "7"),
         # logs of weeks, in which Prefect's own times have no date
@@ -153,13 +184,15 @@ def up_environment(url: str, ray_address: str, *, own_ray: bool, key: str | None
 
 def ray_environment() -> dict[str, str]:
     """Variables that must be set before Ray is imported: no usage statistics, no banners, no colours in logs; and those
-    by which the cluster of a `nightreel up` of this user is joined, if NIGHTREEL_RAY_ADDRESS is that one's."""
+    by which the cluster of a `nightreel up` of this user is joined, if the address of ours or of Ray is that one's."""
     wanted = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DEDUP_LOGS": "1",
         # a node ends itself whose agents do not answer for longer; on a busy machine Ray's own 30 s are short
         "RAY_agent_register_timeout_ms": "240000",
+        # Ray would end a driver whose head is away, without a word of ours: infra/ray/head_watch.py decides instead
+        _HEAD_PATIENCE[0]: _HEAD_PATIENCE[1],
         # Ray Train's: torch takes longer than 60 s to import on a cold, busy machine
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
         # processes and threads of its own that nobody here looks at
@@ -169,10 +202,17 @@ def ray_environment() -> dict[str, str]:
     if (folder := ray_folder()) is not None:
         wanted["RAY_TMPDIR"] = str(folder)
     exempt_loopback()
-    wanted |= joining(up_folder(), os.environ.get("NIGHTREEL_RAY_ADDRESS"))
+    wanted |= joining(up_folder(), os.environ.get("NIGHTREEL_RAY_ADDRESS") or os.environ.get("RAY_ADDRESS"))
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
     return wanted
+
+
+def forget_head_patience() -> None:
+    """Leave it to Ray, or a person, for how long nodes that this process starts put up with a head that is away: what
+    `ray_environment` says is right for drivers."""
+    if os.environ.get(_HEAD_PATIENCE[0]) == _HEAD_PATIENCE[1]:
+        del os.environ[_HEAD_PATIENCE[0]]
 
 
 def given_ray_folder() -> str | None:
@@ -225,14 +265,35 @@ def own_ray_folder() -> Path | None:
     return _short_folder(usual if len(os.fsencode(usual)) <= RAY_FOLDER_BYTES else Path("/tmp") / name) / "ray"
 
 
+def guest_folders() -> list[Path]:
+    """Return folders for the sockets and logs of a node that this process's driver starts on a cluster of other
+    machines: any of them that nobody uses, below one that nobody else may enter.
+
+    Raises:
+        SettingsInvalid: somebody else has it.
+    """
+    own = own_ray_folder() or Path(given_ray_folder() or tempfile.gettempdir()) / "ray"
+    return [own.with_name(f"g{number}") for number in range(100)]  # as short as Ray's own name
+
+
 def exempt_loopback() -> None:
-    """Have no proxy of the environment asked for what is on this machine: its servers are only here."""
-    if not any(os.environ.get(name) for name in _PROXIES):
+    """Have no proxy of the environment asked for what is on this machine: its servers are only here. Proxies that can't
+    be asked are set aside, since libraries end a process over them; `proxy_for` still tells of them."""
+    if not any(os.environ.get(name) for name in VARIABLES):
         return
     known = [name for name in ("NO_PROXY", "no_proxy") if os.environ.get(name)]
-    there = os.environ[known[0]].split(",") if known else []
-    missing = [name for name in _LOOPBACK if name not in there and "*" not in there]
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join([*there, *missing])
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = exempting(os.environ[known[0]] if known else "")
+    if aside := unaskable(os.environ):
+        os.environ[SET_ASIDE] = json.dumps(aside)
+        for name in aside:
+            del os.environ[name]
+
+
+def proxy_for(scheme: str, host: str) -> str | None:
+    """Return the proxy that the environment names for addresses like `scheme://host`, also one that can't be asked."""
+    found, aside = urllib.request.getproxies(), set_aside(os.environ)
+    named = found.get(scheme) or aside.get(scheme) or found.get("all") or aside.get("all")
+    return None if not named or urllib.request.proxy_bypass(host) else named
 
 
 def prepare_prefect(*, quiet: bool) -> None:
@@ -263,3 +324,10 @@ def prepare_prefect(*, quiet: bool) -> None:
         wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+
+
+def widen_terminal() -> None:
+    """Have help laid out for a terminal of some width: of no column it is an error, in one it takes minutes."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given[:9]) < _NARROWEST:
+        os.environ["COLUMNS"] = str(_NARROWEST)

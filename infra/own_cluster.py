@@ -8,8 +8,10 @@ from pathlib import Path
 
 from infra.private_files import write_private
 
-__all__ = ["PRIVATE", "SYSTEM_CONFIG", "joining", "own_cluster"]
+__all__ = ["CLUSTER", "PRIVATE", "SYSTEM_CONFIG", "TOKEN", "joining", "own_cluster"]
 
+#: Files in the folder of `nightreel up`: the cluster's token, and how it is joined.
+TOKEN, CLUSTER = "ray-token", "ray.json"
 #: What makes a Ray that is started here private, in the environment of all its processes.
 PRIVATE = {
     # Ray's name for "this machine has the address 127.0.0.1": all its servers then listen on loopback only
@@ -30,17 +32,17 @@ def own_cluster(folder: Path, address: str, auth_mode: str, *, own_token: bool) 
     variables = {**PRIVATE, "RAY_AUTH_MODE": auth_mode}
     if auth_mode == "token" and own_token:
         # not Ray's own file, which it makes readable for everybody on the machine
-        token = folder / "ray-token"
+        token = folder / TOKEN
         write_private(token, secrets.token_hex(32))
         variables["RAY_AUTH_TOKEN_PATH"] = str(token)
-    write_private(folder / "ray.json", json.dumps({"address": address, "variables": variables}))
+    write_private(folder / CLUSTER, json.dumps({"address": address, "variables": variables}))
     return variables
 
 
 def joining(folder: Path, address: str | None) -> dict[str, str]:
     """Return the variables with which the cluster at `address` is joined, if it is the one of this `folder`."""
     try:
-        known = json.loads((folder / "ray.json").read_text(encoding="utf-8"))
+        known = json.loads((folder / CLUSTER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     variables: dict[str, str] = known["variables"]

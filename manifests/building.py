@@ -10,13 +10,14 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias
 import pyarrow.parquet as pq
 
 from manifests.checking import VideoIds
-from manifests.csv_source import rows_of_csv
-from manifests.jsonl_source import rows_of_jsonl
-from manifests.lines import lines_of, text_of
 from manifests.problems import Listed, Problems
 from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, arrow_schema, rows_to_table
-from manifests.yaml_source import rows_of_yaml
+from manifests.sources.beside import Beside
+from manifests.sources.csv_source import rows_of_csv
+from manifests.sources.jsonl_source import rows_of_jsonl
+from manifests.sources.lines import lines_of, text_of
+from manifests.sources.yaml_source import rows_of_yaml
 
 __all__ = ["BuildResult", "Kind", "build", "kind_of", "write_parquet"]
 
@@ -48,19 +49,22 @@ def kind_of(name: str) -> Kind:
     return _SUFFIXES[suffix]
 
 
-def build(source: str | TextIO | BinaryIO, kind: Kind, name: str = "source") -> Iterator[RowResult]:
-    """Validate the rows of a source, given as its text or as an open file; `name` is for messages.
+def build(
+    source: str | TextIO | BinaryIO, kind: Kind, name: str = "source", beside: Beside | None = None
+) -> Iterator[RowResult]:
+    """Validate the rows of a source, given as its text or as an open file; `name` is for messages. `beside` reads what
+    lies beside it and is named in it, lists and tables; without, none can be named.
 
     CSV and JSONL stream. Numbers of results are lines of a CSV or JSONL (the header is line 1) and items of YAML.
     Raises ManifestError if the source as a whole can't be read: an unknown CSV column, broken YAML.
     """
     ids = VideoIds()
     if kind == "csv":
-        return rows_of_csv(lines_of(source, name), name, ids)
+        return rows_of_csv(lines_of(source, name), name, ids, beside)
     if kind == "jsonl":
-        return rows_of_jsonl(lines_of(source, name), name, ids)
+        return rows_of_jsonl(lines_of(source, name), name, ids, beside)
     if kind == "yaml":
-        return rows_of_yaml(text_of(source, name), name, ids)
+        return rows_of_yaml(text_of(source, name), name, ids, beside)
     raise ManifestError(f"{name}: the kind '{kind}' is unknown; allowed are csv, yaml, jsonl")
 
 

@@ -17,7 +17,7 @@ from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, PromptError, SettingsError
 from manifests.schema.describe import allowed_at, known_columns, names_at
 from manifests.schema.other_tools import foreign_story, foreign_weight
-from manifests.schema.spelling import misread
+from manifests.schema.spelling import misread, misread_part, misread_texts
 from manifests.schema.texts import did_you_mean, short
 
 DEEPEST = 8  # lists and settings in each other; those of a row are four deep
@@ -73,9 +73,15 @@ def check_row(
         problems.append(RowProblem(file, number, short(video_id, 128), "video_id", video_id, allowed, message, unit))
     if row is None or problems:
         return list(problems)
-    if row.prompt is not None and (why := misread(row.prompt, row.scenes)):
+    if row.prompt is not None and (why := misread(row.prompt, row.own_scenes)):
         message = f"prompt '{short(row.prompt)}': {why}"
         return [RowProblem(file, number, row.video_id, "prompt", short(row.prompt, 80), "", message, unit)]
+    if row.prompts is not None and (why := misread_texts(row.prompts, pictures=bool(row.image_prompts))):
+        return [RowProblem(file, number, row.video_id, "prompts", "", "", f"prompts: {why}", unit)]
+    for column in ("prefix", "suffix"):
+        text = getattr(row, column)
+        if text is not None and (why := misread_part(text)):
+            return [RowProblem(file, number, row.video_id, column, short(text, 80), "", f"{column}: {why}", unit)]
     return [GoodRow(row, file, number)]
 
 
@@ -187,7 +193,7 @@ def _problem(
     elif kind == "extra_forbidden":
         names = names_at(location[:-1])
         allowed = "one of " + ", ".join(names)
-        message = f"{column} is unknown; {did_you_mean(str(location[-1]), names)}".rstrip("; ")
+        message = f"{short(column)} is unknown; {did_you_mean(str(location[-1]), names)}".rstrip("; ")
     elif column == "prompt" and isinstance(cause, PromptError) and (why := _foreign(str(details["input"]))):
         message = f"prompt {shown}: {why}"
     elif cause is not None and str(cause):

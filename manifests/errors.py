@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from manifests.masking import without_secrets
 
-__all__ = ["ErrorKind", "ExitCode", "NightreelError", "kind_of"]
+__all__ = ["ErrorKind", "ExitCode", "NightreelError", "first_line", "kind_of"]
 
 
 class ExitCode(IntEnum):
@@ -81,3 +81,8 @@ class NightreelError(Exception):
 def kind_of(error: BaseException) -> ErrorKind:
     """Return the kind of any error; those of others are application errors."""
     return error.kind if isinstance(error, NightreelError) else ErrorKind.APPLICATION
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library's error says, for a sentence of ours; its class where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -3,7 +3,7 @@
 An address may carry a user and password, a signature, a token, all of which sign in whoever has them. What is known to
 be harmless is let through, and nothing else: of a web address scheme, host and path stay, and `***@`, `?...` and `#...`
 stand where something was. Some paths are secrets as well, those of webhooks. In texts, pairs such as `token=...` and
-tokens that are known by their look are replaced by ***.
+tokens that are known by their look (credentials.py) are replaced by ***.
 
 What is masked once is not changed by masking it again. Standard library only, so that each of the four packages may
 import this module.
@@ -13,8 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
+
+from manifests.credentials import HINTS, KEYS, NAMED, PRIVATE_KEY
+from manifests.secret_paths import INNER, INNER_HOST, NAMED_PART, SECRET_HOSTS, WEBHOOK, WEBHOOK_HOSTS
 
 __all__ = ["address_without_secrets", "content_mark", "has_secret", "keep_secret", "reference",
            "values_without_secrets", "without_secrets"]  # fmt: skip
@@ -31,17 +35,10 @@ _CHAIN = re.compile(rf"::(?={_SCHEME}://)")
 _AT = re.compile(r"@|%(?:25)*40")
 _ENCODED_QUERY = re.compile(r"%(?:25)*3F", re.IGNORECASE)
 _EQUALS = re.compile(r"=|%(?:25)*3D", re.IGNORECASE)
-_NAMED = re.compile(r"[\w.~%\[\]-]+(?:=|%3D)", re.IGNORECASE)
+# What people type around the signs of a query, on one line.
+_BLANKS = r"[^\S\r\n]{0,8}"
+_NAMED = re.compile(rf"(?:[\w.~%\[\]-]*&)*[\w.~%\[\]-]+{_BLANKS}(?:=|%(?:25)*3D)", re.IGNORECASE)
 _MARK = re.compile(r"#sha256=[0-9a-f]{16}\Z")
-_WEBHOOK = re.compile(
-    r"(?<=/)((?:web)?hooks?(?:-test|-waiting)?|webhookb\d|incomingwebhook|trigger)/.+|(?<=/)(bot\d+)(?::|%3A).+",
-    re.IGNORECASE | re.DOTALL,
-)
-# Hosts, by how their names begin, whose whole path is a secret: who knows it may write, or read what is written.
-_SECRET_HOSTS = ("hooks.", "hook.", "maker.ifttt.com", "ntfy.", "hc-ping.com", "webhook.site", "notify.run",
-                 "api.day.app", "sctapi.ftqq.com", "events.pagerduty.com")  # fmt: skip
-# Without a scheme, `my.git/hooks/a` is a path of files: the signs of a webhook count on these hosts only.
-_WEBHOOK_HOSTS = ("discord.com", "discordapp.com", "office.com", "telegram.org", "feishu.cn", "larksuite.com")
 _HOST = (
     r"(?:(?:[A-Za-z0-9-]{1,63}\.){1,9}[A-Za-z]{2,24}|localhost"
     r"|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?"
@@ -49,7 +46,11 @@ _HOST = (
 _BARE = rf"(?://)?{_HOST}/"
 _BARE_START = re.compile(rf"\s*(?://)?(?P<host>{_HOST})(?=/)")
 # A query, not the sign for one letter in a name: `part-?.parquet`.
-_QUERY = re.compile(r"\?(?:[\w.~%\[\]-]*[\w%\]](?:=|%(?:25)*3D)|[\w-]{12,})", re.IGNORECASE)
+_QUERY = re.compile(
+    rf"\?(?:(?:[\w.~%\[\]-]*&)*[\w.~%\[\]-]*[\w%\]]{_BLANKS}(?:=|%(?:25)*3D)|[\w-]{{12,}})", re.IGNORECASE
+)
+# An address in the words of a prompt, where a backslash stands before each colon.
+_ESCAPED = re.compile(rf"{_SCHEME}\\://\S+")
 # `data:image/png;base64,...` holds what it is an address of.
 _DATA = re.compile(r"\s*(data:(?:[a-z]{1,20}/[\w.+-]{1,80})?(?:;[\w=.+-]{1,80}){0,9},)\S", re.IGNORECASE)
 
@@ -58,35 +59,39 @@ _DATA = re.compile(r"\s*(data:(?:[a-z]{1,20}/[\w.+-]{1,80})?(?:;[\w=.+-]{1,80}){
 _NAMES = (
     r"(?:signature|credentials?|token|secret|password|passwd|passphrase"
     r"|(?:api|access|secret|account|shared|private|master|subscription|signing)[-_]?key(?:id)?"
-    r"|(?<![A-Za-z0-9/])(?:sig|sas|pwd|key|auth|jwt|sid|jsessionid))"
+    r"|(?<![A-Za-z0-9])(?:sig|sas|pwd|jwt|jsessionid)|(?<![A-Za-z0-9/])(?:key|auth|sid))"
 )
-_PAIR = re.compile(rf"({_NAMES}(?:=|%(?:25)*3D))[^&/;]+", re.IGNORECASE)
+_PAIR = re.compile(rf"({_NAMES}{_BLANKS}(?:=|%(?:25)*3D))[^&/;]+", re.IGNORECASE)
 # A name and a password before a host, without any scheme; no time of a day, no mail and no digest of an image.
 _LOGIN = (
     r"(?<![\w.+%~-])(?!mailto:)(?=[\w.+%~-]{0,63}[A-Za-z_])[\w.+%~-]{1,64}:(?![/\\])[^\s/\\'\"<>]{1,128}"
     r"(?:@|%(?:25)*40)(?=[A-Za-z\[]|\d+\.)(?!sha\d)"
 )
+_SIGNING_IN = r"(?:bearer|basic|token|digest|negotiate|ntlm|api-?key|oauth|hawk|ssws|splunk|aws4-hmac-sha256)"
 _AT_START = re.compile(rf"\s*{_LOGIN}", re.IGNORECASE)
 _TEXT = re.compile(
     rf"""
     (?P<address>://)\S
     | (?P<data>(?<![\w.-])data:(?:[a-z]{{1,20}}/[\w.+-]{{1,80}})?(?:;[\w=.+-]{{1,80}}){{0,9}},)[^\s"'<>]+
     | (?P<bare>(?<![\w./%-]){_BARE}(?=\S))
+    | (?P<inner>(?<=/){INNER_HOST}/)[^\s"'<>]+
     | (?P<encoded>%(?:25)*3A%(?:25)*2F%(?:25)*2F)[^\s"'<>&]+
-    | (?P<header>authorization['"]?\s{{0,2}}[:=]\s{{0,2}}['"]?(?:(?:bearer|basic|token|digest)\s+)?)[^\s'",]+
+    | (?P<header>authorization['"]?\s{{0,2}}[:=]\s{{0,2}}['"]?(?:{_SIGNING_IN}\s+)?)[^\s'",]+
     | (?P<login>{_LOGIN})
     | (?P<bearer>bearer\s+)[A-Za-z0-9+/._~-]{{16,}}=*
-    | (?P<item>['"][\w-]{{0,40}}{_NAMES}['"]\s{{0,2}}:\s{{0,2}})(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
-    | (?P<pair>{_NAMES}['"]?\s{{0,2}}(?:=|%(?:25)*3D)\s{{0,2}})(?:'[^'\n]+'|"[^"\n]+"|[^\s&'"]+)
-    | (?P<tag><(?:\w{{0,40}}(?:signature|token|accesskeyid|provided))>)[^<\n]+
-    | (?P<known>\b(?:AKIA|ASIA)[0-9A-Z]{{16}}\b|\bgh[pousr]_\w{{20,}}|\bxox[abeprs]-[\w-]{{10,}}
-        |\beyJ[\w-]{{10,}}\.[\w-]+\.[\w-]*)
+    | (?P<item>['"][\w-]{{0,40}}(?:{_NAMES}|cookie)['"]\s{{0,2}}:\s{{0,2}}b?)(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
+    | (?P<pair>{_NAMES}['"]?\s{{0,8}}(?:=|%(?:25)*3D)\s{{0,8}})(?:'[^'\n]+'|"[^"\n]+"|[^\s&'"]+)
+    | (?P<tag><(?:\w{{0,40}}(?:signature|token|accesskey(?:id)?|provided|password|passwd|secret))>)[^<\n]+
+    | {NAMED}
+    | (?P<known>{PRIVATE_KEY}|{KEYS})
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "akia", "asia", "gh", "xox", "eyj", ">", "@", "?",
-          "data:", "/webhook", "/bot", *_SECRET_HOSTS)  # fmt: skip
+_HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "signature>", "accesskey", "provided>",
+          "@", "?", "data:", "/webhook", "/bot", *SECRET_HOSTS, *HINTS)  # fmt: skip
 _ENDS_IN_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
+_ENDS_IN_ENCODED_SCHEME = re.compile(r"(?:%(?:25){0,3}(?:[46][1-9A-F]|[57][0-9A]|3\d)){1,16}\Z", re.IGNORECASE)
+_ENCODED_ADDRESS = re.compile(r"%(?:25)*3A%(?:25)*2F%(?:25)*2F", re.IGNORECASE)
 _CLOSING = {
     "'": re.compile(r"'[.,;:)\]}]{0,8}(?:\s|\Z)|\n"),
     '"': re.compile(r'\\*"(?:[\s.,;:)\]}>\\]|\Z)|\n'),
@@ -95,10 +100,24 @@ _CLOSING = {
 _LONGEST = 4200  # characters of an address in quotes
 _NO_BLANK = re.compile(r"\S*")
 _NO_ADDRESS = re.compile(r'["<>\\`]')
-# What belongs to an address that has blanks: the rest of a password, and words up to a query.
+# What belongs to an address that has blanks: the rest of a password, words up to a query, and a query with blanks
+# around its signs. A blank right after the `?` ends a question.
 _PASSWORD_GOES_ON = re.compile(r"[^\n@]{1,200}@\S*")
-_QUERY_FOLLOWS = re.compile(r"(?:[ \t]{1,4}[^\s?:]{0,200}){1,3}\?[^\s=]{0,100}=\S*")
+_SIGN = r"(?:[?#&;]|%(?:25)*(?:3F|23|26|3B))"
+_NAME = r"(?:(?!%(?:25)*(?:3F|23|26|3B|3D))[^\s=?#&;\"<>\\`]){1,400}"
+_VALUE = (
+    rf"{_BLANKS}(?:=|%(?:25)*3D)(?:{_BLANKS}=)*{_BLANKS}"
+    r"""(?:'[^'\n]{1,400}'|"[^"\n]{1,400}"|[^\s&;%]|%(?!(?:25)*26))+"""
+)
+_SPACED_QUERY = re.compile(
+    rf"{_SIGN}(?:{_NAME}(?:{_VALUE})?)?"
+    rf"(?:{_SIGN}{_NAME}(?:{_VALUE})?|{_BLANKS}(?:&|%(?:25)*26){_BLANKS}{_NAME}{_VALUE})*",
+    re.IGNORECASE,
+)
+_QUERY_FOLLOWS = re.compile(rf"(?:[ \t]{{1,4}}[^\s?:]{{0,200}}){{1,3}}(?=\?(?:[^\s=]{{0,100}}=|{_NAME}{_BLANKS}=))")
+_QUERY_BEGINS = re.compile(r"[?#;]|%(?:25)*(?:3F|23|3B)", re.IGNORECASE)
 _QUERY_INSIDE = re.compile(r"\?[^?]*(?:=|%(?:25)*3D)", re.IGNORECASE)
+_REMEMBERED_LENGTH = 1_000
 _TRAILING = "'\")]}>,.;:!"
 
 
@@ -119,9 +138,25 @@ def keep_secret(address: str) -> None:
 def without_secrets(text: str) -> str:
     """Return a sentence, a log's line or a foreign error's message without the secrets in it."""
     text = _without_kept(text)
+    # the sentence on one bad row is often that on the next, and is masked on its way to each sink
+    return _remembered(text) if len(text) <= _REMEMBERED_LENGTH else _masked_text(text)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(text: str) -> str:
+    return _masked_text(text)
+
+
+def _masked_text(text: str) -> str:
     low = text.lower()
     if not any(hint in low for hint in _HINTS):
         return text
+    if r"\://" in text:
+        text = _ESCAPED.sub(lambda it: _settled(it[0].replace(r"\:", ":")).replace(":", r"\:"), text)
+    return _settled(text)
+
+
+def _settled(text: str) -> str:
     for _ in range(3):  # what one mask leaves may look like another secret
         masked = _once(text)
         if masked == text:
@@ -185,11 +220,15 @@ def _masked(match: re.Match[str], after: int) -> tuple[int, int, str]:
     kind, found, text = match.lastgroup, match[0], match.string
     if kind in ("address", "encoded"):
         scheme = _ENDS_IN_SCHEME.search(text, max(after, match.start() - 31), match.start())
+        if kind == "encoded":  # perhaps every letter is
+            at = max(after, match.start() - 144)
+            scheme = _ENDS_IN_ENCODED_SCHEME.search(text, at, match.start()) or scheme
         if scheme is None:
             return match.start(), match.start() + 1, found[0]
         start = scheme.start()
         if kind == "encoded":
-            return start, match.end(), address_without_secrets(_decoded(text[start : match.end()]))
+            end = _end_of_query(text, match.start(), match.end())
+            return start, end, address_without_secrets(_decoded(text[start:end]))
         end = _end_of_address(text, start, match.start() + 3)
         return start, end, address_without_secrets(text[start:end])
     if kind == "bare":
@@ -216,12 +255,24 @@ def _end_of_address(text: str, start: int, after: int) -> int:
     quote = _NO_ADDRESS.search(text, after, stop)
     if quote and not _odd(_authority(text[after : quote.start()])):
         closed = text[start - 1 : start] in ('"', "`", "<")
-        stop = quote.start() if closed or not _QUERY_INSIDE.search(text, quote.start(), stop) else stop
-    authority = _authority(text[after:stop])
-    goes_on = _PASSWORD_GOES_ON if _odd(authority) and not _AT.search(text, after, stop) else _QUERY_FOLLOWS
-    if more := goes_on.match(text, stop):
-        stop = more.end()
+        far = min(stop, quote.start() + _LONGEST)  # to the end, from each of many quotes, would take minutes
+        stop = quote.start() if closed or not _QUERY_INSIDE.search(text, quote.start(), far) else stop
+    if _odd(_authority(text[after:stop])) and not _AT.search(text, after, stop):
+        stop = more.end() if (more := _PASSWORD_GOES_ON.match(text, stop)) else stop
+    elif whole is None or stop == whole.end():
+        stop = _end_of_query(text, after, stop)
     return max(after, start + len(text[start:stop].rstrip(_TRAILING)))
+
+
+def _end_of_query(text: str, after: int, stop: int) -> int:
+    """Where the query of an address ends that has no blank from `after` to `stop`, but may have some that follow: words
+    up to its `?`, and blanks around its signs."""
+    if more := _QUERY_FOLLOWS.match(text, stop):
+        after = more.end()
+        stop = rest.end() if (rest := _NO_BLANK.match(text, after)) else after
+    begins = _QUERY_BEGINS.search(text, after, stop)
+    query = _SPACED_QUERY.match(text, begins.start()) if begins else None
+    return max(stop, query.end()) if query else stop
 
 
 def _decoded(text: str) -> str:
@@ -264,12 +315,12 @@ def _like_a_path(address: str, head: str, scheme: str) -> str:
         user, rest = _without_user(rest, web=False, containers=True)
     elif not head:
         rest = _AT_START.sub("***@", rest, count=1) if _AT_START.match(rest) else rest
-        rest = without_secrets(rest) if "://" in rest else rest
+        rest = without_secrets(rest) if "://" in rest or _ENCODED_ADDRESS.search(rest) else rest
     place, tail = _split(rest, "?#")
     query, fragment = _split(tail, "#")
     query = "?..." if _PAIR.search(query) else query
     fragment = "#..." if _PAIR.search(fragment) and not _MARK.fullmatch(fragment) else fragment
-    return head + user + place + query + fragment
+    return head + user + _inner(place) + query + fragment
 
 
 def _bare(address: str) -> str | None:
@@ -287,7 +338,7 @@ def _bare(address: str) -> str | None:
 
 def _has_secret_path(host: str) -> bool:
     name = host.lower().partition(":")[0].removeprefix("www.")
-    return name.startswith(_SECRET_HOSTS) or name.endswith(_WEBHOOK_HOSTS)
+    return name.startswith(SECRET_HOSTS) or name.endswith(WEBHOOK_HOSTS)
 
 
 def _without_user(rest: str, *, web: bool, containers: bool) -> tuple[str, str]:
@@ -326,10 +377,14 @@ def _odd(authority: str) -> bool:
 def _path(place: str) -> str:
     """Mask what is secret in `host/path` of a web address."""
     host, path = _split(place, "/")
-    if host.lower().removeprefix("www.").startswith(_SECRET_HOSTS) and len(path) > 1:
+    if host.lower().removeprefix("www.").startswith(SECRET_HOSTS) and len(path) > 1:
         return f"{host}/..."
-    path = _WEBHOOK.sub(lambda found: f"{found[1] or found[2]}/...", path)
-    return host + _PAIR.sub(r"\1***", path)
+    path = WEBHOOK.sub(lambda found: f"{found[1] or found[2]}/...", path)
+    return _PAIR.sub(r"\1***", host) + _inner(_PAIR.sub(r"\1***", NAMED_PART.sub(r"\1***", path)))
+
+
+def _inner(path: str) -> str:
+    return INNER.sub(r"\1...", path)
 
 
 def _split(text: str, signs: str) -> tuple[str, str]:

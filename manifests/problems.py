@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from manifests.results import RowProblem, bad_rows
+from manifests.schema.texts import plural
 
 __all__ = ["LISTED", "Listed", "Problems"]
 
@@ -53,8 +54,9 @@ class Problems(tuple[RowProblem, ...]):
         """`and 900 more problems, 1,000 in 500 rows: 500 times 'prompt is missing', ...`."""
         kinds = sorted(self.kinds.items(), key=lambda it: -it[1])
         listed = ", ".join(f"{count:,} times '{kind}'" for kind, count in kinds[:20])
-        more = f", and {len(kinds) - 20} more kinds" if len(kinds) > 20 else ""
-        return f"and {self.unlisted:,} more problems, {self.total:,} in {self.rows:,} rows: {listed}{more}"
+        listed += f", and {plural(len(kinds) - 20, 'more kind')}" if len(kinds) > 20 else ""
+        more, rows = plural(self.unlisted, "more problem"), plural(self.rows, "row")
+        return f"and {more}, {self.total:,} in {rows}: {listed}"
 
     def joined(self, other: Iterable[RowProblem]) -> Problems:
         """Return these and others."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,27 +13,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest
-from manifests.parquet_pages import BadPages, row_groups
-from manifests.parquet_sizes import GroupCost, Refused, check_footer, check_types, cost_of, large_rows, runs
-from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
+from manifests.errors import first_line
+from manifests.parquet.pages import BadPages, row_groups
+from manifests.parquet.rows import LongRows, large_rows
+from manifests.parquet.sizes import GroupCost, Refused, check_footer, check_rows, check_types, cost_of, runs
+from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema import NamedFile
 from manifests.schema.describe import known_columns
 from manifests.schema.texts import did_you_mean, short
 
-__all__ = ["GoodRow", "ManifestError", "RowProblem", "RowResult", "count_rows", "read_rows"]
+__all__ = ["count_rows", "read_rows", "read_values"]
 
 BATCH_ROWS = 4096
 _BUFFERED, _BUFFER = 32_000_000, 1 << 20  # row groups of more packed bytes are read by so many
 _REPEATED_ROWS = 256  # at a time, where long texts stay in their dictionaries
 _ARROWS = (OSError, RuntimeError)
-_PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # pandas writes its row labels as a column; they say nothing here
+# pandas and Dask write their row labels as columns; they say nothing here
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__|__null_dask_index__")
+_MOST_COLUMNS = 1000  # each is looked at beside all before it; only row labels can be more than the known ones
 
 
 def read_rows(files: Iterable[NamedFile], *, batch_rows: int = BATCH_ROWS) -> Iterator[RowResult]:
     """Validate the rows of Parquet files, in order, in bounded memory (`batch_rows` rows at a time, plus 16-byte ids).
 
     Yields a GoodRow, or a RowProblem for each thing wrong with a row; a video_id that an earlier row of any file has is
-    a problem of the later row, and so is a row that is too large to be read (parquet_sizes.py). Raises ManifestError
+    a problem of the later row, and so is a row that is too large to be read (parquet/sizes.py). Raises ManifestError
     when it comes to a file of which no row can be trusted.
     """
     ids = VideoIds()
@@ -55,11 +61,26 @@ def count_rows(files: Iterable[NamedFile]) -> int:
     return total
 
 
-def _rows(file: NamedFile, batch_rows: int) -> Iterator[dict[str, Any] | Refused]:
+def read_values(file: NamedFile, *, most_rows: int) -> Iterator[dict[str, Any] | Refused]:
+    """The rows of a Parquet file that is no manifest, with whatever columns it has, within the same bounds.
+
+    Raises ManifestError like `read_rows`, and for a file of more than `most_rows` rows.
+    """
+    with file.open() as stream:
+        parquet = _opened(stream, file.name)
+    _check_count(parquet, file.name)
+    if twice := [name for name, count in Counter(parquet.schema_arrow.names).items() if count > 1]:
+        raise ManifestError(f"{file.name}: column '{short(twice[0])}' appears twice; keep one of them")
+    if (rows := parquet.metadata.num_rows) > most_rows:
+        raise ManifestError(f"{file.name} has {rows:,} rows; at most {most_rows:,} are allowed")
+    yield from _rows(file, BATCH_ROWS, is_manifest=False)
+
+
+def _rows(file: NamedFile, batch_rows: int, *, is_manifest: bool = True) -> Iterator[dict[str, Any] | Refused]:
     """The rows of a file in order, as values or as what is wrong with all of one."""
     with file.open() as stream:
-        parquet = _parquet(stream, file)
-        first = 1
+        parquet = _parquet(stream, file) if is_manifest else _opened(stream, file.name)
+        long, first = LongRows(stream.seek(0, os.SEEK_END)), 1
         for run in runs(_costs(stream, parquet, file.name), batch_rows):
             if (refused := run[0].refused) is not None:
                 yield from _of_group(refused, run[0], first)
@@ -67,7 +88,7 @@ def _rows(file: NamedFile, batch_rows: int) -> Iterator[dict[str, Any] | Refused
             if refused is not None:
                 continue
             for batch in _batches(stream, parquet, run, batch_rows, file.name):
-                for row in _to_rows(batch, file.name, run, one_by_one=bool(run[0].repeated)):
+                for row in _to_rows(batch, long, one_by_one=bool(run[0].repeated)):
                     if isinstance(row, Refused) or not file.partitions:
                         yield row
                     else:
@@ -88,6 +109,7 @@ def _of_group(refused: Refused, cost: GroupCost, first: int) -> Iterator[Refused
 def _costs(stream: Any, parquet: pq.ParquetFile, name: str) -> Iterator[GroupCost]:
     with _damage(name, 0, parquet.metadata.num_row_groups - 1):
         groups = row_groups(stream)
+    check_rows(groups, name)
     for number, group in enumerate(groups):
         with _damage(name, number, number):
             cost = cost_of(stream, parquet, group, number, name)
@@ -121,10 +143,8 @@ def _batches(
         yield batch
 
 
-def _to_rows(
-    batch: pa.RecordBatch, name: str, run: list[GroupCost], *, one_by_one: bool
-) -> Iterator[dict[str, Any] | Refused]:
-    large = large_rows(batch)
+def _to_rows(batch: pa.RecordBatch, long: LongRows, *, one_by_one: bool) -> Iterator[dict[str, Any] | Refused]:
+    large = large_rows(batch, long)
     # Values of Python take several times as much: what comes once for many rows is written out for one at a time.
     parts = [batch] if not large and not one_by_one else (batch.slice(row, 1) for row in range(batch.num_rows))
     for row, part in enumerate(parts):
@@ -132,24 +152,36 @@ def _to_rows(
             yield large[row]
             continue
         try:
-            values = _to_dicts(part)
-        except (ValueError, OverflowError) as error:  # text that is not UTF-8
-            raise _damaged(error, name, run[0].number, run[-1].number) from error
+            values: Iterable[dict[str, Any] | Refused] = _to_dicts(part)
+        except (ValueError, OverflowError):  # text that is not UTF-8
+            values = _one_by_one(part)
         yield from values
 
 
-def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
-    name = file.name
+def _one_by_one(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | Refused]:
+    """The batch's rows, of which those that hold what is no text are refused."""
+    for row in range(batch.num_rows):
+        part = batch.slice(row, 1)
+        try:
+            yield _to_dicts(part)[0]
+        except (ValueError, OverflowError):
+            column = next(name for name in part.schema.names if not _is_readable(part.column(name)))
+            video_id = part.column("video_id") if "video_id" in part.schema.names else None
+            shown = str(video_id[0]) if video_id is not None and _is_readable(video_id) else None
+            yield Refused(column, f"{column} is no text in UTF-8", "UTF-8", video_id=shown)
+
+
+def _is_readable(column: Any) -> bool:
     try:
-        check_footer(stream, name)
-        parquet = pq.ParquetFile(stream, pre_buffer=True)
-        check_types(parquet.schema_arrow, name)
-    except (pa.ArrowException, OSError, RuntimeError, UnicodeDecodeError) as error:  # the last: a column's name
-        _reraise_foreign(error)
-        raise ManifestError(
-            f"{name} is not a Parquet file, or not a whole one ({_first_line(error)}); "
-            f"make one from CSV, YAML or JSONL with `nightreel manifest build`"
-        ) from error
+        column.to_pylist()
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
+    """A file of a manifest: its columns are known."""
+    name, parquet = file.name, _opened(stream, file.name)
     columns = list(_leaves(parquet.schema_arrow))
     if twice := sorted({*columns, *(column.partition(".")[0] for column in columns)} & set(file.partitions)):
         raise ManifestError(
@@ -158,6 +190,28 @@ def _parquet(stream: Any, file: NamedFile) -> pq.ParquetFile:
     if unknown := [column for column in file.partitions if column not in known_columns()]:
         raise _unknown_folder(unknown[0], file)
     check_columns([*columns, *file.partitions], name)
+    _check_count(parquet, name)
+    return parquet
+
+
+def _check_count(parquet: pq.ParquetFile, name: str) -> None:
+    if (count := len(parquet.schema_arrow)) > _MOST_COLUMNS:
+        raise ManifestError(
+            f"{name} has {count:,} columns; at most {_MOST_COLUMNS:,} are allowed: leave out row labels"
+        )
+
+
+def _opened(stream: Any, name: str) -> pq.ParquetFile:
+    try:
+        check_footer(stream, name)
+        parquet = pq.ParquetFile(stream, pre_buffer=True)
+        check_types(parquet.schema_arrow, name)
+    except (pa.ArrowException, OSError, RuntimeError, UnicodeDecodeError) as error:  # the last: a column's name
+        _reraise_foreign(error)
+        raise ManifestError(
+            f"{name} is not a Parquet file, or not a whole one ({_reason(error)}); "
+            f"make one from CSV, YAML or JSONL with `nightreel manifest build`"
+        ) from error
     return parquet
 
 
@@ -181,7 +235,7 @@ def _damage(name: str, first: int, last: int) -> Iterator[None]:
 
 def _damaged(error: BaseException, name: str, first: int, last: int) -> ManifestError:
     groups = f"row group {first + 1}" if first == last else f"one of the row groups {first + 1} to {last + 1}"
-    return ManifestError(f"{name} is damaged in {groups} ({_first_line(error)}); write it again")
+    return ManifestError(f"{name} is damaged in {groups} ({_reason(error)}); write it again")
 
 
 def _reraise_foreign(error: BaseException) -> None:
@@ -190,8 +244,8 @@ def _reraise_foreign(error: BaseException) -> None:
         raise error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+def _reason(error: BaseException) -> str:
+    return first_line(error).rstrip(".")[:200]
 
 
 def _leaves(fields: Iterable[pa.Field[Any]], prefix: str = "") -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import torch
 
+from manifests.errors import first_line
+
 __all__ = ["Hardware", "Precision", "hardware", "step_dtype"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -34,7 +36,7 @@ def hardware() -> Hardware:
             gpus.append(f"{card.name}, {card.total_memory / 2**30:.0f} GiB")
             torch.zeros(1, device=f"cuda:{index}")  # a driver that does not fit shows only when it is used
     except RuntimeError as error:
-        gpus, reason = [], (str(error).splitlines() or [type(error).__name__])[0]
+        gpus, reason = [], first_line(error)
     return Hardware(torch.__version__, torch.version.cuda, tuple(gpus), reason)
 
 

@@ -16,7 +16,10 @@ from typing import Any
 
 from renderers.registry import PerceptorEntry
 
-__all__ = ["HubTokenizer", "hub_tokenizer"]
+__all__ = ["TOKENIZER_WORDS", "HubTokenizer", "hub_tokenizer"]
+
+# What open_clip's own configs tell a tokenizer. Another word may have it open files, or run them.
+TOKENIZER_WORDS = {"clean", "strip_sep_token"}
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -50,7 +53,7 @@ def hub_tokenizer(perceptor: PerceptorEntry, settings: Mapping[str, Any], contex
     """
     options = dict(settings.get("tokenizer_kwargs") or {})
     file = _file(perceptor, str(settings["hf_tokenizer_name"]))
-    if file is None or not {"clean", "strip_sep_token"} >= options.keys():
+    if file is None or not options.keys() <= TOKENIZER_WORDS:
         return None
     try:
         tokens = import_module("tokenizers").Tokenizer.from_file(str(file))  # no dependency of ours

@@ -113,7 +113,10 @@ def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | HubTokenizer | N
     try:
         package = Path(str(distribution("open_clip_torch").locate_file("open_clip")))
         if perceptor.architecture is None:
-            config = json.loads((perceptor.path / "open_clip_config.json").read_text())["model_cfg"]
+            file = perceptor.path / "open_clip_config.json"
+            if not file.is_file():  # a pipe would be waited for
+                return None
+            config = json.loads(file.read_text())["model_cfg"]
         else:
             config = json.loads((package / "model_configs" / f"{perceptor.architecture}.json").read_text())
         settings = config["text_cfg"]
@@ -127,7 +130,9 @@ def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | HubTokenizer | N
             merges = perceptor.path / perceptor.merges
         _ranks(merges)
         return merges, context - 2
-    except (OSError, ValueError, KeyError, TypeError, EOFError, PackageNotFoundError):
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError, PackageNotFoundError
+    ):  # fmt: skip
         return None  # whoever loads it says what is wrong with it
 
 

@@ -22,7 +22,6 @@ from flows.job.row_warnings import Warnings
 from flows.job.run_documents import RunIdentity, documenting
 from flows.job.state import VideoRun
 from flows.orchestration.handover import start_pool
-from flows.report.wording import plural
 from infra.settings import InfraSettings, load_settings
 from infra.storage.layout import video_key
 from infra.storage.storage import Storage
@@ -32,6 +31,7 @@ from manifests.building import write_parquet
 from manifests.problems import Problems
 from manifests.results import GoodRow, ManifestError
 from manifests.schema import ManifestRow
+from manifests.schema.texts import plural
 from renderers.registry import Registry
 
 __all__ = ["JobSummary", "VideoSummary", "run_job", "status"]
@@ -118,7 +118,7 @@ def run_job(
     parameters = RenderParameters(str(manifest), str(output), strict, force, range_frames, priority)
     problems = Problems()
     if isinstance(manifest, str | Path):
-        job = _planned(parameters, settings)
+        job = _planned(parameters.in_full(), settings)
     else:
         job, problems = _planned_rows(manifest, parameters, settings)
     job.record_refused()
@@ -186,6 +186,7 @@ def _local_pool(job: RenderJob, settings: InfraSettings, workers: int) -> LocalP
         threads=settings.threads,
         batch=settings.batch,
         registry=Registry(settings.models_folder),
+        source=settings.models_source,
         precision=settings.precision,
         graphs=settings.graphs,
         reading=job.reading,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.settings import load_settings
-from infra.storage.storage import manifest_files, read_uri
+from infra.storage.storage import FilesBeside, manifest_files, read_uri
 from manifests.building import build, kind_of
 from manifests.problems import Listed, Problems
 from manifests.reading import read_rows
@@ -67,4 +67,5 @@ def _results(uri: str) -> Iterable[RowResult]:
         return read_rows(
             manifest_files(uri, load_settings().reading())
         )  # no ending of a source: Parquet, whatever its name
-    return build(io.BytesIO(read_uri(uri, load_settings().reading())), kind, uri)
+    policy = load_settings().reading()
+    return build(io.BytesIO(read_uri(uri, policy)), kind, uri, FilesBeside(uri, policy))

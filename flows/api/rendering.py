@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from infra.models.bringing import bring_model
 from infra.settings import load_settings
 from infra.storage.storage import ObjectMissing, SourceReader
 from manifests.checking import check_row
 from manifests.masking import address_without_secrets
 from manifests.results import GoodRow
-from manifests.schema import ManifestRow
+from manifests.schema import ManifestRow, addresses_of
 from renderers.errors import BadInput
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
@@ -61,9 +62,11 @@ def prepare(row: ManifestRow) -> PreparedRow:
         StorageError: a picture can't be read.
     """
     settings = load_settings()
-    entry = Registry(settings.models_folder).entry(row.model)
+    registry = Registry(settings.models_folder)
+    bring_model(registry, settings.models_source, row.model, weights=False)
+    entry = registry.entry(row.model)
     sources, images = SourceReader(settings.reading()), {}
-    for uri in filter(None, (row.init_image, *(prompt.image for prompt in row.image_prompts or ()))):
+    for _, uri in addresses_of(row):
         try:
             images[uri] = sources.read(uri)
         except ObjectMissing as error:
@@ -106,8 +109,10 @@ class Renderer:
         from renderers.models import load_models
 
         settings = load_settings()
+        registry = Registry(settings.models_folder)
+        bring_model(registry, settings.models_source, model)
         models = load_models(
-            Registry(settings.models_folder).entry(model),
+            registry.entry(model),
             device=device or settings.device,
             threads=threads or settings.threads,
             precision=precision or settings.precision,

@@ -9,10 +9,24 @@ from importlib.metadata import version
 
 import cyclopts
 
-from flows.cli import doctor, finetune, manifest, models, plan, preview, render, rerun, status, up, watch
+from flows.cli import (
+    deploy,
+    doctor,
+    finetune,
+    manifest,
+    models,
+    plan,
+    preview,
+    prune,
+    render,
+    rerun,
+    status,
+    up,
+    watch,
+)
 from flows.cli.errors import BAD_INPUT, explain
 from flows.cli.output import fit, problems
-from infra.environment import exempt_loopback
+from infra.environment import exempt_loopback, widen_terminal
 from infra.masked_logs import mask_logs
 
 __all__ = ["app", "main", "run"]
@@ -35,7 +49,9 @@ app.command(render.render)
 app.command(rerun.rerun)
 app.command(status.status)
 app.command(watch.watch)
+app.command(prune.prune)
 app.command(up.up)
+app.command(deploy.deploy)
 app.command(models.app)
 app.command(finetune.finetune)
 app.command(doctor.doctor)
@@ -57,6 +73,7 @@ def _interrupt(*_: object) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors go to stderr."""
     debug = "--debug" in arguments
+    widen_terminal()
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)

@@ -23,6 +23,7 @@ from flows.doctor.storage import check_storage
 from infra.environment import prefect_api_url, prefect_home, prepare_prefect, up_folder, use_prefect_server
 from infra.own_prefect import whereabouts
 from infra.settings import InfraSettings, load_settings
+from manifests.schema.texts import plural
 
 __all__ = ["doctor"]
 
@@ -48,7 +49,8 @@ def doctor(
     """Check this installation, and the storage, server and cluster that it uses. Example: nightreel doctor --repair
 
     The server is the one that PREFECT_API_URL names, or that of a `nightreel up` of yours on this machine, whose log is
-    looked at too; the cluster is the one of NIGHTREEL_RAY_ADDRESS. What is not there is not looked at. Without --repair
+    looked at too; the cluster is the one of NIGHTREEL_RAY_ADDRESS. Each of its nodes is asked for versions, models,
+    clock and room, and, with --output, whether it can use that. What is not there is not looked at. Without --repair
     nothing is changed. (--mend is its earlier name.)
 
     Exit codes: 0 all is well, 1 there were problems, and all of them are repaired, or can be by --repair, 3 something
@@ -90,7 +92,7 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_aft
             "PREFECT_API_URL is not set, and no `nightreel up` of yours runs: commands start a server of their own",
         )
     if settings.ray_address:
-        yield from examine("cluster", partial(check_cluster, settings))
+        yield from examine("cluster", partial(check_cluster, settings, output))
     else:
         yield Finding("cluster", "ok", "NIGHTREEL_RAY_ADDRESS is not set: commands start Ray on this machine")
 
@@ -110,6 +112,6 @@ def _show(findings: list[Finding], repaired: bool) -> None:
     if bad:
         sys.stdout.flush()
         can = sum(finding.repair is not None and not finding.repair_error for finding in bad)
-        message = f"{len(bad)} problem{'' if len(bad) == 1 else 's'}"
+        message = plural(len(bad), "problem")
         message += f"; {can} can be repaired: nightreel doctor --repair" if can else ""
         print(f"nightreel: {message}", file=sys.stderr)

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from flows.cli.errors import DONE
 from flows.cli.options import with_help
-from flows.cli.output import duration, print_json, problems, say, stderr
+from flows.cli.output import duration, fit, print_json, problems, say, stderr
 from flows.job.finetuning import begin, check, figures, finetune_job, handing_over, publish, published
 from flows.local.own_server import prefect_server
 from flows.orchestration.forms import fields as form
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["finetune"]
 
 STOPPED = 130
+STARTING = "starting Prefect and Ray"
 
 
 @with_help
@@ -62,7 +63,7 @@ def finetune(
     done = finished(job)
     if done is not None and published(job, registry) is not None:
         return _conclude(job, json, note="nothing to do: ")
-    check(job, registry, replace=replace)
+    check(job, registry, source=settings.models_source, replace=replace)
     if done is not None:  # killed between the last step and the registry
         publish(job, registry, replace=replace)
         return _conclude(job, json)
@@ -131,18 +132,20 @@ def _watching(training: RayTraining, *, disable: bool) -> Iterator[None]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
         console=stderr, disable=not stderr.is_terminal,
     )  # fmt: skip
-    line = bar.add_task("starting Prefect and Ray", total=None, detail="")
+    line = bar.add_task(STARTING, total=None, detail="")
 
     def show() -> None:
         began, said = time.monotonic(), time.monotonic()
         while not over.wait(0.5):
             now = training.progress()
-            if now is not None:
+            if now is None:
+                bar.update(line, description=fit(training.waiting or STARTING))
+            else:
                 step, steps = now["step"], now["steps"]
                 bar.update(line, description="fine-tuning", total=steps, completed=step, detail=_detail(now))
             if not stderr.is_terminal and time.monotonic() - said >= 30:
                 said = time.monotonic()
-                where = f"step {now['step']}/{now['steps']}  {_detail(now)}" if now else "starting Prefect and Ray"
+                where = f"step {now['step']}/{now['steps']}  {_detail(now)}" if now else training.waiting or STARTING
                 print(f"{duration(said - began)}: {where}", file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=show, name="progress", daemon=True)

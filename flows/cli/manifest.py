@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -10,21 +12,22 @@ import cyclopts
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from flows.cli.curves import curve, sampled
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
+from flows.cli.estimate import Estimate
 from flows.cli.options import with_help
-from flows.cli.output import print_json, print_table, problems, say
+from flows.cli.output import duration, print_json, print_table, problems, say
 from flows.job.row_warnings import RowWarnings
 from flows.orchestration.forms.fields import Manifest
-from flows.report.wording import plural
 from infra.settings import load_settings
-from infra.storage.storage import Storage, is_key, manifest_files, read_uri
+from infra.storage.storage import FilesBeside, Storage, is_key, manifest_files, read_uri
 from manifests.building import build, kind_of, write_parquet
 from manifests.masking import address_without_secrets
 from manifests.problems import Listed
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, RowResult
-from manifests.schema import ManifestRow, format_prompts, with_addresses
-from manifests.schema.texts import short
+from manifests.schema import ManifestRow, format_prompts, schedules, with_addresses
+from manifests.schema.texts import plural, short
 from renderers.errors import BadInput
 from renderers.frame_plan.resolution import resolve
 from renderers.registry import Registry
@@ -33,6 +36,8 @@ __all__ = ["app"]
 
 Json = Annotated[bool, Parameter(negative="", help="as JSON on stdout")]
 Strict = Annotated[bool, Parameter(negative="", help="do nothing if any row is bad")]
+
+_SHOWN_ROWS = 10  # the first and the last ones, of a dry run
 
 app = cyclopts.App(
     name="manifest",
@@ -45,27 +50,34 @@ app = cyclopts.App(
 def build_(
     source: str,
     *,
-    output: Annotated[str, Parameter(name=["--output", "-o"], help="the Parquet file to write; a path or a URI")],
+    output: Annotated[
+        str | None, Parameter(name=["--output", "-o"], help="the Parquet file to write; a path or a URI")
+    ] = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="write nothing; say what it would be, and its hours")] = False,
     strict: Strict = False,
     json: Json = False,
 ) -> int:
     """Build a Parquet manifest from CSV, YAML or JSONL. Example: nightreel manifest build night.yaml -o night.parquet
 
+    With --dry-run the rows are made and checked, and thrown away: how many there are, the first and the last ten, and
+    about how long one actor would render them.
+
     Args:
         source: the file to read; its ending says what it is (.csv, .yaml, .yml, .jsonl).
     """
-    import io
-
-    folder, slash, name = output.rpartition("/")
-    if not name or folder.endswith(":/"):
-        raise BadInput(f"output '{output}' names no file: give one, such as '{output.rstrip('/')}/night.parquet'")
-    if not is_key(name):
-        raise BadInput(f"output '{short(output)}' can't be the name of a file: give one without control characters")
-    if output == source:
-        raise BadInput(f"output '{output}' is the source itself: name another file, such as one that ends in .parquet")
     settings = load_settings()
-    results = build(io.BytesIO(read_uri(source, settings.reading())), kind_of(source), source)
-    target, warnings = io.BytesIO(), RowWarnings(Registry(settings.models_folder))
+    if output is None and not dry_run:
+        raise BadInput("no output is named: give one, such as `-o night.parquet`, or --dry-run")
+    if output is not None:
+        _check_output(output, source)
+    policy = settings.reading()
+    results = build(io.BytesIO(read_uri(source, policy)), kind_of(source), source, beside=FilesBeside(source, policy))
+    registry = Registry(settings.models_folder)
+    if dry_run:
+        return _dry_run(source, results, registry, strict=strict, json=json)
+    assert output is not None
+    folder, slash, name = output.rpartition("/")
+    target, warnings = io.BytesIO(), RowWarnings(registry)
     result = write_parquet(_looked_at(results, warnings), target)
     problems(result.problems.lines())
     problems(warnings.found.lines())
@@ -92,6 +104,64 @@ def build_(
         )
         return BAD_INPUT
     return INCOMPLETE if result.problems else DONE
+
+
+def _check_output(output: str, source: str) -> None:
+    folder, _, name = output.rpartition("/")
+    if not name or folder.endswith(":/"):
+        raise BadInput(f"output '{output}' names no file: give one, such as '{output.rstrip('/')}/night.parquet'")
+    if not is_key(name):
+        raise BadInput(f"output '{short(output)}' can't be the name of a file: give one without control characters")
+    if output == source:
+        raise BadInput(f"output '{output}' is the source itself: name another file, such as one that ends in .parquet")
+
+
+def _dry_run(source: str, results: Iterable[RowResult], registry: Registry, *, strict: bool, json: bool) -> int:
+    """Say what a source comes to; ends as the build would."""
+    listed, warnings, estimate = Listed(), RowWarnings(registry), Estimate(registry)
+    first: list[ManifestRow] = []
+    last: deque[ManifestRow] = deque(maxlen=_SHOWN_ROWS)
+    for result in _looked_at(results, warnings):
+        if not isinstance(result, GoodRow):
+            listed.add(result)
+            continue
+        estimate.look(result.row)
+        if len(first) < _SHOWN_ROWS:
+            first.append(result.row)
+        else:
+            last.append(result.row)
+    found = listed.problems
+    problems(found.lines())
+    problems(warnings.found.lines())
+    if json:
+        documents = [
+            [with_addresses(row, address_without_secrets).model_dump(mode="json", exclude_unset=True) for row in rows]
+            for rows in (first, last)
+        ]
+        print_json(
+            {
+                "output": None, "rows": estimate.rows, "frames": estimate.frames,
+                "actor_seconds": round(estimate.seconds, 1), "rows_without_estimate": estimate.unknown,
+                "first": documents[0], "last": documents[1],
+                "problems": [p.to_dict() for p in found], "problem_kinds": found.kinds,
+                "warnings": warnings.found.first, "warning_kinds": warnings.found.kinds,
+            }
+        )  # fmt: skip
+    else:
+        left_out = estimate.rows - len(first) - len(last)
+        between = [("...", plural(left_out, "more row"))] if left_out else []
+        shown = [[(row.video_id, format_prompts(row.scenes)) for row in rows] for rows in (first, last)]
+        print_table(("video", "prompt"), [*shown[0], *between, *shown[1]])
+        bad = f", {plural(found.total, 'problem')} in {plural(found.rows, 'row')} besides" if found else ""
+        unknown = f"; {plural(estimate.unknown, 'row')} of them not estimated, whose model is not here or can't do it"
+        say(
+            f"{address_without_secrets(source)}: {plural(estimate.rows, 'row')}, {plural(estimate.frames, 'frame')}"
+            f"{bad}; about {duration(estimate.seconds)} of one actor (the registry's figure, not this machine's)"
+            f"{unknown if estimate.unknown else ''}"
+        )
+    if not estimate.rows or (strict and found):
+        return BAD_INPUT
+    return INCOMPLETE if found else DONE
 
 
 @app.command
@@ -141,9 +211,14 @@ def show(
     manifest: Manifest,
     *,
     rows: Annotated[int, Parameter(validator=Number(gte=1), help="how many rows to show")] = 20,
+    curves: Annotated[bool, Parameter(negative="", help="draw what changes in time")] = False,
     json: Json = False,
 ) -> int:
-    """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet"""
+    """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet
+
+    With --curves each column that changes in time, such as zoom, is drawn below, from the first frame to the last; as
+    JSON each row has `curves`, the lowest and the highest value of at most 96 parts of the video, by column.
+    """
     files = manifest_files(manifest, load_settings().reading())
     shown: list[ManifestRow] = []
     listed = Listed()
@@ -155,11 +230,17 @@ def show(
         elif listed.add(result):
             problems([str(result)])
     problems([listed.problems.counts] if listed.problems.unlisted else [])
+    registry = Registry(load_settings().models_folder)
     if json:
-        rows_shown = (with_addresses(row, address_without_secrets) for row in shown)
-        print_json([row.model_dump(mode="json", exclude_unset=True) for row in rows_shown])
+        documents = []
+        for row in shown:
+            without = with_addresses(row, address_without_secrets)
+            resolved = resolve(row, registry.entry(row.model)) if curves else row
+            drawn = {"curves": {column: parts for column, _, parts in _curves(resolved)}} if curves else {}
+            documents.append(without.model_dump(mode="json", exclude_unset=True) | drawn)
+        print_json(documents)
         return DONE
-    registry, table = Registry(load_settings().models_folder), []
+    table, drawings = [], []
     for row in shown:
         resolved = resolve(row, registry.entry(row.model))
         table.append(
@@ -174,7 +255,23 @@ def show(
                 format_prompts(resolved.scenes),
             )
         )
+        for column, text, parts in _curves(resolved) if curves else ():
+            known = [part for part in parts if part is not None]
+            low, high = (f"{it:.6g}" for it in (min(it[0] for it in known), max(it[1] for it in known)))
+            drawings.append((row.video_id, f"{column}\n{short(text, 40)}\n{low} to {high}", curve(parts)))
     print_table(("video", "frames", "size", "model", "steps", "seed", "format", "prompt"), table)
+    if curves and drawings:
+        say("")
+        print_table(("video", "what changes", "from the first frame to the last"), drawings)
+    elif curves:
+        say("nothing changes in time in these rows")
     total = count_rows(files)
     say(f"{len(shown)} of {plural(total, 'row')} of {Path(address_without_secrets(manifest)).name}")
     return DONE
+
+
+def _curves(row: ManifestRow) -> Iterator[tuple[str, str, list[tuple[float, float] | None]]]:
+    """What changes in time in a row: the column, its text, and what it comes to."""
+    for column, keyframes in schedules(row).items():
+        if row.frames > 1 and keyframes.constant is None:
+            yield column, keyframes.text, sampled(keyframes, row.frames)

@@ -65,6 +65,7 @@ def _described(entry: ModelEntry) -> dict[str, object]:
 
 
 app.command(models_files.fetch)
+app.command(models_files.publish)
 app.command(models_files.verify)
 app.command(models_files.add)
 app.command(models_eval.evaluate, name="eval")

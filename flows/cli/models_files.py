@@ -1,4 +1,4 @@
-"""`nightreel models fetch|verify|add`: the files of models, brought, checked and added to the registry."""
+"""`nightreel models fetch|publish|verify|add`: the files of models, brought, shared, checked, added to the registry."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from cyclopts import Parameter
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
-from flows.cli.output import print_json, print_table, problems, say, stderr
+from flows.cli.output import fit, print_json, print_table, problems, say, stderr
 from infra.models.downloads import OnProgress
 from infra.models.files import OnFile, fetch_model, verify_model
+from infra.models.published import publish as publish_model
 from infra.settings import load_settings
+from infra.storage.storage import Storage
+from manifests.schema.texts import plural
 from renderers.errors import ModelFilesBroken
 from renderers.registry import Registry
 
-__all__ = ["add", "fetch", "verify"]
+__all__ = ["add", "fetch", "publish", "verify"]
 
 Json = Annotated[bool, Parameter(negative="", help="as JSON on stdout")]
 
@@ -68,6 +71,36 @@ def _bars(*, disable: bool) -> Iterator[OnFile]:
             return on_progress
 
         yield on_file
+
+
+def publish(*names: str, json: Json = False) -> int:
+    """Put models where a cluster's machines fetch them. Example: nightreel models publish imagenet-f16-16384 mine
+
+    That is NIGHTREEL_MODELS_SOURCE, such as s3://bucket/models. Set it where the cluster's workers and runs start, too:
+    each machine fetches what it needs from there, once, into NIGHTREEL_MODELS_FOLDER, and checks it.
+
+    Args:
+        names: models that are here, whole (see `nightreel models list`, `nightreel models fetch`).
+    """
+    settings = load_settings()
+    if not names or settings.models_source is None:
+        problems([
+            "name the models to publish; `nightreel models list` shows which there are" if not names
+            else "NIGHTREEL_MODELS_SOURCE is not set: name the place, such as s3://bucket/models"
+        ])  # fmt: skip
+        return BAD_INPUT
+    registry, source = Registry(settings.models_folder), Storage(settings.models_source)
+    entries = [registry.entry(name) for name in dict.fromkeys(names)]
+    source.check()
+    with stderr.status("publishing", spinner="dots") as status:
+        done = [publish_model(registry, entry, source, lambda file: status.update(fit(file))) for entry in entries]
+    if json:
+        print_json([{"name": it.name, "digest": it.digest, "files": [vars(file) for file in it.files]} for it in done])
+    else:
+        for it in done:
+            size = sum(file.size for file in it.files) / 1e6
+            say(f"published '{it.name}' in '{source.root}': {plural(len(it.files), 'file')}, {size:,.1f} MB")
+    return DONE
 
 
 def verify(*names: str, json: Json = False) -> int:

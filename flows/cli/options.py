@@ -1,4 +1,5 @@
-"""Help and bounds of a command's options, from the pydantic fields that their annotations hold."""
+"""Options that several commands have; and help and bounds of a command's options, from the pydantic fields that their
+annotations hold."""
 
 from __future__ import annotations
 
@@ -9,11 +10,25 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from pydantic.fields import FieldInfo
 
+from flows.orchestration.deployments import NightlyOptions
 from flows.orchestration.forms.descriptions import fields_of, hints_of
 
-__all__ = ["with_help"]
+__all__ = ["NightCron", "NightManifest", "NightOutput", "NightZone", "with_help"]
 
 C = TypeVar("C", bound=Callable[..., Any])
+
+_NIGHT = NightlyOptions()
+
+#: What `up` and `deploy` are told of the night; `night_of_options` (flows/cli/night.py) reads it.
+NightManifest = Annotated[
+    str | None,
+    Parameter(help="manifest of the night, such as s3://bucket/manifests/{date}.parquet: switches `nightly` on"),
+]
+NightOutput = Annotated[
+    str | None, Parameter(name=["--output", "-o"], help="where the night goes, such as s3://bucket/nights/{date}")
+]
+NightCron = Annotated[str | None, Parameter(help=f"when the night begins (default: {_NIGHT.cron})")]
+NightZone = Annotated[str | None, Parameter(help=f"of that time (default: {_NIGHT.time_zone})")]
 
 # The bounds of a pydantic field, and what cyclopts calls them.
 _BOUNDS = {"ge": "gte", "gt": "gt", "le": "lte", "lt": "lt"}

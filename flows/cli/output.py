@@ -19,22 +19,26 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.job.job import RenderJob
-from flows.report.wording import first_of, visible
+from flows.report.wording import REORDERING, first_of, visible
 from manifests.masking import values_without_secrets, without_secrets
 from renderers.frame_plan.video_plan import json_safe
 
-__all__ = ["bad_rows", "damaged_documents", "duration", "fit", "out", "print_json", "print_table", "problems", "say",
+__all__ = ["damage_lines", "duration", "fit", "out", "print_json", "print_table", "problems", "row_lines", "say",
            "stderr"]  # fmt: skip
 
 #: Columns of a terminal below which a table of more than two columns can't be read.
 NARROW = 72
+
+#: Characters of a word, such as a path, and of a line, that a problem may have.
+LONGEST_WORD, LONGEST_LINE = 600, 4_000
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
 stderr = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 
 
 # What JSON lets stand in a text, and a terminal obeys.
-_COMMANDS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_COMMANDS = re.compile(f"[\x7f-\x9f\u2028\u2029{REORDERING}\ud800-\udfff]")
 
 
 def fit(text: object) -> str:
@@ -86,12 +90,25 @@ def _stacked(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str |
 
 
 def problems(lines: Iterable[str]) -> None:
-    """Problems, one per line, on stderr, whole: a terminal's width must not cut the remedy off."""
+    """Problems, one per line, on stderr: a terminal's width must not cut the remedy off, but of a value of any length
+    no more than a person reads is repeated."""
     for line in lines:
-        print(f"nightreel: {fit(line)}", file=sys.stderr)
+        print(f"nightreel: {_readable(fit(line))}", file=sys.stderr)
 
 
-def bad_rows(job: RenderJob) -> list[str]:
+def _readable(text: str) -> str:
+    """`text` whose words, and then lines, have no more characters than a person reads. Secrets must be gone: of what is
+    cut they are not known any more."""
+    text = _LONG_WORD.sub(lambda found: _cut(found[0], LONGEST_WORD), text)
+    return "\n".join(_cut(line, LONGEST_LINE) for line in text.split("\n"))
+
+
+def _cut(text: str, most: int) -> str:
+    """`text`, without its middle where it has more than `most` characters: the remedy stands at the end."""
+    return text if len(text) <= most else f"{text[: most * 3 // 4]}…{text[-(most // 4) + 1 :]}"
+
+
+def row_lines(job: RenderJob) -> list[str]:
     """A sentence for each problem of the manifest's rows and each row that could not be planned, its video named; the
     first hundred of each, and how many more there are."""
     refused = (
@@ -100,8 +117,8 @@ def bad_rows(job: RenderJob) -> list[str]:
     return [*job.problems.lines(), *first_of(refused)]
 
 
-def damaged_documents(job: RenderJob) -> list[str]:
-    """A sentence for each document in the output that can't be read, but those that `bad_rows` names; the first
+def damage_lines(job: RenderJob) -> list[str]:
+    """A sentence for each document in the output that can't be read, but those that `row_lines` names; the first
     hundred, and how many more there are."""
     named = {reason for _, reason in job.refused}
     return list(first_of(it for it in job.damaged if it not in named))

@@ -8,16 +8,16 @@ from cyclopts import Parameter
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.options import with_help
-from flows.cli.output import bad_rows, damaged_documents, duration, print_json, print_table, problems, say
+from flows.cli.output import damage_lines, duration, print_json, print_table, problems, row_lines, say
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
 from flows.orchestration.forms.fields import Manifest, RangeFrames
 from flows.planning.chunks import Chunk
-from flows.report.wording import plural
 from infra.settings import load_settings
 from manifests.masking import address_without_secrets
 from manifests.problems import LISTED
 from manifests.schema import format_frames
+from manifests.schema.texts import plural
 
 __all__ = ["plan"]
 
@@ -44,15 +44,18 @@ def plan(
     actors = settings.actors or 1
     chunks = job.chunks(actors)
     seconds = sum(work.seconds for work in job.pending)
-    bad = bad_rows(job)
-    frames = sum(run.work.plan.frames for run in job.runs.values())
+    bad = row_lines(job)
+    # by the rule of `status` and the report: a row that can't be rendered is a video, and all its frames are missing
+    planned = sum(run.work.plan.frames for run in job.runs.values())
+    frames, done = job.frames_missing[1], planned - job.frames_to_render
     summary = {
         "manifest": address_without_secrets(manifest),
         "output": output,
-        "videos": len(job.runs),
+        "videos": len(job.runs) + len(job.refused),
+        "videos_failed": len(job.refused),
         "videos_to_do": len(job.pending),
         "frames": frames,
-        "frames_done": frames - job.frames_to_render,
+        "frames_done": done,
         "frames_to_render": job.frames_to_render,
         "actor_seconds": round(seconds, 1),
         "chunks": [
@@ -72,7 +75,7 @@ def plan(
     code = INCOMPLETE if job.damaged and only_damaged else BAD_INPUT if bad else DONE
     if not json:
         problems(bad)
-        problems(damaged_documents(job))
+        problems(damage_lines(job))
     problems(job.warnings.lines())
     if json:
         print_json(summary)
@@ -82,9 +85,12 @@ def plan(
     )
     if len(chunks) > 50:
         say(f"... and {len(chunks) - 50} more task runs (--json lists all)")
+    lost = [f"{plural(len(job.refused), 'video')} can't be rendered"] if job.refused else []
+    lost += [plural(job.bad_rows, "bad row")] if job.bad_rows else []
     say(
-        f"{plural(len(job.runs), 'video')}, {plural(frames, 'frame')}: {frames - job.frames_to_render:,} done, "
-        f"{job.frames_to_render:,} to render in {plural(len(chunks), 'task run')}; "
+        f"{plural(len(job.runs) + len(job.refused), 'video')}, {plural(frames, 'frame')}: {done:,} done, "
+        f"{job.frames_to_render:,} to render in {plural(len(chunks), 'task run')}"
+        f"{''.join(f', {it}' for it in lost)}; "
         f"about {duration(seconds)} of one actor (the registry's figure, not this machine's)"
     )
     return code

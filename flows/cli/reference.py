@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
 from flows.cli import app
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT, INCOMPLETE
 from infra.settings import InfraSettings
@@ -61,7 +63,7 @@ def _columns() -> str:
 
 def _settings() -> str:
     rows = (
-        (f"`NIGHTREEL_{name.upper()}`", _value(field.get_default()), _cell(str(field.description)))
+        (f"`NIGHTREEL_{name.upper()}`", _value(_default_of(field)), _cell(str(field.description)))
         for name, field in InfraSettings.model_fields.items()
     )
     return (
@@ -89,8 +91,15 @@ def _output() -> str:
     )
 
 
+def _default_of(field: FieldInfo) -> object:
+    """Return a setting's default; of one that each machine makes for itself what the field says of it."""
+    extra = field.json_schema_extra
+    shown = extra.get("default_text") if isinstance(extra, dict) else None
+    return shown if field.default_factory is not None else field.default
+
+
 def _value(value: object) -> str:
-    return "" if value in (None, ()) or isinstance(value, dict) else f"`{value}`"
+    return "" if value in (None, (), "") or isinstance(value, dict) else f"`{value}`"
 
 
 def _cell(text: str) -> str:

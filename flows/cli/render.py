@@ -17,9 +17,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
+from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT, INCOMPLETE
 from flows.cli.options import with_help
-from flows.cli.output import bad_rows, damaged_documents, duration, print_json, problems, say, stderr
+from flows.cli.output import damage_lines, duration, print_json, problems, row_lines, say, stderr
 from flows.job.job import JobProgress, RenderJob
 from flows.job.outcome import JobCounts
 from flows.job.parameters import RenderParameters
@@ -28,9 +28,11 @@ from flows.local.own_server import prefect_server
 from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.handover import handing_over, start_pool
-from flows.report.wording import first_of, plural
+from flows.report.wording import first_of
 from infra.environment import prefect_api_url, prepare_prefect
 from infra.settings import load_settings
+from manifests.problems import LISTED
+from manifests.schema.texts import plural
 
 __all__ = ["conclude", "render", "run_flow"]
 
@@ -62,13 +64,13 @@ def render(
     settings = load_settings()
     if actors is not None:
         settings = settings.model_copy(update={"actors": actors})
-    parameters = RenderParameters(manifest, output, strict, force, range_frames, priority)
+    parameters = RenderParameters(manifest, output, strict, force, range_frames, priority).in_full()
     job = RenderJob(parameters, settings)
     with stderr.status("planning", spinner="dots"):
         job.read()
-    bad = bad_rows(job)
+    bad = row_lines(job)
     problems(bad)
-    problems(damaged_documents(job))
+    problems(damage_lines(job))
     problems(job.warnings.lines())
     if not job.runs:
         problems([f"no row of '{manifest}' can be rendered"])
@@ -101,7 +103,7 @@ def _flow(p: RenderParameters) -> Any:
 
 def conclude(job: RenderJob, state: Any, json: bool) -> int:
     """Tell how it ended; a flow that broke raises what broke it."""
-    if state is not None and not job.complete:
+    if state is not None and not job.complete and not job.lost:
         error = state.result(raise_on_failure=False)
         if isinstance(error, BaseException) and state.name not in INCOMPLETE_STATES:
             raise error
@@ -118,6 +120,7 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
     videos += [{"video_id": row.video_id, "state": "failed", "frames": row.frames, "missing": row.frames, "rendered": 0,
                 "reason": reason, "video": None} for row, reason in job.refused]  # fmt: skip
     page = job.output.uri(REPORT_PAGE)
+    problems(job.lacks)
     if json:
         print_json(
             {
@@ -129,11 +132,16 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
                 "videos": videos,
                 "problems": [problem.to_dict() for problem in job.problems],
                 "problem_kinds": job.problems.kinds,
+                "damaged": job.damaged[:LISTED],
+                "hosts": list(job.lacks),
                 "warnings": job.warnings.first,
                 "warning_kinds": job.warnings.kinds,
             }
         )
     else:
+        if job.lost:
+            problems([f"{job.lost}. What was committed stays: run the same command again once there is a cluster, and "
+                      "it goes on from there"])  # fmt: skip
         if job.gave_up:
             problems([f"gave up: {job.gave_up}"])
         failed = ((video, run.reason) for video, run in job.runs.items() if run.reason and not run.done)
@@ -149,7 +157,10 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
             if again:
                 say(f"the very same bytes came out again of: {', '.join(again[:20])}")
             say(f"report: {page}")
-    return DONE if job.complete else INCOMPLETE
+    if job.lost:
+        return ENVIRONMENT
+    # as `plan` and `status`: a plan that can't be read may be one of these videos', and wanted
+    return DONE if job.complete and not job.damaged else INCOMPLETE
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from cyclopts import Parameter
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems, say
 from flows.job.output_videos import VideoStatus, stored_status, stored_wants
-from flows.report.wording import plural
+from flows.report.wording import first_of
 from infra.settings import load_settings
 from infra.storage.storage import Storage
 from manifests.schema import format_frames
+from manifests.schema.texts import plural
 from renderers.registry import Registry
 
 __all__ = ["status"]
@@ -31,9 +32,11 @@ def status(
         output: the root that was rendered to.
     """
     storage, registry = Storage(output), Registry(load_settings().models_folder)
-    wants = stored_wants(storage)
+    damaged: list[str] = []
+    wants = stored_wants(storage, damaged)
     found = sorted(stored_status(storage, registry, wants), key=lambda it: it.video_id)
     bad = wants.problems.rows
+    problems(first_of(sorted(damaged)))
     if not found and not bad:
         problems([f"nothing was ever rendered into '{output}'"])
         return BAD_INPUT

@@ -7,38 +7,29 @@ import signal
 import sys
 from dataclasses import asdict
 from typing import Annotated
-from zoneinfo import available_timezones
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from flows.cli.errors import DONE
+from flows.cli.night import night_of_options
+from flows.cli.options import NightCron, NightManifest, NightOutput, NightZone
 from flows.cli.output import fit
 from flows.local.options import UpOptions
 from flows.local.supervisor import Ready, Up
-from flows.orchestration.deployments import NightlyOptions
-from flows.orchestration.forms.addresses import refuse_secrets
 from infra.environment import prefect_api_url, prepare_prefect
 from infra.settings import load_settings
-from renderers.errors import BadInput
 
 __all__ = ["up"]
-
-_NIGHT = NightlyOptions()
 
 
 def up(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=1, lte=65_535), help="port of the server and its UI")] = 4200,
-    nightly: Annotated[
-        str | None,
-        Parameter(help="manifest of the night, such as s3://bucket/manifests/{date}.parquet: switches `nightly` on"),
-    ] = None,
-    output: Annotated[
-        str | None, Parameter(name=["--output", "-o"], help="where the night goes, such as s3://bucket/nights/{date}")
-    ] = None,
-    cron: Annotated[str | None, Parameter(help=f"when the night begins (default: {_NIGHT.cron})")] = None,
-    time_zone: Annotated[str | None, Parameter(help=f"of that time (default: {_NIGHT.time_zone})")] = None,
+    nightly: NightManifest = None,
+    output: NightOutput = None,
+    cron: NightCron = None,
+    time_zone: NightZone = None,
     limit: Annotated[
         int | None, Parameter(validator=Number(gte=1), help="flow runs at once; unset: any number")
     ] = None,
@@ -52,7 +43,7 @@ def up(
     started again; runs that were under way go on. Runs that Ctrl-C interrupts go on when `nightreel up` is started the
     next time.
     """
-    options = UpOptions(port, limit, _night(nightly, output, cron, time_zone))
+    options = UpOptions(port, limit, night_of_options(nightly, output, cron, time_zone))
     settings = load_settings()
     other = prefect_api_url()
     if other and other.rstrip("/") != f"http://127.0.0.1:{port}/api":
@@ -73,34 +64,6 @@ def up(
         interrupted = everything.stop()
         for run in interrupted:
             _tell(f"run '{run}' was interrupted; it goes on when `nightreel up` is started again")
-
-
-def _night(manifest: str | None, output: str | None, cron: str | None, time_zone: str | None) -> NightlyOptions | None:
-    """What the options say of the night. Raises BadInput."""
-    if manifest is None:
-        for name, value in (("--output", output), ("--cron", cron), ("--time-zone", time_zone)):
-            if value is not None:
-                raise BadInput(f"{name} '{value}' says something of `nightly`: give its manifest too, with --nightly")
-        return None
-    if output is None:
-        raise BadInput(f"--nightly '{manifest}' needs --output, such as --output 's3://bucket/nights/{{date}}'")
-    refuse_secrets(nightly=manifest, output=output)
-    if cron is not None:
-        _check_cron(cron)
-    if time_zone is not None and time_zone not in available_timezones():
-        raise BadInput(f"--time-zone '{time_zone}': no time zone has that name; write one such as Europe/Berlin")
-    return NightlyOptions(manifest, output, cron or _NIGHT.cron, time_zone or _NIGHT.time_zone)
-
-
-def _check_cron(cron: str) -> None:
-    remedy = f"write minute, hour, day, month and weekday, such as '{_NIGHT.cron}'"
-    if len(cron.split()) != 5:
-        raise BadInput(f"--cron '{cron}': {remedy}")
-    prepare_prefect(quiet=False)
-    from flows.orchestration.schedules import is_cron  # Prefect, seconds: only for who gives a time of his own
-
-    if not is_cron(cron):
-        raise BadInput(f"--cron '{cron}' names no times: {remedy}")
 
 
 def _tell(line: str) -> None:

@@ -1,7 +1,7 @@
 """`nightreel doctor`: findings about this installation, a storage, a Prefect server and a Ray cluster; and repairs.
 
 A check looks and returns findings; it changes nothing. A finding that can be repaired carries how; only `repair_all`
-calls it. Checks are in flows/doctor, one module for each of the four.
+calls it. Checks are in flows/doctor, a module or two for each of the four areas.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["FINE", "FOUND", "UNUSABLE", "Area", "Finding", "examine", "exit_code", "not_looked_at", "repair_all"]
+from manifests.errors import ExitCode
+
+__all__ = ["Area", "Finding", "examine", "exit_code", "not_looked_at", "repair_all"]
 
 Level = Literal["ok", "warning", "problem"]
 Area = Literal["installation", "storage", "server", "cluster"]
-
-FINE, FOUND, UNUSABLE = 0, 1, 3
 
 
 @dataclass(frozen=True)
@@ -74,5 +74,6 @@ def exit_code(findings: Iterable[Finding]) -> int:
     """0 if there is no problem, 1 if all problems were repaired or can be, 3 if one is left to a person."""
     problems = [finding for finding in findings if finding.level == "problem"]
     if not problems:
-        return FINE
-    return FOUND if all(problem.repair is not None and not problem.repair_error for problem in problems) else UNUSABLE
+        return ExitCode.DONE
+    repairable = all(problem.repair is not None and not problem.repair_error for problem in problems)
+    return ExitCode.INCOMPLETE if repairable else ExitCode.ENVIRONMENT

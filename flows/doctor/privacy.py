@@ -9,34 +9,42 @@ from pathlib import Path
 
 import httpx
 
-from flows.doctor.findings import Area, Finding, not_looked_at
+from flows.doctor.findings import Finding, not_looked_at
+from flows.local.live_page import LIVE_KEY
+from flows.local.server_key import KEY_FILE
+from infra.environment import UP_FOLDER
+from infra.own_cluster import CLUSTER, TOKEN
+from infra.own_prefect import WHEREABOUTS
 from infra.private_files import OTHERS
-from infra.storage.errors import without_secrets
+from manifests.masking import without_secrets
 
 __all__ = ["check_privacy", "check_server_asks", "judge_server_asks"]
 
-_KEYS = ("nightreel-up/prefect.key", "nightreel-up/live.key", "nightreel-up/up.json", "nightreel-up/ray-token",
-         "nightreel-up/ray.json")  # fmt: skip
+# of the folder of `nightreel up`
+_SECRETS = (KEY_FILE, LIVE_KEY, WHEREABOUTS, TOKEN, CLUSTER)
 
 
-def check_privacy(prefect_home: Path, area: Area = "installation") -> Iterator[Finding]:
+def check_privacy(prefect_home: Path) -> Iterator[Finding]:
     """Look at the modes of the keys below Prefect's folder, and of its database."""
     try:
-        yield from _check_privacy(prefect_home, area)
+        yield from _check_privacy(prefect_home)
     except OSError as error:
         yield not_looked_at(
-            area, f"who may read keys and runs in '{prefect_home}'", error, "set PREFECT_HOME to a folder of yours"
+            "installation",
+            f"who may read keys and runs in '{prefect_home}'",
+            error,
+            "set PREFECT_HOME to a folder of yours",
         )
 
 
-def _check_privacy(prefect_home: Path, area: Area) -> Iterator[Finding]:
+def _check_privacy(prefect_home: Path) -> Iterator[Finding]:
     prefect_home.stat()  # of a folder that is not there nobody knows whether it is private
-    folder = prefect_home / "nightreel-up"
-    keys = _open([prefect_home / name for name in _KEYS])
+    folder = prefect_home / UP_FOLDER
+    keys = _open([folder / name for name in _SECRETS])
     for key in keys:
         # what others may have read is no secret any more; a closed file would only hide that
         yield Finding(
-            area, "problem", f"other accounts of this machine can read the secret in '{key}'",
+            "installation", "problem", f"other accounts of this machine can read the secret in '{key}'",
             f"stop `nightreel up`, then remove the file (rm '{key}'): the next start makes a new one",
             repair=partial(_remove, key),
         )  # fmt: skip
@@ -45,12 +53,12 @@ def _check_privacy(prefect_home: Path, area: Area) -> Iterator[Finding]:
     for path, what in ((prefect_home, "runs, prompts and addresses"), (folder, "logs of `nightreel up`")):
         if _open([path]) and (path == folder or database):
             yield Finding(
-                area, "warning", f"other accounts of this machine can read {what} in '{path}'",
+                "installation", "warning", f"other accounts of this machine can read {what} in '{path}'",
                 f"chmod 700 '{path}'", repair=partial(_close, path),
             )  # fmt: skip
             return
     if not keys:
-        yield Finding(area, "ok", f"keys and runs in '{prefect_home}' are nobody else's to read")
+        yield Finding("installation", "ok", f"keys and runs in '{prefect_home}' are nobody else's to read")
 
 
 def check_server_asks(url: str) -> Iterator[Finding]:

@@ -25,15 +25,16 @@ from flows.orchestration.inspection import (
     missing_automations,
 )
 from flows.orchestration.interrupted import RunUnderWay
+from flows.orchestration.overdue import overdue_message
 from flows.orchestration.unscheduled import unscheduled_message
 from infra.settings import InfraSettings
-from infra.storage.errors import without_secrets
+from manifests.masking import without_secrets
 
 __all__ = ["check_server"]
 
 # A schedule that was just switched on has its runs after some seconds.
 SCHEDULER_SECONDS = 15.0
-SERVE = "start `nightreel up`, or deploy infra/prefect.yaml"
+SERVE = "start `nightreel up`, or run `nightreel deploy` and a worker of its pool"
 
 
 def check_server(
@@ -61,6 +62,7 @@ def check_server(
         for name in NAMES:
             yield _deployment(name, server.deployment(name))
         yield from _schedules(server, log)
+        yield from _overdue(server)
         if log is not None:
             yield from _services(log)
         yield _automations(settings)
@@ -86,6 +88,17 @@ def _schedules(server: Inspection, log: Path | None) -> Iterator[Finding]:
         yield Finding("server", "problem", unscheduled_message(name), what)
     if not missing:
         yield Finding("server", "ok", "every schedule that is on has its next run")
+
+
+def _overdue(server: Inspection) -> Iterator[Finding]:
+    """By what comes of it, too: a server whose services are elsewhere does not say whether they live."""
+    if runs := server.overdue():
+        yield Finding(
+            "server", "problem", overdue_message(runs),
+            "start them on that server's database (`prefect server services start`), or start it without --no-services",
+        )  # fmt: skip
+    else:
+        yield Finding("server", "ok", "no run's time has passed unnoticed")
 
 
 def _services(log: Path) -> Iterator[Finding]:

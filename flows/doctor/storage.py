@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from flows.doctor.findings import Finding, not_looked_at
-from infra.storage.layout import frame_of
+from infra.storage.layout import DEEPEST, frame_of
 from infra.storage.local_store import TEMPORARY_PREFIX
-from infra.storage.storage import ObjectMissing, Storage, StorageError
+from infra.storage.storage import ObjectMissing, SourceRefused, Storage, StorageError
+from manifests.schema.texts import plural
 from renderers.errors import FrameCorrupt
+from renderers.frame_rendering.chunks import MOST_BYTES
 
 __all__ = ["check_storage", "damage", "old_temporaries"]
 
@@ -51,7 +53,9 @@ def old_temporaries(root: Path, now: float, unseen: Callable[[OSError], object] 
     """Files of half-done puts below `root` that were last written `OLD_SECONDS` before `now` (seconds since 1970);
     `unseen` hears of folders that can't be listed."""
     found = []
-    for folder, _, names in os.walk(root, onerror=unseen):
+    for folder, folders, names in os.walk(root, onerror=unseen):
+        if len(Path(folder).parts) - len(root.parts) >= DEEPEST:
+            folders.clear()  # whoever goes a thousand deep ends by RecursionError
         for path in (Path(folder, name) for name in names if name.startswith(TEMPORARY_PREFIX)):
             try:
                 if now - path.stat().st_mtime > OLD_SECONDS:
@@ -96,7 +100,7 @@ def _temporaries(root: Path) -> Iterator[Finding]:
     unseen: list[OSError] = []
     left = old_temporaries(root, time.time(), unseen.append)
     if unseen:
-        folders = f"{_count(unseen, 'folder')} ({_some([str(it.filename) for it in unseen])})"
+        folders = f"{plural(len(unseen), 'folder')} ({_some([str(it.filename) for it in unseen])})"
         yield not_looked_at("storage", folders, unseen[0], "have them readable for the account that renders")
     elif not left:
         yield Finding("storage", "ok", "no half-written files")
@@ -104,7 +108,8 @@ def _temporaries(root: Path) -> Iterator[Finding]:
         return
     size = sum(path.stat().st_size for path in left if path.exists())
     yield Finding(
-        "storage", "problem", f"{_count(left, 'half-written file')} of dead writers ({size:,} bytes): {_some(left)}",
+        "storage", "problem",
+        f"{plural(len(left), 'half-written file')} of dead writers ({size:,} bytes): {_some(left)}",
         "they do no harm but take room", repair=partial(_remove, left),
     )  # fmt: skip
 
@@ -112,7 +117,7 @@ def _temporaries(root: Path) -> Iterator[Finding]:
 def _remove(left: Sequence[Path]) -> str:
     for path in left:
         path.unlink(missing_ok=True)
-    return f"removed {_count(left, 'half-written file')}"
+    return f"removed {plural(len(left), 'half-written file')}"
 
 
 def _frames(storage: Storage) -> Iterator[Finding]:
@@ -120,7 +125,9 @@ def _frames(storage: Storage) -> Iterator[Finding]:
 
     def look(key: str) -> str:
         try:
-            return damage(key, storage.read(key))
+            return damage(key, storage.read(key, most=MOST_BYTES))
+        except SourceRefused as error:
+            return error.message
         except ObjectMissing:
             return ""  # deleted since
 
@@ -130,12 +137,12 @@ def _frames(storage: Storage) -> Iterator[Finding]:
         yield Finding("storage", "ok", "no frames to look at")
         return
     if not damaged:
-        yield Finding("storage", "ok", f"all of {_count(keys, 'frame')} can be read and are what their keys say")
+        yield Finding("storage", "ok", f"all of {plural(len(keys), 'frame')} can be read and are what their keys say")
         return
     first, wrong = next(iter(damaged.items()))
     yield Finding(
         "storage", "problem",
-        f"{len(damaged)} of {_count(keys, 'frame')} damaged: {_some(list(damaged))} ('{first}': {wrong})",
+        f"{len(damaged)} of {plural(len(keys), 'frame')} damaged: {_some(list(damaged))} ('{first}': {wrong})",
         "remove them; the next render renders them again, the same bit for bit",
         repair=partial(_remove_frames, storage, list(damaged)),
     )  # fmt: skip
@@ -144,11 +151,7 @@ def _frames(storage: Storage) -> Iterator[Finding]:
 def _remove_frames(storage: Storage, keys: Sequence[str]) -> str:
     for key in keys:
         storage.delete(key)
-    return f"removed {_count(keys, 'damaged frame')}: render again to have them back"
-
-
-def _count(things: Sequence[object], one: str) -> str:
-    return f"{len(things)} {one}{'' if len(things) == 1 else 's'}"
+    return f"removed {plural(len(keys), 'damaged frame')}: render again to have them back"
 
 
 def _some(things: Sequence[object]) -> str:

@@ -45,7 +45,8 @@ class ChunkRunner:
         self, job: RenderJob, pool: Pool, publisher: Publisher, failures: FailureLog, changed: Callable[[], None]
     ) -> None:
         self._job, self._pool, self._publisher, self._changed = job, pool, publisher, changed
-        self._attempts = job.attempts = Attempts(pool, job.settings, job.control.stopped)
+        self._failures = failures
+        self._attempts = job.attempts = Attempts(pool, job.settings, job.control.stopped, self._lacking)
         self._frames = FrameRendering(self._attempts, job.control, failures, changed, job.source.comparison)
         self._segments = SegmentEncoding(self._frames)
         self._puts = ThreadPoolExecutor(MAX_PUTS, thread_name_prefix="plan")
@@ -57,6 +58,10 @@ class ChunkRunner:
         self._attempts.close()
         self._frames.close()
         self._puts.shutdown(wait=False)
+
+    def _lacking(self, message: str) -> None:
+        self._job.lacks = (*self._job.lacks, message)
+        self._failures.lacking(message)
 
     @property
     def finishing(self) -> int:

@@ -22,6 +22,8 @@ class JobControl:
         self._going.set()
         self.stopped = threading.Event()
         """set once, when the job is stopped before its end"""
+        self.lost = ""
+        """why there are no workers any more, where that has stopped it"""
 
     def expect(self, frames: int) -> None:
         """Take a plan of so many missing `frames` as the measure of how many may fail."""
@@ -72,6 +74,11 @@ class JobControl:
         """Begin nothing more, and let nobody wait for the end of a `hold`."""
         self.stopped.set()
         self._going.set()
+
+    def lose(self, why: str) -> None:
+        """Stop, since there are no workers any more."""
+        self.lost = self.lost or why
+        self.stop()
 
     def wait_while_held(self) -> None:
         """Return once the job is not held, or is stopped."""

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from flows.job.chunk_runner import ChunkCounts, ChunkRunner
 from flows.job.events import FailureLog, JobEvents
 from flows.job.job import RenderJob
+from flows.job.measuring import JobMeasures
 from flows.job.publishing import Publisher
 from flows.job.stitching import Published
 from flows.planning.chunks import Chunk
@@ -191,6 +192,7 @@ class _JobHost:
     def __init__(self, job: RenderJob, pool: Pool | None, submit: Submit, events: JobEvents) -> None:
         self._job, self._pool, self._submit, self._events = job, pool, submit, events
         self._news: queue.SimpleQueue[Chunk | StitchRun | None] = queue.SimpleQueue()  # None: a frame, for instance
+        self._measures = JobMeasures(job, pool)
         failures = FailureLog(job.output, events)
         self._publisher = Publisher(job.output, job.settings, job.control, failures, force=job.parameters.force)
         self._runner = (
@@ -201,6 +203,7 @@ class _JobHost:
 
     def close(self) -> None:
         """Let go of threads."""
+        self._measures.close()
         if self._runner is not None:
             self._runner.close()
 
@@ -238,6 +241,10 @@ class _JobHost:
         except queue.Empty:
             changed = False
         self._events.tick()
+        self._measures.look_now_and_then()
+        if self._pool is not None and self._pool.lost and not self._job.stopped:
+            self._job.control.lose(self._pool.lost)
+            self._pool.stop()  # nobody waits for a worker any more
         if isinstance(news, StitchRun):
             self._stitching -= 1
             return changed, None

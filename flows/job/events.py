@@ -26,11 +26,13 @@ class JobEvents:
 
     `failed` gets the record of every failed attempt, in the thread of the chunk or stitch that failed.
     `log_address` gives the address of that thread's log, which the record names ('': there is none).
+    `lacking` gets a sentence for each machine whose workers can't do their part, in the thread that found it.
     `tick` is called at least once a second in the thread of `run_job`.
     """
 
     failed: Callable[[FailureRecord], None] = _nothing
     log_address: Callable[[], str] = _no_address
+    lacking: Callable[[str], None] = _nothing
     tick: Callable[[], None] = _nothing
 
 
@@ -39,6 +41,10 @@ class FailureLog:
 
     def __init__(self, output: Storage, events: JobEvents) -> None:
         self._output, self._events = output, events
+
+    def lacking(self, message: str) -> None:
+        """Say what a machine lacks."""
+        self._events.lacking(message)
 
     def record(
         self, run: VideoRun, frame: int | None, error: Exception, attempt: int, worker: str, seconds: float

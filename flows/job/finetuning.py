@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from flows.job.handover import Handover
+from infra.models.bringing import bring_entries
 from infra.settings import InfraSettings
 from renderers.errors import ModelFilesBroken, UnknownModel
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.pictures.errors import PICTURE_ERRORS
 from renderers.registry import ModelEntry, Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
 
@@ -45,12 +46,14 @@ def finetune_job(images: Sequence[str | Path], output: str | Path, **settings: A
     )
 
 
-def check(job: FinetuneJob, registry: Registry, *, replace: bool = False) -> None:
-    """Say what is wrong before anything is started.
+def check(job: FinetuneJob, registry: Registry, *, source: str | None = None, replace: bool = False) -> None:
+    """Say what is wrong before anything is started. Models that were published in `source` are known, as for a render.
 
     Raises:
         BadInput, UnknownModel, ModelFilesBroken: see `check_job` and `Registry.check_new_name`.
+        FetchFailed, StorageError: see `bring_entries`.
     """
+    bring_entries(registry, source)
     registry.check_new_name(job.model_name, replace=replace or published(job, registry) is not None)
     check_job(job, registry)
 

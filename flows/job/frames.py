@@ -17,8 +17,10 @@ from flows.job.state import VideoRun
 from flows.planning.ready_frames import ReadyFrames, is_due
 from flows.retry_and_quarantine.attempts import Attempts, FirstTry, Work, WorkerLease
 from flows.retry_and_quarantine.policy import Decision
+from infra import metrics
 from infra.workers.pool import PoolWorker
 from infra.workers.tasks import FrameReport, FrameTask
+from manifests.errors import kind_of
 from renderers.errors import FrameCorrupt
 
 __all__ = ["FrameRendering", "frame_task"]
@@ -44,7 +46,9 @@ def frame_task(run: VideoRun, index: int, how: Decision | None = None, *, replac
     """Return what a worker is given of a frame; `replace`: it takes the place of the object that is there."""
     plan, how = run.work.plan, how or Decision(again=True)
     replace = replace or index in run.renewed
-    return FrameTask(plan.row, plan.images, run.work.frames[index], how.cutouts_at_once, how.reseeded, replace)
+    return FrameTask(
+        plan.row, plan.images, run.work.frames[index], how.cutouts_at_once, how.reseeded, replace, run.model_digest
+    )  # fmt: skip
 
 
 class FrameRendering:
@@ -115,6 +119,7 @@ class FrameRendering:
         run.failed_for_good(str(done))
         if frame is not None:
             self._control.failed_for_good(run.work.video_id, frame)
+            metrics.count(metrics.FRAMES_FAILED, kind=kind_of(done))
         return None
 
     # -- several together ----------------------------------------------------------------------------------------------
@@ -157,7 +162,7 @@ class FrameRendering:
         return commits, again
 
     def _commit(self, run: VideoRun, task: FrameTask, worker: PoolWorker) -> None:
-        run.committed(worker.commit(task))
+        _committed(run, worker.commit(task))
         self._frame_tried()
 
     def _finish(self, lease: WorkerLease, committing: list[_Commit]) -> set[tuple[str, int | None]]:
@@ -202,7 +207,7 @@ class FrameRendering:
 
         report = self.attempt(lease, run, index, render, first_try)
         if report is not None:
-            run.committed(report)
+            _committed(run, report)
         return report
 
     def _repair(self, lease: WorkerLease, run: VideoRun, frame: int | None) -> bool:
@@ -216,9 +221,14 @@ class FrameRendering:
         return report is not None
 
 
+def _committed(run: VideoRun, report: FrameReport) -> None:
+    run.committed(report)
+    metrics.count(metrics.FRAMES_COMMITTED)
+
+
 def _work(run: VideoRun, frame: int | None) -> Work:
     """Return what the records of workers are given of a frame (None: of something for the whole video)."""
     plan = run.work.plan
     seconds = 0.0 if frame is None else run.work.frames[frame].steps * plan.step_seconds
     kind = f"{plan.entry.name} {plan.row.width}x{plan.row.height}"
-    return Work(plan.video_id, frame, plan.row.cutouts.number, seconds, kind)
+    return Work(plan.video_id, frame, plan.row.cutouts.number, seconds, kind, plan.row.model)

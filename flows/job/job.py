@@ -23,6 +23,7 @@ from flows.planning.chunks import Chunk, chunks_of
 from flows.planning.remaining import VideoWork
 from flows.retry_and_quarantine.attempts import Attempts
 from flows.retry_and_quarantine.records import PLANNER, record_failure
+from infra.models.bringing import bring_entries
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.pool import Pool
@@ -30,6 +31,7 @@ from infra.workers.tasks import WorkerProgress
 from manifests.problems import Problems
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
+from renderers.registry import Registry
 
 __all__ = ["JobProgress", "RenderJob"]
 
@@ -38,8 +40,8 @@ __all__ = ["JobProgress", "RenderJob"]
 class JobProgress:
     """A moment of the job: frames and videos `done` of all, `rendered` by this run, and what the workers are doing.
 
-    Rows that can't be rendered count whole, as videos that failed. `starting` says what is still to come up before the
-    first frame, '' once it is there."""
+    Rows that can't be rendered count whole, as videos that failed. `failed` are frames that are not tried again.
+    `starting` says what is still to come up before the first frame, '' once it is there."""
 
     frames: int
     frames_done: int
@@ -72,6 +74,7 @@ class RenderJob:
         self.attempts: Attempts | None = None  # of the chunks that run now
         self.priority = parameters.priority
         self.closed = threading.Event()
+        self.lacks: tuple[str, ...] = ()  # a sentence for each machine whose workers can't do their part
         self.began = time.time()
         self._plan = JobPlan()
 
@@ -87,6 +90,7 @@ class RenderJob:
 
         Raises what the source's `read` raises.
         """
+        bring_entries(Registry(self.settings.models_folder), self.settings.models_source)
         self._admit(self.source.read(self.output, write=write, reading=self.reading))
 
     def plan_again(self) -> bool:
@@ -124,7 +128,7 @@ class RenderJob:
 
     @property
     def damaged(self) -> tuple[str, ...]:
-        """Documents in the output that can't be read: which, why, and what to do. Those that the job puts anew are not
+        """Documents in the output that can't be read: which, why, and what to do. Those that the job replaces are not
         among them, unless it only looks."""
         return self._plan.damaged
 
@@ -177,8 +181,25 @@ class RenderJob:
     @property
     def videos_failed(self) -> int:
         """How many videos have failed: of their frames some, or their stitch; and rows that can't be rendered."""
-        failed = sum(not run.done and bool(run.reason or run.failing_frames()) for run in self.runs.values())
-        return failed + len(self.refused)
+        return sum(map(self.has_failed, self.runs.values())) + len(self.refused)
+
+    @property
+    def frames_failed(self) -> int:
+        """How many frames have failed, and are not tried again; all those of rows that can't be rendered."""
+        given_up = sum(len(self.given_up(run)) for run in self.runs.values())
+        return given_up + sum(row.frames for row, _ in self.refused)
+
+    def has_failed(self, run: VideoRun) -> bool:
+        """Return whether something of a video failed and is not tried again by this job."""
+        return not run.done and bool(run.reason or self.given_up(run))
+
+    def given_up(self, run: VideoRun) -> set[int | None]:
+        """Return the frames of a video (None: a segment or the stitch) that failed and are not tried again."""
+        failing = run.failing_frames()
+        if self.control.over:
+            return failing
+        video = run.work.video_id
+        return {it for it in failing if (bool(run.reason) if it is None else self.control.given_up(video, it))}
 
     @property
     def bad_rows(self) -> int:
@@ -187,10 +208,16 @@ class RenderJob:
 
     @property
     def starting(self) -> str:
-        """What is still to come up before the first frame; '' once one is there, or none is to be rendered."""
-        if not self.needs_workers or self.stopped or self.first_frame_at is not None:
+        """What is still to come up before the first frame, or before the next where all machines have gone; '' while
+        frames are rendered, or none is to be."""
+        if not self.needs_workers or self.stopped:
             return ""
-        return "loading models" if self.pool_if_up() is not None else "starting actors"
+        pool = self.pool_if_up()
+        if pool is not None and pool.waiting:
+            return pool.waiting
+        if self.first_frame_at is not None:
+            return ""
+        return "loading models" if pool is not None else "starting actors"
 
     @property
     def first_frame_at(self) -> float | None:
@@ -203,19 +230,19 @@ class RenderJob:
         runs = list(self.runs.values())
         missing, frames = self.frames_missing
         done = frames - missing
-        to_come = sum(run.missing for run in runs)
-        rendered = sum(run.rendered for run in runs)
+        estimates = [run.estimates(self.given_up(run)) for run in runs]
+        estimated, to_come = (sum(part) for part in zip(*estimates, strict=True)) if estimates else (0.0, 0.0)
         now = time.time()
         elapsed = now - (self.first_frame_at or self.began)
         return JobProgress(
             frames=frames,
             frames_done=done,
-            rendered=rendered,
-            failed=sum(len(run.failing_frames()) for run in runs),
+            rendered=sum(run.rendered for run in runs),
+            failed=self.frames_failed,
             videos=len(runs) + len(self.refused),
             videos_done=sum(run.done for run in runs),
             elapsed=now - self.began,
-            eta=elapsed * to_come / rendered if rendered else None,
+            eta=elapsed * to_come / estimated if estimated else None,
             workers=self._workers_progress(),
             starting=self.starting,
             videos_failed=self.videos_failed,
@@ -237,6 +264,11 @@ class RenderJob:
     def gave_up(self) -> str:
         """Why no more frames are begun, '' while they are."""
         return self.control.gave_up
+
+    @property
+    def lost(self) -> str:
+        """Why there are no workers any more, where that has ended the job before its time; '' otherwise."""
+        return self.control.lost
 
     @property
     def stopped(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from flows.job.parameters import RenderParameters
 from flows.job.row_warnings import RowWarnings
@@ -11,15 +12,16 @@ from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
 from flows.job.storage_state import load_work, save_plan, sized
 from flows.job.stored_documents import DocumentDamaged
-from flows.report.wording import first_of, plural
+from flows.report.wording import first_of
 from infra.settings import InfraSettings
 from infra.storage.layout import PROVENANCE, plan_key
-from infra.storage.storage import ReadingPolicy, Storage, folder_of_manifest, manifest_files
+from infra.storage.storage import PlaceForbidden, ReadingPolicy, Storage, folder_of_manifest, manifest_files
 from manifests.errors import ErrorKind, NightreelError
 from manifests.problems import Listed
 from manifests.reading import read_rows
 from manifests.results import GoodRow, ManifestError
 from manifests.schema import ManifestRow
+from manifests.schema.texts import plural
 from renderers.registry import Registry
 
 __all__ = ["ManifestSource"]
@@ -49,9 +51,7 @@ class ManifestSource:
         if self._parameters.strict and (plan.problems or plan.refused):
             reasons = [*plan.problems.lines(), *first_of(reason for _, reason in plan.refused)]
             raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
-        if write:
-            self._restore_plans(output, plan)
-        return plan
+        return self._restore_plans(output, plan) if write else plan
 
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
         """Return None: what was rendered does not change the plan."""
@@ -63,11 +63,17 @@ class ManifestSource:
         frames = sum(work.missing for work in pending)
         return f"{plural(frames, 'frame')} to render in {len(pending)} of {plural(len(plan.runs), 'video')}"
 
-    def _restore_plans(self, output: Storage, plan: JobPlan) -> None:
-        """Put the plans of finished videos that have none, or a damaged one: nothing else of this job would."""
+    def _restore_plans(self, output: Storage, plan: JobPlan) -> JobPlan:
+        """Put the plans of finished videos that have none, or a damaged one: nothing else of this job would. Where that
+        can't be, it is said: the videos are as good as before."""
+        refused: list[str] = []
         for run in plan.runs.values():
             if run.work.complete and not run.work.plan_stored:
-                save_plan(output, run.work)
+                try:
+                    save_plan(output, run.work)
+                except PlaceForbidden as error:
+                    refused.append(f"the plan of video '{run.work.video_id}' can't be put: {error}")
+        return replace(plan, damaged=(*plan.damaged, *refused))
 
     def _plan(self, output: Storage, reading: ReadingPolicy, *, write: bool) -> JobPlan:
         runs: dict[str, VideoRun] = {}
@@ -105,8 +111,8 @@ class ManifestSource:
                 if isinstance(error, NightreelError) and error.kind is not ErrorKind.BAD_INPUT:
                     errors[row.video_id] = error
                 continue
-            anew = {plan_key(result.video_id, result.content), f"{result.video_id}/{PROVENANCE}"} if write else ()
-            damaged += [why for key, why in result.damaged if key not in anew]
+            rewritten = {plan_key(result.video_id, result.content), f"{result.video_id}/{PROVENANCE}"} if write else ()
+            damaged += [why for key, why in result.damaged if key not in rewritten]
             clash = None if self._parameters.force else would_overwrite(result)
             if clash is not None:
                 refused.append((sized(result.plan.row), str(clash)))

@@ -8,22 +8,14 @@ read: nobody knows its frames, so it is no video and is counted by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 
 from flows.job.job import RenderJob
-from flows.report.wording import plural
+from manifests.schema.texts import plural
 
-__all__ = ["JobCounts", "Outcome", "outcome", "outcome_of_error"]
+__all__ = ["GOES_ON", "JobCounts", "Outcome", "outcome", "outcome_of_error"]
 
-_GOES_ON = "what it committed stays, and the next run goes on from there"
-#: How a run ended that an exception ended: the name of a state and what there is to say, by the exception's class.
-_ENDED_BY = {
-    "Pause": ("Suspended", "it goes on from here once it is resumed"),
-    "TerminationSignal": ("Stopped", f"its process was told to end: {_GOES_ON}"),
-    "CancelSignal": ("Cancelled", "what it committed stays"),
-    "KeyboardInterrupt": ("Stopped", f"by Ctrl-C: {_GOES_ON}"),
-    "SystemExit": ("Stopped", f"its process was told to end: {_GOES_ON}"),
-    "Abort": ("GivenAway", "the run was given a final state, or was begun again elsewhere"),
-}
+GOES_ON = "what it committed stays, and the next run goes on from there"
 
 
 @dataclass(frozen=True)
@@ -103,13 +95,29 @@ def outcome(job: RenderJob, rendered_before: int = 0) -> Outcome:
     return Outcome(name, f"{headline}; {counts.videos_text}; {counts.rendered_text}", counts)
 
 
+@singledispatch
 def outcome_of_error(error: BaseException) -> tuple[str, str]:
-    """Return the name of the state in which `error` ends a run, and what there is to say of it."""
-    return _ENDED_BY.get(type(error).__name__, (type(error).__name__, str(error)))
+    """Return the name of the state in which `error` ends a run, and what there is to say of it.
+
+    What ends a run and is no error registers its own; Prefect's are in flows/orchestration/endings.py.
+    """
+    return type(error).__name__, str(error)
+
+
+@outcome_of_error.register
+def _(_: KeyboardInterrupt) -> tuple[str, str]:
+    return "Stopped", f"by Ctrl-C: {GOES_ON}"
+
+
+@outcome_of_error.register
+def _(_: SystemExit) -> tuple[str, str]:
+    return "Stopped", f"its process was told to end: {GOES_ON}"
 
 
 def _named(job: RenderJob, counts: JobCounts) -> tuple[str, str]:
     missing = f"{counts.frames_missing}/{counts.frames} frames missing"
+    if job.lost:
+        return "ClusterLost", f"{missing}; {job.lost}"
     if job.gave_up:
         return "TooManyFailures", f"{missing}; gave up: {job.gave_up}"
     if counts.frames_missing:

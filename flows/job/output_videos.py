@@ -18,8 +18,8 @@ from flows.retry_and_quarantine.records import PLANNER, FailureRecord
 from flows.runs.stored import stored_runs
 from flows.runs.wanted import Turn, Wanted, wanted
 from infra.storage.layout import SHORT, frames_present
-from infra.storage.storage import Storage
-from manifests.schema import format_frames
+from infra.storage.storage import PlaceForbidden, Storage
+from manifests.schema import format_frames, may_be_video
 from renderers.errors import RenderError
 from renderers.registry import Registry
 
@@ -33,6 +33,7 @@ __all__ = [
     "stored_video",
     "stored_wants",
     "video_state",
+    "work_of",
 ]
 
 #: Runs of an output that are looked at, the latest: a bucket of nights may hold one for every night of years.
@@ -94,7 +95,7 @@ def stored_video(output: Storage, registry: Registry, video_id: str, wants: Want
         reason = failures[-1].message if failures else ""
         was = VideoSnapshot(frozenset(), 0, {}, failures, reason, published=False)
         return StoredVideo(video_id, wants.frames.get(video_id, 0), None, was, video)
-    work = _work(stored, listing)
+    work = work_of(stored, listing)
     failures = read_failures(output, listing, video_id, keys=list(current_failures(listing.objects, work)))
     missing = {frame for frame_range in work.ranges for frame in frame_range.missing}
     available = frozenset(range(work.plan.frames)) - missing
@@ -102,7 +103,8 @@ def stored_video(output: Storage, registry: Registry, video_id: str, wants: Want
     return StoredVideo(video_id, work.plan.frames, work, was, video if work.published else None)
 
 
-def _work(stored: StoredPlan, listing: VideoListing) -> VideoWork:
+def work_of(stored: StoredPlan, listing: VideoListing) -> VideoWork:
+    """Return what is to do for a video by a plan of it, from the listing of its folder."""
     present = frames_present(listing.objects, stored.plan.digests)
     return plan_video(
         stored.plan, present, listing.objects.keys(), published_content=listing.content, chunk_seconds=1.0,
@@ -158,21 +160,24 @@ class VideoStatus:
         }  # fmt: skip
 
 
-def stored_wants(output: Storage) -> Wanted:
-    """Return what the runs of `output` want."""
-    return wanted(stored_runs(output, latest=LATEST_RUNS))
+def stored_wants(output: Storage, damaged: list[str] | None = None) -> Wanted:
+    """Return what the runs of `output` want; `damaged` gets a sentence for each document that can't be read."""
+    return wanted(stored_runs(output, latest=LATEST_RUNS, tell=([] if damaged is None else damaged).append))
 
 
 def stored_status(output: Storage, registry: Registry, wants: Wanted | None = None) -> Iterator[VideoStatus]:
     """The status of every video of `output` from storage alone: those in its folders by their latest plans, and those
     that its runs want (`wants`, where that is known) and whose turn has not come. A plan that is damaged, or names a
-    model that this installation does not know, is its video's `reason`."""
+    model that this installation does not know, is its video's `reason`; so is a folder that this account may not enter.
+    """
     wants = stored_wants(output) if wants is None else wants
 
     def one(video_id: str) -> VideoStatus | None:
         try:
             stored = stored_video(output, registry, video_id, wants)
-        except RenderError as error:  # a plan that can't be read says nothing of the other videos
+        except (RenderError, PlaceForbidden) as error:  # it says nothing of the other videos
+            if isinstance(error, PlaceForbidden) and video_id not in wants.frames and not may_be_video(video_id):
+                return None  # such as the lost+found of a disk
             return VideoStatus(video_id, "failed", wants.frames.get(video_id, 0), (), str(error), None)
         if stored is None:
             return None  # the report's folder, or somebody else's

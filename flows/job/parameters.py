@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
+
+from infra.storage.storage import absolute_uri
 
 __all__ = ["RenderParameters"]
 
@@ -17,3 +20,8 @@ class RenderParameters:
     force: bool = False
     range_frames: int | None = None
     priority: int = 0
+
+    def in_full(self) -> Self:
+        """Return the same with absolute paths: what a run leaves behind (its record, links, commands to copy) is read
+        elsewhere, and one manifest has one name whichever folder its runs were begun from."""
+        return replace(self, manifest=absolute_uri(self.manifest), output=absolute_uri(self.output))

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from infra.storage.storage import ObjectMissing, SourceReader, StorageError, StorageUnavailable, absolute_uri
 from manifests.masking import address_without_secrets, content_mark
-from manifests.schema import ManifestRow
+from manifests.schema import ManifestRow, addresses_of
 from manifests.schema.texts import short
 from renderers.errors import BadInput
-from renderers.pictures import check_picture
+from renderers.pictures.reading import check_picture
 
 __all__ = ["PictureDigests"]
 
@@ -32,9 +32,7 @@ class PictureDigests:
             BadInput: one can't be read, may not be, or is no picture; the message names the column and what to do.
             StorageUnavailable: where it lies can't be read, now (StorageBusy) or until somebody repairs it.
         """
-        named = [("init_image", row.init_image)] if row.init_image else []
-        named += [("image_prompts", prompt.image) for prompt in row.image_prompts or ()]
-        return {uri: self._digest(column, uri, row.video_id) for column, uri in named if uri is not None}
+        return {uri: self._digest(column, uri, row.video_id) for column, uri in addresses_of(row)}
 
     def _digest(self, column: str, uri: str, video_id: str) -> str:
         what = f"{column} '{_shown(uri)}' of video '{video_id}'"

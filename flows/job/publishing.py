@@ -10,6 +10,7 @@ from flows.job.state import VideoRun
 from flows.job.stitching import Published, encode_damaged, stitch
 from flows.job.storage_state import save_plan
 from flows.retry_and_quarantine.policy import Attempt, decide
+from infra import metrics
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.errors import VideoDefect
@@ -59,6 +60,7 @@ class Publisher:
                 if not again or stopped.is_set():
                     run.give_up_stitching(str(error))
                     return None
+                metrics.count(metrics.RETRIES, kind=failures[-1].kind)
                 stopped.wait(decision.wait)
             else:
                 run.publish(published)

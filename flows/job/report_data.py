@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,26 +26,27 @@ from flows.job.run_documents import RunDocuments, RunIdentity
 from flows.job.state import VideoRun, VideoSnapshot
 from flows.job.storage_state import VideoListing, read_failures
 from flows.job.video_report import FRAMES, frames_table, known_frames, planned_report, unplanned_report
-from flows.report import JobReport, VideoReport, render_html, summary_document
+from flows.report import JobReport, VideoReport, render_grid, render_html, summary_document
 from flows.report.posters import share
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.record import RunState
 from flows.runs.stored import StoredRun, read_run, run_names
 from flows.runs.summed import earlier_attempts, summed
 from flows.runs.wanted import Turn, Wanted, wanted
-from infra.storage.storage import Storage, StorageError
+from infra.storage.storage import PlaceForbidden, Storage, StorageError
 from infra.video.ffmpeg import ffmpeg_version
 from manifests.masking import address_without_secrets
+from manifests.schema import may_be_video
 from renderers.errors import RenderError
 from renderers.registry import Registry
 
 __all__ = [
     "FRAMES_TABLE",
+    "GRID_PAGE",
     "REPORT_PAGE",
     "SUMMARY",
     "GatheredReport",
     "OutputReport",
-    "gather_report",
     "publish_report",
 ]
 
@@ -53,6 +54,7 @@ logger = logging.getLogger(__name__)
 
 REPORT_FOLDER = "report"
 REPORT_PAGE = "report/index.html"
+GRID_PAGE = "report/grid.html"
 FRAMES_TABLE = "report/frames.parquet"
 SUMMARY = "report/summary.json"
 # Reads wait on the network, not on the processor; videos are gathered side by side, and so are the records of one.
@@ -189,7 +191,9 @@ class OutputReport:
             return known
         try:
             stored = stored_video(self._output, self._registry, name, wants)
-        except RenderError as error:  # a model that is not known here
+        except (RenderError, PlaceForbidden) as error:  # a model that is not known here, another account's folder
+            if isinstance(error, PlaceForbidden) and name not in wants.frames and not may_be_video(name):
+                return None
             return _Gathered(mark, _not_understood(name, wants, str(error)), FRAMES.empty_table())
         if stored is None:
             return None
@@ -259,13 +263,14 @@ class OutputReport:
             runs=summed(runs),
             running=any(run.alive() for run in runs),
             rendered_before=sum(state.rendered for state in before),
+            hosts=_hosts(runs),
         )
 
 
-def gather_report(job: RenderJob, *, actors: int | None, gpus_per_actor: float = 0.0) -> GatheredReport:
-    """Return the report of a job's output as it stands when the job has ended."""
-    ended = ("Completed" if job.complete else "Incomplete", "")
-    return OutputReport(job).gather(actors=actors, gpus_per_actor=gpus_per_actor, ended=ended)
+def _hosts(runs: Sequence[StoredRun]) -> tuple[str, ...]:
+    """What machines lack, as far as it counts now: found by runs that are at work, or by the latest one."""
+    found = (run.state for run in runs if run.state is not None and (run is runs[-1] or run.alive()))
+    return tuple(dict.fromkeys(host for state in found for host in state.hosts))
 
 
 def publish_report(output: Storage, gathered: GatheredReport) -> str:
@@ -275,6 +280,8 @@ def publish_report(output: Storage, gathered: GatheredReport) -> str:
     output.put(FRAMES_TABLE, table.getvalue(), existing="replace")
     summary = json.dumps(summary_document(gathered.report), indent=1, ensure_ascii=False, allow_nan=False)
     output.put(SUMMARY, summary.encode(), existing="replace")
+    if (grid := render_grid(gathered.report)) is not None:
+        output.put(GRID_PAGE, grid.encode(), existing="replace")
     output.put(REPORT_PAGE, render_html(gathered.report).encode(), existing="replace")
     return output.uri(REPORT_PAGE)
 

@@ -46,6 +46,7 @@ class ReportKeeper:
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._took = 0.0
+        self._concluded = False
         self.actors: int | None = None
 
     @contextmanager
@@ -58,11 +59,16 @@ class ReportKeeper:
             yield
         except BaseException as error:
             self._over.set()
-            if self._took < LAST_WORD_SECONDS:
+            if self.quick and not self._concluded:
                 self._last_word(*outcome_of_error(error))
             raise
         finally:
             self._over.set()
+
+    @property
+    def quick(self) -> bool:
+        """Whether one more takes no longer than whoever ends the job waits."""
+        return self._took < LAST_WORD_SECONDS
 
     @property
     def rendered_before(self) -> int:
@@ -77,6 +83,7 @@ class ReportKeeper:
     def conclude(self, result: str, message: str) -> Concluded:
         """Gather and put it once more, and say how the run ended. Storage that does not take it loses nothing else."""
         self._over.set()
+        self._concluded = True
         return self._put((result, message))
 
     def _put(self, ended: tuple[str, str] | None) -> Concluded:

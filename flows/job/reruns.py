@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import numpy as np
-from PIL import Image
 
 from flows.job.job import RenderJob
 from flows.job.output_videos import LATEST_RUNS
@@ -22,11 +20,13 @@ from flows.planning.retakes import After, Retaking, choose_frames, describe, kee
 from flows.runs.stored import stored_runs
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key, frames_present
-from infra.storage.storage import ReadingPolicy, Storage, StorageError, folder_of_manifest
+from infra.storage.storage import ReadingPolicy, Storage, StorageError, absolute_uri, folder_of_manifest
 from infra.workers.tasks import FrameReport
+from manifests.schema import may_be_video
 from renderers.errors import BadInput
 from renderers.frame_plan.video_plan import VideoPlan
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.frame_rendering.chunks import MOST_BYTES, open_frame
+from renderers.pictures.errors import PICTURE_ERRORS
 from renderers.registry import Registry
 
 __all__ = ["RerunParameters", "RerunSource", "rerun_job"]
@@ -52,7 +52,7 @@ class RerunParameters(RenderParameters):
         """Return the parameters of a form or a command line."""
         # the user names the video and says what is to become of it: no other word is needed to replace it
         title = f"frames {frames} of {video}"
-        return cls(title, output, False, True, None, priority, video, frames, after, seed, dry_run)
+        return cls(title, absolute_uri(output), False, True, None, priority, video, frames, after, seed, dry_run)
 
 
 def rerun_job(parameters: RerunParameters, settings: InfraSettings) -> RenderJob:
@@ -95,6 +95,8 @@ class RerunSource:
         asked = self._asked
         write = write and not asked.dry_run
         output.check(write=write)
+        if not may_be_video(asked.video):  # its name is no key of storage, perhaps
+            raise BadInput(_no_such_video(output, asked))
         listing = list_video(output, asked.video)
         stored = read_plan(output, listing, asked.video, self._registry)
         if stored is None:
@@ -185,14 +187,14 @@ class UntilSame:
     def _picture(self, key: str) -> np.ndarray | None:
         """Return the picture of a frame object, as floats in [0, 255]; None if there is none."""
         try:
-            with Image.open(io.BytesIO(self._output.read(key)), formats=["PNG"]) as image:
+            with open_frame(self._output.read(key, most=MOST_BYTES)) as image:
                 return np.asarray(image.convert("RGB"), dtype=np.float32)
         except (StorageError, *PICTURE_ERRORS):
             return None  # gone or damaged: nothing to compare with
 
 
 def _no_such_video(output: Storage, asked: RerunParameters) -> str:
-    known = sorted({info.key.split("/", 1)[0] for info in output.list("") if "/plans/" in info.key})
+    known = [name for name in output.folders() if may_be_video(name)]
     if not known:
         return (
             f"nothing was ever rendered into '{asked.output}', so no frames of video '{asked.video}' can be rendered "

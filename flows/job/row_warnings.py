@@ -15,6 +15,7 @@ from manifests.problems import LISTED
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow
 from manifests.schema.spelling import doubtful
+from manifests.schema.texts import plural
 from renderers.errors import RenderError
 from renderers.prompt_length import unread_texts
 from renderers.registry import ModelEntry, Registry
@@ -44,7 +45,7 @@ class Warnings:
         more = self.total - len(self.first)
         if more > 0:
             kinds = ", ".join(f"{count:,} times '{kind}'" for kind, count in self.kinds.items())
-            yield f"and {more:,} more warning{'' if more == 1 else 's'}, {self.total:,} in all: {kinds}"
+            yield f"and {plural(more, 'more warning')}, {self.total:,} in all: {kinds}"
 
 
 class RowWarnings:

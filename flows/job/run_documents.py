@@ -17,10 +17,10 @@ from heapq import nlargest
 from importlib.metadata import version
 from itertools import islice
 
-from flows.job.crew import carry_out, worker_states
 from flows.job.job import RenderJob
 from flows.job.outcome import outcome_of_error
 from flows.job.state import VideoRun
+from flows.job.workers import carry_out, worker_states
 from flows.runs.record import (
     FailedFrame,
     LatestFrame,
@@ -49,6 +49,7 @@ LATEST_FRAMES = 12
 FAILURES = 200
 MESSAGE_CHARACTERS = 600
 OUTCOMES = 20
+HOSTS = 200
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,12 @@ class RunDocuments:
     def end(self, result: str, message: str = "") -> None:
         """Put how the run ended: the name of its final state, and what it says."""
         self._put(self.state("ended", result, message))
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was said how the run ended."""
+        with self._lock:
+            return self._ended
 
     def put(self) -> int:
         """Put where the run stands now; return the size in bytes."""
@@ -145,6 +152,7 @@ class RunDocuments:
             link=identity.link,
             host=f"{socket.gethostname()}:{os.getpid()}",
             manifest=address_without_secrets(job.parameters.manifest),
+            output=without_secrets(job.output.root),
             priority=job.parameters.priority,
             began=self._began,
             version=version("nightreel"),
@@ -184,11 +192,12 @@ class RunDocuments:
             gpus_per_actor=job.gpus_per_actor,
             priority=job.priority,
             done=tuple(run.work.plan.frames - run.missing for run in runs),
-            phases="".join(_video_phase(run) for run in runs),
+            phases="".join(_video_phase(job, run) for run in runs),
             workers=worker_states(job, progress.workers),
             latest=_latest(runs),
             failures=tuple(islice(_failures(job, runs), FAILURES)),
             requests=tuple(self._outcomes),
+            hosts=tuple(without_secrets(it)[:MESSAGE_CHARACTERS] for it in job.lacks[:HOSTS]),
         )  # fmt: skip
 
     def _phase(self) -> Phase:
@@ -212,13 +221,14 @@ class RunDocuments:
 @contextmanager
 def documenting(job: RenderJob, identity: RunIdentity) -> Iterator[RunDocuments]:
     """Keep the documents of a planned job's run until the block ends; the block says how it ended, by `end`. A block
-    that is left by an exception has ended in that."""
+    that is left by an exception, and has not said, has ended in that."""
     documents = RunDocuments(job, identity)
     try:
         with documents.kept():
             yield documents
     except BaseException as error:
-        documents.end(*outcome_of_error(error))
+        if not documents.ended:
+            documents.end(*outcome_of_error(error))
         raise
 
 
@@ -226,15 +236,16 @@ def _refused(row: ManifestRow, reason: str) -> RefusedVideo:
     # a size that the row leaves open would be its model's, and that is perhaps what is not known
     given = {name: getattr(row, name) for name in ("width", "height") if name in row.model_fields_set}
     return RefusedVideo(
-        video_id=row.video_id, frames=row.frames, reason=without_secrets(reason), prompt=format_prompts(row.scenes),
-        model=row.model, **given,
+        video_id=row.video_id, frames=row.frames, reason=without_secrets(reason),
+        prompt=without_secrets(format_prompts(row.scenes)),
+        model=without_secrets(row.model), **given,  # an address perhaps, in the wrong column
     )  # fmt: skip
 
 
-def _video_phase(run: VideoRun) -> VideoPhase:
+def _video_phase(job: RenderJob, run: VideoRun) -> VideoPhase:
     if run.done:
         return "d"
-    if run.failing_frames():
+    if job.has_failed(run):  # what is tried again has not: a worker may be at it now
         return "f"
     if run.ready_to_stitch:
         return "s"
@@ -256,14 +267,13 @@ def _latest(runs: list[VideoRun]) -> tuple[LatestFrame, ...]:
 
 def _failures(job: RenderJob, runs: list[VideoRun]) -> Iterator[FailedFrame]:
     for run in runs:
-        failing = run.failing_frames()
+        failing, given_up = run.failing_frames(), job.given_up(run)
         if not failing:
             continue
-        video = run.work.video_id
         last = {record.frame: record for record in run.failures if record.frame in failing}
         for frame, record in sorted(last.items(), key=lambda item: -1 if item[0] is None else item[0]):
             yield FailedFrame(
-                video_id=video,
+                video_id=run.work.video_id,
                 frame=frame,
                 kind=record.kind,
                 message=without_secrets(record.message)[:MESSAGE_CHARACTERS],
@@ -271,5 +281,5 @@ def _failures(job: RenderJob, runs: list[VideoRun]) -> Iterator[FailedFrame]:
                 attempts=record.attempt,
                 when=record.when,
                 log=record.log,
-                final=bool(run.reason) if frame is None else job.control.given_up(video, frame),
+                final=frame in given_up,
             )

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from flows.job.stitching import Published
 from flows.planning.remaining import RangeWork, VideoWork
+from flows.planning.retakes import followers
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.tasks import FrameReport, SegmentReport
 
@@ -52,6 +54,9 @@ class VideoRun:
         self._reports = dict[int, FrameReport]()
         self._failures: list[FailureRecord] = []
         self._rendered = 0
+        self._estimated = 0.0
+        self._to_come = work.seconds
+        self._never: tuple[frozenset[int], Collection[int]] = frozenset(), ()  # given up, and what starts from those
         self._render_seconds = 0.0
         self._latest: tuple[float, int] | None = None
         self._first_frame_at: float | None = None
@@ -60,6 +65,11 @@ class VideoRun:
         self._published: Published | None = None
         self._unstitchable = False
         self._reason = ""
+
+    @cached_property
+    def model_digest(self) -> str:
+        """Of the model by which it was planned."""
+        return self.work.plan.entry.digest
 
     # -- frames --------------------------------------------------------------------------------------------------------
 
@@ -97,6 +107,9 @@ class VideoRun:
             self._available.add(report.frame)
             self._rendered += 1
             self._reports[report.frame] = report
+            estimated = self._estimate(report.frame)
+            self._estimated += estimated
+            self._to_come = max(0.0, self._to_come - estimated)
             self._render_seconds += report.seconds or 0.0
             self._latest = (time.time(), report.frame)
             if self._first_frame_at is None:
@@ -217,6 +230,29 @@ class VideoRun:
         with self._lock:
             return self._rendered
 
+    def estimates(self, given_up: Collection[int | None] = ()) -> tuple[float, float]:
+        """What the plan estimated for the frames that this run has rendered, and for those to come, in seconds of one
+        actor: a first frame has many times the steps of a later one. What starts from a frame that was `given_up` does
+        not come."""
+        behind = self._behind(frozenset(it for it in given_up if it is not None))
+        with self._lock:
+            if self.done:
+                return self._estimated, 0.0
+            never = sum(self._estimate(it) for it in behind if it not in self._available)
+            return self._estimated, max(0.0, self._to_come - never)
+
+    def _behind(self, given_up: frozenset[int]) -> Collection[int]:
+        with self._lock:
+            known, behind = self._never
+        if known != given_up:
+            behind = followers(self.work.plan, given_up)  # a walk over all frames
+            with self._lock:
+                self._never = given_up, behind
+        return behind
+
+    def _estimate(self, frame: int) -> float:
+        return self.work.frames[frame].steps * self.work.plan.step_seconds
+
     @property
     def render_seconds(self) -> float:
         """Seconds that workers spent on the frames that this run has rendered."""
@@ -288,9 +324,9 @@ class VideoRun:
     def continue_from(self, before: VideoRun) -> None:
         """Take over what `before`, the run of the same video under an earlier plan, has done."""
         was, first_frame_at = before.snapshot(), before.first_frame_at
-        seconds, latest = before.render_seconds, before.latest
+        seconds, latest, (estimated, _) = before.render_seconds, before.latest, before.estimates()
         with self._lock:
-            self._render_seconds, self._latest = seconds, latest
+            self._render_seconds, self._latest, self._estimated = seconds, latest, estimated
             self._reports, self._failures, self._rendered = was.reports, list(was.failures), was.rendered
             self._first_frame_at = first_frame_at
 

@@ -22,6 +22,7 @@ from infra.storage.layout import PROVENANCE, plan_key, retake_key
 from infra.storage.storage import (
     ObjectInfo,
     ObjectMissing,
+    PlaceForbidden,
     ReadingPolicy,
     SourceReader,
     Storage,
@@ -46,6 +47,7 @@ __all__ = [
     "load_work",
     "read_failures",
     "read_plan",
+    "read_plans_that_count",
     "read_retakes",
     "save_plan",
     "save_retakes",
@@ -82,7 +84,7 @@ def list_video(output: Storage, video_id: str) -> VideoListing:
     if key in objects:
         # a provenance that can't be read, or without its video, promises nothing: the stitch puts a new one
         try:
-            document = read_document(output, key, _provenance, "the provenance", "render again, which makes it anew")
+            document = read_document(output, key, _provenance, "the provenance", "render again, which writes a new one")
             provenance = document if f"{video_id}/{document['video']}" in objects else None
         except DocumentDamaged as error:
             damage = str(error)
@@ -102,8 +104,8 @@ def load_work(
     range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
 ) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
     """Plan every row against storage, in order; what rows name is read as `reading` allows, from the manifest's
-    `folder` where that is meant (`input_address`). A row that can't be planned
-    (its picture is missing, its model unknown, its size odd, its rate beyond the format) comes with its error instead;
+    `folder` where that is meant (`input_address`). A row that can't be planned (its picture is missing, its model
+    unknown, its size odd, its rate beyond the format, its folder closed to this account) comes with its error instead;
     the storage's own failure is raised."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
     pictures = PictureDigests(SourceReader(reading))
@@ -133,6 +135,8 @@ def load_work(
             return replace(
                 work, damaged=damaged, plan_stored=key in listing.objects and key not in {it for it, _ in damaged}
             )
+        except PlaceForbidden as error:  # somewhere in the video's folder: another account may have rendered it
+            return row, error
         except StorageError:
             raise
         except NightreelError as error:
@@ -223,10 +227,30 @@ def read_plan(output: Storage, listing: VideoListing, video_id: str, registry: R
             latest.
         RenderError: it names a model that this installation does not know, or was made by a newer one.
     """
-    found = _latest_plan(output, listing, video_id)
+    found = _latest_plan(_plan_documents(output, listing, video_id), listing)
     if found is None:
         return None
+    return _stored_plan(found, read_retakes(output, listing.objects, video_id), registry)
+
+
+def read_plans_that_count(
+    output: Storage, listing: VideoListing, video_id: str, registry: Registry
+) -> tuple[StoredPlan, ...]:
+    """The latest plan of a video, and after it the one that was published, if that is another; none if it has no plan.
+
+    Raises:
+        DocumentDamaged, RenderError: as `read_plan`.
+    """
+    documents = _plan_documents(output, listing, video_id)
+    latest = _latest_plan(documents, listing)
+    if latest is None:
+        return ()
+    published = [it for _, it in documents if it.content == listing.content != latest.content]
     retakes = read_retakes(output, listing.objects, video_id)
+    return tuple(_stored_plan(it, retakes, registry) for it in (latest, *published))
+
+
+def _stored_plan(found: _PlanDocument, retakes: tuple[Retake, ...], registry: Registry) -> StoredPlan:
     plan = VideoPlan.of(
         found.row, found.images, retakes, entry=registry.entry(found.row.model), algorithm=found.algorithm
     )
@@ -278,14 +302,19 @@ def _plans(
             pass  # it went since it was listed
 
 
-def _latest_plan(output: Storage, listing: VideoListing, video_id: str) -> _PlanDocument | None:
-    """Of several plans the one that says of itself that it was made last. Those of 0.2 and before do not say when: they
-    are older than all that do, and of two of them the published one is taken, then the one that was put last."""
+def _plan_documents(output: Storage, listing: VideoListing, video_id: str) -> list[tuple[ObjectInfo, _PlanDocument]]:
+    """The plans of a video as they lie there. Raises DocumentDamaged."""
     documents = []
     for key, document in _plans(output, listing, video_id):
         if isinstance(document, DocumentDamaged):
             raise document
         documents.append((listing.objects[key], document))
+    return documents
+
+
+def _latest_plan(documents: Sequence[tuple[ObjectInfo, _PlanDocument]], listing: VideoListing) -> _PlanDocument | None:
+    """Of several plans the one that says of itself that it was made last. Those of 0.2 and before do not say when: they
+    are older than all that do, and of two of them the published one is taken, then the one that was put last."""
 
     def order(plan: tuple[ObjectInfo, _PlanDocument]) -> tuple[str, bool, datetime]:
         info, document = plan

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from infra.storage.storage import SourceRefused, Storage
+from manifests.errors import first_line
 from manifests.schema.texts import short
 from renderers.errors import BadInput
 
@@ -49,4 +50,4 @@ def parse(data: bytes) -> Any:
 def _reason(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error}"
-    return (str(error).splitlines() or [type(error).__name__])[0] or type(error).__name__
+    return first_line(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,7 +21,6 @@ from flows.report import VideoReport
 from flows.report.posters import BUDGET, fitted
 from flows.report.series import Series
 from flows.retry_and_quarantine.records import PLANNER, FailureRecord
-from flows.runs.record import RefusedVideo
 from flows.runs.wanted import Turn, Wanted
 from infra.storage.layout import CONTACT_SHEET, frame_key
 from infra.storage.storage import Storage, StorageError
@@ -30,10 +28,13 @@ from infra.video.contact_sheet import poster
 from infra.video.encoding import FORMATS, Encoding
 from infra.workers.tasks import FrameReport
 from manifests.errors import ErrorKind
-from manifests.schema import format_prompts
+from manifests.masking import without_secrets
+from manifests.schema import format_prompts, schedules
 from renderers.frame_plan.documents import plan_document
+from renderers.frame_rendering.chunks import MOST_BYTES as FRAME_BYTES
+from renderers.frame_rendering.chunks import open_frame
 from renderers.frame_rendering.seams import seam_scores
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.pictures.errors import PICTURE_ERRORS
 
 __all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]
 
@@ -53,7 +54,7 @@ _COLUMNS: dict[str, pa.DataType] = {
 }
 FRAMES = pa.schema(_COLUMNS)
 #: Columns of the row that have places of their own in the report.
-_SHOWN = {"video_id", "prompt", "prompts", "model"}
+_SHOWN = {"video_id", "prompt", "prompts", "model", "axes"}
 
 
 def frames_table(known: Iterable[FrameReport]) -> pa.Table:
@@ -83,7 +84,7 @@ def planned_report(
     first = next((report for report in known if report.frame == 0), None)
     return VideoReport(
         video_id=work.video_id,
-        prompt=format_prompts(row.scenes),
+        prompt=without_secrets(format_prompts(row.scenes)),
         model=row.model,
         settings={name: it for name, it in plan_document(work.plan)["row"].items() if name not in _SHOWN},
         frames=work.plan.frames,
@@ -106,13 +107,15 @@ def planned_report(
         rendered=was.rendered,
         skipped=max(0, done - was.rendered),
         notes=tuple(prompt_warnings(row, work.plan.entry)),
+        schedules={name: it for name, it in schedules(row).items() if it.constant is None} if row.frames > 1 else {},
+        axes=row.axes or (),
     )
 
 
 def unplanned_report(stored: StoredVideo, wants: Wanted) -> VideoReport:
     """Return the report of a video without a plan of its own: refused, or not begun."""
     state = video_state(stored.frames, stored.was, wants.turns.get(stored.video_id))
-    refused = wants.refused.get(stored.video_id) or RefusedVideo(video_id="", frames=0, reason="")
+    refused = wants.refused.get(stored.video_id)
     extension = stored.video.rpartition(".")[2] if stored.video else ""
     kinds = [kind for it in FORMATS.values() for kind in (it.file, it.sequence) if kind is not None]
     mime = {kind.extension: kind.mime_type for kind in kinds}
@@ -120,8 +123,9 @@ def unplanned_report(stored: StoredVideo, wants: Wanted) -> VideoReport:
     if stored.was.reason and not failures:  # storage would not take its record
         failures = (FailureRecord(stored.video_id, None, 1, PLANNER, ErrorKind.BAD_INPUT, stored.was.reason, 0.0, ""),)
     return VideoReport(
-        video_id=stored.video_id, prompt=refused.prompt, model=refused.model, settings={}, frames=stored.frames,
-        done=0, state=state, reason=_reason(state, stored.was), width=refused.width, height=refused.height,
+        video_id=stored.video_id, prompt=refused.prompt if refused else "", model=refused.model if refused else "",
+        settings={}, frames=stored.frames, done=0, state=state, reason=_reason(state, stored.was),
+        width=refused.width if refused else 0, height=refused.height if refused else 0,
         video_href=f"../{stored.video}" if stored.video else None,
         video_mime=mime.get(extension), failures=failures,
     )  # fmt: skip
@@ -185,8 +189,8 @@ def _poster(output: Storage, work: VideoWork, frames: list[int], poster_bytes: i
         return None
     index = frames[len(frames) // 2]
     try:
-        data = output.read(frame_key(work.video_id, index, work.frames[index].digest))
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        data = output.read(frame_key(work.video_id, index, work.frames[index].digest), most=FRAME_BYTES)
+        with open_frame(data) as image:
             picture = image.convert("RGB")
     except (StorageError, *PICTURE_ERRORS):
         return None  # a report must not fail for want of a picture

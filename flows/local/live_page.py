@@ -16,7 +16,10 @@ from infra.private_files import stored_key
 from infra.settings import load_settings
 from renderers.registry import Registry
 
-__all__ = ["address_of", "link_of", "outputs_of"]
+__all__ = ["LIVE_KEY", "address_of", "link_of", "outputs_of"]
+
+#: The file in the folder of `nightreel up` that holds the page's key.
+LIVE_KEY = "live.key"
 
 
 def address_of(port: int) -> str:
@@ -26,7 +29,7 @@ def address_of(port: int) -> str:
 
 def link_of(port: int, folder: Path) -> str:
     """Return the link that opens the page, with the key that lies in `folder`."""
-    return Access(stored_key(folder / "live.key")).link(address_of(port))
+    return Access(stored_key(folder / LIVE_KEY)).link(address_of(port))
 
 
 def outputs_of(folder: Path) -> Path:
@@ -43,7 +46,7 @@ def _begin(output: str, video: str, frames: str, after: After, seed: int | None)
 def _serve(port: int, folder: Path, parent: Parent) -> None:
     registry = Registry(load_settings().models_folder)
     page = LivePage.listen(
-        NotedOutputs(outputs_of(folder)), registry, stored_key(folder / "live.key"), port=port, begin=_begin
+        NotedOutputs(outputs_of(folder)), registry, stored_key(folder / LIVE_KEY), port=port, begin=_begin
     )
     parent.tell("ready")  # what is asked for now waits in the socket's queue
     page.serve()

@@ -41,6 +41,7 @@ async def _serve(options: UpOptions, parent: Parent) -> None:
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 
     from flows.orchestration.automations import install
+    from flows.orchestration.cancelled import tell_by_runner
     from flows.orchestration.registration import served
 
     settings = load_settings()
@@ -50,6 +51,7 @@ async def _serve(options: UpOptions, parent: Parent) -> None:
     with httpx.Client(base_url=PREFECT_API_URL.value(), timeout=60.0, trust_env=False, headers=shown) as client:
         for run in end_interrupted(client, NAMES, "the runner ended", settings.crash_restarts):
             print(f"run '{run.name}' was interrupted: scheduled again", flush=True)
+    tell_by_runner()
     runner = Runner("nightreel", limit=options.limit, query_seconds=POLL_SECONDS, pause_on_shutdown=False)
     for deployment in DEPLOYMENTS:
         night = options.nightly if deployment.name == NIGHTLY else None

@@ -24,7 +24,7 @@ _SETTINGS_FILES = ("prefect.toml", "pyproject.toml", ".env")
 def server_key(folder: Path, settings: InfraSettings) -> str | None:
     """Return what the server of `up` asks for, and leave it in its `folder`; None: for nothing.
 
-    It stays from start to start, and is made anew where its file was removed.
+    It stays from start to start, and is made again where its file was removed.
     """
     given = given_key()
     if given is not None:

@@ -24,22 +24,22 @@ from flows.job.report_keeper import Concluded
 from flows.orchestration.links import rerun_address
 from flows.report import failure_table, summary_markdown, video_table
 
-__all__ = ["ProgressArtifact", "create_artifacts", "create_live_link", "remove_artifacts"]
+__all__ = ["LAST", "ProgressArtifact", "create_artifacts", "create_live_link", "remove_artifacts"]
 
 # An artifact's update is a row on the server.
 PROGRESS_SECONDS = 5.0
 #: What counts most comes first.
 ORDER = ("live", "summary", "failed-frames", "videos", "progress")
+#: Those that a run makes at its end.
+LAST = ("summary", "failed-frames", "videos")
 # One in five is right: that none of so many is happens once in 15,000 runs, which then shows them in another order.
 TRIES = 50
 
 
-def remove_artifacts() -> None:
-    """Remove those that an earlier attempt of this flow run has left."""
-    if runtime.flow_run.run_count < 2:
-        return
+def remove_artifacts(keys: Collection[str] = ORDER) -> None:
+    """Remove those that an earlier attempt of this flow run has left. Prefect does not count one that was suspended."""
     mine = ArtifactFilter(
-        flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(runtime.flow_run.id)]), key=ArtifactFilterKey(any_=list(ORDER))
+        flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(runtime.flow_run.id)]), key=ArtifactFilterKey(any_=list(keys))
     )
     with get_client(sync_client=True) as client:
         for artifact in client.read_artifacts(artifact_filter=mine):

@@ -8,6 +8,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.utilities.urls import url_for
 
 from flows.orchestration.links import DEPLOYMENT
+from flows.orchestration.run_names import rerun_title
 from flows.planning.retakes import After
 from flows.watch.asking import BegunRerun
 from manifests.errors import ErrorKind, NightreelError
@@ -31,7 +32,9 @@ def begin_rerun(output: str, video: str, frames: str, after: After, seed: int | 
     try:
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(DEPLOYMENT)
-            run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+            # the name that the flow gives itself once it runs: until then Prefect's would be two words by chance
+            name = rerun_title(frames, video, output)
+            run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters, name=name)
     except ObjectNotFound as error:
         raise RerunUnavailable(
             f"the Prefect server offers no deployment '{DEPLOYMENT}': start `nightreel up`, or `prefect deploy`"

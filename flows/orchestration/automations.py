@@ -21,7 +21,7 @@ The server must run its `triggers`, `actions` and `late_runs` services, as `pref
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from prefect.blocks.webhook import Webhook
@@ -30,12 +30,15 @@ from prefect.client.schemas.objects import StateType
 from prefect.events import ResourceSpecification
 from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
 from pydantic import SecretStr
 
 from flows.orchestration.deployments import NAMES, NIGHTLY
 from infra.settings import InfraSettings, load_settings
 
-__all__ = ["NAME_PREFIX", "install", "lacking", "planned"]
+__all__ = ["install", "lacking", "planned", "survey"]
+
+Standing = Literal["created", "changed", "removed", "unchanged"]
 
 NAME_PREFIX = "nightreel: "
 BLOCK = "nightreel-notify"
@@ -83,17 +86,33 @@ async def install(settings: InfraSettings | None = None) -> list[str]:
 
 async def lacking(settings: InfraSettings) -> list[str]:
     """The names of the automations that `install` would create or change."""
+    return [name for name, standing in (await survey(settings)).items() if standing in ("created", "changed")]
+
+
+async def survey(settings: InfraSettings) -> dict[str, Standing]:
+    """What `install` would do to each automation of ours, by name."""
     async with get_client() as client:
         there = await _installed(client)
-        blocks = [it.id for it in await client.read_block_documents_by_type("webhook") if it.name == BLOCK]
+        block, address = await _saved_block(client)
+    given = settings.notify_url
     # without a block the notification is lacking, whatever its id will be
-    block = (blocks or [uuid4()])[0] if settings.notify_url else None
+    wanted = planned(settings, (block or uuid4()) if given else None)
+    moved = bool(given and address != given.get_secret_value())
 
-    def is_there(wanted: AutomationCore) -> bool:
-        found = there.get(wanted.name, [])
-        return bool(found) and _content(found[0]) == _content(wanted.model_copy(update={"enabled": found[0].enabled}))
+    def standing(automation: AutomationCore) -> Standing:
+        found = there.pop(automation.name, [])
+        if not found:
+            return "created"
+        same = len(found) == 1 and _content(found[0]) == _content(
+            automation.model_copy(update={"enabled": found[0].enabled})
+        )
+        calls = any(isinstance(action, CallWebhook) for action in automation.actions)
+        return "unchanged" if same and not (calls and moved) else "changed"
 
-    return [wanted.name for wanted in planned(settings, block) if not is_there(wanted)]
+    return {
+        **{automation.name: standing(automation) for automation in wanted},
+        **dict.fromkeys(there, "removed"),
+    }
 
 
 def planned(settings: InfraSettings, block: Any = None) -> list[AutomationCore]:
@@ -250,6 +269,15 @@ async def _save_block(url: SecretStr | None) -> Any:
         return None
     webhook = Webhook(url=url, headers={"Content-Type": "application/json"})
     return await webhook.asave(BLOCK, overwrite=True)
+
+
+async def _saved_block(client: PrefectClient) -> tuple[Any, str]:
+    """The id of the webhook's block and the address in it; None and '' without one."""
+    try:
+        document = await client.read_block_document_by_name(BLOCK, "webhook", include_secrets=True)
+    except ObjectNotFound:
+        return None, ""
+    return document.id, str(document.data.get("url", ""))
 
 
 async def _delete_block(client: PrefectClient) -> None:

@@ -1,23 +1,26 @@
 """A look at the Prefect server for whoever wants facts and not Prefect's objects, as the doctor does.
 
-Nothing here changes the server but `install_automations` and `end_dead_run`.
+Nothing here changes the server but `install_automations` and `end_dead_run`; `keeps_events` leaves an event.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
+from uuid import uuid4
 
 import prefect
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from flows.orchestration import automations
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.interrupted import Interrupted, RunUnderWay, end_run
+from flows.orchestration.overdue import overdue
 from flows.orchestration.unscheduled import unscheduled
 from infra.settings import InfraSettings
 
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 PAGE = 200
+#: Which of the server's services nights and automations can't do without.
+SERVICES = ("scheduler", "late_runs", "event_persister", "triggers")
 CLIENT_VERSION: str = prefect.__version__
 DeploymentState = Literal["missing", "not served", "there"]
 
@@ -53,6 +58,16 @@ class Inspection:
         """Why it does not answer; None if it does."""
         return self._client.api_healthcheck()
 
+    def refuses(self) -> bool:
+        """Whether it wants another key, or one at all."""
+        try:
+            self._client.api_version()
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code in (401, 403):
+                return True
+            raise
+        return False
+
     def version(self) -> str:
         """The version of Prefect that it runs."""
         return self._client.api_version()
@@ -65,9 +80,39 @@ class Inspection:
             return "missing"
         return "not served" if found.status is not None and found.status.value == "NOT_READY" else "there"
 
+    def services_off(self) -> list[str]:
+        """Those of the services that nights and automations rely on that this server's own settings switch off; they
+        may run in a process of their own."""
+        settings = self._client.request("GET", "/admin/settings").raise_for_status().json()["server"]["services"]
+        return [name for name in SERVICES if not settings.get(name, {}).get("enabled", True)]
+
+    def keeps_events(self, seconds: float) -> bool:
+        """Send the server an event, and say whether it can be read back within `seconds`: what automations see."""
+        name, identity = "nightreel.deploy.checked", str(uuid4())
+        event = {
+            "id": identity, "occurred": datetime.now(UTC).isoformat(), "event": name,
+            "resource": {"prefect.resource.id": f"nightreel.deploy.{identity}"}, "related": [], "payload": {},
+        }  # fmt: skip
+        self._client.request("POST", "/events", json=[event]).raise_for_status()
+        wanted = {"filter": {"event": {"name": [name]}, "id": {"id": [identity]}}, "limit": 1}
+        until = time.monotonic() + seconds
+        while not self._post("/events/filter", wanted)["events"]:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.5)
+        return True
+
+    def pool_has_worker(self, pool: str) -> bool:
+        """Whether a worker of a work pool has been heard of lately."""
+        return any(worker.status == "ONLINE" for worker in self._client.read_workers_for_work_pool(pool))
+
     def unscheduled(self) -> list[str]:
         """The deployments of ours whose schedule is on, and that have no run to come."""
         return unscheduled(self._client._client, NAMES)
+
+    def overdue(self) -> list[str]:
+        """The runs of ours whose time has passed, and that the server has not noticed."""
+        return overdue(self._client._client, NAMES)
 
     def runs_under_way(self) -> Iterator[RunUnderWay]:
         """The runs of our flows that the server holds to be under way."""

@@ -13,7 +13,12 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Interrupted", "RunUnderWay", "end_interrupted", "end_run", "interrupted_runs"]
+__all__ = [
+    "Interrupted",
+    "RunUnderWay",
+    "end_interrupted",
+    "end_run",
+]
 
 PAGE = 200
 BUSY_TRIES, BUSY_SECONDS = 10, 0.5

@@ -6,6 +6,8 @@ submits only what is missing.
 """
 
 import logging
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ from prefect import State, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import Abort, CancelledRun, FailedRun, Pause, TerminationSignal
 from prefect.futures import PrefectFuture
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from prefect.utilities.urls import url_for
@@ -27,7 +29,9 @@ from flows.job.outcome import outcome
 from flows.job.output_videos import LATEST_RUNS
 from flows.job.report_keeper import ReportKeeper, reporting
 from flows.job.run_documents import RunDocuments, RunIdentity, documenting
-from flows.orchestration.artifacts import ProgressArtifact, create_artifacts, remove_artifacts
+from flows.orchestration.artifacts import LAST, ProgressArtifact, create_artifacts, remove_artifacts
+from flows.orchestration.cancelled import leave_words
+from flows.orchestration.endings import CancelSignal
 from flows.orchestration.live import link_live_page
 from flows.orchestration.run_logs import tidy_task_logs
 from flows.orchestration.sealed import sealed
@@ -40,13 +44,9 @@ from infra.storage.storage import StorageError
 from infra.workers.pool import Pool
 from manifests.errors import ErrorKind, NightreelError
 
-__all__ = ["conduct", "invalid_input", "leave_if_ended", "opaque", "threads"]
+__all__ = ["conduct", "invalid_input", "leave_if_ended", "opaque", "take_back_sigterm", "threads"]
 
 T = TypeVar("T")
-
-
-class CancelSignal(TerminationSignal):
-    """Prefect ends this process, since a person has cancelled its run."""
 
 
 # How a run ends that can't begin, where its message says all there is to know; other errors end it with a stack trace.
@@ -124,19 +124,55 @@ def _take_up_priority(job: RenderJob, documents: RunDocuments) -> None:
 
 def _run(job: RenderJob, documents: RunDocuments) -> State[Any]:
     with reporting(job, documents) as keeper:
-        with watching(job) as watch:
-            try:
-                progress = ProgressArtifact(job)
-                pool = _pool(job, progress) if job.needs_workers else None
-                events = JobEvents(failed=_log_failure, log_address=_log_address, tick=progress.update_now_and_then)
-                keeper.actors = run_job(job, pool, _submit, events).actors
-                progress.update()
-            except TerminationSignal as error:  # so ends a cancelled run's process, and one that is stopped otherwise
-                raise CancelSignal(error.signal) if watch.is_cancelled() else error from None
-            finally:
-                job.close()
+        try:
+            watch = _render(job, keeper)
+        except CancelSignal:
+            _say_cancelled(job, keeper, documents)
+            raise
         leave_if_ended(watch)
-        return _conclude(job, keeper, cancelled=watch.ended is not None)
+        cancelled = watch.ended is not None
+        try:
+            return _conclude(job, keeper, cancelled=cancelled)
+        except TerminationSignal as error:  # Prefect ends the process as well, a moment after the run has heard of it
+            if not cancelled:
+                raise
+            _say_cancelled(job, keeper, documents)
+            raise CancelSignal(error.signal) from None
+
+
+def _render(job: RenderJob, keeper: ReportKeeper) -> RunWatch:
+    """Render what is missing, and return what was done to the run meanwhile.
+
+    Raises:
+        CancelSignal: a person has cancelled the run, and Prefect ends its process.
+    """
+    with watching(job) as watch:
+        try:
+            progress = ProgressArtifact(job)
+            pool = _pool(job, progress) if job.needs_workers else None
+            events = JobEvents(_log_failure, _log_address, _log_lack, progress.update_now_and_then)
+            keeper.actors = run_job(job, pool, _submit, events).actors
+            progress.update()
+        except TerminationSignal as error:  # so ends a cancelled run's process, and one that is stopped otherwise
+            raise CancelSignal(error.signal) if watch.is_cancelled() else error from None
+        finally:
+            job.close()
+        return watch
+
+
+def _say_cancelled(job: RenderJob, keeper: ReportKeeper, documents: RunDocuments) -> None:
+    """Leave what every run leaves: in numbers how far it came, its report, its artifacts. Prefect gives the process
+    half a minute."""
+    message = outcome(job, keeper.rendered_before).message
+    documents.end("Cancelled", message)  # first, since it is quick
+    leave_words(message)
+    if not keeper.quick:
+        return
+    try:
+        remove_artifacts(LAST)  # those of an end that was broken off
+        _conclude(job, keeper, cancelled=True)
+    except Exception:  # a server that is being stopped too; the run ends as cancelled all the same
+        logging.getLogger("nightreel").debug("a cancelled run's end is not told in full", exc_info=True)
 
 
 def leave_if_ended(watch: RunWatch) -> None:
@@ -157,11 +193,21 @@ def _pool(job: RenderJob, progress: ProgressArtifact) -> Pool:
     """Wait for the job's workers, and say so."""
     while True:
         try:
-            return job.pool.result(timeout=1)
+            pool = job.pool.result(timeout=1)
+            take_back_sigterm()
+            return pool
         except TimeoutError:
             if job.pool.done():
                 raise
             progress.update_now_and_then()
+
+
+def take_back_sigterm() -> None:
+    """Put Python's handler back in the place of the one that Ray has put before it: Ray's sets an alarm that kills the
+    process after three seconds, in which nobody leaves a report, and prints a stack trace [seen with Ray's driver; it
+    is absl's FailureSignalHandler, `alarm_on_failure_secs`]."""
+    if threading.current_thread() is threading.main_thread() and (handler := signal.getsignal(signal.SIGTERM)):
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -181,6 +227,10 @@ def _log_failure(record: FailureRecord) -> None:
         "video '%s'%s failed on %s (%s, attempt %d): %s",
         record.video_id, frame, record.worker, record.kind, record.attempt, record.message,
     )  # fmt: skip
+
+
+def _log_lack(message: str) -> None:
+    get_run_logger().warning("%s", message)
 
 
 @task(name="render", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
@@ -227,4 +277,6 @@ def _conclude(job: RenderJob, keeper: ReportKeeper, *, cancelled: bool) -> State
     create_artifacts(concluded, end.message, job.parameters.output, videos)
     if cancelled:
         return Cancelled(message=end.message)
+    if job.lost:  # as a process that dies with its cluster: the server starts the run again, where it is one of its own
+        return Crashed(message=end.message)
     return Completed(message=end.message) if end.complete else Failed(name=end.name, message=end.message)

@@ -7,7 +7,7 @@ from prefect import runtime
 
 from manifests.masking import address_without_secrets
 
-__all__ = ["render_name", "rerun_name", "short_place"]
+__all__ = ["render_name", "rerun_name", "rerun_title", "short_place"]
 
 
 def short_place(place: object, parts: int = 1) -> str:
@@ -26,4 +26,9 @@ def render_name() -> str:
 def rerun_name() -> str:
     """`frames 120-180 of reef in nights/2026-11-28`."""
     given = runtime.flow_run.parameters
-    return f"frames {given['frames']} of {given['video']} in {short_place(given['output'], 2)}"
+    return rerun_title(given["frames"], given["video"], given["output"])
+
+
+def rerun_title(frames: object, video: object, output: object) -> str:
+    """What a re-run is called, also before it begins."""
+    return f"frames {frames} of {video} in {short_place(output, 2)}"

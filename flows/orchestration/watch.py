@@ -25,6 +25,8 @@ from prefect.events import emit_event
 from prefect.logging import get_logger
 from prefect.states import Suspended
 
+from flows.orchestration.cancelled import WORDS
+
 __all__ = ["RunWatch", "Watched", "leave_suspended", "watching"]
 
 SECONDS = 2.0  # between two looks: cancelling must take less than ten
@@ -109,7 +111,7 @@ def watching(work: Watched) -> Iterator[RunWatch]:
                 if client is None:
                     client = get_client(sync_client=True)
                     if not claimed:
-                        client.update_flow_run_labels(watch.identity, {LABEL: watch.process})
+                        client.update_flow_run_labels(watch.identity, {LABEL: watch.process, WORDS: ""})
                         claimed = True
                 run = client.read_flow_run(watch.identity)
                 if run.state is not None and is_suspended(run.state) and run.state.state_details.pause_timeout:

@@ -19,6 +19,7 @@ __all__ = [
     "After",
     "Retaking",
     "choose_frames",
+    "followers",
     "keep_from",
     "retake",
     "retake_document",
@@ -121,7 +122,7 @@ def retake(
 
     now = tuple(plan.walk_with(decide))
     same = {frame.index for frame in now if frame.digest == before[frame.index].digest and frame.index in present}
-    again = chosen if after == "keep" else _followers(plan, chosen)
+    again = chosen if after == "keep" else followers(plan, chosen)
     absent = set(range(plan.frames)) - set(present) - chosen
     return Retaking(
         replace(plan, retakes=(*plan.retakes, *decided)),
@@ -132,8 +133,8 @@ def retake(
     )
 
 
-def _followers(plan: VideoPlan, frames: frozenset[int]) -> set[int]:
-    """`frames`, and all that come of them."""
+def followers(plan: VideoPlan, frames: Collection[int]) -> set[int]:
+    """Return `frames`, and all that come of them: that start from them, or are drawn to them, near or far."""
     found = set(frames)
     for place in plan.places():
         if {place.start, place.target_frame} & found:

@@ -2,6 +2,7 @@
 storage, no clock."""
 
 from flows.report.document import summary_document
+from flows.report.grid import render_grid
 from flows.report.html import render_html
 from flows.report.markdown import escape_markdown, failure_table, inert_text, summary_markdown, video_table
 from flows.report.model import STATES, JobReport, State, VideoReport
@@ -14,6 +15,7 @@ __all__ = [
     "escape_markdown",
     "failure_table",
     "inert_text",
+    "render_grid",
     "render_html",
     "summary_document",
     "summary_markdown",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from flows.report.wording import plural
+from manifests.schema.texts import plural
 
 WIDTH, HEIGHT = 1000, 200
 

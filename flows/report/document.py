@@ -21,6 +21,7 @@
 | `slowest` | at most ten videos: `video_id`, `render_seconds`, `frames`, `seconds_per_frame` |
 | `runs` | newest first: `run`, `name`, `flow`, `manifest`, `link`, `attempts`, `began`, `ended`, `result`, `message`, |
 | | `rendered`, `failed`, `actors`, `wall_seconds`, `render_seconds`; `result` is `running` or `died` without an end |
+| `hosts` | what machines lacked that were to render, a sentence for each |
 | `unread` | videos that storage did not give, and that are left out |
 | `versions` | of nightreel and what it renders with |
 
@@ -73,7 +74,7 @@ def summary_document(report: JobReport) -> dict[str, Any]:
              "message": one_line(it.message), "allowed": it.allowed}
             for it in report.problems
         ],
-        "problem_kinds": report.all_problems.kinds,
+        "problem_kinds": report.problems.kinds,
         "failures": _failures(report),
         "incomplete": [
             {"video_id": it.video_id, "state": it.state, "frames": it.frames, "done": it.done,
@@ -98,6 +99,7 @@ def summary_document(report: JobReport) -> dict[str, Any]:
             }
             for it in report.runs
         ],
+        "hosts": [one_line(it) for it in report.hosts],
         "unread": report.unread,
         "versions": dict(report.versions),
     }  # fmt: skip

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,8 @@ from markupsafe import Markup
 from flows.report import posters, wording
 from flows.report.charts import Chart, line_chart
 from flows.report.model import STATE_MEANING, JobReport, VideoReport, per_frame
+from manifests.schema import KeyframeError, Keyframes
+from manifests.schema.texts import plural
 
 #: Rows of a list before "and N more": problems and incomplete videos at the top, failures within a video.
 LIST_LIMIT = 100
@@ -30,6 +33,8 @@ DETAILED_VIDEOS = 2000
 # Points of a chart, two per column: what a wide screen shows, and what keeps the page of 1,000 videos at some 10 MB.
 _COLUMNS_MOST, _COLUMNS_LEAST, _COLUMNS_IN_ALL = 200, 40, 60_000
 _MARKS = 200
+#: Charts of what changes in time, and frames that are looked at for each column of one.
+_SCHEDULES, _SAMPLES = 8, 10
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,15 @@ def render_html(report: JobReport, *, detailed_videos: int = DETAILED_VIDEOS) ->
         _card(video, number, columns=columns, poster_bytes=poster_bytes, detailed=number in detailed)
         for number, video in enumerate(report.videos)
     ]
-    style, script = _asset("report.css"), _asset("report.js")
-    return _template().render(
+    style, script = asset("report.css"), asset("report.js")
+    return template_of("index.html.j2").render(
         report=report,
         cards=cards,
+        gridded=sum(bool(video.axes) for video in report.videos),
         left_plain=len(cards) - len(detailed),
         style=Markup(style),
         script=Markup(script),
-        policy=_policy(style, script),
+        policy=policy_of(style, script),
         meaning=STATE_MEANING,
         limit=LIST_LIMIT,
     )
@@ -136,11 +142,22 @@ def _charts(video: VideoReport, columns: int) -> tuple[Chart, ...]:
         )
         if len(video.frame_seconds) > 1
         else None,
+        *(
+            line_chart(_points(it, video.frames, columns * _SAMPLES), title=f"{column}, per frame", columns=columns)
+            for column, it in list(video.schedules.items())[:_SCHEDULES]
+        ),
     ]
     return tuple(chart for chart in charts if chart is not None)
 
 
-def _policy(style: str, script: str) -> str:
+def _points(keyframes: Keyframes, frames: int, most: int) -> Iterator[tuple[int, float]]:
+    """The values of what changes in time: at every frame, or at some of a long video."""
+    for frame in range(0, frames, -(-frames // most)):
+        with suppress(KeyframeError):  # that a frame has none, its plan says
+            yield frame, keyframes.at(frame)
+
+
+def policy_of(style: str, script: str) -> str:
     """The content security policy. `file:` is named because browsers differ on what 'self' means on a local page."""
 
     def allowed(text: str) -> str:
@@ -153,12 +170,14 @@ def _policy(style: str, script: str) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of one of the package's own files."""
     return files("flows.report").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
-def _template() -> jinja2.Template:
+def template_of(name: str) -> jinja2.Template:
+    """A page's template; all that it is given is escaped."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -172,5 +191,5 @@ def _template() -> jinja2.Template:
         "iso": wording.iso_text,
         "ending": wording.ending_text,
     }
-    environment.globals |= {"plural": wording.plural, "per_frame": per_frame}
-    return environment.from_string(_asset("index.html.j2"))
+    environment.globals |= {"plural": plural, "per_frame": per_frame, "is_web": wording.is_web}
+    return environment.from_string(asset(name))

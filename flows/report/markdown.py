@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from flows.report.model import STATES, JobReport, VideoReport, per_frame
-from flows.report.wording import ending_text, hours_text, moment_text, one_line, percent_text, plural, seconds_text
+from flows.report.wording import ending_text, hours_text, is_web, moment_text, one_line, percent_text, seconds_text
 from flows.retry_and_quarantine.records import PLANNER, FailureRecord
+from manifests.schema.texts import plural
 
 #: Rows of each list in the summary.
 _ROWS = 25
@@ -80,7 +81,7 @@ def summary_markdown(
                     (it.file, it.row, it.video_id, it.column, it.value, it.message, it.allowed)
                     for it in report.problems[:_ROWS]
                 ),
-                more=report.all_problems.total - _ROWS,
+                more=report.problems.total - _ROWS,
             ),
         ]
     if report.incomplete:
@@ -99,6 +100,13 @@ def summary_markdown(
         forms = [(it.video_id, rerun(it.video_id, "missing")) for it in report.incomplete[:_ROWS] if it.settings]
         links = [_link(video, address) for video, address in forms if address]
         parts += ["Render their missing frames again, with other settings: " + " · ".join(links)] if links else []
+    if report.hosts:
+        shown, more = report.hosts[:_ROWS], len(report.hosts) - _ROWS
+        parts += [
+            f"## {plural(len(report.hosts), 'machine lacks', 'machines lack')} what the work needs",
+            "\n".join(f"- {escape_markdown(it, 1000)}" for it in shown)
+            + (f"\n- and {more:,} more" if more > 0 else ""),
+        ]
     noted = [(it.video_id, note) for it in report.videos for note in it.notes]
     if noted:
         parts += ["## Worth knowing", _table(("video", "note"), noted[:_ROWS], more=len(noted) - _ROWS)]
@@ -125,7 +133,7 @@ def summary_markdown(
 
 def _place(place: str) -> str:
     """Where the report lies: as a link where a browser can follow it from a web page: to no file and to no bucket."""
-    return _link("Open the report", place) if _is_web(place) else f"Report: {escape_markdown(place, 1000)}"
+    return _link("Open the report", place) if is_web(place) else f"Report: {escape_markdown(place, 1000)}"
 
 
 def _failed_frames(report: JobReport, rerun: Callable[[str, str], str]) -> Iterable[str]:
@@ -280,21 +288,14 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _is_web(url: str) -> bool:
-    try:
-        return urlsplit(url).scheme in ("http", "https")
-    except ValueError:  # brackets that enclose no address
-        return False
-
-
 def _bare(url: str) -> str:
     """A web address as a cell of its own, with nothing in it that Markdown reads; any other text does nothing."""
-    return quote(url, safe=":/?#@!$&+,;=%~") if _is_web(url) else inert_text(url)
+    return quote(url, safe=":/?#@!$&+,;=%~") if is_web(url) else inert_text(url)
 
 
 def _link(text: str, url: str) -> str:
     """A link if `url` is a web address, else both as text: `s3://` leads nowhere in a browser, and from a web page
     `file://` does not either."""
-    if not _is_web(url):
+    if not is_web(url):
         return f"{escape_markdown(text)}: {escape_markdown(url)}"
     return f"[{escape_markdown(text)}](<{quote(url, safe=':/?#[]@!$&()*+,;=%~')}>)"

@@ -19,7 +19,7 @@ from flows.report.series import Series
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.summed import RunSummary
 from manifests.problems import Problems
-from manifests.results import RowProblem
+from manifests.schema import AxisValue, Keyframes
 
 State = Literal["done", "rendering", "waiting", "missing", "failed", "invalid"]
 
@@ -57,6 +57,8 @@ class VideoReport:
     to.
     `frame_losses` and `frame_seconds` are (frame number, value) pairs; they may have gaps and NaNs.
     `first_frame_losses` holds one loss per step of the first frame. `seams` are (frame number, seam score) pairs.
+    `schedules` are the columns that change in time, by name.
+    `axes` say which of a source's combinations it is.
     `notes` are what people should know of a video that is none the worse for it.
     """
 
@@ -84,6 +86,8 @@ class VideoReport:
     rendered: int = 0
     skipped: int = 0
     notes: tuple[str, ...] = ()
+    schedules: Mapping[str, Keyframes] = field(default_factory=dict)
+    axes: tuple[AxisValue, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for a link that would leave the folder of the job."""
@@ -130,7 +134,8 @@ class JobReport:
     """All of one output root, as of `finished`, and the run that made the report.
 
     `videos` and `problems` are the output's: whoever rendered them. `runs` made it, the newest first; `running` says
-    that one of them had not ended. The rest is of the run that made the report, all its attempts together (of the
+    that one of them had not ended. `hosts` is what machines lack, a sentence for each, as runs that are at work or the
+    latest run found it. The rest is of the run that made the report, all its attempts together (of the
     frames that earlier attempts rendered, `rendered_before`, no video says so).
 
     `wall_seconds` is the time from start to end as a person waits it; `render_seconds` is the time that actors spent on
@@ -148,7 +153,7 @@ class JobReport:
     render_seconds: float
     versions: Mapping[str, str] = field(default_factory=dict)
     videos: tuple[VideoReport, ...] = ()
-    problems: tuple[RowProblem, ...] = ()
+    problems: Problems = Problems()  # noqa: RUF009 - a tuple
     start_up_seconds: float = 0.0
     actors: int | None = None
     gpus_per_actor: float = 0.0
@@ -156,6 +161,7 @@ class JobReport:
     running: bool = False
     rendered_before: int = 0
     unread: int = 0
+    hosts: tuple[str, ...] = ()
 
     @property
     def states(self) -> dict[State, int]:
@@ -191,12 +197,7 @@ class JobReport:
     @property
     def bad_rows(self) -> int:
         """Rows with at least one problem (a row may have several)."""
-        return self.all_problems.rows
-
-    @property
-    def all_problems(self) -> Problems:
-        """The problems, with the counts of those that are not listed."""
-        return self.problems if isinstance(self.problems, Problems) else Problems(self.problems)
+        return self.problems.rows
 
     @property
     def complete(self) -> bool:
@@ -205,7 +206,7 @@ class JobReport:
 
     @property
     def failures_by_kind(self) -> dict[str, int]:
-        """Failed attempts per error class, the most frequent first; attempts that a retry mended are counted too."""
+        """Failed attempts per error class, the most frequent first; attempts that a retry made good are counted too."""
         counts = Counter(failure.kind for video in self.videos for failure in video.failures)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.pictures.errors import PICTURE_ERRORS
 
 #: Bytes of picture in one page; what a browser still opens from a disk in a second or two.
 BUDGET = 24 * 2**20

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from manifests.problems import LISTED
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Line feed and tab stay; other control characters are made visible, and the characters that reorder text (Unicode
 # UAX 9) are, too: a prompt that contains one must not rearrange the sentence it is quoted in.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+REORDERING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNSEEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{REORDERING}]")
 
 # Not strftime("%b"): month names must not depend on the machine's locale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -21,6 +24,12 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def clean(text: object, limit: int = 20_000) -> str:
     """`text` without characters that can't be shown or encoded, and cut to `limit` characters."""
     return shorten(visible(str(text)), limit)
+
+
+def is_web(address: str) -> bool:
+    """Return whether a page may lead to an address: a document may hold anything, and only those of the web do nothing
+    but open."""
+    return address.startswith(("http://", "https://"))
 
 
 def visible(text: str) -> str:
@@ -47,12 +56,7 @@ def one_line(text: object, limit: int = 500) -> str:
     return shorten(" ".join(clean(text).split()), limit)
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """`1 video`, `1,204 videos`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def first_of(lines: Iterable[str], most: int = 100) -> Iterator[str]:
+def first_of(lines: Iterable[str], most: int = LISTED) -> Iterator[str]:
     """The first `most` of `lines`, and a line that says how many more there were."""
     more = 0
     for number, line in enumerate(lines):
@@ -64,6 +68,9 @@ def first_of(lines: Iterable[str], most: int = 100) -> Iterator[str]:
         yield f"and {more:,} more like these"
 
 
+#: How a run has ended that goes on once it is resumed.
+SUSPENDED = "suspended"
+
 #: How a run ended, by the name of its state: people never see the names.
 _ENDINGS = {
     "Completed": "completed",
@@ -72,8 +79,9 @@ _ENDINGS = {
     "VideosMissing": "videos missing",
     "RowsInvalid": "bad rows left out",
     "TooManyFailures": "gave up",
-    "Suspended": "suspended",
-    "Pause": "suspended",  # of 0.2
+    "ClusterLost": "cluster lost",
+    "Suspended": SUSPENDED,
+    "Pause": SUSPENDED,  # of 0.2
     "Cancelled": "cancelled",
     "Stopped": "stopped",
     "TerminationSignal": "stopped",  # of 0.2

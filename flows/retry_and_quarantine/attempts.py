@@ -14,10 +14,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
+from flows.retry_and_quarantine.lacks import Lacks, lack_message
 from flows.retry_and_quarantine.policy import Attempt, Decision, StallWatch, WorkerRecords, decide, excluded
 from flows.retry_and_quarantine.speeds import WorkerSpeeds
+from infra import metrics
 from infra.settings import InfraSettings
 from infra.workers.pool import Pool, PoolWorker
+from infra.workers.tasks import WorkerLacks
 from manifests.errors import ErrorKind, kind_of
 
 __all__ = ["Attempts", "FirstTry", "Work", "WorkerLease"]
@@ -31,13 +34,14 @@ _LOST = (ErrorKind.INFRASTRUCTURE, ErrorKind.STALLED)
 @dataclass(frozen=True)
 class Work:
     """What is being tried: a frame of a video (None: a segment of it), with so many cutouts a step, an estimate of its
-    seconds (0: none), and the `kind` of frames that take as long."""
+    seconds (0: none), the `kind` of frames that take as long, and its `model`."""
 
     video: str
     frame: int | None
     cutouts: int = 1
     seconds: float = 0.0
     kind: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,16 @@ class FirstTry:
 
 
 class Attempts:
-    """A pool's workers in the hands of one job, until `stopped`. `_lock` guards `_records` and `_speeds`."""
+    """A pool's workers in the hands of one job, until `stopped`. `on_lack` hears once of each machine what it lacks.
+    `_lock` guards `_records`, `_lacks` and `_speeds`."""
 
-    def __init__(self, pool: Pool, settings: InfraSettings, stopped: threading.Event) -> None:
-        self.pool, self.settings, self.stopped = pool, settings, stopped
+    def __init__(
+        self, pool: Pool, settings: InfraSettings, stopped: threading.Event,
+        on_lack: Callable[[str], None] = lambda message: None,
+    ) -> None:  # fmt: skip
+        self.pool, self.settings, self.stopped, self._on_lack = pool, settings, stopped, on_lack
         self._records = WorkerRecords(time.monotonic, settings.worker_strikes, settings.forgive_seconds)
+        self._lacks = Lacks(time.monotonic, settings.forgive_seconds)
         self._speeds = WorkerSpeeds()
         self._lock = threading.RLock()
         self._closed = threading.Event()
@@ -64,20 +73,23 @@ class Attempts:
         self._closed.set()
 
     def quarantined(self) -> frozenset[str]:
-        """Return who is quarantined now."""
+        """Return who is quarantined now, those included whose machine lacks something."""
+        places = self.pool.places
         with self._lock:
-            return self._records.quarantined()
+            return self._records.quarantined() | self._lacks.workers(places, None)
 
     def forgive(self, worker: str) -> bool:
-        """Let a worker out of quarantine; return whether it was in."""
+        """Let a worker out of quarantine, and all others of its machine if that lacked something; return whether it was
+        in."""
+        place = self.pool.places.get(worker, "")
         with self._lock:
-            return self._records.forgive(worker)
+            return self._records.forgive(worker) | self._lacks.forget(place)
 
-    def exclude(self, avoid: frozenset[str] = frozenset()) -> frozenset[str]:
-        """Return who must not get work that `avoid` failed."""
-        names = self.pool.names  # it has a lock of its own
+    def exclude(self, avoid: frozenset[str] = frozenset(), model: str | None = None) -> frozenset[str]:
+        """Return who must not get work that `avoid` failed; for `model`, or of whichever (None)."""
+        names, places = self.pool.names, self.pool.places  # it has a lock of its own
         with self._lock:
-            return excluded(names, self._records.quarantined(), avoid)
+            return excluded(names, self._records.quarantined(), avoid, self._lacks.workers(places, model))
 
     def attempt(
         self,
@@ -107,17 +119,23 @@ class Attempts:
                 if kind == ErrorKind.CANCELLED or (kind in _LOST and self.stopped.is_set()):
                     return None  # no failure of this frame
                 failures.append(Attempt(kind, worker.name))
-                on_failure(error, len(failures), worker.name, time.perf_counter() - began)
+                elsewhere = isinstance(error, WorkerLacks) and self._lacking(error, worker, what.model)
+                if not elsewhere:
+                    on_failure(error, len(failures), worker.name, time.perf_counter() - began)
                 fit = len(self.pool.names) - len(self.exclude())
-                decision = decide(failures, self.settings, workers=fit, cutouts=what.cutouts, chance=random.random())
+                decision = decide(
+                    failures, self.settings, workers=fit, cutouts=what.cutouts, chance=random.random(),
+                    elsewhere=elsewhere,
+                )  # fmt: skip
                 with self._lock:
                     # a lost process is no fault of the machine's; a failure of its own may be
                     if kind in (ErrorKind.APPLICATION, ErrorKind.OUT_OF_MEMORY):
                         self._records.failed(worker.name, what.video, what.frame)
                 if not decision.again:
                     return error
+                metrics.count(metrics.RETRIES, kind=kind)
                 self.stopped.wait(decision.wait)
-                lease.renew(decision.avoid)
+                lease.renew(decision.avoid, model=what.model)
             else:
                 self.did(worker, what, time.perf_counter() - began)
                 return done
@@ -128,10 +146,12 @@ class Attempts:
         what it still has in hand is to be finished: it may be gone the moment it is given back."""
         if lease.worker.retiring:
             before()
-            lease.renew(frozenset())  # another run needs its place: between two frames nothing is lost
+            lease.renew(
+                frozenset(), model=what.model
+            )  # another run needs its place: between two frames nothing is lost
         elif (faster := self._faster(lease.worker.name, what)) is not None:
             before()
-            lease.renew(frozenset(), prefer=faster)  # whoever is slow must not hold up the end of the job
+            lease.renew(frozenset(), faster, what.model)  # whoever is slow must not hold up the end of the job
 
     def did(self, worker: PoolWorker, what: Work, seconds: float) -> None:
         """Note that `worker` did some work."""
@@ -140,13 +160,30 @@ class Attempts:
             if what.seconds:
                 self._speeds.took(worker.name, what.kind, seconds, what.seconds)
 
+    def _lacking(self, error: WorkerLacks, worker: PoolWorker, model: str) -> bool:
+        """Note what a worker's machine lacks, and tell people, once; return whether others may have it."""
+        place = self.pool.places.get(worker.name, "")
+        if not place:
+            return True  # it leaves already, others come in its place
+        with self._lock:
+            news = self._lacks.found(place, error, model)
+        left = news and self.pool.leave(place)
+        places = self.pool.places
+        with self._lock:
+            elsewhere = left or bool(frozenset(places) - self._lacks.workers(places, model))
+        if news:
+            self._on_lack(lack_message(error, worker.name, elsewhere=elsewhere))
+        return elsewhere
+
     def _faster(self, worker: str, what: Work) -> str | None:
         """Return a free worker that should take over, since it is so much faster. As long as there is work for all,
         none is free."""
         if not what.seconds or not (free := self.pool.free):
             return None
+        places = self.pool.places
         with self._lock:
-            return self._speeds.better(worker, what.kind, set(free) - self._records.quarantined())
+            unfit = self._records.quarantined() | self._lacks.workers(places, what.model)
+            return self._speeds.better(worker, what.kind, set(free) - unfit)
 
     def _watch(self) -> None:
         watch = StallWatch(self.settings.stall_seconds)
@@ -170,10 +207,11 @@ class WorkerLease:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def renew(self, avoid: frozenset[str], prefer: str | None = None) -> None:
-        """Give the worker back and rent one again, none of `avoid` where there is another; `prefer` if it is free."""
+    def renew(self, avoid: frozenset[str], prefer: str | None = None, model: str | None = None) -> None:
+        """Give the worker back and rent one again for `model`, none of `avoid` where there is another; `prefer` if it
+        is free."""
         self._stack.close()
-        self._rent(prefer, avoid)
+        self._rent(prefer, avoid, model)
 
     def stand_by(self) -> None:
         """Let others have the worker to render with; it stays for what it is still asked for here."""
@@ -182,6 +220,6 @@ class WorkerLease:
         self._stack.close()
         self._stack = standing_by
 
-    def _rent(self, prefer: str | None, avoid: frozenset[str]) -> None:
-        exclude = self._attempts.exclude(avoid)
+    def _rent(self, prefer: str | None, avoid: frozenset[str], model: str | None = None) -> None:
+        exclude = self._attempts.exclude(avoid, model)
         self.worker = self._stack.enter_context(self._attempts.pool.lease(prefer, exclude, self._turn))

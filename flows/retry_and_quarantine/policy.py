@@ -41,12 +41,14 @@ class Decision:
 
 
 def decide(
-    failures: Sequence[Attempt], settings: InfraSettings, *, workers: int, cutouts: int, chance: float = 0.5
-) -> Decision:
+    failures: Sequence[Attempt], settings: InfraSettings, *, workers: int, cutouts: int, chance: float = 0.5,
+    elsewhere: bool = False,
+) -> Decision:  # fmt: skip
     """What to do after `failures` of one frame, the latest last.
 
     `workers` is how many are fit to work, `cutouts` how many the frame has a step, `chance` a random number in [0, 1)
-    that spreads the waits of many (see `Backoff`).
+    that spreads the waits of many (see `Backoff`). `elsewhere`: the machine lacked something, and there are workers on
+    machines of which that is not known.
     """
     last = failures[-1].kind
     counts: dict[ErrorKind, int] = {}
@@ -68,22 +70,25 @@ def decide(
         ErrorKind.OUT_OF_MEMORY: not hopeless,
         ErrorKind.INFRASTRUCTURE: counts.get(ErrorKind.INFRASTRUCTURE, 0) < settings.lost_worker_attempts,
         # full, not permitted: a person must repair it, and each try renders the frame once more
-        ErrorKind.STORAGE: counts.get(ErrorKind.STORAGE, 0) < settings.attempts,
+        ErrorKind.STORAGE: elsewhere or counts.get(ErrorKind.STORAGE, 0) < settings.attempts,
         ErrorKind.CORRUPT: False,  # what can't be read must be rendered again first
         ErrorKind.BAD_INPUT: False,
-        ErrorKind.ENVIRONMENT: False,  # models that are missing or damaged stay so until a person repairs them
+        ErrorKind.ENVIRONMENT: elsewhere,  # a machine's models that are missing or damaged stay so until repaired
         ErrorKind.CANCELLED: False,
     }[last]
-    waits = again and last in (ErrorKind.INFRASTRUCTURE, ErrorKind.STORAGE)
+    waits = again and not elsewhere and last in (ErrorKind.INFRASTRUCTURE, ErrorKind.STORAGE)
     wait = BACKOFF.seconds(counts[last], chance) if waits else 0.0
     return Decision(again, wait, frozenset(blamed_by), at_once, non_finite > 0)
 
 
-def excluded(workers: Iterable[str], quarantined: frozenset[str], avoid: frozenset[str]) -> frozenset[str]:
-    """Return which of `workers` a frame must not go to: never all of them. Those `quarantined` are the last resort,
-    those to `avoid` the one before."""
+def excluded(
+    workers: Iterable[str], quarantined: frozenset[str], avoid: frozenset[str], lacking: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """Return which of `workers` a frame must not go to: never all of them. Those `lacking` something that it needs are
+    the last resort, those `quarantined` the one before, those to `avoid` the first."""
     everyone = frozenset(workers)
-    fit = everyone - quarantined or everyone
+    able = everyone - lacking or everyone
+    fit = able - quarantined or able
     return everyone - (fit - avoid or fit)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ __all__ = ["PLANNER", "FailureRecord", "record_failure"]
 
 #: The "worker" of a row that could not be planned.
 PLANNER = "planner"
-
+#: Characters of a message that are kept; all of it is in the log.
+MESSAGE = 4000
 
 _TYPES: Mapping[str, type | UnionType] = {"frame": int | None, "attempt": int, "seconds": int | float}
 
@@ -42,19 +44,22 @@ class FailureRecord:
 
     def __post_init__(self) -> None:
         # whether it is made now or was put by an earlier release: it is shown in reports, tables and logs
-        object.__setattr__(self, "message", without_secrets(self.message))
+        message = without_secrets(self.message[: MESSAGE + 1000])  # a secret that is cut may not look like one
+        object.__setattr__(self, "message", message if len(message) <= MESSAGE else message[:MESSAGE] + "…")
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> FailureRecord:
         """Read what `record_failure` put, in this version or in an earlier one.
 
         Raises:
-            KeyError, TypeError: it put no such thing.
+            KeyError, TypeError, ValueError, OverflowError: it put no such thing.
         """
         known = {field.name: document[field.name] for field in fields(cls) if field.name in document}
         for name, value in known.items():
             if isinstance(value, bool) or not isinstance(value, _TYPES.get(name, str)):
                 raise TypeError(f"its '{name}' is of the wrong type")
+            if isinstance(value, int | float) and not math.isfinite(value):
+                raise ValueError(f"its '{name}' is not finite")
         return cls(**{**known, "kind": ErrorKind.read(document["kind"])})
 
 

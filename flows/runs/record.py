@@ -6,13 +6,15 @@ the program that reads them, so unknown keys are ignored and most keys have defa
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from manifests.problems import Problems
 from manifests.results import RowProblem
+from manifests.schema.row import VIDEO_ID_PATTERN
 
 __all__ = [
     "FailedFrame",
@@ -41,6 +43,21 @@ RequestKind = Literal["drain", "restart", "allow", "priority"]
 _SILENT_SECONDS = 60.0
 
 
+def _known(value: Any) -> Any:
+    """`value`, None for a number that JSON has none for: a loss may overflow, and a document may hold anything."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Known = Annotated[float | None, BeforeValidator(_known)]
+Amount = Annotated[float, BeforeValidator(lambda value: 0.0 if _known(value) is None else value)]
+#: The id of a video, which is a folder's name in storage: another text there is none of ours.
+VideoId = Annotated[str, Field(pattern=VIDEO_ID_PATTERN)]
+
+Item = TypeVar("Item")
+#: Items of which the first that is none of ours ends the reading: a stranger's million would make a million errors.
+Items = Annotated[tuple[Item, ...], FailFast()]
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -48,14 +65,14 @@ class _Document(BaseModel):
 class RunVideo(_Document):
     """A video that the run is to render: its id and how many frames it has."""
 
-    video_id: str
+    video_id: VideoId
     frames: int
 
 
 class RefusedVideo(_Document):
     """A good row that can't be rendered, and why. A `width` and `height` of 0 are not known."""
 
-    video_id: str
+    video_id: VideoId
     frames: int
     reason: str
     prompt: str = ""
@@ -68,8 +85,8 @@ class RunRecord(_Document):
     """What a run is to do; put when it begins. One attempt of a flow run is one record.
 
     `run` is its folder's name, which sorts by time. `flow_run` and `link` are Prefect's, '' without Prefect; attempts
-    of one flow run share them. `began` is in UTC. `problems` are the first, `bad_rows` and `problem_kinds` count
-    all of them.
+    of one flow run share them. `output` is where it renders to: a record that lies elsewhere was copied. `began` is in
+    UTC. `problems` are the first, `bad_rows` and `problem_kinds` count all of them.
     """
 
     schema_: int = Field(1, alias="schema", serialization_alias="schema")
@@ -81,12 +98,13 @@ class RunRecord(_Document):
     link: str = ""
     host: str = ""
     manifest: str = ""
+    output: str = ""
     priority: int = 0
     began: datetime
     version: str = ""
-    videos: tuple[RunVideo, ...] = ()
-    refused: tuple[RefusedVideo, ...] = ()
-    problems: tuple[RowProblem, ...] = ()
+    videos: Items[RunVideo] = ()
+    refused: Items[RefusedVideo] = ()
+    problems: Items[RowProblem] = ()
     bad_rows: int | None = None
     problem_kinds: dict[str, int] | None = None
 
@@ -101,7 +119,7 @@ class WorkerState(_Document):
 
     `state` is one of starting, rendering, idle, quarantined (it may render all the same, as the last resort), draining
     (it leaves after its frame), drained (it stays out until it is allowed again), silent (it does not answer); the rest
-    is of the frame that it renders, or rendered last.
+    is of the frame that it renders, or rendered last. `loss` is None where it is no number.
     """
 
     worker: str
@@ -112,8 +130,8 @@ class WorkerState(_Document):
     frame: int = 0
     step: int = 0
     steps: int = 0
-    loss: float = 0.0
-    steps_per_second: float = 0.0
+    loss: Known = 0.0
+    steps_per_second: Amount = 0.0
 
 
 class LatestFrame(_Document):
@@ -168,10 +186,11 @@ class RunState(_Document):
 
     `frames` and `videos` count refused rows whole: what was asked for, not what can be. `done` holds the frames in
     storage of each planned video, in the order of `RunRecord.videos`; `phases` a letter for each: w waits,
-    r is rendered, s is whole and waits for its stitch, d is done, f has frames that failed. `eta` is in
-    seconds, None while nobody knows. `render_seconds` is the actors' time on frames of this attempt, all added up.
-    `failures` are the frames that stand failed now, the first of them where they are many (`failed` counts all);
-    `requests` what became of the latest requests, oldest first.
+    r is rendered, s is whole and waits for its stitch, d is done, f has frames that failed and are not tried again.
+    `eta` is in seconds, None while nobody knows. `render_seconds` is the actors' time on frames of this attempt, all
+    added up. `failures` are the frames that stand failed now, those that are tried again included, the first of them
+    where they are many; `failed` counts those that are not, refused rows' whole. `requests` says what became of the
+    latest requests, oldest first. `hosts` says what machines lack, a sentence for each.
     """
 
     schema_: int = Field(1, alias="schema", serialization_alias="schema")
@@ -187,19 +206,20 @@ class RunState(_Document):
     failed: int = 0
     videos: int = 0
     videos_done: int = 0
-    eta: float | None = None
-    elapsed: float = 0.0
-    start_up_seconds: float = 0.0
-    render_seconds: float = 0.0
+    eta: Known = None
+    elapsed: Amount = 0.0
+    start_up_seconds: Amount = 0.0
+    render_seconds: Amount = 0.0
     actors: int = 0
-    gpus_per_actor: float = 0.0
+    gpus_per_actor: Amount = 0.0
     priority: int = 0
-    done: tuple[int, ...] = ()
+    done: Items[int] = ()
     phases: str = ""
-    workers: tuple[WorkerState, ...] = ()
-    latest: tuple[LatestFrame, ...] = ()
-    failures: tuple[FailedFrame, ...] = ()
-    requests: tuple[RequestOutcome, ...] = ()
+    workers: Items[WorkerState] = ()
+    latest: Items[LatestFrame] = ()
+    failures: Items[FailedFrame] = ()
+    requests: Items[RequestOutcome] = ()
+    hosts: Items[str] = ()
 
     def silent(self, now: datetime | None = None) -> bool:
         """Return whether it should have been heard of by `now`: its process is dead, or cut off from storage."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from flows.runs.record import RunState
 from flows.runs.stored import StoredRun
 
-__all__ = ["DIED", "RUNNING", "RunSummary", "attempts_of", "earlier_attempts", "summed"]
+__all__ = ["RUNNING", "RunSummary", "attempts_of", "earlier_attempts", "summed"]
 
 #: How a run "ended" that has not.
 RUNNING, DIED = "running", "died"

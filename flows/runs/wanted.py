@@ -69,8 +69,6 @@ def _problems(last: Sequence[StoredRun], taken: Mapping[str, str]) -> Problems:
 
 
 def _turns(run: StoredRun) -> Iterator[tuple[str, Turn]]:
-    phases = run.state.phases if run.state is not None else ""
-    for number, video in enumerate(run.record.videos):
-        turn = _TURNS.get(phases[number] if number < len(phases) else "w")
-        if turn is not None:
+    for video, letter in zip(run.record.videos, run.phases(), strict=True):
+        if (turn := _TURNS.get(letter)) is not None:
             yield video.video_id, turn

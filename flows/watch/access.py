@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["HEADER", "PREFIX", "Access", "Refusal"]
+__all__ = ["PREFIX", "Access", "Refusal"]
 
 #: Everything of the page is below it, so that the cookie goes to no other server of this machine's loopback.
 PREFIX = "/live"

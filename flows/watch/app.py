@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
@@ -22,17 +20,17 @@ from flows.watch.access import COOKIE_SECONDS, PREFIX, Access, Refusal
 from flows.watch.again import rendered_again
 from flows.watch.asking import AskedOfRun, AskedRerun, BeginRerun, VideoId, ask_of_run, rerun_command
 from flows.watch.failures import refusal_of, safe_link
-from flows.watch.grid import MOST_FRAMES, VideoGrid, frame_details, grid_page, read_grid
+from flows.watch.grid import MOST_FRAMES, VideoGrid, frame_details, grid_page
 from flows.watch.outputs import Outputs
 from flows.watch.overview import overview as overview_of
-from flows.watch.pictures import Thumbnails, whole_picture
-from flows.watch.reading import OutputReader
+from flows.watch.pictures import whole_picture
+from flows.watch.shown_outputs import ShownOutputs
 from flows.watch.videos import MOST_A_PAGE, PAGE
 from flows.watch.videos import Query as VideoQuery
 from flows.watch.view import view as view_of
-from infra.storage.errors import without_secrets
-from infra.storage.storage import ObjectMissing, Storage
+from infra.storage.storage import ObjectMissing
 from manifests.errors import NightreelError
+from manifests.masking import without_secrets
 from manifests.schema import format_frames
 from renderers.registry import Registry
 
@@ -43,17 +41,10 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-ASSETS = {
-    **{
-        f"{name}.js": ("flows.watch", "text/javascript")
-        for name in ("watch", "dom", "failures", "grid", "outputs", "remedy", "runs", "state")
-    },
-    "watch.css": ("flows.watch", "text/css"),
-    "report.css": ("flows.report", "text/css"),
-}
-READERS = 16  # outputs whose documents are kept in memory
-GRIDS = 8
-GRID_SECONDS = 3.0
+_KINDS = {".js": "text/javascript", ".css": "text/css"}
+# The page's scripts and styles, and the report's style, on which they build; the page itself is served by its path.
+_FILES = [*files("flows.watch").joinpath("assets").iterdir(), files("flows.report").joinpath("report.css")]
+_ASSETS = {it.name: it for it in _FILES if Path(it.name).suffix in _KINDS}
 
 Name = Annotated[str, Query(alias="o", max_length=64)]
 Frame = Annotated[int, Query(ge=0, le=10_000_000)]
@@ -65,76 +56,13 @@ class _Key(BaseModel):
     key: str = Field(max_length=200)
 
 
-@dataclass
-class _Output:
-    """One output as it is shown."""
-
-    storage: Storage
-    reader: OutputReader
-    thumbnails: Thumbnails
-    grids: OrderedDict[str, tuple[float, VideoGrid | None]]
-
-
-class _Shown:
-    """The outputs that were looked at, opened once each."""
-
-    def __init__(self, outputs: Outputs, registry: Registry) -> None:
-        self._outputs, self._registry = outputs, registry
-        self._open: OrderedDict[str, _Output] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def names(self) -> Mapping[str, str]:
-        return self._outputs.all()
-
-    def storage(self, name: str) -> Storage:
-        """Open an output for one look, without keeping it: the list of all may name hundreds."""
-        with self._lock:
-            if name in self._open:
-                return self._open[name].storage
-        return Storage(self._root(name))
-
-    def _root(self, name: str) -> str:
-        root = self._outputs.all().get(name)
-        if root is None:
-            raise HTTPException(404, "no such output")
-        return root
-
-    def get(self, name: str) -> _Output:
-        root = self._root(name)
-        with self._lock:
-            if name not in self._open:
-                storage = Storage(root)
-                self._open[name] = _Output(
-                    storage, OutputReader(storage, self._registry), Thumbnails(storage), OrderedDict()
-                )
-            self._open.move_to_end(name)
-            while len(self._open) > READERS:
-                self._open.popitem(last=False)
-            return self._open[name]
-
-    def grid(self, name: str, video: str, now: float) -> VideoGrid:
-        output = self.get(name)
-        with self._lock:
-            read_at, grid = output.grids.get(video, (float("-inf"), None))
-        if now - read_at > GRID_SECONDS:
-            grid = read_grid(output.storage, video, self._registry)
-            with self._lock:
-                output.grids[video] = (now, grid)
-                output.grids.move_to_end(video)
-                while len(output.grids) > GRIDS:
-                    output.grids.popitem(last=False)
-        if grid is None:
-            raise HTTPException(404, "nothing of this video lies in the output yet")
-        return grid
-
-
 def make_app(
     outputs: Outputs, access: Access, registry: Registry, clock: Callable[[], float], begin: BeginRerun | None = None
 ) -> FastAPI:
     """Make the application. `begin` begins re-runs; without it the page shows the command that does."""
     app = FastAPI(title="nightreel watch", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    shown = _Shown(outputs, registry)
+    shown = ShownOutputs(outputs, registry)
     app.include_router(_page(access), prefix=PREFIX)
     app.include_router(_looking(shown, clock), prefix=f"{PREFIX}/api")
     app.include_router(_asking(shown, clock, begin), prefix=f"{PREFIX}/api")
@@ -184,15 +112,15 @@ def _page(access: Access) -> APIRouter:
 
     @router.get("/")
     def page() -> Response:
-        return Response(_asset("flows.watch", "assets/watch.html"), media_type="text/html")
+        source = files("flows.watch").joinpath("assets/watch.html")
+        return Response(source.read_bytes(), media_type="text/html")
 
     @router.get("/assets/{name}")
     def asset(name: str) -> Response:
-        if name not in ASSETS:
+        if name not in _ASSETS:
             raise HTTPException(404)
-        package, kind = ASSETS[name]
-        path = f"assets/{name}" if package == "flows.watch" else name
-        return Response(_asset(package, path), media_type=kind, headers={"Cache-Control": "no-cache"})
+        kind = _KINDS[Path(name).suffix]
+        return Response(_ASSETS[name].read_bytes(), media_type=kind, headers={"Cache-Control": "no-cache"})
 
     @router.post("/api/key")
     def key(given: _Key) -> Response:
@@ -208,11 +136,7 @@ def _page(access: Access) -> APIRouter:
 
 
 @cache
-def _asset(package: str, path: str) -> bytes:
-    return files(package).joinpath(path).read_bytes()
-
-
-def _looking(shown: _Shown, clock: Callable[[], float]) -> APIRouter:
+def _looking(shown: ShownOutputs, clock: Callable[[], float]) -> APIRouter:
     router = APIRouter()
 
     @router.get("/outputs")
@@ -256,7 +180,7 @@ def _looking(shown: _Shown, clock: Callable[[], float]) -> APIRouter:
         except HTTPException:
             if reason is None:
                 raise
-            grid = VideoGrid(video, "", (), {}, plan=False)  # it was never planned, and nothing lies there
+            grid = VideoGrid(video, "", (), {})  # it was never planned, and nothing lies there
         return {**grid_page(grid, start, count), "refused": reason}
 
     @router.get("/frame")
@@ -283,14 +207,14 @@ def _picture(data: bytes | None, kind: str) -> Response:
     return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=60"})
 
 
-def _again(shown: _Shown, asked: AskedRerun, now: float) -> dict[str, Any]:
+def _again(shown: ShownOutputs, asked: AskedRerun, now: float) -> dict[str, Any]:
     """What a re-run renders, as far as the video's plan can be read here."""
     unknown = {"again": None, "frames": "", "problem": ""}
     try:
         grid = shown.grid(asked.output, asked.video, now)
-        if grid.planned is None:
+        if grid.plan is None:
             return unknown
-        frames = rendered_again(grid.planned, grid.states, asked.frames, asked.after, asked.seed)
+        frames = rendered_again(grid.plan, grid.states, asked.frames, asked.after, asked.seed)
     except NightreelError as error:
         return {**unknown, "problem": clean(without_secrets(str(error)), 2000)}
     except HTTPException:
@@ -298,7 +222,7 @@ def _again(shown: _Shown, asked: AskedRerun, now: float) -> dict[str, Any]:
     return {"again": len(frames), "frames": format_frames(sorted(frames)), "problem": ""}
 
 
-def _asking(shown: _Shown, clock: Callable[[], float], begin: BeginRerun | None) -> APIRouter:
+def _asking(shown: ShownOutputs, clock: Callable[[], float], begin: BeginRerun | None) -> APIRouter:
     router = APIRouter()
 
     @router.post("/rerun")

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flows.report.wording import clean, one_line
+from flows.report.wording import clean, is_web, one_line
 from flows.runs.record import FailedFrame
 from flows.watch.videos import MESSAGE, Snapshot, VideoRow
 from manifests.schema import format_frames
@@ -20,7 +20,7 @@ LISTED = 100
 
 def safe_link(address: str) -> str:
     """Return an address if it is one of the web, '' otherwise: a document may hold anything."""
-    return address if address.startswith(("http://", "https://")) and len(address) < 2000 else ""
+    return address if is_web(address) and len(address) < 2000 else ""
 
 
 def failed_counts(snapshot: Snapshot, rows: Sequence[VideoRow]) -> dict[str, int]:
@@ -40,22 +40,25 @@ def failed_counts(snapshot: Snapshot, rows: Sequence[VideoRow]) -> dict[str, int
     return {"videos": failed, "frames": frames, "bad_rows": snapshot.wants.problems.rows}
 
 
-def refusal(snapshot: Snapshot, row: VideoRow | None) -> dict[str, str] | None:
+def refusal(snapshot: Snapshot, row: VideoRow | None) -> dict[str, str | bool] | None:
     """Return why a video can't be rendered as its row is written, and what renders it once that is put right; None if
-    it can be."""
+    it can be. Prefect offers to retry a run only when it is not `alive`."""
     if row is None or not row.refused:
         return None
-    record = next(run.record for run in snapshot.runs if run.record.run == row.run)
+    run = next(run for run in snapshot.runs if run.record.run == row.run)
+    record = run.record
     command = ["nightreel", "render", record.manifest, "--output", snapshot.output] if record.manifest else []
     return {
         "reason": row.reason,
-        "link": safe_link(record.link),
+        # Retry of a run of the output that this one was copied from would render there
+        "link": safe_link(record.link) if record.output in ("", snapshot.output) else "",
         "run": one_line(record.name, 120),
+        "alive": run.alive(snapshot.now),
         "command": clean(shlex.join(command), 2000),
     }
 
 
-def refusal_of(snapshot: Snapshot, video: str) -> dict[str, str] | None:
+def refusal_of(snapshot: Snapshot, video: str) -> dict[str, str | bool] | None:
     """Return `refusal` of a video by its id."""
     return refusal(snapshot, next((row for row in snapshot.rows if row.video_id == video), None))
 
@@ -93,7 +96,7 @@ def failures_of(snapshot: Snapshot, rows: Sequence[VideoRow]) -> tuple[list[dict
                 "video": row.video_id,
                 "frames": format_frames(frames) if frames else stored.missing if stored else "",
                 "count": len(frames),
-                "again": any(not it.final for it in items) and row.run in running,
+                "again": row.state != "failed" and any(not it.final for it in items) and row.run in running,
                 "reason": row.reason,
                 "refused": refusal(snapshot, row),
                 "items": [_failure(it) for it in items[:LISTED]],

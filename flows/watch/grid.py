@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from flows.job.storage_state import VideoListing, list_video, read_plan
-from flows.job.stored_documents import MOST_BYTES, parse
+from flows.job.stored_documents import DAMAGE, MOST_BYTES, parse
 from flows.report.wording import clean, one_line
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.watch.failures import safe_link
 from flows.watch.videos import MESSAGE
-from infra.storage.errors import without_secrets
 from infra.storage.layout import SHORT, frame_key, frame_of
 from infra.storage.storage import ObjectMissing, SourceRefused, Storage
+from manifests.masking import without_secrets
 from manifests.schema import format_prompts
 from renderers.errors import RenderError
 from renderers.frame_plan.video_plan import VideoPlan
-from renderers.frame_rendering.chunks import PROVENANCE
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.frame_rendering.chunks import MOST_BYTES as FRAME_BYTES
+from renderers.frame_rendering.chunks import PROVENANCE, open_frame
+from renderers.pictures.errors import PICTURE_ERRORS
 from renderers.registry import Registry
 
 __all__ = ["MOST_FRAMES", "VideoGrid", "frame_details", "grid_page", "read_grid"]
@@ -38,8 +36,8 @@ _FAILURE = re.compile(r"/failures/(\d{6,})-([0-9a-f]{16})-[^/]+\.json$")
 @dataclass(frozen=True)
 class VideoGrid:
     """A video's frames: `states` has a letter for each (d done, m missing, f failed), `digests` the shortened digest of
-    each, '' where it is not known. `plan` False: there is no plan that this installation can read, and the grid shows
-    what lies there."""
+    each, '' where it is not known. `plan` None: there is none that this installation can read, and the grid shows what
+    lies there."""
 
     video_id: str
     states: str
@@ -49,8 +47,7 @@ class VideoGrid:
     size: str = ""
     model: str = ""
     video: str = ""
-    plan: bool = True
-    planned: VideoPlan | None = None
+    plan: VideoPlan | None = None
 
 
 def read_grid(output: Storage, video_id: str, registry: Registry) -> VideoGrid | None:
@@ -83,9 +80,10 @@ def read_grid(output: Storage, video_id: str, registry: Registry) -> VideoGrid |
         for frame, digest in enumerate(digests)
     )
     row = plan.row
+    prompt = clean(without_secrets(format_prompts(row.scenes)), 4000)
     return VideoGrid(
-        video_id, states, digests, failures, clean(format_prompts(row.scenes), 4000), f"{row.width} x {row.height}",
-        one_line(row.model, 80), without_secrets(published), planned=plan,
+        video_id, states, digests, failures, prompt, f"{row.width} x {row.height}",
+        one_line(row.model, 80), without_secrets(published), plan=plan,
     )  # fmt: skip
 
 
@@ -122,7 +120,6 @@ def _without_plan(
         tuple(newest.get(frame, "") for frame in range(frames)),
         {frame: tuple(key for _, key in keys) for frame, keys in failed.items()},
         video=published,
-        plan=False,
     )
 
 
@@ -144,7 +141,7 @@ def grid_page(grid: VideoGrid, start: int, count: int) -> dict[str, Any]:
         "size": grid.size,
         "model": grid.model,
         "published": grid.video,
-        "plan": grid.plan,
+        "plan": grid.plan is not None,
     }  # fmt: skip
 
 
@@ -170,10 +167,10 @@ def frame_details(output: Storage, grid: VideoGrid, frame: int) -> dict[str, Any
     }
     if grid.states[frame] == "d":
         try:
-            details["provenance"] = _provenance(output.read(frame_key(grid.video_id, frame, digest)))
+            details["provenance"] = _provenance(output.read(frame_key(grid.video_id, frame, digest), most=FRAME_BYTES))
         except ObjectMissing:
             details["state"] = "m"
-        except PICTURE_ERRORS as error:
+        except (SourceRefused, *PICTURE_ERRORS) as error:
             details["damaged"] = one_line(f"the frame's object can't be read: {error}", MESSAGE)
     return details
 
@@ -190,13 +187,13 @@ def _attempt(output: Storage, key: str) -> dict[str, Any] | None:
             "seconds": float(record.seconds),
             "log": safe_link(str(record.log)),
         }
-    except (ObjectMissing, SourceRefused, ValueError, KeyError, TypeError, AttributeError):
+    except (ObjectMissing, SourceRefused, *DAMAGE):
         return None
 
 
 def _provenance(data: bytes) -> str:
     """Return what a frame's object says of itself, as JSON for people. Raises PICTURE_ERRORS."""
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+    with open_frame(data) as image:
         image.load()  # text chunks may come after the picture
         text = getattr(image, "text", {}).get(PROVENANCE, "{}")
     return clean(json.dumps(json.loads(text), indent=1, ensure_ascii=False), 60_000)

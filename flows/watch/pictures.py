@@ -12,8 +12,8 @@ from PIL import Image
 
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage
-from renderers.frame_rendering.chunks import PROVENANCE  # noqa: F401 - with it come the limits of a frame's chunks
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.frame_rendering.chunks import MOST_BYTES, open_frame
+from renderers.pictures.errors import PICTURE_ERRORS
 
 __all__ = ["Thumbnails", "whole_picture"]
 
@@ -21,19 +21,16 @@ SIDE = 192
 KEPT = 1000
 # A frame that was rendered again in its place shows after this.
 KEEP_SECONDS = 60.0
-# A frame's object holds its state, too; one that is larger is none of ours.
-MOST_BYTES = 64 * 2**20
-MOST_PIXELS = 64_000_000
 
 
 def whole_picture(output: Storage, video_id: str, frame: int, digest: str) -> bytes | None:
     """Return a frame's PNG as it lies in storage; None if it can't be shown.
 
     Raises:
-        StorageError: there is none.
+        StorageError: there is none, or what lies there is too large to be one.
     """
-    data = output.read(frame_key(video_id, frame, digest))
-    return data if len(data) <= MOST_BYTES and data.startswith(b"\x89PNG\r\n\x1a\n") else None
+    data = output.read(frame_key(video_id, frame, digest), most=MOST_BYTES)
+    return data if data.startswith(b"\x89PNG\r\n\x1a\n") else None
 
 
 class Thumbnails:
@@ -68,9 +65,7 @@ def _small(data: bytes | None) -> bytes | None:
     if data is None:
         return None
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.width * image.height > MOST_PIXELS:
-                return None
+        with open_frame(data) as image:
             picture = image.convert("RGB")
     except PICTURE_ERRORS:
         return None

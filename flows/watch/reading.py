@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 
 from flows.job.output_videos import stored_status
 from flows.runs.record import RunRecord, RunState
-from flows.runs.stored import PARALLEL_READS, StoredRun, read_record, read_state
+from flows.runs.stored import PARALLEL_READS, StoredRun, read_record, read_state, run_documents
 from flows.watch.videos import Snapshot, StoredVideo
-from infra.storage.errors import without_secrets
-from infra.storage.layout import RUNS, run_record_key, run_state_key
+from infra.storage.layout import run_record_key, run_state_key
 from infra.storage.storage import ObjectInfo, Storage
 from manifests.errors import NightreelError
+from manifests.masking import without_secrets
 from manifests.schema import format_frames
 from renderers.registry import Registry
 
@@ -74,7 +74,7 @@ class OutputReader:
 
     def _read(self) -> Snapshot:
         now = datetime.now(UTC)
-        listed = {info.key: info for info in self.output.list(RUNS)}
+        listed = {info.key: info for info in run_documents(self.output)}
         names = sorted({key.split("/")[2] for key in listed if key.endswith("/run.json") and key.count("/") == 3})
         read = names[-LATEST_RUNS:]
         with ThreadPoolExecutor(PARALLEL_READS, thread_name_prefix="runs") as threads:

@@ -119,16 +119,13 @@ def _videos_of(snapshot: Snapshot) -> list[VideoRow]:
 def _rows_of(run: StoredRun, now: datetime, wants: Wanted) -> Iterable[VideoRow]:
     state, names = run.state, _LIVE if run.alive(now) else _OVER
     done = state.done if state is not None else ()
-    phases = state.phases if state is not None else ""
-    # a run calls all rendered whose turn has come; those that nobody draws wait for a worker
-    drawn = {worker.video_id for worker in state.workers} if state is not None else set()
-    for place, video in enumerate(run.record.videos):
-        phase = phases[place] if place < len(phases) else "w"
+    # what a run that is gone was to try again stands failed, as `status` finds it
+    left = {it.video_id for it in state.failures} if state is not None and not run.alive(now) else ()
+    for place, (video, phase) in enumerate(zip(run.record.videos, run.phases(), strict=True)):
         there = done[place] if place < len(done) else 0
-        named = names.get(phase, "missing")
-        if named == "rendering" and video.video_id not in drawn:
-            named = "waiting"
-        yield VideoRow(video.video_id, named, video.frames, there, run.record.run)
+        found = names.get(phase, "missing")
+        shown = "failed" if found == "missing" and video.video_id in left else found
+        yield VideoRow(video.video_id, shown, video.frames, there, run.record.run)
     for refused in run.record.refused:
         if wants.refused.get(refused.video_id) is not refused:
             continue  # a later run of this manifest has taken the row, or has it no more

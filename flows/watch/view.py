@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from flows.report.wording import clean, ending_text, one_line
+from flows.report.wording import SUSPENDED, clean, ending_text, one_line
 from flows.runs.record import RunState, WorkerState
 from flows.runs.stored import StoredRun
 from flows.runs.summed import attempts_of
@@ -19,7 +19,7 @@ from flows.watch.failures import failed_counts, failures_of, problems_of, safe_l
 from flows.watch.videos import MESSAGE, MOST_A_PAGE, STATES, Query, Snapshot
 from infra.storage.layout import frame_of
 
-__all__ = ["ends_in", "view"]
+__all__ = ["ends_in", "phase_of", "view"]
 
 RUNS = 30
 MOST_SECONDS = 10 * 366 * 86_400  # ten years: what is longer is no estimate
@@ -82,10 +82,11 @@ def _run(attempts: Sequence[StoredRun], now: datetime) -> dict[str, Any]:
         "host": one_line(record.host, 120),
         "version": one_line(record.version, 40),
         "began": began.isoformat(),
-        "phase": _phase(state) if alive or state.phase == "ended" else "silent",
+        "phase": phase_of(state) if alive or state.phase == "ended" else "silent",
         "alive": alive,
         "result": one_line(state.result, 80),
         "ending": ending_text(state.result),
+        "ended_as": _ended_as(state.result),
         "message": clean(state.message, MESSAGE),
         "heard": state.updated.isoformat(),
         "over": over.isoformat() if over is not None else None,
@@ -112,6 +113,11 @@ def _run(attempts: Sequence[StoredRun], now: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _ended_as(result: str) -> str:
+    """Return the state of a video that a run's end is shown like."""
+    return "done" if result == "Completed" else "waiting" if ending_text(result) == SUSPENDED else "failed"
+
+
 def _unheard(run: StoredRun) -> RunState:
     """Return what is known of a run that put its record and nothing since."""
     record = run.record
@@ -123,7 +129,7 @@ def _unheard(run: StoredRun) -> RunState:
     )  # fmt: skip
 
 
-def _phase(state: RunState) -> str:
+def phase_of(state: RunState) -> str:
     """Return the run's phase. It calls itself starting until its first frame is there: one is drawn before."""
     return "rendering" if state.phase == "starting" and any(it.busy for it in state.workers) else state.phase
 
@@ -146,8 +152,6 @@ def _worker(worker: WorkerState) -> dict[str, Any]:
     for name in ("worker", "process", "state", "video_id"):
         shown[name] = one_line(shown[name], 200)
     shown["video"] = shown.pop("video_id")
-    finite = worker.loss == worker.loss and abs(worker.loss) != float("inf")
-    shown["loss"] = worker.loss if finite else None
     return shown
 
 

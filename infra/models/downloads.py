@@ -23,8 +23,11 @@ import httpx
 from filelock import FileLock, Timeout
 
 from infra.backoff import Backoff
+from infra.environment import proxy_for
+from infra.proxies import askable
 from infra.storage.user_agent import user_agent
 from manifests.errors import ErrorKind, NightreelError
+from manifests.masking import address_without_secrets
 from renderers.checksums import file_sha256
 
 __all__ = ["DownloadFailed", "OnProgress", "download"]
@@ -107,10 +110,21 @@ def _from_any(
     raise DownloadFailed(f"'{target.name}' can't be fetched: " + "; ".join(refused))
 
 
+def _check_proxy(url: str) -> None:
+    address = httpx.URL(url)
+    proxy = proxy_for(address.scheme, address.host)
+    if proxy is not None and askable(proxy) is None:
+        raise httpx.ProxyError(
+            f"the proxy that the environment names for it, '{address_without_secrets(proxy)}', is not one that can be "
+            "asked: give one with http:// or https://, or the server in NO_PROXY"
+        )
+
+
 def _from_mirror(
     client: httpx.Client, url: str, target: Path, sha256: str, size: int | None, on_progress: OnProgress, pause: float
 ) -> None:
     """Fetch from one mirror, going on where a try broke off as long as each brings something."""
+    _check_proxy(url)
     part = _part(target)
     backoff, fruitless = Backoff(pause), 0
     while True:

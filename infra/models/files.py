@@ -16,7 +16,7 @@ from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
 from renderers.registry import ModelEntry, PerceptorEntry, RemoteFile, not_fetched
 
-__all__ = ["FileCheck", "fetch_model", "verify_model"]
+__all__ = ["FileCheck", "fetch_model", "missing_files", "verify_model"]
 
 State = Literal["ok", "missing", "damaged"]
 # Called with each file's name before it comes; returns what is called with its progress.
@@ -104,6 +104,30 @@ def verify_model(entry: ModelEntry) -> tuple[FileCheck, ...]:
     for perceptor in entry.perceptors:
         checks += _check_perceptor(perceptor)
     return tuple(checks)
+
+
+def missing_files(entry: ModelEntry) -> tuple[str, ...]:
+    """Name the files that a renderer needs and that are not there; whether those that are there are whole is not looked
+    at, which takes a minute for each gigabyte."""
+    place = entry.vqgan
+    wanted = [place.config_path, place.weights_path]
+    for perceptor in entry.perceptors:
+        if perceptor.pretrained is None:
+            wanted.append(perceptor.weights_path)
+            wanted += [perceptor.path / "open_clip_config.json"] if perceptor.folder is not None else []
+    missing = [str(path) for path in wanted if not path.is_file()]
+    if not missing:  # it takes seconds to look for the others
+        checks = [_find_tag(perceptor) for perceptor in entry.perceptors if perceptor.pretrained is not None]
+        missing = [label for label in checks if label]
+    return tuple(missing)
+
+
+def _find_tag(perceptor: PerceptorEntry) -> str:
+    """The perceptor's name if its weights are not in its folder, '' if they are."""
+    from renderers.models.perceptor.open_clip_tags import find_tag
+
+    found = find_tag(str(perceptor.architecture), str(perceptor.pretrained)).cached(perceptor.cache_path)
+    return "" if found is not None else f"{perceptor.label} below {perceptor.cache_path}"
 
 
 def _check_perceptor(perceptor: PerceptorEntry) -> list[FileCheck]:

@@ -12,7 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from infra.ray.worker import RayWorker  # before Ray: sets its environment
+from infra import metrics
+from infra.ray.cluster import leaving_nodes  # before Ray: sets its environment
+from infra.ray.worker import RayWorker
 from infra.workers.leases import Leases
 from infra.workers.pool import PoolWorker, Standing
 
@@ -44,6 +46,7 @@ class RayActors:
         self._make, self._number = make, 0
         self._all: dict[str, RayWorker] = {}
         self._late: frozenset[str] = frozenset()
+        self._leaving_nodes: frozenset[str] = frozenset()
         self._rising: list[_Rising] = []
         self._left: queue.SimpleQueue[PoolWorker] = queue.SimpleQueue()
         self._known: tuple[str, ...] = ()
@@ -55,28 +58,39 @@ class RayActors:
         late = self._late
         return tuple(w.name for w in list(self._all.values()) if not w.retiring and w.name not in late)
 
+    @property
+    def places(self) -> dict[str, str]:
+        """The node of each of these, '' of one that is starting. For any thread."""
+        names = set(self.names)
+        return {worker.name: worker.node for worker in list(self._all.values()) if worker.name in names}
+
+    @property
+    def number(self) -> int:
+        """How many there are that stay, however long they have waited for a place. For any thread."""
+        return sum(not worker.retiring for worker in list(self._all.values()))
+
     def everyone(self) -> list[RayWorker]:
         """List those whose processes are up, as far as is known."""
         return cast("list[RayWorker]", self.leases.everyone())
 
-    def roster(self) -> dict[str, Standing]:
+    def standings(self) -> dict[str, Standing]:
         """Return where each of them stands. For any thread."""
         up = {worker.name for worker in self.everyone()}
         return {worker.name: _standing(worker, up) for worker in list(self._all.values())}
 
-    def fit(self, number: int, drained: Collection[str] = ()) -> None:
-        """Have as many as that: start some, or let go of those that do the least harm. Those `drained` go in any
-        case."""
-        more = number - sum(not worker.retiring for worker in self._all.values())
+    def fit(self, number: int, drained: Collection[str] = (), *, whole_nodes: bool = False) -> None:
+        """Have as many as that: start some, or let go of those that do the least harm, so that `whole_nodes` become
+        free if that is of use. Those `drained` go in any case."""
+        more = number - self.number
         if more > 0:
-            for _ in range(more - self.leases.recall(more, drained)):
+            for _ in range(more - self.leases.recall(more, {*drained, *self._on_nodes_that_leave()})):
                 self._rising.append(self._new())
         # of those that are starting the latest go first: the others are nearer to work
         while more < 0 and self._rising:
             self._end(self._rising.pop().worker)
             more += 1
         if more < 0:
-            self.leases.retire(-more)
+            self.leases.retire(-more, last=self._on_busy_nodes() if whole_nodes else ())
 
     def welcome(self) -> None:
         """Offer those that have come up."""
@@ -115,18 +129,33 @@ class RayActors:
         """See to those that have left the leases: lost ones may come back, retired ones end."""
         while not self._left.empty():
             worker = cast(RayWorker, self._left.get())
+            if worker.lost and not worker.asked:
+                metrics.count(metrics.WORKERS_LOST)
             if worker.lost and not worker.retiring and may_return:
                 self._rising.append(_Rising(worker, None, again=True, since=time.monotonic()))
             else:
                 self._end(worker)
 
     def miss_nodes(self) -> None:
-        """Take free ones off whose node is gone, before somebody rents them."""
+        """Take free ones off whose node is gone, before somebody rents them; and let go of those whose node is about to
+        leave, after what they do: others come in their place elsewhere."""
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        self._leaving_nodes = leaving_nodes()
         for worker in self.everyone():
             if worker.node and worker.node not in alive:
                 worker.lost = True
+        for name in self._on_nodes_that_leave():
+            self.leases.let_go(name)
         self.leases.sweep()
+
+    def _on_nodes_that_leave(self) -> list[str]:
+        return [worker.name for worker in self.everyone() if worker.node in self._leaving_nodes]
+
+    def _on_busy_nodes(self) -> set[str]:
+        """Name those whose nodes have somebody rented: of the others, whole nodes become free."""
+        free = set(self.leases.free)
+        busy = {worker.node for worker in self.everyone() if worker.name not in free}
+        return {worker.name for worker in self.everyone() if worker.node in busy}
 
     def end(self) -> None:
         """End all processes at once."""

@@ -7,9 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 # before Ray: sets its environment
-from infra.ray.cluster import RayUnavailable, alive_nodes, connect, knock, room_for_actors
+from infra.ray.autoscaler import Autoscaler
+from infra.ray.cluster import RayUnavailable, alive_nodes, connect, disconnect, knock
 from infra.ray.fair_share_actor import NAME, NAMESPACE
+from infra.ray.node_doctor import NodeLook, look_at_nodes
+from infra.ray.node_look import NodeFacts
 from infra.settings import InfraSettings
+from infra.workers.room import room_for_actors
+from renderers.registry import Registry
 
 import ray  # isort: skip
 import ray.exceptions  # isort: skip
@@ -22,24 +27,31 @@ __all__ = ["ClusterLook", "RayUnavailable", "look_at_cluster", "orphans", "remov
 @dataclass(frozen=True)
 class ClusterLook:
     """A cluster of `nodes` machines with `room` for that many actors of ours, `free` of them at once; `orphans` are
-    names of actors that outlived their jobs. `asks`: it lets nobody in without a token, as far as can be seen."""
+    names of actors that outlived their jobs. `asks`: it lets nobody in without a token, as far as can be seen. `grows`:
+    its autoscaler adds nodes, so that there may be room for more. `here` is this machine as its nodes are seen
+    (`each`)."""
 
     nodes: int
     room: int
     free: int
     orphans: tuple[str, ...]
     asks: bool = True
+    grows: bool = False
+    here: NodeFacts | None = None
+    each: tuple[NodeLook, ...] = ()
 
 
-def look_at_cluster(settings: InfraSettings) -> ClusterLook:
-    """Join the cluster for a moment. Raises RayUnavailable."""
+def look_at_cluster(settings: InfraSettings, output: str | None = None) -> ClusterLook:
+    """Join the cluster for a moment; its nodes are asked to read and write `output`. Raises RayUnavailable."""
     with _joined(settings):
         nodes = alive_nodes()
         use_gpu = settings.device != "cpu" and any(node.get("GPU", 0.0) > 0 for node in nodes)
         size = settings.cpus_per_actor, settings.gpus_per_actor if use_gpu else 0.0
         free = room_for_actors(list(state.available_resources_per_node().values()), *size)
         asks = get_authentication_mode() is not AuthenticationMode.DISABLED  # whoever has no token is let in then
-        return ClusterLook(len(nodes), room_for_actors(nodes, *size), free, _orphans(), asks)
+        grows = Autoscaler.of(settings) is not None
+        here, each = look_at_nodes(Registry(settings.models_folder), output)
+        return ClusterLook(len(nodes), room_for_actors(nodes, *size), free, _orphans(), asks, grows, here, tuple(each))
 
 
 def remove_orphans(settings: InfraSettings) -> tuple[str, ...]:
@@ -81,4 +93,4 @@ def _joined(settings: InfraSettings) -> Iterator[None]:
         yield
     finally:
         if joined:
-            ray.shutdown()
+            disconnect()

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
-from infra.ray.cluster import alive_nodes  # before Ray: sets its environment
+from infra.ray.autoscaler import look_at_scaling  # before Ray: sets its environment
+from infra.ray.cluster import alive_nodes
+from infra.ray.guest import GUEST, LABEL
 from infra.workers.fair_share import Demand, FairShares
+from infra.workers.scaling import Scaling
 
 import ray  # isort: skip
 import ray.exceptions  # isort: skip
@@ -29,13 +32,18 @@ class _FairShareActor:
     def __init__(self) -> None:
         self._shares = FairShares()
         self._nodes: list[Mapping[str, float]] = []
-        self._looked = float("-inf")
+        self._scaling = Scaling()
+        self._looked = self._asked = float("-inf")
 
     def share(self, demand: Demand) -> int:
         now = time.monotonic()
         if now - self._looked > 1.0:  # nodes come and go, but not for every job that asks
             self._nodes, self._looked = alive_nodes(), now
-        return self._shares.update(demand, self._nodes, now)
+        if not demand.grows:
+            return self._shares.update(demand, self._nodes, now)
+        if now - self._asked > 1.0:
+            self._scaling, self._asked = look_at_scaling(), now
+        return self._shares.update(demand, self._nodes, now, self._scaling)
 
     def leave(self, job: str) -> None:
         self._shares.leave(job)
@@ -56,7 +64,13 @@ class FairShareClient:
         self._asked_at = time.monotonic()
         with suppress(ray.exceptions.RayError, ValueError):  # ValueError: it died between being found and being got
             if self._actor is None:
-                options = {"name": NAME, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+                options: dict[str, Any] = {
+                    "name": NAME,
+                    "namespace": NAMESPACE,
+                    "lifetime": "detached",
+                    "get_if_exists": True,
+                }
+                options |= {"label_selector": {LABEL: f"!{GUEST}"}}  # it outlives this job, and such a node does not
                 self._actor = cast(Any, _FairShareActor).options(**options).remote()
             self._asked = self._actor.share.remote(demand)
 

@@ -3,7 +3,8 @@
 What a worker does is renderers.training.finetuning; Ray Train places the workers, makes their process group and starts
 all of them again when one dies. They go on from our own checkpoint in the job's folder, not from one of Ray's: the
 first worker writes it, all of them read it, and so do later runs. Workers on several machines therefore need a folder
-that is the same for all, driver included (a network file system), and so do the pictures.
+that is the same for all, driver included (a network file system), and so do the pictures. The model that is begun
+from each machine fetches for itself where it was published (infra/models/bringing.py).
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
+from infra.models.bringing import bring_model
+from infra.ray.autoscaler import Autoscaler  # before Ray: sets its environment
+from infra.ray.cluster import RayUnavailable, alive_nodes, connect, disconnect
+from infra.ray.placing import wait_for_room, wants_gpus
 from infra.settings import InfraSettings
+from infra.workers.room import Size, described, room_for_actors
 from manifests.errors import NightreelError
-from renderers.errors import BadInput, RenderError, TrainingBroken
+from renderers.errors import BadInput, Stopped, TrainingBroken
 from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, finished
 
@@ -43,11 +48,13 @@ class RayTraining:
     """One job on Ray: the cluster comes up in the background at once, `start` begins the training."""
 
     def __init__(self, job: FinetuneJob, settings: InfraSettings, *, workers: int | None = None) -> None:
-        """`workers` is how many train together; None is one per GPU of the cluster, or one without GPUs."""
+        """`workers` is how many train together; None is one per GPU that the cluster has now, or one without GPUs."""
         self.job, self._settings, self._wanted = job, settings, workers
         self.workers = 0
         self.uses_gpus = False
-        self._go, self._closed = threading.Event(), threading.Event()
+        #: What it waits for before it begins, '' otherwise.
+        self.waiting = ""
+        self._go, self._closed, self._stopping = threading.Event(), threading.Event(), threading.Event()
         self._result: Future[None] = Future()
         # Ray's servers end with the thread that started them: this one stays until `close`.
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
@@ -67,8 +74,8 @@ class RayTraining:
         """Wait for the end.
 
         Raises:
-            RenderError: whatever the training raised, as it was raised in the worker.
-            RayUnavailable: no cluster answers, or it has no room for the workers.
+            NightreelError: whatever the training raised, as it was raised in the worker.
+            RayUnavailable: no cluster answers, or it has no room for the workers, nor gets it in time.
             TrainingFailed: workers were lost too often.
         """
         self._result.result()
@@ -83,6 +90,7 @@ class RayTraining:
 
     def stop(self) -> None:
         """Have the workers save a checkpoint and end between two steps; waits until they have, but not for ever."""
+        self._stopping.set()
         if self._result.done() or not self._go.is_set():
             return
         with suppress(OSError):
@@ -99,10 +107,15 @@ class RayTraining:
         started = False
         try:
             started = connect(self._settings)
-            self._place()
+            autoscaler = None if started and self._settings.ray_address is None else Autoscaler.of(self._settings)
+            size = self._place(autoscaler)
             self._go.wait()
             if not self._closed.is_set():
                 with _alone(self.job):
+                    for leftover in (self.job.stop_file, self.job.progress_file):
+                        leftover.unlink(missing_ok=True)
+                    if autoscaler is not None:
+                        self._wait_for_nodes(autoscaler, size)
                     self._fit()
             self._result.set_result(None)
         except BaseException as error:  # whoever waits must learn of it
@@ -110,25 +123,37 @@ class RayTraining:
         finally:
             self._closed.wait()
             if started:
-                ray.shutdown()
+                disconnect()
 
-    def _place(self) -> None:
-        """How many workers, and whether each has a GPU."""
+    def _place(self, autoscaler: Autoscaler | None) -> Size:
+        """Decide how many workers, and whether each has a GPU; return what one has. Where nodes may come, all that is
+        asked for is waited for."""
         nodes = alive_nodes()
         gpus = sum(node.get("GPU", 0.0) for node in nodes)
-        self.uses_gpus = gpus >= 1 and self._settings.device != "cpu"
-        self.workers = self._wanted or (int(gpus) if self.uses_gpus else 1)
-        room = room_for_actors(nodes, self._settings.cpus_per_actor, 1.0 if self.uses_gpus else 0.0)
-        if self.workers > room:
-            each = f"{self._settings.cpus_per_actor:g} CPUs" + (" and a GPU" if self.uses_gpus else "")
+        self.uses_gpus = wants_gpus(self._settings, autoscaler) and (gpus >= 1 or autoscaler is not None)
+        self.workers = self._wanted or (max(int(gpus), 1) if self.uses_gpus else 1)
+        size = self._settings.cpus_per_actor, 1.0 if self.uses_gpus else 0.0
+        room = room_for_actors(nodes, *size)
+        if self.workers > room and autoscaler is None:
             raise RayUnavailable(
-                f"{self.workers} workers of {each} each do not fit on the cluster, which has room for {room}: "
-                "give a smaller --workers, or set NIGHTREEL_CPUS_PER_ACTOR lower"
+                f"{self.workers} workers of {described(size)} each do not fit on the cluster, which has room for "
+                f"{room}: give a smaller --workers, or set NIGHTREEL_CPUS_PER_ACTOR lower"
             )
+        return size
+
+    def _wait_for_nodes(self, autoscaler: Autoscaler, size: Size) -> None:
+        def say(what: str) -> None:
+            self.waiting = what
+
+        def over() -> bool:
+            return self._closed.is_set() or self._stopping.is_set()
+
+        there = wait_for_room(autoscaler, size, self.workers, say=say, stop=over)
+        self.waiting = ""
+        if not there:
+            raise Stopped("the training was stopped before there was room for it; nothing is lost")
 
     def _fit(self) -> None:
-        for leftover in (self.job.stop_file, self.job.progress_file):
-            leftover.unlink(missing_ok=True)
         settings = self._settings
         resources = {"CPU": settings.cpus_per_actor} | ({"GPU": 1.0} if self.uses_gpus else {})
         # an exception of several workers may be another one's death, so that they are tried again; a lone one is final.
@@ -136,8 +161,8 @@ class RayTraining:
         trainer = ray.train.torch.TorchTrainer(
             _work,  # type: ignore[arg-type]  # its result is documented; the annotation says that there is none
             train_loop_config={
-                "job": self.job, "registry": Registry(settings.models_folder), "threads": settings.threads,
-                "use_gpu": self.uses_gpus,
+                "job": self.job, "registry": Registry(settings.models_folder), "source": settings.models_source,
+                "threads": settings.threads, "use_gpu": self.uses_gpus,
             },
             scaling_config=ray.train.ScalingConfig(
                 num_workers=self.workers, use_gpu=self.uses_gpus, resources_per_worker=resources
@@ -158,7 +183,7 @@ class RayTraining:
         finally:
             self.job.stop_file.unlink(missing_ok=True)
         if isinstance(error, BaseException):
-            raise error if isinstance(error, RenderError) else TrainingFailed(_reason(error)) from error
+            raise error if isinstance(error, NightreelError) else TrainingFailed(_reason(error)) from error
         if finished(self.job) is None:
             raise TrainingBroken(
                 f"the workers' results are not in '{self.job.folder}': workers on other machines need a folder that is "
@@ -188,15 +213,18 @@ def _work(config: dict[str, Any]) -> BaseException | None:
     try:
         from renderers.training.finetuning import finetune
         from renderers.training.run import TrainingProgress
+        from renderers.training.workers import agree
 
         def on_progress(now: TrainingProgress) -> None:
             # seldom: every worker waits here until Ray has taken the numbers
             if now.step % 100 == 0 or now.step == now.steps:
                 ray.train.report({"step": now.step, **now.metrics})
 
+        # before the others wait for this one in a first step
+        agree(lambda: bring_model(config["registry"], config["source"], config["job"].base))
         device = str(ray.train.torch.get_device()) if config["use_gpu"] else "cpu"
         finetune(config["job"], config["registry"], device=device, threads=config["threads"], on_progress=on_progress)
-    except RenderError as error:
+    except NightreelError as error:
         return error  # the workers agree on these: all of them are here
     except Exception as error:
         if context.get_world_size() > 1:

@@ -15,10 +15,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from importlib.metadata import version
 
+from infra import metrics
 from infra.ray.actors import RayActors
-from infra.ray.cluster import RayUnavailable, alive_nodes, connect, room_for_actors  # before Ray: sets its environment
+from infra.ray.cluster import RayUnavailable, connect, disconnect, lost_cluster  # before Ray: sets its environment
 from infra.ray.fair_share_actor import FairShareClient
+from infra.ray.metrics import RayRecorder
+from infra.ray.sizing import Sizing
 from infra.ray.worker import RayWorker
 from infra.settings import InfraSettings
 from infra.storage.storage import ReadingPolicy, Storage
@@ -30,7 +34,7 @@ from renderers.registry import Registry
 import ray  # isort: skip
 import ray.exceptions  # isort: skip
 
-__all__ = ["RayPool", "RayUnavailable", "room_for_actors"]
+__all__ = ["RayPool", "RayUnavailable"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +44,6 @@ FIRST_SHARE_SECONDS = 30.0  # for its first answer; after that the job takes wha
 ALONE_SECONDS = 10.0  # on a cluster that this process started nobody else can be yet
 EMPTY_SECONDS = 10.0  # before a pool without an actor says why
 
-# A frame that failed is tried on another actor, so that a job with work for one wants a second.
-LEAST_WANTED = 2
-MOST_ACTORS = 10_000
 # Frames that a GPU is given at once: enough to fill it at small sizes; where it does not pay, fewer go together.
 MAX_BATCH = 8
 
@@ -58,37 +59,40 @@ class RayPool:
         none. `warm` is a model to load at once, `want` see `Pool.want`, `reading` what rows may name.
 
         Raises:
-            RayUnavailable: no cluster answers, or it has no room for one actor even when nobody else is there.
+            RayUnavailable: no cluster answers, or it has no room for one actor even when nobody else is there, and no
+                autoscaler that may add nodes.
         """
         self._closed, self._stopped = threading.Event(), False
         self._started = connect(settings)
         self._settings = settings
-        self._use_gpu = settings.device != "cpu" and any(node.get("GPU", 0.0) > 0 for node in alive_nodes())
-        self.gpus_per_actor = settings.gpus_per_actor if self._use_gpu else 0.0
+        alone = self._started and settings.ray_address is None
         try:
-            self._check_room()
+            self._sizing = Sizing(settings, want, alone=alone)
         except RayUnavailable:
             self._disconnect()
             raise
+        self.gpus_per_actor = self._sizing.gpus_per_actor
         self._options = {"num_cpus": settings.cpus_per_actor, "num_gpus": self.gpus_per_actor}
-        device = settings.device if self._use_gpu or settings.device != "auto" else "cpu"
+        device = settings.device if self._sizing.uses_gpus or settings.device != "auto" else "cpu"
         how = {name: getattr(settings, name) for name in ("threads", "precision", "graphs", "batch")}
-        self._given = (output, {"device": device, "registry": Registry(settings.models_folder), **how}, reading)
+        how |= {"device": device, "registry": Registry(settings.models_folder), "source": settings.models_source}
+        measured = settings.ray_address is not None  # a cluster of our own exports nothing: it would ask for no token
+        self._given = (output, how, reading, self.gpus_per_actor, measured, version("nightreel"))
+        metrics.record_with(RayRecorder() if measured else None)
         self._warm, self._priority = warm, priority
-        self._want = MOST_ACTORS if want is None else want
 
         job = ray.get_runtime_context().get_job_id()
         self._job = f"{socket.gethostname()}/{os.getpid()}/{job}/{uuid.uuid4().hex[:8]}"
         self._since = time.time()
         self._shares, self._sent, self._beat_at = FairShareClient(), (-1, -1, 0), 0.0
+        self._share = 0
         self._drained: frozenset[str] = frozenset()
         self._actors = RayActors(self._new)
         self._processes: dict[str, RayWorker] = {}
         self._empty_since: float | None = None
 
-        alone = self._started and settings.ray_address is None
         self._quiet_until = time.monotonic() + ALONE_SECONDS if alone else 0.0
-        self._share = self._alone() if alone else self._first_share()
+        self._share = self._sizing.alone if alone else self._first_share()
         self._actors.fit(self._share)
         self._keeper = threading.Thread(target=self._keep, name="pool keeper", daemon=True)
         self._keeper.start()
@@ -100,19 +104,41 @@ class RayPool:
 
     @property
     def capacity(self) -> int:
-        """Actors that there would be if nobody else used the cluster."""
-        room = room_for_actors(alive_nodes(), self._settings.cpus_per_actor, self.gpus_per_actor)
-        return min(self._settings.actors or room, room)
+        """See `Sizing.capacity`."""
+        return self._sizing.capacity
+
+    @property
+    def lost(self) -> str:
+        """See `Pool.lost`."""
+        return lost_cluster() or self._sizing.in_vain
+
+    @property
+    def waiting(self) -> str:
+        """See `Pool.waiting`."""
+        return self._sizing.waiting(waits=self._waits())
 
     @property
     def max_batch(self) -> int:
         """Up to how many frames an actor should be given at once."""
-        return self._settings.batch or (MAX_BATCH if self._use_gpu else 1)
+        return self._settings.batch or (MAX_BATCH if self._sizing.uses_gpus else 1)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Who these are."""
         return self._actors.names
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The node of each, '' of one that is starting."""
+        return self._actors.places
+
+    def leave(self, place: str) -> bool:
+        """See `Pool.leave`."""
+        if self._closed.is_set() or not self._sizing.left.add(place):
+            return False
+        for name in [name for name, node in self.places.items() if node == place]:
+            self._actors.leases.let_go(name)  # the keeper starts others elsewhere
+        return True
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -133,7 +159,7 @@ class RayPool:
 
     def want(self, workers: int) -> None:
         """Say how many actors could be kept busy now."""
-        self._want = workers
+        self._sizing.want = workers
 
     def restart(self, process: str) -> None:
         """Give the actor of a process that hangs a new one. One that is gone is left to Ray, which has given it one."""
@@ -143,8 +169,8 @@ class RayPool:
 
     def progress(self) -> list[WorkerProgress]:
         """Ask what every actor is doing; those that do not answer within a second are left out."""
-        if self._closed.is_set():
-            return []  # a call to Ray would start a cluster of its own
+        if self._closed.is_set() or lost_cluster():
+            return []  # a call to Ray would start a cluster of its own, or wait
         asked = {worker.progress(): worker for worker in self._actors.everyone()}
         if not asked:
             return []
@@ -159,10 +185,10 @@ class RayPool:
                 self._processes = {**others, answers[-1].worker: worker}
         return answers
 
-    def roster(self) -> dict[str, Standing]:
+    def standings(self) -> dict[str, Standing]:
         """Return where each actor stands."""
         gone: dict[str, Standing] = dict.fromkeys(sorted(self._drained), "drained")
-        return {**gone, **self._actors.roster()}
+        return {**gone, **self._actors.standings()}
 
     def drain(self, name: str) -> bool:
         """See `Pool.drain`: the place goes to whoever wants it on the cluster."""
@@ -201,7 +227,7 @@ class RayPool:
             return
         self._stopped = True
         self._actors.leases.close()
-        stopping = [worker.stop() for worker in self._actors.everyone()]
+        stopping = [] if lost_cluster() else [worker.stop() for worker in self._actors.everyone()]
         if stopping:
             ray.wait(stopping, num_returns=len(stopping), timeout=5.0)
 
@@ -211,10 +237,13 @@ class RayPool:
             return
         self._closed.set()
         self._actors.leases.close()
-        self._keeper.join(30)
-        if ray.is_initialized():
+        if not lost_cluster():
+            self._keeper.join(30)
+        if ray.is_initialized() and not lost_cluster():
             self._shares.leave(self._job)
             self._actors.end()
+            self._measure(0, 0, 0)
+        metrics.record_with(None)
         self._disconnect()
 
     # -- inside: everything below but the first share runs in the keeper's thread ------------------------------------
@@ -222,7 +251,7 @@ class RayPool:
     def _keep(self) -> None:
         while not self._closed.wait(TICK_SECONDS):
             try:
-                if ray.is_initialized():  # a call would start a cluster otherwise
+                if ray.is_initialized() and not lost_cluster():  # a call would start a cluster otherwise, or wait
                     self._tick()
             except Exception:  # the pool goes on with what it has; whoever renders meets a broken cluster anyway
                 logger.warning("the actors could not be looked after just now", exc_info=True)
@@ -235,21 +264,34 @@ class RayPool:
         self._beat()
         self._actors.welcome()
         if not self._stopped:
-            self._actors.fit(self._without_drained(self._share), self._drained)
+            never = self._drained | self._sizing.left.of(self._actors.everyone())
+            number = self._sizing.needed(self._share, len(self._drained))
+            self._actors.fit(number, never, whole_nodes=self._sizing.grows)
         self._actors.announce()
         self._warn_if_empty()
+        if not self._stopped:
+            self._sizing.judge(waits=self._waits())
 
     def _beat(self) -> None:
         """Send the demand every few seconds, and at once when it changed."""
         now = time.monotonic()
-        wanted = self._without_drained(min(self._wanted(), self._settings.actors or MOST_ACTORS))
+        wanted = self._sizing.asked(len(self._drained))
         demand = (wanted, self.size, self._priority)
         if now < self._quiet_until or (now < self._beat_at and demand == self._sent):
             return
         self._beat_at, self._sent = now + BEAT_SECONDS, demand
-        each = self._settings.cpus_per_actor, self.gpus_per_actor
-        self._shares.ask(Demand(self._job, *demand, self._since, 0.0, *each))
+        asked, named, grows = self._actors.number, self._settings.actors or 0, self._sizing.grows
+        self._shares.ask(Demand(self._job, *demand, self._since, 0.0, *self._sizing.of_one, asked, named, grows))
         self._actors.miss_nodes()
+        self._sizing.look()
+        self._measure(wanted, self._share, self.size)
+
+    def _measure(self, wanted: int, given: int, held: int) -> None:
+        """Say it again and again: Ray forgets what was not said for 20 s."""
+        metrics.report(metrics.ACTORS_WANTED, wanted)
+        metrics.report(metrics.ACTORS_GIVEN, given)
+        metrics.report(metrics.ACTORS_HELD, held)
+        metrics.report(metrics.GPUS_HELD, held * self.gpus_per_actor)
 
     def _first_share(self) -> int:
         until = time.monotonic() + FIRST_SHARE_SECONDS
@@ -260,20 +302,10 @@ class RayPool:
                 return share
             time.sleep(0.02)
         logger.warning("the cluster's actor of fair shares does not answer: taking what Ray gives")
-        return self._alone()
-
-    def _alone(self) -> int:
-        return min(self.capacity, self._wanted())
-
-    def _wanted(self) -> int:
-        return self._want and max(self._want, LEAST_WANTED)
-
-    def _without_drained(self, actors: int) -> int:
-        """Leave the places of those that were drained to others."""
-        return max(0, min(actors, self.capacity - len(self._drained))) if self._drained else actors
+        return self._sizing.alone
 
     def _new(self, name: str) -> RayWorker:
-        worker = RayWorker(name, self._options, self._given)
+        worker = RayWorker(name, self._options | self._sizing.left.options, self._given)
         if self._warm:
             worker.warm(self._warm)  # not waited for: what loading raises, the first frame raises again
         return worker
@@ -281,30 +313,20 @@ class RayPool:
     def _warn_if_empty(self) -> None:
         if self._empty_since == float("inf"):
             return
-        if self._actors.everyone() or not self._want:
+        if self._actors.everyone() or not self._sizing.want:
             self._empty_since = None
             return
         now = time.monotonic()
         self._empty_since = self._empty_since or now
         if now - self._empty_since > EMPTY_SECONDS:
             self._empty_since = float("inf")  # once is enough
-            why = "its actors are starting" if self._share else "other runs hold the cluster"
+            why = self.waiting or ("its actors are starting" if self._share else "other runs hold the cluster")
             logger.warning("no actor yet: %s; this run begins as soon as there is one", why)
 
-    def _check_room(self) -> None:
-        nodes, settings = alive_nodes(), self._settings
-        gpus, cpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("GPU", "CPU"))
-        room = room_for_actors(nodes, settings.cpus_per_actor, self.gpus_per_actor)
-        if room and (settings.actors or 1) <= room:
-            return
-        have, need = f"{cpus:g} CPUs", f"{settings.cpus_per_actor:g} CPUs"
-        if self._use_gpu:
-            have, need = f"{have} and {gpus:g} GPUs", f"{need} and {settings.gpus_per_actor:g} GPUs"
-        raise RayUnavailable(
-            f"{settings.actors or 1} actors of {need} each do not fit on a cluster of {have}: "
-            "set NIGHTREEL_ACTORS, NIGHTREEL_CPUS_PER_ACTOR or NIGHTREEL_GPUS_PER_ACTOR lower"
-        )
+    def _waits(self) -> bool:
+        """Whether there is no actor although the cluster is this run's to use."""
+        return bool(self._share and self._sizing.want and self._actors.number and not self._actors.everyone())
 
     def _disconnect(self) -> None:
         if self._started:
-            ray.shutdown()
+            disconnect()

@@ -6,29 +6,42 @@ of the machine.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any, cast
 
+from infra import metrics
 from infra.environment import ray_environment
 from infra.masked_logs import mask_logs
+from infra.ray.cluster import lost_cluster  # before Ray: sets its environment
+from infra.ray.metrics import RayRecorder
 from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.pool import WorkerLost, WorkerOutOfMemory, WorkerStalled
 from infra.workers.renderers import LoadedModels
 from infra.workers.tasks import FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
 from infra.workers.worker import Worker
+from manifests.errors import ErrorKind, NightreelError, first_line
 
 ray_environment()  # before the import: Ray reads them while it is imported
 
 import ray  # noqa: E402
 import ray.exceptions  # noqa: E402
 
-__all__ = ["RayWorker"]
+__all__ = ["RayWorker", "VersionsMixed"]
 
 # A restart takes seconds (a process, torch); one whose node is gone may never come, and another worker goes on.
 RESTART_SECONDS = 60.0
+LOOK_SECONDS = 5.0  # between two looks at whether there is a cluster to answer
 # A frame's PNG takes some 50 ms and a put as long: enough for the frames of a pass on a GPU.
 COMMITS_AT_ONCE = 4
+
+
+class VersionsMixed(NightreelError):
+    """A node has another version of nightreel than the run's driver."""
+
+    kind = ErrorKind.ENVIRONMENT
 
 
 # `control` has a thread of its own, so that progress and stop are answered while a frame is being rendered; `commits`
@@ -37,9 +50,16 @@ COMMITS_AT_ONCE = 4
     max_restarts=-1, max_task_retries=0, concurrency_groups={"control": 1, "commits": COMMITS_AT_ONCE}
 )
 class _Actor:
-    def __init__(self, output: Storage, how: Mapping[str, Any], reading: ReadingPolicy | None) -> None:
+    def __init__(
+        self, output: Storage, how: Mapping[str, Any], reading: ReadingPolicy | None, gpus: float, measured: bool,
+        wanted: str,
+    ) -> None:  # fmt: skip
+        """`gpus` is its share of a GPU, `measured` says whether its numbers go anywhere, `wanted` is the version of the
+        driver."""
         mask_logs()
-        self._worker = Worker(output, LoadedModels(**how), registry=how["registry"], reading=reading)
+        self._mine, self._wanted = version("nightreel"), wanted
+        metrics.record_with(RayRecorder() if measured else None)
+        self._worker = Worker(output, LoadedModels(**how), registry=how["registry"], reading=reading, gpus=gpus)
 
     def warm(self, model: str) -> str:
         return self._worker.warm(model)
@@ -49,9 +69,11 @@ class _Actor:
         return str(ray.get_runtime_context().get_node_id())
 
     def render_frame(self, task: FrameTask) -> FrameReport:
+        self._check_version()
         return self._worker.render_frame(task)
 
     def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
+        self._check_version()
         return self._worker.render_frames(tasks)
 
     @ray.method(concurrency_group="commits")
@@ -60,6 +82,7 @@ class _Actor:
 
     @ray.method(concurrency_group="commits")
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
+        self._check_version()
         return self._worker.encode_segment(task)
 
     @ray.method(concurrency_group="control")
@@ -70,6 +93,16 @@ class _Actor:
     def stop(self) -> None:
         self._worker.stop()
 
+    def _check_version(self) -> None:
+        """Raise VersionsMixed where this machine has another nightreel than the driver: its frames would be others."""
+        if self._mine != self._wanted:
+            where = f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
+            raise VersionsMixed(
+                f"nightreel {self._mine} is installed on {where}, and the run's driver is nightreel {self._wanted}: "
+                "install the same version everywhere (the same image), and start that node again; `nightreel doctor` "
+                "lists all nodes"
+            )
+
 
 class RayWorker:
     """An actor as the flows see it: blocking calls, our errors. See `PoolWorker`."""
@@ -79,6 +112,11 @@ class RayWorker:
         self.name, self.retiring, self.lost, self.node = name, False, False, ""
         self._stalled = self._asked = False
         self._actor = cast(Any, _Actor).options(**options).remote(*given)
+
+    @property
+    def asked(self) -> bool:
+        """Whether a person asked for the restart that it is lost by."""
+        return self._asked
 
     def awake(self) -> Any:
         """Return a reference to the id of its node, once its process is up; does not wait."""
@@ -129,21 +167,30 @@ class RayWorker:
         try:
             if self.lost:
                 self._wait_for_restart()
-            return ray.get(getattr(self._actor, method).remote(task))
+            return self._answer(getattr(self._actor, method).remote(task))
         except ray.exceptions.RayTaskError as error:
             # the worker's own exception, as it was raised there, with the remote traceback as its cause
             raise error.cause from error
         except ray.exceptions.OutOfMemoryError as error:
             self.lost = True
-            raise WorkerOutOfMemory(f"worker {self.name} was ended by its node: {_first_line(error)}") from error
+            raise WorkerOutOfMemory(f"worker {self.name} was ended by its node: {first_line(error)}") from error
         except ray.exceptions.RayError as error:  # whatever else Ray says, it is not the frame's fault
             self.lost = True
             # whoever commits or encodes waits beside whoever renders: it is the latter's frame that did not get on
             if self._stalled and method not in ("commit", "encode_segment"):
                 self._stalled = False
                 raise WorkerStalled(f"worker {self.name} made no step for too long and was restarted") from error
-            how = "was restarted, as asked for" if self._asked else f"was lost: {_first_line(error)}"
+            how = "was restarted, as asked for" if self._asked else f"was lost: {first_line(error)}"
             raise WorkerLost(f"worker {self.name} {how}") from error
+
+    def _answer(self, reference: Any) -> Any:
+        while True:
+            ready, _ = ray.wait([reference], timeout=LOOK_SECONDS)
+            if ready:
+                return ray.get(reference)
+            if lost := lost_cluster():  # it would wait for ever
+                self.lost = True
+                raise WorkerLost(f"worker {self.name} was lost: {lost}")
 
     def _wait_for_restart(self) -> None:
         """Wait until the actor's new process answers; until then Ray refuses every call, at the cost of a try."""
@@ -158,7 +205,3 @@ class RayWorker:
             else:
                 self.lost = self._stalled = self._asked = False
                 return
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -5,6 +5,7 @@
     ├── ObjectConflict        bad input        the key holds other bytes already, and they may not be replaced
     ├── SourceRefused         bad input        what a row names is not read: its kind, its place, its size
     └── StorageUnavailable    storage          nothing here can be read or written until somebody repairs it (`remedy`)
+        ├── PlaceForbidden    storage          this account may not use this file or folder; it may well use others
         └── StorageBusy       infrastructure   nor now, but perhaps later: overloaded, restarting, not reachable, late
             ├── AnswerCutOff  infrastructure   an answer broke off half-way
             └── AnswerLate    infrastructure   there was no (whole) answer in the time that there is
@@ -25,6 +26,7 @@ __all__ = [
     "AnswerLate",
     "ObjectConflict",
     "ObjectMissing",
+    "PlaceForbidden",
     "SourceRefused",
     "StorageBusy",
     "StorageError",
@@ -33,7 +35,6 @@ __all__ = [
     "from_s3_code",
     "from_web_status",
     "s3_code",
-    "without_secrets",
 ]
 
 
@@ -78,6 +79,10 @@ class StorageUnavailable(StorageError):
         super().__init__(message, remedy)
 
 
+class PlaceForbidden(StorageUnavailable):
+    """The operating system keeps this account from one file or folder: another account's, or one that was closed."""
+
+
 class StorageBusy(StorageUnavailable):
     """Storage is of no use at this moment, and may well be again without anybody's help."""
 
@@ -114,8 +119,11 @@ def from_os_error(error: OSError, place: str) -> StorageError:
     if number == errno.EROFS:
         return StorageUnavailable(f"'{place}' is on a read-only file system", "choose an output that can be written")
     if isinstance(error, PermissionError) or number in _FORBIDDEN:
-        return StorageUnavailable(
-            f"not permitted: '{place}'", "give this user (or this key) the right to it, or choose another place"
+        # the system's own answer is about a file or folder, which it names; a server's about all that it was asked for
+        forbidden = PlaceForbidden if number in _FORBIDDEN else StorageUnavailable
+        named = str(error.filename) if str(error.filename).startswith(f"{place}/") else place
+        return forbidden(
+            f"not permitted: '{named}'", "give this user (or this key) the right to it, or choose another place"
         )
     if number in _NO_LINKS:
         return StorageUnavailable(
@@ -126,8 +134,10 @@ def from_os_error(error: OSError, place: str) -> StorageError:
         return StorageError(f"'{place}' needs a folder where a file is", "move that file, or use another output")
     if number == errno.EISDIR or isinstance(error, IsADirectoryError):
         return StorageError(f"'{place}' needs a file where a folder is", "name a file, or move that folder")
+    if number == errno.ENXIO:
+        return StorageError(f"'{place}' is a device, a pipe or a socket", "name a regular file")
     if number == errno.ENAMETOOLONG:
-        return StorageError(f"a name in '{place}' is too long for its file system", "use a shorter output path")
+        return StorageError(f"a name in '{place}' is too long for its file system", "use a shorter path")
     if isinstance(error, TimeoutError):
         return StorageBusy(f"no answer in time from '{place}'", "check the server and the network")
     if isinstance(error, ConnectionError) or number in _UNREACHABLE:

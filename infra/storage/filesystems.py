@@ -23,8 +23,10 @@ import fsspec
 from fsspec.core import split_protocol
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
+from infra import metrics
 from infra.storage.errors import (
     AnswerCutOff,
+    ObjectMissing,
     SourceRefused,
     StorageBusy,
     StorageError,
@@ -33,10 +35,10 @@ from infra.storage.errors import (
     from_s3_code,
     from_web_status,
     s3_code,
-    without_secrets,
 )
 from infra.storage.object_stores import moment
 from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
+from manifests.masking import without_secrets
 
 __all__ = [
     "absolute_uri",
@@ -186,7 +188,11 @@ def pause_before_retry(
         passing = http.status_code in _PASSING_STATUS or (
             code is not None and isinstance(from_s3_code(str(code), "", ""), StorageBusy)
         )
-    return retry_policy.pause(attempts, random.random(), hung=isinstance(caught_exception, _HUNG)) if passing else None
+    if not passing:
+        return None
+    pause = retry_policy.pause(attempts, random.random(), hung=isinstance(caught_exception, _HUNG))
+    metrics.count(metrics.STORAGE_RETRIES, 0 if pause is None else 1)
+    return pause
 
 
 def in_full(
@@ -235,7 +241,10 @@ def translated(place: str) -> Iterator[None]:
     except Exception as error:
         foreign = type(error).__module__.split(".")[0] in _FOREIGN or s3_code(error) is not None
         if foreign or isinstance(error, OSError | ImportError | ValueError):
-            raise translate(error, place) from error
+            meant = translate(error, place)
+            if not isinstance(meant, ObjectMissing):  # many ask just that
+                metrics.count(metrics.STORAGE_ERRORS, error=type(meant).__name__)
+            raise meant from error
         raise
 
 

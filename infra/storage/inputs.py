@@ -15,13 +15,14 @@ from fsspec.core import split_protocol
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
 
 from infra.storage.dataset_files import TranslatedFile, dataset_files, local_partitions_of, partitions_of
-from infra.storage.errors import AnswerLate, ObjectMissing, StorageBusy, s3_code, without_secrets
+from infra.storage.errors import AnswerLate, ObjectMissing, StorageBusy, s3_code
 from infra.storage.filesystems import absolute_uri, filesystem_of, in_full, translated
 from infra.storage.object_stores import MemoryStore
 from infra.storage.reading_policy import ReadingPolicy, check_below, check_scheme
 from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 from infra.storage.source_files import open_regular, resolved_roots
 from infra.storage.web_time import Deadline, HungServers
+from manifests.masking import without_secrets
 from manifests.schema.describe import known_columns
 from manifests.schema.files import NamedFile
 from manifests.schema.texts import short
@@ -68,7 +69,7 @@ class SourceReader:
             sink(piece)
 
     def _file(self, uri: str, place: str) -> Iterator[bytes]:
-        with translated(place), open_regular(_local(uri), self.policy, place) as file:
+        with translated(place), open_regular(absolute_uri(uri), self.policy, place) as file:
             self.policy.check_size(os.fstat(file.fileno()).st_size, place)
             while piece := file.read(_FIRST):
                 yield piece
@@ -119,10 +120,11 @@ def folder_of_manifest(uri: str) -> str:
     """Return the folder in which a manifest lies, or which it is: what its rows may name lies below."""
     fixed = re.split(r"[*?\[]", uri, maxsplit=1)[0]
     if check_scheme(uri, without_secrets(uri)) == "file":
-        path = Path(_local(uri))
-        if fixed != uri and not path.exists():
-            return _local(fixed.rpartition("/")[0] or ("/" if fixed.startswith("/") else "."))
-        return str(path if path.is_dir() else path.parent)
+        path = Path(absolute_uri(uri))
+        with translated(str(path)):
+            if fixed != uri and not path.exists():
+                return absolute_uri(fixed.rpartition("/")[0] or ("/" if fixed.startswith("/") else "."))
+            return str(path if path.is_dir() else path.parent)
     is_folder = fixed == uri and not uri.endswith((".parquet", ".pq"))
     return uri.rstrip("/") if is_folder else fixed.rpartition("/")[0]
 
@@ -145,10 +147,6 @@ def input_address(address: str, folder: str | None, policy: ReadingPolicy | None
     if (policy is None or policy.roots is None) and os.path.exists(here):  # noqa: PTH110
         return here
     return absolute_uri(beside)
-
-
-def _local(uri: str) -> str:
-    return absolute_uri(uri)
 
 
 def _range(found: Any, path: str, start: int, stop: int) -> bytes:

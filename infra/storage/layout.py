@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = [
     "CONTACT_SHEET",
+    "DEEPEST",
     "LAYOUT",
     "PROVENANCE",
     "RUNS",
@@ -19,6 +20,7 @@ __all__ = [
     "frame_key",
     "frame_of",
     "frames_present",
+    "is_folder",
     "picture_key",
     "plan_key",
     "record_key",
@@ -64,12 +66,31 @@ LAYOUT = (
         "The report of the whole output, refreshed while a run is at work: every video with its player, settings, "
         "curves, timings and failures.",
     ),
+    (
+        "report/grid.html",
+        "Videos that come from the axes of an `expand` block, as a table of one axis by another; where there are any.",
+    ),
     ("report/summary.json", "The same for scripts."),
     ("report/runs/<run>/run.json", "What a run is to do: its videos, rows that are no good, who started it."),
     ("report/runs/<run>/state.json", "Where it stands, every few seconds; `nightreel watch` shows it."),
     ("report/runs/<run>/requests/<stamp>.json", "What a person asked of it: a worker drained, another priority."),
     ("report/frames.parquet", "One row per frame: loss, seconds, worker, change from the frame before."),
 )
+
+# Folders in each other, of which objects of ours need four: what lies deeper is somebody else's.
+DEEPEST = 16
+_FOLDERS = {tuple(key.split("/")[:depth]) for key, _ in LAYOUT for depth in range(key.count("/") + 1)}
+
+
+def is_folder(key: str) -> bool:
+    """Say whether objects of ours lie right in a folder of this key ("" for the root)."""
+    parts = key.split("/") if key else []
+    return any(
+        len(parts) == len(names)
+        and all(name.startswith("<") or name == part for name, part in zip(names, parts, strict=True))
+        for names in _FOLDERS
+    )
+
 
 _FRAME = re.compile(r"/frames/(\d{6,})-([0-9a-f]{16})\.png$")
 

@@ -13,11 +13,13 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from infra.storage.layout import DEEPEST, is_folder
 from infra.storage.object_stores import ObjectInfo
 
 __all__ = ["TEMPORARY_PREFIX", "LocalStore"]
@@ -55,12 +57,32 @@ class LocalStore:
     def delete(self, key: str) -> None:
         (self.root / key).unlink()
 
+    def is_link(self, key: str) -> bool:
+        return (self.root / key).is_symlink()
+
+    def delete_own(self, key: str) -> None:
+        """As `delete`, of what lies in the root itself: neither a link nor behind one, even one that was made since
+        somebody looked (ELOOP)."""
+        *folders, name = key.split("/")
+        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for folder in folders:
+                above, handle = handle, _folder_in(handle, folder)
+                os.close(above)
+            if stat.S_ISLNK(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), key)
+            os.unlink(name, dir_fd=handle)
+        finally:
+            os.close(handle)
+
     def list(self, folder: str) -> Iterator[ObjectInfo]:
-        return _listing(self.root / folder, f"{folder}/" if folder else "")
+        place = self.root
+        linked = any((place := place / name).is_symlink() for name in folder.split("/"))
+        return _listing(self.root / folder, f"{folder}/" if folder else "", linked=linked)
 
     def folders(self) -> Iterable[str]:
         with contextlib.suppress(FileNotFoundError), os.scandir(self.root) as entries:
-            return [entry.name for entry in entries if entry.is_dir()]
+            return [entry.name for entry in entries if _is_folder(entry)]
         return ()
 
     def check(self, *, write: bool) -> None:
@@ -77,10 +99,13 @@ class LocalStore:
         nearest = next(path for path in (self.root, *self.root.parents) if path.exists())
         with os.scandir(nearest) as entries:
             next(entries, None)
+        if not os.access(nearest, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise PermissionError(errno.EACCES, "not to be entered", str(nearest))
 
     def _commit(self, path: Path, write: Callable[[IO[bytes]], object], exclusive: bool) -> bool:
         if exclusive and os.path.lexists(path):
             return False  # spares the bytes; the link below decides races
+        _check_replaceable(path)
         temporary = path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
         try:
             handle = _create(temporary)
@@ -106,8 +131,31 @@ class LocalStore:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    # a pipe that somebody put there is empty then, instead of being waited for
-    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    # a pipe that somebody put there is not waited for; nor is it, or a device, an object
+    return open(path, "rb", opener=_regular)
+
+
+def _regular(name: str, flags: int) -> int:
+    handle = os.open(name, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.ENXIO, "no regular file", name)
+    return handle
+
+
+def _folder_in(handle: int, name: str) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+    except NotADirectoryError as error:  # what Linux says of a link there
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from error
+
+
+def _check_replaceable(path: Path) -> None:
+    """A name is taken by what is put: /dev/null would be a file from then on, for all on the machine."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise OSError(errno.ENXIO, "no regular file", str(path))
 
 
 def _create(path: Path) -> IO[bytes]:
@@ -132,17 +180,43 @@ def _make_durable(folder: Path) -> None:
             os.close(handle)
 
 
-def _listing(folder: Path, inside: str) -> Iterator[ObjectInfo]:
+def _listing(
+    folder: Path, inside: str, above: frozenset[tuple[int, int]] = frozenset(), *, linked: bool = False
+) -> Iterator[ObjectInfo]:
+    """List `folder`, whose keys begin with `inside`; whether it is `linked`: lies behind a link.
+
+    A link may lead to all there is on the machine: links are followed, and folders behind them entered, only where an
+    output has a folder. Nor is anything listed that lies deeper than `DEEPEST`.
+    """
     try:
+        status = folder.stat()
+        here = (status.st_dev, status.st_ino)
+        if here in above:  # a link to a folder that it lies in: each such would double what is listed, forty times
+            return
         with os.scandir(folder) as entries:
             # An object store sorts whole keys: 'a.png' < 'a/b' since '.' < '/', hence the slash behind folders.
-            named = {entry.name + "/" if entry.is_dir() else entry.name: entry for entry in entries}
+            named = {entry.name + "/" if _is_folder(entry) else entry.name: entry for entry in entries}
     except (FileNotFoundError, NotADirectoryError):  # not there, or an object of that very name
         return
     for name, entry in sorted(named.items()):
         if name.endswith("/"):
-            yield from _listing(Path(entry.path), inside + name)
+            behind = linked or entry.is_symlink()
+            if inside.count("/") < DEEPEST and (not behind or is_folder(inside + entry.name)):
+                yield from _listing(Path(entry.path), inside + name, above | {here}, linked=behind)
         elif not name.startswith(TEMPORARY_PREFIX):
-            with contextlib.suppress(FileNotFoundError):  # deleted since, or a dangling link
-                stat = entry.stat()
-                yield ObjectInfo(inside + name, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
+            try:
+                status = entry.stat()
+            except OSError as error:  # deleted since, or a link to nothing, or to itself
+                if error.errno not in (errno.ENOENT, errno.ELOOP):
+                    raise
+                continue
+            yield ObjectInfo(inside + name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False

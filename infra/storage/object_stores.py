@@ -174,17 +174,18 @@ class S3Store(FsspecStore):
         return iter(sorted(self._objects(self.prefix + (f"{folder}/" if folder else "")), key=lambda info: info.key))
 
     def folders(self) -> Iterable[str]:
-        for page in self._pages(self.prefix, Delimiter="/"):
+        for page in self.pages(self.prefix, Delimiter="/"):
             for item in page.get("CommonPrefixes", ()):
                 yield item["Prefix"][len(self.prefix) : -1]
 
     def _objects(self, start: str) -> Iterator[ObjectInfo]:
-        for page in self._pages(start):
+        for page in self.pages(start):
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):  # folders that somebody drew in a web console
                     yield ObjectInfo(item["Key"][len(self.prefix) :], int(item["Size"]), moment(item["LastModified"]))
 
-    def _pages(self, start: str, **options: str) -> Iterator[dict[str, Any]]:
+    def pages(self, start: str, **options: str) -> Iterator[dict[str, Any]]:
+        """Yield the answers of S3 on what lies below `start`, a key's beginning, one page after another."""
         following: dict[str, str] = {}
         while True:
             page = self.fs.call_s3("list_objects_v2", Bucket=self.bucket, Prefix=start, **options, **following)

@@ -17,9 +17,6 @@ from typing import TypeAlias
 from infra.storage.errors import SourceRefused
 
 __all__ = [
-    "PRIVATE_HOSTS",
-    "ROOTS",
-    "SCHEMES",
     "ReadingPolicy",
     "check_address",
     "check_below",

@@ -10,6 +10,7 @@ Every error is one of `infra.storage.errors`; what is passing was tried again fi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -17,9 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from infra.storage.beside import FilesBeside
 from infra.storage.errors import (
     ObjectConflict,
     ObjectMissing,
+    PlaceForbidden,
     SourceRefused,
     StorageBusy,
     StorageError,
@@ -36,9 +39,11 @@ from manifests.masking import address_without_secrets, has_secret
 
 __all__ = [
     "Existing",
+    "FilesBeside",
     "ObjectConflict",
     "ObjectInfo",
     "ObjectMissing",
+    "PlaceForbidden",
     "PutOutcome",
     "ReadingPolicy",
     "RetryPolicy",
@@ -64,6 +69,7 @@ _SECRET_OPTIONS = {
     "key", "secret", "token", "username", "password",
     "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
 }  # fmt: skip
+_NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 _COMPARED_AT_ONCE = 8 << 20  # bytes
 
 
@@ -142,7 +148,8 @@ class Storage:
 
         Raises:
             ObjectMissing: there is none.
-            SourceRefused: it has more than `most` bytes, where that is given; no more of it are read.
+            SourceRefused: it has more than `most` bytes, where that is given, is no file, or none that this account may
+                read; no more of it are read.
         """
         place = self.uri(_checked(key))
         if most is None:
@@ -150,12 +157,24 @@ class Storage:
         try:
             data = in_full(place, lambda: self._store.part(key, 0, most + 1), self._retry_policy)
         except StorageError as error:
+            if isinstance(error, PlaceForbidden):
+                raise SourceRefused(error.message, error.remedy) from error
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_FILE:
+                raise SourceRefused(f"'{place}' is no file", "move it away, if it is not yours") from error
             if s3_code(error) not in ("InvalidRange", "416"):
                 raise
             return b""  # no range of an empty object is one
         if len(data) > most:
             raise SourceRefused(f"'{place}' has more than {most:,} bytes", "delete it, if it is not yours")
         return data
+
+    def read_part(self, key: str, start: int, end: int) -> bytes:
+        """Return the bytes `[start, end)` of an object, fewer where it ends before.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        return in_full(self.uri(_checked(key)), lambda: self._store.part(key, start, end), self._retry_policy)
 
     def exists(self, key: str) -> bool:
         """Say whether there is such an object (a folder is none; in a missing bucket there is none either)."""
@@ -235,10 +254,26 @@ class Storage:
             key, existing, write=write, identical=lambda: self._size(key) == size and self._holds(key, local)
         )
 
-    def delete(self, key: str) -> None:
-        """Remove an object; none there is fine. A render never deletes: this is for `--force` and for tests."""
+    def delete(self, key: str, *, own: bool = False) -> None:
+        """Remove an object; none there is fine. A render never deletes: this is for `--force`, `prune` and tests.
+
+        Args:
+            own: only if it lies in this root itself. A link that leads out of it may lead to anybody's files.
+
+        Raises:
+            StorageError: also if `own`, and it is a link or lies behind one.
+        """
         with contextlib.suppress(ObjectMissing), translated(self.uri(_checked(key))):
-            self._store.delete(key)
+            store = self._store
+            if own and isinstance(store, LocalStore):
+                store.delete_own(key)
+            else:
+                store.delete(key)
+
+    def is_link(self, key: str) -> bool:
+        """Say whether an object or a folder is a link, which only local file systems have."""
+        store = self._store
+        return isinstance(store, LocalStore) and store.is_link(_checked(key))
 
     def check(self, *, write: bool = True) -> None:
         """Find out within seconds whether this root can be listed and, if `write`, written to.

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import ssl
-import urllib.request
 import zlib
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -20,6 +19,8 @@ from functools import cache
 import httpcore
 import httpx
 
+from infra.environment import proxy_for
+from infra.proxies import askable
 from infra.storage.errors import (
     AnswerCutOff,
     AnswerLate,
@@ -28,13 +29,12 @@ from infra.storage.errors import (
     StorageError,
     StorageUnavailable,
     from_web_status,
-    without_secrets,
 )
 from infra.storage.reading_policy import ReadingPolicy, check_redirect
 from infra.storage.user_agent import user_agent
 from infra.storage.web_connections import Network
 from infra.storage.web_time import Deadline, HungServers
-from manifests.masking import address_without_secrets
+from manifests.masking import address_without_secrets, without_secrets
 
 __all__ = ["get"]
 
@@ -117,9 +117,9 @@ def _parsed(url: str, place: str) -> httpx.URL:
     try:
         return httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
-        raise SourceRefused(
-            f"'{place}' is no address of the web ({without_secrets(str(error))})", "correct it"
-        ) from error
+        # its own words quote a part of the address, which may be one of a password
+        why = f" ({without_secrets(str(error))})" if place == url else ""
+        raise SourceRefused(f"'{place}' is no address of the web{why}", "correct it") from error
 
 
 def _core_url(url: httpx.URL) -> httpcore.URL:
@@ -168,20 +168,14 @@ def _proxy(url: httpx.URL) -> httpx.URL | None:
     Raises:
         StorageUnavailable: it is no address, or of a kind that is not asked (SOCKS).
     """
-    found = urllib.request.getproxies()
-    proxy = found.get(url.scheme) or found.get("all")
-    if not proxy or urllib.request.proxy_bypass(url.host):
+    proxy = proxy_for(url.scheme, url.host)
+    if proxy is None:
         return None
-    address = proxy if "://" in proxy else f"http://{proxy}"
-    try:
-        parsed = httpx.URL(address)
-        usable = parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) < 1 << 16
-    except (httpx.InvalidURL, ValueError):
-        usable = False
-    if not usable:
+    parsed = askable(proxy)
+    if parsed is None:
         raise StorageUnavailable(
             f"the proxy that the environment names for '{url.scheme}:' is not one that can be asked: "
-            f"'{address_without_secrets(address)}'",
+            f"'{address_without_secrets(proxy if '://' in proxy else f'http://{proxy}')}'",
             f"give an address with http:// or https:// in {url.scheme.upper()}_PROXY or ALL_PROXY, or the server in "
             "NO_PROXY",
         )

@@ -1,8 +1,8 @@
 """What a video is encoded as: the table of formats, and an `Encoding`, which is one of them with its settings.
 
 Pure data. To add a format: an entry of `FORMATS`, and its name in the manifest's schema (`VideoFormat`). To add a
-column that decides how frames are encoded: the column, a field of `Encoding` of the same name whose default changes
-nothing, and its effect on the arguments. Keys, seals and the comparison of segments follow from those.
+column that decides how frames are encoded: the column (marked NO_PICTURE), a field of `Encoding` of the same name whose
+default changes nothing, and its effect on the arguments. Keys, seals and the comparison of segments follow from those.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from PIL import Image
 
 from infra.video.check import VideoInfo
 from infra.video.errors import FfmpegError, VideoDefect
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.pictures.errors import PICTURE_ERRORS
 
 __all__ = [
     "check_pngs",

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from infra.workers.room import Room
+from infra.workers.scaling import Claim, Growth, Scaling
+
 __all__ = ["FORGET_SECONDS", "Demand", "FairShares", "shares"]
 
 FORGET_SECONDS = 15.0  # without a message from a job, and it has lost its share
@@ -20,7 +23,9 @@ FORGET_SECONDS = 15.0  # without a message from a job, and it has lost its share
 class Demand:
     """What a job says of itself: how many actors it could keep busy and how many it has, of which size.
 
-    `since` (seconds since 1970) says who came first; `last_seen` is the receiver's, seconds of its own clock.
+    `since` (seconds since 1970) says who came first; `last_seen` is the receiver's, seconds of its own clock. `asked`
+    are all actors that it has, those included that Ray has had no room for, for however long, `named` how many it may
+    have if a person has said it; it `grows` where the cluster has an autoscaler.
     """
 
     job: str
@@ -31,6 +36,9 @@ class Demand:
     last_seen: float = 0.0
     cpus: float = 1.0
     gpus: float = 0.0
+    asked: int = 0
+    named: int = 0
+    grows: bool = False
 
 
 def shares(
@@ -44,7 +52,7 @@ def shares(
     """
     live = [demand for demand in demands if now - demand.last_seen <= forget]
     live.sort(key=lambda demand: (-demand.priority, demand.since, demand.job))
-    room = _Room(nodes)
+    room = Room(nodes)
     given = dict.fromkeys((demand.job for demand in live), 0)
 
     def give(demand: Demand, most: int) -> bool:
@@ -69,10 +77,17 @@ class FairShares:
     """The demands of all jobs of a cluster, as they come in."""
 
     _demands: dict[str, Demand] = field(default_factory=dict)
+    _growth: Growth = field(default_factory=Growth)
 
-    def update(self, demand: Demand, nodes: Sequence[Mapping[str, float]], now: float) -> int:
-        """Take a job's demand at the time `now`; returns its share."""
+    def update(
+        self, demand: Demand, nodes: Sequence[Mapping[str, float]], now: float, scaling: Scaling | None = None
+    ) -> int:
+        """Take a job's demand at the time `now`; returns its share, of the `nodes` that live and of those that an
+        autoscaler may add, if there is one (`scaling` is what it says)."""
         self._demands[demand.job] = replace(demand, last_seen=now)
+        if scaling is not None:
+            claims = [Claim((it.cpus, it.gpus), it.asked, it.named) for it in self._demands.values()]
+            nodes = [*nodes, *self._growth.nodes(scaling, claims, nodes, now)]
         given = shares(nodes, self._demands.values(), now)
         self._demands = {job: known for job, known in self._demands.items() if job in given}
         return given[demand.job]
@@ -80,41 +95,3 @@ class FairShares:
     def leave(self, job: str) -> None:
         """Forget a job that has ended."""
         self._demands.pop(job, None)
-
-
-class _Room:
-    """What is left of the nodes. Actors are placed as Ray does it: whole on one node, a share of a GPU on one card."""
-
-    def __init__(self, nodes: Sequence[Mapping[str, float]]) -> None:
-        self._cpus = [node.get("CPU", 0.0) for node in nodes]
-        self._cards = [[1.0] * int(node.get("GPU", 0.0)) for node in nodes]
-        self._full: dict[tuple[float, float], int] = {}
-
-    def take(self, cpus: float, gpus: float) -> bool:
-        """Place one actor, if it fits."""
-        first = self._full.get((cpus, gpus), 0)  # a node that refused once will refuse again
-        for node in range(first, len(self._cpus)):
-            if self._take_on(node, cpus, gpus):
-                return True
-            self._full[cpus, gpus] = node + 1
-        return False
-
-    def _take_on(self, node: int, cpus: float, gpus: float) -> bool:
-        cards = self._cards[node]
-        if self._cpus[node] < cpus - 1e-6:  # sums of fractions are not exact
-            return False
-        if gpus < 1:
-            fitting = [card for card in range(len(cards)) if cards[card] >= gpus - 1e-6] if gpus else []
-            taken = [min(fitting, key=lambda card: cards[card])] if fitting else []
-            if gpus and not taken:
-                return False
-            each = gpus
-        else:
-            taken = [card for card in range(len(cards)) if cards[card] >= 1 - 1e-6][: int(gpus)]
-            if len(taken) < gpus:
-                return False
-            each = 1.0
-        self._cpus[node] -= cpus
-        for card in taken:
-            cards[card] -= each
-        return True

@@ -100,10 +100,13 @@ class Leases:
             self._free.append(worker)
             self._serve()
 
-    def retire(self, number: int) -> None:
-        """Let so many go: free ones at once, the latest first, then rented ones when they are given back."""
+    def retire(self, number: int, last: Collection[str] = ()) -> None:
+        """Let so many go: free ones at once, the latest first and those of `last` after all others, then rented ones
+        when they are given back."""
         with self._lock:
-            leaving = list(reversed(self._free))[:number]
+            order = [worker for worker in reversed(self._free) if worker.name not in last]
+            order += [worker for worker in reversed(self._free) if worker.name in last]
+            leaving = order[:number]
             self._free = [worker for worker in self._free if worker not in leaving]
             rented = [worker for worker in reversed(self._rented) if self._stays(worker)][: number - len(leaving)]
             for worker in (*leaving, *rented):

@@ -36,15 +36,17 @@ class LocalPool:
         graphs: bool = True,
         batch: int | None = None,
         registry: Registry | None = None,
+        source: str | None = None,
         reading: ReadingPolicy | None = None,
         make: Callable[..., Worker] = Worker,
     ) -> None:
-        """`device` to `registry` are as for `LoadedModels`; `reading` says what rows may name; `make` makes each
+        """`device` to `source` are as for `LoadedModels`; `reading` says what rows may name; `make` makes each
         worker, called as `Worker` is."""
         self.capacity = size
         self.max_batch = batch or 1
         how: dict[str, Any] = {
             "device": device, "threads": threads, "precision": precision, "graphs": graphs, "batch": batch,
+            "source": source,
         }  # fmt: skip
         given: dict[str, Any] = {"registry": registry, "reading": reading}
         self._workers = [make(output, LoadedModels(registry, **how), **given) for _ in range(size)]
@@ -59,9 +61,28 @@ class LocalPool:
         return len(self.names)
 
     @property
+    def lost(self) -> str:
+        """Nothing: threads are there as long as their process."""
+        return ""
+
+    @property
+    def waiting(self) -> str:
+        """Nothing: this machine is here."""
+        return ""
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Who these are."""
         return tuple(worker.name for worker in self._workers if worker.name not in self._drained)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """This machine."""
+        return {worker.name: worker.host for worker in self._workers if worker.name not in self._drained}
+
+    def leave(self, place: str) -> bool:
+        """Nothing: there is no other."""
+        return False
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -90,7 +111,7 @@ class LocalPool:
     def restart(self, process: str) -> None:
         """Nothing: a thread can't be ended from outside."""
 
-    def roster(self) -> dict[str, Standing]:
+    def standings(self) -> dict[str, Standing]:
         """Return where each worker stands."""
         here = {worker.name for worker in self._leases.everyone()}
         return {worker.name: self._standing(worker.name, here) for worker in self._workers}

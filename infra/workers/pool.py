@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol
 
@@ -70,12 +70,27 @@ class Pool(Protocol):
         """How many it could come to have."""
 
     @property
+    def lost(self) -> str:
+        """Why no worker of it will ever work again, '' while one may."""
+
+    @property
+    def waiting(self) -> str:
+        """What it waits for while it has no worker and machines have to come first, '' otherwise."""
+
+    @property
     def max_batch(self) -> int:
         """Up to how many frames a worker should be given at once, of as many videos or gaps between keyframes."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Who these are."""
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """On which machine each of these is, '' where that is not known yet."""
+
+    def leave(self, place: str) -> bool:
+        """Have no workers on a machine any more, if there is room for one on another. Return whether there is."""
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -103,7 +118,7 @@ class Pool(Protocol):
         """Give the worker of a process (`WorkerProgress.worker`) that hangs a new one: its work fails with
         WorkerStalled."""
 
-    def roster(self) -> dict[str, Standing]:
+    def standings(self) -> dict[str, Standing]:
         """Return where each worker stands, those included that were drained."""
 
     def drain(self, name: str) -> bool:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from renderers.registry import Registry
+from infra.models.bringing import bring_model
+from renderers.errors import ModelFilesBroken, UnknownModel
+from renderers.registry import ModelEntry, Registry
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
     from renderers.frame_rendering.renderer import FrameRenderer, FrameRequest, RenderedFrame
     from renderers.hardware import Precision
 
-__all__ = ["LoadedModels", "Renderer", "RendererSource"]
+__all__ = ["LoadedModels", "Renderer", "RendererSource", "entry_here"]
 
 
 class Renderer(Protocol):
@@ -45,23 +47,42 @@ class LoadedModels:
         precision: Precision = "auto",
         graphs: bool = True,
         batch: int | None = None,
+        source: str | None = None,
     ) -> None:
         """Without a `registry` there are only the package's own models. `device` to `graphs` are as for `load_models`.
-        Up to `batch` frames go through the networks together (None: as many as pay on a GPU, one on a CPU)."""
-        self._registry = registry or Registry()
+        Up to `batch` frames go through the networks together (None: as many as pay on a GPU, one on a CPU). What was
+        published in `source` comes from there into the registry's folder."""
+        self._registry, self._source = registry or Registry(), source
         self._how: dict[str, Any] = {"device": device, "threads": threads, "precision": precision, "graphs": graphs}
         self._batch = batch
         self._renderer: FrameRenderer | None = None
 
     def __call__(self, model: str) -> FrameRenderer:
-        """The renderer of `model`. Raises what `load_models` raises."""
+        """The renderer of `model`. Raises what `load_models` and `bring_model` raise."""
         from renderers.frame_rendering.renderer import FrameRenderer
         from renderers.models import load_models
 
-        entry = self._registry.entry(model)
+        if self._source is not None and (self._renderer is None or self._renderer.models.entry.name != model):
+            bring_model(self._registry, self._source, model)
+        entry = entry_here(self._registry, model)
         # the whole entry: a model of that name may have been replaced since
         if self._renderer is None or self._renderer.models.entry != entry:
             self._renderer = None
             models = load_models(entry, **self._how)
             self._renderer = FrameRenderer(models, self._batch or ("auto" if models.device.type == "cuda" else 1))
         return self._renderer
+
+
+def entry_here(registry: Registry, model: str) -> ModelEntry:
+    """Return the entry of a model that a job was planned with.
+
+    Raises:
+        ModelFilesBroken: this machine does not have it. The row is right: whoever planned it knows the model.
+    """
+    try:
+        return registry.entry(model)
+    except UnknownModel as error:
+        raise ModelFilesBroken(
+            f"model '{model}' is not in the models folder '{registry.folder}' here: share that folder among all "
+            "machines, or publish the model (`nightreel models publish`) and set NIGHTREEL_MODELS_SOURCE"
+        ) from error

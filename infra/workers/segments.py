@@ -21,7 +21,7 @@ from infra.workers.tasks import FrameReport, SegmentReport, SegmentTask
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.video_plan import VideoPlan
 
-__all__ = ["RecentPictures", "put_segment"]
+__all__ = ["put_segment"]
 
 RecentPictures = Mapping[str, tuple[np.ndarray, FrameReport]]
 """pictures in memory, `(height, width, 3)` uint8, with what is known of them, by their frames' digests"""

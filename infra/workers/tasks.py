@@ -11,13 +11,37 @@ from manifests.errors import ErrorKind, NightreelError
 from manifests.schema import ManifestRow
 from renderers.frame_plan.frame_plan import FramePlan
 
-__all__ = ["FrameGone", "FrameReport", "FrameTask", "SegmentReport", "SegmentTask", "WorkerProgress"]
+__all__ = ["FrameGone", "FrameReport", "FrameTask", "ModelLacking", "SegmentReport", "SegmentTask", "StorageLacking",
+           "WorkerLacks", "WorkerProgress"]  # fmt: skip
 
 
 class FrameGone(NightreelError):
     """A frame that was rendered can't be committed, through no fault of its own: it must be rendered again."""
 
     kind = ErrorKind.INFRASTRUCTURE
+
+
+class WorkerLacks(NightreelError):
+    """What a worker's machine lacks, and so all workers there; others may have it. `lacks` names it for people."""
+
+    def __init__(self, message: str, host: str = "", lacks: str = "") -> None:
+        super().__init__(message, host, lacks)  # all arguments: it travels between processes
+        self.host, self.lacks = host, lacks
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class StorageLacking(WorkerLacks):
+    """The output can't be used from there: no credentials, no right, no way."""
+
+    kind = ErrorKind.STORAGE
+
+
+class ModelLacking(WorkerLacks):
+    """A model is not there, or not whole, or another one than that by which the job was planned."""
+
+    kind = ErrorKind.ENVIRONMENT
 
 
 @dataclass(frozen=True)
@@ -32,6 +56,8 @@ class FrameTask:
     reseeded: bool = False
     replace: bool = False
     """put it in the place of an object that is there and can't be read"""
+    model_digest: str = ""
+    """of the model by which it was planned; '' where nobody says"""
 
 
 @dataclass(frozen=True)

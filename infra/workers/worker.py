@@ -15,15 +15,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from infra import metrics
 from infra.storage.layout import frame_key
-from infra.storage.storage import Existing, ReadingPolicy, SourceReader, Storage
+from infra.storage.storage import Existing, ReadingPolicy, SourceReader, Storage, StorageBusy, StorageUnavailable
 from infra.workers.recent_frames import RecentFrames, Uncommitted
-from infra.workers.renderers import LoadedModels, RendererSource
+from infra.workers.renderers import LoadedModels, Renderer, RendererSource, entry_here
 from infra.workers.row_pictures import read_picture
 from infra.workers.segments import put_segment
 from infra.workers.stored_frames import read_frame
-from infra.workers.tasks import FrameGone, FrameReport, FrameTask, SegmentReport, SegmentTask, WorkerProgress
+from infra.workers.tasks import (
+    FrameGone,
+    FrameReport,
+    FrameTask,
+    ModelLacking,
+    SegmentReport,
+    SegmentTask,
+    StorageLacking,
+    WorkerProgress,
+)
 from manifests.schema import ManifestRow
+from renderers.errors import ModelFilesBroken
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
@@ -46,19 +57,21 @@ class Worker:
 
     def __init__(
         self, output: Storage, renderers: RendererSource | None = None, *, registry: Registry | None = None,
-        reading: ReadingPolicy | None = None,
+        reading: ReadingPolicy | None = None, gpus: float = 0.0,
     ) -> None:  # fmt: skip
         """`renderers` gives the renderer of each frame's model; unset, models are loaded as `LoadedModels` does by
-        default. Without a `registry` there are only the package's own models. `reading` says what rows may name."""
+        default. Without a `registry` there are only the package's own models. `reading` says what rows may name, `gpus`
+        what share of a GPU is this worker's, for the count of how busy GPUs are."""
         self.output, self.registry = output, registry or Registry()
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.host = socket.gethostname()
+        self.name = f"{self.host}:{os.getpid()}"
         self._renderers = renderers or LoadedModels(self.registry)
-        self._sources = SourceReader(reading)
+        self._sources, self._gpus = SourceReader(reading), gpus
         self._images: dict[tuple[str, str], bytes] = {}
         self._recent = RecentFrames()
         self._progress = WorkerProgress(self.name)
         self._committing = 0
-        self._loading = False
+        self._loading = self._usable = False
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -66,7 +79,7 @@ class Worker:
         """Load `model` now, so that the first frame does not wait for it. Returns this worker's name."""
         self._loading = True
         try:
-            self._renderers(model)
+            self._renderer_of(model)
         finally:
             self._loading = False
         return self.name
@@ -104,6 +117,13 @@ class Worker:
         Raises what the storage raises, and
             FrameGone: it is not here, or it began from a frame in whose place another was put since.
         """
+        try:
+            return self._commit(task)
+        except StorageUnavailable:
+            self._usable = False  # the next frame looks first
+            raise
+
+    def _commit(self, task: FrameTask) -> FrameReport:
         began = time.perf_counter()
         row, frame = task.row, task.frame
         with self._lock:
@@ -116,7 +136,10 @@ class Worker:
             rendered, made = mine.rendered, mine.rendered.frame
             key = frame_key(row.video_id, frame.index, frame.digest)
             existing: Existing = "replace" if task.replace else "keep"
-            if self.output.put(key, made.to_bytes(), existing=existing) == "kept":
+            putting = time.perf_counter()
+            outcome = self.output.put(key, made.to_bytes(), existing=existing)
+            metrics.observe(metrics.PUT_SECONDS, time.perf_counter() - putting)
+            if outcome == "kept":
                 # somebody else committed this frame first: theirs is the one that the chain goes on from.
                 theirs = read_frame(self.output, row.video_id, frame.index, frame.digest)
                 if theirs.state.to_bytes() != made.state.to_bytes():
@@ -135,7 +158,10 @@ class Worker:
 
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         """See `put_segment`: encode a range whose frames are in storage, and put it."""
-        return put_segment(self.output, self._plan(task.row), task, self._recent.pictures(task.row.video_id))
+        self._check_output()
+        report = put_segment(self.output, self._plan(task.row), task, self._recent.pictures(task.row.video_id))
+        metrics.observe(metrics.ENCODE_SECONDS, report.seconds)
+        return report
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -144,13 +170,14 @@ class Worker:
         row, frame = tasks[0].row, tasks[0].frame
         # loading a model, reading the frame that it starts from: step 0
         self._progress = WorkerProgress(self.name, row.video_id, frame.index, 0, frame.steps, busy=True)
+        began = time.perf_counter()
         try:
-            began = time.perf_counter()
             failed: dict[int, Exception | None] = {}
             requests: dict[int, FrameRequest] = {}
             for number, task in enumerate(tasks):
                 try:
-                    renderer = self._renderers(task.row.model)
+                    self._check_output()
+                    renderer = self._renderer_of(task.row.model)
                     requests[number] = self._request(task)
                 except Exception as error:
                     failed[number] = error
@@ -160,18 +187,49 @@ class Worker:
                 for (number, request), done in zip(requests.items(), results, strict=True):
                     failed[number] = done if isinstance(done, Exception) else None
                     if not isinstance(done, Exception):
+                        metrics.observe(metrics.STEP_SECONDS, done.seconds / tasks[number].frame.steps)
                         task = tasks[number]
                         uncommitted = Uncommitted(done, request.start_state, share)
                         self._recent.rendered(task.row.video_id, task.frame.digest, uncommitted)
             return [failed[number] for number in range(len(tasks))]
         finally:
             self._progress = replace(self._progress, busy=False)
+            busy = time.perf_counter() - began
+            metrics.count(metrics.WORKER_BUSY, busy)
+            metrics.count(metrics.GPU_BUSY, busy * self._gpus)
+
+    def _check_output(self) -> None:
+        """Find out before the first frame, and after one that could not be put, whether any can be: rendering takes
+        minutes.
+
+        Raises:
+            StorageLacking: not from this machine.
+        """
+        if self._usable:
+            return
+        try:
+            self.output.check()
+        except StorageBusy:
+            return  # that is no fault of this machine's, and passes
+        except StorageUnavailable as error:
+            raise StorageLacking(str(error), self.host, f"access to '{self.output.root}'") from error
+        self._usable = True
+
+    def _renderer_of(self, model: str) -> Renderer:
+        """The renderer of a model. Raises ModelLacking, and what `RendererSource` raises otherwise."""
+        try:
+            return self._renderers(model)
+        except StorageBusy:
+            raise
+        except (ModelFilesBroken, StorageUnavailable) as error:
+            raise ModelLacking(str(error), self.host, f"model '{model}'") from error
 
     def _request(self, task: FrameTask) -> FrameRequest:
         """What the renderer is asked for."""
         from renderers.frame_rendering.renderer import FrameRequest
 
         row, frame = task.row, task.frame
+        self._check_model(task)
 
         def on_step(step: StepProgress) -> None:
             rate = step.step / step.seconds if step.seconds else 0.0
@@ -186,8 +244,20 @@ class Worker:
             task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
         )  # fmt: skip
 
+    def _check_model(self, task: FrameTask) -> None:
+        """A frame's name in storage vouches for the model that drew it: never for another one of that model's name."""
+        model = task.row.model
+        if task.model_digest and (here := entry_here(self.registry, model).digest) != task.model_digest:
+            raise ModelLacking(
+                f"the models folder '{self.registry.folder}' has another model '{model}' ({here[:16]}) than the one "
+                f"that the job was planned with ({task.model_digest[:16]}): have all machines share the folder, or "
+                f"remove the model there where NIGHTREEL_MODELS_SOURCE has it",
+                self.host,
+                f"this model '{model}'",
+            )
+
     def _plan(self, row: ManifestRow, images: Mapping[str, str] | None = None) -> VideoPlan:
-        return VideoPlan.of(row, images, entry=self.registry.entry(row.model))
+        return VideoPlan.of(row, images, entry=entry_here(self.registry, row.model))
 
     def _image(self, video_id: str, uri: str, sha256: str) -> bytes:
         """The bytes of a picture that a row names; see `read_picture`."""

@@ -1,17 +1,20 @@
 """What a manifest row is: the one part of `manifests` that renderers and infra may import."""
 
-from manifests.schema.addresses import with_addresses
+from manifests.schema.addresses import addresses_of, with_addresses
 from manifests.schema.arrow import arrow_schema, row_to_arrow, rows_to_table
 from manifests.schema.base import SettingsError
 from manifests.schema.expressions import KeyframeError
 from manifests.schema.files import NamedFile
-from manifests.schema.frames import FrameRangeError, format_frames, join_ranges, parse_frames
+from manifests.schema.frames import FrameRangeError, format_frames, parse_frames
 from manifests.schema.keyframes import Keyframes
-from manifests.schema.prompts import Prompt, PromptError, Scene, format_prompts, parse_prompts
-from manifests.schema.row import ManifestRow
-from manifests.schema.settings import CutoutSettings, ImagePrompt, LossSettings, NoisePrompt, OptimiserSettings
+from manifests.schema.prompts import format_prompts, parse_prompts
+from manifests.schema.row import ManifestRow, may_be_video
+from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene
+from manifests.schema.schedules import schedules
+from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings
 
 __all__ = [
+    "AxisValue",
     "CutoutSettings",
     "FrameRangeError",
     "ImagePrompt",
@@ -26,13 +29,15 @@ __all__ = [
     "PromptError",
     "Scene",
     "SettingsError",
+    "addresses_of",
     "arrow_schema",
     "format_frames",
     "format_prompts",
-    "join_ranges",
+    "may_be_video",
     "parse_frames",
     "parse_prompts",
     "row_to_arrow",
     "rows_to_table",
+    "schedules",
     "with_addresses",
 ]

@@ -1,13 +1,21 @@
-"""The columns of a row that hold addresses, all at once."""
+"""The columns of a row that hold addresses, all at once: whoever reads, masks or moves them asks here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from manifests.schema.row import ManifestRow
 
-__all__ = ["with_addresses"]
+__all__ = ["addresses_of", "with_addresses"]
+
+
+def addresses_of(row: ManifestRow) -> Iterator[tuple[str, str]]:
+    """Yield each address of a picture that `row` names, after its column."""
+    if row.init_image is not None:
+        yield "init_image", row.init_image
+    for prompt in row.image_prompts or ():
+        yield "image_prompts", prompt.image
 
 
 def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRow:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from manifests.schema.prompts import MAX_FRAME, Prompt, Scene, format_prompts
+from manifests.schema.prompts import format_prompts
+from manifests.schema.scenes import MAX_FRAME, Prompt, Scene
 from manifests.schema.texts import short
 
 __all__ = ["foreign_story", "foreign_weight", "negated"]
@@ -43,7 +44,7 @@ def foreign_story(text: str) -> str | None:
     if not story:
         story, whole = _bare(inner, braced), True
     if not story:
-        return None
+        return "JSON is not read: write the text itself, 'text:weight | text'" if braced and _is_json(text) else None
     tool = "as Deforum's settings have it" if braced else "in the keyed spelling of other tools"
     meant = _written(story) if whole else None
     advice = f"'{short(meant, 400)}'" if meant else "'0: dawn | 120: night', a weight as 'text:0.5'"
@@ -102,9 +103,25 @@ def _list(text: str, position: int) -> tuple[list[_Part], int] | None:
         position += len(text[position : position + 100]) - len(text[position : position + 100].lstrip(" ,\n\t"))
         if (quoted := _QUOTED.match(text, position)) is None:
             break
-        parts += negated(_unquoted(quoted))
+        parts += _weighted_item(_unquoted(quoted))
         position = quoted.end()
     return (parts, position + 1) if parts and text[position : position + 1] == "]" else None
+
+
+def _weighted_item(text: str) -> Iterator[_Part]:
+    """The parts of one text of a list, with its weight: `["a cat:3", "a dog:-1"]` of Disco Diffusion."""
+    wanted, weight = _weighted(text)
+    if wanted[-1:].isdigit() or "--" in text:  # a clock perhaps
+        yield from negated(text)
+    else:
+        yield wanted, weight
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _unquoted(found: re.Match[str]) -> str:

@@ -3,6 +3,7 @@ r"""Prompts, and the compact grammar that users of VQGAN-CLIP know.
     text                      one prompt of weight 1
     text:weight               a negative weight pushes the picture away from the text
     text:weight:stop          the prompt stops pulling once its loss is below `stop`
+    text:(expression)         a weight, or a stop, that changes in time: `flowers:(2*sin(t/8)):-.9`
     prompt | prompt           several prompts at once
     0: prompt | 120: prompt   a story: scenes keyed by frame; segments without a key belong to the scene before them
 
@@ -14,72 +15,42 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import pairwise
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
-
-from manifests.errors import ErrorKind, NightreelError
-from manifests.schema.base import Settings
+from manifests.schema.expressions import KeyframeError
+from manifests.schema.keyframes import check_text
+from manifests.schema.scenes import (
+    LONGEST_TEXT,
+    LONGEST_WEIGHT,
+    MAX_FRAME,
+    MAX_WEIGHT,
+    NUMBER,
+    Prompt,
+    PromptError,
+    Scene,
+    number_text,
+    order_scenes,
+    plain_number,
+)
 from manifests.schema.texts import short
 
-MAX_FRAME = 1_000_000
-MAX_WEIGHT = 1000.0
+__all__ = ["REMEMBERED_LENGTH", "format_prompts", "parse_prompts", "segments", "split_key", "trailing_numbers",
+           "without_expressions"]  # fmt: skip
+
 # Longer texts are parsed each time: what was parsed is remembered for thousands of rows, and must stay small.
 REMEMBERED_LENGTH = 1000
-_NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII)
-_KEY = re.compile(r"(\d+)\s*:(.*)", re.DOTALL | re.ASCII)
+_KEY = re.compile(r"(\d+)\s*:", re.ASCII)
+_KEY_ONLY = re.compile(r"\d+\s*", re.ASCII)
 _BAR = re.compile(r"((?:[^\\|]|\\.|\\$)*)(?:\||$)", re.DOTALL)
 _COLON = re.compile(r"((?:[^\\:]|\\.|\\$)*)(?::|$)", re.DOTALL)
-_FORM = "text:weight:stop, parts joined by '|', scenes keyed by frame as '0: dawn | 120: night'; '\\:' is a plain colon"
-
-
-class PromptError(NightreelError, ValueError):
-    """A prompt that can't be read."""
-
-    kind = ErrorKind.BAD_INPUT
-
-
-def _strip(text: str) -> str:
-    # By Python's notion of white space, as the grammar does: pydantic's own leaves some control characters.
-    if not (stripped := text.strip()):
-        raise ValueError("a prompt needs a text")
-    return stripped
-
-
-def _check_stop(stop: float) -> float:
-    if math.isnan(stop) or stop == math.inf:
-        raise ValueError("a stop is a number, or -inf for none")
-    return stop
-
-
-# The two types that every prompt shares, be it text, picture or noise.
-Weight = Annotated[
-    float,
-    Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="How strongly the prompt pulls; a negative one pushes away."),
-]
-Stop = Annotated[
-    float,
-    Field(allow_inf_nan=True, description="The prompt stops pulling once its loss is below this; -inf is never."),
-    AfterValidator(_check_stop),
-]
-
-
-class Prompt(Settings):
-    """One text that the picture is drawn towards, or pushed away from."""
-
-    text: Annotated[str, AfterValidator(_strip)] = Field(max_length=10_000, description="What the picture should show.")
-    weight: Weight = 1.0
-    stop: Stop = -math.inf
-
-
-class Scene(Settings):
-    """The prompts that hold together from frame `at` until the next scene."""
-
-    at: int = Field(0, ge=0, lt=MAX_FRAME, description="The frame at which the scene starts, counted from 0.")
-    prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=100, description="The prompts of the scene.")
+_SEPARATOR = re.compile(r"\\.|[|:]", re.DOTALL)
+_EXPRESSION = re.compile(r"\(\.*\)\s*")  # without what stands in it
+_BRACKET = re.compile(r"[()]")
+_FORM = (
+    "text:weight:stop, each a number or an expression in brackets, parts joined by '|', scenes keyed by frame as "
+    "'0: dawn | 120: night'; '\\:' is a plain colon"
+)
 
 
 def parse_prompts(text: str) -> tuple[Scene, ...]:
@@ -102,41 +73,9 @@ def format_prompts(scenes: Iterable[Scene]) -> str:
     return " | ".join(parts)
 
 
-def order_scenes(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
-    """Sort scenes by frame; raises PromptError if the first is not at frame 0 or two start at the same frame."""
-    ordered = tuple(sorted(scenes, key=lambda scene: scene.at))
-    for before, after in pairwise(ordered):
-        if before.at == after.at:
-            raise PromptError(f"two scenes start at frame {after.at}; give each scene its own frame")
-    if ordered and ordered[0].at != 0:
-        raise PromptError(
-            f"the first scene starts at frame {ordered[0].at}, and frames 0-{ordered[0].at - 1} have no prompt; "
-            f"key it '0:', or write '{ordered[0].at}\\:' if the number is part of the text"
-        )
-    return ordered
-
-
-@lru_cache(maxsize=4096)
-def _parse(text: str) -> tuple[Scene, ...]:
-    scenes: list[tuple[int, list[Prompt]]] = []
-    for segment in _split(text, _BAR):
-        at, rest = split_key(segment)
-        if at is not None or not scenes:
-            scenes.append((at or 0, []))
-        scenes[-1][1].append(_read_prompt(rest, segment))
-    return order_scenes(Scene(at=at, prompts=tuple(prompts)) for at, prompts in scenes)
-
-
-def _split(text: str, pattern: re.Pattern[str]) -> list[str]:
-    """Cut `text` at the separators of `pattern` that no backslash precedes; the backslashes stay."""
-    parts, position = [], 0
-    while True:
-        match = pattern.match(text, position)
-        assert match is not None  # both patterns match the empty text
-        parts.append(match[1])
-        position = match.end()
-        if match.end() == match.end(1):  # it ended at the end of the text, not at a separator
-            return parts
+def segments(text: str) -> list[str]:
+    """Cut a prompt at its bars into prompts and scenes."""
+    return [text[part] for part in _cuts(without_expressions(text), _BAR)]
 
 
 def split_key(segment: str) -> tuple[int | None, str]:
@@ -144,68 +83,166 @@ def split_key(segment: str) -> tuple[int | None, str]:
 
     Raises PromptError for a frame beyond all videos.
     """
-    match = _KEY.fullmatch(segment.strip())
-    if match is None or all(_NUMBER.fullmatch(part.strip()) for part in match[2].split(":")):
-        return None, segment
+    at, start = _key(segment, without_expressions(segment))
+    return at, segment[start:]
+
+
+def trailing_numbers(rest: str) -> tuple[str, list[str]]:
+    """Part what is taken for the text from the weight and the stop after it, which stay as they are written. `rest` has
+    no key."""
+    parts, values = _parted(rest, without_expressions(rest, keyed=False))
+    return ":".join(parts), values
+
+
+def without_expressions(text: str, *, keyed: bool = True) -> str:
+    """`text` with dots for all that stands within the brackets of a weight or a stop, where `|` and `:` separate
+    nothing: as long as it was. `keyed` says whether it may begin with the key of a scene, behind whose colon a bracket
+    is text.
+
+    Raises PromptError for a bracket that is not closed.
+    """
+    if ":(" not in text:
+        return text
+    shape: list[str] = []
+    done = searched = segment = 0
+    while (sign := _SEPARATOR.search(text, searched)) is not None:
+        searched = sign.end()
+        if sign[0] == "|":
+            segment, keyed = searched, True
+        elif sign[0] == ":":
+            is_key = keyed and _KEY_ONLY.fullmatch(text[segment : sign.start()].lstrip()) is not None
+            keyed = False  # only the first colon ends a key
+            if text.startswith("(", searched) and not is_key:
+                end = _closing(text, searched)
+                shape += [text[done : searched + 1], "." * (end - searched - 1)]
+                done = searched = end
+    return "".join([*shape, text[done:]])
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the bracket closes that opens at `start`."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text, start, start + LONGEST_WEIGHT + 2):
+        depth += 1 if bracket[0] == "(" else -1
+        if not depth:
+            return bracket.start()
+    shown = text[max(0, start - 30) : start + 60]
+    raise PromptError(
+        f"prompt '{short(shown, of=text)}', character {start + 1}: the bracket of this weight or stop is not closed; "
+        f"allowed is {_FORM}"
+    )
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> tuple[Scene, ...]:
+    shape = without_expressions(text)
+    texts = re.sub(r":\(\.*\)", "", shape) if ":(" in shape else shape
+    if max(map(len, texts.split("|"))) > 2 * LONGEST_TEXT + 100:  # however many of its signs are escaped
+        raise PromptError(f"prompt '{short(text.strip())}': a text of more than {LONGEST_TEXT} characters; at most "
+                          f"{LONGEST_TEXT} are allowed")  # fmt: skip
+    scenes: list[tuple[int, list[Prompt]]] = []
+    for part in _cuts(shape, _BAR):
+        segment, seen = text[part], shape[part]
+        at, start = _key(segment, seen)
+        if at is not None or not scenes:
+            scenes.append((at or 0, []))
+        scenes[-1][1].append(_read_prompt(segment[start:], seen[start:], segment))
+    return order_scenes(Scene(at=at, prompts=tuple(prompts)) for at, prompts in scenes)
+
+
+def _cuts(shape: str, pattern: re.Pattern[str]) -> Iterator[slice]:
+    """The parts between the separators of `pattern` that no backslash precedes; the backslashes stay."""
+    position = 0
+    while True:
+        match = pattern.match(shape, position)
+        assert match is not None  # both patterns match the empty text
+        yield slice(*match.span(1))
+        position = match.end()
+        if match.end() == match.end(1):  # it ended at the end of the text, not at a separator
+            return
+
+
+def _key(segment: str, shape: str) -> tuple[int | None, int]:
+    """The frame of a scene, and where the rest begins."""
+    match = _KEY.match(segment, len(segment) - len(segment.lstrip()))
+    if match is None:
+        return None, 0
+    first, *others = (shape[match.end() :][part] for part in _cuts(shape[match.end() :], _COLON))
+    if NUMBER.fullmatch(first.strip()) and all(_is_value(part) for part in others):
+        return None, 0
     number = match[1].lstrip("0") or "0"
     if len(number) > len(str(MAX_FRAME)) or int(number) >= MAX_FRAME:
         raise PromptError(
             f"prompt '{short(segment.strip())}': frame {short(number, 20)} is beyond the limit of {MAX_FRAME - 1}; "
             f"if the number is part of the text, write '\\:' after it"
         )
-    return int(number), match[2]
+    return int(number), match.end()
 
 
-def trailing_numbers(rest: str) -> tuple[str, list[str]]:
-    """Part what is taken for the text from the numbers after it, which stay as they are written."""
-    parts = _split(rest, _COLON)
-    numbers = _pop_numbers(parts)
-    return ":".join(parts), numbers
+def _is_value(shape: str) -> bool:
+    """Whether what stands behind a colon is a number, or an expression in brackets."""
+    return NUMBER.fullmatch(shape.strip()) is not None or _EXPRESSION.fullmatch(shape) is not None
 
 
-def _pop_numbers(parts: list[str]) -> list[str]:
-    numbers: list[str] = []
-    while len(parts) > 1 and _NUMBER.fullmatch(parts[-1].strip()):
-        numbers.append(parts.pop())
-    return numbers[::-1]
+def _parted(rest: str, shape: str) -> tuple[list[str], list[str]]:
+    """The parts of a prompt's text, and the weight and stop that follow it, as they are written."""
+    cuts = list(_cuts(shape, _COLON))
+    values: list[str] = []
+    while len(cuts) > 1 and _is_value(shape[cuts[-1]]):
+        values.append(rest[cuts.pop()])
+    return [rest[part] for part in cuts], values[::-1]
 
 
-def _read_prompt(rest: str, segment: str) -> Prompt:
+def _read_prompt(rest: str, shape: str, segment: str) -> Prompt:
     shown = short(segment.strip())
-    parts = _split(rest, _COLON)
-    numbers = [float(number) for number in _pop_numbers(parts)]
-    if len(numbers) > 2:
-        raise PromptError(f"prompt '{shown}': {len(numbers)} numbers follow the text; allowed is {_FORM}")
+    parts, values = _parted(rest, shape)
+    if len(values) > 2:
+        raise PromptError(f"prompt '{shown}': {len(values)} numbers follow the text; allowed is {_FORM}")
     tight = [part for part in parts[1:] if not part[:1].isspace()]  # after a colon and a space, text goes on
     if tight:
         # in 'a:1.5:x' it is the x: the last part is no number, or it would have been taken for one
-        wrong = next((part for part in tight if not _NUMBER.fullmatch(part.strip())), parts[-1])
-        raise PromptError(f"prompt '{shown}': ':{short(wrong.strip(), 20)}' is not a number; allowed is {_FORM}")
+        wrong = next((part for part in tight if not NUMBER.fullmatch(part.strip())), parts[-1])
+        raise PromptError(
+            f"prompt '{shown}': ':{short(wrong.strip(), 20, of=rest)}' is not a number; allowed is {_FORM}"
+        )
     text = re.sub(r"\\(.)", r"\1", ":".join(parts), flags=re.DOTALL).strip()
     if not text:
         where = "nothing stands" if not segment.strip() else "no text stands"
         raise PromptError(f"prompt '{shown}': {where} between the separators; allowed is {_FORM}")
-    if len(text) > 10_000:
-        raise PromptError(f"prompt '{shown}': {len(text)} characters; at most 10000 are allowed")
-    weight, stop = (*numbers, *(1.0, -math.inf)[len(numbers) :])
-    if not abs(weight) <= MAX_WEIGHT:
-        raise PromptError(
-            f"prompt '{shown}': weight {weight:g} is outside -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}; "
-            f"if the number is part of the text, write '\\:' before it"
-        )
-    if math.isnan(stop) or stop == math.inf:
-        raise PromptError(f"prompt '{shown}': stop {stop} is not allowed; it is a number, or -inf for none")
+    if len(text) > LONGEST_TEXT:
+        raise PromptError(f"prompt '{shown}': {len(text)} characters; at most {LONGEST_TEXT} are allowed")
+    weight, stop = (*map(_value, values), *("1", "-inf")[len(values) :])
+    for name, value in (("weight", weight), ("stop", stop)):
+        if (number := plain_number(value)) is None:
+            try:
+                check_text(value)
+            except KeyframeError as error:
+                raise PromptError(f"prompt '{shown}': {name}: {error}") from error
+        elif name == "weight" and not abs(number) <= MAX_WEIGHT:
+            raise PromptError(
+                f"prompt '{shown}': weight {number:g} is outside -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}; "
+                f"if the number is part of the text, write '\\:' before it"
+            )
+        elif name == "stop" and (math.isnan(number) or number == math.inf):
+            raise PromptError(f"prompt '{shown}': stop {number} is not allowed; it is a number, or -inf for none")
     return Prompt(text=text, weight=weight, stop=stop)
+
+
+def _value(written: str) -> str:
+    """A weight or a stop, without the brackets around an expression, in the spelling that the settings have."""
+    text = written.strip()
+    text = text[1:-1].strip() if text.startswith("(") else text
+    return number_text(float(text)) if NUMBER.fullmatch(text) else text
 
 
 def _format_prompt(prompt: Prompt) -> str:
     text = re.sub(r"([\\:|])", r"\\\1", prompt.text)
-    if _NUMBER.fullmatch(text):
+    if NUMBER.fullmatch(text):
         text = "\\" + text  # a text such as 7 must not be taken for a weight
-    if prompt.stop != -math.inf:
-        return f"{text}:{_format_number(prompt.weight)}:{_format_number(prompt.stop)}"
-    return text if prompt.weight == 1 else f"{text}:{_format_number(prompt.weight)}"
+    if prompt.stop != "-inf":
+        return f"{text}:{_written(prompt.weight)}:{_written(prompt.stop)}"
+    return text if prompt.weight == "1" else f"{text}:{_written(prompt.weight)}"
 
 
-def _format_number(value: float) -> str:
-    return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+def _written(value: str) -> str:
+    return value if plain_number(value) is not None else f"({value})"

@@ -6,15 +6,25 @@ are derived from it.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from manifests.schema.affixes import Affix, joined, parse_affix
 from manifests.schema.base import Settings, SettingsError
+from manifests.schema.changing import ChangingValue, changing_values
+from manifests.schema.expressions import names_of_video
+from manifests.schema.fades import Fades
+from manifests.schema.keyframe_text import KeyframeText
 from manifests.schema.keyframes import REMEMBERED_LENGTH, Keyframes
-from manifests.schema.prompts import Prompt, PromptError, Scene, order_scenes, parse_prompts
-from manifests.schema.settings import CutoutSettings, ImagePrompt, LossSettings, NoisePrompt, OptimiserSettings, Uri
+from manifests.schema.neutral import NO_PICTURE, Neutral
+from manifests.schema.prompts import parse_prompts
+from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene, Uri, order_scenes
+from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings
+from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 RESERVED_ID = "report"
@@ -28,11 +38,6 @@ CAMERA_LIMITS = {
 }
 
 
-def _number_to_text(value: Any) -> Any:
-    """A Parquet column of floats is a fair way to write constant keyframes."""
-    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
 def _check_prompt(text: str) -> str:
     # Nine rows of ten hold one plain text, which no parser needs to see.
     if not text.strip() or any(sign in text for sign in ":|\\") or len(text) > 10_000:
@@ -40,104 +45,159 @@ def _check_prompt(text: str) -> str:
     return text
 
 
-def _check_keyframes(text: str) -> str:
-    Keyframes.parse(text)
+def _check_prefix(text: str) -> str:
+    parse_affix(text, before=True)
     return text
 
 
-def _check_camera(text: str, frames: int, low: float, high: float) -> None:
+def _check_suffix(text: str) -> str:
+    parse_affix(text, before=False)
+    return text
+
+
+def _check_camera(text: str, timeline: Timeline, low: float, high: float) -> None:
     check = _checked_camera if len(text) <= REMEMBERED_LENGTH else _checked_camera.__wrapped__
-    check(text, frames, low, high)
+    check(text, timeline.frames, timeline.only(names_of_video(text)), low, high)
 
 
 @lru_cache(maxsize=4096)
-def _checked_camera(text: str, frames: int, low: float, high: float) -> None:
-    Keyframes.parse(text).check(frames, low, high)
+def _checked_camera(text: str, frames: int, timeline: Timeline, low: float, high: float) -> None:
+    Keyframes.parse(text, timeline).check(frames, low, high)
 
 
-_ALLOWED_KEYFRAMES = "a number, an expression in t, or keyframes such as '0:(1.02), 60:(1.05)'"
-KeyframeText = Annotated[
-    str,
-    BeforeValidator(_number_to_text),
-    Field(max_length=100_000, json_schema_extra={"allowed": _ALLOWED_KEYFRAMES}),
-    AfterValidator(_check_keyframes),
-]
+def may_be_video(name: str) -> bool:
+    """Return whether a row may give a video this name: no other folder of an output is one's."""
+    return name != RESERVED_ID and re.fullmatch(VIDEO_ID_PATTERN.strip("^$"), name) is not None
 
 
 class ManifestRow(Settings):
     """One video to render. `model_fields_set` holds exactly the fields that the author gave."""
 
-    video_id: str = Field(
+    video_id: Annotated[str, NO_PICTURE] = Field(
         pattern=VIDEO_ID_PATTERN,
         description="Unique name of the video, and of its folder in the output.",
         json_schema_extra={"allowed": "1 to 128 letters, digits, '.', '_' or '-', the first a letter or a digit"},
     )
     # the length before the grammar, which takes its time
-    prompt: Annotated[str, Field(max_length=100_000), AfterValidator(_check_prompt)] | None = Field(
+    prompt: Annotated[
+        Annotated[str, Field(max_length=100_000), AfterValidator(_check_prompt)] | None, Neutral(None, in_time=True)
+    ] = Field(
         None,
         description="What to draw, in the compact grammar: 'text:weight | text', scenes as '0: dawn | 120: night'.",
         json_schema_extra={"allowed": "text:weight:stop, parts joined by '|', scenes keyed as '0: dawn | 120: night'"},
     )
-    prompts: tuple[Scene, ...] | None = Field(
+    prompts: Annotated[tuple[Scene, ...] | None, Neutral(None, in_time=True)] = Field(
         None,
         min_length=1,
         max_length=10_000,
         description="What to draw, as a list of scenes; give either this or 'prompt'.",
     )
-    frames: int = Field(1, ge=1, le=1_000_000, description="Number of frames; 1 makes a still.")
-    fps: float = Field(24.0, gt=0, le=240, description="Frames per second of the finished video.")
-    width: int = Field(512, ge=16, le=4096, description="Width of a frame in pixels.")
-    height: int = Field(512, ge=16, le=4096, description="Height of a frame in pixels.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of all randomness of the video.")
-    model: str = Field(
+    prefix: Annotated[
+        Annotated[str, Field(max_length=20_000), AfterValidator(_check_prefix)] | None, Neutral(None, in_time=True)
+    ] = Field(
+        None,
+        description="What all scenes begin with: text before each of their texts, or '| text:-1' for prompts beside.",
+        json_schema_extra={"allowed": "text, which ', ' joins to those of a scene, or prompts behind a '|'"},
+    )
+    suffix: Annotated[
+        Annotated[str, Field(max_length=20_000), AfterValidator(_check_suffix)] | None, Neutral(None, in_time=True)
+    ] = Field(
+        None,
+        description="What all scenes end with: text behind each of their texts, or '| text:-1' for prompts beside.",
+        json_schema_extra={"allowed": "text, which ', ' joins to those of a scene, or prompts behind a '|'"},
+    )
+    frames: Annotated[int, NO_PICTURE] = Field(1, ge=1, le=1_000_000, description="Number of frames; 1 makes a still.")
+    fps: Annotated[float, NO_PICTURE] = Field(
+        24.0, gt=0, le=240, description="Frames per second of the finished video."
+    )
+    bpm: Annotated[float | None, NO_PICTURE] = Field(
+        None, gt=0, le=1000, description="Beats per minute of the music, for expressions that count beats: b."
+    )
+    beat_offset: Annotated[float, NO_PICTURE] = Field(
+        0.0,
+        ge=-100_000,
+        le=100_000,
+        description="Beats that pass before the one that b counts from.",
+    )
+    width: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Width of a frame in pixels.")
+    height: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Height of a frame in pixels.")
+    seed: Annotated[int, Neutral(0)] = Field(0, ge=0, lt=2**63, description="Seed of all randomness of the video.")
+    model: Annotated[str, NO_PICTURE] = Field(
         "embedded",
         min_length=1,
         max_length=200,
         description="Name of a model of the registry (see `nightreel models list`).",
     )
-    steps_first: int = Field(300, ge=1, le=10_000, description="Steps of the first frame, or of a still.")
-    steps: int = Field(25, ge=1, le=10_000, description="Steps of each later frame.")
-    zoom: KeyframeText = Field("1", description="Camera: factor per frame as keyframes; above 1 moves in.")
-    angle: KeyframeText = Field("0", description="Camera: degrees per frame, counter-clockwise, as keyframes.")
-    translate_x: KeyframeText = Field(
+    steps_first: Annotated[int, Neutral(300, in_time=True)] = Field(
+        300, ge=1, le=10_000, description="Steps of the first frame, or of a still."
+    )
+    steps: Annotated[int, Neutral(25, in_time=True)] = Field(
+        25, ge=1, le=10_000, description="Steps of each later frame."
+    )
+    zoom: Annotated[KeyframeText, Neutral(1.0, in_time=True)] = Field(
+        "1", description="Camera: factor per frame as keyframes; above 1 moves in."
+    )
+    angle: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Camera: degrees per frame, counter-clockwise, as keyframes."
+    )
+    translate_x: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
         "0", description="Camera: pixels per frame that the picture moves to the right, as keyframes."
     )
-    translate_y: KeyframeText = Field(
+    translate_y: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
         "0", description="Camera: pixels per frame that the picture moves down, as keyframes."
     )
-    crossfade: int = Field(
+    crossfade: Annotated[int, Neutral(12, in_time=True)] = Field(
         12, ge=0, le=100_000, description="Frames over which the next scene of a story fades in from its key; 0 cuts."
     )
-    init: Literal["tokens", "noise", "blank", "image"] = Field(
+    travel: Annotated[bool, Neutral(False, in_time=True)] = Field(
+        False,
+        description="Go evenly from scene to scene: each stands alone at its key only. Instead of crossfade.",
+    )
+    travel_hold: Annotated[float, Neutral(0.0, in_time=True)] = Field(
+        0.0, ge=0, le=1, description="With travel, the share of the way to the next scene that waits before it begins."
+    )
+    init: Annotated[Literal["tokens", "noise", "blank", "image"], Neutral("tokens")] = Field(
         "tokens",
         description="Start of the first frame: random codebook rows, pixel noise, a near-white sheet, or init_image.",
     )
-    init_image: Uri | None = Field(
+    init_image: Annotated[Uri | None, Neutral(None)] = Field(
         None, description="Picture that the first frame starts from: a URI, or a path (from the manifest's folder)."
     )
-    image_prompts: tuple[ImagePrompt, ...] | None = Field(
+    image_prompts: Annotated[tuple[ImagePrompt, ...] | None, Neutral(None, in_time=True)] = Field(
         None, max_length=100, description="Pictures that the video is drawn towards, beside its texts."
     )
-    noise_prompts: tuple[NoisePrompt, ...] | None = Field(
+    noise_prompts: Annotated[tuple[NoisePrompt, ...] | None, Neutral(None, in_time=True)] = Field(
         None, max_length=100, description="Random directions that the video is drawn towards, beside its texts."
     )
-    handoff: Literal["auto", "chain", "keyframes"] = Field(
+    handoff: Annotated[Literal["auto", "chain", "keyframes"], Neutral("auto", in_time=True)] = Field(
         "auto",
         description="How frames follow each other: chain, each from the one before; keyframes, which run ahead so that "
         "many actors share one video; auto takes keyframes where a chain would take hours.",
     )
-    keyframe_every: int = Field(
+    keyframe_every: Annotated[int, Neutral(8, in_time=True)] = Field(
         8, ge=2, le=1000, description="Frames from one keyframe to the next, for the handoff keyframes."
     )
-    steps_keyframe: int | None = Field(
+    steps_keyframe: Annotated[int | None, Neutral(None, in_time=True)] = Field(
         None,
         ge=1,
         le=10_000,
         description="Steps of a keyframe that runs ahead, four of the former apart: three times `steps` unless given.",
     )
-    format: VideoFormat = Field("mp4", description="Format of the result; a still is a png unless another is given.")
-    upscale: int = Field(1, ge=1, le=8, description="Factor by which the finished video is enlarged.")
-    priority: int = Field(0, ge=-100, le=100, description="Videos of higher priority are rendered first.")
+    format: Annotated[VideoFormat, NO_PICTURE] = Field(
+        "mp4", description="Format of the result; a still is a png unless another is given."
+    )
+    upscale: Annotated[int, NO_PICTURE] = Field(
+        1, ge=1, le=8, description="Factor by which the finished video is enlarged."
+    )
+    priority: Annotated[int, NO_PICTURE] = Field(
+        0, ge=-100, le=100, description="Videos of higher priority are rendered first."
+    )
+    axes: Annotated[tuple[AxisValue, ...] | None, NO_PICTURE] = Field(
+        None,
+        max_length=100,
+        description="Which combination of a source's `expand` the row is, for the report's grid; written by "
+        "`manifest build`.",
+    )
     cutouts: CutoutSettings = Field(CutoutSettings(), description="How the crops are made that the perceptor sees.")
     loss: LossSettings = Field(LossSettings(), description="Terms of the loss besides the prompts.")
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
@@ -156,21 +216,44 @@ class ManifestRow(Settings):
             except PromptError as error:
                 raise SettingsError("prompts", str(error)) from error
         if self.prompts is not None or ":" in (self.prompt or ""):
-            last = self.scenes[-1].at
+            last = self.own_scenes[-1].at
             if last >= self.frames:
                 raise SettingsError(
                     "frames",
                     f"a scene starts at frame {last}, but the video ends with frame {self.frames - 1}; "
                     f"give it more frames, or an earlier scene",
                 )
+        if self.prefix is not None or self.suffix is not None:
+            try:
+                _ = self.scenes
+            except PromptError as error:
+                raise SettingsError("prefix" if self.suffix is None else "suffix", str(error)) from error
+        self._check_travel(given)
+        for value in self.changing_values():
+            try:
+                value.check(self.timeline)
+            except ValueError as error:
+                raise SettingsError(value.column, f"{value.name}: {error}") from error
         for name, (low, high) in CAMERA_LIMITS.items():
             if name in given:
                 try:
-                    _check_camera(getattr(self, name), self.frames, low, high)
+                    _check_camera(getattr(self, name), self.timeline, low, high)
                 except ValueError as error:
                     raise SettingsError(name, str(error)) from error
         self._imply(given)
         return self
+
+    def _check_travel(self, given: set[str]) -> None:
+        if not self.travel:
+            if self.travel_hold:
+                raise SettingsError("travel_hold", "travel_hold waits on the way of travel, which is off; set travel")
+            return
+        if len(self.scenes) == 1:
+            raise SettingsError("travel", "travel goes from scene to scene, but there is one scene; give it another")
+        if "crossfade" in given or any(scene.crossfade is not None for scene in self.scenes):
+            raise SettingsError(
+                "travel", "travel and crossfade exclude each other: with travel the way between two keys is the fade"
+            )
 
     def _imply(self, given: set[str]) -> None:
         """Fill in defaults that hang on other fields, without marking them as given by the author."""
@@ -187,8 +270,39 @@ class ManifestRow(Settings):
             self.__dict__["format"] = "png"
 
     @cached_property
+    def timeline(self) -> Timeline:
+        """What the row says of time, for its expressions."""
+        return Timeline(self.frames, self.fps, self.seed, self.bpm, self.beat_offset)
+
+    @cached_property
+    def fades(self) -> Fades:
+        """How the scenes follow each other."""
+        return Fades(self.scenes, self.crossfade, travel=self.travel, hold=self.travel_hold)
+
+    def changing_values(self) -> Iterator[ChangingValue]:
+        """Yield the weights and stops of prompts that are no plain numbers."""
+        # nine rows of ten hold one plain text
+        if self.prompts is not None or any(":(" in (it or "") for it in (self.prompt, self.prefix, self.suffix)):
+            column = "prompt" if self.prompts is None else "prompts"
+            for number, scene in enumerate(self.scenes):
+                where = f" in the scene at frame {scene.at}" if len(self.scenes) > 1 else ""
+                yield from changing_values(scene.prompts, column, self.fades.shown(number, self.frames), where)
+        yield from changing_values(self.image_prompts or (), "image_prompts", range(self.frames))
+        yield from changing_values(self.noise_prompts or (), "noise_prompts", range(self.frames))
+
+    @cached_property
     def scenes(self) -> tuple[Scene, ...]:
-        """The story: scenes sorted by the frame at which they start, the first at frame 0."""
+        """The story: scenes sorted by the frame at which they start, the first at frame 0, with what `prefix` and
+        `suffix` add to each."""
+        if self.prefix is None and self.suffix is None:
+            return self.own_scenes
+        prefix = parse_affix(self.prefix, before=True) if self.prefix is not None else Affix()
+        suffix = parse_affix(self.suffix, before=False) if self.suffix is not None else Affix()
+        return tuple(joined(scene, prefix, suffix) for scene in self.own_scenes)
+
+    @cached_property
+    def own_scenes(self) -> tuple[Scene, ...]:
+        """The story as it is written, without `prefix` and `suffix`."""
         if self.prompts is not None:
             return order_scenes(self.prompts)
         text = self.prompt or ""

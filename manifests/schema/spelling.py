@@ -12,22 +12,32 @@ import re
 from collections.abc import Iterable, Iterator
 
 from manifests.schema.other_tools import foreign_story, negated
-from manifests.schema.prompts import Prompt, Scene, format_prompts, split_key, trailing_numbers
+from manifests.schema.prompts import format_prompts, segments, split_key, trailing_numbers, without_expressions
+from manifests.schema.scenes import Prompt, Scene, plain_number
 from manifests.schema.texts import short
 
-__all__ = ["doubtful", "misread"]
+__all__ = ["doubtful", "misread", "misread_part", "misread_texts"]
 
-_SUSPECT = re.compile(r"[:|]|--|^\s*\[")
+_SUSPECT = re.compile(r"[:|\u2013\u2014]|--|^\s*\[")
 _NEGATED = re.compile(r"(?:^|\s)--neg\s")
 _MAYBE_NEGATED = re.compile(r"(?:^|\s)--no\s")
-# What Midjourney takes, with its value: no text says `--ar 16:9`, some may say `stay out --no exceptions`.
+# What Midjourney and scripts take, with its value: no text says `--ar 16:9`, some may say `stay out --no exceptions`.
+# Telephones and word processors make one dash of two.
 _FLAGS = re.compile(
-    r"(?:^|\s)--(?:(?:ar|aspect)\s+\d+[:x]\d+|(?:v|version|s|stylize|c|chaos|q|quality|iw|niji|weird|seed)\s+\d[\d.]*)"
+    r"(?:^|\s)(?:--|[\u2013\u2014])(?:(?:ar|aspect)\s+\d+[:x]\d+|(?:v|version|s|stylize|c|chaos|q|quality|iw|niji|weird|seed"
+    r"|stop|w|h|width|height|steps|iterations|n_iter|cfg_scale|scale|cw|sw|repeat)\s+\d[\d.]*|[sco]ref\s+\S+|style\s+raw)"
     r"(?=\s|$)",
     re.ASCII | re.IGNORECASE,
 )
+# What Automatic1111 writes into its pictures.
+_PARAMETERS = re.compile(r"\bNegative prompt:|\bSteps: \d+, Sampler:", re.ASCII)
+_SHORT_FLAG = re.compile(r"(?:^|\s)-(?:[WHCS]\s?\d[\d.]*|s\d[\d.]*)(?=\s|$)", re.ASCII)
+_COMMAND = re.compile(r"\s*/imagine\b")
+_NAMED_FRAME = re.compile(r"(?:^|\|)\s*((?:frame|keyframe|t|f)\s*[=#]?\s*\d+\s*:)", re.ASCII | re.IGNORECASE)
 # Of words that are not all capitals, as in a poster that says LOVE AND PEACE.
-_JOINED = re.compile(r"[a-z)\d.,]\s+AND\s+[a-z(\d]")
+_JOINED = re.compile(r"[a-z)\d.,]\s+(AND(?:_PERP|_SALT)?|BREAK)\s+[a-z(\d]")
+# `0:30 in a film`: a key has a blank behind its colon, or a text that does not begin with a digit.
+_TIME_FIRST = re.compile(r"\s*(\d+):(\d+)", re.ASCII)
 _NUMBER_BEFORE = re.compile(r"(\\?)(\d[\d.,]*)$", re.ASCII)
 _SEPARATOR = re.compile(r"[\s:|\\]")
 _WHOLE = re.compile(r"[+-]?\d+\.?", re.ASCII)  # `a picture in 16:9.`
@@ -39,25 +49,56 @@ def misread(text: str, scenes: Iterable[Scene]) -> str | None:
     """Say what is wrong with a prompt that the grammar reads as `scenes`, and how to write it; None if nothing is."""
     if not _SUSPECT.search(text):
         return None
+    scenes, shape = list(scenes), without_expressions(text)
+    return (
+        foreign_story(shape) or _choice(shape, "{") or _flag(shape, scenes) or _ambiguous(text) or _weightless(scenes)
+    )
+
+
+def misread_texts(scenes: Iterable[Scene], *, pictures: bool) -> str | None:
+    """`misread` for scenes that were given as such, whose texts no grammar reads; `pictures` are drawn towards too."""
     scenes = list(scenes)
-    return foreign_story(text) or _choice(text, "{") or _flag(text, scenes) or _ambiguous(text) or _weightless(scenes)
+    for text in (prompt.text for scene in scenes for prompt in scene.prompts):
+        if _SUSPECT.search(text) and (why := foreign_story(text) or _flag(text, ())):
+            return f"text '{short(text)}': {why}"
+    return None if pictures else _weightless(scenes)
+
+
+def misread_part(text: str) -> str | None:
+    """`misread` for a part of a prompt that may begin or end with a bar, and may push away only."""
+    if not _SUSPECT.search(text):
+        return None
+    text = text.strip().strip("|")
+    shape = without_expressions(text)
+    return _choice(shape, "{") or _flag(shape, ()) or _ambiguous(text)
 
 
 def doubtful(text: str) -> str | None:
     """Say how a prompt that is not `misread` is read, where it may be meant otherwise; None if nothing is doubtful."""
+    text = without_expressions(text)
     if why := _choice(text, "[("):
         return why
     if _MAYBE_NEGATED.search(text):
         return f"'--no' in prompt '{short(text)}' is part of the text: what is unwanted is written '| text:-1'"
     if found := _JOINED.search(text):
-        shown = short(text[max(0, found.start() - 20) : found.end() + 20].strip())
-        return f"'AND' in '{shown}' is part of the text: several prompts are written 'one | other'"
+        shown = short(text[max(0, found.start() - 20) : found.end() + 20].strip(), of=text)
+        return f"'{found[1]}' in '{shown}' is part of the text: several prompts are written 'one | other'"
+    if found := _SHORT_FLAG.search(text) or _COMMAND.match(text):
+        return f"'{found[0].strip()}' in prompt '{short(text)}' is part of the text: columns say what flags would"
+    if found := _NAMED_FRAME.search(text):
+        return f"'{found[1]}' in prompt '{short(text)}' is part of the text: scenes are written '0: dawn | 120: night'"
     return None
 
 
 def _ambiguous(text: str) -> str | None:
-    for segment in re.split(r"(?<!\\)\|", text):
-        _, body = split_key(segment)
+    for segment in segments(text):
+        at, body = split_key(segment)
+        if at is not None and (found := _TIME_FIRST.match(segment)):
+            return (
+                f"'{short(found[0].strip())}' would be read as '{short(found[2])}' from frame {at} on: write "
+                f"'{short(found[1])}\\:{short(found[2])}' if it is part of the text, or a blank behind the colon if it "
+                "is a frame"
+            )
         head, numbers = trailing_numbers(body)
         if not numbers:
             continue
@@ -111,15 +152,17 @@ def _choice(text: str, kinds: str) -> str | None:
         elif opened and opened[-1][0] == _PAIRS.get(sign):
             opening, start, before = opened.pop()
             if bars > before and opening in kinds:
-                shown = short(text[start : found.end()])
+                shown = short(text[start : found.end()], of=text)
                 return (
                     f"'{shown}' is cut at its '|' into prompts of their own: write '\\|' if it is part of the text; "
-                    "for a choice, write a row for each"
+                    "for a choice, write a row for each, or build it with 'wildcards: true'"
                 )
     return None
 
 
-def _flag(text: str, scenes: list[Scene]) -> str | None:
+def _flag(text: str, scenes: Iterable[Scene]) -> str | None:
+    if found := _PARAMETERS.search(text):
+        return f"'{found[0]}' of other tools is not read: write 'text | unwanted:-1', and its settings in columns"
     if flag := _FLAGS.search(text):
         return (
             f"'{flag[0].strip()}' is a flag of another tool: leave it out; columns such as width, height, seed and "
@@ -133,18 +176,20 @@ def _flag(text: str, scenes: list[Scene]) -> str | None:
             for scene in scenes
         )
     except ValueError:
-        meant = "text | unwanted:-1"
+        meant = ""
+    meant = meant or "text | unwanted:-1"
     return f"'--neg' of other tools is not read: write '{short(meant, 400)}'"
 
 
 def _parted(prompt: Prompt) -> Iterator[Prompt]:
     for text, weight in negated(prompt.text):
-        yield Prompt(text=text, weight=weight * abs(prompt.weight) if weight < 0 else prompt.weight)
+        pulls = plain_number(prompt.weight)
+        yield Prompt(text=text, weight=weight * abs(pulls) if weight < 0 and pulls is not None else prompt.weight)
 
 
 def _weightless(scenes: Iterable[Scene]) -> str | None:
     for scene in scenes:
-        if all(prompt.weight == 0 for prompt in scene.prompts):
+        if all(plain_number(prompt.weight) == 0 for prompt in scene.prompts):
             return (
                 f"all prompts of the scene at frame {scene.at} have the weight 0, so that nothing would be drawn: "
                 "give one of them a weight, or write '\\:' where a colon is part of the text"

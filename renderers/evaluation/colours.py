@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["SHADES", "background_colour", "colour_names", "lab", "named_colour_obeyed"]
+__all__ = ["background_colour", "colour_names", "lab", "named_colour_obeyed"]
 
 BORDER = 1 / 12  # of the side: the ring that counts as background
 # One shade of a word is not enough: in CIELAB navy lies nearer to purple than to a medium blue.

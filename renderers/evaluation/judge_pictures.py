@@ -15,7 +15,6 @@ from torch import Tensor
 from renderers.models.vqgan.vqgan import VQGAN, decode_tokens
 
 __all__ = [
-    "MILD_GUISE",
     "PLAIN_GUISE",
     "Guise",
     "Sitters",

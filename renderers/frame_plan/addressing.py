@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import fields
 from functools import lru_cache
 from typing import Any, Protocol
 
-from manifests.schema import ImagePrompt, ManifestRow
+from manifests.schema import ManifestRow
 from renderers.canonical import canonical, differing, fields_of, rounded, sha256_of
-from renderers.frame_plan.frame_plan import FrameSettings, WeightedPrompt
+from renderers.frame_plan.frame_plan import FramePrompts, FrameSettings, WeightedPicture
 from renderers.frame_plan.handoff import HOLD, LEAP, PULL, Place
 from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.neutral import NEUTRAL, root_deviations
@@ -49,21 +48,18 @@ class CurrentAddressing:
         if row.init_image is not None:
             root["init_image"] = images[row.init_image]
         self._root = sha256_of({"algorithm": ALGORITHM, "model": entry.digest, **root})
-        self._throughout = _texts({
-            "images": [_image_prompt(prompt, images[prompt.image]) for prompt in row.image_prompts or ()],
-            "noise": [differing(prompt, NEUTRAL, "noise_prompt.") for prompt in row.noise_prompts or ()],
-        })  # fmt: skip
+        self._images = images
         constants = differing({"pull": PULL, "hold": HOLD, "leap": LEAP}, NEUTRAL)
         self._handoff = _texts({"constants": constants})
         # most frames share these with others
         self._motions: dict[int, tuple[Motion, str]] = {}
-        self._prompts_text = lru_cache(REMEMBERED)(lambda prompts: canonical([_text_prompt(it) for it in prompts]))
+        self._prompts_texts = lru_cache(REMEMBERED)(self._prompts)
 
     def digest(
         self, place: Place, settings: FrameSettings, start: str | None, target: str | None, seed: int | None = None
     ) -> str:
         # values as JSON: a plan may have a million frames, and most of what decides them is the same for all
-        values = {"frame": str(place.index), "prompts": self._prompts_text(settings.prompts), **self._throughout}
+        values = {"frame": str(place.index), **self._prompts_texts(settings.prompts)}
         if settings.steps != NEUTRAL["steps"]:
             values["steps"] = str(settings.steps)
         motion = self._motion_text(settings.motion)
@@ -86,6 +82,24 @@ class CurrentAddressing:
         document = ",".join([f'"{name}":{values[name]}' for name in sorted(values)])
         return hashlib.sha256(f"{self._root}{{{document}}}".encode()).hexdigest()
 
+    def _prompts(self, prompts: FramePrompts) -> dict[str, str]:
+        """What a frame is drawn towards, as JSON."""
+        texts = [differing({"text": it.text, "weight": it.weight, "stop": it.stop}, NEUTRAL, "prompt.")
+                 for it in prompts.texts]  # fmt: skip
+        return {
+            "prompts": canonical(texts),
+            **_texts({
+                "images": [self._picture(it) for it in prompts.pictures],
+                "noise": [differing(fields_of(it.prompt) | {"weight": it.weight}, NEUTRAL, "noise_prompt.")
+                          for it in prompts.noise],
+            }),
+        }  # fmt: skip
+
+    def _picture(self, it: WeightedPicture) -> dict[str, Any]:
+        # a picture counts by its content, not by its name
+        here = {"image": self._images[it.prompt.image], "weight": it.weight, "stop": it.stop}
+        return differing(fields_of(it.prompt) | here, NEUTRAL, "image_prompt.")
+
     def _motion_text(self, motion: Motion) -> str:
         """The text of a motion, empty for none; by identity, since a steady camera's are one object each."""
         known = self._motions.get(id(motion))
@@ -104,12 +118,3 @@ def _number(value: float) -> str:
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     """Those of `values` that hold anything, as canonical JSON."""
     return {name: canonical(value) for name, value in values.items() if value}
-
-
-def _text_prompt(prompt: WeightedPrompt) -> dict[str, Any]:
-    return differing({field.name: getattr(prompt, field.name) for field in fields(prompt)}, NEUTRAL, "prompt.")
-
-
-def _image_prompt(prompt: ImagePrompt, sha256: str) -> dict[str, Any]:
-    # a picture counts by its content, not by its name
-    return differing(fields_of(prompt) | {"image": sha256}, NEUTRAL, "image_prompt.")

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from manifests.schema import ManifestRow
+from manifests.schema.scenes import plain_number
 from renderers.canonical import json_safe
 from renderers.errors import ModelFilesBroken
 from renderers.frame_plan.camera_path import CameraPath
@@ -97,7 +98,7 @@ class AddressingV4:
         shares = self._story.shares(index)
         if shares not in self._prompts:
             prompts = [
-                (prompt.text, prompt.weight * share, json_safe(prompt.stop))
+                (prompt.text, _number(prompt.weight) * share, json_safe(_number(prompt.stop)))
                 for scene, share in shares
                 for prompt in self._row.scenes[scene].prompts
             ]
@@ -133,14 +134,21 @@ def _root(row: ManifestRow, entry: ModelEntry, images: Mapping[str, str]) -> byt
         document[column] = {name: getattr(getattr(row, column), name) for name in names}
     document["noise_prompts"] = None
     if row.noise_prompts is not None:
-        document["noise_prompts"] = [{"seed": prompt.seed, "weight": prompt.weight} for prompt in row.noise_prompts]
+        document["noise_prompts"] = [
+            {"seed": prompt.seed, "weight": _number(prompt.weight)} for prompt in row.noise_prompts
+        ]
     document["algorithm"] = ALGORITHM
     document["model"] = model_digest(entry)
     document["init_image"] = images[row.init_image] if row.init_image else None
     document["image_prompts"] = [
-        (images[prompt.image], prompt.weight, prompt.stop) for prompt in row.image_prompts or ()
+        (images[prompt.image], _number(prompt.weight), _number(prompt.stop)) for prompt in row.image_prompts or ()
     ]
     return hashlib.sha256(_CANONICAL.encode(json_safe(document)).encode()).digest()
+
+
+def _number(text: str) -> float:
+    # one that changes in time, 0.1 had no word for: see `expressible`
+    return number if (number := plain_number(text)) is not None else math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
+from typing import cast
 
 from manifests.schema import KeyframeError, Keyframes, ManifestRow
 from renderers.canonical import rounded
@@ -23,7 +24,7 @@ class CameraPath:
 
     def __init__(self, row: ManifestRow) -> None:
         self._row = row
-        keys = {axis: Keyframes.parse(getattr(row, axis)) for axis in CAMERA_AXES}
+        keys = {axis: Keyframes.parse(getattr(row, axis), row.timeline) for axis in CAMERA_AXES}
         self._constants = {axis: it.constant for axis, it in keys.items() if it.constant is not None}
         self._rounded = {axis: rounded(value) for axis, value in self._constants.items()}
         self._moving = {axis: it for axis, it in keys.items() if it.constant is None}
@@ -46,10 +47,12 @@ class CameraPath:
         Raises:
             BadInput: an expression has no finite value here, or gives a zoom that is not positive.
         """
+        values, axis = {**self._constants}, ""
         try:
-            values = self._constants | {axis: keys.at(index) for axis, keys in self._moving.items()}
+            for axis, keys in self._moving.items():
+                values[axis] = keys.at(index)
         except KeyframeError as error:  # validation of long videos looks at a sample of the frames
-            raise BadInput(f"the camera of video '{self._row.video_id}' at frame {index}: {error}") from error
+            raise BadInput(f"{axis} of video '{self._row.video_id}' at frame {index}: {error}") from error
         if values["zoom"] <= 0:
             raise BadInput(
                 f"zoom '{self._row.zoom}' of video '{self._row.video_id}' is {values['zoom']:g} at frame {index}: "
@@ -73,8 +76,10 @@ class CameraPath:
         return lambda _: always()
 
     def _motion(self, index: int) -> Motion:
-        values = self.values(index)
-        return camera_motion(self._rounded | {axis: rounded(values[axis]) for axis in self._moving})
+        values, moved = self.values(index), self._rounded.copy()
+        for axis in self._moving:
+            moved[axis] = rounded(values[axis])
+        return camera_motion(moved)
 
     def through(self, start: int, stop: int) -> Motion:
         """The motion from frame `start` to a later frame `stop`.
@@ -107,12 +112,11 @@ class CameraPath:
         # one motion is what it is, of whatever kind
         return self.at(stop) if stop - start == 1 else self._composed(start, stop, Homography.through)
 
-    def _composed(self, start: int, stop: int, compose: Callable[[list[Homography]], Homography]) -> Homography:
-        motions = [self.at(index) for index in range(start + 1, stop + 1)]
-        homographies = [motion for motion in motions if isinstance(motion, Homography)]
-        assert len(homographies) == len(motions)  # others are chains: `VideoPlan.handoff` sees to it
+    def _composed(self, start: int, stop: int, compose: Callable[[Iterable[Homography]], Homography]) -> Homography:
+        assert self.composable  # others are chains: `VideoPlan.handoff` sees to it
+        motions = map(self._motions, range(start + 1, stop + 1))
         try:
-            return compose(homographies)
+            return compose(cast("Iterable[Homography]", motions))
         except (ValueError, OverflowError) as error:
             raise BadInput(
                 f"the camera of video '{self._row.video_id}' from frame {start} to frame {stop}: {error}; "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from manifests.schema import ImagePrompt, NoisePrompt
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import Motion
 
-__all__ = ["FramePlan", "FrameSettings", "Retake", "WeightedPrompt"]
+__all__ = ["FramePlan", "FramePrompts", "FrameSettings", "Retake", "WeightedNoise", "WeightedPicture", "WeightedPrompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,36 @@ class WeightedPrompt:
     stop: float
 
 
+@dataclass(frozen=True, slots=True)
+class WeightedPicture:
+    """An image prompt at one frame; what `prompt` itself says of weight and stop counts no more."""
+
+    prompt: ImagePrompt
+    weight: float
+    stop: float
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedNoise:
+    """A noise prompt at one frame; what `prompt` itself says of its weight counts no more."""
+
+    prompt: NoisePrompt
+    weight: float
+
+
+class FramePrompts(NamedTuple):
+    """All that one frame is drawn towards, or pushed away from."""
+
+    texts: tuple[WeightedPrompt, ...]
+    pictures: tuple[WeightedPicture, ...] = ()
+    noise: tuple[WeightedNoise, ...] = ()
+
+
 class FrameSettings(NamedTuple):
     """What a row's settings come to at one frame: prompts, the number of steps, the `motion` to it from the frame that
     it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is."""
 
-    prompts: tuple[WeightedPrompt, ...]
+    prompts: FramePrompts
     steps: int
     motion: Motion
     target_motion: Motion | None
@@ -45,6 +71,8 @@ class FramePlan:
     seed: int | None = None  # of a retake; None: the row's
     kept: bool = False  # it starts from another take of a frame than the one that the video shows
     retaken_from: str = ""  # the digest that it would have without a retake of its own, if it has one
+    pictures: tuple[WeightedPicture, ...] = ()
+    noise: tuple[WeightedNoise, ...] = ()
     needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
 
     @property

@@ -1,81 +1,42 @@
-"""The value at which each setting changes nothing, frozen: a digest holds only what differs from it.
+"""What of a row is not neutral: a digest holds only what differs from the value at which a setting changes nothing.
 
-So a setting that is added later leaves every frame that was ever rendered where it is, as long as nobody uses it. The
-table is no list of defaults. A default may change from one release to the next; a neutral value never does, or frames
-of two meanings would have one address. What a new setting needs is one line here; a test tells whoever forgets it, and
-until then it is part of every digest.
+Each column says itself what that value is, and whether it may change in time (`manifests.schema.neutral`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from manifests.schema import Keyframes, ManifestRow
+from manifests.schema import ImagePrompt, Keyframes, ManifestRow, NoisePrompt
+from manifests.schema.neutral import Neutral, NoPicture
+from manifests.schema.row import CAMERA_LIMITS
+from manifests.schema.scenes import Prompt, Scene, plain_number
 from renderers.canonical import differing, fields_of
 
 __all__ = ["CAMERA_AXES", "NEUTRAL", "NOT_IN_PICTURES", "PER_FRAME", "deviations", "root_deviations"]
 
-NEUTRAL: Mapping[str, Any] = {
-    "width": 512,
-    "height": 512,
-    "seed": 0,
-    "init": "tokens",
-    "init_image": None,
-    "cutouts.number": 32,
-    "cutouts.size_min": 1.0,
-    "cutouts.size_max": 1.0,
-    "cutouts.power": 1.0,
-    "cutouts.degrees": 15.0,
-    "cutouts.translate": 0.1,
-    "cutouts.shear": 5.0,
-    "cutouts.affine_probability": 0.7,
-    "cutouts.perspective": 0.7,
-    "cutouts.perspective_probability": 0.7,
-    "cutouts.brightness": 0.1,
-    "cutouts.contrast": 0.1,
-    "cutouts.saturation": 0.1,
-    "cutouts.hue": 0.1,
-    "cutouts.jitter_probability": 0.7,
-    "cutouts.erase_min": 0.1,
-    "cutouts.erase_max": 0.4,
-    "cutouts.erase_probability": 0.7,
-    "cutouts.noise": 0.1,
-    "cutouts.flip_probability": 0.0,
-    "loss.tv": 0.0,
-    "loss.z_decay": 0.0,
-    "loss.contrast": 0.0,
-    "loss.contrast_scale": 20.0,
-    "optimiser.lr": 0.1,
-    "optimiser.lr_final": 1.0,
-    "optimiser.beta1": 0.9,
-    "optimiser.beta2": 0.999,
-    "optimiser.even": False,
-    "optimiser.coarse": 0.0,
-    "optimiser.latent_noise": 0.0,
-    # what follows decides each frame by what it comes to there
-    "prompt": None,
-    "prompts": None,
-    "crossfade": 12,
-    "image_prompts": None,
-    "noise_prompts": None,
-    "prompt.weight": 1.0,
-    "prompt.stop": -math.inf,
-    "image_prompt.weight": 1.0,
-    "image_prompt.stop": -math.inf,
-    "noise_prompt.weight": 1.0,
-    "zoom": 1.0,
-    "angle": 0.0,
-    "translate_x": 0.0,
-    "translate_y": 0.0,
-    "steps": 25,
-    "steps_first": 300,
-    "steps_keyframe": None,
-    "handoff": "auto",
-    "keyframe_every": 8,
+_CLASSES: Mapping[str, type[BaseModel]] = {
+    "": ManifestRow, "prompt.": Prompt, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
+    "scene.": Scene,
+}  # fmt: skip
+
+
+def _marked(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Neutral | NoPicture]]:
+    """What the columns of a class say of themselves, those of nested settings by their dotted names."""
+    for name, field in kind.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            yield from _marked(type(field.default), f"{prefix}{name}.")
+        for mark in field.metadata:
+            if isinstance(mark, Neutral | NoPicture):
+                yield prefix + name, mark
+
+
+_MARKS = {name: mark for prefix, kind in _CLASSES.items() for name, mark in _marked(kind, prefix)}
+
+NEUTRAL: Mapping[str, Any] = {name: mark.value for name, mark in _MARKS.items() if isinstance(mark, Neutral)} | {
     # constants of the code, see `renderers.frame_plan.handoff`
     "pull": 300.0,
     "hold": 2,
@@ -83,16 +44,14 @@ NEUTRAL: Mapping[str, Any] = {
 }
 
 # Columns that say how the camera moves from one frame to the next; a frame's motion is made of their values there.
-CAMERA_AXES = ("zoom", "angle", "translate_x", "translate_y")
+CAMERA_AXES = tuple(CAMERA_LIMITS)
 
 # What may change in time: not part of what all frames of a video share, but of each frame, as what it comes to there.
-PER_FRAME = frozenset({
-    *CAMERA_AXES, "prompt", "prompts", "crossfade", "image_prompts", "noise_prompts", "steps", "steps_first",
-    "steps_keyframe", "handoff", "keyframe_every",
-})  # fmt: skip
+PER_FRAME = frozenset(name for name, mark in _MARKS.items() if isinstance(mark, Neutral) and mark.in_time)
 
-# What decides no picture: it names the video, or comes after its frames. The model does, by a digest of its own.
-NOT_IN_PICTURES = frozenset({"video_id", "frames", "fps", "format", "upscale", "priority", "model"})
+# What decides no picture: it names the video, or comes after its frames; or only what expressions come to at a frame.
+# The model does, by a digest of its own.
+NOT_IN_PICTURES = frozenset(name for name, mark in _MARKS.items() if isinstance(mark, NoPicture))
 
 
 def root_deviations(row: ManifestRow) -> dict[str, Any]:
@@ -103,7 +62,9 @@ def root_deviations(row: ManifestRow) -> dict[str, Any]:
 def deviations(row: ManifestRow) -> frozenset[str]:
     """The names of all settings of a resolved `row` that decide pictures and are not at their neutral value."""
     found = set(_columns(row)) - {*CAMERA_AXES}
-    found |= {axis for axis in CAMERA_AXES if Keyframes.parse(getattr(row, axis)).constant != NEUTRAL[axis]}
+    found |= {
+        axis for axis in CAMERA_AXES if Keyframes.parse(getattr(row, axis), row.timeline).constant != NEUTRAL[axis]
+    }
     prompts = {
         "prompt": [prompt for scene in row.scenes for prompt in scene.prompts],
         "image_prompt": row.image_prompts or (),
@@ -111,8 +72,21 @@ def deviations(row: ManifestRow) -> frozenset[str]:
     }
     for kind, given in prompts.items():
         for prompt in given:
-            found |= {f"{kind}.{name}" for name in differing(prompt, NEUTRAL, f"{kind}.")}
+            found |= {f"{kind}.{name}" for name in differing(_numbers(prompt), NEUTRAL, f"{kind}.")}
+    for scene in row.scenes:
+        found |= {f"scene.{name}" for name in differing(scene, NEUTRAL, "scene.")} & {*NEUTRAL}
     return frozenset(found)
+
+
+def _numbers(prompt: BaseModel) -> dict[str, Any]:
+    """The fields of a prompt, numbers as such; what changes in time is no number, by a name of its own."""
+    found = fields_of(prompt)
+    for name in ("weight", "stop"):
+        if name in found and (number := plain_number(found[name])) is not None:
+            found[name] = number
+        elif name in found:
+            found[f"{name} in time"] = found.pop(name)
+    return found
 
 
 def _columns(row: ManifestRow) -> dict[str, Any]:

@@ -23,6 +23,8 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
     merged = _merge(entry.defaults, row.model_dump(exclude_unset=True))
     if "init" not in row.model_fields_set and row.init_image is not None:
         merged["init"] = "image"  # a picture given goes before the model's usual start
+    if row.travel and "crossfade" not in row.model_fields_set:
+        merged.pop("crossfade", None)  # a model's usual one says nothing of a row that has none
     try:
         resolved = ManifestRow.model_validate(merged)
     except ValidationError as error:

@@ -2,51 +2,130 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
-from manifests.schema import ManifestRow
+from manifests.schema import ImagePrompt, KeyframeError, Keyframes, ManifestRow, NoisePrompt, Prompt
+from manifests.schema.fades import Shares
+from manifests.schema.scenes import MAX_WEIGHT, in_time
+from manifests.schema.texts import short
 from renderers.canonical import rounded
-from renderers.frame_plan.frame_plan import WeightedPrompt
+from renderers.errors import BadInput
+from renderers.frame_plan.frame_plan import FramePrompts, WeightedNoise, WeightedPicture, WeightedPrompt
 
 __all__ = ["Story"]
 
-# The first scene, and nothing else.
-FIRST = ((0, 1.0),)
+# Frames' prompts that are remembered: a fade from scene to scene may have its own at each of a million frames.
+REMEMBERED = 4096
+
+Made: TypeAlias = WeightedPrompt | WeightedPicture | WeightedNoise
+
+
+class _Guide(NamedTuple):
+    """One prompt of a row: what it is `at` a frame with a weight, a stop and a share; its weight and stop in time; its
+    name."""
+
+    at: Callable[[float, float, float], Made]
+    weight: float | Keyframes
+    stop: float | Keyframes
+    name: str
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is the same at every frame."""
+        return not (isinstance(self.weight, Keyframes) or isinstance(self.stop, Keyframes))
 
 
 class Story:
-    """The scenes of one video."""
+    """What one video is drawn towards."""
 
     def __init__(self, row: ManifestRow) -> None:
-        self._scenes = row.scenes
-        self._starts = [scene.at for scene in row.scenes]
-        self._crossfade = row.crossfade
-        self._known: dict[tuple[tuple[int, float], ...], tuple[WeightedPrompt, ...]] = {}
+        self._video_id, self._fades = row.video_id, row.fades
+        self._scenes = [_guides(row, scene.prompts) for scene in row.scenes]
+        self._throughout = _guides(row, (*(row.image_prompts or ()), *(row.noise_prompts or ())))
+        self._steady = [all(guide.steady for guide in (*scene, *self._throughout)) for scene in self._scenes]
+        self._known: dict[Shares, FramePrompts] = {}
 
-    def shares(self, index: int) -> tuple[tuple[int, float], ...]:
-        """The scenes that frame `index` shows, by number, each with its share; a new one fades in over `crossfade`
-        frames from its key on."""
-        current = bisect_right(self._starts, index) - 1
-        if current == 0:
-            return FIRST
-        start = self._starts[current]
-        fade = self._crossfade
-        if current + 1 < len(self._starts):
-            # a scene that begins before the last fade has ended cuts that fade short.
-            fade = min(fade, self._starts[current + 1] - start)
-        share = min(1.0, (index - start + 1) / (fade + 1))
-        if share == 1.0:
-            return ((current, 1.0),)
-        return (current - 1, 1 - share), (current, share)
+    def shares(self, index: int) -> Shares:
+        """The scenes that frame `index` shows, by number, each with its share."""
+        return self._fades.shares(index)
 
-    def prompts(self, index: int) -> tuple[WeightedPrompt, ...]:
-        """The prompts of frame `index`; equal ones are one object, since a plan may have a million frames."""
+    def prompts(self, index: int) -> FramePrompts:
+        """The prompts of frame `index`; equal ones are one object, since a plan may have a million frames.
+
+        Raises:
+            BadInput: a weight or a stop has no value here, or one that is not allowed.
+        """
         shares = self.shares(index)
+        if not all(self._steady[scene] for scene, _ in shares):
+            return self._made(shares, index)
         known = self._known.get(shares)
         if known is None:
-            known = self._known[shares] = tuple(
-                WeightedPrompt(prompt.text, rounded(prompt.weight * share), rounded(prompt.stop))
-                for scene, share in shares
-                for prompt in self._scenes[scene].prompts
-            )
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            known = self._known[shares] = self._made(shares, index)
         return known
+
+    def _made(self, shares: Shares, index: int) -> FramePrompts:
+        made = [*self._at(self._throughout, 1.0, index)]
+        for scene, share in shares:
+            made += self._at(self._scenes[scene], share, index)
+        return FramePrompts(
+            tuple(it for it in made if isinstance(it, WeightedPrompt)),
+            tuple(it for it in made if isinstance(it, WeightedPicture)),
+            tuple(it for it in made if isinstance(it, WeightedNoise)),
+        )
+
+    def _at(self, guides: Iterable[_Guide], share: float, index: int) -> Iterator[Made]:
+        for guide in guides:
+            weight = self._value(guide, "weight", index)
+            stop = self._value(guide, "stop", index)
+            if isinstance(guide.weight, Keyframes) and not weight:
+                continue  # as if it were not there: whoever lets it begin later keeps the frames before
+            yield guide.at(weight, stop, share)
+
+    def _value(self, guide: _Guide, field: str, index: int) -> float:
+        """A weight or a stop at a frame."""
+        value = guide.weight if field == "weight" else guide.stop
+        if not isinstance(value, Keyframes):
+            return value
+        try:  # validation of long videos looks at a sample of the frames
+            number = rounded(value.at(index))
+        except KeyframeError as error:
+            raise BadInput(f"{field} of {guide.name} in video '{self._video_id}' at frame {index}: {error}") from error
+        if field == "weight" and abs(number) > MAX_WEIGHT:
+            raise BadInput(
+                f"weight of {guide.name} in video '{self._video_id}' is {number:g} at frame {index}; allowed is "
+                f"{-MAX_WEIGHT:g} to {MAX_WEIGHT:g}"
+            )
+        return number
+
+
+def _guides(row: ManifestRow, prompts: Iterable[Prompt | ImagePrompt | NoisePrompt]) -> list[_Guide]:
+    return [_guide(row, prompt) for prompt in prompts]
+
+
+def _guide(row: ManifestRow, prompt: Prompt | ImagePrompt | NoisePrompt) -> _Guide:
+    weight = in_time(prompt.weight, row.timeline)
+    if isinstance(prompt, NoisePrompt):
+        noise = prompt.model_copy(update={"weight": "1"})
+        return _Guide(partial(_noise, noise), weight, 0.0, f"noise {prompt.seed}")
+    stop = in_time(prompt.stop, row.timeline)
+    if isinstance(prompt, Prompt):
+        return _Guide(partial(_text, prompt.text), weight, stop, f"prompt '{short(prompt.text)}'")
+    plain = prompt.model_copy(update={"weight": "1", "stop": "-inf"})
+    return _Guide(partial(_picture, plain), weight, stop, f"picture '{short(prompt.image)}'")
+
+
+def _text(text: str, weight: float, stop: float, share: float) -> WeightedPrompt:
+    return WeightedPrompt(text, rounded(weight * share), rounded(stop))
+
+
+def _picture(prompt: ImagePrompt, weight: float, stop: float, share: float) -> WeightedPicture:
+    return WeightedPicture(prompt, rounded(weight * share), rounded(stop))
+
+
+def _noise(prompt: NoisePrompt, weight: float, stop: float, share: float) -> WeightedNoise:
+    # as its number was written where nothing fades: frames have addresses by it
+    return WeightedNoise(prompt, weight if share == 1.0 else rounded(weight * share))

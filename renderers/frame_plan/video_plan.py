@@ -6,7 +6,9 @@ A plan is frozen data and needs no torch. It knows the digest of every frame bef
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -31,6 +33,19 @@ OLDER_ALGORITHMS = (addressing_v4.ALGORITHM,)
 
 # `auto` hands off by keyframes where a chain would keep one actor busy for longer than this.
 AUTO_SECONDS = 2 * 3600.0
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no circles of garbage meanwhile: a plan is millions of small objects that hold each other in none, and a
+    third of the time that it takes went into looking them through again and again."""
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if wanted:
+            gc.enable()
 
 
 @dataclass(frozen=True)
@@ -112,8 +127,8 @@ class VideoPlan:
         return self.camera_path.at(index)
 
     def prompts(self, index: int) -> tuple[WeightedPrompt, ...]:
-        """The prompts of frame `index`; a new scene fades in over `crossfade` frames from its key on."""
-        return self.story.prompts(index)
+        """The texts of frame `index`, with the weights that they have there (see `Story.prompts`)."""
+        return self.story.prompts(index).texts
 
     @cached_property
     def handoff(self) -> Literal["chain", "keyframes"]:
@@ -140,7 +155,9 @@ class VideoPlan:
         """Where each frame starts, in an order in which they can be rendered."""
         if self.handoff == "chain":
             return chain_places(self.frames)
-        return keyframe_places(self.frames, self.row.keyframe_every, [scene.at for scene in self.row.scenes])
+        # where all is on its way from scene to scene, nothing begins of a sudden
+        cuts = [] if self.row.travel else [scene.at for scene in self.row.scenes]
+        return keyframe_places(self.frames, self.row.keyframe_every, cuts)
 
     def walk(self) -> Iterator[FramePlan]:
         """The frames in order, each with its digest."""
@@ -181,7 +198,9 @@ class VideoPlan:
             needs.append(place.target_frame)
         return FramePlan(
             place=place,
-            prompts=settings.prompts,
+            prompts=settings.prompts.texts,
+            pictures=settings.prompts.pictures,
+            noise=settings.prompts.noise,
             steps=settings.steps,
             motion=settings.motion,
             digest=digest,
@@ -199,7 +218,7 @@ class VideoPlan:
         index, start, target, path = place.index, place.start, place.target_frame, self.camera_path
         motion = STILL if start is None else path.through(start, index)
         target_motion = None if target is None else path.back(index, target)
-        return FrameSettings(self.prompts(index), self._steps(place), motion, target_motion)
+        return FrameSettings(self.story.prompts(index), self._steps(place), motion, target_motion)
 
     def _steps(self, place: Place) -> int:
         row = self.row
@@ -213,7 +232,8 @@ class VideoPlan:
     @cached_property
     def frame_plans(self) -> tuple[FramePlan, ...]:
         """All frames, in order; `walk` for those who need only some."""
-        return tuple(self.walk())
+        with _uncollected():
+            return tuple(self.walk())
 
     @cached_property
     def digests(self) -> Sequence[str]:
@@ -227,6 +247,16 @@ class VideoPlan:
         """
         steps = (stop - start) * self.row.steps + (self.row.steps_first - self.row.steps if start == 0 < stop else 0)
         return steps * self.step_seconds
+
+    def all_seconds(self) -> float:
+        """Estimated seconds of one actor for all frames, however they follow each other.
+
+        Raises:
+            BadInput: as `handoff`.
+        """
+        if self.handoff == "chain":
+            return self.seconds(0, self.frames)
+        return sum(map(self._steps, self.places())) * self.step_seconds
 
     @cached_property
     def step_seconds(self) -> float:

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from renderers.errors import FrameCorrupt
-from renderers.frame_rendering.chunks import PROVENANCE, STATE
+from renderers.frame_rendering.chunks import PROVENANCE, STATE, open_frame
 from renderers.frame_rendering.state import FrameState
-from renderers.picture_errors import PICTURE_ERRORS
+from renderers.pictures.errors import PICTURE_ERRORS
 
 __all__ = ["FrameObject"]
 
@@ -55,9 +55,9 @@ class FrameObject:
         if not data.endswith(END):
             raise FrameCorrupt(f"the frame's PNG is damaged: its {len(data)} bytes do not end as a PNG does")
         try:
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as check:
+            with open_frame(data) as check:
                 check.verify()
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            with open_frame(data) as image:
                 assert isinstance(image, PngImagePlugin.PngImageFile)
                 picture = np.array(image.convert("RGB"))
                 text = dict(image.text)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from manifests.errors import first_line
 from renderers.errors import OutOfMemory
 
 __all__ = ["memory_errors", "microbatched", "send"]
@@ -37,7 +38,7 @@ def memory_errors(what: str, device: torch.device) -> Iterator[None]:
         # torch.OutOfMemoryError is CUDA's; PyTorch's allocator of CPU memory raises a RuntimeError with these words
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
     # outside of the handler, since the error's traceback keeps the very tensors that must be freed
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from renderers.pictures import read_rgb
+from renderers.pictures.reading import read_rgb
 
 __all__ = ["read_picture"]
 

@@ -146,8 +146,7 @@ class FrameRenderer:
         return [results[number] for number in range(len(requests))]
 
     def _start(self, request: FrameRequest) -> FrameInProgress:
-        row, prompts = request.plan.row, request.frame.prompts
-        targets = [guide.targets(row, prompts, request.images) for guide in self._guides]
+        targets = [guide.targets(request.frame, request.images) for guide in self._guides]
         return FrameInProgress(request, self.models, self.starts, targets, self._terms)
 
     def _groups(self, frames: Mapping[int, FrameInProgress]) -> list[list[int]]:
@@ -185,7 +184,7 @@ class FrameRenderer:
         batch = list(frames.values())
         losses = self._losses(batch)
         total = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        gradients = torch.autograd.grad(total, [frame.latent for frame in batch])
+        gradients = _gradients(total, [frame.latent for frame in batch])
         share = (time.perf_counter() - began) / len(batch)
         results: dict[int, RenderedFrame | Exception] = {}
         for (number, frame), loss, gradient in zip(frames.items(), losses, gradients, strict=True):
@@ -279,6 +278,14 @@ def _work(request: FrameRequest) -> Hashable:
     """What decides how much work a step is: requests of equal work are measured together."""
     row = request.plan.row
     return row.width, row.height, row.cutouts.number, request.start_state is None
+
+
+def _gradients(total: Tensor, latents: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Those of `total`, a scalar; 0 for a latent that nothing of it hangs on: a frame may have no prompt of any
+    weight."""
+    if not total.requires_grad:
+        return [torch.zeros_like(latent) for latent in latents]
+    return torch.autograd.grad(total, latents, allow_unused=True, materialize_grads=True)
 
 
 def _concatenate(tensors: Sequence[Tensor]) -> Tensor:

@@ -13,12 +13,13 @@ from safetensors import SafetensorError, safe_open
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.models.checkpoint.conversion import convert_checkpoint, convert_state
-from renderers.models.config_file import clipped, read_json_config
+from renderers.models.config_file import clipped
+from renderers.models.perceptor.folder import WEIGHTS, check_words
 from renderers.models.perceptor.open_clip_tags import find_tag
 from renderers.models.vqgan.vqgan import VQGANConfig
 from renderers.registry import ModelEntry, Registry, shipped_configs
 
-__all__ = ["DEFAULT_PERCEPTOR", "add_model"]
+__all__ = ["add_model"]
 
 DEFAULT_PERCEPTOR = "ViT-B-32-quickgelu:openai"
 # What an entry needs to plan by where nobody has measured: an estimate, and marked as one (`measured_on` is unset).
@@ -105,9 +106,8 @@ def _vqgan(config: Path, weights: Path, scratch: Path) -> dict[str, Any]:
 def _perceptor(text: str, scratch: Path, number: int) -> dict[str, Any]:
     folder = Path(text).expanduser()
     if folder.is_dir():
-        weights = folder / "open_clip_model.safetensors"
-        if not isinstance(read_json_config(folder / "open_clip_config.json").get("model_cfg"), dict):
-            raise ModelFilesBroken(f"'{folder / 'open_clip_config.json'}' is none of open_clip's: it lacks model_cfg")
+        weights = folder / WEIGHTS
+        check_words(folder)
         _check_weights(weights)
         return {"folder": folder.absolute(), "sha256": file_sha256(weights)}
     architecture, colon, source = text.partition(":")

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from manifests.schema import ManifestRow
-from renderers.frame_plan.frame_plan import WeightedPrompt
+from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_rendering.pictures import read_picture
 from renderers.models import Perceptor
 from renderers.randomness import address
@@ -50,27 +49,26 @@ class Guide:
         self.concepts = perceptor.embed_texts([f"a {name}" for name in concepts]) if concepts else None
         self._texts: dict[str, Tensor] = {}
 
-    def targets(self, row: ManifestRow, prompts: Sequence[WeightedPrompt], images: Mapping[str, bytes]) -> Targets:
-        """The targets of a frame with these `prompts`, and the row's pictures, whose bytes `images` holds, and noise.
+    def targets(self, frame: FramePlan, images: Mapping[str, bytes]) -> Targets:
+        """The targets of a frame: its texts, its pictures, whose bytes `images` holds, and its noise.
 
         Raises:
             BadInput: a picture can't be read.
         """
-        texts = tuple(Target(self._text(prompt.text), prompt.weight, prompt.stop) for prompt in prompts)
-        return Targets(texts, (*self._picture_targets(row, images), *self._noise_targets(row)))
+        texts = tuple(Target(self._text(it.text), it.weight, it.stop) for it in frame.prompts)
+        pictures = (Target(self._picture(images, it.prompt.image), it.weight, it.stop) for it in frame.pictures)
+        noise = (Target(self._noise(it.prompt.seed), it.weight, -math.inf) for it in frame.noise)
+        return Targets(texts, (*pictures, *noise))
 
-    def _picture_targets(self, row: ManifestRow, images: Mapping[str, bytes]) -> Iterator[Target]:
+    def _picture(self, images: Mapping[str, bytes], uri: str) -> Tensor:
         side = self.perceptor.side
-        for image in row.image_prompts or ():
-            picture = read_picture(images, image.image, side, side).to(self.device)
-            with torch.no_grad():
-                yield Target(self.perceptor.embed_pictures(picture)[0], image.weight, image.stop)
+        picture = read_picture(images, uri, side, side).to(self.device)
+        with torch.no_grad():
+            return self.perceptor.embed_pictures(picture)[0]
 
-    def _noise_targets(self, row: ManifestRow) -> Iterator[Target]:
-        for noise in row.noise_prompts or ():
-            chance = torch.Generator().manual_seed(address(noise.seed, 0, 0, "noise prompt"))
-            vector = F.normalize(torch.randn(self.perceptor.dimensions, generator=chance), dim=0).to(self.device)
-            yield Target(vector, noise.weight, -math.inf)
+    def _noise(self, seed: int) -> Tensor:
+        chance = torch.Generator().manual_seed(address(seed, 0, 0, "noise prompt"))
+        return F.normalize(torch.randn(self.perceptor.dimensions, generator=chance), dim=0).to(self.device)
 
     def _text(self, text: str) -> Tensor:
         """The embedding `(d,)` of a text, computed once."""

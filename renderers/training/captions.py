@@ -16,7 +16,6 @@ import numpy as np
 from renderers.training.words_of_scenes import MOMENTS, PLACES, STYLES
 
 __all__ = [
-    "ALL_RELATIONS",
     "COLOURS",
     "RELATIONS",
     "SHAPES",

@@ -39,13 +39,10 @@ from renderers.training.workers import rank
 from renderers.training.world import WorldComposer
 
 __all__ = [
-    "HELD_OUT_STYLE",
     "PERCEPTOR_CONFIG",
-    "TRAINING_STYLES",
     "export_pair",
     "train_perceptor",
     "train_vqgan",
-    "trained_vqgan",
 ]
 
 TRAINING_STYLES = ("noto", "fluent", "twemoji", "openclipart")

@@ -6,7 +6,9 @@ Nothing here needs torch, so that a wrong folder is reported at once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from renderers.errors import BadInput
-from renderers.pictures import PICTURE_SUFFIXES, read_rgb
+from renderers.pictures.reading import PICTURE_SUFFIXES, read_rgb
 
 __all__ = ["PictureFiles", "find_pictures", "read_picture"]
 
@@ -97,18 +99,27 @@ def _files(places: Iterable[Path]) -> list[Path]:
     found: set[Path] = set()
     for place in places:
         if place.is_dir():
-            found.update(
-                path
-                for path in place.rglob("*")
-                if path.suffix.lower() in PICTURE_SUFFIXES
-                and path.is_file()
-                and not any(part.startswith(".") for part in path.relative_to(place).parts)
-            )
+            found.update(path for path in _below(place) if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
         elif place.is_file():
             found.add(place)
         else:
             raise BadInput(f"there is no folder '{place}'")
     return sorted(found)
+
+
+def _below(place: Path) -> Iterator[Path]:
+    """What lies in a folder and in those below it, but nothing hidden and nothing behind links to folders. Not by
+    `rglob`, which ends by RecursionError some hundred folders deep."""
+    folders = [place]
+    while folders:
+        with suppress(PermissionError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                else:
+                    yield Path(entry.path)
 
 
 def _broken(path: Path) -> str | None:

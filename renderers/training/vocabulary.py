@@ -12,7 +12,7 @@ from renderers.training.captions import COLOURS
 from renderers.training.concepts import Concept, load_concepts
 from renderers.training.sprites import STYLES, Sprites
 
-__all__ = ["MIN_STYLES", "named_sprites", "tidy_label", "tidy_title"]
+__all__ = ["named_sprites", "tidy_label", "tidy_title"]
 
 MIN_STYLES = 2  # an emoji that one style alone draws is learnt as that style's picture
 CLIPART = "openclipart"

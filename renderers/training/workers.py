@@ -6,13 +6,13 @@ methods (`encode`, `decode`), which its wrapper does not see, and the codebook's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["average_gradients", "broadcast", "rank", "sum_over_workers", "use_threads", "world_size"]
+__all__ = ["agree", "average_gradients", "broadcast", "rank", "sum_over_workers", "use_threads", "world_size"]
 
 
 def world_size() -> int:
@@ -56,3 +56,19 @@ def broadcast(tensor: Tensor) -> Tensor:
 def use_threads(threads: int) -> None:
     """Compute with so many CPU threads in this process."""
     torch.set_num_threads(threads)
+
+
+def agree(do: Callable[[], object]) -> None:
+    """Do what each worker does for itself before they begin together. Where it fails for one, all of them raise what
+    the first of these raised: they would wait for it for ever."""
+    failed: Exception | None = None
+    try:
+        do()
+    except Exception as error:
+        failed = error
+    if world_size() > 1:
+        told: list[Exception | None] = [None] * world_size()
+        dist.all_gather_object(told, failed)
+        failed = next((error for error in told if error is not None), None)
+    if failed is not None:
+        raise failed

@@ -1,6 +1,7 @@
 """Many frames and many actors: planning, listing, and how busy a fleet is kept.
 
     python -m tests.benchmarks.bench_scale plan [--frames 1000000] [--length 1000]
+    python -m tests.benchmarks.bench_scale schedules [--frames 1000000] [--length 1000]
     python -m tests.benchmarks.bench_scale listing [--frames 1000000] [--length 1000]
     python -m tests.benchmarks.bench_scale report [--frames 400000] [--length 100]
     python -m tests.benchmarks.bench_scale busy [--actors 64] [--minutes 2]
@@ -8,6 +9,9 @@
 `plan` reads a manifest of so many frames, plans every one of them against an empty output and cuts the work for 64
 actors, each handoff in a process of its own, whose memory at its greatest is printed; and as many stills as a tenth
 of it, since a row costs more than a frame.
+
+`schedules` plans so many frames with a camera that never changes, and with one of two expressions, and prints the
+difference of their seconds, and of the processor's.
 
 `listing` fills a real S3 server with an object for every frame under its right name (of one byte: listings know names)
 and the plans beside them, then plans the same manifest against it, as a resumed job does, and asks for the status.
@@ -56,12 +60,16 @@ from tests.helpers.s3_server import S3Server, running_s3_server
 
 ACTORS = 64
 PUTS_AT_ONCE = 32
+EXPRESSIONS = {"zoom": "1 + 0.02*sin(2*pi*t/24)", "angle": "0.5*cos(s) + where(t < max_f/2, 0, 0.1)"}
 
 
 def rows_of(frames: int, length: int, **columns: Any) -> list[ManifestRow]:
     """Videos of `length` frames, `frames` together."""
     return [
-        ManifestRow(video_id=f"video-{number:06d}", prompt="a reef at dawn", frames=length, zoom="1.01", **columns)
+        ManifestRow(
+            **{"video_id": f"video-{number:06d}", "prompt": "a reef at dawn", "frames": length, "zoom": "1.01"}
+            | columns
+        )
         for number in range(frames // length)
     ]
 
@@ -94,6 +102,27 @@ def _plan(manifest: str, output: str) -> tuple[float, float, int]:
     began = time.perf_counter()
     chunks = planned(manifest, output).chunks(ACTORS)
     return time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(chunks)
+
+
+def schedules(frames: int, length: int) -> None:
+    """Print what two columns that change from frame to frame add to the seconds of planning."""
+    for handoff in ("chain", "keyframes"):
+        spent = {}
+        for label, columns in (("constant", {}), ("two expressions", EXPRESSIONS)):
+            with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
+                rows = rows_of(frames, length, handoff=handoff, **columns)
+                manifest = write_manifest(Path(folder) / "m.parquet", rows)
+                with multiprocessing.get_context("spawn").Pool(1) as alone:
+                    spent[label] = alone.apply(_seconds, (manifest, str(Path(folder) / "out")))
+        (wall, cpu), (more_wall, more_cpu) = spent.values()
+        print(f"{frames:,} frames, {handoff}: {wall:.1f} s ({cpu:.1f} s of a processor) with a constant camera; two "
+              f"expressions add {more_wall - wall:.1f} s ({more_cpu - cpu:.1f} s)", flush=True)  # fmt: skip
+
+
+def _seconds(manifest: str, output: str) -> tuple[float, float]:
+    began, spent = time.perf_counter(), time.process_time()
+    planned(manifest, output).chunks(ACTORS)
+    return time.perf_counter() - began, time.process_time() - spent
 
 
 def listing(frames: int, length: int) -> None:
@@ -220,7 +249,12 @@ def _mixed(frames: int, longest: int, steps: int) -> Iterator[ManifestRow]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_subparsers(dest="what", required=True)
-    for name, frames, length in (("plan", 1_000_000, 1000), ("listing", 1_000_000, 1000), ("report", 400_000, 100)):
+    for name, frames, length in (
+        ("plan", 1_000_000, 1000),
+        ("schedules", 1_000_000, 1000),
+        ("listing", 1_000_000, 1000),
+        ("report", 400_000, 100),
+    ):
         part = what.add_parser(name)
         part.add_argument("--frames", type=int, default=frames)
         part.add_argument("--length", type=int, default=length, help="frames of each video")
@@ -232,6 +266,8 @@ def main() -> None:
     print(machine())
     if chosen.what == "plan":
         plan(chosen.frames, chosen.length)
+    elif chosen.what == "schedules":
+        schedules(chosen.frames, chosen.length)
     elif chosen.what == "listing":
         listing(chosen.frames, chosen.length)
     elif chosen.what == "report":

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -15,7 +18,7 @@ from tests.helpers.listening import LOOPBACK, listening
 from tests.helpers.render_jobs import frame_files, quick_row, write_manifest
 from tests.helpers.up import RunningUp, running_up
 
-FRAMES = 12
+FRAMES = 30
 NIGHT = ("--nightly", "night-{date}.parquet", "--output", "nights/{date}", "--time-zone", "Europe/Berlin")
 
 
@@ -86,6 +89,13 @@ def listens_on_loopback_only(up: RunningUp) -> None:
     assert set(addresses) <= LOOPBACK, addresses
 
 
+def forgets_runs_of_long_ago(up: RunningUp, folder: Path, old: str, young: str) -> None:
+    with closing(sqlite3.connect(folder / "prefect" / "prefect.db", timeout=60)) as database, database:
+        database.execute("UPDATE flow_run SET end_time = '2026-01-01 00:00:00.000000' WHERE id = ?", [str(UUID(old))])
+    up.wait_until(lambda: up.client.get(f"/flow_runs/{old}").status_code == 404, 120, "the end of an old run")
+    assert up.client.get(f"/flow_runs/{young}").status_code == 200
+
+
 @pytest.mark.minutes
 @pytest.mark.timeout(1800)
 def test_up_renders_stops_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
@@ -95,8 +105,8 @@ def test_up_renders_stops_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
         refuses_a_second(up, tmp_path)
 
         manifest = write_manifest(tmp_path / "m.parquet", [quick_row("apple", frames=3)])
-        run = up.start_run("render-manifest", manifest=manifest, output=(tmp_path / "out").as_uri())
-        assert up.wait_for_run(run)["state_name"] == "Completed"
+        first = up.start_run("render-manifest", manifest=manifest, output=(tmp_path / "out").as_uri())
+        assert up.wait_for_run(first)["state_name"] == "Completed"
         assert len(frame_files(str(tmp_path / "out"), "apple")) == 3
 
         run = a_render_under_way(up, tmp_path)
@@ -110,10 +120,11 @@ def test_up_renders_stops_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
         assert len(kept) < FRAMES
 
     # without --nightly: what was set, or changed in the UI, stays
-    with running_up(tmp_path) as up:
+    with running_up(tmp_path, {"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "2"}) as up:
         ended = up.wait_for_run(run)
         assert (ended["state_name"], ended["run_count"]) == ("Completed", 2)
         assert frames_once(tmp_path / "long")
+        forgets_runs_of_long_ago(up, tmp_path, first, run)
         assert up.deployment("nightly")["schedules"][0]["active"] is True
         assert up.deployment("nightly")["parameters"]["output"] == "nights/{date}"
 

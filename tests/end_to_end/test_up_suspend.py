@@ -18,7 +18,9 @@ from tests.helpers.up import RunningUp, running_up
 # The page's form writes 300; the server then looks every second, so that an end would be seen soon.
 TIMEOUT = timedelta(seconds=12)
 QUICK = {"PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "1"}
-FRAMES = 80
+# Twenty steps each: half a minute of work here. Of three steps each the rest was done, on a faster machine, before
+# the seconds had passed in which the priority is heard and the suspension arrives.
+FRAMES, STEPS = 80, 20
 
 
 def suspend(up: RunningUp, run: str) -> None:
@@ -44,7 +46,7 @@ def ask_for_priority(output: str, priority: int) -> None:
 @pytest.mark.minutes
 @pytest.mark.timeout(1500)
 def test_a_suspended_run_waits_past_the_timeout_of_the_form_and_goes_on_by_resume(tmp_path: Path) -> None:
-    manifest = write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=FRAMES, steps=3)])
+    manifest = write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=FRAMES, steps=STEPS)])
     output = tmp_path / "out"
     with running_up(tmp_path, QUICK) as up:
         run = up.start_run("render-manifest", manifest=manifest, output=str(output))
@@ -81,3 +83,6 @@ def test_a_suspended_run_waits_past_the_timeout_of_the_form_and_goes_on_by_resum
         assert len(frame_files(str(output), "reef")) == FRAMES
         assert f"{FRAMES - kept} frames" in ended["state"]["message"]
         assert (latest(str(output)).result, latest(str(output)).priority) == ("Completed", 7)
+        mine = up.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}})
+        keys = [it["key"] for it in mine]
+        assert sorted(keys) == ["live", "progress", "summary", "videos"], "none is left of before Suspend"

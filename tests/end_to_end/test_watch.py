@@ -73,10 +73,18 @@ def test_an_operator_sees_a_run_drains_a_worker_and_re_runs_three_frames_in_thre
         obstacle.rmdir()
         renders_three_frames_again(up, pages, output)
         finds_the_page_in_prefect(up, pages, run)
+        asks_for_a_priority_and_does_not_give_it(pages)
         up.cancel(run)
-        up.wait_for_run(run)
+        ended = up.wait_for_run(run)
+        assert re.search("^[0-9]+/156 frames missing; 0 of 2 videos done", ended["state"]["message"])
+        (summary,) = up.post(
+            "/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}, "key": {"any_": ["summary"]}}
+        )
+        assert "frames missing" in summary["description"], "it says how far it came"
         shows(lambda: "nothing under way" in pages.page.locator("#totals").inner_text(), "the end of the run")
         shows(lambda: "cancelled" in pages.page.locator("#runs > li").last.inner_text(), "how it ended")
+        shows(lambda: pages.page.locator("form.priority").count() == 0, "nothing to ask of a run that has ended")
+        goes_on_with_what_was_cancelled(up, pages, output)
 
 
 def sees_what_is_drawn(pages: Pages) -> None:
@@ -118,6 +126,29 @@ def sees_what_failed(pages: Pages) -> None:
     pages.shot("3 what failed and why")
 
 
+def asks_for_a_priority_and_does_not_give_it(pages: Pages) -> None:
+    pages.page.locator("#runs").get_by_role("button", name="Priority").first.click()
+    pages.page.locator("form.priority").wait_for()
+
+
+def goes_on_with_what_was_cancelled(up: RunningUp, pages: Pages, output: Path) -> None:
+    page = pages.page
+    page.locator("#videos").get_by_role("button", name="reef").click()
+    first = page.locator(".cell[aria-label$=', missing']").first
+    frame = int(first.get_attribute("data-frame"))
+    first.drag_to(page.locator(f".cell[data-frame='{frame + 2}']"))
+    page.get_by_role("button", name="Re-run 3 frames").click()
+    link = page.locator("dialog .notice a")
+    link.wait_for()
+    shown = up.wait_for_run(str(link.get_attribute("href")).rsplit("/", 1)[-1])
+    kept = [file.name[:6] for file in frame_files(str(output), "reef")]
+    assert kept == [f"{it:06d}" for it in range(len(kept))]
+    assert len(kept) >= frame + 3, shown["state"]["message"]
+    page.locator("#frame h3", has_text=f"Frame {frame} done").wait_for()
+    page.locator("#frame img").wait_for()
+    pages.shot("7 three more of a cancelled run")
+
+
 def renders_three_frames_again(up: RunningUp, pages: Pages, output: Path) -> None:
     page = pages.page
     page.locator("#failed").get_by_role("button", name="poisoned").click()  # one
@@ -130,6 +161,7 @@ def renders_three_frames_again(up: RunningUp, pages: Pages, output: Path) -> Non
     page.get_by_role("button", name="Re-run 3 frames").click()  # three
     link = page.locator("dialog .notice a")
     link.wait_for()
+    assert link.inner_text() == f"frames 3-5 of poisoned in {output.parent.name}/out"
     pages.shot("5 a re-run begun")
     rerun = str(link.get_attribute("href")).rsplit("/", 1)[-1]
     shown = up.wait_for_run(rerun)
@@ -275,6 +307,7 @@ def test_the_page_says_what_is_drawn_what_failed_and_what_was_asked_for(tmp_path
         assert page.locator("#others").is_hidden(), "there is no other output yet"
         asks_before_the_only_worker_leaves(page)
         says_why_a_video_has_no_frames(page)
+        says_of_a_frame_what_becomes_of_it(page, output)
         noted.note(Storage(str(tmp_path / "other")))
         page.locator("#others").click()
         first = page.locator("#outputs > li").first
@@ -284,24 +317,27 @@ def test_the_page_says_what_is_drawn_what_failed_and_what_was_asked_for(tmp_path
 
 def make_up_a_run(output: Storage) -> None:
     """A run under way: `reef` is drawn by its only worker, `boat` waits, `lady` has no picture, a row can't be read."""
-    later = datetime.now(UTC) + timedelta(minutes=5)  # it is heard of for as long as the test looks
     problem = RowProblem("night.parquet", 7, "bad", "steps", "-1", "1 and more", "steps -1 is too few")
     record = RunRecord(
         run="1", began=datetime.now(UTC), name="night", manifest="night.parquet", problems=(problem,),
         videos=(RunVideo(video_id="reef", frames=9), RunVideo(video_id="boat", frames=5)),
         refused=(RefusedVideo(video_id="lady", frames=4, reason="no picture 'lady.png'"),),
     )  # fmt: skip
-    worker = WorkerState(
-        worker="actor-0", state="rendering", busy=True, video_id="reef", frame=4, step=1, steps=9, process="vm:1"
-    )
     put_record(output, record)
-    put_state(
-        output,
-        RunState(
-            run="1", phase="starting", updated=later, frames=18, frames_done=5, videos=3, done=(5, 0), phases="rr",
-            eta=60.0, failed=4, workers=(worker,),
-        ),
+    draws(output, 4)
+
+
+def draws(output: Storage, frame: int) -> None:
+    """The made-up run's worker is at `frame` of `reef`."""
+    later = datetime.now(UTC) + timedelta(minutes=5)  # it is heard of for as long as the test looks
+    worker = WorkerState(
+        worker="actor-0", state="rendering", busy=True, video_id="reef", frame=frame, step=1, steps=9, process="vm:1"
+    )
+    state = RunState(
+        run="1", phase="starting", updated=later, frames=18, frames_done=5, videos=3, done=(5, 0), phases="rr",
+        eta=60.0, failed=4, workers=(worker,),
     )  # fmt: skip
+    put_state(output, state)
 
 
 def asks_before_the_only_worker_leaves(page: Any) -> None:
@@ -317,4 +353,20 @@ def says_why_a_video_has_no_frames(page: Any) -> None:
     assert "nightreel render night.parquet --output" in page.locator("#grid-why code").inner_text()
     assert page.locator("#grid-legend").inner_text() == "can't be rendered as its row is written"
     assert page.locator("#grid-again").is_hidden()
+    page.get_by_role("button", name="Close", exact=True).click()
+
+
+def says_of_a_frame_what_becomes_of_it(page: Any, output: Storage) -> None:
+    """A frame has been committed, and is looked at, before the page hears that its worker has left it."""
+    grid = {
+        "start": 0, "frames": 9, "states": "d" * 9, "digests": [""] * 9, "missing": [], "failed": [], "plan": True,
+        "counts": {"done": 9, "missing": 0, "failed": 0},
+    }  # fmt: skip
+    page.route("**/api/video?*", lambda route: route.fulfill(json=grid))
+    page.route("**/api/frame?*", lambda route: route.fulfill(json={"state": "d", "digest": "", "attempts": []}))
+    page.locator(".video", has_text="reef").click()
+    page.locator(".cell[data-frame='4']").click()
+    page.locator("#frame h3", has_text="Frame 4 being drawn").wait_for()
+    draws(output, 5)
+    page.locator("#frame h3", has_text="Frame 4 done").wait_for(timeout=30_000)
     page.get_by_role("button", name="Close", exact=True).click()

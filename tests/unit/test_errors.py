@@ -19,7 +19,7 @@ import pytest
 from flows.cli.errors import explain
 from flows.retry_and_quarantine.records import FailureRecord, record_failure
 from infra.storage.storage import Storage
-from manifests.errors import ErrorKind, ExitCode, NightreelError, kind_of
+from manifests.errors import ErrorKind, ExitCode, NightreelError, first_line, kind_of
 from tests.helpers.root import ROOT
 
 PACKAGES = ("manifests", "renderers", "infra", "flows")
@@ -28,18 +28,19 @@ PACKAGES = ("manifests", "renderers", "infra", "flows")
 KINDS = {
     ErrorKind.APPLICATION: {
         "NightreelError", "RenderError", "StorageError", "VideoError", "FfmpegError", "VideoDefect", "TrainingFailed",
-        "Unforeseen",
+        "Unforeseen", "WorkerLacks",
     },
     ErrorKind.BAD_INPUT: {
-        "BadInput", "BadPages", "BadThrift", "DocumentDamaged", "EncodingInvalid", "FrameRangeError", "KeyframeError",
-        "ManifestError", "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError", "SourceRefused",
-        "TrainingBroken", "UnknownModel", "VideoDiffers",
+        "BadInput", "BadPages", "BadThrift", "ChoiceError", "DocumentDamaged", "EncodingInvalid", "FrameRangeError",
+        "KeyframeError", "ManifestError", "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError",
+        "SourceRefused", "TemplateError", "TrainingBroken", "UnknownModel", "VideoDiffers",
     },
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},
     ErrorKind.ENVIRONMENT: {
-        "CheckpointUnsafe", "DownloadFailed", "FetchFailed", "ModelFilesBroken", "PageUnavailable", "RayUnavailable",
-        "ServerUnavailable", "SettingsInvalid", "SourceMissing", "UpUnavailable", "_Mismatch",
+        "CheckpointUnsafe", "DownloadFailed", "FetchFailed", "ModelFilesBroken", "ModelLacking", "PageUnavailable",
+        "RayUnavailable", "ServerUnavailable", "SettingsInvalid", "SourceMissing", "UpUnavailable", "VersionsMixed",
+        "_Mismatch",
     },
     ErrorKind.INFRASTRUCTURE: {
         "AnswerCutOff", "AnswerLate", "FrameGone", "RerunUnavailable", "StorageBusy", "WorkerLost",
@@ -47,7 +48,7 @@ KINDS = {
     ErrorKind.NON_FINITE: {"NonFiniteLoss"},
     ErrorKind.OUT_OF_MEMORY: {"OutOfMemory", "WorkerOutOfMemory"},
     ErrorKind.STALLED: {"WorkerStalled"},
-    ErrorKind.STORAGE: {"StorageUnavailable"},
+    ErrorKind.STORAGE: {"PlaceForbidden", "StorageLacking", "StorageUnavailable"},
 }  # fmt: skip
 
 
@@ -179,7 +180,8 @@ def test_the_base_is_a_leaf_that_every_package_may_import() -> None:
     code = "import sys; before = set(sys.modules); import manifests.errors; print(*sorted(set(sys.modules) - before))"
     new = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     ours = [name for name in new.split() if name.split(".")[0] in PACKAGES]
-    assert ours == ["manifests", "manifests.errors", "manifests.masking"]
+    leaves = ["credentials", "errors", "masking", "secret_paths"]
+    assert sorted(ours) == ["manifests", *(f"manifests.{leaf}" for leaf in leaves)]
     assert not {"pydantic", "pyarrow", "yaml", "torch"} & set(new.split())
 
 
@@ -190,3 +192,8 @@ def test_a_record_of_every_kind_is_read_back(tmp_path: Path) -> None:
         record = record_failure(output, made(class_of(module, name)), seconds=0.0, **about)
         (stored,) = output.list()
         assert FailureRecord.of_document(json.loads(output.read(stored.key))) == record
+
+
+def test_of_a_librarys_error_the_first_line_that_says_something_is_told() -> None:
+    assert first_line(ValueError("\n  no such column \nat line 3")) == "no such column"
+    assert first_line(ValueError("\n")) == first_line(ValueError()) == "ValueError"

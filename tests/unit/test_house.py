@@ -56,13 +56,17 @@ def test_every_import_rule_notices_a_breach(tmp_path: Path) -> None:
         })  # fmt: skip
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     breaches = {
-        "renderers/breach.py": "import flows\nimport prefect\nimport manifests.reading\nimport ray\n",
-        "infra/workers/breach.py": "import ray\nimport torch\nimport fsspec\nimport imageio_ffmpeg\n",
+        "renderers/breach.py": "import flows\nimport manifests.bounds\n",
+        # new modules of any kind, which no rule names
+        "infra/breach.py": "import ray\nimport torch\nimport fsspec\nimport imageio_ffmpeg\n",
         "flows/planning/breach.py": "import flows.job\n",
         "flows/orchestration/breach.py": "import flows.local\n",
         "flows/watch/breach.py": "import flows.orchestration\n",
+        "flows/breach/__init__.py": "",
+        "flows/breach/of_a_new_room.py": "import prefect\n",
     }
     for name, text in breaches.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
 
     report = lint_imports(tmp_path).stdout
@@ -70,19 +74,6 @@ def test_every_import_rule_notices_a_breach(tmp_path: Path) -> None:
     summary = " ".join(report.split("Broken contracts")[0].split())  # long names are wrapped
     rules = [contract["name"] for contract in PYPROJECT["tool"]["importlinter"]["contracts"]]
     assert [rule for rule in rules if f"{rule} BROKEN" not in summary] == [], report
-
-
-def test_rules_about_one_owner_name_every_module_of_infra() -> None:
-    """A module that they leave out could import what is another's."""
-    there = {
-        f"infra.{path.stem}"
-        for path in (ROOT / "infra").iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    there -= {"infra.__init__", "infra.docs"}
-    for owner in ("infra.ray", "infra.storage", "infra.video"):
-        (rule,) = [it for it in PYPROJECT["tool"]["importlinter"]["contracts"] if f"in {owner} only" in it["name"]]
-        assert {it for it in rule["source_modules"] if it.startswith("infra.")} == there - {owner}, rule["name"]
 
 
 # --- the environment --------------------------------------------------------------------------------------------------

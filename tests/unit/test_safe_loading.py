@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from manifests import yaml_source
+from manifests.sources import yaml_source
 from tests.helpers.root import ROOT
 
 PACKAGES = ("manifests", "renderers", "infra", "flows")

@@ -16,6 +16,7 @@ from flows.orchestration.forms.addresses import ADDRESS, without_secrets_only
 from flows.orchestration.forms.empty_fields import MayBeEmpty
 from flows.planning.retakes import FRAMES
 from flows.planning.retakes import After as AfterFrames
+from manifests.schema.row import VIDEO_ID_PATTERN
 
 # --- rendering --------------------------------------------------------------------------------------------------------
 
@@ -45,7 +46,10 @@ Priority = Annotated[
 RenderedOutput = Annotated[
     Address, Field(description="the output that the video was rendered to; a path or any URI that fsspec knows")
 ]
-Video = Annotated[str, Field(description="the video's id", min_length=1)]
+# the pattern for the form alone: what else is typed there lies in Prefect's tables, whatever a run says of it
+Video = Annotated[
+    str, Field(description="the video's id", min_length=1, json_schema_extra={"pattern": VIDEO_ID_PATTERN})
+]
 Frames = Annotated[
     str,
     Field(
@@ -95,7 +99,7 @@ TimeZone = Annotated[str, Field(description="the time zone of that day, such as 
 IMAGES = "folders with pictures (searched to the bottom), or pictures: PNG, JPEG, WebP, GIF"
 Images = Annotated[list[str], Field(description=IMAGES, min_length=1)]
 ModelFolder = Annotated[
-    str, Field(description="folder for the model and its training; a training that is there goes on", min_length=1)
+    Address, Field(description="folder for the model and its training; a training that is there goes on")
 ]
 BaseName = Annotated[str, Field(description="model of the registry to start from", min_length=1)]
 ModelName = Annotated[str, Field(description="what the model is called; unset: as the folder")]

@@ -18,6 +18,7 @@ export function overlay(all) {
   if (!open?.page) return;
   forget();
   paint();
+  follow();
 }
 
 // What was asked for is done where it was drawn since, and where the run that was begun for it has ended.
@@ -90,6 +91,7 @@ async function read() {
     mine.start = mine.page.start;
     byId("grid-trouble").hidden = true;
     draw();
+    follow();
   } catch (error) {
     if (mine !== open) return;
     byId("grid-trouble").textContent = error.message;
@@ -310,9 +312,18 @@ const spans = (text) => text.split(",").map((part) => part.split("-").map(Number
 
 // -- one frame -----------------------------------------------------------------------------------------------------------
 
+// What was read last says of a frame, of its object and of who draws it; undefined where it is on another page.
+const stands = (frame) => (open.page.states[frame - open.page.start] ? `${letter(frame)} ${open.page.states[frame - open.page.start]} ${open.page.digests[frame - open.page.start] ?? ""}` : undefined);
+
+// The frame that is shown came, failed, was begun or left since: it is shown anew.
+function follow() {
+  if (open.shown !== undefined && stands(open.frame) !== undefined && open.shown !== stands(open.frame)) details(open.frame);
+}
+
 async function details(frame) {
   const mine = open;
   mine.frame = frame;
+  mine.shown = stands(frame);
   paint();
   const box = byId("frame");
   let it;

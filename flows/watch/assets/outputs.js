@@ -64,7 +64,7 @@ function row(it) {
 }
 
 function words(it) {
-  if (it.state === "live") return ["rendering", `rendering, ${percent(it.frames_done, it.frames)} %`, `${it.ends ? `ends ${moment(it.ends, now())}` : "its end is not known yet"}, ${number(it.frames_done)} of ${plural(it.frames, "frame")}`];
+  if (it.state === "live") return ["rendering", it.starting ? "starting" : `rendering, ${percent(it.frames_done, it.frames)} %`, `${it.ends ? `ends ${moment(it.ends, now())}` : "its end is not known yet"}, ${number(it.frames_done)} of ${plural(it.frames, "frame")} of ${it.runs === 1 ? "the run under way" : `${number(it.runs)} runs under way`}`];
   if (it.state === "unread") return ["failed", "can't be read", it.reason];
   if (it.state === "none") return ["none", "no report yet", ""];
   const facts = `${plural(it.videos, "video")}, ${number(it.frames_done)} of ${plural(it.frames, "frame")}`;

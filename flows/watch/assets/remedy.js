@@ -4,6 +4,6 @@ import { commandToCopy, el, link } from "./dom.js";
 export function putRight(refused) {
   const run = link(refused.link, refused.run || "its run");
   return el("div", { class: "remedy" },
-    el("p", {}, "Once that is put right, ", ...(run ? ["press Retry of ", run, " in Prefect"] : []), refused.command ? `${run ? ", or " : ""}run this command:` : run ? "." : "render its manifest again."),
+    el("p", {}, "Once that is put right, ", ...(run ? ["press Retry of ", run, ` in Prefect${refused.alive ? ", when it has ended" : ""}`] : []), refused.command ? `${run ? ", or " : ""}run this command:` : run ? "." : "render its manifest again."),
     refused.command ? commandToCopy(refused.command) : null);
 }

@@ -39,6 +39,8 @@ function drain(it) {
   const sure = button("Drain it", () => { box.remove(); return ask(it.run, "drain", it.worker, "Drain"); }, "sure");
   const box = notice("", el("p", {}, `${it.worker} is its run's only worker: another is started only where a place is free. Without one the run waits until you press “Allow again”.`),
     el("p", { class: "acts" }, sure, button("Leave it", () => box.remove(), "leave")));
+  boxes.get(it.run)?.remove();
+  boxes.set(it.run, box);
   sure.focus();
   return null;
 }
@@ -90,11 +92,13 @@ async function ask(run, kind, worker, text, priority) {
 }
 
 const FEW_RUNS = 3;
+const boxes = new Map(); // what a person is being asked of a run; of one that has ended there is nothing to ask
 
 export function showRuns(it) {
   const living = it.runs.filter((run) => run.alive).length;
   const few = Math.max(FEW_RUNS, living);
   // those under way first; what says "ago" is made again each time
+  for (const [run, box] of boxes) if (!box.isConnected || !it.runs.some((each) => each.run === run && each.alive)) { box.remove(); boxes.delete(run); }
   const order = [...it.runs.filter((run) => run.alive), ...it.runs.filter((run) => !run.alive)].slice(0, allRuns ? undefined : few);
   const rows = order.map((run) => ({ ...run, workers: undefined, tick: run.alive ? Math.floor(now() / 1000) : 0 }));
   fill(byId("runs"), rows.length ? rows : [{ run: "" }], (run) => run.run, (run) => (run.run ? runRow(run) : el("li", { class: "empty" }, "No run has begun here yet. This page shows it as soon as one does.")));
@@ -114,7 +118,7 @@ byId("all-runs").addEventListener("click", () => {
 
 function runRow(run) {
   const title = run.name || run.flow || run.run;
-  const state = run.phase === "ended" ? (run.ending === "completed" ? "done" : run.ending === "suspended" ? "waiting" : "failed") : run.phase === "silent" ? "failed" : "rendering";
+  const state = run.phase === "ended" ? run.ended_as : run.phase === "silent" ? "failed" : "rendering";
   const says = run.phase === "ended" ? run.ending || "ended" : run.phase === "silent" ? "no sign of life" : run.phase;
   const until = Date.parse(run.over ?? new Date(now()).toISOString());
   const facts = [
@@ -139,7 +143,9 @@ function priorityForm(run) {
     const input = el("input", { type: "number", value: run.priority, step: 1, min: -1000000, max: 1000000, "aria-label": "priority: the highest is served first" });
     const set = el("button", { type: "submit" }, "Set");
     const form = el("form", { class: "priority" }, el("label", {}, `Priority of ${run.name || run.run} (the highest is served first) `, input), set);
+    boxes.get(run.run)?.remove();
     const box = notice("", form);
+    boxes.set(run.run, box);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       box.remove();

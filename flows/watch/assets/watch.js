@@ -160,7 +160,7 @@ function theEnd(living, workers) {
   return [moment(ends, now()), left > 0 ? `in ${seconds(left)}` : "any moment"];
 }
 
-const ended = (run) => (run.ending ? `ended: ${run.ending}` : "was heard of");
+const ended = (run) => (run.ended_as === "waiting" ? "waits for Resume since" : run.ending ? `ended: ${run.ending}` : "was heard of");
 
 // -- pictures ------------------------------------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ const turnPage = (by) => () => {
 byId("before").addEventListener("click", turnPage(-1));
 byId("after").addEventListener("click", turnPage(1));
 
-// the link with the key, pasted over the address of a page that is locked, loads nothing anew
+// the link with the key, pasted over the address of a page that is locked, loads nothing again
 window.addEventListener("hashchange", () => {
   clearTimeout(timer);
   begin();

@@ -36,9 +36,10 @@ def convert_checkpoint(checkpoint: Path, config: Path, target: Path) -> str:
         ModelFilesBroken: a file can't be read, or the checkpoint does not hold the network that the config describes.
     """
     wanted = _shapes(config)
-    source = _checksum(checkpoint)
+    _check_regular(checkpoint)
     tensors = _from_safetensors(checkpoint, wanted) if _is_safetensors(checkpoint) else _from_pickle(checkpoint, wanted)
-    return _save(tensors, target, source)
+    # last: of what is no checkpoint there may be a terabyte
+    return _save(tensors, target, file_sha256(checkpoint))
 
 
 def convert_state(checkpoint: Path, target: Path) -> str:
@@ -49,19 +50,18 @@ def convert_state(checkpoint: Path, target: Path) -> str:
         CheckpointUnsafe: the checkpoint tries to run code. It did not.
         ModelFilesBroken: it can't be read.
     """
-    source = _checksum(checkpoint)
+    _check_regular(checkpoint)
     with open_checkpoint(checkpoint) as opened:
         held = opened.tensors()
         prefix = "module." if all(key.startswith("module.") for key in held) else ""
         tensors = {key.removeprefix(prefix): opened.read(ref) for key, ref in held.items()}
-    return _save(tensors, target, source)
+    return _save(tensors, target, file_sha256(checkpoint))
 
 
-def _checksum(checkpoint: Path) -> str:
-    """SHA-256 of the checkpoint, which a pipe or a device has none of: reading them might never end."""
+def _check_regular(checkpoint: Path) -> None:
+    """Raise ModelFilesBroken for a pipe or a device: reading them might never end."""
     if checkpoint.exists() and not checkpoint.is_file():
         raise ModelFilesBroken(f"the checkpoint '{checkpoint}' can't be read: it is no regular file")
-    return file_sha256(checkpoint)
 
 
 def _save(tensors: dict[str, Tensor], target: Path, source: str) -> str:

@@ -15,6 +15,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from manifests.errors import first_line
+
 __all__ = ["Graphed", "record"]
 
 log = logging.getLogger(__name__)
@@ -78,7 +80,7 @@ class Graphed:
             self._check(recorded, x)
         # capture fails in many ways (a library that synchronises, memory, a driver), and none of them is the frame's
         except (RuntimeError, AssertionError, ValueError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             log.warning("no CUDA graphs, kernels are started one by one, which is slower: %s", reason)
             self._off = True
             self._recorded.clear()

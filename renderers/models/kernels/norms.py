@@ -10,6 +10,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from manifests.errors import first_line
+
 __all__ = ["normalise"]
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ def kernels_work(device: torch.device) -> bool:
                 results += [y.detach(), *torch.autograd.grad(y.square().sum(), x)]
         torch.testing.assert_close(results[:2], results[2:], atol=1e-3, rtol=1e-3)
     except Exception as error:  # whatever a compiler on somebody's machine can raise; the plain way gives the same
-        reason = (str(error).splitlines() or [""])[0]
-        log.warning("no fused norms on %s, PyTorch's own are slower: %s: %s", device, type(error).__name__, reason)
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        log.warning("no fused norms on %s, PyTorch's own are slower: %s", device, reason)
         return False
     return True

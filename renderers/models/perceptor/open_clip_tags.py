@@ -18,10 +18,12 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from open_clip.pretrained import get_pretrained_cfg
 
+from manifests.errors import first_line
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
+from renderers.registry import PerceptorEntry
 
-__all__ = ["TagWeights", "find_tag"]
+__all__ = ["TagWeights", "cached_files", "find_tag"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class TagWeights:
                 cache.mkdir(parents=True, exist_ok=True)
                 path = self._from_hub(cache)
             except (OSError, ValueError, RuntimeError, EntryNotFoundError) as error:  # the hub's own are OSErrors
-                raise FetchFailed(f"{self.instructions(cache)} ({_first_line(error)})") from error
+                raise FetchFailed(f"{self.instructions(cache)} ({first_line(error)})") from error
         self.check(path)
         return path
 
@@ -120,6 +122,25 @@ def find_tag(architecture: str, tag: str) -> TagWeights:
     return TagWeights(architecture, tag, repository, _names(file), preprocess)
 
 
+def cached_files(perceptor: PerceptorEntry) -> list[Path]:
+    """What open_clip has fetched for a perceptor that it knows by name: weights of its tag, files of its tokenizer.
+
+    As they are named there, links to files of the cache's own.
+    """
+    text = (open_clip.get_model_config(str(perceptor.architecture)) or {}).get("text_cfg", {})
+    repositories = [text.get("hf_tokenizer_name")]
+    if perceptor.pretrained is not None:
+        repositories.append(find_tag(str(perceptor.architecture), perceptor.pretrained).repository)
+    folders = [perceptor.cache_path / f"models--{name.replace('/', '--')}" for name in repositories if name]
+    return [
+        path
+        for folder in folders
+        for kind in ("snapshots", "refs")  # the snapshot before what says which it is
+        for path in sorted((folder / kind).rglob("*"))
+        if path.is_file()
+    ]
+
+
 def _names(file: str) -> tuple[str, ...]:
     """The file that open_clip asks for, after its safetensors."""
     if not file:
@@ -131,7 +152,3 @@ def _names(file: str) -> tuple[str, ...]:
 def _quick_gelu(architecture: str) -> bool:
     config = open_clip.get_model_config(architecture) or {}
     return bool(config.get("quick_gelu"))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

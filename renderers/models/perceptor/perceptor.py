@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -15,12 +13,13 @@ import open_clip
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import Tensor
 
-from renderers.errors import FetchFailed, ModelFilesBroken
+from renderers.errors import CheckpointUnsafe, FetchFailed, ModelFilesBroken
+from renderers.models.config_file import clipped
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.kernels.folding import fold_batch_norms
+from renderers.models.perceptor.folder import check_described
 from renderers.models.perceptor.open_clip_tags import find_tag
 from renderers.models.perceptor.towers import picture_features
 from renderers.registry import PerceptorEntry
@@ -36,13 +35,11 @@ def _loading(what: str) -> Iterator[None]:
     root.setLevel(logging.WARNING)  # open_clip reports every step of loading on the root logger
     try:
         yield
-    # ImportError: some tokenizers need the package transformers; UnpicklingError: weights that hold more than tensors
-    except (
-        OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ImportError,
-        pickle.UnpicklingError,
-    ) as error:  # fmt: skip
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise ModelFilesBroken(f"open_clip can't load {what}: {reason}") from error
+    except CheckpointUnsafe:
+        raise
+    except Exception as error:  # whatever a network does that somebody's config describes: a width may be 0
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise ModelFilesBroken(f"open_clip can't load {what}: {clipped(reason)}") from error
     finally:
         root.setLevel(level)
 
@@ -93,13 +90,15 @@ class Perceptor(nn.Module):
         """A perceptor from a folder with `open_clip_config.json` and weights, in float32, frozen, in eval mode.
 
         Raises:
-            ModelFilesBroken: a file is missing or damaged.
+            CheckpointUnsafe: its config would have code run. It was not.
+            ModelFilesBroken: a file is missing or damaged, or the config describes another network than the weights.
         """
         name = f"local-dir:{folder}"
         with _loading(f"a model from '{folder}'"):
+            check_described(folder)
             clip = open_clip.create_model(name, require_pretrained=True)
             tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(folder / merges)} if merges else {}))
-        return cls(clip, tokenizer, templates).eval().requires_grad_(False)
+            return cls(clip, tokenizer, templates).eval().requires_grad_(False)
 
     @classmethod
     def load_architecture(
@@ -130,7 +129,7 @@ class Perceptor(nn.Module):
                 cache_dir=folder,
             )
             tokenizer = open_clip.get_tokenizer(architecture, cache_dir=folder)
-        return cls(clip, tokenizer, templates).eval().requires_grad_(False)
+            return cls(clip, tokenizer, templates).eval().requires_grad_(False)
 
     def embed_texts(self, texts: list[str]) -> Tensor:
         """Unit vectors `(n, d)` of `texts`, each the mean over the templates (Radford et al. 2021, section 3.1.4)."""

@@ -53,7 +53,7 @@ class DDConfig(BaseModel):
     attn_resolutions: tuple[int, ...] = ()
     dropout: float = 0.0
     norm_groups: int = Field(
-        32, description="groups of every GroupNorm; taming's blocks have no word for it and take 32"
+        32, ge=1, le=16_384, description="groups of every GroupNorm; taming's blocks have no word for it and take 32"
     )
 
 
@@ -142,7 +142,7 @@ class VQGAN(nn.Module):
         config = VQGANConfig.read(config_path)
         try:
             return cls(config)
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:
             raise ModelFilesBroken(f"'{config_path}' describes a network that can't be built: {error}") from error
 
     @classmethod
@@ -152,14 +152,17 @@ class VQGAN(nn.Module):
         Raises:
             ModelFilesBroken: a file is missing or damaged, or its keys are not those of the config's network.
         """
-        model = cls.build(config_path)
         try:
-            state = load_file(weights_path)
-            model.load_state_dict({key: value.float() for key, value in state.items()})
+            state = {key: value.float() for key, value in load_file(weights_path).items()}
+            with torch.device("meta"):  # shapes without numbers: a config of a few bytes may describe any size
+                shapes = {key: torch.empty(value.shape) for key, value in state.items()}
+                cls.build(config_path).load_state_dict(shapes)
+            model = cls.build(config_path)
+            model.load_state_dict(state)
         except (OSError, SafetensorError) as error:
             raise ModelFilesBroken(f"can't read the VQGAN weights '{weights_path}': {error}") from error
         except RuntimeError as error:
-            raise ModelFilesBroken(f"'{weights_path}' does not fit '{config_path}': {error}") from error
+            raise ModelFilesBroken(f"'{weights_path}' does not fit '{config_path}': {clipped(error)}") from error
         return model.eval().requires_grad_(False)
 
     @property

@@ -11,7 +11,7 @@ from infra.settings import InfraSettings, load_settings
 
 @pytest.fixture
 def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Without the shell's own, read anew in the test and after it."""
+    """Without the shell's own, read again in the test and after it."""
     for name in InfraSettings.model_fields:
         monkeypatch.delenv(f"NIGHTREEL_{name.upper()}", raising=False)
     load_settings.cache_clear()

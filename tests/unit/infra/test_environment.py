@@ -8,15 +8,18 @@ import stat
 import tempfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 from infra.environment import (
     RAY_FOLDER_BYTES,
     check_prefect_home,
     exempt_loopback,
+    forget_head_patience,
     own_ray_folder,
     prefect_api_url,
     prepare_prefect,
+    proxy_for,
     ray_environment,
     ray_folder,
 )
@@ -108,11 +111,60 @@ def test_a_ray_that_is_started_here_keeps_its_things_where_nobody_else_may_look(
 def test_no_proxy_is_asked_for_loopback(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
 ) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        for spelled in (name, name.lower()):
-            monkeypatch.delenv(spelled, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
+    _only_proxies(monkeypatch, given)
     exempt_loopback()
     exempt_loopback()
     assert os.environ.get("NO_PROXY") == os.environ.get("no_proxy") == expected
+
+
+@pytest.mark.parametrize(
+    ("proxy", "no_proxy"),
+    [
+        ("socks5://127.0.0.1:9", ""),
+        ("socks4://127.0.0.1:9", "corp"),
+        ("ftp://proxy:1", ""),
+        ("http://user:p#ss@proxy:1", ""),
+        ("http://[::1", ""),
+        ("http://proxy:1", "[::1]"),
+        ("http://proxy:1", "fe80::/10,corp"),
+        ("http://proxy:1", "bücher.example,host:port"),
+        ("http://proxy:1", "[fe80::1%eth0],10.0.0.0/8"),
+    ],
+)
+def test_no_proxy_of_the_environment_ends_a_client_of_a_server_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, no_proxy: str
+) -> None:
+    _only_proxies(monkeypatch, {"ALL_PROXY": proxy, "NO_PROXY": no_proxy})
+    exempt_loopback()
+    exempt_loopback()
+    httpx.Client(verify=False).close()  # as Prefect makes its own
+    # whoever reads from elsewhere still hears of it, or would go past it
+    assert proxy_for("https", "elsewhere.example") == proxy
+    assert proxy_for("http", "127.0.0.1") is None
+
+
+def test_what_needs_no_proxy_stays_exempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    _only_proxies(
+        monkeypatch, {"https_proxy": "http://proxy:1", "no_proxy": "[2001:db8::1], bücher.example ,.corp,fe80::/10"}
+    )
+    exempt_loopback()
+    assert os.environ["NO_PROXY"] == "2001:db8::1,xn--bcher-kva.example,.corp,127.0.0.1,localhost,::1"
+
+
+def _only_proxies(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelled in (name, name.lower()):
+            monkeypatch.delenv(spelled, raising=False)
+    monkeypatch.setenv("NIGHTREEL_PROXIES_SET_ASIDE", "")  # what the code sets, goes with the test
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_node_s_patience_with_its_head_is_a_person_s_or_ray_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "RAY_gcs_rpc_server_reconnect_timeout_s"
+    monkeypatch.setenv(name, "604800")  # a driver's
+    forget_head_patience()
+    assert name not in os.environ
+    monkeypatch.setenv(name, "600")
+    forget_head_patience()
+    assert os.environ[name] == "600"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import InfraSettings, SettingsInvalid, load_settings
+from manifests.errors import ExitCode
 from manifests.masking import without_secrets
 
 pytestmark = pytest.mark.usefixtures("fresh_settings")
@@ -50,6 +51,62 @@ def test_nonsense_is_refused_by_the_name_of_its_variable(
         load_settings()
     assert str(caught.value).startswith(f"environment variable NIGHTREEL_{name}='{value}': ")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["NIGHTREEL_RAY_ADDRESS", "RAY_ADDRESS"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("ray://head:10001", "ray:// is the address of Ray Client, .*write the address of the cluster's head instead"),
+        ("http://head:8265", "write the head of a Ray cluster as host:port"),
+        ("head", "write the head of a Ray cluster as host:port"),
+        ("head:port", "write the head of a Ray cluster as host:port"),
+        ("head:65536", "write the head of a Ray cluster as host:port"),
+        (":6379", "write the head of a Ray cluster as host:port"),
+    ],
+)
+def test_what_is_no_address_of_a_head_is_refused_before_anybody_is_asked(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    for name in ("NIGHTREEL_RAY_ADDRESS", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsInvalid, match=f"environment variable {variable}='{value}': .*{message}") as caught:
+        load_settings()
+    assert caught.value.kind.exit_code == ExitCode.ENVIRONMENT
+
+
+@pytest.mark.parametrize(
+    ("ours", "rays", "address"),
+    [
+        (None, None, None),
+        (None, "", None),
+        ("", None, None),
+        ("head:6379", None, "head:6379"),
+        (" [2001:db8::1]:6379 ", None, "[2001:db8::1]:6379"),
+        (None, "head:6379", "head:6379"),
+        ("other:6379", "ray://head:10001", "other:6379"),
+        ("auto", "head:6379", "head:6379"),
+        ("auto", None, "auto"),
+        ("local", "head:6379", None),
+        (None, "local", None),
+    ],
+)
+def test_the_cluster_is_ours_or_else_the_one_that_ray_was_told_of(
+    monkeypatch: pytest.MonkeyPatch, ours: str | None, rays: str | None, address: str | None
+) -> None:
+    for name, value in (("NIGHTREEL_RAY_ADDRESS", ours), ("RAY_ADDRESS", rays)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert load_settings().ray_address == address
+
+
+def test_auto_is_refused_where_ray_was_told_of_a_client_s_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTREEL_RAY_ADDRESS", "auto")
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    with pytest.raises(SettingsInvalid, match=r"environment variable RAY_ADDRESS='ray://head:10001': .*Ray Client"):
+        load_settings()
 
 
 def test_the_webhook_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

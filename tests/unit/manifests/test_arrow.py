@@ -12,8 +12,10 @@ def test_the_schema_follows_the_class():
     assert schema.field("fps").type == pa.float64()
     assert schema.field("format").type == pa.string()
     assert schema.field("cutouts").type.field("number").type == pa.int64()
-    prompt = pa.struct([("text", pa.string()), ("weight", pa.float64()), ("stop", pa.float64())])
-    assert schema.field("prompts").type.equals(pa.list_(pa.struct([("at", pa.int64()), ("prompts", pa.list_(prompt))])))
+    prompt = pa.struct([("text", pa.string()), ("weight", pa.string()), ("stop", pa.string())])
+    assert schema.field("prompts").type.equals(
+        pa.list_(pa.struct([("at", pa.int64()), ("prompts", pa.list_(prompt)), ("crossfade", pa.int64())]))
+    )
     assert b"Number of frames" in schema.field("frames").metadata[b"description"]
 
 

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.building import BuildResult, Kind, build, kind_of, write_parquet
-from manifests.reading import GoodRow, ManifestError, RowProblem, read_rows
-from manifests.schema import NamedFile, arrow_schema
+from manifests.reading import read_rows
+from manifests.results import GoodRow, ManifestError, RowProblem
+from manifests.schema import NamedFile, arrow_schema, schedules
 from tests.helpers.root import ROOT
 
 
@@ -276,6 +277,14 @@ def test_equal_sources_give_equal_bytes():
     for sink in (first, second):
         assert write_parquet(build("- {video_id: a, prompt: x}", "yaml"), sink) == BuildResult(1, ())
     assert first.getvalue() == second.getvalue()
+
+
+def test_the_gallery_is_good_and_shows_what_it_is_for():
+    source = (ROOT / "manifests" / "gallery.yaml").read_text(encoding="utf-8")
+    results = list(build(source, "yaml", "gallery.yaml"))
+    assert [result for result in results if not isinstance(result, GoodRow)] == []
+    changing = [[it for it in schedules(result.row).values() if it.constant is None] for result in results]
+    assert sum(map(len, changing)) >= 4
 
 
 def test_the_demo_is_built_from_its_source():

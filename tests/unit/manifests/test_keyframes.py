@@ -110,9 +110,38 @@ HOSTILE = [
     "lambda: 1",
     "t := 3",
     "t = 3",
-    "1 if t else 2",
-    "t < 3",
     "t and 1",
+    "not t",
+    "t < 3 & 1",
+    "(t < 3) + 1 & (t > 1)",
+    "~t",
+    "t is 1",
+    "t in n",
+    "t <> 3",
+    "t =< 3",
+    "t ! 3",
+    "t << 3",
+    "1 if t",
+    "if t",
+    "where(t > 3, 1)",
+    "where(t = 3, 1, 0)",
+    "where(1, 2, 3, c=4)",
+    "rand(k=1, k=2)",
+    "rand(seed=1, k=2)",
+    "rand(t, width=3)",
+    "rand()",
+    "rand(**t)",
+    "pulse(1, 2, 3)",
+    "where",
+    "asin(2)",
+    "smoothstep(3, 3, t)",
+    "floor(1e308*10)",
+    "rand(1e308*10 - 1e308*10)",
+    "n",
+    "max_f + t",
+    "s",
+    "b",
+    "seed",
     "~1",
     "1 << 99",
     "2^3",
@@ -147,7 +176,10 @@ HOSTILE = [
     "1e999",
     "exp(1000)",
     "9" * 400,
-    "1" + "+1" * 150,
+    "1" * 4001,
+    "1" + "+t" * 2000,
+    "t**" * 60 + "t",
+    "1 if t else " * 60 + "2",
     "-" * 300 + "1",
     "sin(" * 60 + "1" + ")" * 60,
     "1" * 401,
@@ -172,6 +204,15 @@ HOSTILE = [
     ":(1)",
     "-5:(1)",
     "1.5:(1)",
+    "2**2:(1)",
+    "max_f:(1)",
+    "t:(1)",
+    "'max_f:(1)",
+    "'max_f\":(1)",
+    "'max_f-':(1)",
+    "(max_f:(1)",
+    "max_f+t:(1)",
+    "s:(1)",
     "0:()",
     "9999999999:(1)",
     "0" * 5000 + "9" * 5000 + ":(1)",
@@ -190,7 +231,7 @@ def test_hostile_text_is_refused_at_once(text: str):
     with pytest.raises(KeyframeError) as caught:
         Keyframes.parse(text)
     assert time.perf_counter() - started < 5
-    assert 10 < len(str(caught.value)) < 600
+    assert 10 < len(str(caught.value)) < 700
     assert str(caught.value).isprintable()
 
 
@@ -206,9 +247,9 @@ def test_any_text_is_read_or_refused(text: str):
 
 def test_an_expression_without_a_finite_value_names_frame_and_expression():
     speed = Keyframes.parse("1/(t-30)")
-    with pytest.raises(KeyframeError, match=r"expression '1/\(t-30\)' at frame 30: division by zero"):
+    with pytest.raises(KeyframeError, match=r"expression '1/\(t-30\)' at frame 30, character 1: division by zero"):
         speed.at(30)
-    with pytest.raises(KeyframeError, match="at frame 900: the result is too large"):
+    with pytest.raises(KeyframeError, match="at frame 900, character 1: the result is too large"):
         Keyframes.parse("exp(t)").at(900)
 
 

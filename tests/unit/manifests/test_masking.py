@@ -9,11 +9,20 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from manifests.errors import NightreelError
-from manifests.masking import address_without_secrets, content_mark, has_secret, keep_secret, reference, without_secrets
+from manifests.masking import (
+    _HINTS,
+    address_without_secrets,
+    content_mark,
+    has_secret,
+    keep_secret,
+    reference,
+    without_secrets,
+)
 from manifests.results import RowProblem
-from manifests.schema import ManifestRow
+from manifests.schema import ManifestRow, Scene, format_prompts, parse_prompts
 from manifests.schema.texts import short
 
 SECRET = "Pl4ntedS3cret"
@@ -40,6 +49,12 @@ ADDRESSES = {
     "bare fragment": f"https://host.example/a.png#{SECRET}",
     "encoded query": f"https://host.example/a.png%3Fsig%3D{SECRET}",
     "in the path": f"https://host.example/token={SECRET}/a.png",
+    "part of the path": f"https://host.example/get/token/{SECRET}/a.png",
+    "last part of the path": f"https://host.example/api_key/{SECRET}",
+    "a short name in the path": f"https://host.example/sig={SECRET}/a.png",
+    "part of the path after auth": f"https://host.example/auth/{SECRET}/a.png",
+    "part of the path after signed": f"https://host.example/v1/signed/{SECRET}",
+    "part of the path after jwt": f"https://host.example/jwt/{SECRET}/a.png",
     "path parameter": f"https://host.example/a.png;jsessionid={SECRET}",
     "s3 user": f"s3://AKIAIOSFODNN7EXAMPLE:{SECRET}@bucket/a.png",
     "s3 query": f"s3://bucket/a.png?X-Amz-Signature={SECRET}",
@@ -47,6 +62,9 @@ ADDRESSES = {
     "chain": f"simplecache::https://user:{SECRET}@host.example/a.zip?sig={SECRET}",
     "chain inside": f"zip://a.csv::https://host.example/a.zip?sig={SECRET}",
     "slack": f"https://hooks.slack.com/services/T000/B000/{SECRET}",
+    "slack's path elsewhere": f"http://127.0.0.1:8065/services/T0A1/B0C2/{SECRET}",
+    "settings of Azure in a host": f"https://a.blob.example;SharedAccessSignature=sig={SECRET}",
+    "slack's host in a path": f"https://host.example/see/hooks.slack.com/services/T0/B0/{SECRET}",
     "discord": f"https://discord.com/api/webhooks/1234/{SECRET}",
     "teams": f"https://x.webhook.office.com/webhookb2/a@b/IncomingWebhook/{SECRET}/c",
     "mattermost": f"https://chat.example/hooks/{SECRET}",
@@ -77,6 +95,8 @@ WITHOUT_SCHEME = (
     f"host.example/a.png?sig={SECRET}", f"host.example/a.png?x={SECRET}", f"host.example/a?{SECRET}",
     f"//host.example/a?x={SECRET}#b", f"localhost:8000/a.png?x={SECRET}", f"127.0.0.1:80/a.png?x={SECRET}",
     f"www.host.example/a/b.png?sv=1&x={SECRET}", f"hooks.slack.com/services/T000/B000/{SECRET}",
+    f"/data/night/hooks.slack.com/services/T000/B000/{SECRET}", f"file:///data/hook.eu1.make.com/{SECRET}",
+    f"BlobEndpoint=https://a.blob.example;SharedAccessSignature=sig={SECRET}",
     f"//hooks.slack.com/services/T000/B000/{SECRET}", f"hooks.slack.com/services/T/B/{SECRET}#x={SECRET}",
     f"discord.com/api/webhooks/1234/{SECRET}", f"x.webhook.office.com/webhookb2/a@b/IncomingWebhook/{SECRET}/c",
     f"ntfy.sh/{SECRET}", f"api.telegram.org/bot123:{SECRET}/sendMessage", f"data:image/png;base64,{SECRET}",
@@ -85,6 +105,7 @@ WITHOUT_SCHEME = (
 HARMLESS = (
     "https://host.example/a.png",
     "http://127.0.0.1:8000/logo.png",
+    "https://host.example/key/visual/token/a-photograph-of-a-reef.png",
     "https://host.example/logo@2x.png",
     "http://[::1]:8080/a.png",
     "s3://bucket/night/model=sketch/key=3/part-?.parquet",
@@ -107,6 +128,10 @@ HARMLESS = (
     "host.example/a.png",
     "nights.old/part-?.parquet",
     "project.git/hooks/pre-commit",
+    "/etc/hooks.d/10-start.sh",
+    "https://host.example/services/trees/birds/7.png",
+    "https://host.example/auth/a-picture-of-me.png",
+    "night/sig/key=3/auth=2/part-0.parquet",
     "night.example/webhooks/a.png",
     "data: a, b | metadata:0.5, noise",
     "ntfy, hooks. and webhooks",
@@ -154,6 +179,58 @@ def test_an_address_with_signs_that_no_address_holds_shows_no_secret(address: st
         assert SECRET not in without_secrets(sentence.replace("{}", address))
 
 
+SPACED = [
+    query.replace("V", SECRET)
+    for query in (
+        "?sig =V", "?sig\t=V", "?sig = V", "?sig= V", "?sig\t=\tV", "?x =V", "?x= V", "?x  =  V", "?sig = V&token = V2",
+        "?x = V&y = V2", "?x = V & y = V2", "?x=V &y=V2", "?a=1&x = V", "?a=1& x=V", "?a&x =V", "?x = 'V'",
+        '?x = "a V"', "?x %3DV", "?x%3D V", "?x %3d V %26y %3D V2", "?x%20= V", "%3Fx = V", "%3Fsig %3D V",
+        "%253Fx %253D V",
+        "?x[0] = V", "#x =V", "#access_token = V", ";jsessionid = V", "?a=1;x = V", "?x\u00a0=\u00a0V",
+        "?x =V&y =V2&z =V3", "?x = =V", "?" + "&".join(f"x{number} = V{number}" for number in range(30)),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", SPACED)
+@pytest.mark.parametrize("start", ["http://h/x", "https://host.example:8443/a.png", "s3://bucket/x", "host.example/x"])
+def test_blanks_around_the_signs_of_a_query_show_no_secret(start: str, query: str) -> None:
+    if query[0] != "?" and not start.startswith("http"):
+        return  # a name like any other
+    address = start + query
+    assert SECRET not in address_without_secrets(address)
+    for sentence in (*SENTENCES, "see {}, please", "a reef, see {} | a boat:0.5", "x: {}\nand more"):
+        masked = without_secrets(sentence.replace("{}", address))
+        assert SECRET not in masked
+        assert without_secrets(masked) == masked
+    encodable = "://" in start and '"' not in query
+    for encoded in (quote(address, safe="= "), quote(address, safe=" ")) if encodable else ():
+        assert SECRET not in without_secrets(f"back to {encoded} now")
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("is http://h/x?  y = 3", None),
+        ("is it http://h/x? Then y = 3", None),
+        ("at http://h/x y = 3 and z = 4", None),
+        ("at http://h/x, where x = 3", None),
+        ("at http://h/x is x?  y = 3", None),
+        ("at http://h/x; y = 3", None),
+        ("http://h/x\n= a reef", None),
+        ("http://h/x?a\n= a reef", "http://h/x?...\n= a reef"),
+        ("http://h/x?a=1 y = 3", "http://h/x?... y = 3"),
+        ("http://h/x?a=b= is refused", "http://h/x?... is refused"),
+        ("http://h/x?a=1; y = 3", "http://h/x?...; y = 3"),
+        ("http://h/x?a=1 & more", "http://h/x?... & more"),
+        ("http://h/x?a = 1 of a reef, y = 3", "http://h/x?... of a reef, y = 3"),
+        ("host.example/x? y = 3", None),
+    ],
+)
+def test_what_stands_beside_an_address_stays(text: str, masked: str | None) -> None:
+    assert without_secrets(text) == (masked or text)
+
+
 @pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
 def test_what_is_cut_anywhere_shows_no_secret(address: str) -> None:
     """Tables and messages cut long texts: what is left of an address may not look like one."""
@@ -171,6 +248,15 @@ def test_an_address_without_its_scheme_shows_no_secret(address: str) -> None:
         masked = without_secrets(sentence.replace("{}", address))
         assert SECRET not in masked
         assert without_secrets(masked) == masked
+
+
+@pytest.mark.parametrize("address", ["https://u:Pass@h.example/x", "https://h.example/x?sig=Pass", "s3://k:Pass@b/x"])
+def test_an_address_in_the_words_of_a_prompt_shows_no_secret(address: str) -> None:
+    ((prompt,),) = [scene.prompts for scene in parse_prompts("a sign says " + address.replace(":", r"\:"))]
+    shown = without_secrets(format_prompts([Scene(at=0, prompts=(prompt,))]))
+    assert "Pass" not in shown
+    assert shown.startswith(r"a sign says " + address.partition(":")[0] + r"\://")
+    assert without_secrets(shown) == shown
 
 
 def test_a_webhook_that_was_set_is_known_wherever_it_is() -> None:
@@ -255,6 +341,14 @@ def test_pairs_and_headers_lose_their_values(text: str) -> None:
         "@ ",
         " b?",
         "http://u:p ",
+        "?a = ",
+        "&a =",
+        "?a ",
+        "= ",
+        "http://h/a?b = ",
+        "http://h/a?b =c& ",
+        "%3Fa %3D ",
+        '?http://h/http://h/"',
     ],
 )
 def test_a_strangers_text_takes_no_time(part: str) -> None:
@@ -295,3 +389,37 @@ def test_rows_errors_and_problems_repeat_no_secret() -> None:
     ):
         assert SECRET not in said
     assert SECRET not in json.dumps(problem.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("prompt", f"an apple, see http://{SECRET}@host.example/p.png"),
+        ("prompt", f"an apple, see http://user:{SECRET}@host.example/p.png please"),
+        ("prompt", f"user:{SECRET}@host.example/x | [a|b]"),
+        ("prompt", f"see http://user:{SECRET}@h.example/[a|b]"),
+        ("zoom", f"http://user:{SECRET}@host.example/p.png"),
+        ("zoom", f"{'0:(1), ' * 12}http://user:{SECRET}@host.example/p.png"),
+        ("zoom", f"0:(1), max_f:(http://u:{SECRET}@h.example)"),
+        ("zoom", f"sin(t) + token={SECRET}"),
+    ],
+)
+def test_what_an_error_quotes_of_a_longer_text_shows_no_secret(column: str, value: str) -> None:
+    """A piece of an address that was cut at its colon may not look like one."""
+    row = {"video_id": "reef", "prompt": "an apple", column: value}
+    with pytest.raises(ValidationError) as caught:
+        ManifestRow.model_validate(row)
+    assert SECRET not in without_secrets("; ".join(it["msg"] for it in caught.value.errors()))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"zoom": "0:(1.0"}, {"height": 5}, {"image_prompts": [{"image": "a.png", "weight": "x"}]}, {"keyframe_every": 0}],
+)
+def test_what_is_said_of_most_bad_rows_is_not_searched_for_secrets(row: dict[str, object]) -> None:
+    """A search takes a millisecond, and fifty thousand bad rows have three sentences each: `key` in 'keyframes' and
+    `gh` in 'height' had every one of them searched."""
+    with pytest.raises(ValidationError) as caught:
+        ManifestRow.model_validate({"video_id": "reef", "prompt": "an apple", **row})
+    said = "; ".join(f"{it['loc']}: {it['msg']}" for it in caught.value.errors()).lower()
+    assert [hint for hint in _HINTS if hint in said and hint not in ("=", "?", "%")] == []

@@ -16,7 +16,8 @@ import pytest
 
 from infra.storage.errors import SourceRefused, StorageError
 from infra.storage.inputs import manifest_files
-from manifests.reading import GoodRow, ManifestError, RowProblem, count_rows, read_rows
+from manifests.reading import count_rows, read_rows
+from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import NamedFile
 from tests.helpers.root import ROOT
 
@@ -205,3 +206,26 @@ def test_a_file_is_opened_with_the_partitions_it_was_given() -> None:
     (row,) = read_rows([NamedFile("a", lambda: io.BytesIO(sink.getvalue()), {"seed": "3"})])
     assert isinstance(row, GoodRow)
     assert row.row.seed == 3
+
+
+def test_a_folder_that_is_no_text_costs_its_rows(tmp_path: Path) -> None:
+    """They were rendered with signs in the place of what can't be read."""
+    write(tmp_path / "prompt=%FF%FE" / "a.parquet", video_id=["a"])
+    write(tmp_path / "prompt=a%20pear" / "b.parquet", video_id=["b"])
+    bad, good = read_rows(manifest_files(str(tmp_path)))
+    assert isinstance(good, GoodRow)
+    assert good.row.prompt == "a pear"
+    assert "prompt holds half of a character at character 1" in str(bad)
+
+
+def test_row_labels_of_dask_are_left_out_as_those_of_pandas_are(tmp_path: Path) -> None:
+    write(tmp_path / "seed=3" / "part.0.parquet", __null_dask_index__=[0], video_id=["a"], prompt=["x"])
+    assert rows(tmp_path) == [("a", "embedded", 3)]
+
+
+def test_columns_of_row_labels_are_bounded(tmp_path: Path) -> None:
+    """5,000 took seven seconds, ten times as many a hundred times as long."""
+    labels = {f"__index_level_{number}__": [number] for number in range(1001)}
+    write(tmp_path / "a.parquet", video_id=["a"], prompt=["x"], **labels)
+    with pytest.raises(ManifestError, match="has 1,003 columns; at most 1,000 are allowed: leave out row labels"):
+        rows(tmp_path)

@@ -56,3 +56,8 @@ def test_problems_of_several_runs_join_and_leave_out() -> None:
     assert (both.without([problem(3)]).total, len(both.without([problem(3)]))) == (150, LISTED - 1)
     again = pickle.loads(pickle.dumps(both))
     assert (again, again.rows, again.kinds) == (both, both.rows, both.kinds)
+
+
+def test_one_more_problem_is_said_in_the_singular() -> None:
+    found = listed(*(problem(1) for _ in range(LISTED + 1)))
+    assert found.counts.startswith("and 1 more problem, 101 in 1 row: ")

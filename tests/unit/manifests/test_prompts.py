@@ -28,6 +28,55 @@ def test_weights_stops_and_negatives():
     assert only("an apple:1:-inf") == (Prompt(text="an apple"),)
 
 
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("flowers:(10*t)", Prompt(text="flowers", weight="10*t")),
+        ("text:(2*sin(t/8)):-.9", Prompt(text="text", weight="2*sin(t/8)", stop=-0.9)),
+        ("text:-1:( -.9 + t/1000 )", Prompt(text="text", weight=-1, stop="-.9 + t/1000")),
+        ("fog:((t < 4) | (t > 9)):(0:(-.5), 9:(-1)) ", Prompt(text="fog", weight="(t < 4) | (t > 9)",
+                                                              stop="0:(-.5), 9:(-1)")),
+        ("apple:(1)", Prompt(text="apple")),
+        ("apple:(1):(-inf)", Prompt(text="apple")),
+        ("portrait: a queen:(t/8)", Prompt(text="portrait: a queen", weight="t/8")),
+        ("1984:0.5:(t)", Prompt(text="1984", weight=0.5, stop="t")),
+        (r"0: \1984:(t)", Prompt(text="1984", weight="t")),
+        # as before: behind a key, a blank or a backslash a bracket is text
+        ("0:(a sign)", Prompt(text="(a sign)")),
+        ("sign: (t)", Prompt(text="sign: (t)")),
+        (r"sign\:(t)", Prompt(text="sign:(t)")),
+    ],
+)  # fmt: skip
+def test_weights_and_stops_that_change_in_time(text: str, prompt: Prompt):
+    assert only(text) == (prompt,)
+    assert parse_prompts(format_prompts(parse_prompts(text))) == parse_prompts(text)
+
+
+def test_a_bar_and_a_key_within_brackets_separate_nothing():
+    scenes = parse_prompts("0: dawn:((t<4)|(t>9)) | fog:(0:(1), 9:(0)):-.9 | 24: night")
+    assert [[prompt.text for prompt in scene.prompts] for scene in scenes] == [["dawn", "fog"], ["night"]]
+    assert (
+        misread("a cat:((t<4)|(t>9)) | fog:(0:(1), 9:(0))", parse_prompts("a cat:((t<4)|(t>9)) | fog:(0:(1), 9:(0))"))
+        is None
+    )
+    assert doubtful("a cat:((t<4)|(t>9))") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(2, "2"), (2.0, "2"), ("2.0", "2"), (" 1e-1 ", "0.1"), ("2*t ", "2*t"), (-0.0, "0")]
+)
+def test_a_number_has_one_spelling(given: object, kept: str):
+    assert Prompt(text="a", weight=given).weight == kept
+
+
+@pytest.mark.parametrize(
+    "given", ["t +", "u*2", "", "0:(1), 0:(2)", True, None, "2000", -1001, math.nan, "x" * 100_001, 10**400]
+)
+def test_a_weight_that_is_none_is_refused(given: object):
+    with pytest.raises(ValidationError):
+        Prompt(text="a", weight=given)
+
+
 def test_a_story():
     scenes = parse_prompts("0: a forest at dawn:2 | fog:-1 | 120: a city at night | 60:the sea")
     assert [scene.at for scene in scenes] == [0, 60, 120]
@@ -81,6 +130,13 @@ def test_colons_bars_and_numbers_in_texts(text: str, prompt: Prompt):
         ("a | 0: b", "two scenes start at frame 0"),
         ("0: a | 99999999: b", "beyond the limit of 999999"),
         ("x" * 10_001, "at most 10000"),
+        ("fog:(t +)", r"prompt 'fog:\(t \+\)': weight: expression 't \+', character 3"),
+        ("fog:1:(tt)", r"stop: expression 'tt', character 1: 'tt' is unknown"),
+        ("fog:(2*u)", "weight: keyframes '2\\*u', character 3: 'u' .* can't stand here"),
+        ("fog:(sin(t)", "character 5: the bracket of this weight or stop is not closed"),
+        ("fog:(t)x", r"':\(t\)x' is not a number"),
+        ("fog:(2000)", "weight 2000 is outside"),
+        ("a:(t):(t):(t)", "3 numbers follow the text"),
     ],
 )
 def test_errors_show_the_part_and_what_is_allowed(text: str, message: str):
@@ -89,11 +145,14 @@ def test_errors_show_the_part_and_what_is_allowed(text: str, message: str):
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(lambda text: text.strip())
+in_time = st.sampled_from(
+    ["t", "2*sin(t/8)", "(t < 4) | (t > 9)", "0:(1), max_f/2:(0.5)", "(t)", "((2))", "where(t>3, 1, b)"]
+)
 prompts = st.builds(
     Prompt,
     text=texts | st.from_regex(r"[0-9:|\\ .-]{1,12}", fullmatch=True).filter(lambda text: text.strip()),
-    weight=st.floats(-1000, 1000),
-    stop=st.just(-math.inf) | st.floats(allow_nan=False, allow_infinity=False),
+    weight=st.floats(-1000, 1000) | in_time,
+    stop=st.just(-math.inf) | st.floats(allow_nan=False, allow_infinity=False) | in_time,
 )
 stories = st.lists(st.integers(1, 999_999), unique=True, max_size=4).flatmap(
     lambda frames: st.tuples(
@@ -112,7 +171,7 @@ def test_round_trip(scenes: tuple[Scene, ...]):
 
 
 @settings(deadline=None)  # the machine is shared
-@given(st.text(alphabet="ab 0129:|\\.-e\n", max_size=40))
+@given(st.text(alphabet="ab 0129:|\\.-e\nt()", max_size=40))
 def test_any_text_is_refused_or_read_and_written_back(text: str):
     try:
         scenes = parse_prompts(text)
@@ -142,6 +201,13 @@ def test_prompts_are_frozen_and_checked():
         ("a sign (open | closed)", "'(open | closed)' is cut at its '|'"),
         ("a cat --no text, blur", "'--no' in prompt 'a cat --no text, blur' is part of the text"),
         ("a cat AND a dog", "'AND' in 'a cat AND a dog' is part of the text"),
+        ("a cat BREAK a dog", "'BREAK' in 'a cat BREAK a dog' is part of the text"),
+        ("a cat -s50 -W512", "'-s50' in prompt 'a cat -s50 -W512' is part of the text: columns say"),
+        ("/imagine a castle", "'/imagine' in prompt '/imagine a castle' is part of the text"),
+        ("frame 0: a cat | frame 30: a dog", "'frame 0:' in prompt"),
+        ("t=0: a cat", "'t=0:' in prompt"),
+        ("take -5 steps", None),
+        ("a picture frame", None),
         ("a (cat) in [a hat] | a dog", None),
         (r"a sign (open \| closed)", None),
         ("a poster that says LOVE AND PEACE", None),

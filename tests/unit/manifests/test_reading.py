@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from manifests.reading import GoodRow, ManifestError, RowProblem, count_rows, read_rows
+from manifests.reading import count_rows, read_rows
+from manifests.results import GoodRow, ManifestError, RowProblem
 from manifests.schema import NamedFile, arrow_schema
 
 
@@ -86,10 +87,11 @@ def test_a_damaged_page_is_distinguished_from_a_bad_row():
         list(read_rows([NamedFile("jobs.parquet", lambda: io.BytesIO(bytes(data)))]))
 
 
-def test_text_that_is_not_utf8_is_a_damage():
+def test_text_that_is_not_utf8_costs_its_row():
     raw = pa.array([b"\xff\xfe"]).view(pa.string())
-    with pytest.raises(ManifestError, match="damaged"):
-        list(read_rows([parquet(pa.table({"video_id": ["a"], "prompt": raw}))]))
+    (bad,) = read_rows([parquet(pa.table({"video_id": ["a"], "prompt": raw}))])
+    assert isinstance(bad, RowProblem)
+    assert (bad.video_id, bad.column) == ("a", "prompt")
 
 
 def test_storage_errors_pass_through():
@@ -141,7 +143,17 @@ def test_nested_and_dotted_columns():
     assert "cutouts" not in b.model_fields_set
     assert (a.optimiser.lr, b.optimiser.lr) == (0.1, 0.2)
     assert "optimiser" not in a.model_fields_set
-    assert b.scenes[0].prompts[0].weight == 1
+    assert b.scenes[0].prompts[0].weight == "1"
+
+
+def test_weights_that_are_numbers_are_read_as_those_that_are_texts():
+    """Older manifests have doubles, where weights may be expressions now."""
+    prompts = [[{"at": 0, "prompts": [{"text": "x", "weight": 0.5, "stop": -1.0}, {"text": "y", "weight": 1.0}]}]]
+    texts = [[{"at": 0, "prompts": [{"text": "x", "weight": "0.5", "stop": "-1"}, {"text": "y", "weight": "1"}]}]]
+    (one,), (other,) = (read_rows([parquet({"video_id": ["a"], "prompts": values})]) for values in (prompts, texts))
+    assert isinstance(one, GoodRow)
+    assert isinstance(other, GoodRow)
+    assert one.row == other.row
 
 
 def test_an_empty_manifest_has_no_rows():
@@ -152,7 +164,8 @@ def test_an_empty_manifest_has_no_rows():
 # The peak is read from /proc: getrusage's is inherited from the process that started this one.
 _MEASURE = r"""
 import json, re, sys, time
-from manifests.reading import GoodRow, read_rows
+from manifests.reading import read_rows
+from manifests.results import GoodRow
 from manifests.schema import NamedFile
 peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
 before, started, good = peak(), time.perf_counter(), 0

@@ -105,10 +105,10 @@ def test_numbers_and_texts_are_taken_sensibly():
         ({"prompt": "  "}, "prompt", "nothing stands"),
         ({"prompt": b"\xff"}, "prompt", "prompt is"),
         ({"prompt": "a", "prompts": [{"prompts": [{"text": "a"}]}]}, "prompt", "not both; here both are given"),
-        ({"zoom": "1/t"}, "zoom", "zoom: expression '1/t' at frame 0: division by zero"),
+        ({"zoom": "1/t"}, "zoom", "zoom: expression '1/t' at frame 0, character 1: division by zero"),
         ({"zoom": 0}, "zoom", "zoom: '0' is 0 at frame 0; allowed is 0.01 to 100"),
         ({"zoom": "0:(1), 9:(-1)"}, "zoom", "is -1 at frame 9"),
-        ({"angle": "1/(t-3)", "frames": 9}, "angle", "at frame 3: division by zero"),
+        ({"angle": "1/(t-3)", "frames": 9}, "angle", "at frame 3, character 1: division by zero"),
         ({"zoom": math.inf}, "zoom", "'inf' is unknown"),
         (
             {"prompt": "0: a | 9: b", "frames": 9},

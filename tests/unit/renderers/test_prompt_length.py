@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,20 @@ def test_no_text_takes_long() -> None:
     assert text_end("a" * 100_000, OPENAI) is not None
     assert text_end("\u732b" * 100_000, OPENAI) is not None
     assert text_end("a " * 50_000, OPENAI) is not None
+
+
+@pytest.mark.parametrize(
+    "config", ["[" * 100_000, '{"model_cfg": []}', '{"model_cfg": {"text_cfg": ["x"]}}', "3", "\xff"]
+)
+def test_a_folder_whose_config_is_none_is_left_to_who_loads_it(tmp_path: Path, config: str) -> None:
+    (tmp_path / "open_clip_config.json").write_text(config, encoding="latin-1")
+    assert text_end("a red apple", PerceptorEntry(folder=tmp_path, sha256="0" * 64)) is None
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_the_place_of_a_config_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "open_clip_config.json")
+    assert text_end("a red apple", PerceptorEntry(folder=tmp_path, sha256="0" * 64)) is None
 
 
 def test_it_imports_neither_torch_nor_open_clip() -> None:

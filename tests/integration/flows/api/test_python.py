@@ -13,6 +13,9 @@ from PIL import Image
 
 import nightreel
 from flows.cli import run
+from flows.job.output_videos import stored_wants
+from flows.runs.stored import stored_runs
+from infra.storage.storage import Storage
 from manifests.results import ManifestError
 from renderers.errors import BadInput
 from renderers.frame_rendering.frame_object import FrameObject
@@ -136,3 +139,19 @@ def _with_a_bad_row(folder: Path) -> str:
     file = folder / "rows.csv"
     file.write_text("video_id,prompt,width\nbad,a reef,3\n")
     return str(file)
+
+
+def test_a_manifest_has_one_name_whichever_folder_its_runs_were_begun_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a run leaves behind is read elsewhere; and a row that a later run found put right is no bad row any more."""
+    ghost = quick_row("ghost", init_image="late.png")
+    manifest = write_manifest(tmp_path / "m.parquet", [quick_row("apple"), ghost])
+    monkeypatch.chdir(tmp_path)
+    assert not nightreel.run_job("m.parquet", "out").complete
+    (first,) = stored_runs(Storage("out"))
+    assert first.record.manifest == manifest
+    write_manifest(tmp_path / "m.parquet", [quick_row("apple")])
+    monkeypatch.chdir("/")
+    assert nightreel.run_job(manifest, tmp_path / "out").complete
+    assert stored_wants(Storage(str(tmp_path / "out"))).refused == {}

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from flows.api.jobs import run_job
 from flows.job.output_videos import VideoStatus, stored_status
 from flows.job.stored_documents import MOST_BYTES
+from flows.runs.record import RunRecord
+from flows.runs.stored import MOST_COMMAS, stored_runs
 from flows.watch.grid import read_grid
 from infra.storage.storage import Storage
 from renderers.registry import Registry
@@ -141,3 +144,60 @@ def test_a_pipe_among_objects_is_not_waited_for(output: Storage, tmp_path: Path)
     found = {video.video_id: video for video in stored_status(output, Registry())}
     assert found["b"].frames == 1
     assert "'a/plans/0123456789abcdef.json', is damaged" in found["a"].reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("what", ["a folder", "a link to itself", "a link to nothing"])
+def test_what_is_no_file_ends_nothing(output: Storage, tmp_path: Path, kind: str, what: str) -> None:
+    path = tmp_path / "out" / key_of(output, kind)
+    path.unlink()
+    if what == "a folder":
+        path.mkdir()
+        (path / "x").write_text("x")
+    else:
+        path.symlink_to(path.name if what == "a link to itself" else "/nowhere/at/all")
+    assert "a" in look(output)
+    assert isinstance(stored_runs(output), tuple)
+
+
+def test_links_to_folders_above_are_not_followed(output: Storage, tmp_path: Path) -> None:
+    """Two of them would double what is listed some forty times."""
+    before = [info.key for info in output.list()]
+    for place in ("a/plans", "a/frames", "b", "report/runs"):
+        (tmp_path / "out" / place / "up").symlink_to(tmp_path / "out")
+        (tmp_path / "out" / place / "here").symlink_to(".")
+    assert [info.key for info in output.list()] == before
+    assert look(output)["a"].frames == 2
+
+
+@pytest.mark.parametrize("video_id", ["../..", "\x1b[2J\0", "x" * 1_000_000, ""])
+def test_a_run_of_videos_that_no_folder_can_have_counts_as_none(output: Storage, video_id: str) -> None:
+    key = key_of(output, "run")
+    record = json.loads(output.read(key))
+    record["videos"][0]["video_id"] = video_id
+    output.put(key, json.dumps(record).encode(), existing="replace")
+    assert look(output)["a"].frames == 2
+    assert stored_runs(output) == ()
+
+
+def test_the_items_of_a_strangers_run_make_one_error() -> None:
+    """A million of them made a million errors, which took gigabytes."""
+    with pytest.raises(ValidationError) as caught:
+        RunRecord.model_validate_json(b'{"run": "r", "began": "2026-11-29T00:00:00Z", "videos": [[], [], []]}')
+    assert caught.value.error_count() == 1
+
+
+def test_a_run_of_more_values_than_memory_holds_is_not_read(output: Storage) -> None:
+    data = b'{"run": "r", "updated": "2026-11-29T00:00:00Z", "done": [' + b"0," * MOST_COMMAS + b"0]}"
+    output.put(key_of(output, "state"), data, existing="replace")
+    (run,) = stored_runs(output)
+    assert run.state is None
+
+
+def test_a_failure_of_a_million_letters_is_cut(output: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    key = key_of(output, "failure")
+    failure = json.loads(output.read(key)) | {"message": "x" * 1_000_000}
+    output.put(key, json.dumps(failure).encode(), existing="replace")
+    frame = next(info.key for info in output.list("a/frames"))
+    output.delete(frame)
+    assert len(in_this_process(capsys)("status", output.root, "--json").out) < 10_000

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.job.report_data import gather_report
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import probe
 from renderers.errors import BadInput
 from renderers.frame_rendering.renderer import FrameRequest
 from tests.helpers.failing import looking
-from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
+from tests.helpers.render_jobs import frame_objects, gather_report, planned, quick_row, render, rerun, write_manifest
 
 FRAMES = 14
 ROW = quick_row("reef", "0: a fish | 9: a red apple", frames=FRAMES, handoff="keyframes", keyframe_every=3)

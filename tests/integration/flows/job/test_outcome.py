@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import pyarrow as pa
@@ -75,6 +76,10 @@ def test_one_is_no_plural(tmp_path: Path, frames: int, text: str) -> None:
     assert outcome(job, rendered_before=600).message.endswith(f"{600 + frames} frames rendered by this run")
 
 
+class _WithoutNodes(LocalPool):
+    waiting = "waiting for nodes"  # type: ignore[assignment]  # a property
+
+
 def test_what_is_still_to_come_up_is_said(tmp_path: Path) -> None:
     job = planned(write_manifest(tmp_path / "m.parquet", [quick_row("apple")]), str(tmp_path / "out"))
     assert _detail(job.progress(), served=False) == "  starting server, starting actors"
@@ -82,5 +87,9 @@ def test_what_is_still_to_come_up_is_said(tmp_path: Path) -> None:
     pool = LocalPool(job.output)
     job.pool.set_result(pool)
     assert job.progress().starting == "loading models"
+    job.pool = Future()
+    job.pool.set_result(_WithoutNodes(job.output))
+    assert job.progress().starting == "waiting for nodes"
+    job.pool = Future()
     run_job(job, pool)
     assert (job.progress().starting, _detail(job.progress(), served=True)) == ("", "")

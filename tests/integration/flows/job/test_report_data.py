@@ -17,7 +17,7 @@ from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
 from flows.job.outcome import outcome
 from flows.job.output_videos import stored_status
-from flows.job.report_data import FRAMES_TABLE, SUMMARY, OutputReport, gather_report, publish_report
+from flows.job.report_data import FRAMES_TABLE, SUMMARY, OutputReport, publish_report
 from flows.job.report_keeper import Concluded, ReportKeeper
 from flows.job.reruns import RerunParameters, rerun_job
 from flows.job.run_documents import RunIdentity, documenting
@@ -27,7 +27,7 @@ from infra.storage.layout import run_state_key
 from infra.storage.storage import Existing, PutOutcome, Storage, StorageUnavailable
 from infra.workers.local_pool import LocalPool
 from renderers.registry import Registry
-from tests.helpers.render_jobs import frame_files, planned, quick_row, render, write_manifest
+from tests.helpers.render_jobs import frame_files, gather_report, planned, quick_row, render, write_manifest
 
 ROWS = [quick_row("reef", "a fish", frames=6, steps=1), quick_row("boat", "a boat", frames=4, steps=1)]
 

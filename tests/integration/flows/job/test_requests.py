@@ -65,11 +65,6 @@ class Underway:
             time.sleep(0.05)
         raise AssertionError("never seen")
 
-    def state_of(self, worker: str) -> str:
-        state = read_state(self.job.output, self.documents.run)
-        assert state is not None
-        return next(it.state for it in state.workers if it.worker == worker)
-
 
 @pytest.fixture
 def underway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Underway]:

@@ -155,7 +155,12 @@ def test_a_dry_run_leaves_no_trace_and_says_what_it_would_do(rendered: tuple[str
 
 @pytest.mark.parametrize(
     ("video", "frames", "message"),
-    [("reed", "all", "there is no video 'reed'.*such as 'reef'"), ("reef", "7-8", "8 frames, 0 to 7")],
+    [
+        ("reed", "all", "there is no video 'reed'.*such as 'reef'"),
+        ("reef", "7-8", "8 frames, 0 to 7"),
+        # names that no key of storage can have, and that of the report's folder
+        *((name, "all", "there is no video") for name in ("", ".", "..", "../x", "a/b", "\x01a", "a" * 5000, "report")),
+    ],
 )
 def test_what_is_not_there_is_refused(rendered: tuple[str, str], video: str, frames: str, message: str) -> None:
     _, output = rendered

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from flows.job.dispatch import run_job
+from flows.job.outcome import JobCounts
 from flows.job.run_documents import RunIdentity, documenting
 from flows.runs.stored import read_run, stored_runs
+from infra.settings import InfraSettings
 from infra.storage.layout import run_record_key, run_state_key
 from infra.storage.storage import Storage
 from infra.workers.local_pool import LocalPool
+from renderers.frame_rendering.renderer import FrameRequest
+from tests.helpers.failing import looking
 from tests.helpers.render_jobs import planned, quick_row, write_manifest
 
 
@@ -42,6 +46,48 @@ def test_a_run_says_what_it_does_while_it_lives_and_how_it_ended(tmp_path: Path)
     assert {it.video_id for it in state.latest} == {"reef", "apple"}
     assert all(Storage(output).exists(it.key) for it in state.latest)
     assert state.actors == 1
+
+
+def test_a_frame_that_is_tried_again_has_not_failed_and_nor_has_its_video(tmp_path: Path) -> None:
+    """Be it that its worker was lost, or was restarted as asked for: only what is given up counts, everywhere."""
+    rows = [quick_row("reef", "a fish", frames=3), quick_row("ghost", frames=4, init_image=str(tmp_path / "no.png"))]
+    job = planned(write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out"), InfraSettings(attempts=3))
+    seen: list[tuple[str, int, int, list[bool], str]] = []
+
+    def fails(request: FrameRequest) -> None:
+        if request.frame.index == 1:
+            state = documents.state("rendering")
+            finals = [it.final for it in state.failures]
+            seen.append((state.phases, state.failed, job.videos_failed, finals, JobCounts.of(job).videos_text))
+            raise RuntimeError("frame 1 can not be")
+
+    with documenting(job, RunIdentity("render-manifest")) as documents:
+        run_job(job, LocalPool(job.output, make=looking(fails)))
+        after = documents.state("rendering")
+        documents.end("FramesMissing")
+    counts = "0 of 2 videos done, 1 failed"  # ghost, whose row can't be rendered
+    assert seen == [("r", 4, 1, [], counts), ("r", 4, 1, [False], counts), ("r", 4, 1, [False], counts)]
+    assert (after.phases, after.failed, job.videos_failed) == ("f", 5, 2), "ghost's four frames count, as it does"
+    assert [(it.frame, it.attempts, it.final) for it in after.failures] == [(1, 3, True)]
+
+
+def test_a_job_that_was_stopped_tries_nothing_again(tmp_path: Path) -> None:
+    job = planned(write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=3)]), str(tmp_path / "out"))
+
+    asked: list[int] = []
+
+    def fails(request: FrameRequest) -> None:
+        asked.append(request.frame.index)
+        if len(asked) == 2:
+            job.stop()
+        raise RuntimeError("frame 0 can not be")
+
+    with documenting(job, RunIdentity("render-manifest")) as documents:
+        run_job(job, LocalPool(job.output, make=looking(fails)))
+        documents.end("Cancelled")
+    (run,) = stored_runs(job.output)
+    assert run.state is not None
+    assert (run.state.phases, run.state.failed) == ("f", 1)
 
 
 def test_a_run_that_breaks_says_so(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from flows.cli import run
-from flows.job.report_data import gather_report, publish_report
+from flows.job.report_data import publish_report
 from flows.job.run_documents import RunIdentity, documenting
 from flows.job.storage_state import list_video, read_plan
 from flows.report import summary_markdown
@@ -31,10 +31,10 @@ from manifests.masking import content_mark
 from renderers.registry import Registry
 from tests.helpers.file_server import file_server
 from tests.helpers.planted import found_in_bytes, found_in_folder
-from tests.helpers.render_jobs import quick_row, render, rerun, write_manifest
+from tests.helpers.render_jobs import gather_report, quick_row, render, rerun, write_manifest
 
 LOCAL = InfraSettings(read_private_hosts=("127.0.0.1",))
-PLANTED = ("Pl4ntedSig", "Pl4ntedPass", "Pl4ntedT0ken", "Pl4ntedFragment", "Pl4ntedAway")
+PLANTED = ("Pl4ntedSig", "Pl4ntedPass", "Pl4ntedT0ken", "Pl4ntedFragment", "Pl4ntedAway", "Pl4ntedModel")
 
 
 def picture(colour: str) -> bytes:
@@ -81,6 +81,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
                 ),
                 quick_row("gone", init_image=f"http://{host}/gone.png?X-Amz-Signature=Pl4ntedAway"),
                 quick_row("wrong", init_image=f"http://{host}/c.png?X-Goog-Signature=Pl4ntedSig"),
+                quick_row("column", model=f"http://me:Pl4ntedModel@{host}/vqgan.ckpt?token=Pl4ntedModel"),
             ]
             manifest = write_manifest(folder / "m.parquet", rows)
             output = folder / "out"

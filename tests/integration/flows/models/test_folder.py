@@ -12,9 +12,9 @@ from flows.job.parameters import RenderParameters
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.renderers import LoadedModels
+from infra.workers.tasks import ModelLacking
 from infra.workers.worker import Worker
 from manifests.schema import ManifestRow
-from renderers.errors import UnknownModel
 from renderers.registry import Registry
 from tests.helpers.random_model import write_model
 from tests.helpers.render_jobs import write_manifest
@@ -33,7 +33,7 @@ def test_a_worker_finds_the_models_of_its_registry_and_notices_that_one_was_repl
     registry: Registry, tmp_path: Path
 ) -> None:
     output = Storage(str(tmp_path / "out"))
-    with pytest.raises(UnknownModel):
+    with pytest.raises(ModelLacking, match="model 'flowers' is not in the models folder"):
         Worker(output).warm("flowers")
     models = LoadedModels(registry, device="cpu")
     worker = Worker(output, models, registry=registry)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +13,10 @@ import pytest
 from PIL import Image
 
 from flows.job.output_videos import stored_status
+from flows.orchestration.cancelled import WORDS
 from flows.orchestration.handover import handing_over
 from flows.render_manifest import render_manifest
+from flows.runs.stored import stored_runs
 from infra.settings import load_settings
 from infra.storage.storage import Storage
 from infra.video.ffmpeg import decode
@@ -140,6 +144,42 @@ def test_a_retried_run_shows_what_is_and_counts_what_all_its_attempts_did(tmp_pa
     assert float(artifacts["progress"]) == 100.0
     (run,) = json.loads((tmp_path / "out" / "report" / "summary.json").read_text())["runs"]
     assert (run["attempts"], run["rendered"], run["result"]) == (2, 4, "Completed")
+
+
+@pytest.mark.timeout(200)
+def test_a_run_whose_process_is_ended_by_cancel_leaves_its_artifacts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.exceptions import TerminationSignal
+
+    from flows.orchestration.watch import RunWatch
+    from tests.helpers.flow_runs import latest_run
+
+    manifest, output = write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=3)]), tmp_path / "out"
+    job = planned(manifest, str(output))
+    job.pool.set_result(LocalPool(job.output))
+
+    def ended(*_: object) -> None:
+        raise TerminationSignal(15)  # as Prefect's runner ends the process of a run that a person cancels
+
+    monkeypatch.setattr("flows.orchestration.run.run_job", ended)
+    monkeypatch.setattr(RunWatch, "is_cancelled", lambda _: True)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))  # Prefect sends itself the signal once more
+    try:
+        with handing_over(job), pytest.raises((TerminationSignal, SystemExit)):
+            FlowRun(render_manifest, manifest, output)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    artifacts, said = latest_run().artifacts(), "3/3 frames missing; 0 of 1 video done; 0 frames rendered by this run"
+    assert latest_run().labels[WORDS] == said, "what the runner then says"
+    assert list(artifacts) == ["summary", "videos", "progress"]
+    assert said in artifacts["summary"]
+    (run,) = json.loads((output / "report" / "summary.json").read_text())["runs"]
+    assert (run["result"], run["message"]) == ("Cancelled", said)
+    (stored,) = stored_runs(Storage(str(output)))
+    assert stored.state is not None
+    assert (stored.state.phase, stored.state.result, stored.state.message) == ("ended", "Cancelled", said)
 
 
 @pytest.mark.timeout(200)

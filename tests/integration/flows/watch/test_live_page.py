@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,65 +12,19 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from flows.job.dispatch import run_job
 from flows.job.run_documents import RunIdentity, documenting
 from flows.planning.retakes import After
 from flows.runs.record import RunRecord, RunState, RunVideo
 from flows.runs.stored import put_record, put_state, read_requests
-from flows.watch.access import Access
-from flows.watch.app import make_app
 from flows.watch.asking import BegunRerun
-from flows.watch.outputs import OneOutput, name_of
+from flows.watch.outputs import name_of
 from flows.watch.reading import OutputReader
-from infra.settings import InfraSettings
 from infra.storage.layout import run_state_key
 from infra.storage.storage import Storage
-from infra.workers.local_pool import LocalPool
-from infra.workers.tasks import FrameTask
-from infra.workers.worker import Worker
 from manifests.errors import NightreelError
 from renderers.registry import Registry
+from tests.helpers.live_client import KEY, OURS, client_of
 from tests.helpers.render_jobs import frame_files, planned, quick_row, render, write_manifest
-
-KEY = "k" * 43
-OURS = {"Origin": "http://127.0.0.1", "X-Nightreel": "1"}
-FAULT = "no camera at frame 3: <img src=x onerror=alert(1)>\u202e"
-
-
-class Faulty(Worker):
-    """Fails the frames of one video from the third on."""
-
-    def render_frames(self, tasks: Sequence[FrameTask]) -> list[Exception | None]:
-        if any(task.row.video_id == "poisoned" and task.frame.index >= 3 for task in tasks):
-            return [ValueError(FAULT) for _ in tasks]
-        return super().render_frames(tasks)
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Storage:
-    """`reef` is whole; `poisoned` has frames 0 to 2, and 3 failed."""
-    folder = tmp_path_factory.mktemp("watched")
-    rows = [quick_row("reef", "<script>alert(1)</script>", frames=4), quick_row("poisoned", frames=6)]
-    settings = InfraSettings(failure_share=1.0)
-    job = planned(write_manifest(folder / "m.parquet", rows), str(folder / "out"), settings)
-    pool = LocalPool(Storage(str(folder / "out")), size=2, make=Faulty)
-    job.pool.set_result(pool)
-    with documenting(job, RunIdentity("render-manifest", "<b>night</b>", "", 1, "javascript:alert(1)")) as documents:
-        run_job(job, pool)
-        documents.end("FramesMissing", "3/10 frames missing")
-    return job.output
-
-
-@pytest.fixture
-def page(output: Storage) -> Iterator[TestClient]:
-    with client_of(output) as client:
-        client.headers["Authorization"] = f"Bearer {KEY}"
-        yield client
-
-
-def client_of(output: Storage, begin: Any = None) -> TestClient:
-    app = make_app(OneOutput(output), Access(KEY), Registry(), time.monotonic, begin)
-    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
 def asked(output: Storage, path: str, client: TestClient, **query: Any) -> Any:
@@ -91,7 +44,7 @@ def test_the_view_shows_what_failed_and_why(output: Storage, page: TestClient) -
     (group,) = view["failures"]
     assert (group["video"], group["frames"], group["again"]) == ("poisoned", "3", False)
     (item,) = group["items"]
-    assert item["message"] == FAULT.replace("\u202e", "\ufffd")
+    assert item["message"] == "no camera at frame 3: <img src=x onerror=alert(1)>\ufffd"
     assert (item["kind"], item["final"], item["attempts"]) == ("application", True, 3)
     (run,) = view["runs"]
     assert (run["phase"], run["result"], run["name"], run["link"]) == ("ended", "FramesMissing", "<b>night</b>", "")
@@ -272,91 +225,6 @@ def test_what_is_asked_of_a_run_lies_where_it_looks_and_a_dead_run_is_asked_for_
         ("drain", "actor-0", None),
         ("priority", "", 40),
     ]
-
-
-# -- who is let in -----------------------------------------------------------------------------------------------------
-
-
-def test_without_the_key_nothing_of_the_output_is_seen(output: Storage) -> None:
-    with client_of(output) as client:
-        for path in ("outputs", "view", "video", "frame", "thumbnail", "picture"):
-            answer = client.get(f"/live/api/{path}", params={"o": name_of(output.root), "video": "reef"})
-            assert answer.status_code == 401, path
-            assert "reef" not in answer.text
-        for path in ("rerun", "ask"):
-            assert client.post(f"/live/api/{path}", json={}, headers=OURS).status_code == 401
-        shell = client.get("/live/")
-        assert shell.status_code == 200
-        assert output.root not in shell.text
-
-
-def test_the_key_is_traded_for_a_cookie_that_no_script_and_no_other_site_has(output: Storage) -> None:
-    with client_of(output) as client:
-        assert client.post("/live/api/key", json={"key": "wrong"}, headers=OURS).status_code == 401
-        answer = client.post("/live/api/key", json={"key": KEY}, headers=OURS)
-        cookie = answer.headers["Set-Cookie"]
-        assert KEY not in cookie
-        assert all(word in cookie for word in ("HttpOnly", "SameSite=strict", "Path=/live"))
-        assert client.get("/live/api/outputs").status_code == 200
-        assert client.post("/live/api/key", json={"key": KEY}).status_code == 403, "without the page's header"
-
-
-@pytest.mark.parametrize(
-    ("headers", "method"),
-    [
-        ({"Host": "attacker.example"}, "GET"), ({"Host": "attacker.example", **OURS}, "POST"),
-        ({"Origin": "http://attacker.example", "X-Nightreel": "1"}, "POST"), ({"X-Nightreel": "1"}, "POST"),
-        ({"Origin": "http://127.0.0.1"}, "POST"), ({"Origin": "http://attacker.example"}, "GET"),
-    ],
-)  # fmt: skip
-def test_other_sites_are_refused_even_with_the_key(
-    output: Storage, page: TestClient, headers: dict[str, str], method: str
-) -> None:
-    path = "view" if method == "GET" else "rerun"
-    body = {"output": name_of(output.root), "video": "reef", "frames": "1"}
-    answer = page.request(
-        method, f"/live/api/{path}", params={"o": name_of(output.root)}, json=body if method == "POST" else None,
-        headers=headers,
-    )  # fmt: skip
-    assert answer.status_code == 403
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"video": "../out/reef"}, {"video": ".."}, {"video": "reef/../reef"}, {"digest": "../../../../etc"},
-        {"digest": "0" * 15}, {"digest": "0" * 17}, {"frame": "-1"}, {"frame": "1/../../x"}, {"o": "../other"},
-        {"o": "/etc"},
-    ],
-)  # fmt: skip
-def test_no_picture_lies_outside_what_the_layout_names(
-    output: Storage, page: TestClient, wrong: dict[str, str]
-) -> None:
-    good = {"o": name_of(output.root), "video": "reef", "frame": "0", "digest": "0" * 16}
-    for path in ("thumbnail", "picture"):
-        answer = page.get(f"/live/api/{path}", params={**good, **wrong})
-        assert answer.status_code in (404, 422), answer.text
-    for path in (
-        "/live/assets/../view.py",
-        "/live/assets/..%2Fview.py",
-        "/live/assets/%2e%2e/app.py",
-        "/live/assets/watch.py",
-    ):
-        assert page.get(path).status_code == 404
-
-
-def test_the_page_loads_nothing_from_elsewhere_and_makes_no_markup_of_text(output: Storage) -> None:
-    with client_of(output) as client:
-        policy = client.get("/live/").headers["Content-Security-Policy"]
-        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
-        assert "unsafe" not in policy
-        for name in ("watch.js", "dom.js", "failures.js", "grid.js", "outputs.js", "remedy.js", "runs.js", "state.js"):
-            text = client.get(f"/live/assets/{name}").text
-            assert not [
-                word
-                for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
-                if word in text
-            ]
 
 
 def test_storage_that_fails_is_an_answer_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

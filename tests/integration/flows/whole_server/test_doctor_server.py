@@ -119,9 +119,9 @@ def test_what_is_missing_on_the_server_is_found_and_put_there(
 
     code, found = doctor()
     assert code == 1
-    assert [it["level"] for it in found] == ["ok", "warning", *["warning"] * len(NAMES), "ok", "problem", "ok"]
+    assert [it["level"] for it in found] == ["ok", "warning", *["warning"] * len(NAMES), "ok", "ok", "problem", "ok"]
     assert "asks nobody for a key" in found[1]["what"]  # as `prefect server start` makes it
-    assert [it["what"] for it in found[2:-3]] == [f"there is no deployment '{name}'" for name in NAMES]
+    assert [it["what"] for it in found[2:-4]] == [f"there is no deployment '{name}'" for name in NAMES]
     assert found[-2]["can_be_repaired"]
 
     code, found = doctor("--repair")
@@ -131,7 +131,7 @@ def test_what_is_missing_on_the_server_is_found_and_put_there(
     new_run("render-manifest")
     code, found = doctor()
     assert code == 0
-    assert [it["level"] for it in found[3:]] == [*["warning"] * (len(NAMES) - 1), "ok", "ok", "ok"]
+    assert [it["level"] for it in found[3:]] == [*["warning"] * (len(NAMES) - 1), "ok", "ok", "ok", "ok"]
     load_settings.cache_clear()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.environment import exempt_loopback
 from infra.models.downloads import DownloadFailed, download
 from infra.ports import free_port
 from tests.helpers.file_server import FileServer, file_server
@@ -214,3 +215,18 @@ def test_a_folder_that_can_not_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with file_server(files={"/model.ckpt": DATA}) as server:
         refused([f"{server.url}/model.ckpt"], tmp_path / "file" / "model.ckpt", "can't be written")
+
+
+def test_a_proxy_that_can_not_be_asked_is_named_and_not_gone_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTREEL_PROXIES_SET_ASIDE", "")
+    monkeypatch.setenv("ALL_PROXY", "socks5://u:Pl4nted@127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.delenv("no_proxy", raising=False)
+    exempt_loopback()  # as each command does
+    with pytest.raises(DownloadFailed, match="is not one that can be asked: give one with http://") as caught:
+        download(["http://mirror.example/model.ckpt"], tmp_path / "model.ckpt", sha256=SHA256, pause=0)
+    assert "Pl4nted" not in str(caught.value)
+    with file_server(files={"/model.ckpt": DATA}) as server:
+        fetch(server, tmp_path / "model.ckpt")

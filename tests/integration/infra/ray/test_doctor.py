@@ -66,7 +66,7 @@ def test_orphans_are_found_and_ended(address: str) -> None:
     assert ray.get(busy.ready.remote())
 
     settings = InfraSettings(ray_address=address, cpus_per_actor=0.5)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (lost := [it for it in check_cluster(settings) if it.level == "problem"]):
         assert time.monotonic() < deadline, "the cluster never noticed that the job ended"
         time.sleep(0.5)
@@ -74,7 +74,7 @@ def test_orphans_are_found_and_ended(address: str) -> None:
 
     assert [it.repaired for it in repair_all(lost)] == ["ended orphan"]
     found = [it.what for it in check_cluster(settings)]
-    assert found[-1] == "no actor outlived its job"
+    assert "no actor outlived its job" in found
     assert "with 1 node" in found[0]
     assert "asks nobody for a token" in found[1]  # as a `Cluster` of Ray's own tests does
     assert "room for 4 actors" in found[2]
@@ -85,7 +85,7 @@ def test_orphans_are_found_and_ended(address: str) -> None:
 
 def test_more_actors_than_fit_are_a_problem(address: str) -> None:
     found = list(check_cluster(InfraSettings(ray_address=address, actors=50)))
-    assert [it.level for it in found] == ["ok", "warning", "problem", "ok"]
+    assert [it.level for it in found][:4] == ["ok", "warning", "problem", "ok"]
     assert "room for 2 of 50 actors" in found[2].what
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]
 
 from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
@@ -191,3 +192,25 @@ def test_a_node_that_comes_is_used_and_one_that_goes_is_missed_without_harm(ray_
     assert {failure.kind for failure in failures} <= {"infrastructure"}
     assert len(failures) <= 2  # the frame in progress, and no row of tries on an actor that is gone
     check_frames(nightly.job, nightly.output)
+
+
+@pytest.mark.minutes
+def test_a_node_that_is_to_leave_is_left_after_the_frame_and_the_job_goes_on_elsewhere(
+    ray_cluster: Any, tmp_path: Path
+) -> None:
+    node = add_node(ray_cluster, num_cpus=2, num_gpus=0, object_store_memory=100 * 2**20)
+    try:
+        with long_run(tmp_path, TWO_CPUS) as nightly:
+            until("both actors render", lambda: all(run.rendered for run in nightly.job.runs.values()))
+            worker = ray._private.worker.global_worker
+            accepted, why = worker.gcs_client.drain_node(
+                node.node_id, DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION, "a test", int(time.time() * 1000) + 120_000
+            )
+            assert accepted, why
+            until("nobody is there any more", lambda: (nightly.pool.size, nightly.pool.capacity) == (1, 1))
+            before = nightly.rendered
+            until("the other goes on", lambda: nightly.rendered > before)
+        assert not any(run.failures for run in nightly.job.runs.values()), "no frame was cut off"
+        check_frames(nightly.job, nightly.output)
+    finally:
+        ray_cluster.remove_node(node, allow_graceful=False)

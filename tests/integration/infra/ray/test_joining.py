@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.child_process import ChildProcess
-from infra.environment import child_environment, up_environment
 from infra.ports import free_port
+from tests.helpers.ray_head import running_head
 
 pytestmark = pytest.mark.timeout(500)
 
@@ -37,19 +36,8 @@ print("answer", ray.get(ray.remote(lambda: 6 * 7).remote()))
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a head as `up` starts it, with its folder in `tmp_path`."""
-    for name in [name for name in os.environ if name.startswith(("RAY_", "NIGHTREEL_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    port = free_port()
-    environment = child_environment(up_environment("http://127.0.0.1:9", f"127.0.0.1:{port}", own_ray=True, key=None))
-    head = ChildProcess("infra.ray.head", [str(port)], environment=environment, log=tmp_path / "head.log")
-    try:
-        while not head.said("ready"):
-            assert head.ended() is None, (tmp_path / "head.log").read_text()
-            time.sleep(0.2)
-        yield f"127.0.0.1:{port}"
-    finally:
-        head.kill()
+    with running_head(tmp_path, monkeypatch) as address:
+        yield address
 
 
 def join(address: str) -> subprocess.CompletedProcess[str]:

@@ -17,12 +17,13 @@ import pytest
 from PIL import Image
 
 from flows.job.dispatch import run_job
-from infra.ray.pool import RayPool, RayUnavailable, room_for_actors
+from infra.ray.pool import RayPool, RayUnavailable
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
 from infra.storage.storage import ObjectMissing, Storage
 from infra.workers.local_pool import LocalPool
 from infra.workers.pool import Pool, WorkerLost
+from infra.workers.room import room_for_actors
 from infra.workers.tasks import FrameReport, FrameTask, SegmentTask, WorkerProgress
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput, Stopped
@@ -183,14 +184,14 @@ class PoolContract:
         try:
             with ExitStack() as both:
                 first, _ = (both.enter_context(pool.lease()) for _ in range(2))
-                assert set(pool.roster().values()) == {"there"}
+                assert set(pool.standings().values()) == {"there"}
                 assert pool.drain(first.name)
                 assert first.retiring
-                assert pool.roster()[first.name] == "leaving"
+                assert pool.standings()[first.name] == "leaving"
                 assert not pool.drain(first.name), "it leaves already"
                 assert first.render_frame(task).frame == 0
             assert not pool.drain("nobody")
-            eventually(lambda: pool.roster().get(first.name) == "drained", "it has left")
+            eventually(lambda: pool.standings().get(first.name) == "drained", "it has left")
             assert (pool.size, first.name in pool.names) == (1, False)
             time.sleep(1.0)  # the keeper has had time to start another
             with ExitStack() as both, ThreadPoolExecutor(1) as threads:
@@ -211,7 +212,7 @@ class PoolContract:
             with pool.lease() as worker:
                 assert pool.drain(worker.name)
                 assert pool.allow(worker.name)
-                assert pool.roster() == {worker.name: "there"}
+                assert pool.standings() == {worker.name: "there"}
             with pool.lease() as again:
                 assert again.name == worker.name
         finally:
@@ -276,7 +277,7 @@ class TestRayPool(PoolContract):
             assert pool.restart_worker(worker.name)
             with pytest.raises(WorkerLost, match=f"worker {worker.name} was restarted, as asked for"):
                 began.result(60)
-            assert pool.roster()[worker.name] == "starting"
+            assert pool.standings()[worker.name] == "starting"
             assert not pool.restart_worker(worker.name), "it is starting"
             assert worker.render_frame(short).worker != was
         assert not pool.restart_worker("nobody")

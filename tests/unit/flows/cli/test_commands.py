@@ -16,7 +16,9 @@ from cyclopts import App
 
 from flows.cli import app
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
+from infra.settings import load_settings
 from tests.helpers.command_line import DEMO, ROOT, Said
+from tests.helpers.rights import open_folder, without_rights
 
 
 def commands_of(above: App, *words: str) -> Iterator[list[str]]:
@@ -59,7 +61,8 @@ def test_the_commands_are_found() -> None:
 def test_commands_are_all_that_the_design_wants() -> None:
     found = {name for name in app if not name.startswith("-")}
     assert found == {
-        "preview", "manifest", "plan", "render", "rerun", "status", "watch", "up", "doctor", "models", "finetune"
+        "preview", "manifest", "plan", "render", "rerun", "status", "watch", "up", "deploy", "prune", "doctor",
+        "models", "finetune",
     }  # fmt: skip
 
 
@@ -207,3 +210,82 @@ def test_commands_that_only_look_import_neither_ray_nor_prefect_nor_torch(tmp_pa
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "39"])
+def test_help_is_laid_out_for_a_terminal_of_some_width(
+    nightreel: Callable[..., Said], columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of no column it was a ValueError; in one it took minutes."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert nightreel("render", "--help").code == DONE
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_behind_the_output_is_told_in_words() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", "from flows.cli import main; main()", "models", "list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert done.returncode == ENVIRONMENT
+    assert "no space is left where this writes" in done.stderr
+    assert "OSError" not in done.stderr
+
+
+def test_a_folder_that_is_gone_is_told_in_words(
+    nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    said = nightreel("status", "out")
+    monkeypatch.chdir(tmp_path)
+    assert said.code == ENVIRONMENT
+    assert "the folder that this was started in is gone" in said.err
+
+
+TOO_LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", f"/tmp/{TOO_LONG}", "-o", "/tmp/out"], ["render", f"{TOO_LONG}/m.parquet", "-o", "/tmp/out"],
+        ["manifest", "validate", f"/tmp/{TOO_LONG}"], ["manifest", "build", f"/tmp/{TOO_LONG}.yaml", "-o", "x.parquet"],
+        ["status", f"/tmp/{TOO_LONG}"], ["preview", "a", "-o", f"/tmp/{TOO_LONG}/a.png"], ["models", "list"],
+        ["models", "fetch", "imagenet-f16-16384"],
+    ],
+)  # fmt: skip
+def test_a_name_that_no_file_can_have_is_told_in_words(
+    words: list[str], nightreel: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTREEL_MODELS_FOLDER", f"/tmp/{TOO_LONG}")
+    load_settings.cache_clear()
+    said = nightreel(*words)
+    assert said.code == ENVIRONMENT
+    assert TOO_LONG[:200] in said.err.replace("\n", "")
+    assert "too long" in said.err
+    assert "OSError" not in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "{0}/in/m.parquet", "-o", "/tmp/out"], ["manifest", "validate", "{0}/in/m.parquet"],
+        ["preview", "a", "-o", "{0}/in/a.png"], ["status", "{0}/in"], ["models", "list"],
+        ["models", "fetch", "imagenet-f16-16384"],
+    ],
+)  # fmt: skip
+def test_a_folder_that_may_not_be_entered_is_told_in_words(
+    words: list[str], nightreel: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_folder() as folder:
+        (folder / "closed/in").mkdir(parents=True)
+        monkeypatch.setenv("NIGHTREEL_MODELS_FOLDER", str(folder / "closed/in/models"))
+        load_settings.cache_clear()
+        nightreel(*(word.format(folder) for word in words))  # what it imports may lie where nobody may go
+        (folder / "closed").chmod(0)
+        with without_rights():
+            said = nightreel(*(word.format(folder / "closed") for word in words))
+    assert said.code == ENVIRONMENT
+    assert f"not permitted: '{folder}/closed" in said.err
+    assert "PermissionError" not in said.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,32 @@ def test_subjects_times_styles(nightreel: Callable[..., Said], tmp_path: Path) -
         ("a-red-apple-ink", "a Red apple, ink", 2), ("a-red-apple-oil", "a Red apple, oil", 2),
         ("the-moon-ink", "the moon, ink", 2), ("the-moon-oil", "the moon, oil", 2),
     ]  # fmt: skip
+
+
+def test_curves_of_what_changes_in_time(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    rows = [
+        {"video_id": "sway", "prompt": "a reef", "frames": 48, "fps": 12, "bpm": 120, "angle": "2*b", "zoom": "1.02"},
+        {"video_id": "calm", "prompt": "a reef", "frames": 48},
+    ]
+    (tmp_path / "night.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    nightreel("manifest", "build", tmp_path / "night.jsonl", "-o", tmp_path / "n.parquet")
+
+    said = nightreel("manifest", "show", tmp_path / "n.parquet", "--curves")
+    assert said.code == DONE
+    lines = said.out.splitlines()
+    heading = next(index for index, line in enumerate(lines) if "what changes" in line)
+    assert lines[heading + 1].split()[:2] == ["sway", "angle"]
+    assert "2*b" in lines[heading + 2]
+    assert "0 to 15.6667" in lines[heading + 3]
+    assert "zoom" not in said.out
+
+    sway, calm = nightreel("manifest", "show", tmp_path / "n.parquet", "--curves", "--json").json
+    assert list(sway["curves"]) == ["angle"]
+    assert sway["curves"]["angle"][:2] == [[0, 0], [pytest.approx(1 / 3)] * 2]
+    assert calm["curves"] == {}
+    assert "curves" not in nightreel("manifest", "show", tmp_path / "n.parquet", "--json").json[0]
+    still = nightreel("manifest", "show", DEMO, "--curves", "--rows", "1")
+    assert "nothing changes in time" in still.out
 
 
 def test_the_demo_manifest_is_what_its_readable_source_says(nightreel: Callable[..., Said], tmp_path: Path) -> None:
@@ -229,3 +256,58 @@ def test_prompts_that_are_not_read_to_their_end_are_warnings(
     (line,) = said.err.splitlines()
     assert "is longer than model 'embedded' reads, 18 of 1" in line
     assert "the text ends after '…matte painting of a red apple on a' (row 1, video 'long'" in line
+
+
+def test_a_dry_run_says_what_a_source_comes_to_and_writes_nothing(
+    nightreel: Callable[..., Said], tmp_path: Path
+) -> None:
+    (tmp_path / "wildcards").mkdir()
+    (tmp_path / "wildcards" / "colours.txt").write_text("red\ngreen\n")
+    (tmp_path / "people.csv").write_text("name\nAnna\nBob\n")
+    blocks = [
+        {"axes": {"steps": [5, 10], "seed": list(range(20))}, "template": "a __colours__ apple", "set": {"frames": 3}},
+        {"table": "people.csv", "template": "a cake for {name}", "id": "for-{name}"},
+    ]
+    source, before = tmp_path / "night.yaml", sorted(tmp_path.rglob("*"))
+    source.write_text(yaml.safe_dump({"expand": blocks}))
+
+    said = nightreel("manifest", "build", source, "--dry-run")
+    assert (said.code, said.err) == (DONE, "")
+    lines = said.out.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["0-5", "0-5-2", "0-10"]
+    assert lines[11].split() == ["...", "62", "more", "rows"]
+    assert lines[-2].split() == ["for-bob", "a", "cake", "for", "Bob"]
+    assert "82 rows, 242 frames; about " in lines[-1]
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, source])
+
+    found = nightreel("manifest", "build", source, "--dry-run", "--json").json
+    assert (found["rows"], found["frames"], found["rows_without_estimate"]) == (82, 242, 0)
+    assert (len(found["first"]), len(found["last"])) == (10, 10)
+    nightreel("manifest", "build", source, "-o", tmp_path / "n.parquet")
+    planned = nightreel("plan", tmp_path / "n.parquet", "--output", tmp_path / "out", "--json").json
+    assert found["actor_seconds"] == pytest.approx(planned["actor_seconds"], rel=0.01)
+
+
+def test_a_dry_run_ends_as_the_build_would(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    source = tmp_path / "night.jsonl"
+    source.write_text('{"video_id": "a", "prompt": "x", "model": "nobody"}\n{"video_id": "b"}\n')
+    said = nightreel("manifest", "build", source, "--dry-run")
+    assert said.code == INCOMPLETE
+    assert "1 row, 1 frame, 1 problem in 1 row besides" in said.out
+    assert "1 row of them not estimated, whose model is not here" in said.out
+    assert nightreel("manifest", "build", source, "--dry-run", "--strict").code == BAD_INPUT
+    said = nightreel("manifest", "build", source)
+    assert said.code == BAD_INPUT
+    assert "no output is named: give one, such as `-o night.parquet`, or --dry-run" in said.err
+
+
+def test_a_list_leaves_its_folder_by_no_link(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "here" / "wildcards").mkdir(parents=True)
+    (tmp_path / "secret.txt").write_text("password\n")
+    (tmp_path / "here" / "wildcards" / "colours.txt").symlink_to(tmp_path / "secret.txt")
+    source = tmp_path / "here" / "night.yaml"
+    source.write_text('expand: {template: "a __colours__ apple"}')
+    said = nightreel("manifest", "build", source, "--dry-run")
+    assert said.code == BAD_INPUT
+    assert "'wildcards/colours.txt' leads out of the folder 'wildcards': put the file itself there" in said.err
+    assert "password" not in said.out + said.err

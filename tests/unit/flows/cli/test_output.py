@@ -32,6 +32,32 @@ def test_a_pipe_has_each_row_on_a_line(capsys: pytest.CaptureFixture[str]) -> No
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["video", "reef"]
 
 
+@pytest.mark.parametrize("given", ["A" * 1_000_000, "a b " * 250_000, "9" * 5000, "é" * 1_000_000])
+def test_an_error_repeats_no_more_of_what_was_given_than_a_person_reads(
+    capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    output.problems([f"'{given}' is no place, and neither is '{given}' (see nightreel plan --help)"])
+    said = capsys.readouterr().err
+    assert said.startswith(f"nightreel: '{given[:300]}")
+    assert "…" in said
+    assert said.endswith("(see nightreel plan --help)\n"), "the remedy stays"
+    assert len(said) < 5_000
+
+
+def test_what_is_cut_is_masked_before(capsys: pytest.CaptureFixture[str]) -> None:
+    """A password whose address was cut away is known for one no more."""
+    addresses = f"https://user:{'x' * 5_000}SECRET@host/a", f"https://host/{'a/' * 2_000}?sig=SECRET"
+    output.problems(f"cannot reach '{address}'" for address in addresses)
+    assert "SECRET" not in capsys.readouterr().err
+
+
+def test_paths_and_long_lists_of_problems_are_said_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    place = "/" + "/".join(["folder"] * 60)
+    lines = "\n".join(f"row {number}: '{place}' is no picture" for number in range(100))
+    output.problems([lines])
+    assert capsys.readouterr().err == f"nightreel: {lines}\n"
+
+
 def test_places_that_up_shows_stand_apart_from_their_names(capsys: pytest.CaptureFixture[str]) -> None:
     forms = {"render-manifest": "http://form"}
     ready = Ready(

@@ -72,7 +72,9 @@ def test_plan_names_every_row_that_can_not_be_rendered(nightreel: Callable[..., 
     said, whole = (nightreel("plan", folder, "-o", tmp_path / "out", *extra) for extra in ([], ["--json"]))
 
     assert (said.code, whole.code, whole.err) == (BAD_INPUT, BAD_INPUT, "")
-    assert "2 videos, 2 frames: 0 done, 2 to render" in said.out
+    counted = "5 videos, 5 frames: 0 done, 2 to render in 2 task runs, 3 videos can't be rendered, 1 bad row; about"
+    assert counted in said.out, "as `status` and the report will count them"
+    assert [whole.json[name] for name in ("videos", "videos_failed", "frames", "frames_done")] == [5, 3, 5, 0]
     lines = said.err.splitlines()
     assert [line.removeprefix("nightreel: ") for line in lines] == whole.json["bad_rows"]
     for words in (

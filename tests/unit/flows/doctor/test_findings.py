@@ -18,6 +18,7 @@ from flows.doctor.storage import check_storage, damage, old_temporaries
 from flows.orchestration.interrupted import RunUnderWay
 from infra.settings import InfraSettings
 from infra.storage.local_store import TEMPORARY_PREFIX
+from tests.helpers.deep_folders import nested_folders
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 STALE_AFTER = timedelta(minutes=10)
@@ -130,6 +131,11 @@ def test_a_run_is_dead_after_silence(run: RunUnderWay, level: str | None) -> Non
 def test_versions() -> None:
     assert judge_version("http://x", "3.8.8", "3.8.2").level == "ok"
     assert judge_version("http://x", "3.7.1", "3.8.2").level == "warning"
+
+
+def test_folders_of_any_depth_are_looked_through(tmp_path: Path) -> None:
+    with nested_folders(tmp_path, 1500):
+        assert [it.level for it in check_storage(str(tmp_path), deep=True)] == ["ok", "ok", "ok"]
 
 
 def test_half_written_files_are_old_ones_of_ours(tmp_path: Path) -> None:

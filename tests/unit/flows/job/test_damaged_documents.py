@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from flows.runs.record import RunRecord
+from flows.runs.stored import put_record
 from infra.storage.layout import PROVENANCE, plan_key
 from infra.storage.storage import Storage
 from tests.helpers.command_line import Said, in_this_process
@@ -50,7 +53,7 @@ def test_both_name_a_damaged_document_and_end_alike(night: Night, which: str, da
     assert plan.code == status.code == 1
     for said in (plan.err, status.out):
         assert f"'{key}', is damaged" in " ".join(said.split())
-        assert "restore it, or delete it" in said or "render again, which makes it anew" in " ".join(said.split())
+        assert "restore it, or delete it" in said or "render again, which writes a new one" in " ".join(said.split())
     as_json = night.plan("--json")
     assert as_json.code == 1
     (sentence,) = as_json.json["damaged"]
@@ -62,6 +65,17 @@ def test_so_they_do_with_a_rerun_that_can_not_be_read(night: Night) -> None:
     plan = night.plan()
     assert plan.code == night.status().code == 1
     assert plan.err.count("is damaged") == 1
+
+
+@pytest.mark.parametrize("which", ["run.json", "state.json"])
+def test_status_names_what_a_run_has_left_and_can_not_be_read(night: Night, which: str) -> None:
+    """It may be what names bad rows; the videos are there all the same."""
+    record = RunRecord(schema=1, run="20261128T154957-abcdef", began=datetime.now(UTC))
+    put_record(night.output, record)
+    night.output.put(f"report/runs/{record.run}/{which}", b'{"run": 3', existing="replace")
+    said = night.status()
+    assert said.code == 0
+    assert f"'report/runs/{record.run}/{which}', is damaged" in " ".join(said.err.split())
 
 
 @pytest.mark.parametrize("data", [b"{", None])
@@ -82,3 +96,6 @@ def test_a_render_names_what_it_leaves_damaged(night: Night) -> None:
     said = night.call("render", night.manifest, "--output", night.output.root)
     assert f"'{OLD}', is damaged" in said.err
     assert "nothing to do" in said.out
+    assert said.code == night.plan().code == night.status().code == 1
+    as_json = night.call("render", night.manifest, "--output", night.output.root, "--json")
+    assert (as_json.code, len(as_json.json["damaged"])) == (1, 1)

@@ -8,8 +8,12 @@ import pytest
 from prefect.exceptions import Abort, Pause, TerminationSignal
 
 from flows.job.outcome import outcome_of_error
-from flows.orchestration.run import CancelSignal
+from flows.orchestration.endings import CancelSignal
 from flows.report.wording import ending_text
+
+
+class Elsewhere(Abort):
+    """One that a later Prefect, or a caller, makes of its own."""
 
 
 @pytest.mark.parametrize(
@@ -19,7 +23,9 @@ from flows.report.wording import ending_text
         (CancelSignal(signal.SIGTERM), "Cancelled", "cancelled"),
         (TerminationSignal(signal.SIGTERM), "Stopped", "stopped"),
         (KeyboardInterrupt(), "Stopped", "stopped"),
+        (SystemExit(1), "Stopped", "stopped"),
         (Abort(), "GivenAway", "gone on elsewhere"),
+        (Elsewhere(), "GivenAway", "gone on elsewhere"),
     ],
 )
 def test_what_is_no_error_is_not_called_by_a_name_of_python(error: BaseException, name: str, words: str) -> None:

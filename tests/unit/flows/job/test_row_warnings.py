@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.job.report_data import gather_report, publish_report
+from flows.job.report_data import publish_report
 from flows.job.row_warnings import RowWarnings
 from infra.storage.storage import Storage
 from manifests.problems import LISTED
@@ -18,7 +18,7 @@ from manifests.schema import ManifestRow
 from renderers.registry import Registry
 from tests.helpers.command_line import Said, in_this_process
 from tests.helpers.finished import put_finished_still
-from tests.helpers.render_jobs import planned, quick_row, write_manifest
+from tests.helpers.render_jobs import gather_report, planned, quick_row, write_manifest
 
 LONG = "a red apple on a table " * 9
 ROWS = [quick_row("Reef", LONG, frames=1), quick_row("reef", "[cat|dog] in a hat")]

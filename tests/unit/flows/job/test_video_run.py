@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.tasks import FrameReport, SegmentReport
 from tests.helpers.lock_watch import watch_lock
 from tests.helpers.planned_work import work_of
+from tests.helpers.render_jobs import planned, quick_row, write_manifest
 
 
 def report(frame: int) -> FrameReport:
@@ -80,3 +82,35 @@ def test_what_it_gives_is_a_copy() -> None:
     failures.append(failure(0))
     assert (frames, before.available, before.reports) == (frozenset(), frozenset(), {})
     assert (list(run.reports), run.failures) == ([0], [failure(1)])
+
+
+def test_what_is_to_come_is_measured_in_steps_and_not_in_frames() -> None:
+    """A first frame has many times the steps of a later one: by frames a night of 20 minutes was to take an hour."""
+    run = VideoRun(work_of("reef", 4, 2, steps_first=100))  # 10 s, then a second each
+    assert run.estimates() == pytest.approx((0, 13))
+    run.committed(report(0))
+    assert run.estimates() == pytest.approx((10, 3))
+    again = VideoRun(work_of("reef", 4, 2, missing={3}, steps_first=100))
+    again.continue_from(run)
+    assert again.estimates() == pytest.approx((10, 1)), "what was rendered under the plan before counts for the speed"
+
+
+def test_what_starts_from_a_frame_that_was_given_up_is_not_to_come() -> None:
+    """The end told counted frames that never came, until the job had ended without them."""
+    run = VideoRun(work_of("reef", 6, 2, steps_first=100))
+    run.committed(report(0))
+    run.committed(report(1))
+    assert run.estimates() == pytest.approx((11, 4))
+    run.failed(failure(3))
+    assert run.estimates(run.failing_frames()) == pytest.approx((11, 1)), "frame 2: those after 3 begin with it"
+    assert run.estimates() == pytest.approx((11, 4)), "it may be tried again"
+
+
+def test_when_a_job_ends_is_told_by_the_steps_that_are_left(tmp_path: Path) -> None:
+    job = planned(
+        write_manifest(tmp_path / "m.parquet", [quick_row("reef", frames=5, steps_first=90, steps=10)]),
+        str(tmp_path / "out"),
+    )
+    assert job.progress().eta is None
+    job.runs["reef"].committed(FrameReport("reef", 0, 0.5, seconds=90.0, total_seconds=90.0))
+    assert job.progress().eta == pytest.approx(40, abs=5), "not 360: four frames, each a ninth of the first"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from flows.orchestration.deployment_file import deployment_file
+from flows.orchestration.deployment_file import deployment_file, template_files
 from flows.orchestration.deployments import DEPLOYMENTS, NAMES, NIGHTLY
 from tests.helpers.root import ROOT
 
@@ -19,6 +19,12 @@ def test_every_flow_file_is_in_the_list_once() -> None:
 def test_the_file_for_a_cluster_is_made_from_the_list() -> None:
     text = (ROOT / "infra" / "prefect.yaml").read_text(encoding="utf-8")
     assert text == deployment_file(), "run `make deployments`"
+
+
+def test_the_files_of_templates_are_made_from_the_code() -> None:
+    folder = ROOT / "infra" / "work_pools"
+    found = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    assert found == template_files(), "run `make deployments`"
 
 
 def test_the_file_names_the_work_pool_once_and_switches_no_schedule_on() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from flows.report import JobReport, VideoReport
 from flows.retry_and_quarantine.records import FailureRecord
+from manifests.problems import Problems
 from manifests.results import RowProblem
 
 
@@ -70,7 +71,8 @@ def make_job() -> Callable[..., JobReport]:
             "actors": 2,
             "versions": {"nightreel": "0.1.0"},
         }
-        return JobReport(**{**known, **given}, videos=videos)
+        problems = Problems(given.pop("problems", ()))
+        return JobReport(**{**known, **given}, problems=problems, videos=videos)
 
     return make
 

@@ -16,6 +16,7 @@ from PIL import Image
 from flows.report import posters, render_html
 from flows.report.html import LIST_LIMIT
 from flows.runs.summed import RunSummary
+from manifests.schema import Keyframes, ManifestRow
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -353,3 +354,26 @@ def test_a_job_of_seconds_has_no_share_of_overhead(make_video, make_job):
     assert "overhead" not in text
     assert "start-up13 s" in text
     assert "overhead" in Page(render_html(make_job(make_video()))).text
+
+
+def test_what_changes_in_time_has_a_chart_under_the_losses(make_job, make_video) -> None:
+    timeline = ManifestRow(video_id="a", prompt="b", frames=3000, bpm=90).timeline
+    changing = {"zoom": Keyframes.parse("1 + .1*pulse(b)", timeline), "loss.tv": Keyframes.parse("1/(t - 2000)")}
+    page = render_html(make_job(make_video(frames=3000, schedules=changing)))
+    shown = Page(page).text
+    assert "zoom, per frame" in shown
+    assert "loss.tv, per frame" in shown  # but for the frame at which it has no value
+    assert "zoom, per frame: 1,500 values, 1 to 1.1" in page
+    assert shown.index("Seconds per frame") < shown.index("zoom, per frame")
+    assert "zoom, per frame" not in render_html(make_job(make_video(frames=3000)))
+
+
+def test_what_machines_lack_is_at_the_top_of_the_page(make_job, make_video):
+    lacks = "host 'farm-3' (worker actor-2) lacks model '<b>mine</b>': it is not there; its frames go to other hosts"
+    page = Page(render_html(make_job(make_video(), hosts=(lacks, *HOSTILE))))
+    assert page.wrong == []
+    assert lacks in page.text
+    assert f"{1 + len(HOSTILE)} machines lack what the work needs" in page.text
+    assert "what the work needs" not in render_html(make_job(make_video()))
+    many = Page(render_html(make_job(make_video(), hosts=tuple(f"host {n}" for n in range(LIST_LIMIT + 7))))).text
+    assert "and 7 more" in many

@@ -286,3 +286,9 @@ def test_a_log_is_a_plain_address(make_video, make_job, make_failure):
     address = "http://127.0.0.1:4200/runs/task-run/1?tab=logs"
     (row,) = failure_table(make_job(make_video(failures=(make_failure(frame=1, log=address),), state="failed", done=0)))
     assert row["log"] == address
+
+
+def test_what_machines_lack_is_said(make_job, make_video):
+    told = summary_markdown(make_job(make_video(), hosts=("host 'farm-3' lacks | *model*",)))
+    assert "## 1 machine lacks what the work needs" in told
+    assert "host 'farm-3' lacks | *model*" in html.unescape(PARSER.render(told)).replace(JOINER, "")

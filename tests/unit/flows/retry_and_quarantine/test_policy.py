@@ -150,7 +150,7 @@ def test_a_job_may_lose_a_share_of_its_frames_and_a_small_one_a_few() -> None:
     assert (Budget(10, 0.2).allowed, Budget(10, 0.2).spent(10)) == (20, False)
 
 
-def test_a_worker_that_a_person_forgives_begins_anew() -> None:
+def test_a_worker_that_a_person_forgives_begins_again() -> None:
     records = WorkerRecords(lambda: 0.0, limit=2, seconds=60)
     assert not records.forgive("a"), "nothing counts against it"
     for frame in range(2):

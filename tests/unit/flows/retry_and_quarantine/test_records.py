@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from flows.retry_and_quarantine.records import FailureRecord, record_failure
 from infra.storage.storage import Storage
 from manifests.errors import ErrorKind
@@ -49,6 +51,14 @@ def test_the_records_of_earlier_and_of_later_versions_can_be_read() -> None:
         assert FailureRecord.of_document(of_0_1 | {"kind": kind}).kind == kind
     later = FailureRecord.of_document(of_0_1 | {"kind": "melted", "node": "gpu-7"})
     assert later.kind == ErrorKind.APPLICATION
+
+
+@pytest.mark.parametrize("seconds", ["1e999", "NaN", "1" + "0" * 400])
+def test_a_record_whose_seconds_are_no_number_is_none(seconds: str) -> None:
+    """Its attempt could be shown to nobody: JSON has no such number."""
+    about = '"video_id": "reef", "frame": 7, "attempt": 1, "worker": "w", "kind": "storage", "message": "", "when": ""'
+    with pytest.raises((ValueError, OverflowError)):
+        FailureRecord.of_document(json.loads(f'{{{about}, "seconds": {seconds}}}'))
 
 
 def test_storage_that_refuses_the_record_does_not_hide_the_failure(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flows.runs.record import RefusedVideo, RunRecord, RunState, RunVideo
+from flows.runs.record import RefusedVideo, RunRecord, RunState, RunVideo, WorkerState
 from flows.runs.stored import StoredRun
 from flows.runs.summed import earlier_attempts, summed
 from flows.runs.wanted import wanted
@@ -55,10 +55,14 @@ def test_a_row_that_another_manifest_has_taken_since_is_good() -> None:
 
 
 def test_turns_are_those_of_runs_that_live() -> None:
-    alive = {"phase": "rendering", "phases": "dfrw", "ended": None, "updated": NOW - timedelta(seconds=9)}
-    assert wanted([run("1", "a", "v1", "v2", "v3", "v4", "v5", state=alive)], NOW).turns == {
-        "v3": "rendering", "v4": "waiting", "v5": "waiting",
+    worker = WorkerState(worker="actor-1", state="rendering", video_id="v3")
+    alive = {
+        "phase": "rendering", "phases": "dfrwr", "workers": (worker,), "ended": None,
+        "updated": NOW - timedelta(seconds=9),
     }  # fmt: skip
+    assert wanted([run("1", "a", "v1", "v2", "v3", "v4", "v5", "v6", state=alive)], NOW).turns == {
+        "v3": "rendering", "v4": "waiting", "v5": "waiting", "v6": "waiting",
+    }, "v5 has been begun, and nobody draws it now"  # fmt: skip
     silent = alive | {"updated": NOW - timedelta(minutes=9)}
     assert wanted([run("1", "a", "v1", "v2", "v3", "v4", state=silent)], NOW).turns == {}
 

@@ -38,6 +38,9 @@ def test_one_that_lives_says_how_far_it_is_and_when_it_ends(tmp_path: Path) -> N
     answer = overview(output, NOW)
     assert (answer["state"], answer["frames_done"], answer["frames"]) == ("live", 9, 20)
     assert answer["ends"] == "2026-11-28T20:09:57+00:00"
+    assert (answer["runs"], answer["starting"]) == (1, False), "the frames are those of this one run"
+    put_run(output, "2", phase="starting", frames=20)
+    assert overview(output, NOW)["starting"] is True
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,17 @@ def test_one_that_has_ended_is_what_its_report_says(
     assert answer["when"].startswith("2026-11-28T20:00:00")
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "nothing", '{"videos": 3}', '{"videos": {"total": "x"}, "frames": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        "nothing",
+        '{"videos": 3}',
+        '{"videos": {"total": "x"}, "frames": {}}',
+        '{"videos": {"total": 1e999}, "frames": {}}',
+    ],
+)
 def test_a_report_of_any_content_ends_nobody(tmp_path: Path, text: str) -> None:
     output = Storage(str(tmp_path))
     output.put("report/summary.json", text.encode(), existing="replace")

@@ -64,6 +64,8 @@ def test_attempts_of_one_run_are_one_run_and_say_in_words_how_it_ended() -> None
         ("3", 2, 5, ""), ("2", 1, 1, "frames missing"),
     ]  # fmt: skip
     assert shown(first)["runs"][0]["ending"] == "suspended"
+    for result, ended_as in (("Completed", "done"), ("Suspended", "waiting"), ("MemoryError", "failed")):
+        assert shown(run("1", {}, phase="ended", result=result))["runs"][0]["ended_as"] == ended_as
 
 
 def test_a_run_that_is_silent_has_no_workers_and_no_end() -> None:
@@ -106,12 +108,14 @@ def test_failed_frames_come_by_video_with_reason_log_and_what_to_re_run() -> Non
         )
         for frame in (3, 4, 5, 9)
     )  # fmt: skip
+    retried = FailedFrame(video_id="reef", frame=11, kind="application", message="camera", final=False)
     stitch = FailedFrame(video_id="boat", frame=None, kind="storage", message="full", final=False, log="javascript:1")
+    failures = (*failures, retried, stitch)
     answer = shown(
-        run("night", {"reef": 12, "boat": 1}, phase="rendering", done=(8, 1), phases="ff", failures=(*failures, stitch))
+        run("night", {"reef": 12, "boat": 1}, phase="rendering", done=(7, 1), phases="fs", failures=failures)
     )
     reef, boat = answer["failures"]
-    assert (reef["video"], reef["frames"], reef["count"], reef["again"]) == ("reef", "3-5,9", 4, False)
+    assert (reef["video"], reef["frames"], reef["count"], reef["again"]) == ("reef", "3-5,9,11", 5, False), "it failed"
     assert (reef["items"][0]["message"], reef["items"][0]["log"]) == ("camera", "http://ui/runs/task-run/1")
     assert (boat["frames"], boat["again"], boat["items"][0]["log"]) == ("", True, "")
 
@@ -122,6 +126,7 @@ def test_a_frame_that_its_run_tries_again_is_listed_although_its_video_goes_on()
     assert [(group["video"], group["again"]) for group in answer["failures"]] == [("reef", True)]
     silent = shown(run("night", {"reef": 2}, ago=900, phase="rendering", done=(0,), phases="r", failures=(failure,)))
     assert silent["failures"][0]["again"] is False, "nobody is there to try it"
+    assert (states(answer), states(silent)) == ({"reef": "waiting"}, {"reef": "failed"}), "as `status` says"
 
 
 def test_rows_that_are_no_good_are_counted_as_status_counts_them() -> None:
@@ -140,9 +145,14 @@ def test_rows_that_are_no_good_are_counted_as_status_counts_them() -> None:
     ]
     (ghost,) = answer["failures"]
     assert ghost["refused"] == {
-        "reason": "no picture", "link": "http://ui/runs/1", "run": "render night",
+        "reason": "no picture", "link": "http://ui/runs/1", "run": "render night", "alive": False,
         "command": "nightreel render 'my night.parquet' --output s3://bucket/night",
     }  # fmt: skip
+    answer = shown(run("night", {"reef": 1}, phase="rendering", done=(0,), phases="r", record=record))
+    assert answer["failures"][0]["refused"]["alive"], "Retry is not offered yet"
+    for output, link in (("s3://bucket/night", "http://ui/runs/1"), ("s3://bucket/of-before", "")):
+        answer = shown(run("night", {}, record={**record, "output": output}))
+        assert answer["failures"][0]["refused"]["link"] == link, "Retry would render where this was copied from"
 
 
 def test_a_row_that_a_later_run_of_its_manifest_has_no_more_failed_nowhere() -> None:

@@ -22,11 +22,6 @@ from infra.storage.storage import ObjectMissing, Storage, StorageBusy, StorageEr
 PLACE = "s3://bucket/night"
 
 
-class Anything(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return key
-
-
 def subclasses(root: type) -> Iterator[type]:
     child: type
     for child in root.__subclasses__():

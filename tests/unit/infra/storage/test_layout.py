@@ -11,6 +11,7 @@ from infra.storage.layout import (
     failure_key,
     frame_key,
     frames_present,
+    is_folder,
     plan_key,
     record_key,
     segment_digest,
@@ -70,3 +71,15 @@ def test_a_video_hangs_on_its_encoder_its_length_and_the_end_of_its_chain() -> N
     others = [content_digest({**ENCODER, "format": "webm"}, DIGESTS[:3]), content_digest(ENCODER, DIGESTS[:4]),
               content_digest(ENCODER, [*DIGESTS[:2], DIGESTS[5]])]  # fmt: skip
     assert len({base, *others}) == 4
+
+
+@pytest.mark.parametrize(
+    ("folder", "ours"),
+    [
+        ("reef", True), ("reef/frames", True), ("reef/pictures", True), ("report", True), ("report/runs", True),
+        ("report/runs/1", True), ("report/runs/1/requests", True), ("", True), ("reef/way", False),
+        ("reef/frames/way", False), ("report/runs/1/way", False), ("report/runs/1/requests/way", False),
+    ],
+)  # fmt: skip
+def test_where_an_output_has_folders(folder: str, ours: bool) -> None:
+    assert is_folder(folder) == ours

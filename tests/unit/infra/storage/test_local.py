@@ -20,6 +20,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.helpers.storage_contract")
 
+from infra.storage.dataset_files import dataset_files  # noqa: E402
 from infra.storage.storage import (  # noqa: E402
     Existing,
     ObjectMissing,
@@ -32,6 +33,7 @@ from infra.storage.storage import (  # noqa: E402
     manifest_files,
     read_uri,
 )
+from tests.helpers.deep_folders import nested_folders  # noqa: E402
 from tests.helpers.storage_contract import StorageContract  # noqa: E402
 
 
@@ -327,6 +329,17 @@ class TestManifestFiles:
         found = self.named(f"{base}/night{slash}")
         assert list(found.items()) == [(f"{base}/{name}", name.encode()) for name in names]
 
+    def test_links_in_a_folder(self, base: str, tmp_path: Path) -> None:
+        if base.startswith("memory"):
+            return
+        (tmp_path / "manifests/night/loop").symlink_to("..")
+        (tmp_path / "manifests/night/link.parquet").symlink_to("../day.parquet")
+        (tmp_path / "manifests/night/gone.parquet").symlink_to("nowhere")
+        names = [file.name for file in manifest_files(f"{base}/night")]
+        assert names == [f"{base}/night/{name}" for name in (
+            "gone.parquet", "link.parquet", "part-0.parquet", "part-1.parquet", "region=eu/part-0.parquet"
+        )]  # fmt: skip
+
     def test_a_glob(self, base: str) -> None:
         assert list(self.named(f"{base}/night/part-*")) == [f"{base}/night/part-{n}.parquet" for n in (0, 1)]
         assert list(self.named(f"{base}/*.parquet")) == [f"{base}/a[1].parquet", f"{base}/day.parquet"]
@@ -337,6 +350,27 @@ class TestManifestFiles:
     def test_nothing(self, base: str, name: str, message: str) -> None:
         with pytest.raises(ObjectMissing, match=f"{message}.*{base}/{name.replace('*', '.')}"):
             manifest_files(f"{base}/{name}")
+
+    @pytest.mark.parametrize("name", ["night", "night/**", "*/*", "ni*/**/*.parquet"])
+    def test_a_huge_folder_is_not_listed_to_its_end(
+        self, base: str, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`/` took 28 s and 1.4 GB, for a mistyped path."""
+        monkeypatch.setattr("infra.storage.dataset_files.MOST_LISTED", 3)
+        with pytest.raises(
+            SourceRefused,
+            match=r"more than 3 files and folders, of which [0-3] (is a|are) Parq.*a manifest is a Parquet file, or a",
+        ) as caught:
+            manifest_files(f"{base}/{name}")
+        assert caught.value.kind.exit_code == 2
+
+    def test_what_is_hidden_is_not_listed(self, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        if base.startswith("memory"):
+            return
+        for number in range(20):
+            Storage(base).put(f"night/.git/{number}.parquet", b"")
+        monkeypatch.setattr("infra.storage.dataset_files.MOST_LISTED", 15)
+        assert len(manifest_files(f"{base}/night")) == 3
 
     def test_streams_seek_and_open_again(self, base: str) -> None:
         (file,) = manifest_files(f"{base}/day.parquet")
@@ -367,3 +401,84 @@ def test_what_no_key_can_name_is_left_out_and_stops_nothing(tmp_path: Path, name
     assert storage.folders() == ("reef",)
     assert [info.key for info in storage.list()] == ["reef/plans/x.json"]
     assert [storage.read(info.key) for info in storage.list("reef/plans")] == [b"{}"]
+
+
+def test_a_link_is_followed_only_where_an_output_has_a_folder(tmp_path: Path) -> None:
+    """A link to `/` in an output had the whole machine walked by everyone who looked at it."""
+    outside = tmp_path / "outside"
+    for key in ("a.txt", "deep/er/b.txt", "frames/000000-0123456789abcdef.png", "frames/x/c.txt", "runs/1/run.json"):
+        Storage(str(outside)).put(key, b"")
+    root = tmp_path / "out"
+    Storage(str(root)).put("reef/frames/1.png", b"")
+    Storage(str(root)).put("report/index.html", b"")
+    (root / "reef/way").symlink_to(outside)  # nothing of ours is called that
+    (root / "reef/frames/way").symlink_to("/")
+    (root / "reef/segments").symlink_to(outside)
+    (root / "reef/plans").symlink_to(root)
+    (root / "moved").symlink_to(outside)
+    (root / "report/runs").symlink_to(outside / "runs")
+    storage = Storage(str(root))
+    moved = ["moved/a.txt", "moved/frames/000000-0123456789abcdef.png"]
+    reef = ["reef/frames/1.png", "reef/segments/a.txt"]
+    assert [info.key for info in storage.list()] == [*moved, *reef, "report/index.html", "report/runs/1/run.json"]
+    assert [info.key for info in storage.list("reef")] == reef
+    assert [info.key for info in storage.list("moved")] == moved
+    assert [info.key for info in storage.list("report/runs")] == ["report/runs/1/run.json"]
+
+
+@pytest.mark.parametrize("depth", [200, 1500])
+def test_folders_deeper_than_any_of_ours_are_passed_over(tmp_path: Path, depth: int) -> None:
+    """A thousand of them ended all who looked, by RecursionError."""
+    Storage(str(tmp_path)).put("reef/frames/1.png", b"")
+    storage = Storage(str(tmp_path))
+    with nested_folders(tmp_path / "reef", depth):
+        assert [info.key for info in storage.list("reef")] == ["reef/frames/1.png"]
+        assert [info.key for info in storage.list()] == ["reef/frames/1.png"]
+
+
+@pytest.mark.parametrize("existing", ["replace", "same", "keep"])
+def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path: Path, existing: Existing) -> None:
+    """As root, `manifest build -o /dev/zero` made a file of it for all on the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name in ("pipe", "link"):
+        with contextlib.suppress(StorageError):
+            Storage(str(tmp_path)).put(name, b"data", existing=existing)
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    with pytest.raises(StorageError, match="is a device, a pipe or a socket"):
+        Storage(str(tmp_path)).put("pipe", b"data", existing="replace")
+
+
+class _Pages:
+    """An S3 file system with `count` objects below `night/`, two a page."""
+
+    def __init__(self, count: int) -> None:
+        self.keys, self.asked = [f"night/part-{number:02}.parquet" for number in range(count)], 0
+
+    def info(self, path: str) -> dict[str, str]:
+        if "*" in path:
+            raise FileNotFoundError(path)
+        return {"type": "directory", "name": path}
+
+    def call_s3(self, _: str, *, Prefix: str, ContinuationToken: str = "0", **options: str) -> dict[str, object]:
+        self.asked += 1
+        start = int(ContinuationToken)
+        if options.get("Delimiter") and Prefix == "":
+            return {"CommonPrefixes": [{"Prefix": "night/"}]}
+        return {
+            "Contents": [{"Key": key, "Size": 1} for key in self.keys[start : start + 2]],
+            "IsTruncated": start + 2 < len(self.keys),
+            "NextContinuationToken": str(start + 2),
+        }
+
+
+@pytest.mark.parametrize("place", ["bucket/night", "bucket/*/*.parquet", "bucket/**"])
+def test_a_huge_folder_of_a_bucket_is_not_listed_to_its_end(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.storage.dataset_files.MOST_LISTED", 10)
+    found = dataset_files(_Pages(6), place, f"s3://{place}")
+    assert list(found.values()) == [f"bucket/night/part-{number:02}.parquet" for number in range(6)]
+    huge = _Pages(1000)
+    with pytest.raises(SourceRefused, match=r"more than 10 files and folders"):
+        dataset_files(huge, place, f"s3://{place}")
+    assert huge.asked < 8

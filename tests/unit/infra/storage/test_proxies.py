@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from infra.storage.errors import StorageUnavailable
+from infra.storage.errors import SourceRefused, StorageUnavailable
 from infra.storage.reading_policy import ReadingPolicy
 from infra.storage.web_sources import get
 from infra.storage.web_time import Deadline, HungServers
+
+
+@pytest.mark.parametrize("url", ["http://user:Pl4nted/x@h:8/a.png", "https://u:Pl4nted?@h/a", "http://u:Pl4nted#b@h/"])
+def test_an_address_that_is_none_is_refused_without_the_words_that_quote_it(url: str) -> None:
+    with pytest.raises(SourceRefused, match="is no address of the web") as caught:
+        list(get(url, ReadingPolicy(), Deadline(5), HungServers()))
+    assert "Pl4nted" not in str(caught.value)
+    with pytest.raises(SourceRefused, match=r"is no address of the web \(Invalid non-printable"):
+        list(get("http://h/\x01.png", ReadingPolicy(), Deadline(5), HungServers()))
 
 
 @pytest.mark.parametrize(

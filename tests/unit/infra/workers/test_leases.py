@@ -128,6 +128,14 @@ def test_free_workers_go_at_once_and_rented_ones_when_they_are_given_back() -> N
     assert some.names == ("d",)
 
 
+def test_of_the_free_those_go_last_whom_others_need_to_stay() -> None:
+    left: list[str] = []
+    some = leases("abcd", left)
+    some.retire(3, last={"d", "b"})
+    assert left == ["c", "a", "d"]
+    assert some.names == ("b",)
+
+
 def test_a_rented_worker_that_was_to_go_may_stay_after_all() -> None:
     left: list[str] = []
     some = leases("a", left)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from renderers.errors import BadInput
 from renderers.frame_plan import camera_path
+from renderers.frame_plan import motion as motions
 from renderers.frame_plan.motion import STILL, Homography
 from tests.helpers.random_model import Planner
 
@@ -135,3 +137,33 @@ def test_keyframes_beside_motions_that_cannot_be_composed_are_bad_input(planned:
 
 def test_without_them_auto_is_as_it_was(planned: Planner) -> None:
     assert planned(frames=100_000, steps=1000, zoom="1.5").handoff == "keyframes"
+
+
+NUMBERS = st.one_of(st.floats(-100, 100), st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-9, 1e9, 1e-320]))
+
+
+def one_by_one(entries: motions.Entries) -> motions.Entries:
+    """An affine matrix of positive scale, each entry divided and rounded for itself."""
+    a, b, c, d, e, f, _, _, i = entries
+    a, b, c, d, e, f = (entry / i for entry in (a, b, c, d, e, f))
+    linear = motions._decimals(max(abs(a), abs(b), abs(d), abs(e)))
+    shift = motions._decimals(max(abs(c), abs(f), motions.LEAST_SHIFT))
+    a, b, d, e = (round(entry, linear) + 0.0 for entry in (a, b, d, e))
+    return a, b, round(c, shift) + 0.0, d, e, round(f, shift) + 0.0, 0.0, 0.0, 1.0
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.floats(1e-3, 1e3))
+def test_the_short_way_for_zooms_and_turns_gives_the_same_bits(
+    a: float, b: float, c: float, f: float, i: float
+) -> None:
+    entries = (a, b, c, -b, a, f, 0.0, 0.0, i)
+    try:
+        expected = one_by_one(entries)
+    except ValueError:
+        with pytest.raises(ValueError, match="vanishes"):
+            Homography(entries)
+        return
+    found = Homography(entries)
+    assert [it.hex() for it in found.entries] == [it.hex() for it in expected]
+    assert found.text == f"[{','.join(map(repr, expected[:6]))}]"
+    assert pickle.loads(pickle.dumps(found)) == found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import BaseModel, create_model
 from manifests.building import build
 from manifests.results import GoodRow
 from manifests.schema import CutoutSettings, ImagePrompt, LossSettings, ManifestRow, NoisePrompt, OptimiserSettings
-from manifests.schema.prompts import Prompt, Scene
+from manifests.schema.scenes import Prompt, Scene
 from renderers.frame_plan import addressing, addressing_v4, camera_path, neutral
 from renderers.frame_plan.addressing import ALGORITHM
 from renderers.frame_plan.motion import Homography
@@ -26,6 +27,7 @@ from tests.helpers.random_model import Planner, sha256
 from tests.helpers.root import ROOT
 
 PINNED = Path(__file__).with_name("pinned_digests.json")
+PINNED_NEUTRAL = Path(__file__).with_name("pinned_neutral.json")  # a new column's value is added, none ever changed
 ROWS: list[dict[str, Any]] = [
     {"video_id": "story", "prompt": "0: dawn:0.5 | 10: noon:2:-.9 | fog | 14: night", "frames": 20, "crossfade": 5},
     {
@@ -142,7 +144,7 @@ def test_a_new_setting_at_its_neutral_value_leaves_every_digest(
 
 
 def test_a_new_setting_without_a_neutral_value_is_in_every_digest(planned: Planner) -> None:
-    """Whoever forgets the table pays with frames rendered again, not with frames that are wrong."""
+    """Whoever forgets it pays with frames rendered again, not with frames that are wrong."""
     one, other = (later(planned, "cutouts.swirl", value).digests for value in (0.0, 0.5))
     assert not set(one) & set(other)
 
@@ -193,7 +195,7 @@ def test_a_new_field_of_a_models_entry_at_its_neutral_value_leaves_its_digest(
     assert not addressing_v4.expressible(row, with_swirl(0.5))
 
 
-# --- nobody forgets the table -----------------------------------------------------------------------------------------
+# --- nobody forgets a value ------------------------------------------------------------------------------------------
 
 ALWAYS = {"prompt.text", "image_prompt.image", "noise_prompt.seed", "scene.at", "scene.prompts"}
 CLASSES: dict[str, type[BaseModel]] = {
@@ -209,10 +211,18 @@ def test_every_setting_has_its_neutral_value(prefix: str) -> None:
     nested = {column.rstrip(".") for column in CLASSES}
     forgotten = [prefix + name for name in kind.model_fields if prefix + name not in known | (nested - {""})]
     assert not forgotten, (
-        f"{forgotten} of {kind.__name__}: write into NEUTRAL of renderers/frame_plan/neutral.py the value at which "
-        "each changes no picture, which must never change afterwards (or its name into NOT_IN_PICTURES, if it decides "
-        "none; and into PER_FRAME, if it may change in time). Otherwise every frame in storage would be rendered again"
+        f"{forgotten} of {kind.__name__}: write `Neutral(value)` into its annotation, the value at which it changes no "
+        "picture, which must never change afterwards (with in_time=True, if it may change in time; NO_PICTURE, if it "
+        "decides none). Otherwise every frame in storage would be rendered again"
     )
+
+
+def test_neutral_values_are_what_they_were() -> None:
+    """They stand beside the defaults, which may change: whoever changes both is told here."""
+    # what is not JSON is the one value that stands for "never"
+    found = {name: value if value != -math.inf else "-inf" for name, value in neutral.NEUTRAL.items()}
+    frozen = json.loads(PINNED_NEUTRAL.read_text())
+    assert {name: found.get(name) for name in frozen} == frozen
 
 
 def test_every_nested_group_of_settings_is_looked_at() -> None:
@@ -247,6 +257,11 @@ def test_every_axis_that_has_limits_moves_the_camera() -> None:
         ({"angle": "0.1+0.2"}, {"angle": "0.3"}),
         ({"translate_x": "t*0.1"}, {"translate_x": "t/10"}),
         ({"angle": "sin(t*pi)"}, {"angle": "0"}),
+        ({"angle": "s", "fps": 10.0}, {"angle": "t/10"}),
+        ({"angle": "b", "bpm": 60.0, "fps": 10.0, "beat_offset": 0.5}, {"angle": "t/10 - .5", "bpm": 100.0}),
+        ({"angle": "0:(0), max_f:(8)"}, {"angle": "t"}),
+        ({"zoom": "where(t > 3, 1.02, 1)"}, {"zoom": "1.02 if t >= 4 else 1"}),
+        ({"zoom": "1", "bpm": 90.0}, {}),
         ({"prompt": f"a reef:{0.1 + 0.2!r}"}, {"prompt": "a reef:0.3"}),
         ({"prompt": "a reef:1:-inf"}, {"prompt": "a reef"}),
     ],
@@ -260,6 +275,12 @@ def test_two_spellings_of_a_value_are_one_frame(
     # and they are drawn alike: the numbers are rounded before anything uses them
     assert [frame.prompts for frame in a.walk()] == [frame.prompts for frame in b.walk()]
     assert [frame.motion for frame in a.walk()] == [frame.motion for frame in b.walk()]
+
+
+def test_a_longer_video_keeps_its_frames_unless_it_says_how_long_it_is(planned: Planner) -> None:
+    for angle, kept in (("noise(s) + rand(t, seed)", True), ("t/max_f", False)):
+        short, long = (planned(frames=frames, angle=angle, seed=4).digests for frames in (6, 9))
+        assert (long[1:6] == short[1:6]) is kept
 
 
 def test_a_weight_edited_later_keeps_the_frames_before(planned: Planner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import pickle
 import subprocess
@@ -150,7 +151,7 @@ def test_the_first_frame_does_not_move(planned: Planner) -> None:
 def test_a_camera_without_a_value_at_some_frame_is_bad_input(planned: Planner) -> None:
     """Validation looks at a sample of a long video's frames; the frame itself tells."""
     plan = planned(frames=5000, zoom="1 + 1/(t - 2001) * 0.1")
-    with pytest.raises(BadInput, match=r"camera of video 'reef' at frame 2001"):
+    with pytest.raises(BadInput, match=r"zoom of video 'reef' at frame 2001"):
         plan.camera(2001)
     plan = planned(frames=5000, zoom="1 - 2*max(0, 1 - abs(t - 2001))")
     with pytest.raises(BadInput, match=r"zoom .* of video 'reef' is -1 at frame 2001: it must be positive"):
@@ -235,3 +236,17 @@ def test_seconds_of_a_model_without_a_size_of_its_own_are_at_the_schemas(entry: 
     bare = Planner(ModelEntry.model_validate(entry.model_dump() | {"defaults": {"height": 256}}))
     assert bare(steps_first=2).seconds(0, 1) == 1
     assert bare(steps_first=2, width=1024).seconds(0, 1) == 2
+
+
+def test_garbage_is_collected_again_after_a_plan_whether_it_was_made_or_not(planned: Planner) -> None:
+    assert gc.isenabled()
+    assert planned(frames=3).frame_plans
+    with pytest.raises(BadInput):
+        _ = planned(frames=5000, zoom="1 + 1/(t - 2001) * 0.1").frame_plans
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        assert planned(frames=3).frame_plans
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

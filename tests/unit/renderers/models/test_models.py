@@ -13,8 +13,9 @@ import torch.nn.functional as F
 import yaml
 from safetensors.torch import load_file, save_file
 
-from renderers.errors import BadInput, ModelFilesBroken
+from renderers.errors import BadInput, CheckpointUnsafe, ModelFilesBroken
 from renderers.models import VQGAN, Models, Perceptor, VQGANConfig, load_models
+from renderers.models.perceptor.folder import check_words
 from renderers.registry import ModelEntry
 from tests.helpers.random_model import CLIP_CONFIG, VQGAN_PARAMS, sha256, write_model
 
@@ -227,6 +228,103 @@ def test_a_broken_perceptor_folder_is_reported(tmp_path: Path, file: str, spoil:
     spoil(tmp_path / file)
     with pytest.raises(ModelFilesBroken, match="open_clip can't load a model from"):
         Perceptor.load(tmp_path, merges="merges.gz")
+
+
+def described(folder: Path, *, say: tuple[str, ...] = (), value: object = None) -> Path:
+    """A perceptor's folder whose config has `value` where `say` leads."""
+    write_model(folder)
+    config = copy.deepcopy(CLIP_CONFIG)
+    place = config
+    for name in say[:-1]:
+        place = place[name]
+    place[say[-1]] = value
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words", [{"trust_remote_code": True}, {"bpe_path": "/etc/passwd"}, {"clean": "lower", "code_revision": "main"}]
+)
+@pytest.mark.parametrize("name", [None, "a/tokenizer"])
+def test_a_perceptor_hands_its_tokenizer_nothing_that_runs_or_opens_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, object], name: str | None
+) -> None:
+    """transformers runs the code in a perceptor's folder where its config asks for that."""
+    folder = described(tmp_path, say=("model_cfg", "text_cfg", "tokenizer_kwargs"), value=words)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = name
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("open_clip.get_tokenizer", lambda *_, **__: pytest.fail("open_clip got to read it"))
+    for use in (Perceptor.load, check_words):
+        with pytest.raises(CheckpointUnsafe, match="which may run code; known are clean, strip_sep_token"):
+            use(folder)
+
+
+@pytest.mark.parametrize("name", ["hf-hub:a/tower", "local-dir:/tmp/tower"])
+def test_a_perceptors_tower_is_fetched_from_nowhere(tmp_path: Path, name: str) -> None:
+    folder = described(tmp_path, say=("model_cfg", "vision_cfg", "timm_model_name"), value=name)
+    with pytest.raises(CheckpointUnsafe, match="nothing of it was fetched"):
+        Perceptor.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("say", "value"),
+    [
+        (("embed_dim",), 10**6), (("embed_dim",), 0), (("vision_cfg",), None), (("text_cfg",), []),
+        (("vision_cfg", "width"), 65_536), (("vision_cfg", "layers"), 10**6), (("vision_cfg", "layers"), [1000] * 4),
+        (("vision_cfg", "image_size"), 10**6), (("vision_cfg", "patch_size"), 0), (("vision_cfg", "head_width"), 0),
+        (("vision_cfg", "mlp_ratio"), 1e6), (("text_cfg", "context_length"), 10**5), (("text_cfg", "heads"), 0),
+        (("text_cfg", "vocab_size"), 10**6), (("text_cfg", "layers"), 10**6), (("text_cfg", "layers"), "many"),
+        (("text_cfg", "context_length"), "long"), (("text_cfg", "tokenizer_kwargs"), "x"),
+    ],
+)  # fmt: skip
+def test_a_perceptor_is_built_only_if_it_may_be_the_one_in_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: tuple[str, ...], value: object
+) -> None:
+    """A config of a few bytes had whoever rendered with it take all memory there is."""
+    folder = described(tmp_path, say=("model_cfg", *say), value=value)
+    real = torch.empty
+
+    def small(*size: object, **options: object) -> torch.Tensor:
+        made = real(*size, **options)  # type: ignore[call-overload]
+        assert made.is_meta or made.numel() < 10**7
+        return made
+
+    monkeypatch.setattr(torch, "empty", small)
+    with pytest.raises(ModelFilesBroken) as caught:
+        Perceptor.load(folder)
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("say", [("mean",), ("std",)])
+@pytest.mark.parametrize("value", [0, [0.5, 0.5], "x"])
+def test_a_perceptor_whose_pictures_can_not_be_normalised_is_reported(
+    tmp_path: Path, say: tuple[str, ...], value: object
+) -> None:
+    with pytest.raises(ModelFilesBroken):
+        Perceptor.load(described(tmp_path, say=("preprocess_cfg", *say), value=value))
+
+
+def test_a_vqgan_is_built_only_if_it_is_the_one_in_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, memory for all that a config describes was taken first: a terabyte, for the codes of this one."""
+    write_model(tmp_path)
+    rewrite_config(tmp_path / "vqgan.yaml", n_embed=2**24, embed_dim=16_384)
+    built = []
+    build = VQGAN.__init__
+    monkeypatch.setattr(
+        VQGAN, "__init__", lambda model, config: (built.append(torch.empty(0).is_meta), build(model, config))[1]
+    )
+    with pytest.raises(ModelFilesBroken, match="does not fit"):
+        VQGAN.load(tmp_path / "vqgan.yaml", tmp_path / "vqgan.safetensors")
+    assert built == [True]
+
+
+@pytest.mark.parametrize("groups", [0, -1, 10**6, 3])
+def test_groups_that_no_norm_has_are_refused(tmp_path: Path, groups: int) -> None:
+    write_model(tmp_path)
+    rewrite_config(tmp_path / "vqgan.yaml", ddconfig={**VQGAN_PARAMS["ddconfig"], "norm_groups": groups})
+    with pytest.raises(ModelFilesBroken, match=r"norm_groups|can't be built"):
+        VQGAN.build(tmp_path / "vqgan.yaml")
 
 
 def test_the_entry_vouches_for_the_very_files(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from renderers.errors import BadInput, TrainingBroken
 from renderers.training.picture_files import PictureFiles, find_pictures, read_picture
 from renderers.training.picture_folder import PictureFolder
 from tests.helpers.blueprints import write_blueprints
+from tests.helpers.deep_folders import nested_folders
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,13 @@ def test_folders_are_searched_to_the_bottom_by_kind_and_hidden_files_left_out(tm
     names = {path.name for path in (*found.training, *found.held_out)}
     assert names == {"a.png", "b.JPG", "c.webp", "d.gif", "e.jpeg", alone.name, *(f"plan-00{i}.png" for i in range(3))}
     assert found.broken == ()
+
+
+def test_the_bottom_may_be_a_thousand_folders_down(tmp_path: Path) -> None:
+    write_blueprints(tmp_path, 24, side=48)
+    with nested_folders(tmp_path, 1500):
+        found = find_pictures(tmp_path)
+    assert len(found) + len(found.broken) == 25
 
 
 def test_held_out_pictures_are_the_same_ones_every_time_and_never_trained_on(folder: Path) -> None:

@@ -17,7 +17,7 @@ from renderers.models.checkpoint.conversion import convert_state
 from renderers.models.checkpoint.reading import open_checkpoint
 from renderers.models.config_file import read_json_config
 from renderers.models.vqgan.vqgan import VQGANConfig
-from renderers.registry import Registry
+from renderers.registry import Registry, shipped_configs
 from tests.helpers import hostile_models
 from tests.helpers.checkpoints import save_program
 from tests.helpers.limited import cost_of
@@ -149,6 +149,8 @@ def test_the_folder_of_a_perceptor_is_looked_at_before_it_is_added(tmp_path: Pat
     config.write_text("{}")
     add("it lacks model_cfg", str(tmp_path))
     config.write_text('{"model_cfg": {}}')
+    add("its model_cfg lacks vision_cfg", str(tmp_path))
+    config.write_text('{"model_cfg": {"vision_cfg": {}, "text_cfg": {}}}')
     os.mkfifo(weights)
     add("no regular file", str(tmp_path))
     with pytest.raises(ModelFilesBroken, match="no regular file"):
@@ -161,6 +163,18 @@ def test_the_folder_of_a_perceptor_is_looked_at_before_it_is_added(tmp_path: Pat
     config.unlink()
     os.mkfifo(config)
     add("no regular file", str(tmp_path))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
+def test_what_is_no_checkpoint_is_not_hashed_to_its_end(tmp_path: Path, suffix: str) -> None:
+    """A terabyte that takes no room on the disk was read to its end first."""
+    weights = tmp_path / f"w{suffix}"
+    weights.touch()
+    os.truncate(weights, 10**12)
+    config = str(next(iter(shipped_configs().values())))
+    with pytest.raises(ModelFilesBroken, match="can't be read"):
+        add_model(Registry(tmp_path / "models"), "mine", like="embedded", config=config, weights=weights)
 
 
 def test_the_limits_are_real(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What manifests are built from: YAML, CSV and JSONL, each read within its bounds."""
