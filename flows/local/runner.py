@@ -15,6 +15,7 @@ from importlib import import_module
 from flows.local.options import UpOptions
 from flows.orchestration.deployments import DEPLOYMENTS, NAMES, NIGHTLY
 from flows.orchestration.interrupted import end_interrupted
+from flows.orchestration.patience import PatientTransport
 from infra.child_process import Parent
 from infra.masked_logs import mask_logs
 from infra.own_prefect import authorization
@@ -48,7 +49,9 @@ async def _serve(options: UpOptions, parent: Parent) -> None:
     await install(settings)
     # Whoever served before is dead, and its flow runs' processes with it.
     shown = authorization(PREFECT_API_AUTH_STRING.value())
-    with httpx.Client(base_url=PREFECT_API_URL.value(), timeout=60.0, trust_env=False, headers=shown) as client:
+    with httpx.Client(
+        base_url=PREFECT_API_URL.value(), timeout=60.0, transport=PatientTransport(), trust_env=False, headers=shown
+    ) as client:
         for run in end_interrupted(client, NAMES, "the runner ended", settings.crash_restarts):
             print(f"run '{run.name}' was interrupted: scheduled again", flush=True)
     tell_by_runner()

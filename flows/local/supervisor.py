@@ -29,6 +29,7 @@ from flows.local.server_key import KEY_FILE, server_key, sign_in_link
 from flows.local.service_watch import ServiceWatch
 from flows.orchestration.deployments import NAMES
 from flows.orchestration.interrupted import end_interrupted
+from flows.orchestration.patience import PatientTransport
 from infra.child_process import ChildProcess
 from infra.environment import child_environment, up_environment, up_folder
 from infra.own_prefect import Whereabouts, authorization
@@ -92,7 +93,11 @@ class Up:
             up_environment(self._url, self._ray_address, own_ray=own_ray, key=self._key) | live
         )
         self._client = httpx.Client(
-            base_url=f"{self._url}/api", timeout=10.0, trust_env=False, headers=authorization(self._key)
+            base_url=f"{self._url}/api",
+            timeout=10.0,
+            transport=PatientTransport(),
+            trust_env=False,
+            headers=authorization(self._key),
         )
         self._server = self._part(
             "Prefect's server", "flows.local.own_server", [str(options.port), "--pages"], self._answers

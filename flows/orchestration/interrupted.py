@@ -5,7 +5,6 @@ By plain HTTP and without Prefect, whose import takes seconds that a command on 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,6 @@ __all__ = [
 ]
 
 PAGE = 200
-BUSY_TRIES, BUSY_SECONDS = 10, 0.5
 
 
 @dataclass(frozen=True)
@@ -121,9 +119,4 @@ def _end_tasks(client: httpx.Client, run: str, why: str) -> None:
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> Any:
-    for _ in range(BUSY_TRIES):
-        answer = client.post(path, json=body)
-        if answer.status_code != 503:  # a database in use; a moment later it is free
-            break
-        time.sleep(BUSY_SECONDS)
-    return answer.raise_for_status().json()
+    return client.post(path, json=body).raise_for_status().json()

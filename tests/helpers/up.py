@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from flows.orchestration.patience import PatientTransport
 from infra.own_prefect import authorization
 from infra.ports import free_port
 from tests.helpers.commands import Commands, Running, command_line, descendants, wait_until_gone
@@ -33,26 +34,13 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 PARTS = {"server": "flows.local.own_server", "ray": "infra.ray.head", "runner": "flows.local.runner"}
 
 
-class _Patient(httpx.HTTPTransport):
-    """Asks again where Prefect's own client does: a busy SQLite makes the server answer 503."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        for _ in range(60):
-            answer = super().handle_request(request)
-            if answer.status_code != 503:
-                break
-            answer.close()
-            time.sleep(0.5)
-        return answer
-
-
 class RunningUp:
     """A `nightreel up` that is up. `ready` is what it says with --json."""
 
     def __init__(self, running: Running, ready: dict[str, Any]) -> None:
         self.running, self.ready = running, ready
         self.client = httpx.Client(
-            base_url=self.api_url, timeout=60, transport=_Patient(), headers=authorization(self.key)
+            base_url=self.api_url, timeout=60, transport=PatientTransport(), headers=authorization(self.key)
         )
 
     @property

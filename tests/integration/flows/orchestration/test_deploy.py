@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from flows.orchestration.deploying import deploy as deploying
 from flows.orchestration.deployments import NightlyOptions
 from flows.orchestration.job_templates import WorkPool
+from flows.orchestration.patience import PatientTransport
 from infra.settings import InfraSettings
 from renderers.errors import BadInput
 from tests.helpers.commands import Commands
@@ -56,7 +57,7 @@ def nightreel(server: PrefectServer, tmp_path: Path) -> Commands:
 @pytest.fixture
 def client(server: PrefectServer) -> Iterator[httpx.Client]:
     user, password = KEY.split(":")
-    with httpx.Client(base_url=server.api, timeout=60, auth=(user, password)) as client:
+    with httpx.Client(base_url=server.api, timeout=60, transport=PatientTransport(), auth=(user, password)) as client:
         yield client
 
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import yaml
 
+from flows.orchestration.patience import PatientTransport
 from tests.helpers.prefect_server import PrefectServer, running_prefect_server
 from tests.helpers.root import ROOT
 
@@ -55,7 +56,7 @@ asyncio.run(register())
 @pytest.mark.timeout(900)
 def test_the_file_for_a_cluster_says_what_up_registers(server: PrefectServer) -> None:
     names = [it["name"] for it in yaml.safe_load(FILE.read_text())["deployments"]]
-    with httpx.Client(base_url=server.api, timeout=60) as client:
+    with httpx.Client(base_url=server.api, timeout=60, transport=PatientTransport()) as client:
 
         def shown(name: str) -> dict[str, Any]:
             return dict(client.get(f"/deployments/name/{name}/{name}").raise_for_status().json())
