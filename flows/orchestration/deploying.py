@@ -16,12 +16,11 @@ from typing import Any, Literal
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
-from prefect.utilities.callables import parameter_schema
 
 from flows.orchestration import automations
 from flows.orchestration.deployments import DEPLOYMENTS, NIGHTLY, Deployment, NightlyOptions
 from flows.orchestration.job_templates import WorkPool, job_template
-from flows.orchestration.registration import flow_of
+from flows.orchestration.registration import form_of, known_parameters
 from flows.orchestration.schedules import prefect_schedule
 from infra.settings import InfraSettings
 from renderers.errors import BadInput
@@ -104,8 +103,9 @@ def _deployment(
         if not dry_run:
             _create(client, deployment, wanted, night)
         return change("created")
-    if night is not None:
-        wanted["parameters"] = {**there.parameters, **night.parameters}
+    kept = known_parameters(deployment, there.parameters)
+    if night is not None or kept != there.parameters:
+        wanted["parameters"] = {**kept, **(night.parameters if night else {})}
     differing = {field: value for field, value in wanted.items() if _held(there, field) != value}
     schedule_differs = night is not None and not any(
         it.active and (getattr(it.schedule, "cron", None), getattr(it.schedule, "timezone", None))
@@ -130,7 +130,7 @@ def _wanted(deployment: Deployment, pool: WorkPool) -> dict[str, Any]:
         "path": None,
         "pull_steps": [],
         "enforce_parameter_schema": True,
-        "parameter_openapi_schema": parameter_schema(flow_of(deployment)).model_dump(mode="json", exclude_unset=True),
+        "parameter_openapi_schema": form_of(deployment).model_dump(mode="json", exclude_unset=True),
         "work_pool_name": pool.name,
     }
 
