@@ -40,6 +40,8 @@ LARGEST = 300_000  # bytes: mutation of more says little
 # They have tests of their own (tests/unit/manifests): whole files of many rows cost more than one input may.
 COSTLY = ("parquet_keyframes_40.parquet", "parquet_prompt_20MB.parquet", "null_rows_500k.parquet")
 FRAMES = 4
+GOOD, STRANGER = "reef", "stranger"
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 STAMP = "20261128T000000000000"
 CSV = b'video_id,prompt,frames,camera.zoom\nreef,a red apple,4,1.02\nlake,"a lake | a boat:0.5",1,\n'
 JSONL = b"""
@@ -167,14 +169,14 @@ def frame_objects() -> Iterator[bytes]:
 
 @cache
 def good_output() -> dict[str, bytes]:
-    """A video that was planned, by its keys."""
-    return _filled("reef", complete=False)
+    """A video that was planned, and a run that names it, by their keys."""
+    return _filled(GOOD, complete=False)
 
 
 @cache
 def stored_documents() -> dict[str, bytes]:
     """One document of each kind that an output holds, of another video and of a run, by their keys."""
-    return _filled("stranger", complete=True)
+    return _filled(STRANGER, complete=True)
 
 
 def _filled(video: str, *, complete: bool) -> dict[str, bytes]:
@@ -184,26 +186,28 @@ def _filled(video: str, *, complete: bool) -> dict[str, bytes]:
         save_plan(output, work)
         if complete:
             _fill(output, video, work.frames[1].digest)
+        else:
+            good = (RunVideo(video_id=video, frames=FRAMES),)
+            put_record(output, RunRecord(schema=1, run="20261127T000000-11111111", began=NOW, videos=good, refused=()))
         return {info.key: output.read(info.key) for info in output.list()}
     finally:
         forget(output)
 
 
 def _fill(output: Storage, video: str, digest: str) -> None:
-    now = datetime(2026, 11, 28, tzinfo=UTC)
     retake = retake_document(Retake(frame=1, instead_of=digest, seed=3, start_digest=None, target_digest=None))
     decided = json.dumps({"video_id": video, "retakes": [retake]}).encode()
     output.put(retake_key(video, STAMP), decided, existing="replace")
-    record = FailureRecord(video, 1, 1, "worker", ErrorKind.NON_FINITE, "the loss is nan", 1.0, now.isoformat())
+    record = FailureRecord(video, 1, 1, "worker", ErrorKind.NON_FINITE, "the loss is nan", 1.0, NOW.isoformat())
     output.put(failure_key(video, 1, digest, STAMP), json.dumps(asdict(record)).encode(), existing="replace")
     document = {"video": "video.mp4", "content": "0" * 64, "frames": FRAMES}
     output.put(f"{video}/{PROVENANCE}", json.dumps(document).encode(), existing="replace")
     run = "20261128T000000-00000000"
     videos = (RunVideo(video_id=video, frames=FRAMES),)
     ghost = (RefusedVideo(video_id="ghost", frames=2, reason="no picture"),)
-    put_record(output, RunRecord(schema=1, run=run, began=now, videos=videos, refused=ghost))
-    put_state(output, RunState(schema=1, run=run, updated=now, done=(1,), phases="r"))
-    put_request(output, RunRequest(schema=1, run=run, kind="priority", priority=3, asked=now), STAMP)
+    put_record(output, RunRecord(schema=1, run=run, began=NOW, videos=videos, refused=ghost))
+    put_state(output, RunState(schema=1, run=run, updated=NOW, done=(1,), phases="r"))
+    put_request(output, RunRequest(schema=1, run=run, kind="priority", priority=3, asked=NOW), STAMP)
 
 
 def forget(output: Storage) -> None:

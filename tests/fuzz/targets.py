@@ -13,18 +13,15 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.job.output_videos import stored_status
-from infra.storage.storage import Storage
 from manifests.building import Kind, build
 from manifests.checking import check_row, nest
-from manifests.errors import ErrorKind, NightreelError
+from manifests.errors import NightreelError
 from manifests.reading import read_rows
 from manifests.results import GoodRow, RowProblem, RowResult
 from manifests.schema import KeyframeError, NamedFile, parse_frames
@@ -38,18 +35,14 @@ from renderers.frame_rendering.frame_object import FrameObject
 from renderers.models.config_file import read_config
 from renderers.pictures.reading import read_rgb
 from renderers.registry import Registry
-from tests.fuzz import seeds, values
+from tests.fuzz import outputs, seeds, values
+from tests.fuzz.judging import Finding, refused, said
 from tests.helpers.sources import Folder
 
-__all__ = ["TARGETS", "Finding", "Target"]
+__all__ = ["TARGETS", "Target"]
 
-LONGEST_MESSAGE = 4_000
 LONGEST_PLAN = 500  # frames that are planned of a row that is good: all else is arithmetic on its number
 NAME = "stranger"
-
-
-class Finding(AssertionError):
-    """A reader did what it must not do."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +53,8 @@ class Target:
     read: Callable[[Any], None]
     seeds: Callable[[], Iterable[bytes]] | None = None
     strategy: st.SearchStrategy[Any] | None = None
+    few: bool = False
+    """An input takes tenths of a second: a short run has fewer of them."""
 
     def one_input(self) -> Callable[[bytes], object]:
         """Return what a fuzzer calls: with bytes that are read, or from which the value to be read is made."""
@@ -68,21 +63,6 @@ class Target:
         shaped = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
         one: Callable[[bytes], object] = shaped(given(self.strategy)(self.read)).hypothesis.fuzz_one_input  # type: ignore[attr-defined]
         return one
-
-
-def refused(error: NightreelError) -> None:
-    """Look at a refusal: words for people, of a kind that somebody has thought of."""
-    if error.kind == ErrorKind.APPLICATION:
-        raise Finding(f"{type(error).__name__} is of no kind: {error}") from error
-    said(str(error))
-
-
-def said(message: str) -> None:
-    """Look at a message."""
-    if not message.strip():
-        raise Finding("an empty message")
-    if len(message) > LONGEST_MESSAGE:
-        raise Finding(f"a message of {len(message)} characters: {message[:200]}")
 
 
 def placed(results: Iterable[RowResult]) -> None:
@@ -215,27 +195,6 @@ def _frames(text: str) -> None:
         len(part)
 
 
-# ---- what lies in an output
-
-_NUMBERS = count()
-
-
-def _output(documents: Mapping[str, bytes]) -> None:
-    """Whatever lies in it, `status` shows the video that is good."""
-    output = Storage(f"memory://fuzz-{next(_NUMBERS)}")
-    try:
-        for key, data in {**seeds.good_output(), **documents}.items():
-            output.put(key, data, existing="replace")
-        shown = {it.video_id: it for it in stored_status(output, Registry())}
-        if "reef" not in shown:
-            raise Finding("the good video is not shown")
-        for status in shown.values():
-            if status.reason:
-                said(status.reason)
-    finally:
-        seeds.forget(output)
-
-
 TARGETS: dict[str, Target] = {
     "row": Target(_row, strategy=values.rows()),
     "yaml": Target(_source("yaml"), seeds.yaml_sources),
@@ -251,5 +210,8 @@ TARGETS: dict[str, Target] = {
     "config": Target(in_a_file(read_config), seeds.configs),
     "checkpoint": Target(in_a_file(seeds.all_tensors), seeds.checkpoints),
     "frame": Target(refusing(FrameObject.from_bytes), seeds.frame_objects),
-    "output": Target(_output, strategy=values.documents()),
+    "output": Target(outputs.read_by_status, strategy=values.documents()),
+    "page": Target(outputs.read_by_page, strategy=values.documents(), few=True),
+    "prune": Target(outputs.read_by_prune, strategy=values.documents()),
+    "report": Target(outputs.read_by_report, strategy=values.documents(), few=True),
 }
