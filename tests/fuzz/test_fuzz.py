@@ -36,7 +36,8 @@ def strategy_of(target: Target) -> st.SearchStrategy[object]:
 def test_some_inputs_are_read_or_refused_in_words(name: str) -> None:
     target = TARGETS[name]
     shaped = settings(
-        max_examples=FEW if target.few else INPUTS, deadline=5_000, database=None, derandomize=True, suppress_health_check=list(HealthCheck),
+        max_examples=FEW if target.few else INPUTS,
+        deadline=5_000, database=None, derandomize=True, suppress_health_check=list(HealthCheck),
         phases=[Phase.generate], report_multiple_bugs=False,  # to make a finding small can take minutes
     )  # fmt: skip
     shaped(given(strategy_of(target))(target.read))()
