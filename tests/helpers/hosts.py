@@ -36,11 +36,12 @@ exec sleep infinity
 class Host:
     """One of them, at `address`."""
 
-    def __init__(self, space: str, number: int, folder: Path) -> None:
-        self.address = f"198.51.100.{10 + number}"
+    def __init__(self, space: str, number: int, folder: Path, switch: str) -> None:
+        self.address, self.name = f"198.51.100.{10 + number}", f"host{number}"
+        self._link = ("-n", switch, "link", "set", f"p{number}")
         self.folder = folder / str(number)
         (self.folder / "ray").mkdir(parents=True)
-        inside = INSIDE.format(name=f"host{number}", folder=self.folder, address=self.address)
+        inside = INSIDE.format(name=self.name, folder=self.folder, address=self.address)
         self._first = subprocess.Popen(
             ["ip", "netns", "exec", space, "unshare", "-m", "-u", "-p", "-f", "--mount-proc", "--kill-child",
              "bash", "-c", inside],
@@ -78,6 +79,14 @@ class Host:
         # nobody there collects what has ended
         return [args for stat, args in lines if stat[0] != "Z" and not args.startswith(("sleep infinity", "ps -eo"))]
 
+    def cut_off(self) -> None:
+        """Pull its cable out: whatever is sent to it or by it is lost, without an error."""
+        _ip(*self._link, "down")
+
+    def connect(self) -> None:
+        """Plug it in again."""
+        _ip(*self._link, "up")
+
     def kill_all(self) -> None:
         """End the host, with all of its processes at once."""
         self._first.kill()  # --kill-child: the first of its processes ends with it, and all others with that one
@@ -107,7 +116,7 @@ def hosts(number: int) -> Iterator[list[Host]]:
             _ip("-n", switch, *f"link set p{each} master br0 up".split())
             _ip("-n", space, *f"addr add 198.51.100.{10 + each}/24 dev eth0".split())
             _ip("-n", space, "link", "set", "eth0", "up")
-            made.append(Host(space, each, folder))
+            made.append(Host(space, each, folder, switch))
         yield made
     finally:
         for host in made:
