@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,21 @@ ALONE = tuple(
         "integration/infra/ray",
     )
 )
+
+
+BEGAN = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--begin-within", type=float, metavar="SECONDS", help="skip, by name, the tests whose turn comes later than that"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    most = item.config.getoption("--begin-within")
+    if most is not None and time.monotonic() - BEGAN > most:
+        pytest.skip(f"no time is left for it: its turn came after {most:.0f} s")
 
 
 def pytest_configure() -> None:

@@ -152,6 +152,7 @@ def test_a_cluster_that_does_not_let_it_in_is_refused_in_our_words(
     assert driver.processes() == []
 
 
+@pytest.mark.minutes
 def test_a_port_that_is_no_head_s_is_refused_in_our_words(farm: list[Host], tmp_path: Path) -> None:
     head, _, driver = farm
     server = head.start(

@@ -137,6 +137,7 @@ def test_three_runs_on_a_cluster_with_room_for_one_actor_all_come_to_their_end(t
 
 
 @pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.minutes
 def test_a_run_that_waits_for_its_first_actor_can_be_stopped_or_given_a_higher_priority(tmp_path: Path) -> None:
     with long_run(tmp_path, TWO_CPUS) as nightly:
         until("the actor renders", lambda: nightly.rendered)

@@ -61,6 +61,7 @@ def test_the_address_suffices_and_only_its_user_can_read_the_token(address: str,
     assert not ray_own.exists() or ray_own.read_text() != token
 
 
+@pytest.mark.minutes
 def test_an_address_where_nobody_listens_gets_its_verdict_within_a_minute() -> None:
     began = time.monotonic()
     refused = join(f"127.0.0.1:{free_port()}")

@@ -247,6 +247,7 @@ class TestRayPool(PoolContract):
         assert output.exists(key_of(short))
         assert not output.exists(key_of(long))
 
+    @pytest.mark.minutes
     def test_a_process_that_died_is_not_restarted_in_the_one_that_took_its_place(self, output: Storage) -> None:
         pool = ray_pool(output, 1)
         first, second = (tasks_of(quick_row(video, steps_first=LONG))[0] for video in ("first", "second"))
@@ -311,6 +312,7 @@ class TestRayPool(PoolContract):
         render(manifest, str(tmp_path / "out"), range_frames=5)
         assert frame_objects(str(tmp_path / "out")).items() <= frame_objects(output).items()
 
+    @pytest.mark.minutes
     def test_an_actor_that_hangs_is_restarted_and_its_frame_rendered(self, output: Storage, tmp_path: Path) -> None:
         # one without end stands for one that hangs: its steps go on, but `stall_seconds` are shorter than one.
         manifest = write_manifest(tmp_path / "m.parquet", [quick_row("hung", steps_first=LONG)])
