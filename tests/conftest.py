@@ -27,7 +27,10 @@ BEGAN = time.monotonic()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--begin-within", type=float, metavar="SECONDS", help="skip, by name, the tests whose turn comes later than that"
+        "--begin-within",
+        type=float,
+        metavar="SECONDS",
+        help="skip, by name, the tests whose turn comes later than that",
     )
 
 
