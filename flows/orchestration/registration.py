@@ -34,7 +34,8 @@ def flow_of(deployment: Deployment) -> Flow[..., Any]:
 
 def form_of(deployment: Deployment) -> ParameterSchema:
     """What the server checks a run's parameters against before it keeps them."""
-    return ClosedForm(**parameter_schema(flow_of(deployment)).model_dump(), additionalProperties=False)
+    form = parameter_schema(flow_of(deployment)).model_dump(exclude_unset=True)
+    return ClosedForm(**form, additionalProperties=False)
 
 
 def known_parameters(deployment: Deployment, given: dict[str, Any]) -> dict[str, Any]:
