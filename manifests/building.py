@@ -19,10 +19,10 @@ from manifests.sources.jsonl_source import rows_of_jsonl
 from manifests.sources.lines import lines_of, text_of
 from manifests.sources.yaml_source import rows_of_yaml
 
-__all__ = ["BuildResult", "Kind", "build", "kind_of", "write_parquet"]
+__all__ = ["SOURCE_SUFFIXES", "BuildResult", "Kind", "build", "kind_of", "write_parquet"]
 
 Kind: TypeAlias = Literal["csv", "yaml", "jsonl"]
-_SUFFIXES: dict[str, Kind] = {
+SOURCE_SUFFIXES: dict[str, Kind] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".yaml": "yaml",
@@ -44,9 +44,9 @@ class BuildResult:
 def kind_of(name: str) -> Kind:
     """The kind of a source by the end of its name; raises ManifestError for an unknown one."""
     suffix = Path(name).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ManifestError(f"{name}: the kind '{suffix}' is unknown; allowed are {', '.join(_SUFFIXES)}")
-    return _SUFFIXES[suffix]
+    if suffix not in SOURCE_SUFFIXES:
+        raise ManifestError(f"{name}: the kind '{suffix}' is unknown; allowed are {', '.join(SOURCE_SUFFIXES)}")
+    return SOURCE_SUFFIXES[suffix]
 
 
 def build(

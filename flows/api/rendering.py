@@ -19,16 +19,19 @@ from manifests.masking import address_without_secrets
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow, addresses_of
 from renderers.errors import BadInput
+from renderers.frame_plan.part import part_plans, smaller
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from renderers.frame_plan.frame_plan import FramePlan
+    from renderers.frame_rendering.renderer import StepProgress
     from renderers.frame_rendering.video import VideoFrame, VideoProgress
     from renderers.hardware import Precision
 
-__all__ = ["PreparedRow", "Renderer", "checked_row", "prepare", "render"]
+__all__ = ["PreparedPart", "PreparedRow", "Renderer", "checked_row", "prepare", "prepare_part", "render"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,34 @@ def prepare(row: ManifestRow) -> PreparedRow:
             raise BadInput(f"picture '{shown}' of video '{row.video_id}' does not exist: correct its path") from error
     digests = {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
     return PreparedRow(VideoPlan.of(row, digests, entry=entry), images)
+
+
+@dataclass(frozen=True)
+class PreparedPart:
+    """A part of a video that can be tried out: its `plan`, smaller and of fewer steps than the row's, the plans of its
+    `frames`, and the bytes of every picture that it names, by URI."""
+
+    plan: VideoPlan
+    frames: tuple[FramePlan, ...]
+    images: Mapping[str, bytes]
+
+    @property
+    def steps(self) -> int:
+        """Of all its frames together."""
+        return sum(frame.steps for frame in self.frames)
+
+
+def prepare_part(prepared: PreparedRow, frames: range, *, scale: float = 1.0, steps: float = 1.0) -> PreparedPart:
+    """Plan `frames` of a video at the share `scale` of its width and height and the share `steps` of its steps, as a
+    chain that begins with the first of them.
+
+    Raises:
+        BadInput: the video has not all of these frames, or its model draws nothing so small.
+    """
+    whole = prepared.plan
+    row = smaller(whole.row, whole.entry.downsampling, scale=scale, steps=steps)
+    plan = VideoPlan.of(row, whole.images, entry=whole.entry)
+    return PreparedPart(plan, part_plans(plan, frames, row.width / whole.row.width), prepared.images)
 
 
 class Renderer:
@@ -149,6 +180,14 @@ class Renderer:
                 f"loaded '{self.model}': make a Renderer('{prepared.plan.entry.name}')"
             )
         return render_video(self._renderer, prepared.plan, prepared.images, on_step=on_step, should_stop=should_stop)
+
+    def part(
+        self, part: PreparedPart, *, on_step: Callable[[FramePlan, StepProgress], None] | None = None
+    ) -> Iterator[VideoFrame]:
+        """Render the frames of a part, each when it is asked for; see `frames` for errors."""
+        from renderers.frame_rendering.part import render_part
+
+        return render_part(self._renderer, part.plan, part.frames, part.images, on_step=on_step)
 
     def picture(self, row: ManifestRow, *, on_step: Callable[[VideoProgress], None] | None = None) -> Image.Image:
         """Render the first frame of `row`; see `frames` for `on_step` and errors."""

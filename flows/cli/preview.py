@@ -1,28 +1,25 @@
-"""`nightreel preview`: one prompt, in this process, without Prefect and without Ray."""
+"""`nightreel preview`: a prompt, or a video of a manifest, in this process, without Prefect and without Ray."""
 
 from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
-import yaml
 from cyclopts import Parameter
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from cyclopts.validators import Number
 
-from flows.api.rendering import Renderer, checked_row, prepare
-from flows.cli.output import print_json, problems, say, stderr
-from flows.job.row_warnings import prompt_warnings
+from flows.cli.errors import DONE
+from flows.cli.previewing import Wanted, watched, write_preview
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
-
-if TYPE_CHECKING:
-    from renderers.frame_rendering.video import VideoProgress
 
 __all__ = ["preview"]
 
 # The row's columns that make sense for one picture; their types, limits and texts come from the schema.
 COLUMNS = ("seed", "model", "width", "height", "steps_first", "init", "init_image", "upscale")
+
+Share = Annotated[float, Parameter(validator=Number(gt=0, lte=1))]
 
 
 def _parameter(keyword: str, annotation: Any, text: str, *, default: Any = None, **how: Any) -> inspect.Parameter:
@@ -36,70 +33,47 @@ def _options() -> list[inspect.Parameter]:
     options = []
     for name in COLUMNS:
         field = ManifestRow.model_fields[name]
-        text = f"{field.description} (default: the model's)"
+        text = f"{field.description} (default: the model's, or the manifest's)"
         options.append(_parameter(name, Optional[field.annotation], text))  # noqa: UP045 - a type known at run time only
     return options
 
 
-def _preview(prompt: str, *, output: Path, set_: tuple[str, ...] = (), json: bool = False, **columns: Any) -> int:
-    """Render one prompt into a PNG, in this process.
+def _preview(
+    prompt: str,
+    *,
+    output: Path,
+    video: str | None = None,
+    frames: str | None = None,
+    scale: float = 1.0,
+    steps: float = 1.0,
+    motion: bool = False,
+    watch: bool = False,
+    set_: tuple[str, ...] = (),
+    json: bool = False,
+    **columns: Any,
+) -> int:
+    """Render one prompt, or a video of a manifest, in this process: into a PNG, or into a video (.mp4, .webm, .gif, or
+    a .zip of PNGs), which has all frames, or those of --frames.
 
     Example: nightreel preview "a red apple | white:-0.5" -o apple.png --seed 3 --set cutouts.number=16
+    Example: nightreel preview night.yaml --video reef -o reef.mp4 --frames 40-64 --scale 0.5 --steps 0.5
+    Example: nightreel preview night.yaml --video reef -o moves.mp4 --motion --watch
+
+    What is tried out begins with the first of its frames, and its frames follow each other as a chain: those of a
+    render differ where more came before.
+
+    With --motion no model is loaded: a test card, or the row's init_image, moves as the camera does, with the scenes,
+    the prompts' weights and a strip for each setting that changes in time below it. It takes seconds.
     """
     given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
-    for assignment in set_:
-        _assign(given, assignment)
-    prepared = prepare(checked_row({"video_id": "preview", "prompt": prompt, **given}))
-    plan = prepared.plan
-    if output.suffix.lower() != ".png":
-        raise BadInput(f"output '{output}': a preview is a PNG; name it '{output.with_suffix('.png')}'")
-    if not output.absolute().parent.is_dir():
-        raise BadInput(f"output '{output}': there is no folder '{output.absolute().parent}'")
-    problems(f"warning: {it}" for it in prompt_warnings(plan.row, plan.entry))
-
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps  {task.fields[rate]}"),
-        TimeRemainingColumn(), console=stderr, transient=False, disable=json,
-    )  # fmt: skip
-    with bar:
-        line = bar.add_task(f"loading {plan.entry.name}", total=plan.row.steps_first, rate="")
-        renderer = Renderer(plan.entry.name)
-        bar.update(line, description="rendering")
-        bar.reset(line)
-
-        def on_step(step: VideoProgress) -> None:
-            rate = f"loss {step.loss:.3f}  {step.step / step.seconds:.1f} steps/s"
-            bar.update(line, completed=step.step, rate=rate)
-
-        frame = next(renderer.frames(prepared, on_step=on_step))
-    output.write_bytes(frame.to_png())
-    steps = len(frame.losses)
-    result = {
-        "output": str(output), "digest": frame.digest, "seed": plan.row.seed, "steps": steps, "loss": frame.loss,
-        "seconds": round(frame.seconds, 3),
-    }  # fmt: skip
-    if json:
-        print_json(result)
-    else:
-        say(f"{output}: loss {frame.loss:.3f} after {steps} steps in {frame.seconds:.1f} s, seed {plan.row.seed}")
-    return 0
-
-
-def _assign(given: dict[str, Any], assignment: str) -> None:
-    """Put `cutouts.number=16` into a nested row; values are YAML scalars."""
-    path, equals, text = assignment.partition("=")
-    if not equals:
-        raise BadInput(f"--set '{assignment}': give column=value, such as cutouts.number=16")
-    place = given
-    *outer, last = path.strip().split(".")
-    for key in outer:
-        place = place.setdefault(key, {})
-        if not isinstance(place, dict):
-            raise BadInput(f"--set '{assignment}': '{key}' holds a value, not settings")
-    try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"--set '{assignment}': the value is not valid YAML; put quotes around a text") from error
+    wanted = Wanted(prompt, output, given, set_, video, frames, scale, steps, motion=motion, json=json)
+    if not watch:
+        write_preview(wanted)
+        return DONE
+    if not wanted.is_manifest or "://" in prompt:
+        raise BadInput("--watch looks at a file of this machine: give a manifest, such as night.yaml")
+    watched(wanted)
+    return DONE
 
 
 def preview(prompt: str, **options: Any) -> int:
@@ -107,12 +81,21 @@ def preview(prompt: str, **options: Any) -> int:
 
 
 preview.__doc__ = _preview.__doc__
-_prompt = Annotated[str, Parameter(help="what to draw: text:weight:stop | text:weight")]
+_prompt = Annotated[
+    str,
+    Parameter(help="what to draw: text:weight:stop | text:weight; or a manifest (.yaml, .csv, .jsonl, .parquet)"),
+]
 _others = "any other column, as column=value, nested ones with dots"
 preview.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362's, which typeshed does not know
     [
         inspect.Parameter("prompt", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_prompt),
-        _parameter("output", Path, "the PNG to write", default=inspect.Parameter.empty, name=["--output", "-o"]),
+        _parameter("output", Path, "the file to write", default=inspect.Parameter.empty, name=["--output", "-o"]),
+        _parameter("video", Optional[str], "which video of the manifest, by its video_id"),  # noqa: UP045
+        _parameter("frames", Optional[str], "one range of its frames, such as 40-64, counted from 0"),  # noqa: UP045
+        _parameter("scale", Share, "the share of width and height that is rendered", default=1.0),
+        _parameter("steps", Share, "the share of the steps that is taken", default=1.0),
+        _parameter("motion", bool, "camera, scenes and schedules alone, without a model", default=False, negative=""),
+        _parameter("watch", bool, "again whenever the manifest's file changes", default=False, negative=""),
         *_options(),
         _parameter("set_", tuple[str, ...], _others, default=(), name="--set", negative=""),
         _parameter("json", bool, "the result as JSON on stdout, no progress bar", default=False, negative=""),

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from infra.video.errors import EncodingInvalid
 from manifests.schema.row import ManifestRow, VideoFormat
 
-__all__ = ["FORMATS", "Encoding", "FileType", "Format", "VideoFormat", "exact_rate"]
+__all__ = ["FORMATS", "Encoding", "FileType", "Format", "VideoFormat", "exact_rate", "format_of"]
 
 FASTEST = 1000  # frames a second that any format holds
 GREATEST_UPSCALE = 8
@@ -207,6 +208,18 @@ class Encoding:
         named = {"format", "rate"}
         further = ", ".join(f"{name} {value}" for name, value in self.to_dict().items() if name not in named)
         return f"{self.format} {width}x{height} at {float(self.rate):g} fps, {further}"
+
+
+def format_of(name: str) -> VideoFormat:
+    """Return the format of a video by the end of its file's name: `png` is a zip of numbered pictures.
+
+    Raises:
+        EncodingInvalid: none has such names.
+    """
+    suffixes = {f".{(spec.sequence or spec.file).extension}": format for format, spec in FORMATS.items()}
+    if (suffix := Path(name).suffix.lower()) not in suffixes:
+        raise EncodingInvalid(f"'{name}': a video's name ends in {', '.join(suffixes)}")
+    return suffixes[suffix]
 
 
 def exact_rate(fps: float) -> Fraction:

@@ -19,9 +19,9 @@ from infra.video.arguments import concat_listing, encode_arguments, join_command
 from infra.video.check import VideoInfo
 from infra.video.encoding import Encoding
 from infra.video.errors import VideoDefect
-from infra.video.seal import SEAL_BYTES, SegmentInfo, require_fitting, seal
+from infra.video.seal import SEAL_BYTES, SegmentInfo, read_seal, require_fitting, seal
 
-__all__ = ["FULL_DECODE_FRAMES", "encode_segment", "join_segments"]
+__all__ = ["FULL_DECODE_FRAMES", "encode_segment", "join_segments", "write_video"]
 
 Picture = NDArray[np.uint8]
 
@@ -86,6 +86,18 @@ class _Counter:
                 )
             self.count += 1
             yield picture
+
+
+def write_video(pictures: Iterable[Picture], encoding: Encoding, target: Path) -> VideoInfo:
+    """Encode pictures, each `(height, width, 3)` uint8 RGB, as a whole video in `target`, which appears when it was
+    checked.
+
+    Raises as `encode_segment` and `join_segments`.
+    """
+    with tempfile.TemporaryDirectory(prefix="nightreel-") as folder:
+        segment = Path(folder) / "video.seg"
+        segment.write_bytes(encode_segment(pictures, encoding))
+        return join_segments([segment], encoding, frames=read_seal(segment).frames, target=target)
 
 
 def join_segments(segments: list[Path], encoding: Encoding, *, frames: int, target: Path) -> VideoInfo:

@@ -106,6 +106,11 @@ class Homography:
         """The motion that undoes all of `motions`."""
         return cls(_inverse(_product(motions)))
 
+    def enlarged(self, factor: float) -> Homography:
+        """The same motion of pictures `factor` times as large."""
+        a, b, c, d, e, f, g, h, i = self.entries
+        return Homography((a, b, c * factor, d, e, f * factor, g / factor, h / factor, i))
+
     def inverse(self) -> Homography:
         """The motion that undoes this one."""
         return Homography(_inverse(self.entries))

@@ -131,6 +131,13 @@ def test_the_doctor_repairs_under_its_earlier_name_too(option: str) -> None:
     (["--init-image", "nothing.png"], ["nothing.png"]),
     (["-o", "apple.jpg"], ["a preview is a PNG", "apple.png"]),
     (["-o", "no/such/folder/apple.png"], ["no folder"]),
+    (["--set", "frames=9", "--frames", "1-3,7", "-o", "a.mp4"], ["--frames '1-3,7'", "one range"]),
+    (["--set", "frames=9", "--frames", "1-3"], ["--frames '1-3'", "apple.mp4"]),
+    (["--set", "frames=9", "--frames", "7-9", "-o", "a.mp4"], ["frames 7-9", "it has the frames 0-8"]),
+    (["--set", "frames=9", "--frames", "7-9", "-o", "a.mp4", "--motion"], ["frames 7-9", "it has the frames 0-8"]),
+    (["--set", "fps=60", "-o", "a.gif", "--set", "frames=9"], ["fps 60", "at most 50"]),
+    (["--video", "reef"], ["--video", "this is a prompt"]),
+    (["--watch"], ["--watch", "night.yaml"]),
 ])  # fmt: skip
 def test_a_mistake_in_a_preview_is_one_sentence_and_2_before_models_load(
     arguments: list[str],
