@@ -34,7 +34,7 @@ from infra.settings import load_settings
 from manifests.problems import LISTED
 from manifests.schema.texts import plural
 
-__all__ = ["conclude", "render", "run_flow"]
+__all__ = ["conclude", "render", "run_flow", "watching"]
 
 # How the flow names its end when something is missing; anything else is a flow that broke.
 INCOMPLETE_STATES = ("FramesMissing", "VideosMissing", "RowsInvalid", "TooManyFailures", "Cancelled")
@@ -88,7 +88,7 @@ def run_flow(job: RenderJob, flow: Callable[[], Any], *, quiet_progress: bool) -
     if job.needs_workers:
         start_pool(job, settings)  # comes up while Prefect does
     prepare_prefect(quiet=True)
-    with _watching(job, disable=quiet_progress) as served:
+    with watching(job, disable=quiet_progress) as served:
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         with prefect_server("flows.orchestration.run"), handing_over(job):
             served.set()
@@ -164,9 +164,9 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
 
 
 @contextmanager
-def _watching(job: RenderJob, *, disable: bool) -> Iterator[threading.Event]:
-    """Bars for the job and a line per worker, until the block ends. On a pipe: one line every half minute. The block
-    sets the event it gets once the server is up."""
+def watching(job: RenderJob, *, disable: bool) -> Iterator[threading.Event]:
+    """Bars for the job and a line per worker, until the block ends. On a pipe: one line every half minute. What machines
+    lack is said when it is found. The block sets the event it gets once the server is up."""
     over, served = threading.Event(), threading.Event()
     if disable:
         yield served
@@ -182,9 +182,11 @@ def _watching(job: RenderJob, *, disable: bool) -> Iterator[threading.Event]:
     videos = bars.add_task("videos", total=first.videos, completed=first.videos_done, detail="")
 
     def show(live: Live | None) -> None:
-        said = 0.0
+        said, lacks = 0.0, 0
         while not over.wait(0.5):
             now = job.progress()
+            problems(job.lacks[lacks:])  # at once, since somebody can repair it while the job goes on
+            lacks = len(job.lacks)
             detail = _detail(now, served=served.is_set())
             if live is None:
                 if now.elapsed - said >= 30:
