@@ -165,7 +165,7 @@ def conclude(job: RenderJob, state: Any, json: bool) -> int:
 
 @contextmanager
 def watching(job: RenderJob, *, disable: bool) -> Iterator[threading.Event]:
-    """Bars for the job and a line per worker, until the block ends; on a pipe, one line every half minute. What machines
+    """Bars for the job and a line per worker, until the block ends; on a pipe, a line every half minute. What machines
     lack is said when it is found. The block sets the event it gets once the server is up."""
     over, served = threading.Event(), threading.Event()
     if disable:
