@@ -131,6 +131,12 @@ class ManifestRow(Settings):
     steps_first: Annotated[int, Neutral(300, in_time=True)] = Field(
         300, ge=1, le=10_000, description="Steps of the first frame, or of a still."
     )
+    candidates: Annotated[int, Neutral(1)] = Field(
+        1, ge=1, le=64, description="Starts of the first frame, or of a still, that are tried; the best goes on."
+    )
+    candidates_share: Annotated[float, Neutral(0.25)] = Field(
+        0.25, gt=0, lt=1, description="With several candidates, the share of the first frame's steps that each takes."
+    )
     steps: Annotated[int, Neutral(25, in_time=True)] = Field(
         25, ge=1, le=10_000, description="Steps of each later frame."
     )

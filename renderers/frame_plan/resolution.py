@@ -25,6 +25,8 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
         merged["init"] = "image"  # a picture given goes before the model's usual start
     if row.travel and "crossfade" not in row.model_fields_set:
         merged.pop("crossfade", None)  # a model's usual one says nothing of a row that has none
+    if merged.get("candidates", 1) == 1:
+        merged.pop("candidates_share", None)  # it says nothing of one
     try:
         resolved = ManifestRow.model_validate(merged)
     except ValidationError as error:
@@ -33,6 +35,11 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
         raise BadInput(
             f"video '{row.video_id}' does not go with the defaults of model '{entry.name}': {wrong}"
         ) from error
+    if resolved.candidates > 1 and resolved.init == "image" and not resolved.optimiser.latent_noise:
+        raise BadInput(
+            f"candidates {resolved.candidates} of video '{row.video_id}': all of them would start from the same "
+            "picture; give optimiser.latent_noise, another init, or one candidate"
+        )
     for column in ("width", "height"):
         size, unit = getattr(resolved, column), entry.downsampling
         if size % unit:

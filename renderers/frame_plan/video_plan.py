@@ -19,6 +19,7 @@ from renderers.errors import BadInput
 from renderers.frame_plan import addressing_v4
 from renderers.frame_plan.addressing import ALGORITHM, Addressing, CurrentAddressing
 from renderers.frame_plan.camera_path import CameraPath
+from renderers.frame_plan.candidates import exam_step
 from renderers.frame_plan.frame_plan import FramePlan, FrameSettings, Retake, WeightedPrompt
 from renderers.frame_plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places
 from renderers.frame_plan.motion import STILL, Motion
@@ -245,7 +246,7 @@ class VideoPlan:
 
         Deliberately not from measurements: the estimate cuts videos into ranges, and a second run must cut them alike.
         """
-        steps = (stop - start) * self.row.steps + (self.row.steps_first - self.row.steps if start == 0 < stop else 0)
+        steps = (stop - start) * self.row.steps + (self._first_work - self.row.steps if start == 0 < stop else 0)
         return steps * self.step_seconds
 
     def all_seconds(self) -> float:
@@ -256,7 +257,13 @@ class VideoPlan:
         """
         if self.handoff == "chain":
             return self.seconds(0, self.frames)
-        return sum(map(self._steps, self.places())) * self.step_seconds
+        others = self._first_work - self.row.steps_first
+        return (sum(map(self._steps, self.places())) + others) * self.step_seconds
+
+    @property
+    def _first_work(self) -> int:
+        """The steps of the first frame, with those of the candidates that don't go on."""
+        return self.row.steps_first + (self.row.candidates - 1) * exam_step(self.row)
 
     @cached_property
     def step_seconds(self) -> float:

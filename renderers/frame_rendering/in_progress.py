@@ -25,7 +25,7 @@ from renderers.step.guidance import Targets
 from renderers.step.optimiser import LatentAdam
 from renderers.step.terms import TERMS, FrameTerms, Latent, Picture, Term
 
-__all__ = ["FrameInProgress", "FrameRequest", "StepProgress"]
+__all__ = ["Choice", "FrameInProgress", "FrameRequest", "StepProgress"]
 
 # Times that a finished keyframe is encoded again. Frames that are drawn to it start from what the encoder gives, and
 # take few steps from there: a keyframe that has been through the encoder itself is one that they can reach.
@@ -67,6 +67,19 @@ class FrameRequest:
         return f"frame {self.frame.index} of video '{self.plan.video_id}' ({row.width}x{row.height}, {at_once} cutouts)"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What came of an exam: the `scores` of all candidates, distances, the least of which is the best (None: it failed
+    before), and the number of the one that was `chosen`."""
+
+    scores: tuple[float | None, ...]
+    chosen: int
+
+    def to_dict(self) -> dict[str, object]:
+        """Describe it for JSON."""
+        return {"scores": [None if it is None else round(it, 5) for it in self.scores], "chosen": self.chosen}
+
+
 class FrameInProgress:
     """A frame between two steps. For each step the caller decodes `latent_to_decode`, and gives `apply_gradient` the
     loss of that picture with its gradient; when the frame is `done`, `state` holds what it hands on."""
@@ -78,8 +91,10 @@ class FrameInProgress:
         starts: Starts,
         targets: Sequence[Targets],
         terms: Sequence[type[Term[Any]]] = TERMS,
+        candidate: int = 0,
     ) -> None:
-        """Start it. `targets` are those of each perceptor, `terms` what the frame's loss can be made of.
+        """Start it. `targets` are those of each perceptor, `terms` what the frame's loss can be made of; `candidate` is
+        the number of a start that is one of several, of which only the first tells how far it is.
 
         Raises:
             BadInput: a picture that the row names can't be read.
@@ -98,6 +113,11 @@ class FrameInProgress:
         self.seed = plan.row.seed if frame.seed is None else frame.seed
         if request.reseeded:
             self.seed = address(self.seed, frame.index, 0, "another seed")
+        self.candidate, self.heard, self.chance = candidate, candidate == 0, self.seed
+        self.choice: Choice | None = None
+        """Why it goes on, of several candidates."""
+        if candidate:
+            self.chance = address(self.seed, frame.index, 0, f"candidate {candidate}")
         self.seconds = 0.0
         """Spent on this frame; of a step taken together with others, its share."""
         self.state: FrameState | None = None
@@ -109,7 +129,7 @@ class FrameInProgress:
         if request.start_state is None:
             if plan.row.init != "image":  # a picture of the author's keeps its details
                 self._coarse_steps = min(round(plan.row.optimiser.coarse * frame.steps), frame.steps - 1)
-            start = starts.cold(plan, request.images, self.seed, coarse=self._coarse_steps > 0)
+            start = starts.cold(plan, request.images, self.chance, coarse=self._coarse_steps > 0)
         else:
             start = starts.warm(plan, frame, request.start_state, request.target_state)
         self._begin(start)
@@ -135,13 +155,13 @@ class FrameInProgress:
             raise Stopped(f"stopped in frame {frame.index} of video '{self.plan.video_id}' before step {self.step + 1}")
         if not (self._cold_start and settings.latent_noise):
             return self.latent
-        noise = torch.randn(self.latent.shape, generator=generator(self.seed, frame.index, self.step, "latent"))
+        noise = torch.randn(self.latent.shape, generator=generator(self.chance, frame.index, self.step, "latent"))
         amount = settings.latent_noise * self._starts.code_std * self._remaining
         return self.latent + send(noise, self._models.device) * amount
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
-        place, (height, width) = (self.seed, self.frame.index, self.step), picture.shape[-2:]
+        place, (height, width) = (self.chance, self.frame.index, self.step), picture.shape[-2:]
         draw = draw_cutouts(self.plan.row.cutouts, width, height, generator(*place, f"cutouts {which}"))
         grain = generator(*place, f"grain {which}", self._models.device)
         return cut(picture, draw.to(self._models.device), side, grain)
@@ -168,7 +188,7 @@ class FrameInProgress:
         self._step_losses.append(loss.detach())
         done, steps = self.step, self.frame.steps
         # reading a loss waits for the GPU: only now and then
-        if request.on_step and (self._models.device.type == "cpu" or done % 10 == 0 or done == steps):
+        if request.on_step and self.heard and (self._models.device.type == "cpu" or done % 10 == 0 or done == steps):
             seconds = time.perf_counter() - self.began
             request.on_step(StepProgress(done, steps, float(self._step_losses[-1]), seconds))
         if self.done:

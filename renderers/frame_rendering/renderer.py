@@ -28,6 +28,7 @@ from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.video_plan import ALGORITHM, VideoPlan
 from renderers.frame_rendering.batch_curve import BatchCurve, DeviceMemory
+from renderers.frame_rendering.candidates import Candidates, numbers_of
 from renderers.frame_rendering.frame_object import FrameObject
 from renderers.frame_rendering.in_progress import FrameInProgress, FrameRequest, StepProgress
 from renderers.frame_rendering.memory import memory_errors, microbatched
@@ -133,30 +134,48 @@ class FrameRenderer:
         """Render frames together."""
         results: dict[int, RenderedFrame | Exception] = {}
         frames: dict[int, FrameInProgress] = {}
+        candidates = Candidates(self.models, self._guides)
         for number, request in enumerate(requests):
             try:
                 with memory_errors(str(request), self.models.device):
-                    frames[number] = self._start(request)
+                    for frame in self._start(request):
+                        candidates.add(number, len(frames), frame)
+                        frames[len(frames)] = frame
             except Exception as error:
                 results[number] = error
         while frames:
-            for numbers in self._groups(frames):
-                results.update(self._advance({number: frames[number] for number in numbers}))
-            frames = {number: frame for number, frame in frames.items() if number not in results}
+            ended: dict[int, RenderedFrame | Exception] = {}
+            for keys in self._groups(frames):
+                ended.update(self._advance({key: frames[key] for key in keys}))
+            gone = set(ended)
+            for key, result in ended.items():
+                number = candidates.request_of(key)
+                if not isinstance(result, Exception) or candidates.failed(key, result):
+                    results[number] = result
+                    gone.update(candidates.rivals_of(number))
+            frames = {key: frame for key, frame in frames.items() if key not in gone}
+            for key in candidates.beaten(frames.keys()):
+                del frames[key]
         return [results[number] for number in range(len(requests))]
 
-    def _start(self, request: FrameRequest) -> FrameInProgress:
+    def _start(self, request: FrameRequest) -> list[FrameInProgress]:
+        """Start a frame, or all of its candidates."""
         targets = [guide.targets(request.frame, request.images) for guide in self._guides]
-        return FrameInProgress(request, self.models, self.starts, targets, self._terms)
+        return [
+            FrameInProgress(request, self.models, self.starts, targets, self._terms, candidate)
+            for candidate in numbers_of(request)
+        ]
 
     def _groups(self, frames: Mapping[int, FrameInProgress]) -> list[list[int]]:
-        """The numbers of `frames`, grouped by which go through the networks together."""
-        by_shape: dict[torch.Size, list[int]] = {}
+        """The numbers of `frames`, grouped by which go through the networks together. On a CPU, which gains nothing by
+        it, no two candidates of a frame do: each comes out as if it were alone, to the last bit."""
+        apart = self.models.device.type == "cpu"
+        by_shape: dict[tuple[torch.Size, int], list[int]] = {}
         for number, frame in frames.items():
-            by_shape.setdefault(frame.latent.shape, []).append(number)
+            by_shape.setdefault((frame.latent.shape, apart * frame.candidate), []).append(number)
         return [
             numbers[first : first + size]
-            for shape, numbers in by_shape.items()
+            for (shape, _), numbers in by_shape.items()
             for size in [self._fitting.get(shape, len(numbers))]
             for first in range(0, len(numbers), size)
         ]
@@ -267,6 +286,7 @@ class FrameRenderer:
             **plan_document(plan),
             # of a retake, or of a try after a non-finite loss; the row's otherwise
             **({"seed": done.seed} if done.seed != plan.row.seed else {}),
+            **({"candidates": done.choice.to_dict()} if done.choice else {}),
             "model": {"name": plan.entry.name, "digest": plan.entry.digest},
             "device": self.models.device.type,
             "precision": str(self.models.vqgan.dtype).removeprefix("torch."),
@@ -277,7 +297,7 @@ class FrameRenderer:
 def _work(request: FrameRequest) -> Hashable:
     """What decides how much work a step is: requests of equal work are measured together."""
     row = request.plan.row
-    return row.width, row.height, row.cutouts.number, request.start_state is None
+    return row.width, row.height, row.cutouts.number, request.start_state is None, len(numbers_of(request))
 
 
 def _gradients(total: Tensor, latents: Sequence[Tensor]) -> Sequence[Tensor]:
