@@ -199,7 +199,7 @@ def test_a_job_survives_all_that_happens_to_a_farm(farm: Farm, tmp_path: Path) -
     assert farm.driver.processes() == []
 
     farm.copy(tmp_path / "copy")
-    render(manifest, str(tmp_path / "alone"))
+    assert render(manifest, str(tmp_path / "alone")).complete
     drawn = frame_objects(str(tmp_path / "copy"))
     assert len(drawn) == FRAMES
     assert drawn == frame_objects(str(tmp_path / "alone"))
