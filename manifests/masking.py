@@ -31,7 +31,7 @@ _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,30}"
 # An address as people write it: a blank before it or before its colon, a slash that is missing, slashes of Windows.
 _HEAD = re.compile(rf"\s*(?:(?P<scheme>{_SCHEME})\s*:[/\\]{{1,2}}|:?//)")
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
-_CHAIN = re.compile(rf"::(?={_SCHEME}://)")
+_CHAIN = re.compile(rf"::(?={_SCHEME}:/)")
 _AT = re.compile(r"@|%(?:25)*40")
 _ENCODED_QUERY = re.compile(r"%(?:25)*3F", re.IGNORECASE)
 _EQUALS = re.compile(r"=|%(?:25)*3D", re.IGNORECASE)
@@ -69,6 +69,10 @@ _LOGIN = (
 )
 _SIGNING_IN = r"(?:bearer|basic|token|digest|negotiate|ntlm|api-?key|oauth|hawk|ssws|splunk|aws4-hmac-sha256)"
 _AT_START = re.compile(rf"\s*{_LOGIN}", re.IGNORECASE)
+# One that a path went through, which makes one slash of two.
+_COLLAPSED = r"(?<![\w.+%-])(?:https?|wss?|s?ftps?|s3a?|gc?s|az|abfss?|wasbs?|hf|github|postgresql):/(?=[^\s/])"
+# A value that pydantic quotes, and without its middle, so that nothing shows what it was.
+_CUT_VALUE = r"input_value=)(?=[^\n]{0,100}?\.\.\.)[^\n]{1,400}?(?=,\ input_type=|\n|\Z)"
 _TEXT = re.compile(
     rf"""
     (?P<address>://)\S
@@ -77,6 +81,8 @@ _TEXT = re.compile(
     | (?P<inner>(?<=/){INNER_HOST}/)[^\s"'<>]+
     | (?P<encoded>%(?:25)*3A%(?:25)*2F%(?:25)*2F)[^\s"'<>&]+
     | (?P<header>authorization['"]?\s{{0,2}}[:=]\s{{0,2}}['"]?(?:{_SIGNING_IN}\s+)?)[^\s'",]+
+    | (?P<collapsed>{_COLLAPSED})
+    | (?P<cut>{_CUT_VALUE}
     | (?P<login>{_LOGIN})
     | (?P<bearer>bearer\s+)[A-Za-z0-9+/._~-]{{16,}}=*
     | (?P<item>['"][\w-]{{0,40}}(?:{_NAMES}|cookie)['"]\s{{0,2}}:\s{{0,2}}b?)(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
@@ -87,7 +93,7 @@ _TEXT = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_HINTS = ("://", "=", "%", "authorization", "bearer", '":', "':", "signature>", "accesskey", "provided>",
+_HINTS = (":/", "=", "%", "authorization", "bearer", '":', "':", "signature>", "accesskey", "provided>",
           "@", "?", "data:", "/webhook", "/bot", *SECRET_HOSTS, *HINTS)  # fmt: skip
 _ENDS_IN_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _ENDS_IN_ENCODED_SCHEME = re.compile(r"(?:%(?:25){0,3}(?:[46][1-9A-F]|[57][0-9A]|3\d)){1,16}\Z", re.IGNORECASE)
@@ -236,6 +242,9 @@ def _masked(match: re.Match[str], after: int) -> tuple[int, int, str]:
         if shown := _bare(text[match.start() : end]):
             return match.start(), end, shown
         return match.start(), match.end(), found  # a path, in which other secrets may stand
+    if kind == "collapsed":
+        end = _end_of_address(text, match.start(), match.end())
+        return match.start(), end, address_without_secrets(text[match.start() : end])
     if kind == "data":
         return match.start(), match.end(), f"{match['data']}..."
     if kind == "login":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Callable
+from pathlib import PurePosixPath
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from manifests.errors import NightreelError
 from manifests.masking import (
@@ -167,6 +169,36 @@ def test_what_is_written_almost_like_an_address_shows_no_secret(address: str) ->
         assert mask(masked) == masked
     for sentence in ("cannot reach {} now", "init_image '{}' can't be read", '"{}"', "x: {}"):
         assert SECRET not in without_secrets(sentence.format(address))
+
+
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+def test_an_address_that_was_taken_for_a_path_shows_no_secret(address: str) -> None:
+    """A path makes one slash of two: `https:/host.example/a.png`."""
+    path = str(PurePosixPath(address))
+    assert SECRET not in address_without_secrets(path)
+    for sentence in SENTENCES:
+        masked = without_secrets(sentence.replace("{}", path))
+        assert SECRET not in masked
+        assert without_secrets(masked) == masked
+
+
+class _Number(BaseModel):
+    size: int
+
+
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+@pytest.mark.parametrize("held", [lambda address: address, lambda address: {"urls": ["x" * 20, address]}, lambda it: [it]])
+def test_what_pydantic_quotes_of_a_value_that_it_refuses_shows_no_secret(
+    address: str, held: Callable[[str], object]
+) -> None:
+    """It cuts the middle out of what has more than fifty characters, and what is left looks like no address."""
+    for adapter in (TypeAdapter(int), TypeAdapter(_Number)):
+        with pytest.raises(ValidationError) as caught:
+            adapter.validate_python({"size": held(address)} if adapter.core_schema["type"] == "model" else held(address))
+        masked = without_secrets(str(caught.value))
+        assert SECRET[-6:] not in masked
+        assert "validation error" in masked
+        assert without_secrets(masked) == masked
 
 
 @pytest.mark.parametrize(
