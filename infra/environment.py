@@ -17,6 +17,7 @@ from infra.own_prefect import key_for
 from infra.private_files import private_folder
 from infra.proxies import SET_ASIDE, VARIABLES, exempting, set_aside, unaskable
 from infra.settings import SettingsInvalid, load_settings
+from renderers.user_paths import at_home
 
 __all__ = [
     "LOG_DATE_FORMAT",
@@ -86,7 +87,7 @@ def use_prefect_server(url: str) -> None:
 
 def prefect_home() -> Path:
     """Return Prefect's folder of this user, where its database is."""
-    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser().absolute()
+    return at_home(os.environ.get("PREFECT_HOME") or "~/.prefect").absolute()
 
 
 def check_prefect_home() -> Path:

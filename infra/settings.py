@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from infra.storage.reading_policy import ReadingPolicy
 from manifests.errors import ErrorKind, NightreelError
 from manifests.masking import has_secret, keep_secret
+from renderers.user_paths import at_home
 
 __all__ = ["InfraSettings", "SettingsInvalid", "load_settings"]
 
@@ -198,20 +199,20 @@ class InfraSettings(BaseSettings):
     @field_validator("read_roots")
     @classmethod
     def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(root if "://" in root else str(Path(root).expanduser().absolute()) for root in value)
+        return tuple(root if "://" in root else str(at_home(root).absolute()) for root in value)
 
     @field_validator("models_folder")
     @classmethod
     def _whole(cls, value: Path) -> Path:
         # absolute: it travels to processes that were started elsewhere
-        return value.expanduser().absolute()
+        return at_home(value).absolute()
 
     @field_validator("models_source")
     @classmethod
     def _without_secret(cls, value: str | None) -> str | None:
         if value and has_secret(value):
             raise ValueError("write it without credentials, which belong into the environment (AWS_ACCESS_KEY_ID, ...)")
-        return (value if "://" in value else str(Path(value).expanduser().absolute())) if value else None
+        return (value if "://" in value else str(at_home(value).absolute())) if value else None
 
     @field_validator("notify_url")
     @classmethod

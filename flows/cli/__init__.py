@@ -8,6 +8,7 @@ import traceback
 from importlib.metadata import version
 
 import cyclopts
+from pydantic import ValidationError
 
 from flows.cli import (
     deploy,
@@ -70,6 +71,16 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _mistake(error: cyclopts.CycloptsError) -> str:
+    """The words of `error`, with a type's own sentence in place of all that pydantic says about it."""
+    text, cause = str(error), error.__cause__
+    return text.replace(str(cause), _sentences(cause)) if isinstance(cause, ValidationError) else text
+
+
+def _sentences(error: ValidationError) -> str:
+    return "; ".join(it["msg"].removeprefix("Value error, ") for it in error.errors())
+
+
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors go to stderr."""
     debug = "--debug" in arguments
@@ -79,7 +90,7 @@ def run(arguments: list[str]) -> int:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
         words, _, _ = app.parse_commands(arguments)  # those that name the command
-        problems([f"{' '.join(str(error).split())} (see {' '.join(['nightreel', *words])} --help)"])
+        problems([f"{' '.join(_mistake(error).split())} (see {' '.join(['nightreel', *words])} --help)"])
         return BAD_INPUT
     try:
         return int(command(*bound.args, **bound.kwargs) or 0)

@@ -109,12 +109,15 @@ class Wanted:
             try:
                 format_of(self.output.name)
             except EncodingInvalid as error:
+                named = self.output if self.output.name else self.output / "apple"
                 raise BadInput(
                     f"output '{self.output}': a preview is a PNG, or a video; name it "
-                    f"'{self.output.with_suffix('.png')}' or '{self.output.with_suffix('.mp4')}'"
+                    f"'{named.with_suffix('.png')}' or '{named.with_suffix('.mp4')}'"
                 ) from error
         if not self.output.absolute().parent.is_dir():
             raise BadInput(f"output '{self.output}': there is no folder '{self.output.absolute().parent}'")
+        if self.output.exists() and not self.output.is_file():  # nobody may ever read from a pipe
+            raise BadInput(f"output '{self.output}' is a folder, a pipe or a device: name another file")
 
 
 def write_preview(wanted: Wanted) -> PreparedRow:

@@ -18,6 +18,7 @@ from renderers.errors import ModelFilesBroken, UnknownModel
 from renderers.pictures.errors import PICTURE_ERRORS
 from renderers.registry import ModelEntry, Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
+from renderers.user_paths import at_home
 
 if TYPE_CHECKING:
     from infra.ray.finetuning import RayTraining
@@ -40,8 +41,8 @@ _TRAINING: Handover[RayTraining] = Handover("training")
 def finetune_job(images: Sequence[str | Path], output: str | Path, **settings: Any) -> FinetuneJob:
     """Return a job with absolute paths: workers have working folders of their own."""
     return FinetuneJob(
-        images=tuple(Path(place).expanduser().absolute() for place in images),
-        folder=Path(output).expanduser().absolute(),
+        images=tuple(at_home(place).absolute() for place in images),
+        folder=at_home(output).absolute(),
         **settings,
     )
 

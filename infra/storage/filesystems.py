@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import botocore.exceptions
@@ -39,6 +38,7 @@ from infra.storage.errors import (
 from infra.storage.object_stores import moment
 from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 from manifests.masking import without_secrets
+from renderers.user_paths import at_home
 
 __all__ = [
     "absolute_uri",
@@ -75,7 +75,7 @@ def absolute_uri(uri: str) -> str:
     """Return `uri`, as an absolute plain path if it is local: it then means the same to a worker in another folder."""
     protocol, path = split_protocol(uri)
     # abspath, not resolve(): a link that an operator made stays the name that people know
-    return os.path.abspath(Path(path).expanduser()) if protocol in (None, "file", "local") else uri  # noqa: PTH100
+    return os.path.abspath(at_home(path)) if protocol in (None, "file", "local") else uri  # noqa: PTH100
 
 
 # ---- file systems

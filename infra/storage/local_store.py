@@ -87,7 +87,7 @@ class LocalStore:
 
     def check(self, *, write: bool) -> None:
         if write:
-            self.root.mkdir(parents=True, exist_ok=True)
+            _make_folder(self.root)
             first, second = (self.root / (TEMPORARY_PREFIX + secrets.token_hex(8)) for _ in range(2))
             try:
                 _create(first).close()
@@ -110,7 +110,7 @@ class LocalStore:
         try:
             handle = _create(temporary)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
             handle = _create(temporary)
         try:
             with handle:
@@ -128,6 +128,14 @@ class LocalStore:
             temporary.unlink(missing_ok=True)
         _make_durable(path.parent)
         return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it, which `Path.mkdir` does by recursion."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except RecursionError:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(folder)) from None
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -18,6 +18,7 @@ from renderers.models.perceptor.folder import WEIGHTS, check_words
 from renderers.models.perceptor.open_clip_tags import find_tag
 from renderers.models.vqgan.vqgan import VQGANConfig
 from renderers.registry import ModelEntry, Registry, shipped_configs
+from renderers.user_paths import at_home
 
 __all__ = ["add_model"]
 
@@ -84,7 +85,7 @@ def _described(name: str, like: str | None, summary: str | None, licence: str | 
 
 
 def _config_path(config: str) -> Path:
-    path = Path(config).expanduser()
+    path = at_home(config)
     if path.exists():
         return path
     known = shipped_configs()
@@ -96,7 +97,7 @@ def _config_path(config: str) -> Path:
 def _vqgan(config: Path, weights: Path, scratch: Path) -> dict[str, Any]:
     read = VQGANConfig.read(config)
     target = scratch / "vqgan.safetensors"
-    made = convert_checkpoint(weights.expanduser(), config, target)
+    made = convert_checkpoint(at_home(weights), config, target)
     return {
         "downsampling": read.downsampling,
         "vqgan": {"kind": read.kind, "config": config.absolute(), "weights": target, "sha256": made},
@@ -104,7 +105,7 @@ def _vqgan(config: Path, weights: Path, scratch: Path) -> dict[str, Any]:
 
 
 def _perceptor(text: str, scratch: Path, number: int) -> dict[str, Any]:
-    folder = Path(text).expanduser()
+    folder = at_home(text)
     if folder.is_dir():
         weights = folder / WEIGHTS
         check_words(folder)
@@ -115,7 +116,7 @@ def _perceptor(text: str, scratch: Path, number: int) -> dict[str, Any]:
         raise BadInput(
             f"perceptor '{text}': give ARCHITECTURE:TAG, ARCHITECTURE:FILE, or a folder with open_clip_config.json"
         )
-    path = Path(source).expanduser()
+    path = at_home(source)
     if not path.is_file():
         if path.suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt"):
             raise BadInput(f"perceptor '{text}': there is no file '{path}'")

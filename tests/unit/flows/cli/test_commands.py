@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -138,6 +139,9 @@ def test_the_doctor_repairs_under_its_earlier_name_too(option: str) -> None:
     (["--set", "fps=60", "-o", "a.gif", "--set", "frames=9"], ["fps 60", "at most 50"]),
     (["--video", "reef"], ["--video", "this is a prompt"]),
     (["--watch"], ["--watch", "night.yaml"]),
+    (["-o", ""], ["a preview is a PNG", "name it 'apple.png'"]),
+    (["-o", "/"], ["a preview is a PNG", "name it '/apple.png'"]),
+    (["-o", "/dev/full.png/.."], ["a preview is a PNG"]),
 ])  # fmt: skip
 def test_a_mistake_in_a_preview_is_one_sentence_and_2_before_models_load(
     arguments: list[str],
@@ -157,6 +161,59 @@ def test_a_mistake_in_a_preview_is_one_sentence_and_2_before_models_load(
     assert "ValidationError" not in said.err
     assert [word for word in message if word.lower() not in said.err.lower()] == [], said.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_preview_waits_for_nobody_who_reads_from_a_pipe(
+    make: Callable[[Path], None], nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "renderers.frame_rendering.renderer", None)  # importing it raises
+    make(tmp_path / "apple.png")
+    said = nightreel("preview", "a red apple", "-o", tmp_path / "apple.png")
+    assert (said.code, said.out) == (BAD_INPUT, "")
+    assert f"output '{tmp_path}/apple.png' is a folder, a pipe or a device" in said.err
+
+
+SECRET = "Pl4ntedS3cret"
+
+
+@pytest.mark.parametrize("words", [
+    ["plan", "{0}", "-o", "out"], ["plan", DEMO, "-o", "{0}"], ["render", "{0}", "-o", "out"], ["prune", "{0}"],
+    ["render", DEMO, "-o", "{0}"], ["rerun", "{0}", "--video", "a"], ["manifest", "show", "{0}"], ["status", "{0}"],
+    ["preview", "a", "-o", "{0}"], ["preview", "a", "-o", "{0}/apple.png"], ["up", "--nightly", "m", "-o", "{0}"],
+], ids=lambda words: " ".join(map(str, words)))  # fmt: skip
+@pytest.mark.parametrize("address", [
+    f"https://discord.com/api/webhooks/1234567/{SECRET}", f"s3://bucket/nights/2026/{'x' * 30}?token={SECRET}",
+    f"http://user:{'x' * 40}{SECRET}@127.0.0.1:9/x",
+])  # fmt: skip
+def test_an_address_with_a_secret_is_refused_in_words_without_it(
+    words: list[object], address: str, nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for debug in ([], ["--debug"]):
+        said = nightreel(*(str(word).format(address) for word in words), *debug)
+        assert said.code in (BAD_INPUT, ENVIRONMENT)
+        assert SECRET not in said.err + said.out
+        assert debug or not re.search("validation error|pydantic|Error:|Traceback", said.err), said.err
+
+
+@pytest.mark.parametrize("words", [
+    ["plan", "{0}", "-o", "out"], ["plan", DEMO, "-o", "{0}"], ["status", "{0}"], ["manifest", "build", "{0}.csv"],
+    ["preview", "a", "-o", "no/a.png", "--init-image", "{0}"], ["prune", "{0}"], ["finetune", "{0}", "-o", "mine"],
+    ["models", "add", "mine", "--config", "{0}", "--weights", "{0}"],
+])  # fmt: skip
+def test_the_home_of_nobody_is_nowhere(
+    words: list[object], nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = nightreel(*(str(word).format("~nobody-of-that-name/x") for word in words))
+    assert "RuntimeError" not in said.err + said.out
+
+
+def test_an_output_below_a_thousand_folders_is_told_in_words(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    said = nightreel("render", DEMO, "-o", tmp_path / ("a/" * 1500))
+    assert said.code == ENVIRONMENT
+    assert "too long for its file system" in said.err
 
 
 def test_debug_shows_the_stack_and_keeps_the_exit_code(nightreel: Callable[..., Said], tmp_path: Path) -> None:

@@ -85,6 +85,17 @@ def test_plan_names_every_row_that_can_not_be_rendered(nightreel: Callable[..., 
     assert len(lines) == 4
 
 
+def test_a_row_that_names_the_home_of_nobody_costs_itself(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    good = {"video_id": "reef", "prompt": "b"}
+    bad = [
+        {**good, "video_id": "init", "init_image": "~nobody-of-that-name/a.png"},
+        {**good, "video_id": "prompt", "image_prompts": [{"image": "~nobody-of-that-name/a.png"}]},
+    ]
+    said = nightreel("plan", manifest_of(tmp_path / "m.parquet", good, *bad), "-o", tmp_path / "out", "--json")
+    assert (said.code, said.json["frames_to_render"], said.json["videos_failed"]) == (BAD_INPUT, 1, 2)
+    assert [word for word in ("row 2", "row 3", "'init'", "'prompt'") if word not in str(said.json["bad_rows"])] == []
+
+
 def test_plan_of_no_manifest_is_2(nightreel: Callable[..., Said], tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no Parquet")
     for name, lines in (("nothing.parquet", "no manifest at"), ("text.parquet", "is not a Parquet file")):
