@@ -11,9 +11,9 @@ import open_clip
 from safetensors import SafetensorError, safe_open
 
 from renderers.checksums import file_sha256
+from renderers.config_file import clipped
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.models.checkpoint.conversion import convert_checkpoint, convert_state
-from renderers.models.config_file import clipped
 from renderers.models.perceptor.folder import WEIGHTS, check_words
 from renderers.models.perceptor.open_clip_tags import find_tag
 from renderers.models.vqgan.vqgan import VQGANConfig

@@ -7,14 +7,13 @@ that does not use it. Neutral values are frozen; what a new field needs is one l
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from renderers.canonical import differing, fields_of, sha256_of
+from renderers.checksums import file_sha256
 from renderers.errors import ModelFilesBroken
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def model_digest(entry: ModelEntry) -> str:
             _differing(entry)
             | {"vqgan": _vqgan(entry.vqgan), "perceptors": [_perceptor(perceptor) for perceptor in entry.perceptors]}
         )
-    except OSError as error:
+    except (OSError, ModelFilesBroken) as error:
         raise ModelFilesBroken(f"a file of model '{entry.name}' can't be read: {error}") from error
 
 
@@ -73,24 +72,20 @@ def deviations(entry: ModelEntry) -> frozenset[str]:
 def _vqgan(entry: VQGANEntry) -> dict[str, Any]:
     values = _differing(entry, "vqgan.")
     if entry.source is None:
-        return values | {"config": _sha256(entry.config_path)}
+        return values | {"config": file_sha256(entry.config_path)}
     return values | {"config": entry.source.config.sha256, "source": entry.source.checkpoint.sha256}
 
 
 def _perceptor(entry: PerceptorEntry) -> dict[str, Any]:
     values = _differing(entry, "perceptor.")
     if entry.folder is not None:
-        values["folder"] = _sha256(entry.path / "open_clip_config.json")
+        values["folder"] = file_sha256(entry.path / "open_clip_config.json")
         if entry.merges:
             # they decide the tokens of every text, and no checksum of the registry covers them.
-            values["merges"] = _sha256(entry.path / entry.merges)
+            values["merges"] = file_sha256(entry.path / entry.merges)
     return values
 
 
 def _differing(entry: BaseModel, prefix: str = "") -> dict[str, Any]:
     values = {name: value for name, value in fields_of(entry).items() if prefix + name not in NOT_IN_PICTURES | _PARTS}
     return differing(values, NEUTRAL, prefix)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

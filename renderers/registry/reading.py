@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from renderers.config_file import read_yaml
 from renderers.errors import ModelFilesBroken
 from renderers.registry.entry import ModelEntry
 
@@ -53,7 +54,8 @@ def read_document(path: Path) -> Mapping[str, Any]:
 
     Raises:
         ValueError: it holds something else.
-        OSError, yaml.YAMLError: it can't be read.
+        OSError: it can't be read.
+        ModelFilesBroken: it is no YAML, or more than an entry has.
     """
     status = path.stat()
     data = _document(path, status.st_mtime_ns, status.st_size)
@@ -65,7 +67,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
 @lru_cache(maxsize=256)
 def _document(path: Path, changed: int, size: int) -> Any:
     """The YAML of `path`, parsed once per version of the file: planning asks for every row."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return read_yaml(path, "a model entry")
 
 
 def placed(data: Mapping[str, Any], base: Path, folder: Path) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def given_fields(entry: ModelEntry | Mapping[str, Any] | Path) -> tuple[dict[str
         return dict(entry), Path.cwd()
     try:
         return dict(read_document(entry)), entry.absolute().parent
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise ModelFilesBroken(f"'{entry}' is not a model entry: {error}") from error
 
 

@@ -16,14 +16,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pydantic import ValidationError
 
+from renderers.config_file import clipped, problems_of
 from renderers.errors import BadInput, ModelFilesBroken, UnknownModel
 from renderers.registry.entry import NAME, WEIGHTS, ModelEntry
 from renderers.registry.reading import SHIPPED, as_written, given_fields, placed, read_document, shipped_names
 from renderers.registry.registering import copy_files, own_size, put_folder
 
 __all__ = ["Registry"]
+
+_MOST_ANCESTORS = 20
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,9 @@ class Registry:
             if path.parent != SHIPPED and path.stem in shipped_names():
                 raise ValueError(f"the package has a model '{path.stem}' of its own: choose another name")
             return self.build(data, path.parent if path.parent != SHIPPED else WEIGHTS, (*seen, path.stem))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise ModelFilesBroken(f"registry file '{path}' is not a model entry: {error}") from error
+        except (OSError, ValueError, UnknownModel) as error:
+            said = problems_of(error) if isinstance(error, ValidationError) else clipped(error)
+            raise ModelFilesBroken(f"registry file '{path}' is not a model entry: {said}") from error
 
     def build(self, data: Mapping[str, Any], base: Path, seen: tuple[str, ...] = ()) -> ModelEntry:
         """Return the entry of `data`; its paths are relative to `base`, and what it leaves out is as in its `like`.
@@ -108,13 +112,15 @@ class Registry:
         if like is not None:
             if like in seen:
                 raise ValueError(f"it is like '{like}', which is like it")
+            if len(seen) > _MOST_ANCESTORS:
+                raise ValueError(f"it is like another, which is like another, and so on, {_MOST_ANCESTORS} times")
             inherited = self._like(str(like), seen).model_dump(exclude={"name", "like"}, exclude_unset=True)
             given = inherited | given
         return ModelEntry.model_validate(given)
 
     def _like(self, name: str, seen: tuple[str, ...]) -> ModelEntry:
         path = self.folder / f"{name}.yaml"
-        if name in shipped_names() or not path.is_file():
+        if name in shipped_names() or not re.fullmatch(NAME, name) or not path.is_file():
             return self.entry(name)
         return self.read(path, seen)
 

@@ -30,9 +30,9 @@ from manifests.schema.prompts import format_prompts, parse_prompts
 from manifests.schema.timeline import Timeline
 from manifests.sources.chance import Chance
 from manifests.sources.wildcards import ChoiceError, Lists, read_choices
+from renderers.config_file import read_config
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.frame_object import FrameObject
-from renderers.models.config_file import read_config
 from renderers.pictures.reading import read_rgb
 from renderers.registry import Registry
 from tests.fuzz import outputs, seeds, values

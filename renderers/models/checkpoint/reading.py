@@ -22,10 +22,10 @@ from typing import IO, Any, Protocol
 import torch
 from torch import Tensor
 
+from renderers.config_file import clipped
 from renderers.errors import CheckpointUnsafe, ModelFilesBroken
 from renderers.models.checkpoint.pickle_data import MAX_BYTES, Reduce, StorageRef, read_pickle
 from renderers.models.checkpoint.pickle_names import Global
-from renderers.models.config_file import clipped
 
 __all__ = ["Checkpoint", "TensorRef", "open_checkpoint"]
 

@@ -18,9 +18,9 @@ import open_clip
 import torch
 from safetensors import safe_open
 
+from renderers.config_file import read_json_config, shown_value
 from renderers.errors import CheckpointUnsafe, ModelFilesBroken
 from renderers.hub_tokenizer import TOKENIZER_WORDS
-from renderers.models.config_file import read_json_config, shown_value
 
 __all__ = ["CONFIG", "WEIGHTS", "check_described", "check_words"]
 

@@ -15,8 +15,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from renderers.config_file import clipped
 from renderers.errors import CheckpointUnsafe, FetchFailed, ModelFilesBroken
-from renderers.models.config_file import clipped
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.kernels.folding import fold_batch_norms
 from renderers.models.perceptor.folder import check_described

@@ -21,8 +21,8 @@ from safetensors.torch import load_file
 from taming.modules.vqvae.quantize import GumbelQuantize, VectorQuantizer2
 from torch import Tensor
 
+from renderers.config_file import clipped, problems_of, read_config, shown_value
 from renderers.errors import ModelFilesBroken
-from renderers.models.config_file import clipped, read_config, shown_value
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.vqgan.blocks import Decoder, Encoder, our_blocks
 
@@ -94,15 +94,8 @@ class VQGANConfig(BaseModel):
         try:
             return cls.model_validate({**params, "kind": kind})
         except (TypeError, ValueError) as error:
-            said = clipped(_first_problems(error) if isinstance(error, ValidationError) else error)
+            said = problems_of(error) if isinstance(error, ValidationError) else clipped(error)
             raise ModelFilesBroken(f"'{path}' does not describe a {target.rpartition('.')[2]}: {said}") from error
-
-
-def _first_problems(error: ValidationError) -> str:
-    """Where the first three values are that are wrong, and why; not the values, which may be of any size."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    reasons = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:3]]
-    return "; ".join(reasons) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def _quantiser(config: VQGANConfig) -> Any:

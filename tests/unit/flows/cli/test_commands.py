@@ -200,7 +200,6 @@ def test_an_address_with_a_secret_is_refused_in_words_without_it(
 @pytest.mark.parametrize("words", [
     ["plan", "{0}", "-o", "out"], ["plan", DEMO, "-o", "{0}"], ["status", "{0}"], ["manifest", "build", "{0}.csv"],
     ["preview", "a", "-o", "no/a.png", "--init-image", "{0}"], ["prune", "{0}"], ["finetune", "{0}", "-o", "mine"],
-    ["models", "add", "mine", "--config", "{0}", "--weights", "{0}"],
 ])  # fmt: skip
 def test_the_home_of_nobody_is_nowhere(
     words: list[object], nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from manifests.schema import ManifestRow
 from renderers.errors import ModelFilesBroken, UnknownModel
 from renderers.frame_plan.resolution import resolve
 from renderers.registry import ModelEntry, Registry
+from tests.helpers.hostile_models import configs
 from tests.helpers.random_model import sha256, write_model
 
 REGISTRY = Registry()
@@ -49,12 +53,51 @@ def test_the_embedded_model_ships_with_the_package() -> None:
     assert [sha256(path) for path in files] == [entry.vqgan.sha256, entry.perceptors[0].sha256]
 
 
-@pytest.mark.parametrize("text", ["name: [", "name: x", "just text", "", "- 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: [", "name: x", "just text", "", "- 1", "{1: 2, name: mine}", "{[1]: 2}", "name: 2026-02-31",
+        "[" * 100_000, "a: " + "x" * 2**20, "&a {name: mine, like: *a}", "{name: mine, like: mine}", "{name: mine, like: ../mine}",
+        "{name: mine, like: nobody}", '{name: mine, like: "a\\0b"}', "{name: mine, like: [embedded]}",
+        "{name: mine, like: embedded, vqgan: {source: {checkpoint: {urls: ['http://u:Pl4nted@h/x'], sha256: x}}}}",
+        *(text for name, text, _ in configs() if name != "a date that is none"),
+    ],
+    ids=lambda text: text[:40],
+)  # fmt: skip
 def test_a_broken_registry_file_is_reported_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(ModelFilesBroken, match=r"registry file '.*mine.yaml' is not a model entry"):
-        REGISTRY.read(path)
+    began = time.process_time()
+    registry = Registry(tmp_path)
+    with pytest.raises(ModelFilesBroken, match=r"'.*mine.yaml' is not a model entry") as caught:
+        registry.entry("mine")
+    assert time.process_time() - began < 5
+    assert len(str(caught.value)) < 1000
+    assert "Pl4nted" not in str(caught.value)
+    broken: list[ModelFilesBroken] = []
+    assert len(registry.entries(broken.append)) == len(REGISTRY.entries())
+    assert len(broken) == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir])
+@pytest.mark.parametrize("name", ["mine.yaml", "vqgan.yaml", "open_clip_config.json", "merges.gz"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    data = write_model(tmp_path).model_dump(mode="json")
+    (tmp_path / "merges.gz").write_bytes(b"some merges")
+    perceptor = data["perceptors"][0] | {"merges": "merges.gz"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data | {"name": "mine", "perceptors": [perceptor]}))
+    (tmp_path / name).unlink()
+    make(tmp_path / name)
+    with pytest.raises(ModelFilesBroken, match=r"can't be read|is not a model entry"):
+        _ = Registry(tmp_path).entry("mine").digest
+
+
+def test_a_long_line_of_entries_that_are_like_each_other_is_refused(tmp_path: Path) -> None:
+    for number in range(400):
+        text = f"{{name: m{number}, like: m{number + 1}, summary: s, licence: l}}"
+        (tmp_path / f"m{number}.yaml").write_text(text)
+    with pytest.raises(ModelFilesBroken, match="20 times"):
+        Registry(tmp_path).entry("m0")
 
 
 def test_a_misspelt_field_of_an_entry_is_refused(tmp_path: Path, entry: ModelEntry) -> None:

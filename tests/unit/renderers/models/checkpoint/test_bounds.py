@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from renderers.checksums import file_sha256
+from renderers.config_file import read_json_config
 from renderers.errors import ModelFilesBroken
 from renderers.models.adding import add_model
 from renderers.models.checkpoint.conversion import convert_state
 from renderers.models.checkpoint.reading import open_checkpoint
-from renderers.models.config_file import read_json_config
 from renderers.models.vqgan.vqgan import VQGANConfig
 from renderers.registry import Registry, shipped_configs
 from tests.helpers import hostile_models

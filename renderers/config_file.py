@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from renderers.errors import ModelFilesBroken
 
-__all__ = ["clipped", "read_config", "read_json_config", "shown_value"]
+__all__ = ["clipped", "problems_of", "read_config", "read_json_config", "read_yaml", "shown_value"]
 
 # taming's configs have some 2,000 bytes, 100 values and 6 levels.
 MAX_BYTES = 256 * 2**10
@@ -32,12 +33,21 @@ def read_config(path: Path) -> Any:
     Raises:
         ModelFilesBroken: it is missing, no YAML, or beyond the bounds above.
     """
+    return read_yaml(path, "a taming config")
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """Give the document of the YAML file at `path`, which should be `what`: plain values, no objects.
+
+    Raises:
+        ModelFilesBroken: it is missing, no YAML, or beyond the bounds above.
+    """
     try:
         text = _text_of(path)
         _check_bounds(text)
         return yaml.safe_load(text)
     except Exception as error:  # beside YAMLError, PyYAML lets ValueError, IndexError and others out of odd values
-        raise ModelFilesBroken(f"'{path}' is not a taming config: {clipped(error)}") from error
+        raise ModelFilesBroken(f"'{path}' is not {what}: {clipped(error)}") from error
 
 
 def read_json_config(path: Path) -> dict[str, Any]:
@@ -125,6 +135,13 @@ def _check_bounds(text: str) -> None:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark is not None else 0
+
+
+def problems_of(error: ValidationError) -> str:
+    """Say where the first three values are that are wrong, and why; not the values, which may be of any size."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    reasons = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:3]]
+    return clipped("; ".join(reasons) + (f"; and {len(found) - 3} more" if len(found) > 3 else ""))
 
 
 def clipped(error: object) -> str:
