@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
@@ -21,7 +22,7 @@ from manifests.schema.texts import plural
 from renderers.errors import ModelFilesBroken
 from renderers.registry import Registry
 
-__all__ = ["add", "fetch", "publish", "verify"]
+__all__ = ["add", "fetch", "file_bars", "publish", "verify"]
 
 Json = Annotated[bool, Parameter(negative="", help="as JSON on stdout")]
 
@@ -46,7 +47,7 @@ def fetch(
     if not entries:
         problems(["name the models to fetch; `nightreel models list` shows which there are"])
         return BAD_INPUT
-    with _bars(disable=json) as on_file:
+    with file_bars(disable=json) as on_file:
         for entry in entries:
             fetch_model(entry, on_file=on_file, discard=discard)
     if json:
@@ -57,13 +58,13 @@ def fetch(
 
 
 @contextmanager
-def _bars(*, disable: bool) -> Iterator[OnFile]:
+def file_bars(*, disable: bool) -> Iterator[OnFile]:
     """A bar per file, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=stderr, disable=disable) as bars:
 
         def on_file(name: str) -> OnProgress:
-            line = bars.add_task(name, total=None)
+            line = bars.add_task(escape(fit(name)), total=None)
 
             def on_progress(done: int, total: int | None) -> None:
                 bars.update(line, completed=done, total=total)

@@ -7,7 +7,9 @@ from typing import Any
 
 from manifests.schema.row import ManifestRow
 
-__all__ = ["addresses_of", "with_addresses"]
+__all__ = ["ADDRESS_COLUMNS", "addresses_of", "with_addresses"]
+
+ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts"})
 
 
 def addresses_of(row: ManifestRow) -> Iterator[tuple[str, str]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from manifests.schema.addresses import ADDRESS_COLUMNS
 from renderers.registry.digest import model_digest
 
 __all__ = ["ModelEntry", "PerceptorEntry", "RemoteFile", "VQGANEntry", "VQGANSource"]
@@ -21,13 +22,20 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        if isinstance(value, str | Path) and "\0" in str(value):
+            raise ValueError("no name and no path may hold a NUL")
+        return value
+
 
 class RemoteFile(_Entry):
     """A file that is fetched: whichever of `urls` answers, the checksum says whether it is the file."""
 
     urls: tuple[str, ...] = Field(min_length=1, description="mirrors, tried in turn")
     sha256: str = Field(pattern=SHA256)
-    size_bytes: int | None = Field(None, ge=0, description="unset where no mirror states it")
+    size_bytes: int | None = Field(None, ge=0, le=2**62, description="unset where no mirror states it")
 
 
 class VQGANSource(_Entry):
@@ -136,16 +144,29 @@ class ModelEntry(_Entry):
     like: str | None = Field(None, description="the model that whatever this entry leaves out was taken from")
     summary: str
     licence: str
-    size_bytes: int | None = Field(None, description="of all weights together; unset where it is not known")
-    downsampling: int = Field(description="pixels per token, each way: width and height are multiples of it")
+    size_bytes: int | None = Field(
+        None, ge=0, le=2**62, description="of all weights together; unset where it is not known"
+    )
+    downsampling: int = Field(
+        ge=1, le=1024, description="pixels per token, each way: width and height are multiples of it"
+    )
     vqgan: VQGANEntry
     perceptors: tuple[PerceptorEntry, ...] = Field(min_length=1, description="several make an ensemble")
     concepts: tuple[str, ...] = Field((), description="names that the `contrast` loss tells the prompt from")
     defaults: dict[str, Any] = Field(
         default_factory=dict, description="columns of a row, where the row leaves them out"
     )
-    seconds_per_step: float = Field(gt=0, description="at the default size on the machine named in `measured_on`")
+    seconds_per_step: float = Field(
+        gt=0, le=1e6, description="at the default size on the machine named in `measured_on`"
+    )
     measured_on: str | None = Field(None, description="unset: seconds_per_step is an estimate, not a measurement")
+
+    @field_validator("defaults")
+    @classmethod
+    def _without_pictures(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if named := ADDRESS_COLUMNS & value.keys():
+            raise ValueError(f"{', '.join(sorted(named))} can't have a default: only a row may name pictures")
+        return value
 
     @property
     def digest(self) -> str:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from flows.cli import output, up
+from flows.cli.models_files import file_bars
 from flows.local.supervisor import Ready
 
 
@@ -70,3 +71,12 @@ def test_places_that_up_shows_stand_apart_from_their_names(capsys: pytest.Captur
     assert "key              /folder/prefect.key\n" in out
     assert "render-manifest  http://form" in out
     assert {line.index("http") for line in out.splitlines() if "http" in line} == {17}
+
+
+def test_names_of_files_command_no_terminal_beside_their_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are those of a registry's entry, which may be anybody's."""
+    with file_bars(disable=False) as on_file:
+        on_file("x: \x1b[31mred[/] [/nothing]")(0, None)
+    said = capsys.readouterr().err
+    assert "\x1b[31m" not in said
+    assert "red[/] [/nothing]" in said

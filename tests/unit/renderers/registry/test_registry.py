@@ -57,7 +57,14 @@ def test_the_embedded_model_ships_with_the_package() -> None:
     "text",
     [
         "name: [", "name: x", "just text", "", "- 1", "{1: 2, name: mine}", "{[1]: 2}", "name: 2026-02-31",
-        "[" * 100_000, "a: " + "x" * 2**20, "&a {name: mine, like: *a}", "{name: mine, like: mine}", "{name: mine, like: ../mine}",
+        "[" * 100_000, "a: " + "x" * 2**20,
+        *(f"{{name: mine, like: embedded, summary: s, licence: l, {wrong}}}" for wrong in (
+            "downsampling: 0", "size_bytes: -1", f"size_bytes: {10**400}", "seconds_per_step: .inf",
+            "seconds_per_step: .nan", "defaults: {init_image: a.png}",
+            f'vqgan: {{config: "a\\0b", weights: w, sha256: {"0" * 64}}}',
+            f'perceptors: [{{folder: p, sha256: {"0" * 64}, merges: "a\\0b"}}]',
+        )),
+        "&a {name: mine, like: *a}", "{name: mine, like: mine}", "{name: mine, like: ../mine}",
         "{name: mine, like: nobody}", '{name: mine, like: "a\\0b"}', "{name: mine, like: [embedded]}",
         "{name: mine, like: embedded, vqgan: {source: {checkpoint: {urls: ['http://u:Pl4nted@h/x'], sha256: x}}}}",
         *(text for name, text, _ in configs() if name != "a date that is none"),
