@@ -24,6 +24,7 @@ from infra.video.errors import EncodingInvalid
 from infra.video.segments import write_video
 from manifests.building import SOURCE_SUFFIXES
 from manifests.errors import NightreelError
+from manifests.masking import address_without_secrets, has_secret
 from manifests.schema import ManifestRow, parse_frames
 from renderers.errors import BadInput
 from renderers.frame_plan.part import check_part
@@ -105,6 +106,8 @@ class Wanted:
 
     def check_output(self) -> None:
         """Raise BadInput if nothing can be written there."""
+        if has_secret(shown := str(self.output)):  # its last part alone, as others name it, may be the secret
+            raise BadInput(f"output '{address_without_secrets(shown)}' is an address: name a file of this machine")
         if not self.is_picture:
             try:
                 format_of(self.output.name)
