@@ -71,6 +71,11 @@ class Keyframes:
         first = self._expressions[0].constant
         return first if all(expression.constant == first for expression in self._expressions) else None
 
+    @property
+    def longest(self) -> int:
+        """The characters of the longest expression that is computed anew for each frame; 0 if all are numbers."""
+        return max((len(it.text) for it in self._expressions if it.constant is None), default=0)
+
     def at(self, frame: float, step: float = 0.0) -> float:
         """The value at `frame` (counted from 0), when the share `step` of the frame's own steps is over; raises
         KeyframeError where an expression has no finite value."""

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from manifests.schema.affixes import Affix, joined, parse_affix
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
+from manifests.schema.effort import Computed, check_effort
 from manifests.schema.expressions import names_of_video
 from manifests.schema.fades import Fades
 from manifests.schema.keyframe_text import KeyframeText
@@ -235,17 +236,21 @@ class ManifestRow(Settings):
             except PromptError as error:
                 raise SettingsError("prefix" if self.suffix is None else "suffix", str(error)) from error
         self._check_travel(given)
+        computed: list[Computed] = []
         for value in self.changing_values():
             try:
                 value.check(self.timeline)
             except ValueError as error:
                 raise SettingsError(value.column, f"{value.name}: {error}") from error
+            computed.append(Computed(value.column, value.name, value.text, len(value.shown)))
         for name, (low, high) in CAMERA_LIMITS.items():
             if name in given:
                 try:
                     _check_camera(getattr(self, name), self.timeline, low, high)
                 except ValueError as error:
                     raise SettingsError(name, str(error)) from error
+                computed.append(Computed(name, name, getattr(self, name), self.frames))
+        check_effort(computed, self.timeline)
         self._imply(given)
         return self
 
