@@ -69,12 +69,12 @@ def prepare(row: ManifestRow) -> PreparedRow:
     bring_model(registry, settings.models_source, row.model, weights=False)
     entry = registry.entry(row.model)
     sources, images = SourceReader(settings.reading()), {}
-    for _, uri in addresses_of(row):
+    for named in addresses_of(row):
         try:
-            images[uri] = sources.read(uri)
+            images[named.address] = sources.read(named.address)
         except ObjectMissing as error:
-            shown = address_without_secrets(uri)
-            raise BadInput(f"picture '{shown}' of video '{row.video_id}' does not exist: correct its path") from error
+            what = f"{named.place} '{address_without_secrets(named.address)}' of video '{row.video_id}'"
+            raise BadInput(f"{what} does not exist: correct its path") from error
     digests = {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
     return PreparedRow(VideoPlan.of(row, digests, entry=entry), images)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from infra.storage.storage import ObjectMissing, SourceReader, StorageError, StorageUnavailable, absolute_uri
 from manifests.masking import address_without_secrets, content_mark
-from manifests.schema import ManifestRow, addresses_of
+from manifests.schema import Address, ManifestRow, addresses_of
 from manifests.schema.texts import short
 from renderers.errors import BadInput
 from renderers.pictures.reading import check_picture
@@ -32,10 +32,11 @@ class PictureDigests:
             BadInput: one can't be read, may not be, or is no picture; the message names the column and what to do.
             StorageUnavailable: where it lies can't be read, now (StorageBusy) or until somebody repairs it.
         """
-        return {uri: self._digest(column, uri, row.video_id) for column, uri in addresses_of(row)}
+        return {it.address: self._digest(it, row.video_id) for it in addresses_of(row)}
 
-    def _digest(self, column: str, uri: str, video_id: str) -> str:
-        what = f"{column} '{_shown(uri)}' of video '{video_id}'"
+    def _digest(self, named: Address, video_id: str) -> str:
+        uri = named.address
+        what = f"{named.place} '{_shown(uri)}' of video '{video_id}'"
         if content_mark(uri):
             raise BadInput(f"{what} is what documents keep of an address that held a secret: give the address itself")
         try:
@@ -49,7 +50,7 @@ class PictureDigests:
         except StorageError as error:
             raise BadInput(f"{what} can't be read: {error}") from error
         except BadInput as error:
-            raise BadInput(f"{column} of video '{video_id}': {error}") from error
+            raise BadInput(f"{named.place} of video '{video_id}': {error}") from error
 
     def _read(self, uri: str) -> str:
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:

@@ -29,7 +29,7 @@ from infra.video.encoding import FORMATS, Encoding
 from infra.workers.tasks import FrameReport
 from manifests.errors import ErrorKind
 from manifests.masking import without_secrets
-from manifests.schema import format_prompts, schedules
+from manifests.schema import schedules, shown_prompts
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_rendering.chunks import MOST_BYTES as FRAME_BYTES
 from renderers.frame_rendering.chunks import open_frame
@@ -84,7 +84,7 @@ def planned_report(
     first = next((report for report in known if report.frame == 0), None)
     return VideoReport(
         video_id=work.video_id,
-        prompt=without_secrets(format_prompts(row.scenes)),
+        prompt=without_secrets(shown_prompts(row.scenes)),
         model=row.model,
         settings={name: it for name, it in plan_document(work.plan)["row"].items() if name not in _SHOWN},
         frames=work.plan.frames,

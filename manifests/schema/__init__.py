@@ -1,19 +1,21 @@
 """What a manifest row is: the one part of `manifests` that renderers and infra may import."""
 
-from manifests.schema.addresses import addresses_of, with_addresses
+from manifests.schema.addresses import Address, addresses_of, with_addresses
 from manifests.schema.arrow import arrow_schema, row_to_arrow, rows_to_table
 from manifests.schema.base import SettingsError
 from manifests.schema.expressions import KeyframeError
 from manifests.schema.files import NamedFile
 from manifests.schema.frames import FrameRangeError, format_frames, parse_frames
 from manifests.schema.keyframes import Keyframes
-from manifests.schema.prompts import format_prompts, parse_prompts
+from manifests.schema.prompts import format_prompts, parse_prompts, shown_prompts
 from manifests.schema.row import ManifestRow, may_be_video
-from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene
+from manifests.schema.scenes import AnyPrompt, ImagePrompt, NoisePrompt, Prompt, PromptError, Scene
 from manifests.schema.schedules import schedules
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings
 
 __all__ = [
+    "Address",
+    "AnyPrompt",
     "AxisValue",
     "CutoutSettings",
     "FrameRangeError",
@@ -39,5 +41,6 @@ __all__ = [
     "row_to_arrow",
     "rows_to_table",
     "schedules",
+    "shown_prompts",
     "with_addresses",
 ]

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from manifests.schema.row import ManifestRow
+from manifests.schema.scenes import ImagePrompt
 
-__all__ = ["ADDRESS_COLUMNS", "addresses_of", "with_addresses"]
+__all__ = ["ADDRESS_COLUMNS", "Address", "addresses_of", "with_addresses"]
 
-ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts"})
+ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts", "prompts"})
 
 
-def addresses_of(row: ManifestRow) -> Iterator[tuple[str, str]]:
-    """Yield each address of a picture that `row` names, after its column."""
+class Address(NamedTuple):
+    """Where a picture lies that a row names, and in which `column`; `scene` is the frame at which the scene starts that
+    names it, None for what holds throughout."""
+
+    column: str
+    address: str
+    scene: int | None = None
+
+    @property
+    def place(self) -> str:
+        """The column, and the scene in it, for messages."""
+        return self.column if self.scene is None else f"{self.column} (the scene at frame {self.scene})"
+
+
+def addresses_of(row: ManifestRow) -> Iterator[Address]:
+    """Yield each address of a picture that `row` names."""
     if row.init_image is not None:
-        yield "init_image", row.init_image
+        yield Address("init_image", row.init_image)
     for prompt in row.image_prompts or ():
-        yield "image_prompts", prompt.image
+        yield Address("image_prompts", prompt.image)
+    for scene in row.prompts or ():
+        for prompt in scene.images or ():
+            yield Address("prompts", prompt.image, scene.at)
 
 
 def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRow:
@@ -26,7 +44,19 @@ def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRo
     if row.init_image is not None:
         update["init_image"] = change(row.init_image)
     if row.image_prompts:
-        update["image_prompts"] = tuple(
-            prompt.model_copy(update={"image": change(prompt.image)}) for prompt in row.image_prompts
+        update["image_prompts"] = _moved(row.image_prompts, change)
+    if any(scene.images for scene in row.prompts or ()):
+        update["prompts"] = tuple(
+            scene.model_copy(update={"images": _moved(scene.images, change)}) if scene.images else scene
+            for scene in row.prompts or ()
         )
-    return row.model_copy(update=update) if update else row
+    if not update:
+        return row
+    moved = row.model_copy(update=update)
+    for computed in ("scenes", "own_scenes", "fades"):  # of the addresses that it had
+        moved.__dict__.pop(computed, None)
+    return moved
+
+
+def _moved(prompts: tuple[ImagePrompt, ...], change: Callable[[str], str]) -> tuple[ImagePrompt, ...]:
+    return tuple(prompt.model_copy(update={"image": change(prompt.image)}) for prompt in prompts)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from manifests.schema.keyframes import Keyframes
-from manifests.schema.scenes import MAX_WEIGHT, ImagePrompt, NoisePrompt, Prompt, plain_number
+from manifests.schema.scenes import MAX_WEIGHT, AnyPrompt, NoisePrompt, Prompt, plain_number
 from manifests.schema.texts import short
 from manifests.schema.timeline import Timeline
 
@@ -36,7 +36,7 @@ class ChangingValue:
 
 
 def changing_values(
-    prompts: Iterable[Prompt | ImagePrompt | NoisePrompt], column: str, shown: range, where: str = ""
+    prompts: Iterable[AnyPrompt], column: str, shown: range, where: str = ""
 ) -> Iterator[ChangingValue]:
     """Yield those of `prompts`, which the frames `shown` have; `where` names them beside their text."""
     for prompt in prompts:
@@ -46,7 +46,7 @@ def changing_values(
                 yield ChangingValue(column, f"{field} of {_shown(prompt)}{where}", field == "weight", text, shown)
 
 
-def _shown(prompt: Prompt | ImagePrompt | NoisePrompt) -> str:
+def _shown(prompt: AnyPrompt) -> str:
     if isinstance(prompt, NoisePrompt):
         return f"noise {prompt.seed}"
     return f"'{short(prompt.text if isinstance(prompt, Prompt) else prompt.image, 30)}'"

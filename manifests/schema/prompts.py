@@ -13,30 +13,33 @@ and by something other than a number is plain text: `portrait: a queen`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from manifests.masking import address_without_secrets
 from manifests.schema.expressions import KeyframeError
 from manifests.schema.keyframes import check_text
 from manifests.schema.scenes import (
     LONGEST_TEXT,
     LONGEST_WEIGHT,
     MAX_FRAME,
-    MAX_WEIGHT,
     NUMBER,
+    AnyPrompt,
+    NoisePrompt,
     Prompt,
     PromptError,
     Scene,
     number_text,
     order_scenes,
     plain_number,
+    wrong_stop,
+    wrong_weight,
 )
 from manifests.schema.texts import short
 
-__all__ = ["REMEMBERED_LENGTH", "format_prompts", "parse_prompts", "segments", "split_key", "trailing_numbers",
-           "without_expressions"]  # fmt: skip
+__all__ = ["REMEMBERED_LENGTH", "format_prompts", "parse_prompts", "segments", "shown_prompts", "split_key",
+           "trailing_numbers", "without_expressions"]  # fmt: skip
 
 # Longer texts are parsed each time: what was parsed is remembered for thousands of rows, and must stay small.
 REMEMBERED_LENGTH = 1000
@@ -63,14 +66,19 @@ def parse_prompts(text: str) -> tuple[Scene, ...]:
 
 def format_prompts(scenes: Iterable[Scene]) -> str:
     """Write scenes in the compact grammar; the inverse of `parse_prompts`."""
-    ordered = sorted(scenes, key=lambda scene: scene.at)
-    parts = []
-    for scene in ordered:
-        key = f"{scene.at}: " if len(ordered) > 1 else ""
-        for prompt in scene.prompts:
-            parts.append(key + _format_prompt(prompt))
-            key = ""
-    return " | ".join(parts)
+    return _story((scene.at, map(_format_prompt, scene.prompts)) for scene in scenes)
+
+
+def shown_prompts(scenes: Iterable[Scene]) -> str:
+    """Write scenes for people to read: as `format_prompts` does, with the pictures and the noise that the grammar has
+    no words for. Addresses are without their secrets."""
+    return _story((scene.at, map(_shown_prompt, scene.all_prompts)) for scene in scenes)
+
+
+def _story(scenes: Iterable[tuple[int, Iterable[str]]]) -> str:
+    ordered = sorted(scenes, key=lambda scene: scene[0])
+    keyed = ((f"{at}: " if len(ordered) > 1 else "", prompts) for at, prompts in ordered)
+    return " | ".join((text if number else key + text) for key, prompts in keyed for number, text in enumerate(prompts))
 
 
 def segments(text: str) -> list[str]:
@@ -218,13 +226,10 @@ def _read_prompt(rest: str, shape: str, segment: str) -> Prompt:
                 check_text(value)
             except KeyframeError as error:
                 raise PromptError(f"prompt '{shown}': {name}: {error}") from error
-        elif name == "weight" and not abs(number) <= MAX_WEIGHT:
-            raise PromptError(
-                f"prompt '{shown}': weight {number:g} is outside -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}; "
-                f"if the number is part of the text, write '\\:' before it"
-            )
-        elif name == "stop" and (math.isnan(number) or number == math.inf):
-            raise PromptError(f"prompt '{shown}': stop {number} is not allowed; it is a number, or -inf for none")
+        elif name == "weight" and (why := wrong_weight(number)):
+            raise PromptError(f"prompt '{shown}': {why}; if the number is part of the text, write '\\:' before it")
+        elif name == "stop" and (why := wrong_stop(number)):
+            raise PromptError(f"prompt '{shown}': {why}")
     return Prompt(text=text, weight=weight, stop=stop)
 
 
@@ -239,9 +244,22 @@ def _format_prompt(prompt: Prompt) -> str:
     text = re.sub(r"([\\:|])", r"\\\1", prompt.text)
     if NUMBER.fullmatch(text):
         text = "\\" + text  # a text such as 7 must not be taken for a weight
-    if prompt.stop != "-inf":
-        return f"{text}:{_written(prompt.weight)}:{_written(prompt.stop)}"
-    return text if prompt.weight == "1" else f"{text}:{_written(prompt.weight)}"
+    return _with_numbers(text, prompt.weight, prompt.stop)
+
+
+def _shown_prompt(prompt: AnyPrompt) -> str:
+    if isinstance(prompt, Prompt):
+        return _format_prompt(prompt)
+    if isinstance(prompt, NoisePrompt):
+        return _with_numbers(f"noise {prompt.seed}", prompt.weight)
+    kind = "aligned picture" if prompt.aligned else "picture"
+    return _with_numbers(f"{kind} '{address_without_secrets(prompt.image)}'", prompt.weight, prompt.stop)
+
+
+def _with_numbers(text: str, weight: str, stop: str = "-inf") -> str:
+    if stop != "-inf":
+        return f"{text}:{_written(weight)}:{_written(stop)}"
+    return text if weight == "1" else f"{text}:{_written(weight)}"
 
 
 def _written(value: str) -> str:

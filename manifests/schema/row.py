@@ -297,7 +297,7 @@ class ManifestRow(Settings):
             column = "prompt" if self.prompts is None else "prompts"
             for number, scene in enumerate(self.scenes):
                 where = f" in the scene at frame {scene.at}" if len(self.scenes) > 1 else ""
-                yield from changing_values(scene.prompts, column, self.fades.shown(number, self.frames), where)
+                yield from changing_values(scene.all_prompts, column, self.fades.shown(number, self.frames), where)
         yield from changing_values(self.image_prompts or (), "image_prompts", range(self.frames))
         yield from changing_values(self.noise_prompts or (), "noise_prompts", range(self.frames))
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from manifests.errors import ErrorKind, NightreelError
-from manifests.schema.base import Settings
+from manifests.schema.base import Settings, SettingsError
 from manifests.schema.keyframes import Keyframes, check_text
 from manifests.schema.neutral import Neutral
 from manifests.schema.timeline import Timeline
 
 __all__ = [
-    "LONGEST_TEXT", "LONGEST_WEIGHT", "MAX_FRAME", "MAX_WEIGHT", "NUMBER", "ImagePrompt", "NoisePrompt", "Prompt",
-    "PromptError", "Scene", "Uri", "in_time", "number_text", "order_scenes", "plain_number",
+    "LONGEST_TEXT", "LONGEST_WEIGHT", "MAX_FRAME", "MAX_WEIGHT", "NUMBER", "AnyPrompt", "ImagePrompt", "NoisePrompt",
+    "Prompt", "PromptError", "Scene", "Uri", "in_time", "number_text", "order_scenes", "plain_number", "wrong_stop",
+    "wrong_weight",
 ]  # fmt: skip
 
 MAX_FRAME = 1_000_000
@@ -74,41 +75,48 @@ def _one_spelling(value: Any) -> Any:
         return "inf"
 
 
-def _check_weight(text: str) -> str:
+def _checked(text: str, wrong: Callable[[float], str]) -> str:
     number = plain_number(text)
     if number is None:
         check_text(text)
-    elif not abs(number) <= MAX_WEIGHT:
-        raise ValueError(f"weight {number:g} is outside -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}")
+    elif why := wrong(number):
+        raise ValueError(why)
     return text
+
+
+def _check_weight(text: str) -> str:
+    return _checked(text, wrong_weight)
 
 
 def _check_stop(text: str) -> str:
-    number = plain_number(text)
-    if number is None:
-        check_text(text)
-    elif math.isnan(number) or number == math.inf:
-        raise ValueError("a stop is a number, or -inf for none")
-    return text
+    return _checked(text, wrong_stop)
 
 
+def wrong_weight(number: float) -> str:
+    """Why no prompt can have this weight; nothing for one that it can."""
+    within = abs(number) <= MAX_WEIGHT
+    return "" if within else f"weight {number:g} is outside -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}"
+
+
+def wrong_stop(number: float) -> str:
+    """Why no prompt can have this stop; nothing for one that it can."""
+    return f"stop {number} is not allowed; it is a number, or -inf for none" if not number < math.inf else ""
+
+
+# The two numbers that prompts share, be they texts, pictures or noise: either may be an expression in time.
+_InTime = Annotated[str, BeforeValidator(_one_spelling), Field(max_length=LONGEST_WEIGHT)]
 _IN_TIME = ", an expression in time such as '2*sin(t/8)', or keyframes such as '0:(1), 60:(0)'"
-# The two types that every prompt shares, be it text, picture or noise.
 Weight = Annotated[
-    str,
-    BeforeValidator(_one_spelling),
+    _InTime,
     Field(
-        max_length=LONGEST_WEIGHT,
         description="How strongly the prompt pulls; a negative one pushes away.",
         json_schema_extra={"allowed": f"a number from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}{_IN_TIME}"},
     ),
     AfterValidator(_check_weight),
 ]
 Stop = Annotated[
-    str,
-    BeforeValidator(_one_spelling),
+    _InTime,
     Field(
-        max_length=LONGEST_WEIGHT,
         description="The prompt stops pulling once its loss is below this; -inf is never.",
         json_schema_extra={"allowed": f"a number, -inf{_IN_TIME}"},
     ),
@@ -132,6 +140,11 @@ class ImagePrompt(Settings):
     image: Uri = Field(description="Where the picture lies: a path, or any URI that storage can read.")
     weight: Annotated[Weight, Neutral(1.0)] = "1"
     stop: Annotated[Stop, Neutral(-math.inf)] = "-inf"
+    aligned: Annotated[bool, Neutral(False)] = Field(
+        False,
+        description="Whether each thing should be where it is in the picture: every crop of the frame is compared with "
+        "the same crop of the picture, and not with the picture as a whole.",
+    )
 
 
 class NoisePrompt(Settings):
@@ -141,14 +154,36 @@ class NoisePrompt(Settings):
     weight: Annotated[Weight, Neutral(1.0)] = "1"
 
 
+AnyPrompt: TypeAlias = Prompt | ImagePrompt | NoisePrompt
+
+
 class Scene(Settings):
-    """The prompts that hold together from frame `at` until the next scene."""
+    """The prompts that hold together from frame `at` until the next scene: texts, pictures, noise, at least one."""
 
     at: int = Field(0, ge=0, lt=MAX_FRAME, description="The frame at which the scene starts, counted from 0.")
-    prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=100, description="The prompts of the scene.")
+    prompts: tuple[Prompt, ...] = Field((), max_length=100, description="The texts of the scene.")
+    images: Annotated[tuple[ImagePrompt, ...] | None, Neutral(None, in_time=True)] = Field(
+        None, max_length=100, description="Pictures that the scene is drawn towards; they fade in and out with it."
+    )
+    noise: Annotated[tuple[NoisePrompt, ...] | None, Neutral(None, in_time=True)] = Field(
+        None, max_length=100, description="Random directions that the scene is drawn towards, with its fades."
+    )
     crossfade: Annotated[int | None, Neutral(None, in_time=True)] = Field(
         None, ge=0, le=100_000, description="Frames over which this scene fades in, if other than the row says; 0 cuts."
     )
+
+    @model_validator(mode="after")
+    def _has_a_prompt(self) -> Self:
+        if not self.all_prompts:
+            raise SettingsError(
+                "prompts", f"the scene at frame {self.at} has no prompts; give it texts (prompts), images or noise"
+            )
+        return self
+
+    @property
+    def all_prompts(self) -> tuple[AnyPrompt, ...]:
+        """Its texts, pictures and noise."""
+        return (*self.prompts, *(self.images or ()), *(self.noise or ()))
 
 
 def order_scenes(scenes: Iterable[Scene]) -> tuple[Scene, ...]:

@@ -56,7 +56,7 @@ def misread(text: str, scenes: Iterable[Scene]) -> str | None:
 
 
 def misread_texts(scenes: Iterable[Scene], *, pictures: bool) -> str | None:
-    """`misread` for scenes that were given as such, whose texts no grammar reads; `pictures` are drawn towards too."""
+    """`misread` for scenes that were given as such, whose texts no grammar reads; `pictures` hold throughout."""
     scenes = list(scenes)
     for text in (prompt.text for scene in scenes for prompt in scene.prompts):
         if _SUSPECT.search(text) and (why := foreign_story(text) or _flag(text, ())):
@@ -189,7 +189,7 @@ def _parted(prompt: Prompt) -> Iterator[Prompt]:
 
 def _weightless(scenes: Iterable[Scene]) -> str | None:
     for scene in scenes:
-        if all(plain_number(prompt.weight) == 0 for prompt in scene.prompts):
+        if all(plain_number(prompt.weight) == 0 for prompt in scene.all_prompts):
             return (
                 f"all prompts of the scene at frame {scene.at} have the weight 0, so that nothing would be drawn: "
                 "give one of them a weight, or write '\\:' where a colon is part of the text"

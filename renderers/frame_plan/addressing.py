@@ -20,10 +20,14 @@ from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.neutral import NEUTRAL, root_deviations
 from renderers.registry import ModelEntry
 
-__all__ = ["ALGORITHM", "Addressing", "CurrentAddressing"]
+__all__ = ["ALGORITHM", "ONE_CROP", "Addressing", "CurrentAddressing"]
 
-# Part of every digest: raise it when a change of code changes the pictures that the same settings give.
-ALGORITHM = 5
+# How plans in storage name these formulas: raise it when a change of code changes the pictures that the same settings
+# give, and keep the former formulas among `OLDER_ALGORITHMS`.
+ALGORITHM = 6
+# The formulas of 0.2, which saw one crop of an image prompt. They differ in nothing else, so that digests hold the
+# number of crops, where it is not neutral, and this number of the algorithm still: other frames stay where they are.
+ONE_CROP = 5
 
 # Values of frames that are remembered as JSON.
 REMEMBERED = 1024
@@ -40,14 +44,14 @@ class Addressing(Protocol):
 
 
 class CurrentAddressing:
-    """The formulas of `ALGORITHM`."""
+    """The formulas of `ALGORITHM`, and of `ONE_CROP`."""
 
     def __init__(self, row: ManifestRow, entry: ModelEntry, images: Mapping[str, str]) -> None:
         """`images` maps the URI of each picture that a resolved `row` names to the SHA-256 of its bytes."""
         root = root_deviations(row)
         if row.init_image is not None:
             root["init_image"] = images[row.init_image]
-        self._root = sha256_of({"algorithm": ALGORITHM, "model": entry.digest, **root})
+        self._root = sha256_of({"algorithm": ONE_CROP, "model": entry.digest, **root})
         self._images = images
         constants = differing({"pull": PULL, "hold": HOLD, "leap": LEAP}, NEUTRAL)
         self._handoff = _texts({"constants": constants})
@@ -97,7 +101,7 @@ class CurrentAddressing:
 
     def _picture(self, it: WeightedPicture) -> dict[str, Any]:
         # a picture counts by its content, not by its name
-        here = {"image": self._images[it.prompt.image], "weight": it.weight, "stop": it.stop}
+        here = {"image": self._images[it.prompt.image], "weight": it.weight, "stop": it.stop, "crops": it.crops}
         return differing(fields_of(it.prompt) | here, NEUTRAL, "image_prompt.")
 
     def _motion_text(self, motion: Motion) -> str:

@@ -23,11 +23,13 @@ class WeightedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class WeightedPicture:
-    """An image prompt at one frame; what `prompt` itself says of weight and stop counts no more."""
+    """An image prompt at one frame; what `prompt` itself says of weight and stop counts no more. `crops` of it are
+    looked at (see `renderers.frame_plan.crops`), of an aligned one those that a step makes of the frame."""
 
     prompt: ImagePrompt
     weight: float
     stop: float
+    crops: int = 1
 
 
 @dataclass(frozen=True, slots=True)

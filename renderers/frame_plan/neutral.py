@@ -5,7 +5,7 @@ Each column says itself what that value is, and whether it may change in time (`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -37,10 +37,11 @@ def _marked(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Neut
 _MARKS = {name: mark for prefix, kind in _CLASSES.items() for name, mark in _marked(kind, prefix)}
 
 NEUTRAL: Mapping[str, Any] = {name: mark.value for name, mark in _MARKS.items() if isinstance(mark, Neutral)} | {
-    # constants of the code, see `renderers.frame_plan.handoff`
+    # constants of the code, see `renderers.frame_plan.handoff` and `renderers.frame_plan.crops`
     "pull": 300.0,
     "hold": 2,
     "leap": 3,
+    "image_prompt.crops": 1,
 }
 
 # Columns that say how the camera moves from one frame to the next; a frame's motion is made of their values there.
@@ -65,10 +66,10 @@ def deviations(row: ManifestRow) -> frozenset[str]:
     found |= {
         axis for axis in CAMERA_AXES if Keyframes.parse(getattr(row, axis), row.timeline).constant != NEUTRAL[axis]
     }
-    prompts = {
+    prompts: dict[str, Iterable[BaseModel]] = {
         "prompt": [prompt for scene in row.scenes for prompt in scene.prompts],
-        "image_prompt": row.image_prompts or (),
-        "noise_prompt": row.noise_prompts or (),
+        "image_prompt": [*(row.image_prompts or ()), *(it for scene in row.scenes for it in scene.images or ())],
+        "noise_prompt": [*(row.noise_prompts or ()), *(it for scene in row.scenes for it in scene.noise or ())],
     }
     for kind, given in prompts.items():
         for prompt in given:

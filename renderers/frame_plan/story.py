@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
-from manifests.schema import ImagePrompt, KeyframeError, Keyframes, ManifestRow, NoisePrompt, Prompt
+from manifests.schema import AnyPrompt, ImagePrompt, KeyframeError, Keyframes, ManifestRow, NoisePrompt, Prompt
 from manifests.schema.fades import Shares
 from manifests.schema.scenes import MAX_WEIGHT, in_time
 from manifests.schema.texts import short
 from renderers.canonical import rounded
 from renderers.errors import BadInput
+from renderers.frame_plan.crops import CROPS, crops_of
 from renderers.frame_plan.frame_plan import FramePrompts, WeightedNoise, WeightedPicture, WeightedPrompt
 
 __all__ = ["Story"]
@@ -38,12 +39,12 @@ class _Guide(NamedTuple):
 
 
 class Story:
-    """What one video is drawn towards."""
+    """What one video is drawn towards; of its pictures `crops` are looked at."""
 
-    def __init__(self, row: ManifestRow) -> None:
+    def __init__(self, row: ManifestRow, crops: int = CROPS) -> None:
         self._video_id, self._fades = row.video_id, row.fades
-        self._scenes = [_guides(row, scene.prompts) for scene in row.scenes]
-        self._throughout = _guides(row, (*(row.image_prompts or ()), *(row.noise_prompts or ())))
+        self._scenes = [_guides(row, scene.all_prompts, crops) for scene in row.scenes]
+        self._throughout = _guides(row, (*(row.image_prompts or ()), *(row.noise_prompts or ())), crops)
         self._steady = [all(guide.steady for guide in (*scene, *self._throughout)) for scene in self._scenes]
         self._known: dict[Shares, FramePrompts] = {}
 
@@ -102,11 +103,11 @@ class Story:
         return number
 
 
-def _guides(row: ManifestRow, prompts: Iterable[Prompt | ImagePrompt | NoisePrompt]) -> list[_Guide]:
-    return [_guide(row, prompt) for prompt in prompts]
+def _guides(row: ManifestRow, prompts: Iterable[AnyPrompt], crops: int) -> list[_Guide]:
+    return [_guide(row, prompt, crops) for prompt in prompts]
 
 
-def _guide(row: ManifestRow, prompt: Prompt | ImagePrompt | NoisePrompt) -> _Guide:
+def _guide(row: ManifestRow, prompt: AnyPrompt, crops: int) -> _Guide:
     weight = in_time(prompt.weight, row.timeline)
     if isinstance(prompt, NoisePrompt):
         noise = prompt.model_copy(update={"weight": "1"})
@@ -115,15 +116,15 @@ def _guide(row: ManifestRow, prompt: Prompt | ImagePrompt | NoisePrompt) -> _Gui
     if isinstance(prompt, Prompt):
         return _Guide(partial(_text, prompt.text), weight, stop, f"prompt '{short(prompt.text)}'")
     plain = prompt.model_copy(update={"weight": "1", "stop": "-inf"})
-    return _Guide(partial(_picture, plain), weight, stop, f"picture '{short(prompt.image)}'")
+    return _Guide(partial(_picture, plain, crops_of(prompt, crops)), weight, stop, f"picture '{short(prompt.image)}'")
 
 
 def _text(text: str, weight: float, stop: float, share: float) -> WeightedPrompt:
     return WeightedPrompt(text, rounded(weight * share), rounded(stop))
 
 
-def _picture(prompt: ImagePrompt, weight: float, stop: float, share: float) -> WeightedPicture:
-    return WeightedPicture(prompt, rounded(weight * share), rounded(stop))
+def _picture(prompt: ImagePrompt, crops: int, weight: float, stop: float, share: float) -> WeightedPicture:
+    return WeightedPicture(prompt, rounded(weight * share), rounded(stop), crops)
 
 
 def _noise(prompt: NoisePrompt, weight: float, stop: float, share: float) -> WeightedNoise:

@@ -17,9 +17,10 @@ from manifests.schema import ManifestRow
 from renderers.canonical import json_safe
 from renderers.errors import BadInput
 from renderers.frame_plan import addressing_v4
-from renderers.frame_plan.addressing import ALGORITHM, Addressing, CurrentAddressing
+from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP, Addressing, CurrentAddressing
 from renderers.frame_plan.camera_path import CameraPath
 from renderers.frame_plan.candidates import exam_step
+from renderers.frame_plan.crops import CROPS
 from renderers.frame_plan.frame_plan import FramePlan, FrameSettings, Retake, WeightedPrompt
 from renderers.frame_plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places
 from renderers.frame_plan.motion import STILL, Motion
@@ -30,7 +31,7 @@ from renderers.registry import ModelEntry
 __all__ = ["ALGORITHM", "OLDER_ALGORITHMS", "VideoPlan", "json_safe"]
 
 # Frames in storage that have the digests of these are understood still.
-OLDER_ALGORITHMS = (addressing_v4.ALGORITHM,)
+OLDER_ALGORITHMS = (ONE_CROP, addressing_v4.ALGORITHM)
 
 # `auto` hands off by keyframes where a chain would keep one actor busy for longer than this.
 AUTO_SECONDS = 2 * 3600.0
@@ -53,9 +54,9 @@ def _uncollected() -> Iterator[None]:
 class VideoPlan:
     """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
 
-    `images` maps the URI of each picture that the row names (`init_image`, `image_prompts`) to the SHA-256 of its
-    bytes: the content decides the frames, not the name. Of several `retakes` of one frame the last holds. `algorithm`
-    says by which formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`.
+    `images` maps the URI of each picture that the row names (`addresses_of`) to the SHA-256 of its bytes: the content
+    decides the frames, not the name. Of several `retakes` of one frame the last holds. `algorithm` says by which
+    formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`.
     """
 
     row: ManifestRow
@@ -96,7 +97,7 @@ class VideoPlan:
         Raises:
             BadInput: the formulas of `algorithm` are not known here.
         """
-        if self.algorithm == ALGORITHM:
+        if self.algorithm in (ALGORITHM, ONE_CROP):
             return CurrentAddressing(self.row, self.entry, self.images)
         if self.algorithm == addressing_v4.ALGORITHM:
             return addressing_v4.AddressingV4(self.row, self.entry, self.images)
@@ -106,7 +107,10 @@ class VideoPlan:
         )
 
     def expressible(self, algorithm: int) -> bool:
-        """Whether one of `OLDER_ALGORITHMS` has an address for frames with all settings of this row."""
+        """Whether one of `OLDER_ALGORITHMS` has an address for frames with all settings of this row, and another one
+        than the present."""
+        if algorithm == ONE_CROP:
+            return any(not prompt.aligned for prompt in self.row.image_prompts or ())
         return algorithm == addressing_v4.ALGORITHM and addressing_v4.expressible(self.row, self.entry)
 
     @cached_property
@@ -117,7 +121,8 @@ class VideoPlan:
     @cached_property
     def story(self) -> Story:
         """What the prompts come to in time."""
-        return Story(self.row)
+        # a video that was begun when one crop was looked at goes on with one: its addresses stand for such frames
+        return Story(self.row, CROPS if self.algorithm == ALGORITHM else 1)
 
     def camera(self, index: int) -> Motion:
         """The camera's motion from frame `index - 1` to frame `index`.

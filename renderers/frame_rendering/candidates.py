@@ -103,6 +103,8 @@ class Candidates:
             draw = draw_cutouts(EXAM, width, height, generator(*place, f"exam {which}")).to(self._models.device)
             grain = generator(*place, f"exam grain {which}", self._models.device)
             seen = guide.perceptor.embed_pictures(cut(picture, draw, guide.perceptor.side, grain))
-            for target in candidate.targets[which]:
+            targets = candidate.targets[which]
+            aligned = [guide.perceptor.embed_pictures(it) for it in targets.cut_aligned(draw, guide.perceptor.side)]
+            for target in targets.with_aligned(aligned):
                 total += float(prompt_distance(seen, target.vector, target.weight, -math.inf)) / len(self._guides)
         return total

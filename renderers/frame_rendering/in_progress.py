@@ -20,7 +20,7 @@ from renderers.frame_rendering.starts import Start, Starts
 from renderers.frame_rendering.state import FrameState, Moments
 from renderers.models import Models, decode_tokens
 from renderers.randomness import address, generator
-from renderers.step.cutouts import cut, draw_cutouts
+from renderers.step.cutouts import CutoutDraw, cut, draw_cutouts
 from renderers.step.guidance import Targets
 from renderers.step.optimiser import LatentAdam
 from renderers.step.terms import TERMS, FrameTerms, Latent, Picture, Term
@@ -161,10 +161,14 @@ class FrameInProgress:
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
-        place, (height, width) = (self.chance, self.frame.index, self.step), picture.shape[-2:]
-        draw = draw_cutouts(self.plan.row.cutouts, width, height, generator(*place, f"cutouts {which}"))
-        grain = generator(*place, f"grain {which}", self._models.device)
-        return cut(picture, draw.to(self._models.device), side, grain)
+        grain = generator(self.chance, self.frame.index, self.step, f"grain {which}", self._models.device)
+        return cut(picture, self._draw(which, picture), side, grain)
+
+    @torch.no_grad()
+    def aligned_cutouts(self, which: int, side: int, picture: Tensor) -> list[Tensor]:
+        """Cut the same `(n, 3, side, side)` from each aligned picture as from `picture` `(1, 3, H, W)` at this step."""
+        targets = self.targets[which]
+        return targets.cut_aligned(self._draw(which, picture), side) if targets.aligned else []
 
     def add_regularisers(self, total: Tensor, picture: Tensor) -> Tensor:
         """`total` with those terms of the loss that look at the latent or at `picture` `(1, 3, H, W)` as a whole."""
@@ -197,6 +201,12 @@ class FrameInProgress:
             self._begin(self._starts.enlarged(self.plan, self.latent))
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _draw(self, which: int, picture: Tensor) -> CutoutDraw:
+        """What chance decides for the cutouts of `picture` at this step, the same however often it is asked."""
+        height, width = picture.shape[-2:]
+        chance = generator(self.chance, self.frame.index, self.step, f"cutouts {which}")
+        return draw_cutouts(self.plan.row.cutouts, width, height, chance).to(self._models.device)
 
     @property
     def _remaining(self) -> float:

@@ -45,13 +45,14 @@ def memory_errors(what: str, device: torch.device) -> Iterator[None]:
     raise OutOfMemory(f"{what} does not fit into memory: {reason}")
 
 
-def microbatched(whole: Tensor, size: int, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """`loss(whole)`, a scalar, for a loss that is a mean over the first dimension, computed from `size` rows at a time:
-    what one part needs for its gradient is freed before the next. Differentiable once, with respect to `whole` only."""
+def microbatched(whole: Tensor, size: int, loss: Callable[..., Tensor], *beside: Tensor) -> Tensor:
+    """`loss(whole, *beside)`, a scalar, for a loss that is a mean over the first dimension of all of them, computed
+    from `size` rows at a time: what one part needs for its gradient is freed before the next. Differentiable once, with
+    respect to `whole` only."""
     leaf = whole.detach().requires_grad_(True)
     value = whole.new_zeros(())
-    for part in torch.split(leaf, size):
-        term = loss(part) * (len(part) / len(whole))
+    for part, *parts in zip(*(torch.split(tensor, size) for tensor in (leaf, *beside)), strict=True):
+        term = loss(part, *parts) * (len(part) / len(whole))
         term.backward()
         value = value + term.detach()
     assert leaf.grad is not None

@@ -32,6 +32,7 @@ from renderers.frame_rendering.candidates import Candidates, numbers_of
 from renderers.frame_rendering.frame_object import FrameObject
 from renderers.frame_rendering.in_progress import FrameInProgress, FrameRequest, StepProgress
 from renderers.frame_rendering.memory import memory_errors, microbatched
+from renderers.frame_rendering.pictures import FittedPictures
 from renderers.frame_rendering.starts import Starts
 from renderers.frame_rendering.state import FrameState
 from renderers.models import Models, decode_tokens
@@ -67,7 +68,8 @@ class FrameRenderer:
         self.models = models
         self.starts = Starts(models)
         self._max_batch, self._terms = max_batch, terms
-        self._guides = [Guide(perceptor, models.entry.concepts, models.device) for perceptor in models.perceptors]
+        fitted = FittedPictures(models.device)
+        self._guides = [Guide(it, models.entry.concepts, models.device, fitted) for it in models.perceptors]
         self._fitting: dict[torch.Size, int] = {}  # frames of a shape that memory was found to hold
         self._curves: defaultdict[Hashable, BatchCurve] = defaultdict(BatchCurve)
         self._memories: defaultdict[Hashable, DeviceMemory] = defaultdict(lambda: DeviceMemory(models.device))
@@ -160,7 +162,7 @@ class FrameRenderer:
 
     def _start(self, request: FrameRequest) -> list[FrameInProgress]:
         """Start a frame, or all of its candidates."""
-        targets = [guide.targets(request.frame, request.images) for guide in self._guides]
+        targets = [guide.targets(request.plan, request.frame, request.images) for guide in self._guides]
         return [
             FrameInProgress(request, self.models, self.starts, targets, self._terms, candidate)
             for candidate in numbers_of(request)
@@ -227,7 +229,8 @@ class FrameRenderer:
         for which, guide in enumerate(self._guides):
             cutouts = [frame.cutouts(which, guide.perceptor.side, picture)
                        for frame, picture in zip(frames, pictures, strict=True)]  # fmt: skip
-            losses = self._embedding_losses(which, guide, frames, cutouts)
+            aligned = [_aligned(which, guide, frame, picture) for frame, picture in zip(frames, pictures, strict=True)]
+            losses = self._embedding_losses(which, guide, frames, cutouts, aligned)
             totals = [total + loss / len(self._guides) for total, loss in zip(totals, losses, strict=True)]
         return [
             frame.add_regularisers(total, picture)
@@ -235,18 +238,19 @@ class FrameRenderer:
         ]  # fmt: skip
 
     def _embedding_losses(
-        self, which: int, guide: Guide, frames: Sequence[FrameInProgress], cutouts: Sequence[Tensor]
-    ) -> list[Tensor]:
+        self, which: int, guide: Guide, frames: Sequence[FrameInProgress], cutouts: Sequence[Tensor],
+        aligned: Sequence[Sequence[Tensor]],
+    ) -> list[Tensor]:  # fmt: skip
         """What those terms of the loss that look at embeddings make of each frame's `cutouts` `(n, 3, side, side)`, as
         perceptor number `which` sees them: all frames in one pass, but for those that were found to need too much
-        memory."""
+        memory. `aligned` are the embeddings of what was cut from each frame's aligned pictures."""
 
-        def loss(frame: FrameInProgress, embeddings: Tensor) -> Tensor:
-            view = Embeddings(embeddings, frame.targets[which], guide.concepts)
+        def loss(frame: FrameInProgress, embeddings: Tensor, *aligned: Tensor) -> Tensor:
+            view = Embeddings(embeddings, frame.targets[which].with_aligned(aligned), guide.concepts)
             return frame.terms.add(embeddings.new_zeros(()), view)
 
-        def loss_of_part(frame: FrameInProgress, part: Tensor) -> Tensor:
-            return loss(frame, guide.perceptor.embed_pictures(part))
+        def loss_of_part(frame: FrameInProgress, part: Tensor, *aligned: Tensor) -> Tensor:
+            return loss(frame, guide.perceptor.embed_pictures(part), *aligned)
 
         sizes = [frame.request.cutouts_at_once or len(cut) for frame, cut in zip(frames, cutouts, strict=True)]
         whole = [number for number, cut in enumerate(cutouts) if sizes[number] >= len(cut)]
@@ -254,10 +258,12 @@ class FrameRenderer:
         if whole:
             embeddings = guide.perceptor.embed_pictures(_concatenate([cutouts[number] for number in whole]))
             parts = torch.split(embeddings, [len(cutouts[number]) for number in whole])
-            losses = {number: loss(frames[number], part) for number, part in zip(whole, parts, strict=True)}
+            losses = {
+                number: loss(frames[number], part, *aligned[number]) for number, part in zip(whole, parts, strict=True)
+            }
         for number, (frame, cut) in enumerate(zip(frames, cutouts, strict=True)):
             if number not in losses:
-                losses[number] = microbatched(cut, sizes[number], partial(loss_of_part, frame))
+                losses[number] = microbatched(cut, sizes[number], partial(loss_of_part, frame), *aligned[number])
         return [losses[number] for number in range(len(frames))]
 
     @torch.no_grad()
@@ -292,6 +298,18 @@ class FrameRenderer:
             "precision": str(self.models.vqgan.dtype).removeprefix("torch."),
             "software": {"nightreel": version("nightreel"), "algorithm": ALGORITHM, "torch": torch.__version__},
         }
+
+
+@torch.no_grad()
+def _aligned(which: int, guide: Guide, frame: FrameInProgress, picture: Tensor) -> list[Tensor]:
+    """The embeddings `(n, d)` of what is cut from each aligned picture of a frame, as it is from `picture`
+    `(1, 3, H, W)`; as many at a time as of the frame itself."""
+    return [
+        torch.cat(
+            [guide.perceptor.embed_pictures(part) for part in cut.split(frame.request.cutouts_at_once or len(cut))]
+        )
+        for cut in frame.aligned_cutouts(which, guide.perceptor.side, picture)
+    ]
 
 
 def _work(request: FrameRequest) -> Hashable:

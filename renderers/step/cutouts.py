@@ -151,11 +151,11 @@ def _erased(settings: CutoutSettings, uniform: Callable[..., Tensor], chance: Ca
     return torch.stack([x, y, x + width, y + height], dim=1)
 
 
-def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator) -> Tensor:
+def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator | None) -> Tensor:
     """Cut `picture` `(1, 3, h, w)`, or one cutout from each of `(n, 3, h, w)`, to `(n, 3, side, side)`, differentiably.
 
-    `generator` lives on the picture's device and makes the noise. Where a cutout is much smaller than the crop, the
-    picture is first averaged down by a whole factor (once for all cutouts), so that no detail aliases.
+    `generator` lives on the picture's device and makes the noise; None for none. Where a cutout is much smaller than
+    the crop, the picture is first averaged down by a whole factor (once for all cutouts), so that no detail aliases.
     """
     n = len(draw.homography)
     height, width = picture.shape[-2:]
@@ -175,5 +175,7 @@ def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator
     x0, y0, x1, y1 = draw.erased[:, :, None, None].unbind(dim=1)
     inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
     cutouts = cutouts.masked_fill(inside[:, None], 0.0)
+    if generator is None:
+        return cutouts
     noise = torch.randn(cutouts.shape, generator=generator, device=cutouts.device, dtype=cutouts.dtype)
     return cutouts + draw.noise[:, None, None, None] * noise

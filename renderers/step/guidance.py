@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from renderers.frame_plan.frame_plan import FramePlan
-from renderers.frame_rendering.pictures import read_picture
+from renderers.frame_plan.crops import crop_boxes
+from renderers.frame_plan.frame_plan import FramePlan, WeightedPicture
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.pictures import FittedPictures, read_crops, read_picture
 from renderers.models import Perceptor
 from renderers.randomness import address
+from renderers.step.cutouts import CutoutDraw, cut
 
-__all__ = ["Guide", "Target", "Targets"]
+__all__ = ["AlignedPicture", "Guide", "Target", "Targets"]
+
+# Embeddings of texts, and of pictures, that are remembered: an actor renders millions of prompts.
+REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
 class Target:
-    """One prompt as a perceptor sees it: a unit vector `(d,)` with its weight and stop."""
+    """One prompt as a perceptor sees it: a unit vector `(d,)`, or one for each cutout `(n, d)`; its weight and stop."""
 
     vector: Tensor
     weight: float
@@ -28,12 +36,36 @@ class Target:
 
 
 @dataclass(frozen=True)
+class AlignedPicture:
+    """An aligned image prompt, `picture` `(1, 3, H, W)` in [0, 1] of the frame's size, which at each step is cut as the
+    frame is; with its weight and stop."""
+
+    picture: Tensor
+    weight: float
+    stop: float
+
+
+@dataclass(frozen=True)
 class Targets:
     """All that guides a frame, as one perceptor sees it: the texts of its `prompts`, then `others`, pictures and
-    noise."""
+    noise; and the `aligned` pictures, which are targets only once they are cut (`with_aligned`)."""
 
     prompts: tuple[Target, ...] = ()
     others: tuple[Target, ...] = ()
+    aligned: tuple[AlignedPicture, ...] = ()
+
+    def cut_aligned(self, draw: CutoutDraw, side: int) -> list[Tensor]:
+        """Cutouts `(n, 3, side, side)` of each aligned picture: turned, coloured and erased as the frame's are, but
+        without noise, which is there for the frame to stand out from."""
+        return [cut(it.picture, draw, side, None) for it in self.aligned]
+
+    def with_aligned(self, vectors: Sequence[Tensor]) -> Targets:
+        """With the aligned pictures as others, after those that there are; of each its `vectors` `(n, d)`, one for each
+        cutout of the frame."""
+        if not self.aligned:
+            return self
+        cut = (Target(vector, it.weight, it.stop) for it, vector in zip(self.aligned, vectors, strict=True))
+        return replace(self, others=(*self.others, *cut), aligned=())
 
     def __iter__(self) -> Iterator[Target]:
         yield from self.prompts
@@ -41,30 +73,56 @@ class Targets:
 
 
 class Guide:
-    """One perceptor of a model, with the texts that it has embedded before; `concepts` `(m, d)` are the embeddings of
-    the names that it tells apart, None where there are none."""
+    """One perceptor of a model, with the texts and pictures that it has embedded before; `concepts` `(m, d)` are the
+    embeddings of the names that it tells apart, None where there are none. `fitted` is what the perceptors share."""
 
-    def __init__(self, perceptor: Perceptor, concepts: Sequence[str], device: torch.device) -> None:
-        self.perceptor, self.device = perceptor, device
+    def __init__(
+        self, perceptor: Perceptor, concepts: Sequence[str], device: torch.device, fitted: FittedPictures
+    ) -> None:
+        self.perceptor, self.device, self._fitted = perceptor, device, fitted
         self.concepts = perceptor.embed_texts([f"a {name}" for name in concepts]) if concepts else None
         self._texts: dict[str, Tensor] = {}
+        self._pictures: dict[tuple[str, int], Tensor] = {}  # by content and number of crops
 
-    def targets(self, frame: FramePlan, images: Mapping[str, bytes]) -> Targets:
-        """The targets of a frame: its texts, its pictures, whose bytes `images` holds, and its noise.
+    def targets(self, plan: VideoPlan, frame: FramePlan, images: Mapping[str, bytes]) -> Targets:
+        """The targets of a frame of `plan`: its texts, its pictures, whose bytes `images` holds, and its noise.
 
         Raises:
             BadInput: a picture can't be read.
         """
         texts = tuple(Target(self._text(it.text), it.weight, it.stop) for it in frame.prompts)
-        pictures = (Target(self._picture(images, it.prompt.image), it.weight, it.stop) for it in frame.pictures)
+        pictures = (
+            Target(self._picture(plan, it, images), it.weight, it.stop)
+            for it in frame.pictures
+            if not it.prompt.aligned
+        )
         noise = (Target(self._noise(it.prompt.seed), it.weight, -math.inf) for it in frame.noise)
-        return Targets(texts, (*pictures, *noise))
+        aligned = tuple(self._aligned(plan, it, images) for it in frame.pictures if it.prompt.aligned)
+        return Targets(texts, (*pictures, *noise), aligned)
 
-    def _picture(self, images: Mapping[str, bytes], uri: str) -> Tensor:
+    def _picture(self, plan: VideoPlan, it: WeightedPicture, images: Mapping[str, bytes]) -> Tensor:
+        """The embedding `(d,)` of a picture, computed once: the mean of those of its crops."""
+        uri = it.prompt.image
+        key = plan.images[uri], it.crops
+        if key not in self._pictures:
+            _make_room(self._pictures)
+            self._pictures[key] = self._embedded(images, uri, it.crops)
+        return self._pictures[key]
+
+    def _embedded(self, images: Mapping[str, bytes], uri: str, crops: int) -> Tensor:
         side = self.perceptor.side
-        picture = read_picture(images, uri, side, side).to(self.device)
+        if crops == 1:  # as it was before there were several, to the last bit
+            seen = read_picture(images, uri, side, side)
+        else:
+            seen = read_crops(images, uri, partial(crop_boxes, crops=crops), side)
         with torch.no_grad():
-            return self.perceptor.embed_pictures(picture)[0]
+            embeddings = self.perceptor.embed_pictures(seen.to(self.device))
+            return embeddings[0] if crops == 1 else F.normalize(embeddings.sum(dim=0), dim=0)
+
+    def _aligned(self, plan: VideoPlan, it: WeightedPicture, images: Mapping[str, bytes]) -> AlignedPicture:
+        uri, row = it.prompt.image, plan.row
+        picture = self._fitted.read(images, uri, plan.images[uri], row.width, row.height)
+        return AlignedPicture(picture, it.weight, it.stop)
 
     def _noise(self, seed: int) -> Tensor:
         chance = torch.Generator().manual_seed(address(seed, 0, 0, "noise prompt"))
@@ -73,7 +131,11 @@ class Guide:
     def _text(self, text: str) -> Tensor:
         """The embedding `(d,)` of a text, computed once."""
         if text not in self._texts:
-            if len(self._texts) >= 4096:  # an actor renders millions of prompts
-                self._texts.clear()
+            _make_room(self._texts)
             self._texts[text] = self.perceptor.embed_texts([text])[0]
         return self._texts[text]
+
+
+def _make_room(remembered: dict[Any, Tensor]) -> None:
+    if len(remembered) >= REMEMBERED:
+        remembered.clear()

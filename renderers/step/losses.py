@@ -22,8 +22,9 @@ def spherical_distance(a: Tensor, b: Tensor) -> Tensor:
 def prompt_distance(cutouts: Tensor, target: Tensor, weight: float, stop: float) -> Tensor:
     """The pull of one prompt, a scalar.
 
-    `cutouts` `(n, d)` and `target` `(d,)` are unit vectors. A negative `weight` pushes away. Once a cutout's signed
-    distance is below `stop` it keeps its value but gives no gradient (nerdyrodent/VQGAN-CLIP's `replace_grad`).
+    `cutouts` `(n, d)` and `target` `(d,)`, or `(n, d)` for one of each cutout's own, are unit vectors. A negative
+    `weight` pushes away. Once a cutout's signed distance is below `stop` it keeps its value but gives no gradient
+    (nerdyrodent/VQGAN-CLIP's `replace_grad`).
     """
     signed = spherical_distance(cutouts, target) * (1.0 if weight >= 0 else -1.0)
     held = signed.clamp(min=stop)

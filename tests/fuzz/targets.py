@@ -24,7 +24,7 @@ from manifests.checking import check_row, nest
 from manifests.errors import NightreelError
 from manifests.reading import read_rows
 from manifests.results import GoodRow, RowProblem, RowResult
-from manifests.schema import KeyframeError, NamedFile, parse_frames
+from manifests.schema import KeyframeError, NamedFile, addresses_of, parse_frames
 from manifests.schema.keyframes import Keyframes, check_text
 from manifests.schema.prompts import format_prompts, parse_prompts
 from manifests.schema.timeline import Timeline
@@ -84,8 +84,7 @@ def planned(good: GoodRow) -> None:
         return
     try:
         row = good.row
-        pictures = [row.init_image, *(it.image for it in row.image_prompts or ())]
-        images = {it: "0" * 64 for it in pictures if it is not None}
+        images = {it.address: "0" * 64 for it in addresses_of(row)}
         plan = VideoPlan.of(row, images, entry=Registry().entry("embedded"))
         if len(list(plan.walk())) != good.row.frames:
             raise Finding("the plan has another number of frames than its row")

@@ -32,7 +32,7 @@ QUICK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def quick_row(video_id: str, prompt: str = "a red apple", **settings: Any) -> ManifestRow:
+def quick_row(video_id: str, prompt: str | None = "a red apple", **settings: Any) -> ManifestRow:
     """A row that renders in moments; several frames get a camera that moves."""
     moving = {"zoom": "1.03", "angle": "2"} if settings.get("frames", 1) > 1 else {}
     return ManifestRow.model_validate({"video_id": video_id, "prompt": prompt, **QUICK, **moving, **settings})

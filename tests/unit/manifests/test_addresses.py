@@ -9,15 +9,35 @@ from manifests.schema import ManifestRow, addresses_of, with_addresses
 from manifests.schema.scenes import Uri
 
 ROW = ManifestRow(
-    video_id="reef", prompt="a reef", init_image="a.png", image_prompts=[{"image": "b.png"}, {"image": "c.png"}]
-)
+    video_id="reef", init_image="a.png", image_prompts=[{"image": "b.png"}, {"image": "c.png"}], frames=20,
+    prompts=[{"at": 9, "images": [{"image": "d.png"}, {"image": "e.png"}]}, {"prompts": [{"text": "a reef"}]}],
+)  # fmt: skip
 
 
 def test_all_addresses_are_named_and_changed() -> None:
-    assert list(addresses_of(ROW)) == [("init_image", "a.png"), ("image_prompts", "b.png"), ("image_prompts", "c.png")]
+    assert [tuple(it) for it in addresses_of(ROW)] == [
+        ("init_image", "a.png", None), ("image_prompts", "b.png", None), ("image_prompts", "c.png", None),
+        ("prompts", "d.png", 9), ("prompts", "e.png", 9),
+    ]  # fmt: skip
+    assert [it.place for it in addresses_of(ROW)][2:4] == ["image_prompts", "prompts (the scene at frame 9)"]
     changed = with_addresses(ROW, str.upper)
-    assert [address for _, address in addresses_of(changed)] == ["A.PNG", "B.PNG", "C.PNG"]
+    assert [it.address for it in addresses_of(changed)] == ["A.PNG", "B.PNG", "C.PNG", "D.PNG", "E.PNG"]
     assert with_addresses(changed, str.lower) == ROW
+
+
+def test_what_was_computed_of_a_row_is_not_kept_with_its_former_addresses() -> None:
+    row = ROW.model_copy()
+    assert row.scenes[1].images is not None  # computed, and remembered
+    assert row.fades.shares(0) == ((0, 1.0),)
+    changed = with_addresses(row, str.upper)
+    assert [[it.image for it in scene.images or ()] for scene in changed.scenes] == [[], ["D.PNG", "E.PNG"]]
+    assert changed.own_scenes == changed.scenes
+    assert with_addresses(changed, str.lower).scenes == row.scenes
+
+
+def test_a_row_without_addresses_is_itself() -> None:
+    row = ManifestRow(video_id="reef", prompts=[{"prompts": [{"text": "a reef"}]}])
+    assert with_addresses(row, str.upper) is row
 
 
 def test_no_column_of_addresses_is_forgotten() -> None:
@@ -41,4 +61,4 @@ def test_no_column_of_addresses_is_forgotten() -> None:
 
     whole = ManifestRow.model_json_schema()
     definitions = whole.get("$defs", {})
-    assert set(columns(whole)) == {column for column, _ in addresses_of(ROW)}
+    assert set(columns(whole)) == {it.column for it in addresses_of(ROW)}

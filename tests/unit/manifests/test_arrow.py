@@ -13,9 +13,12 @@ def test_the_schema_follows_the_class():
     assert schema.field("format").type == pa.string()
     assert schema.field("cutouts").type.field("number").type == pa.int64()
     prompt = pa.struct([("text", pa.string()), ("weight", pa.string()), ("stop", pa.string())])
-    assert schema.field("prompts").type.equals(
-        pa.list_(pa.struct([("at", pa.int64()), ("prompts", pa.list_(prompt)), ("crossfade", pa.int64())]))
-    )
+    image = pa.struct([("image", pa.string()), ("weight", pa.string()), ("stop", pa.string()), ("aligned", pa.bool_())])
+    noise = pa.struct([("seed", pa.int64()), ("weight", pa.string())])
+    scene = pa.struct([("at", pa.int64()), ("prompts", pa.list_(prompt)), ("images", pa.list_(image)),
+                       ("noise", pa.list_(noise)), ("crossfade", pa.int64())])  # fmt: skip
+    assert schema.field("prompts").type.equals(pa.list_(scene))
+    assert schema.field("image_prompts").type.equals(pa.list_(image))
     assert b"Number of frames" in schema.field("frames").metadata[b"description"]
 
 
@@ -29,14 +32,22 @@ ROWS = [
         image_prompts=[{"image": "a.png"}],
         noise_prompts=[{"seed": 1, "weight": 0.5}],
     ),
+    ManifestRow(
+        video_id="d",
+        prompts=[
+            {"images": [{"image": "a.png", "weight": "t/2", "aligned": True}]},
+            {"at": 3, "prompts": [{"text": "y"}], "noise": [{"seed": 1, "weight": 0.5}]},
+        ],
+        frames=9,
+    ),
 ]
 
 
 def test_unset_is_null():
     table = rows_to_table(ROWS)
     assert table.schema.equals(arrow_schema())
-    assert table.column("frames").to_pylist() == [None, 48, 9]
-    assert table.column("format").null_count == 3
+    assert table.column("frames").to_pylist() == [None, 48, 9, 9]
+    assert table.column("format").null_count == 4
     assert table.column("cutouts").to_pylist()[1]["degrees"] is None
 
 

@@ -1,4 +1,5 @@
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,28 @@ def test_csv_cells_may_hold_json_for_nested_columns():
     text = 'video_id,prompt,image_prompts\na,[x],"[{""image"": ""i.png"", ""weight"": null}]"\n'
     assert good(text, "csv") == [{"video_id": "a", "prompt": "[x]", "image_prompts": ({"image": "i.png"},)}]
     assert "image_prompts is not valid JSON" in bad("video_id,prompt,image_prompts\na,x,[1", "csv")[0]
+
+
+SCENES = [
+    {"at": 0, "images": [{"image": "i.png", "weight": 0.5, "aligned": True}]},
+    {"at": 4, "prompts": [{"text": "night"}], "images": [{"image": "j.png", "stop": "-t/9"}], "noise": [{"seed": 3}]},
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "yaml"])
+def test_scenes_of_pictures_and_noise_are_read_from_every_kind_of_source(kind: Kind):
+    if kind == "csv":
+        text = 'video_id,frames,prompts\na,9,"' + json.dumps(SCENES).replace('"', '""') + '"\n'
+    else:
+        text = json.dumps({"video_id": "a", "frames": 9, "prompts": SCENES})
+        text = f"videos:\n  - {text}" if kind == "yaml" else text
+    assert good(text, kind) == [
+        {"video_id": "a", "frames": 9, "prompts": (
+            {"at": 0, "images": ({"image": "i.png", "weight": "0.5", "aligned": True},)},
+            {"at": 4, "prompts": ({"text": "night"},), "images": ({"image": "j.png", "stop": "-t/9"},),
+             "noise": ({"seed": 3},)},
+        )}
+    ]  # fmt: skip
 
 
 def test_csv_problems_name_the_line_also_after_a_cell_of_several_lines():

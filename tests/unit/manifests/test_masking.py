@@ -24,7 +24,7 @@ from manifests.masking import (
     without_secrets,
 )
 from manifests.results import RowProblem
-from manifests.schema import ManifestRow, Scene, format_prompts, parse_prompts
+from manifests.schema import ManifestRow, Scene, format_prompts, parse_prompts, shown_prompts
 from manifests.schema.texts import short
 
 SECRET = "Pl4ntedS3cret"
@@ -406,9 +406,11 @@ def test_documents_keep_a_reference_that_tells_contents_apart() -> None:
 def test_rows_errors_and_problems_repeat_no_secret() -> None:
     address = ADDRESSES["password with @"]
     row = ManifestRow.model_validate(
-        {"video_id": "a", "prompt": "x", "init_image": address, "image_prompts": [{"image": address}]}
-    )
+        {"video_id": "a", "init_image": address, "image_prompts": [{"image": address}],
+         "prompts": [{"images": [{"image": address}]}]}
+    )  # fmt: skip
     assert row.init_image == address
+    assert SECRET not in shown_prompts(row.scenes)
     problem = RowProblem(
         f"https://x/m?{SECRET}", 1, "a", "init_image", f"'{address}'", "", f"init_image is '{address}'"
     )

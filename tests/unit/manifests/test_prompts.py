@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from manifests.schema import Prompt, PromptError, Scene, format_prompts, parse_prompts
+from manifests.schema import Prompt, PromptError, Scene, format_prompts, parse_prompts, shown_prompts
 from manifests.schema.spelling import doubtful, misread
 
 
@@ -178,6 +178,18 @@ def test_any_text_is_refused_or_read_and_written_back(text: str):
     except PromptError:
         return
     assert parse_prompts(format_prompts(scenes)) == scenes
+
+
+def test_pictures_and_noise_are_shown_though_the_grammar_has_no_words_for_them():
+    scenes = [
+        Scene(at=4, images=[{"image": "sea.png", "aligned": True, "stop": 0.2}], noise=[{"seed": 7, "weight": "t/9"}]),
+        Scene(prompts=[{"text": "dawn", "weight": 2}], images=[{"image": "http://u:pass@h.example/a.png"}]),
+    ]
+    assert shown_prompts(scenes) == (
+        "0: dawn:2 | picture 'http://***@h.example/a.png' | 4: aligned picture 'sea.png':1:0.2 | noise 7:(t/9)"
+    )
+    assert format_prompts(scenes) == "0: dawn:2"
+    assert shown_prompts(scenes[1:]) == "dawn:2 | picture 'http://***@h.example/a.png'"
 
 
 def test_long_texts_take_no_long_time():

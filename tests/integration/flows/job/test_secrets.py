@@ -79,6 +79,15 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
                         {"image": f"http://me:Pl4ntedPass@{host}/b.png"},
                     ],
                 ),
+                quick_row(
+                    "scenes",
+                    prompt=None,
+                    frames=2,
+                    prompts=[
+                        {"images": [{"image": f"http://me:Pl4ntedPass@{host}/b.png"}]},
+                        {"at": 1, "images": [{"image": f"http://{host}/a.png?token=Pl4ntedT0ken", "aligned": True}]},
+                    ],
+                ),
                 quick_row("gone", init_image=f"http://{host}/gone.png?X-Amz-Signature=Pl4ntedAway"),
                 quick_row("wrong", init_image=f"http://{host}/c.png?X-Goog-Signature=Pl4ntedSig"),
                 quick_row("column", model=f"http://me:Pl4ntedModel@{host}/vqgan.ckpt?token=Pl4ntedModel"),
@@ -106,7 +115,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 
 def test_the_good_rows_are_rendered_and_the_others_name_their_place(night: Night) -> None:
     published = {path.parent.name for path in night.output.glob("*/provenance.json")}
-    assert published == {"start", "goal"}
+    assert published == {"start", "goal", "scenes"}
     failures = [json.loads(path.read_text()) for path in night.output.glob("gone/failures/*.json")]
     assert "/gone.png?...' of video 'gone' does not exist" in failures[0]["message"]
 
@@ -164,7 +173,7 @@ def test_nothing_that_the_live_page_shows_holds_a_secret(night: Night) -> None:
     app = make_app(OneOutput(output), Access("k" * 43), Registry(), time.monotonic, None)
     with TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {'k' * 43}"}) as page:
         asked: list[tuple[str, dict[str, object]]] = [("view", {}), ("outputs", {})]
-        for video in ("start", "goal", "gone", "wrong"):
+        for video in ("start", "goal", "scenes", "gone", "wrong"):
             asked += [("video", {"video": video}), ("frame", {"video": video, "frame": 0})]
         said = [page.get(f"/live/api/{path}", params={"o": name_of(output.root), **more}) for path, more in asked]
     assert {answer.status_code for answer in said} <= {200, 404}

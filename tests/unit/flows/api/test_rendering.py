@@ -20,7 +20,7 @@ from tests.helpers.frames import picture_bytes
     ({"cutouts": {"number": 0}}, "cutouts.number is 0"),
     ({"frames": 2, "prompt": "0: a | 9: b"}, "a scene starts at frame 9"),
     ({"width": 17}, "width 17 of video 'picture' is not a multiple of"),
-    ({"init_image": "no/such.png"}, "picture 'no/such.png' of video 'picture' does not exist"),
+    ({"init_image": "no/such.png"}, "init_image 'no/such.png' of video 'picture' does not exist"),
 ])  # fmt: skip
 def test_a_mistake_says_what_is_allowed_before_a_model_is_loaded(
     columns: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch

@@ -101,7 +101,10 @@ def test_a_row_that_names_what_is_no_picture_costs_one_row(cases: Path, tmp_path
     (tmp_path / "empty.png").touch()
     Image.new("1", (9_500, 9_400)).save(tmp_path / "bomb.png")
     rows = [quick_row("bad", init_image=uri.format(tmp_path)), quick_row("good"),
-            quick_row("prompt", image_prompts=[{"image": uri.format(tmp_path)}])]  # fmt: skip
+            quick_row("prompt", image_prompts=[{"image": uri.format(tmp_path)}]),
+            quick_row("scene", prompt=None, frames=9, prompts=[
+                {"prompts": [{"text": "a reef"}]}, {"at": 4, "images": [{"image": uri.format(tmp_path)}]},
+            ])]  # fmt: skip
     manifest = write_manifest(tmp_path / "m.parquet", rows)
     job = RenderJob(RenderParameters(manifest, str(tmp_path / "out")), InfraSettings())
     job.read(write=False)
@@ -109,7 +112,8 @@ def test_a_row_that_names_what_is_no_picture_costs_one_row(cases: Path, tmp_path
     reasons = {row.video_id: reason for row, reason in job.refused} | {
         str(problem.video_id): str(problem) for problem in job.problems
     }
-    assert reasons.keys() == {"bad", "prompt"}, reasons
+    assert reasons.keys() == {"bad", "prompt", "scene"}, reasons
     assert "init_image" in reasons["bad"]
     assert "image_prompts" in reasons["prompt"]
+    assert "prompts (the scene at frame 4)" in reasons["scene"]
     assert all("row " in reason and len(reason) < 2_000 for reason in reasons.values())

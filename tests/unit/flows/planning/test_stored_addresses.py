@@ -12,8 +12,9 @@ from flows.planning.stored_addresses import as_stored
 from infra.storage.layout import frame_key
 from renderers.errors import BadInput
 from renderers.frame_plan import neutral
-from renderers.frame_plan.addressing import ALGORITHM
+from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP
 from renderers.frame_plan.addressing_v4 import ALGORITHM as FORMER
+from renderers.frame_plan.crops import CROPS
 from renderers.frame_plan.frame_plan import Retake
 from renderers.frame_plan.video_plan import VideoPlan
 from tests.helpers.planned_work import plan_of
@@ -55,6 +56,21 @@ def test_what_0_1_could_not_say_is_addressed_as_today(monkeypatch: pytest.Monkey
     assert as_stored(pulled, keys(replace(pulled, algorithm=FORMER), range(6))) == (pulled, set())
 
 
+def test_a_video_that_was_begun_when_one_crop_of_a_picture_was_looked_at_goes_on_with_one() -> None:
+    prompts = [{"image": "a.png"}, {"image": "b.png", "aligned": True}]
+    now = replace(plan_of("reef", 6, image_prompts=prompts), images={"a.png": "0" * 64, "b.png": "1" * 64})
+    then = replace(now, algorithm=ONE_CROP)
+    assert as_stored(now, []) == (now, set())
+    assert as_stored(now, keys(then, [0, 1])) == (then, {0, 1})
+    assert [[it.crops for it in next(plan.walk()).pictures] for plan in (now, then)] == [[CROPS, 1], [1, 1]]
+    # of 0.1 too
+    oldest = replace(plan_of("reef", 6, image_prompts=prompts[:1]), images=now.images, algorithm=FORMER)
+    assert [it.crops for it in next(oldest.walk()).pictures] == [1]
+    # without such a picture there is nothing to tell them apart
+    assert replace(NOW, algorithm=ONE_CROP).digests == NOW.digests
+    assert as_stored(NOW, keys(THEN, [0, 1]))[0] == THEN
+
+
 def _known_without(name: str) -> frozenset[str]:
     from renderers.frame_plan.addressing_v4 import KNOWN
 
@@ -64,7 +80,7 @@ def _known_without(name: str) -> frozenset[str]:
 
 def test_frames_of_a_newer_nightreel_are_no_guess() -> None:
     newer = replace(NOW, algorithm=ALGORITHM + 1)
-    with pytest.raises(BadInput, match=rf"algorithm {ALGORITHM + 1}, this nightreel knows {FORMER}, {ALGORITHM}: upg"):
+    with pytest.raises(BadInput, match=rf"algorithm {ALGORITHM + 1}, .* knows {FORMER}, {ONE_CROP}, {ALGORITHM}: upg"):
         _ = newer.digests
 
 

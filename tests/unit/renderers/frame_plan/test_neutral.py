@@ -18,7 +18,7 @@ from manifests.results import GoodRow
 from manifests.schema import CutoutSettings, ImagePrompt, LossSettings, ManifestRow, NoisePrompt, OptimiserSettings
 from manifests.schema.scenes import Prompt, Scene
 from renderers.frame_plan import addressing, addressing_v4, camera_path, neutral
-from renderers.frame_plan.addressing import ALGORITHM
+from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP
 from renderers.frame_plan.motion import Homography
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import ModelEntry, PerceptorEntry, Registry, VQGANEntry
@@ -57,9 +57,10 @@ def pinned_rows() -> Iterator[ManifestRow]:
     yield from map(ManifestRow.model_validate, ROWS)
 
 
-@pytest.mark.parametrize("algorithm", [ALGORITHM, addressing_v4.ALGORITHM])
+@pytest.mark.parametrize("algorithm", [ALGORITHM, ONE_CROP, addressing_v4.ALGORITHM])
 def test_digests_are_what_they_were(algorithm: int) -> None:
-    """First and last frame of each video, and all of them together. Those of 4 were computed by nightreel 0.1.
+    """First and last frame of each video, and all of them together. Those of 4 were computed by nightreel 0.1, those of
+    5 by 0.2.
 
     When this fails, every frame that was ever rendered would be rendered again. If that is meant (a change of code
     changes the pictures that the same settings give), raise `ALGORITHM` and keep the former formulas as those of 4 are.
@@ -70,6 +71,12 @@ def test_digests_are_what_they_were(algorithm: int) -> None:
         every = hashlib.sha256("".join(digests).encode()).hexdigest()
         found[row.video_id] = [digests[0], digests[-1], every]
     assert found == json.loads(PINNED.read_text())[str(algorithm)]
+
+
+def test_several_crops_of_a_picture_move_those_frames_only_that_are_drawn_towards_one() -> None:
+    pinned = json.loads(PINNED.read_text())
+    moved = {name for name, digests in pinned[str(ALGORITHM)].items() if digests != pinned[str(ONE_CROP)][name]}
+    assert moved == {"prompts"}
 
 
 # --- settings of later days -------------------------------------------------------------------------------------------

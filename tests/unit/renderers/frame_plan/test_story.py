@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from manifests.checking import check_row
+from manifests.results import GoodRow, RowProblem
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.frame_plan.frame_plan import FramePlan
@@ -119,6 +121,121 @@ def test_in_a_long_video_a_frame_between_those_looked_at_is_refused_by_the_plan(
     with pytest.raises(BadInput, match=r"weight of prompt 'fog' .* is 2000 at frame 4321; allowed is -1000"):
         _ = plan.digests
     assert plan.story.prompts(4320).texts[1].weight == 1
+
+
+# --- pictures and noise of scenes -------------------------------------------------------------------------------------
+
+GALLERY = [
+    {"at": 0, "prompts": [{"text": "reef"}], "noise": [{"seed": 1, "weight": 0.5}]},
+    {"at": 10, "images": [{"image": "a.png", "weight": 2, "stop": 0.3}]},
+    {"at": 20, "prompts": [{"text": "storm"}], "images": [{"image": "b.png", "weight": "t/10"}], "crossfade": 0},
+]
+
+
+def drawn_towards(frame: FramePlan) -> dict[str | int, float]:
+    pictures = {it.prompt.image: it.weight for it in frame.pictures}
+    return {**weights(frame), **pictures, **{it.prompt.seed: it.weight for it in frame.noise}}
+
+
+def test_pictures_and_noise_of_a_scene_fade_with_it(planned: Planner) -> None:
+    plan = planned(IMAGES, frames=30, prompts=GALLERY, crossfade=3)
+    frames = list(plan.walk())
+    assert drawn_towards(frames[9]) == {"reef": 1, 1: 0.5}
+    assert drawn_towards(frames[10]) == {"reef": 0.75, 1: 0.375, "a.png": 0.5}
+    assert drawn_towards(frames[13]) == drawn_towards(frames[19]) == {"a.png": 2}
+    assert drawn_towards(frames[20]) == {"storm": 1, "b.png": 2}
+    assert drawn_towards(frames[29]) == {"storm": 1, "b.png": 2.9}
+    assert frames[15].pictures[0].stop == 0.3
+
+
+def test_pictures_and_noise_of_the_row_hold_throughout(planned: Planner) -> None:
+    plan = planned(
+        IMAGES, frames=30, prompts=GALLERY, crossfade=3, image_prompts=[{"image": "b.png", "weight": 0.2}],
+        noise_prompts=[{"seed": 7}],
+    )  # fmt: skip
+    frames = list(plan.walk())
+    for frame in frames:
+        assert (frame.pictures[0].prompt.image, frame.pictures[0].weight) == ("b.png", 0.2)
+        assert frame.noise[0].prompt.seed == 7
+    assert [it.weight for it in frames[20].pictures] == [0.2, 2]
+
+
+def test_pictures_travel_as_texts_do(planned: Planner) -> None:
+    scenes = [{"at": 0, "images": [{"image": "a.png"}]}, {"at": 8, "images": [{"image": "b.png", "weight": -1}]},
+              {"at": 16, "noise": [{"seed": 3}]}]  # fmt: skip
+    frames = list(planned(IMAGES, frames=17, prompts=scenes, travel=True).walk())
+    assert drawn_towards(frames[0]) == {"a.png": 1}
+    assert drawn_towards(frames[2]) == {"a.png": 0.75, "b.png": -0.25}
+    assert drawn_towards(frames[8]) == {"b.png": -1}
+    assert drawn_towards(frames[15]) == {"b.png": -0.125, 3: 0.875}
+
+
+def test_a_picture_edited_in_a_later_scene_keeps_the_frames_before(planned: Planner) -> None:
+    one, other = (
+        planned(
+            IMAGES, frames=30, prompts=[*GALLERY[:2], {"at": 20, "images": [{"image": image}]}], crossfade=3
+        ).digests
+        for image in ("a.png", "b.png")
+    )
+    assert [a == b for a, b in zip(one, other, strict=True)] == [True] * 20 + [False] * 10
+
+
+def test_prompts_of_one_scene_are_those_of_the_row(planned: Planner) -> None:
+    """Which of the two says it decides nothing, for a video of one scene."""
+    pictures, noise = [{"image": "a.png", "weight": 2}], [{"seed": 4, "weight": "t/8"}]
+    scene = planned(IMAGES, frames=9, prompts=[{"prompts": [{"text": "reef"}], "images": pictures, "noise": noise}])
+    row = planned(IMAGES, frames=9, prompt="reef", image_prompts=pictures, noise_prompts=noise)
+    assert scene.digests == row.digests
+    assert row.expressible(4) is scene.expressible(4) is False  # a weight in time
+    assert planned(IMAGES, prompt="reef", image_prompts=pictures).expressible(4)
+    assert not planned(IMAGES, prompts=[{"prompts": [{"text": "reef"}], "images": pictures}]).expressible(4)
+
+
+def test_what_a_row_adds_to_its_scenes_goes_to_texts_and_beside_pictures(planned: Planner) -> None:
+    plan = planned(IMAGES, frames=30, prompts=GALLERY, crossfade=0, suffix="in oil | fog:-1")
+    frames = list(plan.walk())
+    assert drawn_towards(frames[0]) == {"reef, in oil": 1, "fog": -1, 1: 0.5}
+    assert drawn_towards(frames[10]) == {"a.png": 2, "fog": -1}
+
+
+def test_not_aligned_is_what_was_before_there_was_such_a_word(planned: Planner) -> None:
+    plain, said, aligned = (
+        planned(IMAGES, prompt="reef", image_prompts=[{"image": "a.png"} | more])
+        for more in ({}, {"aligned": False}, {"aligned": True})
+    )
+    assert plain.digests == said.digests != aligned.digests
+    assert said.expressible(4)
+    assert not aligned.expressible(4)
+
+
+@pytest.mark.parametrize(
+    ("scene", "column", "message"),
+    [
+        ({"at": 4}, "prompts[1].prompts", r"frame 4 has no prompts; give it texts \(prompts\), images or noise"),
+        ({"at": 4, "prompts": [], "images": []}, "prompts[1].prompts", "scene at frame 4 has no prompts"),
+        ({"at": 4, "images": [{"weight": 2}]}, "prompts[1].images[0].image", "is missing"),
+        ({"at": 4, "images": [{"image": "a", "aligned": "x"}]}, "prompts[1].images[0].aligned", "true or false"),
+        ({"at": 4, "images": [{"image": "a", "wieght": 1}]}, "prompts[1].images[0].wieght", "did you mean 'weight'"),
+        ({"at": 4, "noise": [{"seed": -1}]}, "prompts[1].noise[0].seed", "seed is -1; allowed: a whole number from 0"),
+        ({"at": 4, "images": [{"image": "a", "weight": "t*200"}]}, "prompts",
+         "weight of 'a' in the scene at frame 4: 't.200' is 1200 at frame 6; allowed is -1000 to 1000"),
+        ({"at": 4, "noise": [{"seed": 3, "weight": "t*200"}]}, "prompts", "noise 3 in the scene at frame 4: .*frame 6"),
+        ({"at": 4, "images": [{"image": "a", "weight": 0}]}, "prompts", "scene at frame 4 have the weight 0"),
+    ],
+)  # fmt: skip
+def test_a_scene_that_can_not_be_names_itself(scene: dict[str, Any], column: str, message: str) -> None:
+    values = {"video_id": "a", "frames": 20, "prompts": [{"prompts": [{"text": "reef"}]}, scene]}
+    (problem,) = check_row(values, file="jobs.parquet", number=3)
+    assert isinstance(problem, RowProblem)
+    assert problem.column == column
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(str(problem))
+
+
+def test_a_scene_of_nothing_but_noise_or_pictures_is_one() -> None:
+    for scene in ({"images": [{"image": "a.png"}]}, {"noise": [{"seed": 1}]}):
+        values = {"video_id": "a", "prompts": [scene]}
+        assert isinstance(check_row(values, file="jobs.parquet", number=3)[0], GoodRow)
 
 
 @given(
