@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from PIL import Image, ImageDraw
 
 from manifests.schema import CutoutSettings, LossSettings, ManifestRow, OptimiserSettings
 from renderers.errors import BadInput, Stopped
+from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.frame_object import FrameObject
+from renderers.frame_rendering.pictures import FittedPictures
 from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame, StepProgress
 from renderers.models import Models
 from renderers.registry import Registry
+from renderers.step.guidance import Guide
 
 PINS = Path(__file__).with_name("pinned_slices.json")
 
@@ -153,6 +157,23 @@ def test_a_picture_as_a_prompt_draws_towards_it(models: Models, renderer: FrameR
     without = still(renderer, **columns).frame.picture
     drawn = still(renderer, **columns, image_prompts=[{"image": "sea.png"}]).frame.picture
     assert similarity(models, drawn, IMAGES["sea.png"]) > similarity(models, without, IMAGES["sea.png"]) + 0.2
+
+
+def test_a_wide_picture_means_what_is_at_its_sides_too(models: Models) -> None:
+    """A red disc on the left of a white sheet three times as wide as high: the crop in the middle is white."""
+    image = Image.new("RGB", (360, 120), "white")
+    ImageDraw.Draw(image).ellipse((10, 20, 90, 100), fill="red")
+    target = io.BytesIO()
+    image.save(target, format="PNG")
+    images = {"wide.png": target.getvalue()}
+    alike = {}
+    for algorithm in (ALGORITHM, ONE_CROP):
+        plan = replace(planned(images, prompt="a", image_prompts=[{"image": "wide.png"}]), algorithm=algorithm)
+        guide = Guide(models.perceptors[0], (), models.device, FittedPictures(models.device))
+        (seen,) = guide.targets(plan, next(plan.walk()), images).others
+        circle, sheet = models.perceptors[0].embed_texts(["a red circle", "a white background"])
+        alike[algorithm] = float(seen.vector @ circle) - float(seen.vector @ sheet)
+    assert alike[ALGORITHM] > alike[ONE_CROP] + 0.1, alike
 
 
 def test_a_noise_prompt_changes_the_picture(renderer: FrameRenderer) -> None:
