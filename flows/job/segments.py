@@ -38,6 +38,7 @@ def _segment_task(run: VideoRun, number: int) -> SegmentTask:
     work, frame_range = run.work, run.work.ranges[number]
     frames = work.frames[frame_range.start : frame_range.stop]
     before = work.frames[frame_range.start - 1].digest if frame_range.start else ""
-    after = work.frames[frame_range.stop].digest if frame_range.stop < work.plan.frames else ""
+    following = work.plan.following(frame_range.stop - 1)
+    after = "" if following is None else work.frames[following].digest
     reports = run.reports_of(frame.index for frame in frames)
     return SegmentTask(work.plan.row, frames, reports, run.renews(frame_range), before, after)

@@ -184,12 +184,16 @@ class VideoRun:
 
     def encoded(self, number: int, segment: SegmentReport) -> None:
         """Note that a range's segment lies in storage, and what its encoding found out about its frames."""
-        stop = self.work.ranges[number].stop
+        following = self.work.plan.following(self.work.ranges[number].stop - 1)
         with self._lock:
             self._ranges_left.discard(number)
-            self._reports.update((it.frame, it) for it in segment.frames if it.frame in self._reports)
-            if segment.change_after is not None and stop in self._reports:
-                self._reports[stop] = replace(self._reports[stop], change=segment.change_after)
+            for report in segment.frames:
+                if report.frame in self._reports:
+                    # the change to its first frame is perhaps known by the range before
+                    known = self._reports[report.frame].change if report.change is None else report.change
+                    self._reports[report.frame] = replace(report, change=known)
+            if segment.change_after is not None and following in self._reports:
+                self._reports[following] = replace(self._reports[following], change=segment.change_after)
 
     # -- the video -----------------------------------------------------------------------------------------------------
 

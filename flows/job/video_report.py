@@ -138,9 +138,12 @@ def _reason(state: VideoState, was: VideoSnapshot) -> str:
 
 
 def _seams(work: VideoWork, known: list[FrameReport]) -> tuple[tuple[int, float], ...]:
-    """Return the score of every seam: a chain has none, and keyframes are seams."""
+    """Return the score of every seam: a chain has none, keyframes are seams, and so is the first frame of a loop, which
+    comes again after the last."""
     changes = {report.frame: report.change for report in known if report.change is not None}
     seams = [frame.index for frame in work.frames if work.plan.handoff == "keyframes" and frame.level < 2]
+    if work.plan.row.loop:
+        seams = [0, *(seam for seam in seams if seam)]
     return tuple(seam_scores(changes, seams).items())
 
 
@@ -168,7 +171,7 @@ def _known_frames(
                 known.setdefault(one.frame, one)
     for report in known.values():
         # a range that was encoded before the one before it could not know its first frame's change; that one does
-        change = after.get(report.frame)
+        change = after.get(report.frame) if report.frame else after.get(work.plan.frames)
         yield replace(report, change=change) if report.change is None and change is not None else report
 
 

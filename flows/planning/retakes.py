@@ -92,8 +92,12 @@ def retake(
     more.
 
     Raises:
-        BadInput: `until-same` for a video with keyframes.
+        BadInput: `until-same` for a video with keyframes, or for a loop.
     """
+    if after == "until-same" and plan.row.loop:
+        raise BadInput(
+            f"video '{plan.video_id}' is a loop, whose last frames are drawn to its first: choose re-render or keep"
+        )
     if after == "until-same" and plan.handoff == "keyframes":
         raise BadInput(
             f"video '{plan.video_id}' is rendered with keyframes, where frames that start from a re-run one end at the "

@@ -80,7 +80,8 @@ class _Pictures:
             self.reports.append(report)
             before = picture
             yield picture
-        after = self._neighbour(frames[-1].index + 1, self._task.after)
+        following = plan.following(frames[-1].index)
+        after = None if following is None else self._neighbour(following, self._task.after)
         if before is not None and after is not None:
             self.change_after = frame_change(before, after, plan.camera(frames[-1].index + 1))
 

@@ -43,6 +43,14 @@ class Fades:
             return ((current, 1.0),)
         return (current - 1, 1 - share), (current, share)
 
+    def closed(self, index: int, frames: int, closing: int) -> float:
+        """How much frame `index` of a loop of `frames` frames shows of the first one, which comes again after the last:
+        evenly more over the last `closing` frames; with `travel` all the way from the key of the last scene."""
+        begins = float(frames - closing)
+        if self._travel:
+            begins = self._starts[-1] + self._hold * (frames - self._starts[-1])
+        return max(0.0, (index - begins) / (frames - begins)) if begins < frames else 0.0
+
     def shown(self, number: int, frames: int) -> range:
         """The frames of a video of `frames` frames that show scene `number`."""
         stop = frames

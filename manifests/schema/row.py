@@ -30,6 +30,8 @@ from manifests.schema.timeline import Timeline
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 RESERVED_ID = "report"
 VideoFormat = Literal["mp4", "webm", "gif", "png"]  # what each can hold: infra/video/encoding.py
+# Frames of a loop without keyframes that lead back to its first one.
+CHAIN_CLOSING = 24
 # What a camera may do from one frame to the next; beyond it the next frame has nothing in common with this one.
 CAMERA_LIMITS = {
     "zoom": (0.01, 100.0),
@@ -56,9 +58,9 @@ def _check_suffix(text: str) -> str:
     return text
 
 
-def _check_camera(text: str, timeline: Timeline, low: float, high: float) -> None:
+def _check_camera(text: str, frames: int, timeline: Timeline, low: float, high: float) -> None:
     check = _checked_camera if len(text) <= REMEMBERED_LENGTH else _checked_camera.__wrapped__
-    check(text, timeline.frames, timeline.only(names_of_video(text)), low, high)
+    check(text, frames, timeline.only(names_of_video(text)), low, high)
 
 
 @lru_cache(maxsize=4096)
@@ -176,6 +178,11 @@ class ManifestRow(Settings):
     noise_prompts: Annotated[tuple[NoisePrompt, ...] | None, Neutral(None, in_time=True)] = Field(
         None, max_length=100, description="Random directions that the video is drawn towards, beside its texts."
     )
+    loop: Annotated[bool, Neutral(False, in_time=True)] = Field(
+        False,
+        description="End where the video begins: its last frames, keyframe_every of them with keyframes and 24 of a "
+        "chain, lead back to the first, which comes again after the last.",
+    )
     handoff: Annotated[Literal["auto", "chain", "keyframes"], Neutral("auto", in_time=True)] = Field(
         "auto",
         description="How frames follow each other: chain, each from the one before; keyframes, which run ahead so that "
@@ -236,6 +243,7 @@ class ManifestRow(Settings):
             except PromptError as error:
                 raise SettingsError("prefix" if self.suffix is None else "suffix", str(error)) from error
         self._check_travel(given)
+        self._check_loop()
         computed: list[Computed] = []
         for value in self.changing_values():
             try:
@@ -246,7 +254,8 @@ class ManifestRow(Settings):
         for name, (low, high) in CAMERA_LIMITS.items():
             if name in given:
                 try:
-                    _check_camera(getattr(self, name), self.timeline, low, high)
+                    # the camera of a loop moves on to its first frame
+                    _check_camera(getattr(self, name), self.frames + self.loop, self.timeline, low, high)
                 except ValueError as error:
                     raise SettingsError(name, str(error)) from error
                 computed.append(Computed(name, name, getattr(self, name), self.frames))
@@ -265,6 +274,23 @@ class ManifestRow(Settings):
             raise SettingsError(
                 "travel", "travel and crossfade exclude each other: with travel the way between two keys is the fade"
             )
+
+    def _check_loop(self) -> None:
+        closing = self.closing(self.handoff)
+        if self.frames < 3 * closing:
+            raise SettingsError(
+                "loop",
+                f"the last {closing} frames of a loop lead back to its first, and it takes three times as many at "
+                f"least, {3 * closing}; here frames is {self.frames}: give it more, or handoff keyframes with a "
+                "smaller keyframe_every",
+            )
+
+    def closing(self, handoff: str) -> int:
+        """How many of its last frames lead back to its first, as frames follow each other by `handoff`; 0 for a video
+        that is no loop."""
+        if not self.loop:
+            return 0
+        return self.keyframe_every if handoff == "keyframes" else CHAIN_CLOSING
 
     def _imply(self, given: set[str]) -> None:
         """Fill in defaults that hang on other fields, without marking them as given by the author."""

@@ -6,6 +6,9 @@ from the left one and is drawn towards the right one, so that all these gaps can
 levels: keyframes far apart, few enough that running ahead takes little time, and between two of them, each by a leap
 from the left one and drawn towards the right one, keyframes near enough that the gaps are small pieces of work.
 
+The last frames of a *loop* are a gap too, whichever way the others follow each other: what it is drawn to is the first
+frame, which comes again after the last.
+
 Pure, and decided by the video alone: neither a cluster nor what was rendered before has a say.
 """
 
@@ -35,20 +38,27 @@ class Place:
     """Where frame `index` of a video lies: the frame `start` that it starts from (None: a cold start), and of a frame
     between two keyframes those two, `left` and `target_frame`, to the second of which it is drawn. `level` is 0 for far
     keyframes and the first frame of a video that has them, 1 for near ones, 2 for the frames of the gaps and of
-    chains."""
+    chains. `target_time` is the number that the target has in time, where that is not its own: the first frame of a
+    loop, which comes again after the last."""
 
     index: int
     start: int | None
     left: int | None = None
     target_frame: int | None = None
     level: int = 2
+    target_time: int | None = None
+
+    @property
+    def target_at(self) -> int | None:
+        """When what it is drawn to is shown, in frames; None for what is drawn to none."""
+        return self.target_frame if self.target_time is None else self.target_time
 
     @property
     def share(self) -> float:
-        """How much of the way from `left` to `target_frame` it has behind it: 0 for what is drawn to none."""
-        if self.left is None or self.target_frame is None:
+        """How much of the way from `left` to its target it has behind it: 0 for what is drawn to none."""
+        if self.left is None or self.target_at is None:
             return 0.0
-        return (self.index - self.left) / (self.target_frame - self.left)
+        return (self.index - self.left) / (self.target_at - self.left)
 
     @property
     def leap(self) -> float:
@@ -63,19 +73,29 @@ class Place:
         return self.level < 2 and self.start is not None
 
 
-def chain_places(frames: int) -> Iterator[Place]:
-    """A chain of `frames` frames."""
-    for index in range(frames):
+def chain_places(frames: int, closing: int = 0) -> Iterator[Place]:
+    """A chain of `frames` frames; of a loop the last `closing` lead back to the first."""
+    going = frames - closing
+    for index in range(going + 1 if closing else frames):
         yield Place(index, index - 1 if index else None)
+    yield from _closing_places(going, frames)
 
 
-def keyframe_places(frames: int, every: int, cuts: Collection[int] = ()) -> tuple[Place, ...]:
+def _closing_places(left: int, frames: int) -> Iterator[Place]:
+    """The frames of a loop after frame `left`, each from the one before, and drawn to the first frame."""
+    for index in range(left + 1, frames):
+        yield Place(index, index - 1, left, 0, target_time=frames)
+
+
+def keyframe_places(frames: int, every: int, cuts: Collection[int] = (), closing: int = 0) -> tuple[Place, ...]:
     """The frames of a video with a keyframe about every `every` frames, each after all that it needs.
 
     `cuts` are frames at which something new begins (a scene): the frame before and the frame itself are far keyframes,
-    so that nothing is drawn towards what it must not show yet.
+    so that nothing is drawn towards what it must not show yet. Of a loop the last `closing` frames lead back to the
+    first, and the frame before them is a far keyframe.
     """
-    far = sorted({*range(0, frames, every * FAR), *_both_sides(cuts, frames), frames - 1})
+    last = frames - closing if closing else frames - 1
+    far = sorted({*range(0, last + 1, every * FAR), *_both_sides(cuts, last + 1), last})
     places = [Place(0, None, level=0)]
     places += [Place(index, start, level=0) for start, index in itertools.pairwise(far)]
     near = [
@@ -86,7 +106,7 @@ def keyframe_places(frames: int, every: int, cuts: Collection[int] = ()) -> tupl
     places += near
     for left, right in itertools.pairwise(sorted({*far, *(place.index for place in near)})):
         places += [Place(index, index - 1, left, right) for index in range(left + 1, right)]
-    return tuple(places)
+    return (*places, *_closing_places(last, frames))
 
 
 def _both_sides(cuts: Collection[int], frames: int) -> Iterator[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from manifests.schema import AnyPrompt, ImagePrompt, KeyframeError, Keyframes, ManifestRow, NoisePrompt, Prompt
 from manifests.schema.fades import Shares
@@ -21,6 +22,7 @@ __all__ = ["Story"]
 REMEMBERED = 4096
 
 Made: TypeAlias = WeightedPrompt | WeightedPicture | WeightedNoise
+M = TypeVar("M", WeightedPrompt, WeightedPicture, WeightedNoise)
 
 
 class _Guide(NamedTuple):
@@ -39,9 +41,11 @@ class _Guide(NamedTuple):
 
 
 class Story:
-    """What one video is drawn towards; of its pictures `crops` are looked at."""
+    """What one video is drawn towards; of its pictures `crops` are looked at. The last `closing` frames of a loop fade
+    to what its first is drawn towards."""
 
-    def __init__(self, row: ManifestRow, crops: int = CROPS) -> None:
+    def __init__(self, row: ManifestRow, crops: int = CROPS, closing: int = 0) -> None:
+        self._frames, self._closing = row.frames, closing
         self._video_id, self._fades = row.video_id, row.fades
         self._scenes = [_guides(row, scene.all_prompts, crops) for scene in row.scenes]
         self._throughout = _guides(row, (*(row.image_prompts or ()), *(row.noise_prompts or ())), crops)
@@ -58,6 +62,13 @@ class Story:
         Raises:
             BadInput: a weight or a stop has no value here, or one that is not allowed.
         """
+        share = self._fades.closed(index, self._frames, self._closing) if self._closing else 0.0
+        if not share:
+            return self._prompts(index)
+        return _faded(self._prompts(index), self._prompts(0), share)
+
+    def _prompts(self, index: int) -> FramePrompts:
+        """Those of frame `index`, if the video is no loop."""
         shares = self.shares(index)
         if not all(self._steady[scene] for scene, _ in shares):
             return self._made(shares, index)
@@ -101,6 +112,23 @@ class Story:
                 f"{-MAX_WEIGHT:g} to {MAX_WEIGHT:g}"
             )
         return number
+
+
+def _faded(one: FramePrompts, other: FramePrompts, share: float) -> FramePrompts:
+    """`one`, faded by `share` to `other`; a prompt of both is there once."""
+    if one == other:
+        return one
+    texts, pictures, noise = (_summed(*both, share) for both in zip(one, other, strict=True))
+    return FramePrompts(texts, pictures, noise)
+
+
+def _summed(one: Iterable[M], other: Iterable[M], share: float) -> tuple[M, ...]:
+    weights: dict[M, float] = {}
+    for prompts, part in ((one, 1 - share), (other, share)):
+        for prompt in prompts:
+            alone = replace(prompt, weight=0.0)
+            weights[alone] = weights.get(alone, 0.0) + part * prompt.weight
+    return tuple(replace(prompt, weight=rounded(weight)) for prompt, weight in weights.items())
 
 
 def _guides(row: ManifestRow, prompts: Iterable[AnyPrompt], crops: int) -> list[_Guide]:

@@ -122,7 +122,12 @@ class VideoPlan:
     def story(self) -> Story:
         """What the prompts come to in time."""
         # a video that was begun when one crop was looked at goes on with one: its addresses stand for such frames
-        return Story(self.row, CROPS if self.algorithm == ALGORITHM else 1)
+        return Story(self.row, CROPS if self.algorithm == ALGORITHM else 1, self.closing)
+
+    @property
+    def closing(self) -> int:
+        """How many of the last frames of a loop lead back to its first; 0 for what is none."""
+        return self.row.closing(self.handoff) if self.row.loop else 0
 
     def camera(self, index: int) -> Motion:
         """The camera's motion from frame `index - 1` to frame `index`.
@@ -160,10 +165,14 @@ class VideoPlan:
     def places(self) -> Iterable[Place]:
         """Where each frame starts, in an order in which they can be rendered."""
         if self.handoff == "chain":
-            return chain_places(self.frames)
+            return chain_places(self.frames, self.closing)
         # where all is on its way from scene to scene, nothing begins of a sudden
         cuts = [] if self.row.travel else [scene.at for scene in self.row.scenes]
-        return keyframe_places(self.frames, self.row.keyframe_every, cuts)
+        return keyframe_places(self.frames, self.row.keyframe_every, cuts, self.closing)
+
+    def following(self, index: int) -> int | None:
+        """The number of the frame that is shown after frame `index`; None after the last, but for a loop."""
+        return index + 1 if index + 1 < self.frames else 0 if self.row.loop else None
 
     def walk(self) -> Iterator[FramePlan]:
         """The frames in order, each with its digest."""
@@ -183,7 +192,8 @@ class VideoPlan:
         for place in self.places():
             frame = self._planned(place, before, decide)
             yield frame
-            before = {place.index: frame}
+            # the first frame of a loop comes again
+            before = {place.index: frame} | ({0: before.get(0, frame)} if self.row.loop else {})
 
     def _planned(
         self, place: Place, made: Mapping[int, FramePlan], decide: Callable[[int, str], Retake | None]
@@ -221,7 +231,7 @@ class VideoPlan:
 
     def _settings(self, place: Place) -> FrameSettings:
         """What the row's settings come to at one frame."""
-        index, start, target, path = place.index, place.start, place.target_frame, self.camera_path
+        index, start, target, path = place.index, place.start, place.target_at, self.camera_path
         motion = STILL if start is None else path.through(start, index)
         target_motion = None if target is None else path.back(index, target)
         return FrameSettings(self.story.prompts(index), self._steps(place), motion, target_motion)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from flows.job.segments import _segment_task
 from flows.job.state import VideoRun
+from flows.job.video_report import _seams
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.tasks import FrameReport, SegmentReport
 from tests.helpers.lock_watch import watch_lock
@@ -70,6 +73,31 @@ def test_every_method_holds_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.failing_frames() == {2}
     assert (after.rendered, after.failures, after.missing) == (3, [failure(2)], 4)
     assert breaches == []
+
+
+def test_the_change_from_the_last_frame_of_a_loop_to_its_first_is_known_of_the_first() -> None:
+    """Whichever range is encoded first; a video that is no loop has none."""
+    for order in ((0, 1), (1, 0)):
+        run = VideoRun(work_of("reef", 72, 36, loop=True))
+        for frame in (0, 36):
+            run.committed(report(frame))
+        for number in order:
+            after = (0.5, 0.25)[number]
+            run.encoded(number, SegmentReport("key", 1, (report(36 * number),), 0.1, change_after=after))
+        assert [it.change for it in run.reports_of([0, 36])] == [0.25, 0.5]
+        first, second = run.work.frames[0], run.work.frames[71]
+        assert [_segment_task(run, number).after for number in (0, 1)] == [run.work.frames[36].digest, first.digest]
+        assert second.target_digest == first.digest
+    open_ = VideoRun(work_of("reef", 72, 36))
+    assert _segment_task(open_, 1).after == ""
+
+
+def test_the_first_frame_of_a_loop_is_a_seam() -> None:
+    known = [replace(report(frame), change=2.0 + (frame == 0)) for frame in range(72)]
+    assert _seams(work_of("reef", 72, loop=True), known) == ((0, 1.5),)
+    assert _seams(work_of("reef", 72), known) == ()
+    keyframes = work_of("reef", 72, loop=True, handoff="keyframes", keyframe_every=8)
+    assert {frame for frame, _ in _seams(keyframes, known)} == {0, 8, 16, 24, 32, 40, 48, 56, 64}
 
 
 def test_what_it_gives_is_a_copy() -> None:

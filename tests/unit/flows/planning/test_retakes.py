@@ -138,6 +138,16 @@ def test_missing_frames_after_the_chosen_ones_wait_if_all_others_are_to_be_kept(
     assert retake(plan(), frozenset({4}), present, after="re-render", seed=9).skipped == frozenset()
 
 
+def test_a_loop_never_comes_to_frames_that_are_the_same() -> None:
+    loop = VideoPlan.of(quick_row("reef", frames=72, loop=True), entry=ENTRY)
+    with pytest.raises(BadInput, match=r"video 'reef' is a loop, .*: choose re-render or keep"):
+        retake(loop, frozenset({2}), range(72), after="until-same", seed=9)
+    done = retake(loop, frozenset({0}), range(72), after="keep", seed=9)
+    # the last frames are drawn to the take of the first that they know
+    assert done.plan.digests[1:] == loop.digests[1:]
+    assert done.plan.digests[0] != loop.digests[0]
+
+
 def test_keeping_from_a_frame_on_joins_the_new_take_to_the_old_one() -> None:
     before = plan()
     done = retake(before, frozenset({2}), ALL, after="until-same", seed=9)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +63,23 @@ def test_what_no_frame_needs_any_more_is_dropped(renderer: FrameRenderer, planne
         most = max(most, len(video._states), len(video._finished))
     assert video._states == video._finished == {}
     assert most <= (1 if handoff == "chain" else 4)  # two far keyframes, a near one, and the frame before
+
+
+@pytest.mark.parametrize("handoff", [{"frames": 72}, {"frames": 9, "handoff": "keyframes", "keyframe_every": 3}])
+def test_a_loop_goes_on_from_storage_as_if_it_had_never_stopped(
+    renderer: FrameRenderer, planned: Planner, handoff: dict[str, Any]
+) -> None:
+    plan = planned(zoom="1.05", loop=True, steps=1, **handoff)
+    whole = [frame.to_png() for frame in render_video(renderer, plan, {})]
+    first = FrameObject.from_bytes(whole[0], plan.digests[0]).state
+    for index in (plan.frames - plan.closing + 1, plan.frames - 1):
+        before = FrameObject.from_bytes(whole[index - 1], plan.digests[index - 1]).state
+        frame = plan.frame_plans[index]
+        again = FrameRenderer(renderer.models).render(plan, frame, before, {}, target_state=first)
+        assert again.frame.to_bytes() == whole[index]
+        # and it is held to the first frame
+        free = replace(frame, place=replace(frame.place, left=None))
+        assert again.losses[0] > renderer.render(plan, free, before, {}, target_state=first).losses[0]
 
 
 def test_progress_says_which_frame_of_how_many(renderer: FrameRenderer, planned: Planner) -> None:
