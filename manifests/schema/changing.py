@@ -11,7 +11,7 @@ from manifests.schema.scenes import MAX_WEIGHT, AnyPrompt, NoisePrompt, Prompt, 
 from manifests.schema.texts import short
 from manifests.schema.timeline import Timeline
 
-__all__ = ["ChangingValue", "changing_values"]
+__all__ = ["ChangingValue", "changing_values", "prompt_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,13 @@ def changing_values(
                 yield ChangingValue(column, f"{field} of {_shown(prompt)}{where}", field == "weight", text, shown)
 
 
-def _shown(prompt: AnyPrompt) -> str:
+def prompt_name(prompt: AnyPrompt, length: int) -> str:
+    """What a prompt is called in lists and messages: its text or its address, at most `length` characters of it, or the
+    seed of noise."""
     if isinstance(prompt, NoisePrompt):
         return f"noise {prompt.seed}"
-    return f"'{short(prompt.text if isinstance(prompt, Prompt) else prompt.image, 30)}'"
+    return short(prompt.text if isinstance(prompt, Prompt) else prompt.image, length)
+
+
+def _shown(prompt: AnyPrompt) -> str:
+    return prompt_name(prompt, 30) if isinstance(prompt, NoisePrompt) else f"'{prompt_name(prompt, 30)}'"

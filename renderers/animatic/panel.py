@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from manifests.masking import without_secrets
 from manifests.schema import Keyframes
+from manifests.schema.changing import prompt_name
 from manifests.schema.scenes import in_time
-from manifests.schema.texts import plural, short
+from manifests.schema.texts import plural
 from renderers.errors import BadInput
 from renderers.frame_plan.neutral import CAMERA_AXES, NEUTRAL
 from renderers.frame_plan.video_plan import VideoPlan
@@ -139,11 +140,10 @@ def _changing(plan: VideoPlan) -> Iterator[tuple[str, Keyframes]]:
         keys = Keyframes.parse(getattr(row, axis), row.timeline)
         if keys.constant is None:
             yield axis, keys
-    prompts = [prompt for scene in row.scenes for prompt in scene.prompts]
-    for prompt in prompts:
+    for prompt in (prompt for scene in row.scenes for prompt in scene.all_prompts):
         value = in_time(prompt.weight, row.timeline)
         if isinstance(value, Keyframes):
-            yield f"weight of {short(prompt.text, 24)}", value
+            yield f"weight of {prompt_name(prompt, 24)}", value
 
 
 def _steady(plan: VideoPlan) -> Iterator[str]:

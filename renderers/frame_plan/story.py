@@ -118,8 +118,11 @@ def _faded(one: FramePrompts, other: FramePrompts, share: float) -> FramePrompts
     """`one`, faded by `share` to `other`; a prompt of both is there once."""
     if one == other:
         return one
-    texts, pictures, noise = (_summed(*both, share) for both in zip(one, other, strict=True))
-    return FramePrompts(texts, pictures, noise)
+    return FramePrompts(
+        _summed(one.texts, other.texts, share),
+        _summed(one.pictures, other.pictures, share),
+        _summed(one.noise, other.noise, share),
+    )
 
 
 def _summed(one: Iterable[M], other: Iterable[M], share: float) -> tuple[M, ...]:

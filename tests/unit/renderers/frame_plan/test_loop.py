@@ -17,6 +17,7 @@ from renderers.errors import BadInput
 from renderers.frame_plan.frame_plan import FramePlan, Retake
 from renderers.frame_plan.handoff import Place, chain_places, keyframe_places
 from renderers.frame_plan.motion import Homography
+from renderers.frame_plan.part import part_plans, smaller
 from tests.helpers.random_model import Planner
 
 N = 80
@@ -177,3 +178,9 @@ def test_the_camera_needs_a_value_on_the_way_to_the_first_frame() -> None:
 def test_in_a_long_loop_what_follows_the_last_frame_is_looked_at(planned: Planner) -> None:
     with pytest.raises((BadInput, ValidationError), match="frame 5000"):
         _ = planned(frames=5000, loop=True, angle="1/(t - 5000)").digests
+
+
+def test_a_part_of_a_loop_leads_back_nowhere(planned: Planner) -> None:
+    """It has no first frame to lead to; and a loop that is short for a chain can be tried out as well."""
+    row = smaller(planned(frames=15, loop=True, **KEYFRAMES).row, 4, scale=1, steps=1)
+    assert len(part_plans(planned(**row.model_dump(exclude_unset=True)), range(5, 15))) == 10
