@@ -39,7 +39,7 @@ class Place:
     between two keyframes those two, `left` and `target_frame`, to the second of which it is drawn. `level` is 0 for far
     keyframes and the first frame of a video that has them, 1 for near ones, 2 for the frames of the gaps and of
     chains. `target_time` is the number that the target has in time, where that is not its own: the first frame of a
-    loop, which comes again after the last."""
+    loop, which comes again after the last; and which knows it by `again`."""
 
     index: int
     start: int | None
@@ -47,6 +47,7 @@ class Place:
     target_frame: int | None = None
     level: int = 2
     target_time: int | None = None
+    again: bool = False
 
     @property
     def target_at(self) -> int | None:
@@ -69,15 +70,15 @@ class Place:
 
     @property
     def ahead(self) -> bool:
-        """Whether it is a keyframe that others are drawn to."""
-        return self.level < 2 and self.start is not None
+        """Whether it is a keyframe that others are drawn to; so is the first frame of a loop."""
+        return self.again or (self.level < 2 and self.start is not None)
 
 
 def chain_places(frames: int, closing: int = 0) -> Iterator[Place]:
     """A chain of `frames` frames; of a loop the last `closing` lead back to the first."""
     going = frames - closing
     for index in range(going + 1 if closing else frames):
-        yield Place(index, index - 1 if index else None)
+        yield Place(index, index - 1 if index else None, again=bool(closing) and not index)
     yield from _closing_places(going, frames)
 
 
@@ -96,7 +97,7 @@ def keyframe_places(frames: int, every: int, cuts: Collection[int] = (), closing
     """
     last = frames - closing if closing else frames - 1
     far = sorted({*range(0, last + 1, every * FAR), *_both_sides(cuts, last + 1), last})
-    places = [Place(0, None, level=0)]
+    places = [Place(0, None, level=0, again=bool(closing))]
     places += [Place(index, start, level=0) for start, index in itertools.pairwise(far)]
     near = [
         Place(index, left, left, right, 1)
