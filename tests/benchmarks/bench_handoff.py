@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_handoff speed [--frames 480] [--actors 1 2 4 8] [--step-seconds 0.02]
     python -m tests.benchmarks.bench_handoff seams [--frames 97] [--every 8] [--seeds 1 2]
+    python -m tests.benchmarks.bench_handoff loops [--frames 72] [--every 8] [--seeds 1 2]
 
 `speed` renders a video with keyframes on actors whose steps only sleep (see tests/benchmarks/simulated.py), through the
 real flow and its Prefect server, and one chain of as many frames on one actor. Two ratios: against one actor with
@@ -14,6 +15,8 @@ the change at a seam (after the camera's move is undone) over the median change 
 over that of the chain. For the chain the same pairs are scored, so that the figure says what no seam at all scores.
 Beside them the pair's own similarity of picture and prompt, of all frames and of the last third: keyframes that leap
 badly lose what they should show, and a video of nothing has no seams.
+
+`loops` scores the one seam of a loop, from its last frame to its first, as a chain and with keyframes.
 """
 
 from __future__ import annotations
@@ -125,6 +128,32 @@ def seams(frames: int, every: int, seeds: list[int], sheet: Path | None) -> None
                 Image.fromarray(np.concatenate(rows)).save(sheet.with_stem(f"{sheet.stem}-{handoff}-{seed}"))
 
 
+def loops(frames: int, every: int, seeds: list[int]) -> None:
+    """Print how the seams of loops score, and how much the frames change that lead there."""
+    renderer = FrameRenderer(load_models(Registry().entry("embedded"), device="cpu", threads=1))
+    for seed, (prompt, camera) in zip(seeds, CAMERAS * len(seeds), strict=False):
+        for handoff in ("chain", "keyframes"):
+            columns: dict[str, Any] = {
+                "prompt": prompt,
+                "frames": frames,
+                "seed": seed,
+                "keyframe_every": every,
+                **camera,
+            }
+            columns |= {"width": 64, "height": 64, "steps": 8, "steps_first": 60, "handoff": handoff, "loop": True}
+            plan = VideoPlan.of(ManifestRow(video_id="v", **columns), entry=renderer.models.entry)
+            pictures = render(renderer, plan)
+            changes = {
+                index: frame_change(pictures[index - 1], pictures[index % frames], plan.camera(index))
+                for index in range(every + 1, frames + 1)
+            }
+            score = seam_scores(changes, [frames])[frames]
+            back = [changes[index] for index in range(frames - plan.closing + 1, frames)]
+            median = statistics.median(back)
+            print(f"'{prompt}', seed {seed}, {handoff}: seam {score:.2f}, {changes[frames]:.1f} levels; on the way "
+                  f"back {median:.1f} in the median, at most {max(back):.1f}", flush=True)  # fmt: skip
+
+
 CAMERAS: list[tuple[str, dict[str, str]]] = [
     ("a red apple", {"zoom": "1.02", "angle": "1"}),
     ("a green tree", {"zoom": "1.03", "angle": "-2"}),
@@ -139,14 +168,16 @@ def _text(name: str, scores: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_subparsers(dest="what", required=True)
-    fast, joins = what.add_parser("speed"), what.add_parser("seams")
+    fast, joins, rings = what.add_parser("speed"), what.add_parser("seams"), what.add_parser("loops")
     fast.add_argument("--frames", type=int, default=480)
     fast.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4, 8])
     fast.add_argument("--step-seconds", type=float, default=0.02)
     joins.add_argument("--frames", type=int, default=97)
     joins.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     joins.add_argument("--sheet", type=Path, help="a picture of all frames, for each video")
-    for part in (fast, joins):
+    rings.add_argument("--frames", type=int, default=72)
+    rings.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    for part in (fast, joins, rings):
         part.add_argument("--every", type=int, default=ManifestRow.model_fields["keyframe_every"].default)
     chosen = parser.parse_args()
     print(machine())
@@ -155,6 +186,8 @@ def main() -> None:
 
         with prefect_server("flows.orchestration.run"):
             speed(chosen.frames, chosen.actors, chosen.step_seconds, chosen.every)
+    elif chosen.what == "loops":
+        loops(chosen.frames, chosen.every, chosen.seeds)
     else:
         seams(chosen.frames, chosen.every, chosen.seeds, chosen.sheet)
 
