@@ -176,6 +176,14 @@ def test_frames_with_aligned_pictures_are_drawn_together_as_one_by_one(
         assert other.losses == pytest.approx(one.losses, rel=1e-4)
 
 
+def test_an_exam_of_candidates_compares_with_aligned_pictures_too(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(IMAGES, prompts=[{"images": [{"image": "a.png", "aligned": True}]}], candidates=3, steps_first=4)
+    choice = first(renderer, plan, IMAGES).frame.provenance["candidates"]
+    assert isinstance(choice, dict)
+    assert min(choice["scores"]) > 0
+    assert len(set(choice["scores"])) == 3
+
+
 def test_a_coarse_start_is_compared_with_the_same_places(renderer: FrameRenderer, planned: Planner) -> None:
     plan = planned(IMAGES, width=64, height=64, steps_first=4, optimiser={"coarse": 0.5},
                    image_prompts=[{"image": "a.png", "aligned": True}])  # fmt: skip
