@@ -20,10 +20,10 @@ from renderers.frame_rendering.starts import Start, Starts
 from renderers.frame_rendering.state import FrameState, Moments
 from renderers.models import Models, decode_tokens
 from renderers.randomness import address, generator
-from renderers.step.cutouts import cut, draw_cutouts
+from renderers.step.cutout_methods import make_cutouts
 from renderers.step.guidance import Targets
 from renderers.step.optimiser import LatentAdam
-from renderers.step.terms import TERMS, FrameTerms, Latent, Picture, Term
+from renderers.step.terms import STAIRS, TERMS, FrameTerms, Latent, Picture, Term
 
 __all__ = ["Choice", "FrameInProgress", "FrameRequest", "StepProgress"]
 
@@ -161,10 +161,10 @@ class FrameInProgress:
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
-        place, (height, width) = (self.chance, self.frame.index, self.step), picture.shape[-2:]
-        draw = draw_cutouts(self.plan.row.cutouts, width, height, generator(*place, f"cutouts {which}"))
+        place = self.chance, self.frame.index, self.step
+        chance = generator(*place, f"cutouts {which}")
         grain = generator(*place, f"grain {which}", self._models.device)
-        return cut(picture, draw.to(self._models.device), side, grain)
+        return make_cutouts(self.plan.row.cutouts, picture, side, chance, grain)
 
     def add_regularisers(self, total: Tensor, picture: Tensor) -> Tensor:
         """`total` with those terms of the loss that look at the latent or at `picture` `(1, 3, H, W)` as a whole."""
@@ -185,6 +185,9 @@ class FrameInProgress:
         self._adam.step(gradient, settings.lr * rate * (1 - self.frame.share**HOLD))
         with torch.no_grad():
             self.latent.clamp_(self._starts.low, self._starts.high)
+        stairs = self.plan.row.loss.z_decay_every
+        if stairs and self.step and self.step % stairs == 0 and self.step <= STAIRS * stairs:
+            self._adam = self._new_adam()
         self._step_losses.append(loss.detach())
         done, steps = self.step, self.frame.steps
         # reading a loss waits for the GPU: only now and then
@@ -204,12 +207,15 @@ class FrameInProgress:
         return 1 - self.step / self.frame.steps
 
     def _begin(self, start: Start) -> None:
-        settings = self.plan.row.optimiser
         self._goal = start.goal
         self.latent = start.latent.requires_grad_(True)
-        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        self._adam = self._new_adam()
         if start.memory is not None:
             self._adam.resume(*start.memory)
+
+    def _new_adam(self) -> LatentAdam:
+        settings = self.plan.row.optimiser
+        return LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
 
     @torch.no_grad()
     def _end(self) -> None:
