@@ -18,6 +18,8 @@ def test_all_addresses_are_named_and_changed() -> None:
     changed = with_addresses(ROW, str.upper)
     assert [address for _, address in addresses_of(changed)] == ["A.PNG", "B.PNG", "C.PNG"]
     assert with_addresses(changed, str.lower) == ROW
+    preset = ManifestRow(video_id="reef", prompt="a reef", preset="mine.yaml")  # a file, but no picture
+    assert with_addresses(preset, str.upper).preset == "MINE.YAML"
 
 
 def test_no_column_of_addresses_is_forgotten() -> None:
@@ -41,4 +43,4 @@ def test_no_column_of_addresses_is_forgotten() -> None:
 
     whole = ManifestRow.model_json_schema()
     definitions = whole.get("$defs", {})
-    assert set(columns(whole)) == {column for column, _ in addresses_of(ROW)}
+    assert set(columns(whole)) == {column for column, _ in addresses_of(ROW)} | {"preset"}
