@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import yaml
 from cyclopts import Parameter
 
-from flows.cli.output import print_json, print_table, say
+from flows.cli.output import print_json, say
 from infra.settings import load_settings
 from infra.storage.storage import SourceReader, input_address
 from manifests.masking import address_without_secrets
@@ -42,9 +42,9 @@ def presets(
             [{"name": it.name, "summary": it.summary, "notes": it.notes, "settings": it.settings} for it in found]
         )
     elif name is None:
-        print_table(
-            ("preset", "what it is", f"values for {model}"), [(it.name, it.summary, _brief(it)) for it in found]
-        )
+        say(f"values for {model}; the rest is as the model has it")
+        for preset in found:
+            say("\n".join(["", f"{preset.name}: {preset.summary}", *(f"  {line}" for line in _lines(preset.settings))]))
     else:
         (preset,) = found
         about = "".join(f"# {text}\n" for text in (preset.summary, preset.notes) if text)
@@ -59,13 +59,15 @@ def _found(name: str, entry: ModelEntry, reader: SourceReader) -> Preset:
     return preset_for(name, entry)
 
 
-def _brief(preset: Preset) -> str:
-    return ", ".join(_values(preset.settings))
-
-
-def _values(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _lines(settings: Mapping[str, Any]) -> Iterator[str]:
+    """The values of columns in one line, then those of each group of settings in one."""
+    plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
+    if plain:
+        yield _values(plain)
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _values(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name} {str(value).lower() if isinstance(value, bool) else value}"
+            yield f"{name}: {_values(value)}"
+
+
+def _values(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {str(it).lower() if isinstance(it, bool) else it}" for name, it in settings.items())
