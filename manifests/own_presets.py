@@ -73,7 +73,7 @@ def _check_size(text: str, name: str) -> None:
         values += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
             raise ManifestError(f"{name} line {line}: a preset has no aliases; write the value out")
         if values > MOST_VALUES or depth > DEEPEST:

@@ -187,7 +187,7 @@ class FrameInProgress:
             self.latent.clamp_(self._starts.low, self._starts.high)
         stairs = self.plan.row.loss.z_decay_every
         if stairs and self.step and self.step % stairs == 0 and self.step <= STAIRS * stairs:
-            self._adam = self._new_adam()
+            self._renew_adam()
         self._step_losses.append(loss.detach())
         done, steps = self.step, self.frame.steps
         # reading a loss waits for the GPU: only now and then
@@ -209,13 +209,13 @@ class FrameInProgress:
     def _begin(self, start: Start) -> None:
         self._goal = start.goal
         self.latent = start.latent.requires_grad_(True)
-        self._adam = self._new_adam()
+        self._renew_adam()
         if start.memory is not None:
             self._adam.resume(*start.memory)
 
-    def _new_adam(self) -> LatentAdam:
+    def _renew_adam(self) -> None:
         settings = self.plan.row.optimiser
-        return LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
 
     @torch.no_grad()
     def _end(self) -> None:

@@ -169,7 +169,9 @@ def _coloured(cutouts: Tensor, colour: Tensor, order: tuple[int, ...]) -> Tensor
             cutouts = _turn_hue(cutouts, colour[:, which, None, None])
             continue
         grey = (cutouts * luma).sum(dim=1, keepdim=True)
-        middle = {BRIGHTNESS: 0.0, CONTRAST: grey.mean(dim=(2, 3), keepdim=True), SATURATION: grey}[which]
+        middle = {
+            BRIGHTNESS: torch.zeros_like(grey), CONTRAST: grey.mean(dim=(2, 3), keepdim=True), SATURATION: grey,
+        }[which]  # fmt: skip
         cutouts = (cutouts * factor + middle * (1 - factor)).clamp(0, 1)
     return cutouts
 
