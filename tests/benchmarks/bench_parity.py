@@ -172,9 +172,9 @@ def true_shapes(chosen: argparse.Namespace, device: torch.device) -> Sides:
     torch.manual_seed(0)
     vqgan, clip = VQGAN(F16_16384), open_clip.create_model(ARCHITECTURE)
     with torch.no_grad():
-        # codes of a spread as trained ones have: those of a new network lie so near to 0 that each step ends at their
+        # codes between which a few steps lead: those of a new network lie so near to 0 that each step ends at their
         # range; and random networks draw grey on grey
-        vqgan.codebook.normal_()
+        vqgan.codebook.normal_(std=0.25)
         vqgan.decoder.conv_out.weight *= 3
     states = [{key: value.clone() for key, value in model.state_dict().items()} for model in (vqgan, clip)]
     models = random_models(device, threads=1, precision="float32", graphs=False, vqgan=vqgan, clip=clip)

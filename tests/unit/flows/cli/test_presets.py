@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from flows.cli.errors import BAD_INPUT, DONE
+from flows.cli.previewing import Wanted
 from manifests.schema.presets import NAMES, shipped_preset
 from tests.helpers.command_line import Said, manifest_of
 
@@ -71,3 +72,10 @@ def test_a_preset_with_a_secret_in_its_address_is_masked(nightreel: Callable[...
     said = nightreel("manifest", "show", manifest_of(tmp_path / "m.parquet", row), "--json")
     assert "hidden" not in said.out
     assert said.json[0]["preset"].endswith("example.org/mine.yaml")
+
+
+def test_a_preview_begins_paths_where_a_render_does(tmp_path: Path) -> None:
+    source = tmp_path / "night.yaml"
+    source.write_text("videos: [{video_id: a, prompt: a, preset: mine.yaml, init_image: a.png}]\n")
+    row = Wanted(str(source), Path("a.png"), {}, (), None, None, 1.0, 1.0, motion=False, json=False).row()
+    assert (row.preset, row.init_image) == (str(tmp_path / "mine.yaml"), str(tmp_path / "a.png"))
