@@ -89,6 +89,7 @@ def fill(row: ManifestRow, preset: Preset) -> ManifestRow:
     given.pop("preset", None)
     if row.init_image is not None:
         usual.pop("init", None)  # as with a model's
+        usual.pop("candidates", None)  # they would all start from the picture
     if row.travel:
         usual.pop("crossfade", None)
     try:

@@ -39,7 +39,7 @@ def test_that_of_another_tool_leaves_nothing_of_a_step_to_the_model(name: str) -
     """A model's own settings are for its own way of drawing: one that stayed would make the tool's another."""
     settings = shipped_preset(name).settings
     row = ManifestRow.model_validate({"video_id": "reef", "prompt": "a fish", **settings})
-    assert {"init", "steps_first", "steps", "cutouts", "loss", "optimiser"} <= set(settings)
+    assert {"init", "candidates", "steps_first", "steps", "cutouts", "loss", "optimiser"} <= set(settings)
     assert settings["optimiser"].keys() == type(row.optimiser).model_fields.keys()
     assert {"tv", "z_decay", "contrast"} <= settings["loss"].keys()
     cutouts = settings["cutouts"]

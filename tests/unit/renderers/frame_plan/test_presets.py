@@ -77,6 +77,8 @@ def test_a_resolved_row_names_no_preset(entry: ModelEntry) -> None:
 def test_a_picture_given_goes_before_a_presets_start(entry: ModelEntry) -> None:
     assert resolve(row_of(preset="nerdyrodent"), entry).init == "tokens"
     assert resolve(row_of(preset="nerdyrodent", init_image="a.png"), entry).init == "image"
+    best = [resolve(row_of(preset="best", **start), entry).candidates for start in ({}, {"init_image": "a.png"})]
+    assert best == [4, 1]  # of several starts from one picture there is no best
     with pytest.raises(ValueError, match="init is 'tokens'"):
         row_of(preset="nerdyrodent", init_image="a.png", init="tokens")
 
