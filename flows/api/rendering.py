@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from flows.job.preset_files import PresetFiles
 from infra.models.bringing import bring_model
 from infra.settings import load_settings
 from infra.storage.storage import ObjectMissing, SourceReader
@@ -61,14 +62,15 @@ def prepare(row: ManifestRow) -> PreparedRow:
 
     Raises:
         UnknownModel: the row's model is not in the registry.
-        BadInput: the row asks for what its model can't do, or names a picture that does not exist.
+        BadInput: the row asks for what its model can't do, or names a picture or a preset that does not exist.
         StorageError: a picture can't be read.
     """
     settings = load_settings()
     registry = Registry(settings.models_folder)
+    sources, images = SourceReader(settings.reading()), {}
+    row = PresetFiles(sources).filled(row)
     bring_model(registry, settings.models_source, row.model, weights=False)
     entry = registry.entry(row.model)
-    sources, images = SourceReader(settings.reading()), {}
     for named in addresses_of(row):
         try:
             images[named.address] = sources.read(named.address)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from flows.job.preset_files import PresetFiles
+from infra.storage.storage import StorageUnavailable
 from manifests.schema import ManifestRow
 from renderers.errors import RenderError
 from renderers.frame_plan.video_plan import VideoPlan
@@ -14,7 +16,8 @@ __all__ = ["Estimate"]
 
 #: What the time hangs on. Rows of a combination differ in few of them, so that most have been reckoned before.
 _COLUMNS = (
-    "model", "frames", "width", "height", "steps_first", "steps", "steps_keyframe", "keyframe_every", "handoff",
+    "model", "preset", "frames", "width", "height", "steps_first", "steps", "steps_keyframe", "keyframe_every",
+    "handoff",
 )  # fmt: skip
 _REMEMBERED = 100_000
 
@@ -23,10 +26,10 @@ class Estimate:
     """Looks at rows one by one. `seconds` are those of one actor; of `unknown` rows nothing can be said, since their
     model is not here, or can't do what they ask for."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, presets: PresetFiles) -> None:
         self.rows = self.frames = self.unknown = 0
         self.seconds = 0.0
-        self._entry = cache(registry.entry)
+        self._entry, self._presets = cache(registry.entry), presets
         self._known: dict[Any, float | None] = {}
 
     def look(self, row: ManifestRow) -> None:
@@ -49,6 +52,6 @@ class Estimate:
 
     def _seconds(self, row: ManifestRow) -> float | None:
         try:
-            return VideoPlan.of(row, entry=self._entry(row.model)).all_seconds()
-        except RenderError:
+            return VideoPlan.of(self._presets.filled(row), entry=self._entry(row.model)).all_seconds()
+        except (RenderError, StorageUnavailable):
             return None

@@ -17,10 +17,21 @@ from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.estimate import Estimate
 from flows.cli.options import with_help
 from flows.cli.output import duration, print_json, print_table, problems, say
+from flows.cli.presets import presets as presets_command
+from flows.job.preset_files import PresetFiles
 from flows.job.row_warnings import RowWarnings
 from flows.orchestration.forms.fields import Manifest
 from infra.settings import load_settings
-from infra.storage.storage import FilesBeside, Storage, is_key, manifest_files, read_uri
+from infra.storage.storage import (
+    FilesBeside,
+    SourceReader,
+    Storage,
+    absolute_uri,
+    folder_of_manifest,
+    is_key,
+    manifest_files,
+    read_uri,
+)
 from manifests.building import build, kind_of, write_parquet
 from manifests.masking import address_without_secrets
 from manifests.problems import Listed
@@ -74,7 +85,8 @@ def build_(
     results = build(io.BytesIO(read_uri(source, policy)), kind_of(source), source, beside=FilesBeside(source, policy))
     registry = Registry(settings.models_folder)
     if dry_run:
-        return _dry_run(source, results, registry, strict=strict, json=json)
+        presets = PresetFiles(SourceReader(policy), absolute_uri(source).rpartition("/")[0])
+        return _dry_run(source, results, registry, presets, strict=strict, json=json)
     assert output is not None
     folder, slash, name = output.rpartition("/")
     target, warnings = io.BytesIO(), RowWarnings(registry)
@@ -116,9 +128,11 @@ def _check_output(output: str, source: str) -> None:
         raise BadInput(f"output '{output}' is the source itself: name another file, such as one that ends in .parquet")
 
 
-def _dry_run(source: str, results: Iterable[RowResult], registry: Registry, *, strict: bool, json: bool) -> int:
+def _dry_run(
+    source: str, results: Iterable[RowResult], registry: Registry, presets: PresetFiles, *, strict: bool, json: bool
+) -> int:
     """Say what a source comes to; ends as the build would."""
-    listed, warnings, estimate = Listed(), RowWarnings(registry), Estimate(registry)
+    listed, warnings, estimate = Listed(), RowWarnings(registry), Estimate(registry, presets)
     first: list[ManifestRow] = []
     last: deque[ManifestRow] = deque(maxlen=_SHOWN_ROWS)
     for result in _looked_at(results, warnings):
@@ -219,7 +233,8 @@ def show(
     With --curves each column that changes in time, such as zoom, is drawn below, from the first frame to the last; as
     JSON each row has `curves`, the lowest and the highest value of at most 96 parts of the video, by column.
     """
-    files = manifest_files(manifest, load_settings().reading())
+    policy = load_settings().reading()
+    files, presets = manifest_files(manifest, policy), PresetFiles(SourceReader(policy), folder_of_manifest(manifest))
     shown: list[ManifestRow] = []
     listed = Listed()
     for result in read_rows(files):
@@ -235,14 +250,14 @@ def show(
         documents = []
         for row in shown:
             without = with_addresses(row, address_without_secrets)
-            resolved = resolve(row, registry.entry(row.model)) if curves else row
+            resolved = resolve(presets.filled(row), registry.entry(row.model)) if curves else row
             drawn = {"curves": {column: parts for column, _, parts in _curves(resolved)}} if curves else {}
             documents.append(without.model_dump(mode="json", exclude_unset=True) | drawn)
         print_json(documents)
         return DONE
     table, drawings = [], []
     for row in shown:
-        resolved = resolve(row, registry.entry(row.model))
+        resolved = resolve(presets.filled(row), registry.entry(row.model))
         table.append(
             (
                 row.video_id,
@@ -275,3 +290,6 @@ def _curves(row: ManifestRow) -> Iterator[tuple[str, str, list[tuple[float, floa
     for column, keyframes in schedules(row).items():
         if row.frames > 1 and keyframes.constant is None:
             yield column, keyframes.text, sampled(keyframes, row.frames)
+
+
+app.command(presets_command, name="presets")

@@ -19,13 +19,15 @@ from flows.api.rendering import PreparedPart, PreparedRow, Renderer, checked_row
 from flows.cli.output import fit, print_json, problems, say, stderr
 from flows.job.row_warnings import prompt_warnings
 from flows.report.wording import shorten
+from infra.settings import load_settings
+from infra.storage.storage import absolute_uri, input_address
 from infra.video.encoding import Encoding, format_of
 from infra.video.errors import EncodingInvalid
 from infra.video.segments import write_video
 from manifests.building import SOURCE_SUFFIXES
 from manifests.errors import NightreelError
 from manifests.masking import address_without_secrets, has_secret
-from manifests.schema import ManifestRow, parse_frames
+from manifests.schema import ManifestRow, parse_frames, with_addresses
 from renderers.errors import BadInput
 from renderers.frame_plan.part import check_part
 
@@ -185,7 +187,8 @@ def _row_of(manifest: str, video: str | None) -> ManifestRow:
     problems(read.problems.lines())
     chosen = [row for row in read if row.video_id == video] if video is not None else list(read)
     if len(chosen) == 1:
-        return chosen[0]
+        folder, policy = absolute_uri(manifest).rpartition("/")[0], load_settings().reading()
+        return with_addresses(chosen[0], lambda address: input_address(address, folder, policy))
     if not read.rows:
         raise BadInput(f"manifest '{manifest}' has no good row")
     names = ", ".join(row.video_id for row in islice(read, SHOWN_VIDEOS)) + (

@@ -54,7 +54,8 @@ def _columns() -> str:
     )
     return (
         "# Columns of a manifest\n\n"
-        "One row is one video. What a row leaves out is taken from its model's own defaults, then from here. An "
+        "One row is one video. What a row leaves out is taken from its preset, if it names one, then from its model's "
+        "own defaults, then from here. An "
         "unknown column is an error that suggests the nearest name; a bad row is reported with file, row, column, "
         "value and what is allowed, and the good rows go on (unless `--strict`).\n\n"
         + _table(("column", "default", "what it does", "allowed"), rows)

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from flows.job.picture_digests import PictureDigests
+from flows.job.preset_files import PresetFiles
 from flows.job.stored_documents import DocumentDamaged, read_document
 from flows.planning.remaining import VideoWork, plan_video
 from flows.planning.retakes import retake_document, retake_of
@@ -108,14 +109,16 @@ def load_work(
     unknown, its size odd, its rate beyond the format, its folder closed to this account) comes with its error instead;
     the storage's own failure is raised."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
-    pictures = PictureDigests(SourceReader(reading))
+    reader = SourceReader(reading)
+    pictures, presets = PictureDigests(reader), PresetFiles(reader, folder)
 
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
         # absolute: a worker may run in another folder
         row = with_addresses(row, lambda address: input_address(address, folder, reading))
         try:
+            row = presets.filled(row)
             images = pictures.of(row)
-        except (BadInput, StorageUnavailable) as error:  # of a picture's server; the output's own ends the job
+        except (BadInput, StorageUnavailable) as error:  # of a file's server; the output's own ends the job
             return row, error
         try:
             resolved = VideoPlan.of(row, images, entry=entries(row.model))

@@ -1,10 +1,14 @@
-"""The columns of a row that hold addresses, all at once: whoever reads, masks or moves them asks here."""
+"""The columns of a row that hold addresses, all at once: whoever reads, masks or moves them asks here.
+
+A preset's file is no picture: it is read while the row is planned, which keeps what was in it
+(flows/job/preset_files.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from manifests.schema.presets import is_file
 from manifests.schema.row import ManifestRow
 from manifests.schema.scenes import ImagePrompt
 
@@ -39,7 +43,8 @@ def addresses_of(row: ManifestRow) -> Iterator[Address]:
 
 
 def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRow:
-    """Return `row` with each address of a picture as `change` makes it; nothing is validated again."""
+    """Return `row` with each address, of its pictures and of its preset's file, as `change` makes it; nothing is
+    validated again."""
     update: dict[str, Any] = {}
     if row.init_image is not None:
         update["init_image"] = change(row.init_image)
@@ -50,6 +55,8 @@ def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRo
             scene.model_copy(update={"images": _moved(scene.images, change)}) if scene.images else scene
             for scene in row.prompts or ()
         )
+    if row.preset is not None and is_file(row.preset):
+        update["preset"] = change(row.preset)
     if not update:
         return row
     moved = row.model_copy(update=update)

@@ -22,6 +22,7 @@ from manifests.schema.fades import Fades
 from manifests.schema.keyframe_text import KeyframeText
 from manifests.schema.keyframes import REMEMBERED_LENGTH, Keyframes
 from manifests.schema.neutral import NO_PICTURE, Neutral
+from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings
@@ -130,6 +131,14 @@ class ManifestRow(Settings):
         min_length=1,
         max_length=200,
         description="Name of a model of the registry (see `nightreel models list`).",
+    )
+    preset: Annotated[
+        Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(check_preset)] | None, NO_PICTURE
+    ] = Field(
+        None,
+        description="Named settings that fill what the row leaves out, before the model's: see `nightreel manifest "
+        "presets`; or a YAML file of your own (from the manifest's folder).",
+        json_schema_extra={"allowed": f"one of {', '.join(NAMES)}, or the name of a file that ends in .yaml"},
     )
     steps_first: Annotated[int, Neutral(300, in_time=True)] = Field(
         300, ge=1, le=10_000, description="Steps of the first frame, or of a still."

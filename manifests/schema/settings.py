@@ -6,7 +6,7 @@ override those that the author left unset.
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,12 @@ class AxisValue(Settings):
 class CutoutSettings(Settings):
     """How the crops of a picture are made that the perceptor sees; the chances are per crop."""
 
+    method: Annotated[Literal["crops", "pooled", "lanczos"], Neutral("crops")] = Field(
+        "crops",
+        description="How a cutout is made: crops, by one resampling; pooled, the whole picture averaged and max-pooled "
+        "to the perceptor's size, VQGAN-CLIP's 'latest'; lanczos, Crowson's random squares. The last two know no "
+        "sizes, and are then changed step by step as kornia does.",
+    )
     number: Annotated[int, Neutral(32)] = Field(
         32, ge=1, le=512, description="How many crops the perceptor sees at each step."
     )
@@ -44,14 +50,20 @@ class CutoutSettings(Settings):
         15.0, ge=0, le=180, description="Largest rotation of a crop, in degrees."
     )
     translate: Annotated[float, Neutral(0.1)] = Field(
-        0.1, ge=0, le=1, description="Largest shift of a crop, as a share of its side."
+        0.1,
+        ge=0,
+        le=1,
+        description="Largest shift of a crop, as a share of its side; of pooled and lanczos ones up and down only.",
     )
     shear: Annotated[float, Neutral(5.0)] = Field(5.0, ge=0, le=60, description="Largest shear of a crop, in degrees.")
     affine_probability: Annotated[float, Neutral(0.7)] = Field(
         0.7, ge=0, le=1, description="Chance of rotation, shift and shear."
     )
     perspective: Annotated[float, Neutral(0.7)] = Field(
-        0.7, ge=0, le=1, description="Strength of the perspective distortion."
+        0.7,
+        ge=0,
+        le=1,
+        description="Strength of the perspective distortion; pooled and lanczos cutouts shrink by it over black.",
     )
     perspective_probability: Annotated[float, Neutral(0.7)] = Field(
         0.7, ge=0, le=1, description="Chance of the perspective distortion."
@@ -73,6 +85,12 @@ class CutoutSettings(Settings):
     )
     erase_probability: Annotated[float, Neutral(0.7)] = Field(
         0.7, ge=0, le=1, description="Chance of erasing a rectangle."
+    )
+    erase_same: Annotated[bool, Neutral(False)] = Field(
+        False, description="One rectangle, or none, for all crops of a step, as in VQGAN-CLIP."
+    )
+    border: Annotated[Literal["replicate", "black"], Neutral("replicate")] = Field(
+        "replicate", description="What a crop shows beyond the picture: its edge again and again, or black."
     )
     noise: Annotated[float, Neutral(0.1)] = Field(
         0.1, ge=0, le=1, description="Largest amplitude of the noise added to a crop."
@@ -97,6 +115,13 @@ class LossSettings(Settings):
     )
     z_decay: Annotated[float, Neutral(0.0)] = Field(
         0.0, ge=0, le=1000, description="Weight of the pull of the latent towards 0."
+    )
+    z_decay_every: Annotated[int, Neutral(0)] = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Steps after which that pull falls by a fifth, five times, and Adam begins anew, as in "
+        "EleutherAI's MSE notebook; 0 has it fade with every step, as in VQGAN-CLIP.",
     )
     contrast: Annotated[float, Neutral(0.0)] = Field(
         0.0, ge=0, le=1000, description="Weight of telling the prompt from the other names that the model knows."

@@ -1,25 +1,34 @@
-"""A row resolved: what it leaves unset comes from its model's defaults, and from the schema's."""
+"""A row resolved: what it leaves unset comes from its preset, then from its model's defaults, then the schema's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from manifests.masking import address_without_secrets
 from manifests.schema import ManifestRow
+from manifests.schema.presets import Preset, is_file, shipped_preset
+from manifests.schema.texts import short
 from renderers.errors import BadInput
 from renderers.registry import ModelEntry
 
-__all__ = ["resolve"]
+__all__ = ["fill", "preset_for", "resolve"]
 
 
 def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
-    """Fill what `row` leaves unset from the model's defaults, then from the schema's.
+    """Fill what `row` leaves unset from its preset, then from the model's defaults, then from the schema's.
+
+    A resolved row names no preset: it is what its settings are, whatever a later release has under that name.
 
     Raises:
-        BadInput: the size is no multiple of the model's downsampling, or a value does not go with one of the model's.
+        BadInput: the size is no multiple of the model's downsampling, or a value does not go with one of the model's or
+            of the preset's; or the preset is a file, which `fill` was to be given before.
     """
+    if row.preset is not None:
+        row = fill(row, preset_for(row.preset, entry))
     merged = _merge(entry.defaults, row.model_dump(exclude_unset=True))
     if "init" not in row.model_fields_set and row.init_image is not None:
         merged["init"] = "image"  # a picture given goes before the model's usual start
@@ -49,6 +58,45 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
                 f"the pixels per token of model '{entry.name}': take {near}"
             )
     return resolved
+
+
+def preset_for(name: str, entry: ModelEntry) -> Preset:
+    """Return the preset of the package called `name`, as it suits the model `entry`.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    if is_file(name):
+        shown = short(address_without_secrets(name), 300)
+        raise BadInput(
+            f"the preset '{shown}' is a file, which has not been read: a row that names one is planned by a job"
+        )
+    try:
+        preset = shipped_preset(name)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    own = entry.presets.get(name)
+    return replace(preset, settings=_merge(preset.settings, own)) if own else preset
+
+
+def fill(row: ManifestRow, preset: Preset) -> ManifestRow:
+    """Return `row` with what it leaves unset as `preset` says; it names no preset then.
+
+    Raises:
+        BadInput: a value does not go with one of the preset's.
+    """
+    usual, given = dict(preset.settings), row.model_dump(exclude_unset=True)
+    given.pop("preset", None)
+    if row.init_image is not None:
+        usual.pop("init", None)  # as with a model's
+        usual.pop("candidates", None)  # they would all start from the picture
+    if row.travel:
+        usual.pop("crossfade", None)
+    try:
+        return ManifestRow.model_validate(_merge(usual, given))
+    except ValidationError as error:
+        wrong = "; ".join(problem["msg"] for problem in error.errors())
+        raise BadInput(f"video '{row.video_id}' does not go with the preset '{preset.name}': {wrong}") from error
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

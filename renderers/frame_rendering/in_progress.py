@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.errors import NonFiniteLoss, Stopped
@@ -20,10 +21,11 @@ from renderers.frame_rendering.starts import Start, Starts
 from renderers.frame_rendering.state import FrameState, Moments
 from renderers.models import Models, decode_tokens
 from renderers.randomness import address, generator
-from renderers.step.cutouts import CutoutDraw, cut, draw_cutouts
+from renderers.step.cutout_methods import make_cutouts
+from renderers.step.cutouts import CutoutDraw, draw_cutouts
 from renderers.step.guidance import Targets
 from renderers.step.optimiser import LatentAdam
-from renderers.step.terms import TERMS, FrameTerms, Latent, Picture, Term
+from renderers.step.terms import STAIRS, TERMS, FrameTerms, Latent, Picture, Term
 
 __all__ = ["Choice", "FrameInProgress", "FrameRequest", "StepProgress"]
 
@@ -161,14 +163,21 @@ class FrameInProgress:
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
-        grain = generator(self.chance, self.frame.index, self.step, f"grain {which}", self._models.device)
-        return cut(picture, self._draw(which, picture), side, grain)
+        return make_cutouts(self.plan.row.cutouts, picture, side, *self._chances(which))
 
     @torch.no_grad()
     def aligned_cutouts(self, which: int, side: int, picture: Tensor) -> list[Tensor]:
-        """Cut the same `(n, 3, side, side)` from each aligned picture as from `picture` `(1, 3, H, W)` at this step."""
-        targets = self.targets[which]
-        return targets.cut_aligned(self._draw(which, picture), side) if targets.aligned else []
+        """Cut the same `(n, 3, side, side)` from each aligned picture as from `picture` `(1, 3, H, W)` at this step,
+        but without noise, which is there for the frame to stand out from."""
+        targets, settings = self.targets[which], self.plan.row.cutouts
+        if not targets.aligned:
+            return []
+        if settings.method == "crops":
+            return targets.cut_aligned(self._draw(which, picture), side)
+        quiet = settings.model_copy(update={"noise": 0.0})
+        size = picture.shape[-2:]  # half of the whole at the beginning of a coarse start
+        pictures = (F.interpolate(it.picture, size=size, mode="area") for it in targets.aligned)
+        return [make_cutouts(quiet, it, side, *self._chances(which)) for it in pictures]
 
     def add_regularisers(self, total: Tensor, picture: Tensor) -> Tensor:
         """`total` with those terms of the loss that look at the latent or at `picture` `(1, 3, H, W)` as a whole."""
@@ -189,6 +198,9 @@ class FrameInProgress:
         self._adam.step(gradient, settings.lr * rate * (1 - self.frame.share**HOLD))
         with torch.no_grad():
             self.latent.clamp_(self._starts.low, self._starts.high)
+        stairs = self.plan.row.loss.z_decay_every
+        if stairs and self.step and self.step % stairs == 0 and self.step <= STAIRS * stairs:
+            self._renew_adam()
         self._step_losses.append(loss.detach())
         done, steps = self.step, self.frame.steps
         # reading a loss waits for the GPU: only now and then
@@ -205,8 +217,13 @@ class FrameInProgress:
     def _draw(self, which: int, picture: Tensor) -> CutoutDraw:
         """What chance decides for the cutouts of `picture` at this step, the same however often it is asked."""
         height, width = picture.shape[-2:]
-        chance = generator(self.chance, self.frame.index, self.step, f"cutouts {which}")
+        chance, _ = self._chances(which)
         return draw_cutouts(self.plan.row.cutouts, width, height, chance).to(self._models.device)
+
+    def _chances(self, which: int) -> tuple[torch.Generator, torch.Generator]:
+        """What decides the cutouts for a perceptor at this step, and what their noise."""
+        place = self.chance, self.frame.index, self.step
+        return generator(*place, f"cutouts {which}"), generator(*place, f"grain {which}", self._models.device)
 
     @property
     def _remaining(self) -> float:
@@ -214,12 +231,15 @@ class FrameInProgress:
         return 1 - self.step / self.frame.steps
 
     def _begin(self, start: Start) -> None:
-        settings = self.plan.row.optimiser
         self._goal = start.goal
         self.latent = start.latent.requires_grad_(True)
-        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        self._renew_adam()
         if start.memory is not None:
             self._adam.resume(*start.memory)
+
+    def _renew_adam(self) -> None:
+        settings = self.plan.row.optimiser
+        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
 
     @torch.no_grad()
     def _end(self) -> None:

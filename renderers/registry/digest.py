@@ -35,11 +35,11 @@ NEUTRAL: Mapping[str, Any] = {
     "perceptor.templates": ("{}",),
 }
 
-# Names and figures for people, where files lie, and what reaches a picture through the row (`defaults`) or the VQGAN's
-# config (`downsampling`).
+# Names and figures for people, where files lie, and what reaches a picture through the row (`defaults`, `presets`) or
+# the VQGAN's config (`downsampling`).
 NOT_IN_PICTURES = frozenset({
-    "name", "like", "summary", "licence", "size_bytes", "downsampling", "defaults", "seconds_per_step", "measured_on",
-    "vqgan.weights", "perceptor.weights", "perceptor.cache",
+    "name", "like", "summary", "licence", "size_bytes", "downsampling", "defaults", "presets", "seconds_per_step",
+    "measured_on", "vqgan.weights", "perceptor.weights", "perceptor.cache",
 })  # fmt: skip
 
 # Each has names of its own.

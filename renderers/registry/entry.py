@@ -8,6 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from manifests.schema.addresses import ADDRESS_COLUMNS
+from manifests.schema.presets import NAMES, NOT_IN_PRESETS
+from manifests.schema.texts import short
 from renderers.registry.digest import model_digest
 
 __all__ = ["ModelEntry", "PerceptorEntry", "RemoteFile", "VQGANEntry", "VQGANSource"]
@@ -156,6 +158,9 @@ class ModelEntry(_Entry):
     defaults: dict[str, Any] = Field(
         default_factory=dict, description="columns of a row, where the row leaves them out"
     )
+    presets: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="columns that presets of the package have otherwise for this model"
+    )
     seconds_per_step: float = Field(
         gt=0, le=1e6, description="at the default size on the machine named in `measured_on`"
     )
@@ -166,6 +171,18 @@ class ModelEntry(_Entry):
     def _without_pictures(cls, value: dict[str, Any]) -> dict[str, Any]:
         if named := ADDRESS_COLUMNS & value.keys():
             raise ValueError(f"{', '.join(sorted(named))} can't have a default: only a row may name pictures")
+        if "preset" in value:
+            raise ValueError("preset can't have a default: write its settings out")
+        return value
+
+    @field_validator("presets")
+    @classmethod
+    def _of_the_package(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, columns in value.items():
+            if name not in NAMES:
+                raise ValueError(f"a preset of the package has other values here, and '{short(name)}' is none")
+            if named := NOT_IN_PRESETS & columns.keys():
+                raise ValueError(f"{', '.join(sorted(named))} can't be in a preset: it says how a video is drawn")
         return value
 
     @property

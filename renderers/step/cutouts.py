@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from torch import Tensor
 from manifests.schema import CutoutSettings
 from renderers.frame_rendering.memory import send
 
-__all__ = ["CutoutDraw", "cut", "draw_cutouts"]
+__all__ = ["LUMA", "CutoutDraw", "cut", "draw_cutouts", "perspective"]
 
 # Luma of ITU-R BT.601, the greys that saturation and hue turn about.
 LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -33,6 +34,7 @@ class CutoutDraw:
     `homography` `(n, 3, 3)` maps normalised cutout coordinates to normalised picture coordinates; `colour` `(n, 3, 4)`
     is an affine map of RGB; `erased` `(n, 4)` a box `x0 y0 x1 y1` in cutout coordinates (empty when x1 <= x0);
     `noise` `(n,)` the standard deviation of the noise; `share` the mean side of a crop over the picture's shorter side.
+    `border` is what a crop shows beyond the picture.
     """
 
     homography: Tensor
@@ -40,6 +42,7 @@ class CutoutDraw:
     erased: Tensor
     noise: Tensor
     share: float
+    border: Literal["replicate", "black"] = "replicate"
 
     def to(self, device: torch.device) -> CutoutDraw:
         """The same draw on `device`, in one copy that nobody waits for."""
@@ -52,7 +55,8 @@ class CutoutDraw:
     def unpack(self, packed: Tensor) -> CutoutDraw:
         """The draw with the numbers that `pack` gave, wherever they are."""
         homography, colour, erased, noise = torch.split(packed, [9, 12, 4, 1], dim=1)
-        return CutoutDraw(homography.unflatten(1, (3, 3)), colour.unflatten(1, (3, 4)), erased, noise[:, 0], self.share)
+        shapes = homography.unflatten(1, (3, 3)), colour.unflatten(1, (3, 4))
+        return CutoutDraw(*shapes, erased, noise[:, 0], self.share, self.border)
 
 
 def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: torch.Generator) -> CutoutDraw:
@@ -89,17 +93,18 @@ def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: t
     affine[:, :2, 2], affine[:, 2, 2] = shift, 1
 
     tilted = chance(settings.perspective_probability) * settings.perspective
-    homography = place @ affine @ _perspective(uniform(0, 1, 4, 2) * tilted[:, None, None])
+    homography = place @ affine @ perspective(uniform(0, 1, 4, 2) * tilted[:, None, None])
     return CutoutDraw(
         homography=homography,
         colour=_colour(settings, uniform, chance),
         erased=_erased(settings, uniform, chance),
         noise=uniform(0, settings.noise),
         share=(settings.size_min + settings.size_max) / 2,
+        border=settings.border,
     )
 
 
-def _perspective(inward: Tensor) -> Tensor:
+def perspective(inward: Tensor) -> Tensor:
     """Homographies `(n, 3, 3)` that pull the square's corners inward by `inward` `(n, 4, 2)` half sides.
 
     As in torchvision's RandomPerspective each corner moves by up to `distortion` of the half side; but there the whole
@@ -148,7 +153,8 @@ def _erased(settings: CutoutSettings, uniform: Callable[..., Tensor], chance: Ca
     aspect = torch.exp(uniform(math.log(0.3), math.log(3.3)))
     width, height = (area * aspect).sqrt().clamp(max=2), (area / aspect).sqrt().clamp(max=2)
     x, y = uniform(0, 1) * (2 - width) - 1, uniform(0, 1) * (2 - height) - 1
-    return torch.stack([x, y, x + width, y + height], dim=1)
+    boxes = torch.stack([x, y, x + width, y + height], dim=1)
+    return boxes[:1].expand_as(boxes) if settings.erase_same else boxes
 
 
 def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator | None) -> Tensor:
@@ -167,8 +173,9 @@ def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator
     points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, -1, 3) @ draw.homography.transpose(1, 2)
     # behind the tilted plane (w <= 0) there is nothing to see; only a perspective above 0.7 may get there, seldom.
     grid = (points[..., :2] / points[..., 2:].clamp(min=1e-3)).view(n, side, side, 2)
+    outside = "border" if draw.border == "replicate" else "zeros"
     cutouts = F.grid_sample(
-        picture.expand(n, -1, -1, -1), grid, mode="bilinear", padding_mode="border", align_corners=False
+        picture.expand(n, -1, -1, -1), grid, mode="bilinear", padding_mode=outside, align_corners=False
     )
     mapped = torch.baddbmm(draw.colour[..., 3:], draw.colour[..., :3], cutouts.flatten(2))
     cutouts = mapped.view(n, 3, side, side)

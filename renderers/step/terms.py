@@ -21,7 +21,11 @@ from renderers.frame_plan.handoff import PULL
 from renderers.step.guidance import Targets
 from renderers.step.losses import concept_contrast, prompt_distance, total_variation
 
-__all__ = ["TERMS", "Embeddings", "FrameTerms", "Latent", "Picture", "Term"]
+__all__ = ["STAIRS", "TERMS", "Embeddings", "FrameTerms", "Latent", "Picture", "Term"]
+
+
+# Of a pull that falls in stairs (`loss.z_decay_every`).
+STAIRS = 5
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,20 @@ class TotalVariation(Term[Picture]):
 
 
 class LatentDecay(Term[Latent]):
-    """A latent near 0, less with every step: nerdyrodent/VQGAN-CLIP's `-iw`."""
+    """A latent near 0, less with every step: nerdyrodent/VQGAN-CLIP's `-iw`; with `z_decay_every` less by a fifth of
+    the weight after each so many steps, EleutherAI's `mse_decay_rate` (notebook "MSE regularized z+quantize method",
+    whose first stair is a step longer)."""
 
     name = "z_decay"
     needs = Latent
 
     def losses(self, weight: float, view: Latent) -> Iterator[Tensor]:
         """One."""
-        yield weight / (2 * (2 * view.step + 1)) * (view.latent**2).mean()
+        stairs = self.settings.z_decay_every
+        if not stairs:
+            yield weight / (2 * (2 * view.step + 1)) * (view.latent**2).mean()
+        elif (left := STAIRS - max(view.step - 1, 0) // stairs) > 0:
+            yield weight * left / STAIRS / 2 * (view.latent**2).mean()
 
 
 class KeyframePull(Term[Picture]):

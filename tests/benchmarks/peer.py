@@ -31,9 +31,13 @@ from torch import Tensor, nn
 
 from renderers.models import VQGANConfig
 
-__all__ = ["PeerMissing", "run_peer"]
+__all__ = ["CLIP", "PeerMissing", "Script", "run_peer"]
 
 CONFIG, CHECKPOINT = "config", "checkpoint"
+
+
+Script = dict[str, Any]
+"""The script's own variables, by name."""
 
 
 class PeerMissing(Exception):
@@ -46,7 +50,8 @@ class VQModel(nn.Module):
     def __init__(self, config: VQGANConfig, state: Mapping[str, Tensor]) -> None:
         super().__init__()
         shape = config.ddconfig.model_dump(exclude={"norm_groups"})
-        self.encoder, self.decoder = taming_blocks.Encoder(**shape), taming_blocks.Decoder(**shape)
+        with _norm_groups(config.ddconfig.norm_groups):
+            self.encoder, self.decoder = taming_blocks.Encoder(**shape), taming_blocks.Decoder(**shape)
         self.quantize = VectorQuantizer2(config.n_embed, config.embed_dim, beta=0.25, sane_index_shape=True)
         self.quant_conv = nn.Conv2d(config.ddconfig.z_channels, config.embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.ddconfig.z_channels, 1)
@@ -62,6 +67,17 @@ class VQModel(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         return self.decoder(self.post_quant_conv(codes))  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _norm_groups(groups: int) -> Iterator[None]:
+    """taming's blocks with another number of groups than its own 32, which the embedded pair has."""
+    before = taming_blocks.Normalize
+    taming_blocks.Normalize = lambda in_channels, num_groups=32: nn.GroupNorm(groups, in_channels, eps=1e-6)
+    try:
+        yield
+    finally:
+        taming_blocks.Normalize = before
 
 
 class CLIP(nn.Module):
@@ -106,7 +122,7 @@ def run_peer(
     checkout: Path,
     *,
     vqgan: tuple[VQGANConfig, Mapping[str, Tensor]],
-    clip: tuple[str, Mapping[str, Tensor]],
+    clip: tuple[str, Mapping[str, Tensor]] | nn.Module,
     device: torch.device,
     size: tuple[int, int],
     cutouts: int,
@@ -114,12 +130,15 @@ def run_peer(
     prompt: str,
     output: Path,
     on_step: Callable[[], None],
+    seed: int = 0,
+    on_start: Callable[[Script], None] | None = None,
 ) -> None:
     """Run `steps` of its steps, with its defaults but for what is given, and one that nobody counts; `on_step` is
     called after each of the `steps`.
 
-    `vqgan` and `clip` are a config or architecture with a state dict; `size` is width and height in pixels; `output`
-    the picture that it writes at its first step.
+    `vqgan` and `clip` are a config or architecture with a state dict, or for the latter what stands in for OpenAI's
+    module, as `CLIP` does; `size` is width and height in pixels; `output` the picture that it writes at its first step.
+    `seed` is what it seeds torch with; `on_start` is given the script's variables before its first step.
 
     Raises:
         PeerMissing: there is no `generate.py` in `checkout`, or no kornia.
@@ -136,6 +155,8 @@ def run_peer(
 
     class Bar:
         def __enter__(self) -> Bar:
+            if on_start is not None:
+                on_start(sys._getframe(1).f_globals)
             return self
 
         def __exit__(self, *_: object) -> None: ...
@@ -146,9 +167,10 @@ def run_peer(
         @staticmethod
         def write(_: str) -> None: ...
 
+    judge = clip if isinstance(clip, nn.Module) else CLIP(*clip, device)
     config = SimpleNamespace(model=SimpleNamespace(target="taming.models.vqgan.VQModel", params={}))
     models = {"vqgan": SimpleNamespace(VQModel=lambda: VQModel(*vqgan)), "cond_transformer": SimpleNamespace()}
-    loader = SimpleNamespace(load=lambda name, jit: (CLIP(*clip, device),), tokenize=open_clip.tokenize)
+    loader = SimpleNamespace(load=lambda name, jit: (judge,), tokenize=open_clip.tokenize)
     stand_ins = {
         "omegaconf": _module("omegaconf", OmegaConf=SimpleNamespace(load=lambda path: config)),
         "taming.models": _module("taming.models", **models),
@@ -159,7 +181,7 @@ def run_peer(
     }
     arguments = [
         str(script), "-p", prompt, "-s", *map(str, size), "-cuts", str(cutouts), "-i", str(steps), "-se", str(10**9),
-        "-conf", CONFIG, "-ckpt", CHECKPOINT, "-cd", str(device), "-sd", "0", "-o", str(output),
+        "-conf", CONFIG, "-ckpt", CHECKPOINT, "-cd", str(device), "-sd", str(seed), "-o", str(output),
     ]  # fmt: skip
     argv, path = sys.argv, list(sys.path)
     try:

@@ -34,6 +34,7 @@ from renderers.models.checkpoint.reading import open_checkpoint
 from tests.helpers.checkpoints import save_lightning
 from tests.helpers.hostile_models import configs as hostile_configs
 from tests.helpers.planned_work import work_of
+from tests.helpers.root import ROOT
 
 CASES = Path(__file__).parents[1] / "cases"
 LARGEST = 300_000  # bytes: mutation of more says little
@@ -87,6 +88,12 @@ def yaml_sources() -> Iterator[bytes]:
     yield YAML
     yield EXPANDED
     yield from _cases(".yaml")
+
+
+def presets() -> Iterator[bytes]:
+    """Presets of one's own."""
+    yield b"summary: soft\nsteps_first: 20\ncutouts: {number: 3, noise: .3}\noptimiser.lr: 1e-1\n"
+    yield from (path.read_bytes() for path in sorted((ROOT / "manifests" / "schema" / "presets").glob("*.yaml")))
 
 
 def tables() -> Iterator[bytes]:

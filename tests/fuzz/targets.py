@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from manifests.building import Kind, build
 from manifests.checking import check_row, nest
 from manifests.errors import NightreelError
+from manifests.own_presets import read_preset
 from manifests.reading import read_rows
 from manifests.results import GoodRow, RowProblem, RowResult
 from manifests.schema import KeyframeError, NamedFile, addresses_of, parse_frames
@@ -199,6 +200,7 @@ TARGETS: dict[str, Target] = {
     "yaml": Target(_source("yaml"), seeds.yaml_sources),
     "jsonl": Target(_source("jsonl"), seeds.jsonl_sources),
     "csv": Target(_source("csv"), seeds.csv_sources),
+    "preset": Target(refusing(lambda data: read_preset(data, NAME)), seeds.presets),
     "parquet": Target(refusing(_parquet), seeds.parquet_files),
     "choices": Target(_choices, strategy=values.choices()),
     "table": Target(refusing(_table), seeds.tables),

@@ -23,6 +23,8 @@ def test_all_addresses_are_named_and_changed() -> None:
     changed = with_addresses(ROW, str.upper)
     assert [it.address for it in addresses_of(changed)] == ["A.PNG", "B.PNG", "C.PNG", "D.PNG", "E.PNG"]
     assert with_addresses(changed, str.lower) == ROW
+    preset = ManifestRow(video_id="reef", prompt="a reef", preset="mine.yaml")  # a file, but no picture
+    assert with_addresses(preset, str.upper).preset == "MINE.YAML"
 
 
 def test_what_was_computed_of_a_row_is_not_kept_with_its_former_addresses() -> None:
@@ -61,4 +63,4 @@ def test_no_column_of_addresses_is_forgotten() -> None:
 
     whole = ManifestRow.model_json_schema()
     definitions = whole.get("$defs", {})
-    assert set(columns(whole)) == {it.column for it in addresses_of(ROW)}
+    assert set(columns(whole)) == {it.column for it in addresses_of(ROW)} | {"preset"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -65,7 +65,10 @@ def changed_settings() -> list[dict[str, Any]]:
         for name, field in model.model_fields.items():
             value = RANGES.get(name, field.default) if column == "cutouts" else field.default
             others = {int: lambda it: it + 1, float: lambda it: it * 0.9 + 0.015, bool: lambda it: not it}
-            changes.append({column: {name: others[field.annotation](value)}})
+            if get_origin(field.annotation) is Literal:
+                changes += [{column: {name: it}} for it in get_args(field.annotation) if it != value]
+            else:
+                changes.append({column: {name: others[field.annotation](value)}})
     return changes
 
 

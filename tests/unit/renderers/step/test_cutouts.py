@@ -8,7 +8,7 @@ from torch import Tensor
 
 from manifests.schema import CutoutSettings
 from renderers.randomness import generator
-from renderers.step.cutouts import CutoutDraw, _perspective, cut, draw_cutouts
+from renderers.step.cutouts import CutoutDraw, cut, draw_cutouts, perspective
 
 QUIET: dict[str, Any] = {
     "number": 4, "affine_probability": 0, "perspective_probability": 0, "jitter_probability": 0, "erase_probability": 0,
@@ -152,7 +152,7 @@ def test_shear_and_shift_stay_within_their_limits() -> None:
 
 def test_the_homography_takes_each_corner_where_it_was_pulled() -> None:
     inward = 0.7 * torch.rand(100, 4, 2, generator=torch.Generator().manual_seed(0))
-    homographies = _perspective(inward)
+    homographies = perspective(inward)
     for homography, pull in zip(homographies, inward, strict=True):
         expected = torch.tensor(CORNERS) * (1 - pull)
         torch.testing.assert_close(map_points(homography, *CORNERS), expected, atol=1e-4, rtol=0)

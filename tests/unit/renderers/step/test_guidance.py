@@ -108,8 +108,9 @@ def in_progress(renderer: FrameRenderer, plan: VideoPlan, images: dict[str, byte
     )
 
 
-def test_an_aligned_picture_is_cut_as_the_frame_is(renderer: FrameRenderer, planned: Planner) -> None:
-    cutouts = {"noise": 0, "size_min": 0.4, "size_max": 0.9, "number": 6}
+@pytest.mark.parametrize("method", ["crops", "pooled", "lanczos"])
+def test_an_aligned_picture_is_cut_as_the_frame_is(renderer: FrameRenderer, planned: Planner, method: str) -> None:
+    cutouts = {"noise": 0, "size_min": 0.4, "size_max": 0.9, "number": 6, "method": method}
     plan = planned(IMAGES, width=48, cutouts=cutouts, image_prompts=[{"image": "a.png", "aligned": True}] * 2)
     frame = in_progress(renderer, plan, IMAGES)
     picture = (read_picture(IMAGES, "a.png", 48, 32) * 255).round() / 255

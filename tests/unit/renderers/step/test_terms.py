@@ -36,7 +36,7 @@ def unit(*shape: int, seed: int = 0) -> Tensor:
 
 
 def test_every_weight_of_the_settings_has_its_term_and_those_without_one_say_their_weight() -> None:
-    weights = set(LossSettings.model_fields) - {"contrast_scale"}
+    weights = set(LossSettings.model_fields) - {"contrast_scale", "z_decay_every"}
     by_setting = {term.name for term in TERMS if "weight" not in vars(term)}
     assert by_setting == weights
     assert len({term.name for term in TERMS}) == len(TERMS)
@@ -165,3 +165,23 @@ def test_a_term_gets_what_it_needs_at_every_step(models: Models, planned: Planne
     views = [view for _, view in seen[Embeddings]]
     assert [tuple(view.cutouts.shape) for view in views] == [(4, 16)] * 3
     assert {(len(view.targets.prompts), len(view.targets.others), len(view.concepts)) for view in views} == {(2, 1, 2)}
+
+
+def test_a_pull_in_stairs_falls_by_a_fifth_five_times(planned: Planner) -> None:
+    """EleutherAI's: of a weight of 1.5 and a rate of 50, 1.5 up to and with step 50, 1.2 up to 100, none after 250."""
+    plan = planned(loss={"z_decay": 1.5, "z_decay_every": 50})
+    terms, latent = FrameTerms(TERMS, plan.row.loss, next(plan.walk())), chance(1, 4, 2, 2)
+    found = {step: float(terms.add(torch.zeros(()), Latent(latent, step))) for step in (0, 50, 51, 100, 101, 250, 251)}
+    half = float((latent**2).mean()) / 2
+    wanted = dict(zip(found, (1.5, 1.5, 1.2, 1.2, 0.9, 0.3, 0), strict=True))
+    assert found == {step: pytest.approx(weight * half, abs=1e-6) for step, weight in wanted.items()}
+
+
+def test_with_each_stair_adam_begins_anew(models: Models, planned: Planner) -> None:
+    def steps_of_moments(**loss: Any) -> int:
+        plan = planned(steps_first=9, loss={"z_decay": 1.0, **loss})
+        return first(FrameRenderer(models), plan).frame.state.moments.steps
+
+    assert steps_of_moments() == 9
+    assert steps_of_moments(z_decay_every=3) == 2  # anew after steps number 3 and 6, counted from 0
+    assert steps_of_moments(z_decay_every=1) == 3  # after 1, 2, 3, 4, 5, and never again

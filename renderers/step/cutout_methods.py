@@ -1,0 +1,89 @@
+"""The ways to make what a perceptor sees of a picture (`cutouts.method`): ours, and those of the tools that people come
+from, so that their settings mean here what they meant there.
+
+- `crops`: square crops, all that happens to them in one resampling (cutouts.py).
+- `pooled`: the whole picture, nerdyrodent/VQGAN-CLIP's `latest`; then augmented step by step (augmentation.py).
+- `lanczos`: crops of whole pixels, Crowson's, VQGAN-CLIP's `original`; then augmented likewise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from manifests.schema import CutoutSettings
+from renderers.step.augmentation import augment
+from renderers.step.cutouts import cut, draw_cutouts
+from renderers.step.losses import ClampWithGradient
+
+__all__ = ["lanczos_crops", "make_cutouts", "pooled"]
+
+
+def make_cutouts(
+    settings: CutoutSettings, picture: Tensor, side: int, chance: torch.Generator, grain: torch.Generator
+) -> Tensor:
+    """Cut `picture` `(1, 3, h, w)` in [0, 1] to `(n, 3, side, side)`, differentiably.
+
+    `chance`, a generator on the CPU, decides all but the noise, which `grain` on the picture's device makes.
+    """
+    if settings.method == "crops":
+        height, width = picture.shape[-2:]
+        draw = draw_cutouts(settings, width, height, chance)
+        return cut(picture, draw.to(picture.device), side, grain)
+    if settings.method == "pooled":
+        whole = pooled(picture, side).expand(settings.number, -1, -1, -1)
+        return augment(whole, settings, chance, grain)
+    crops = lanczos_crops(picture, settings.number, settings.power, side, chance)
+    clamped: Tensor = ClampWithGradient.apply(augment(crops, settings, chance, grain))
+    return clamped
+
+
+def pooled(picture: Tensor, side: int) -> Tensor:
+    """The whole of `picture` `(b, 3, h, w)` as `(b, 3, side, side)`: the mean of the average and the greatest value of
+    what falls to each pixel, whatever the picture's aspect.
+
+    After the cutouts `latest` of nerdyrodent/VQGAN-CLIP (2021), which pool the picture again for each cutout.
+    """
+    return (F.adaptive_avg_pool2d(picture, side) + F.adaptive_max_pool2d(picture, side)) / 2
+
+
+def lanczos_crops(picture: Tensor, number: int, power: float, side: int, chance: torch.Generator) -> Tensor:
+    """`number` random squares of whole pixels of `picture` `(1, 3, h, w)`, as `(number, 3, side, side)`.
+
+    After Crowson's notebook (2021): the side is `U^power` between the perceptor's, or the picture's where that is less,
+    and the picture's shorter one. The resampling is hers, too: a Lanczos filter of two lobes where a crop is made
+    smaller, then cubic interpolation with the corners kept. Values may lie a little outside [0, 1].
+    """
+    height, width = picture.shape[-2:]
+    largest = min(height, width)
+    smallest = min(largest, side)
+    sizes = (torch.rand(number, generator=chance) ** power * (largest - smallest) + smallest).int().tolist()
+    places = torch.rand(number, 2, generator=chance).tolist()
+    crops = []
+    for size, (across, down) in zip(sizes, places, strict=True):
+        x, y = int(across * (width - size + 1)), int(down * (height - size + 1))
+        crops.append(_resampled(picture[..., y : y + size, x : x + size], side))
+    return torch.cat(crops)
+
+
+def _resampled(crop: Tensor, side: int) -> Tensor:
+    """`crop` `(1, 3, size, size)` as `(1, 3, side, side)`."""
+    size = crop.shape[-1]
+    if side < size:
+        kernel = _lanczos(side / size).to(crop)
+        pad = len(kernel) // 2
+        planes = F.pad(crop.transpose(0, 1), (pad, pad, pad, pad), mode="reflect")
+        planes = F.conv2d(F.conv2d(planes, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+        crop = planes.transpose(0, 1)
+    return F.interpolate(crop, size=(side, side), mode="bicubic", align_corners=True)
+
+
+def _lanczos(ratio: float, lobes: int = 2) -> Tensor:
+    """The taps of a Lanczos filter that shrinks by `ratio`, below 1: an odd number of them, whose sum is 1."""
+    one_side = math.ceil(lobes / ratio + 1) - 2
+    at = torch.arange(-one_side, one_side + 1) * ratio
+    taps = torch.where(at.abs() < lobes, torch.sinc(at) * torch.sinc(at / lobes), 0.0)
+    return taps / taps.sum()
