@@ -14,6 +14,8 @@ from manifests.schema.texts import short
 from manifests.schema.timeline import NAMES_OF_VIDEO, NAMES_OF_VIDEO_IN_KEYS, Timeline
 
 MAX_FRAME = 1_000_000
+# Characters of expressions that are computed to check a video: a tenth of a second.
+SAMPLED_CHARACTERS = 1_500_000
 # What was parsed is remembered for thousands of rows, and must stay small: of longer texts it is the last ones.
 REMEMBERED_LENGTH = 1000
 _KEY = re.compile(r"\s*(\d+)\s*:(.*)", re.DOTALL)
@@ -96,8 +98,9 @@ class Keyframes:
         are `shown`, if it is given.
 
         Every frame of a video of up to `samples` frames is looked at, and evenly spread ones of a longer video; where
-        all expressions are numbers the keys alone decide.
+        all expressions are numbers the keys alone decide, and of long expressions fewer frames are looked at.
         """
+        samples = min(samples, SAMPLED_CHARACTERS // max(1, self.longest))
         if all(expression.constant is not None for expression in self._expressions):
             wanted: set[int] = {0, *self._frames}
         else:

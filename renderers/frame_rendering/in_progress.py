@@ -135,6 +135,7 @@ class FrameInProgress:
         else:
             start = starts.warm(plan, frame, request.start_state, request.target_state)
         self._begin(start)
+        self.seconds = time.perf_counter() - self.began
 
     @property
     def done(self) -> bool:

@@ -34,7 +34,7 @@ def test_each_is_a_file_as_one_of_ones_own(name: str) -> None:
     assert read.notes
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", sorted(PEERS))
 def test_that_of_another_tool_leaves_nothing_of_a_step_to_the_model(name: str) -> None:
     """A model's own settings are for its own way of drawing: one that stayed would make the tool's another."""
     settings = shipped_preset(name).settings

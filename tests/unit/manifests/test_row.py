@@ -119,7 +119,7 @@ def test_numbers_and_texts_are_taken_sensibly():
         ({"init": "noise", "init_image": "a.png"}, "init", "init_image is given, but init is 'noise'"),
         ({"cutouts": {"nubmer": 3}}, "cutouts.nubmer", r"cutouts.nubmer is unknown; did you mean 'number'\?"),
         ({"cutouts": {"size_min": 1.2}}, "cutouts.size_min", "size_min 1.2 is above size_max 1"),
-        ({"cutouts": 8}, "cutouts", "cutouts is 8; allowed: settings: number, size_min"),
+        ({"cutouts": 8}, "cutouts", "cutouts is 8; allowed: settings: method, number, size_min"),
         ({"optimiser": {"lr": 0}}, "optimiser.lr", "optimiser.lr is 0; allowed: a number above 0 to 10"),
         ({"image_prompts": [{"weight": 1}]}, r"image_prompts[0].image", "is missing"),
         ({"promt": "x"}, "promt", r"promt is unknown; did you mean 'prompt'\?"),
