@@ -230,9 +230,12 @@ def test_a_long_sum_is_no_deep_one() -> None:
 )
 def test_the_longest_expressions_are_checked_in_a_second(unit: str) -> None:
     text = "1e-9*(" + unit * ((4000 - 10) // len(unit)) + "t)"
-    started = time.process_time()
-    Keyframes.parse(text).check(1_000_000, -1e300, 1e300)
-    assert time.process_time() - started < 1
+    seconds = []
+    for _ in range(3):  # one of them may pay for the garbage of all tests before
+        started = time.process_time()
+        Keyframes(text).check(1_000_000, -1e300, 1e300)
+        seconds.append(time.process_time() - started)
+    assert min(seconds) < 1
 
 
 # ---- random numbers --------------------------------------------------------------------------------------------------
