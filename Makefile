@@ -39,7 +39,7 @@ demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=a
 # One thread for each process of torch: two processes with two each wait for each other on two cores.
 test test-minutes test-cluster test-long: export OMP_NUM_THREADS := 1
 # First two files at a time, then, one by one, what wants the machine to itself. Status 5: ARGS chose none of these.
-test: setup ## Run all tests but those that take minutes each
+test: setup ## Run all tests but those that take half a minute and more each
 	@infra/setup.sh browser --unasked
 	@infra/setup.sh promtool --unasked
 	@infra/setup.sh kubectl --unasked
@@ -48,7 +48,7 @@ test: setup ## Run all tests but those that take minutes each
 	 $(BIN)/pytest -m "alone and not (slow or minutes or cluster)" $(ARGS) || second=$$?; \
 	 [ $$first -eq 0 ] || [ $$first -eq 5 ] || exit $$first; [ $$second -eq 0 ] || [ $$second -eq 5 ] || exit $$second
 
-test-minutes: setup ## Run those that take minutes each; CI does, after `make test`
+test-minutes: setup ## Run those that take half a minute and more; CI does, after `make test`
 	$(BIN)/pytest -m "minutes and not (slow or cluster)" $(ARGS)
 
 test-cluster: setup ## Run those on several hosts, minutes each; Linux, by root (network namespaces)

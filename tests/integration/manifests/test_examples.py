@@ -28,6 +28,7 @@ def text_of(cell: Any) -> str:
     return "".join(out.get("text", "") or out.get("data", {}).get("text/plain", "") for out in cell.outputs)
 
 
+@pytest.mark.minutes
 def test_the_first_steps_show_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # nobody there: whatever asks the network fails

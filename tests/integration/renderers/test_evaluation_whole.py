@@ -66,6 +66,7 @@ def library(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.minutes
 def test_a_model_is_evaluated_from_sprites_to_report_and_a_second_time_for_nothing(
     entry: ModelEntry, library: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import open_clip
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -83,6 +84,7 @@ def test_a_tag_is_fetched_once_checked_and_loaded_without_a_network(tmp_path: Pa
     assert "are damaged" in gone["damaged"]
 
 
+@pytest.mark.minutes
 def test_a_hub_that_has_nothing_or_is_not_there_says_what_to_put_where(tmp_path: Path) -> None:
     with file_server() as hub:
         empty = call(tmp_path, hub.url)

@@ -122,6 +122,7 @@ def test_a_job_that_was_handed_over_is_the_one_that_the_flow_runs(tmp_path: Path
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.minutes
 def test_a_retried_run_shows_what_is_and_counts_what_all_its_attempts_did(tmp_path: Path) -> None:
     from prefect.states import AwaitingRetry
 

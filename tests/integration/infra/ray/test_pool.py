@@ -283,6 +283,7 @@ class TestRayPool(PoolContract):
             assert worker.render_frame(short).worker != was
         assert not pool.restart_worker("nobody")
 
+    @pytest.mark.minutes
     def test_a_free_actor_is_restarted_and_comes_back(self, output: Storage) -> None:
         pool = ray_pool(output, 1)
         try:
@@ -295,6 +296,7 @@ class TestRayPool(PoolContract):
         finally:
             pool.close()
 
+    @pytest.mark.minutes
     def test_a_job_survives_the_death_of_an_actor(self, pool: Pool, output: Storage, tmp_path: Path) -> None:
         rows = [quick_row("one", "a fish", frames=10, steps=6), quick_row("two", "a boat", frames=10, steps=6)]
         manifest = write_manifest(tmp_path / "m.parquet", rows)
