@@ -61,8 +61,8 @@ def _document(data: bytes, name: str) -> dict[str, Any]:
         raise ManifestError(f"{name}: not valid YAML ({short(first_line(error), 200)})") from error
     if not isinstance(document, dict) or not document:
         raise ManifestError(f"{name}: a preset is a block of columns, such as 'steps_first: 200'")
-    if odd := next((key for key in document if not isinstance(key, str) or not_unicode(key)), None):
-        raise ManifestError(f"{name}: '{short(repr(odd))}' is no column of a row")
+    if odd := [key for key in document if not isinstance(key, str) or not_unicode(key)]:
+        raise ManifestError(f"{name}: '{short(repr(odd[0]))}' is no column of a row")
     return document
 
 

@@ -99,7 +99,8 @@ def test_a_file_of_ones_own() -> None:
         ("a: " + "[" * 9 + "]" * 9, "in blocks of at most 5"),
         ("a: [" + "1," * 3000 + "]", "at most 2,000 values"),
         ("steps: !!timestamp x", "not valid YAML"),
-        ("1: 2", "'1' is no column"),
+        ("1: 2", "'1' is no column"), ("0: 2", "'0' is no column"), ("false: 2", "'False' is no column"),
+        ("\"\": 2", "'' is no column"),
         ("x" * 100_001, "at most 100,000 bytes"),
     ],
 )  # fmt: skip
