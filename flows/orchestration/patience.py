@@ -9,6 +9,8 @@ import httpx
 __all__ = ["PatientTransport"]
 
 TRIES, PAUSE_SECONDS = 20, 0.5
+# The server closes a connection that nobody has used for 5 s; whoever asks in that very moment gets no answer.
+KEPT = httpx.Limits(max_connections=20, max_keepalive_connections=5, keepalive_expiry=2.0)
 
 
 class PatientTransport(httpx.BaseTransport):
@@ -20,7 +22,7 @@ class PatientTransport(httpx.BaseTransport):
 
     def __init__(self, below: httpx.BaseTransport | None = None) -> None:
         """`below` sends the requests; plain HTTP by default, past the proxies of the environment."""
-        self._below = below or httpx.HTTPTransport(trust_env=False)
+        self._below = below or httpx.HTTPTransport(trust_env=False, limits=KEPT)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request, some times at most."""
