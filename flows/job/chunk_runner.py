@@ -17,7 +17,9 @@ from flows.job.segments import SegmentEncoding
 from flows.job.state import VideoRun
 from flows.planning.chunks import Chunk, Part
 from flows.retry_and_quarantine.attempts import Attempts, WorkerLease
+from flows.retry_and_quarantine.records import PLANNER
 from infra.workers.pool import Pool
+from renderers.errors import BadInput
 
 __all__ = ["ChunkCounts", "ChunkRunner"]
 
@@ -107,8 +109,11 @@ class ChunkRunner:
 
     def _run_parts(self, parts: Sequence[Part], turn: int) -> None:
         """Render the frames of `parts`, then encode what is whole; meanwhile others render with the same worker."""
+        if self._job.stopped:
+            return
         parts = [part for part in parts if part.index is None or part.index in self._run_of(part).ranges_left]
-        if not parts or self._job.stopped:
+        parts = [part for part in parts if self._has_begun_or_can(self._run_of(part))]
+        if not parts:
             return
         # no worker is needed for this; one that fails is tried again below
         wait([self._puts.submit(self._publisher.save_plan, self._job.runs[v]) for v in {part.video for part in parts}])
@@ -127,6 +132,21 @@ class ChunkRunner:
                         continue
                     while self._segments.encode_claimed(lease, run):
                         pass
+
+    def _has_begun_or_can(self, run: VideoRun) -> bool:
+        """Return False, and say why, where a video continues a frame that this job was to render and has not."""
+        parent = run.work.begins_missing
+        other = self._job.runs.get(parent.video_id) if parent is not None and not run.has(0) else None
+        if parent is None or other is None or other.has(parent.frame):
+            return True
+        if not self._job.control.over and run.begin_waiting_in_vain():
+            error = BadInput(
+                f"it continues frame {parent.frame} of video '{parent.video_id}', which is not there: re-run that, "
+                "then render again"
+            )
+            self._failures.record(run, 0, error, 1, PLANNER, 0.0)
+            run.failed_for_good(str(error))
+        return False
 
     def _has_plan(self, lease: WorkerLease, run: VideoRun) -> bool:
         if run.plan_saved:

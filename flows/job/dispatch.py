@@ -227,7 +227,10 @@ class _JobHost:
         return self._runner.finishing if self._runner is not None else 0
 
     def can_begin(self, chunk: Chunk) -> bool:
-        return not chunk.needs or self._job.runs[chunk.parts[0].video].has_all(chunk.needs)
+        runs = self._job.runs
+        if not all(runs[video].has(frame) for video, frame in chunk.parents):
+            return False
+        return not chunk.needs or runs[chunk.parts[0].video].has_all(chunk.needs)
 
     def begin(self, chunk: Chunk, turn: int) -> None:
         assert self._runner is not None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from flows.job.load_work import load_work, sized
 from flows.job.parameters import RenderParameters
 from flows.job.row_warnings import RowWarnings
 from flows.job.source import JobPlan
 from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
-from flows.job.storage_state import load_work, save_plan, sized
+from flows.job.storage_state import save_plan
 from flows.job.stored_documents import DocumentDamaged
 from flows.report.wording import first_of
 from infra.settings import InfraSettings

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
+from flows.job.continuations import continuing
 from flows.job.job import RenderJob
 from flows.job.output_videos import LATEST_RUNS
 from flows.job.parameters import RenderParameters
@@ -23,6 +24,7 @@ from infra.storage.layout import frame_key, frames_present
 from infra.storage.storage import ReadingPolicy, Storage, StorageError, absolute_uri, folder_of_manifest
 from infra.workers.tasks import FrameReport
 from manifests.schema import may_be_video
+from manifests.schema.texts import short
 from renderers.errors import BadInput
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.chunks import MOST_BYTES, open_frame
@@ -75,6 +77,7 @@ class RerunSource:
         self._asked, self._settings = parameters, settings
         self._registry = Registry(settings.models_folder)
         self._decided: _Decided | None = None
+        self._ended = False  # of `until-same`: it is known what has become of all frames
         self.comparison: Comparison | None = None
 
     def folders(self, output: Storage) -> tuple[str, ...]:
@@ -111,18 +114,24 @@ class RerunSource:
         if write and retaking.retakes:
             save_retakes(output, asked.video, retaking.retakes)
         self._decided = _Decided(plan, retaking)
+        work = self._work(stored, listing, retaking, waiting=retaking.renewed)
+        run = VideoRun(work, retaking.renewed, retaking.skipped)
         if asked.after == "until-same":
             self.comparison = UntilSame(output, plan, first=max(chosen, default=0))
-        work = self._work(stored, listing, retaking, waiting=retaking.renewed)
-        return JobPlan({work.video_id: VideoRun(work, retaking.renewed, retaking.skipped)})
+            return JobPlan({work.video_id: run})  # it is not known yet which of its frames will be others
+        return self._with_continuations(output, run, write=write)
 
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
-        """Once frames no longer differ: keep the others as they were, and go on to encode and stitch."""
+        """Once frames no longer differ: keep the others as they were, and go on to encode and stitch; and to videos
+        that continue those that do."""
         assert self._decided is not None
-        (run,) = plan.runs.values()
-        first = run.converged_at
-        if self._asked.after != "until-same" or first is None or first >= run.work.plan.frames:
+        if self._asked.after != "until-same" or self._ended:
             return None
+        run, self._ended = plan.runs[self._asked.video], True
+        first = run.converged_at
+        if first is None or first >= run.work.plan.frames:
+            more = self._with_continuations(output, run, write=True)
+            return more if len(more.runs) > 1 else None
         before, retaking = self._decided.before, self._decided.retaking
         video, again = self._asked.video, retaking.plan
         listing = list_video(output, video)
@@ -139,14 +148,26 @@ class RerunSource:
             self._work(stored, listing, retaking, waiting=frozenset()), retaking.renewed, retaking.skipped
         )
         continued.continue_from(run)
-        return JobPlan({video: continued})
+        return self._with_continuations(output, continued, write=True)
 
     def summary(self, plan: JobPlan) -> str:
         """Return a sentence for people: what will be rendered."""
         assert self._decided is not None
-        (run,) = plan.runs.values()
+        run = plan.runs[self._asked.video]
         missing = {frame for frame_range in run.work.ranges for frame in frame_range.missing}
-        return f"video '{self._asked.video}': {describe(self._decided.retaking, missing)}"
+        said = f"video '{self._asked.video}': {describe(self._decided.retaking, missing)}"
+        others = [video for video in plan.runs if video != self._asked.video]
+        return said + (f"; anew what continues it: {short(', '.join(others), 200)}" if others else "")
+
+    def _with_continuations(self, output: Storage, run: VideoRun, *, write: bool) -> JobPlan:
+        """Return what is to do for a video and for those that continue frames of it that are others now. Those whose
+        plans can't be read stay as they are, and are told of."""
+        keep = self._asked.after == "keep"
+        found = continuing(
+            output, run.work, self._registry, keep=keep, write=write, chunk_seconds=self._settings.chunk_seconds
+        )
+        others = {work.video_id: VideoRun(work) for work in found.works}
+        return JobPlan({run.work.video_id: run, **others}, damaged=found.damaged)
 
     def _work(
         self, stored: StoredPlan, listing: VideoListing, retaking: Retaking, *, waiting: frozenset[int]
@@ -173,7 +194,7 @@ class UntilSame:
 
     def __call__(self, run: VideoRun, index: int, render: Callable[[], FrameReport | None]) -> FrameReport | None:
         """Render a frame by `render`; see `flows.job.source.Comparison`."""
-        if index < self._first:
+        if index < self._first or run.work.video_id != self._before.video_id:
             return render()
         # read now: it may lie under the very key that is about to be written
         was = self._picture(frame_key(self._before.video_id, index, self._before.digests[index]))

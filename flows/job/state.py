@@ -61,7 +61,7 @@ class VideoRun:
         self._latest: tuple[float, int] | None = None
         self._first_frame_at: float | None = None
         self._worker: str | None = None
-        self._plan_saved = False
+        self._plan_saved = self._waits_in_vain = False
         self._published: Published | None = None
         self._unstitchable = False
         self._reason = ""
@@ -127,6 +127,12 @@ class VideoRun:
                 return False
             self._repaired.add(frame)
             return True
+
+    def begin_waiting_in_vain(self) -> bool:
+        """Return whether it is to be said that the video waits for a frame of another that does not come: once only."""
+        with self._lock:
+            said, self._waits_in_vain = self._waits_in_vain, True
+            return not said
 
     @property
     def repaired(self) -> frozenset[int]:

@@ -5,38 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-from flows.job.picture_digests import PictureDigests
-from flows.job.preset_files import PresetFiles
 from flows.job.stored_documents import DocumentDamaged, read_document
-from flows.planning.remaining import VideoWork, plan_video
+from flows.planning.remaining import VideoWork
 from flows.planning.retakes import retake_document, retake_of
-from flows.planning.stored_addresses import as_stored
 from flows.retry_and_quarantine.records import FailureRecord
-from infra.storage.layout import PROVENANCE, plan_key, retake_key
+from infra.storage.layout import PROVENANCE, continuation_key, plan_key, retake_key
 from infra.storage.storage import (
     ObjectInfo,
     ObjectMissing,
-    PlaceForbidden,
-    ReadingPolicy,
-    SourceReader,
     Storage,
-    StorageError,
-    StorageUnavailable,
-    input_address,
 )
-from manifests.errors import ErrorKind, NightreelError
-from manifests.schema import ManifestRow, with_addresses
-from renderers.errors import BadInput
+from manifests.errors import ErrorKind
+from manifests.schema import ManifestRow, may_be_video
 from renderers.frame_plan.documents import plan_document
-from renderers.frame_plan.frame_plan import Retake
-from renderers.frame_plan.resolution import resolve
+from renderers.frame_plan.frame_plan import ParentFrame, Retake
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
@@ -45,14 +31,12 @@ __all__ = [
     "VideoListing",
     "damaged_documents",
     "list_video",
-    "load_work",
     "read_failures",
     "read_plan",
     "read_plans_that_count",
     "read_retakes",
     "save_plan",
     "save_retakes",
-    "sized",
 ]
 
 # Plans of that release do not say how their frames are addressed.
@@ -100,62 +84,6 @@ def _provenance(document: Any) -> dict[str, Any]:
     return dict(document)
 
 
-def load_work(
-    output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
-    range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
-) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
-    """Plan every row against storage, in order; what rows name is read as `reading` allows, from the manifest's
-    `folder` where that is meant (`input_address`). A row that can't be planned (its picture is missing, its model
-    unknown, its size odd, its rate beyond the format, its folder closed to this account) comes with its error instead;
-    the storage's own failure is raised."""
-    entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
-    reader = SourceReader(reading)
-    pictures, presets = PictureDigests(reader), PresetFiles(reader, folder)
-
-    def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
-        # absolute: a worker may run in another folder
-        row = with_addresses(row, lambda address: input_address(address, folder, reading))
-        try:
-            row = presets.filled(row)
-            images = pictures.of(row)
-        except (BadInput, StorageUnavailable) as error:  # of a file's server; the output's own ends the job
-            return row, error
-        try:
-            resolved = VideoPlan.of(row, images, entry=entries(row.model))
-            listing = list_video(output, row.video_id)
-            plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
-            plan, present = as_stored(plan, listing.objects)
-            work = plan_video(
-                plan,
-                present,
-                listing.objects.keys(),
-                published_content=listing.content,
-                chunk_seconds=chunk_seconds,
-                range_frames=range_frames,
-            )
-            damaged = damaged_documents(output, listing, row.video_id)
-            key = plan_key(work.video_id, work.content)
-            return replace(
-                work, damaged=damaged, plan_stored=key in listing.objects and key not in {it for it, _ in damaged}
-            )
-        except PlaceForbidden as error:  # somewhere in the video's folder: another account may have rendered it
-            return row, error
-        except StorageError:
-            raise
-        except NightreelError as error:
-            with suppress(NightreelError):  # what its model decides, its size say, is known of a refused row as well
-                row = sized(resolve(row, entries(row.model)))
-            return row, error
-
-    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
-        yield from threads.map(one, rows)
-
-
-def sized(row: ManifestRow) -> ManifestRow:
-    """`row`, resolved, as if its author had given its size: it is known, be it the model's or the schema's."""
-    return row.model_copy(update={"width": row.width, "height": row.height})
-
-
 def save_plan(output: Storage, work: VideoWork) -> None:
     """Keep the plan beside the frames, so that `status` knows what was wanted without the manifest."""
     document = {
@@ -166,7 +94,12 @@ def save_plan(output: Storage, work: VideoWork) -> None:
         "range_frames": work.ranges[0].stop - work.ranges[0].start,
         # not the object's time of change: a copy of the output has others
         "planned": datetime.now(UTC).isoformat(),
+        **({"parent": asdict(work.plan.parent)} if work.plan.parent is not None else {}),
     }
+    if work.plan.parent is not None:
+        # before the plan, so that whatever was planned is found by a re-run of what it begins from
+        note = continuation_key(work.plan.parent.video_id, work.video_id)
+        output.put(note, json.dumps({"frame": work.plan.parent.frame}).encode(), existing="replace")
     key = plan_key(work.video_id, work.content)
     output.put(key, json.dumps(document, sort_keys=True).encode(), existing="replace")
 
@@ -255,7 +188,12 @@ def read_plans_that_count(
 
 def _stored_plan(found: _PlanDocument, retakes: tuple[Retake, ...], registry: Registry) -> StoredPlan:
     plan = VideoPlan.of(
-        found.row, found.images, retakes, entry=registry.entry(found.row.model), algorithm=found.algorithm
+        found.row,
+        found.images,
+        retakes,
+        entry=registry.entry(found.row.model),
+        algorithm=found.algorithm,
+        parent=found.parent,
     )
     return StoredPlan(plan, found.range_frames, found.content)
 
@@ -270,6 +208,7 @@ class _PlanDocument:
     content: str
     range_frames: int
     planned: str
+    parent: ParentFrame | None = None
 
     @classmethod
     def of(cls, document: Any) -> _PlanDocument:
@@ -281,7 +220,18 @@ class _PlanDocument:
         if type(frames) is not int or frames < 1 or type(algorithm) is not int:
             raise TypeError("its ranges or its algorithm are no numbers")
         row = ManifestRow.model_validate(document["row"])
-        return cls(row, images, algorithm, str(document["content"]), frames, str(document.get("planned", "")))
+        parent = None if row.parent is None else _parent(document["parent"])
+        planned = str(document.get("planned", ""))
+        return cls(row, images, algorithm, str(document["content"]), frames, planned, parent)
+
+
+def _parent(document: Any) -> ParentFrame:
+    parent = ParentFrame(document["video_id"], document["frame"], document["digest"])
+    if not (
+        may_be_video(parent.video_id) and type(parent.frame) is int and re.fullmatch("[0-9a-f]{64}", parent.digest)
+    ):
+        raise TypeError("it does not say which frame the video continues")
+    return parent
 
 
 def damaged_documents(output: Storage, listing: VideoListing, video_id: str) -> tuple[tuple[str, str], ...]:

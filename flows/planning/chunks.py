@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from flows.planning.remaining import RangeWork, VideoWork
@@ -51,13 +51,15 @@ class Part:
 @dataclass(frozen=True)
 class Chunk:
     """The work of one task run. `after` names the chunk whose last frame this one starts from, if that is missing;
-    `needs` are missing frames of its video, of whichever chunks, without which it can't begin."""
+    `needs` are missing frames of its video, of whichever chunks, without which it can't begin; `parents` those of
+    other videos, which its videos continue."""
 
     name: str
     parts: tuple[Part, ...]
     seconds: float
     after: str | None = None
     needs: tuple[int, ...] = ()
+    parents: tuple[tuple[str, int], ...] = ()
 
 
 def chunks_of(
@@ -69,15 +71,19 @@ def chunks_of(
     Short videos are bundled whole (the ranges of one video follow each other anyway); the bundles shrink towards the
     end, so that it is even, but hold as many as an actor renders at a time (`max_batch`), those of like
     shape side by side, where there are so many for each actor; long ones advance in cohorts of as many, range by range.
+    Videos that wait for a frame of another come after all that wait for none, so that no chunk waits for itself.
     A video that only waits to be stitched needs no chunk.
     """
     pending = [video for video in videos if not video.complete and video.to_encode]
+    generations, parents = _generations(pending)
     total = sum(video.seconds for video in pending)
     target = max(chunk_seconds, total / MAX_TASK_RUNS)
     gap_target = min(target, max(1.0, total / (GAPS_EACH * actors), total / MAX_TASK_RUNS))
     bundle_target = min(target, max(1.0, total / (BUNDLES_LEFT * actors)))
     least_seconds = max(1.0, min(target, total / actors) / LEAST_SHARE, _least_bundle(total, target, actors))
-    pending.sort(key=lambda video: _urgency(video, bundle_target if max_batch > 1 else 0.0))
+    pending.sort(
+        key=lambda video: (generations[video.video_id], *_urgency(video, bundle_target if max_batch > 1 else 0.0))
+    )
     least = min(max_batch, -(-len(pending) // actors))
     long = sum(video.plan.handoff == "chain" and not _is_short(video, bundle_target) for video in pending)
     cohort_size = min(max_batch, -(-long // actors))
@@ -91,22 +97,28 @@ def chunks_of(
             if len(bundle) == 1 and bundle[0].plan.frames > 1:
                 name = f"{name} {_named([bundle[0].ranges[index] for index in sorted(bundle[0].to_encode)])}"
             parts = tuple(part for v in bundle for part in _parts(v))
-            chunks.append(Chunk(name, parts, sum(v.seconds for v in bundle)))
+            needed = tuple(sorted({parents[v.video_id] for v in bundle if v.video_id in parents}))
+            chunks.append(Chunk(name, parts, sum(v.seconds for v in bundle), parents=needed))
             bundle.clear()
 
     def close_cohorts() -> None:
         for cohort in cohorts.values():
-            chunks.extend(_chunks_of_cohort(cohort, target))
+            chunks.extend(_waiting(_chunks_of_cohort(cohort, target), parents))
         cohorts.clear()
 
-    left = total
+    left, generation = total, 0
     for video in pending:
         left -= video.seconds
+        if generations[video.video_id] != generation:
+            generation = generations[video.video_id]
+            close_cohorts()
+            close_bundle()
         if cohorts and next(iter(cohorts.values()))[0].plan.row.priority != video.plan.row.priority:
             close_cohorts()
         if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
             close_bundle()
-            chunks.extend(_chunks_of_gaps(video, max(gap_target, min(bundle_target, _pass_of_gaps(video, max_batch)))))
+            gaps = _chunks_of_gaps(video, max(gap_target, min(bundle_target, _pass_of_gaps(video, max_batch))))
+            chunks.extend(_waiting(gaps, parents))
         elif _is_short(video, bundle_target):
             close_cohorts()  # the long ones first
             if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
@@ -120,10 +132,41 @@ def chunks_of(
             cohort = cohorts.setdefault(_shape(video), [])
             cohort.append(video)
             if len(cohort) >= cohort_size:
-                chunks.extend(_chunks_of_cohort(cohorts.pop(_shape(video)), target))
+                chunks.extend(_waiting(_chunks_of_cohort(cohorts.pop(_shape(video)), target), parents))
     close_cohorts()
     close_bundle()
     return tuple(chunks)
+
+
+def _generations(videos: Sequence[VideoWork]) -> tuple[dict[str, int], dict[str, tuple[str, int]]]:
+    """Return after how many others each video begins, and for what those wait that wait for any: a video and its
+    frame."""
+    known = {video.video_id: video for video in videos}
+    parents = {
+        video.video_id: (parent.video_id, parent.frame)
+        for video in videos
+        if (parent := video.begins_missing) is not None
+        and parent.video_id in known
+        and _missing_at(known[parent.video_id], parent.frame)
+    }
+    generations = {video.video_id: 0 for video in videos if video.video_id not in parents}
+    for video_id in parents:
+        way = [video_id]
+        while way[-1] not in generations:
+            way.append(parents[way[-1]][0])
+        for child in reversed(way[:-1]):
+            generations[child] = generations[parents[child][0]] + 1
+    return generations, parents
+
+
+def _waiting(chunks: Iterable[Chunk], parents: Mapping[str, tuple[str, int]]) -> Iterator[Chunk]:
+    """Yield the chunks of long videos, those with a first frame that waits for another video's as such."""
+    begun = set[str]()
+    for chunk in chunks:
+        videos = {part.video for part in chunk.parts} - begun
+        begun |= videos
+        needed = tuple(sorted(parents[video] for video in videos if video in parents))
+        yield replace(chunk, parents=needed) if needed else chunk
 
 
 def _least_bundle(total: float, target: float, actors: int) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from infra.storage.layout import content_digest, segment_digest, segment_key
 from infra.video.arguments import encoder_settings
 from infra.video.encoding import Encoding
-from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.frame_plan import FramePlan, ParentFrame
 from renderers.frame_plan.video_plan import VideoPlan
 
 __all__ = ["RangeWork", "VideoWork", "cut", "plan_video"]
@@ -47,6 +47,12 @@ class VideoWork:
     @property
     def video_id(self) -> str:
         return self.plan.video_id
+
+    @property
+    def begins_missing(self) -> ParentFrame | None:
+        """The frame of another video without which it can't begin; None where it has begun, or needs none."""
+        parent = self.plan.parent
+        return parent if parent is not None and self.ranges[0].missing[:1] == (0,) else None
 
     @property
     def published(self) -> bool:
@@ -100,7 +106,8 @@ def plan_video(
     frames = plan.frame_plans
     digests = [frame.digest for frame in frames]
     encoder = encoder_settings(Encoding.of(row))
-    kept = [frame.index for frame in frames if frame.kept]
+    # a first frame has none before it that is shown
+    kept = [frame.index for frame in frames if frame.kept and frame.index]
     content = content_digest(encoder, digests, kept, chain=plan.handoff == "chain")
     ranges = []
     for indexes in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):

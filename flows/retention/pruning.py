@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from functools import cache, partial
 
 from flows.job.output_videos import current_failures, work_of
-from flows.job.storage_state import list_video, read_plans_that_count
+from flows.job.storage_state import VideoListing, list_video, read_plans_that_count
 from flows.retention.superfluous import KINDS, Kind, Superfluous, superfluous_of_video, superfluous_runs
 from flows.runs.stored import StoredRun, run_documents, stored_runs
+from infra.storage.layout import continuations
 from infra.storage.storage import PlaceForbidden, Storage, StorageError
 from manifests.errors import NightreelError
 from manifests.schema import may_be_video
@@ -89,6 +90,7 @@ def _video(
         listing = list_video(output, video_id)
         plans = read_plans_that_count(output, listing, video_id, registry)
         works = {stored.content: work_of(stored, listing) for stored in plans}
+        continued = set(_continued(output, registry, video_id, listing)) if works else set()
     except PlaceForbidden as error:
         return video_id, [], str(error) if may_be_video(video_id) else ""
     except StorageError:
@@ -98,7 +100,19 @@ def _video(
     if not works:
         return video_id, [], ""
     standing = set(current_failures(listing.objects, next(iter(works.values()))))
-    return video_id, *_own(output, list(superfluous_of_video(video_id, listing.objects, works, standing, before)))
+    superfluous = superfluous_of_video(video_id, listing.objects, works, standing, before, continued)
+    return video_id, *_own(output, list(superfluous))
+
+
+def _continued(output: Storage, registry: Registry, video_id: str, listing: VideoListing) -> Iterator[str]:
+    """The digests of a video's frames from which the plans of others begin. Raises what reading them raises: frames
+    that may be needed stay."""
+    for child in continuations(listing.objects, video_id):
+        folder = list_video(output, child)
+        for stored in read_plans_that_count(output, folder, child, registry):
+            parent, first = stored.plan.parent, next(stored.plan.walk())
+            if parent is not None and parent.video_id == video_id:
+                yield from {parent.digest, first.start_digest or parent.digest}
 
 
 def _own(output: Storage, superfluous: list[Superfluous]) -> tuple[list[Superfluous], str]:

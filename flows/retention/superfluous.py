@@ -44,17 +44,18 @@ class Superfluous:
 
 def superfluous_of_video(
     video_id: str, objects: Mapping[str, ObjectInfo], works: Mapping[str, VideoWork], failures: Collection[str],
-    before: datetime,
+    before: datetime, continued: Collection[str] = (),
 ) -> Iterator[Superfluous]:  # fmt: skip
     """Yield what can go of a video's folder that was put `before`.
 
     `works` are its plans that count, by the content that each is stored under, the latest first; `failures` the keys of
-    those that still stand. What does not look like one of our objects is somebody else's, and stays.
+    those that still stand; `continued` the digests of frames from which other videos begin. What does not look like one
+    of our objects is somebody else's, and stays.
     """
     plans = {plan_key(video_id, content) for content in works}
     works_now = list(works.values())
     done = bool(works_now) and works_now[0].complete
-    frames = set(_digests(works_now))
+    frames = {*_digests(works_now), *(digest[:SHORT] for digest in continued)}
     segments = {key for work in works_now for it in work.ranges for key in (it.segment, _record(it.segment))}
     if done:
         segments -= {it.segment for it in works_now[0].ranges}

@@ -16,6 +16,8 @@ __all__ = [
     "RUNS",
     "SHORT",
     "content_digest",
+    "continuation_key",
+    "continuations",
     "failure_key",
     "frame_key",
     "frame_of",
@@ -55,6 +57,10 @@ LAYOUT = (
     (
         "<video_id>/pictures/<sha256>",
         "A copy of a picture that its row names by an address with a secret, which is kept nowhere.",
+    ),
+    (
+        "<video_id>/continued_by/<video_id>.json",
+        "A video that continues this one: a re-run of the frame that it begins from renders it anew.",
     ),
     ("<video_id>/retakes/<stamp>.json", "What a re-run decided about single frames."),
     ("<video_id>/failures/<frame>-<digest>-<stamp>.json", "One failed attempt at a frame."),
@@ -159,6 +165,18 @@ def plan_key(video_id: str, digest: str) -> str:
 def picture_key(video_id: str, sha256: str) -> str:
     """Return the key of the copy of a picture that a row names, by the SHA-256 of its bytes."""
     return f"{video_id}/pictures/{sha256}"
+
+
+def continuation_key(video_id: str, child: str) -> str:
+    """Return the key of the note that the video `child` continues this one."""
+    return f"{video_id}/continued_by/{child}.json"
+
+
+def continuations(keys: Iterable[str], video_id: str) -> tuple[str, ...]:
+    """Return the videos that continue one whose folder holds `keys`, or did once."""
+    folder = f"{video_id}/continued_by/"
+    names = (key.removeprefix(folder).removesuffix(".json") for key in keys if key.startswith(folder))
+    return tuple(sorted(names))
 
 
 def retake_key(video_id: str, stamp: str) -> str:

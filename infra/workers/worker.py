@@ -34,7 +34,8 @@ from infra.workers.tasks import (
     WorkerProgress,
 )
 from manifests.schema import ManifestRow
-from renderers.errors import ModelFilesBroken
+from renderers.errors import FrameCorrupt, ModelFilesBroken
+from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
@@ -238,7 +239,7 @@ class Worker:
             )
 
         return FrameRequest(
-            self._plan(row, task.images), frame, self._state(row.video_id, frame.start, frame.start_digest),
+            self._plan(row, task.images), frame, self._start_state(row.video_id, frame),
             {uri: self._image(row.video_id, uri, sha) for uri, sha in task.images.items()},
             self._state(row.video_id, frame.target_frame, frame.target_digest),
             task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
@@ -268,6 +269,19 @@ class Worker:
                 self._images.clear()
             self._images[which] = data
         return self._images[which]
+
+    def _start_state(self, video_id: str, frame: FramePlan) -> FrameState | None:
+        """The state of the frame that `frame` starts from, be it of its video or of one that this continues."""
+        if frame.parent is None:
+            return self._state(video_id, frame.start, frame.start_digest)
+        parent = frame.parent
+        try:
+            return self._state(parent.video_id, parent.frame, frame.start_digest)
+        except FrameCorrupt as error:  # of another video: it is not this one's to put in its place
+            raise FrameCorrupt(
+                f"video '{video_id}' continues a frame that is damaged: {error}. Put it anew: nightreel rerun "
+                f"{self.output.root} --video {parent.video_id} --frames {parent.frame}"
+            ) from error
 
     def _state(self, video_id: str, index: int | None, digest: str | None) -> FrameState | None:
         """The state of a frame that another starts from or is drawn to; None where there is no such frame."""

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from manifests.schema.affixes import Affix, joined, parse_affix
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
+from manifests.schema.continues import Continued, continued
 from manifests.schema.effort import Computed, check_effort
 from manifests.schema.expressions import names_of_video
 from manifests.schema.fades import Fades
@@ -57,6 +58,10 @@ def _check_prefix(text: str) -> str:
 def _check_suffix(text: str) -> str:
     parse_affix(text, before=False)
     return text
+
+
+def _check_parent_text(text: str) -> str:
+    return str(continued(text))
 
 
 def _check_camera(text: str, frames: int, timeline: Timeline, low: float, high: float) -> None:
@@ -181,6 +186,14 @@ class ManifestRow(Settings):
     init_image: Annotated[Uri | None, Neutral(None)] = Field(
         None, description="Picture that the first frame starts from: a URI, or a path (from the manifest's folder)."
     )
+    continues: Annotated[
+        Annotated[str, Field(max_length=200), AfterValidator(_check_parent_text)] | None, Neutral(None, in_time=True)
+    ] = Field(
+        None,
+        description="Go on from a frame of another video, of this manifest or in the output: 'reef@119', or 'reef' for "
+        "its last frame. The first frame is warm then: it has `steps`, and the camera moves to it.",
+        json_schema_extra={"allowed": "the video_id of another row and a frame, as in 'reef@119', or the id alone"},
+    )
     image_prompts: Annotated[tuple[ImagePrompt, ...] | None, Neutral(None, in_time=True)] = Field(
         None, max_length=100, description="Pictures that the video is drawn towards, beside its texts."
     )
@@ -253,6 +266,7 @@ class ManifestRow(Settings):
                 raise SettingsError("prefix" if self.suffix is None else "suffix", str(error)) from error
         self._check_travel(given)
         self._check_loop()
+        self._check_continues()
         computed: list[Computed] = []
         for value in self.changing_values():
             try:
@@ -294,6 +308,22 @@ class ManifestRow(Settings):
                 "smaller keyframe_every",
             )
 
+    def _check_continues(self) -> None:
+        parent = self.parent
+        if parent is None:
+            return
+        if parent.video_id == self.video_id:
+            raise SettingsError("continues", f"'{self.continues}' is a frame of this very video; name another one's")
+        if self.init_image is not None:
+            raise SettingsError(
+                "continues", "a video that continues another one starts from its frame, but init_image is given too"
+            )
+        if self.candidates > 1:
+            raise SettingsError(
+                "continues",
+                f"a video that continues another one has one start, its frame, but candidates is {self.candidates}",
+            )
+
     def closing(self, handoff: str) -> int:
         """How many of its last frames lead back to its first, as frames follow each other by `handoff`; 0 for a video
         that is no loop."""
@@ -314,6 +344,11 @@ class ManifestRow(Settings):
             raise SettingsError("init", "init is 'image', but no init_image is given; name a picture, or another init")
         if "format" not in given and self.frames == 1:
             self.__dict__["format"] = "png"
+
+    @cached_property
+    def parent(self) -> Continued | None:
+        """The frame of another video that it goes on from, if it does."""
+        return None if self.continues is None else continued(self.continues)
 
     @cached_property
     def timeline(self) -> Timeline:

@@ -68,6 +68,11 @@ class CameraPath:
         """
         return self._motions(index) if index else STILL
 
+    @property
+    def to_first(self) -> Motion:
+        """The motion to the first frame, of a video that continues another one. Raises BadInput as `values`."""
+        return self._motions(0)
+
     @cached_property
     def _motions(self) -> Callable[[int], Motion]:
         if not self.steady:

@@ -9,7 +9,16 @@ from manifests.schema import ImagePrompt, NoisePrompt
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import Motion
 
-__all__ = ["FramePlan", "FramePrompts", "FrameSettings", "Retake", "WeightedNoise", "WeightedPicture", "WeightedPrompt"]
+__all__ = [
+    "FramePlan",
+    "FramePrompts",
+    "FrameSettings",
+    "ParentFrame",
+    "Retake",
+    "WeightedNoise",
+    "WeightedPicture",
+    "WeightedPrompt",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,15 @@ class FrameSettings(NamedTuple):
     target_motion: Motion | None
 
 
+@dataclass(frozen=True, slots=True)
+class ParentFrame:
+    """Frame `frame` of another video, `video_id`, that a video continues: which of its takes, the `digest` says."""
+
+    video_id: str
+    frame: int
+    digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramePlan:
     """All that decides one frame, but for the video's own settings."""
@@ -76,6 +94,7 @@ class FramePlan:
     pictures: tuple[WeightedPicture, ...] = ()
     noise: tuple[WeightedNoise, ...] = ()
     needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
+    parent: ParentFrame | None = None  # that the first frame starts from, where the video continues another one
 
     @property
     def index(self) -> int:

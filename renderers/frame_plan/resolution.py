@@ -34,6 +34,8 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
         merged["init"] = "image"  # a picture given goes before the model's usual start
     if row.travel and "crossfade" not in row.model_fields_set:
         merged.pop("crossfade", None)  # a model's usual one says nothing of a row that has none
+    if row.continues is not None:
+        merged = _without_starts(merged, row)
     if merged.get("candidates", 1) == 1:
         merged.pop("candidates_share", None)  # it says nothing of one
     try:
@@ -90,6 +92,8 @@ def fill(row: ManifestRow, preset: Preset) -> ManifestRow:
     if row.init_image is not None:
         usual.pop("init", None)  # as with a model's
         usual.pop("candidates", None)  # they would all start from the picture
+    if row.continues is not None:
+        usual = _without_starts(usual, row)
     if row.travel:
         usual.pop("crossfade", None)
     try:
@@ -97,6 +101,15 @@ def fill(row: ManifestRow, preset: Preset) -> ManifestRow:
     except ValidationError as error:
         wrong = "; ".join(problem["msg"] for problem in error.errors())
         raise BadInput(f"video '{row.video_id}' does not go with the preset '{preset.name}': {wrong}") from error
+
+
+def _without_starts(settings: Mapping[str, Any], row: ManifestRow) -> dict[str, Any]:
+    """`settings` of a row that continues another video without what a model or a preset says of cold starts."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in ("init", "init_image", "candidates", "candidates_share") or name in row.model_fields_set
+    }
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

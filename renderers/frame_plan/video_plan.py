@@ -21,7 +21,13 @@ from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP, Addressing, Cur
 from renderers.frame_plan.camera_path import CameraPath
 from renderers.frame_plan.candidates import exam_step
 from renderers.frame_plan.crops import CROPS
-from renderers.frame_plan.frame_plan import FramePlan, FrameSettings, Retake, WeightedPrompt
+from renderers.frame_plan.frame_plan import (
+    FramePlan,
+    FrameSettings,
+    ParentFrame,
+    Retake,
+    WeightedPrompt,
+)
 from renderers.frame_plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places
 from renderers.frame_plan.motion import STILL, Motion
 from renderers.frame_plan.resolution import resolve
@@ -56,7 +62,8 @@ class VideoPlan:
 
     `images` maps the URI of each picture that the row names (`addresses_of`) to the SHA-256 of its bytes: the content
     decides the frames, not the name. Of several `retakes` of one frame the last holds. `algorithm` says by which
-    formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`.
+    formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`. `parent` is the frame that the row
+    `continues`; without it frames can't be addressed.
     """
 
     row: ManifestRow
@@ -64,6 +71,7 @@ class VideoPlan:
     images: Mapping[str, str] = field(repr=False)  # addresses, which may hold secrets
     retakes: tuple[Retake, ...] = ()
     algorithm: int = ALGORITHM
+    parent: ParentFrame | None = None
 
     @classmethod
     def of(
@@ -74,13 +82,14 @@ class VideoPlan:
         *,
         entry: ModelEntry,
         algorithm: int = ALGORITHM,
+        parent: ParentFrame | None = None,
     ) -> VideoPlan:
         """The plan of an unresolved `row`; `entry` is its model's.
 
         Raises:
             BadInput: the row asks for what its model can't do.
         """
-        return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes), algorithm)
+        return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes), algorithm, parent)
 
     @property
     def video_id(self) -> str:
@@ -200,7 +209,8 @@ class VideoPlan:
     ) -> FramePlan:
         """One frame, when all that it needs is in `made`."""
         settings = self._settings(place)
-        start = shown_start = None if place.start is None else made[place.start].digest
+        parent = None if place.index else self._parent()
+        start = shown_start = _digest_of(parent if place.start is None else made[place.start])
         target = shown_target = None if place.target_frame is None else made[place.target_frame].digest
         digest, seed, retaken_from = self.addressing.digest(place, settings, start, target), None, ""
         retake = decide(place.index, digest)
@@ -227,19 +237,28 @@ class VideoPlan:
             kept=(start, target) != (shown_start, shown_target),
             retaken_from=retaken_from,
             needs=tuple(needs),
+            parent=parent,
         )
+
+    def _parent(self) -> ParentFrame | None:
+        if self.row.continues is not None and self.parent is None:
+            raise BadInput(
+                f"video '{self.video_id}' continues {self.row.continues}, which is rendered before it by a job: use "
+                "`nightreel render`, or run_job in Python"
+            )
+        return self.parent
 
     def _settings(self, place: Place) -> FrameSettings:
         """What the row's settings come to at one frame."""
         index, start, target, path = place.index, place.start, place.target_at, self.camera_path
-        motion = STILL if start is None else path.through(start, index)
+        motion = path.through(start, index) if start is not None else path.to_first if self.parent else STILL
         target_motion = None if target is None else path.back(index, target)
         return FrameSettings(self.story.prompts(index), self._steps(place), motion, target_motion)
 
     def _steps(self, place: Place) -> int:
         row = self.row
         if not place.index:
-            return row.steps_first
+            return self._steps_first
         if place.level:
             return row.steps
         keyframe = row.steps_keyframe or LEAP * row.steps
@@ -272,13 +291,18 @@ class VideoPlan:
         """
         if self.handoff == "chain":
             return self.seconds(0, self.frames)
-        others = self._first_work - self.row.steps_first
+        others = self._first_work - self._steps_first
         return (sum(map(self._steps, self.places())) + others) * self.step_seconds
 
     @property
     def _first_work(self) -> int:
         """The steps of the first frame, with those of the candidates that don't go on."""
-        return self.row.steps_first + (self.row.candidates - 1) * exam_step(self.row)
+        return self._steps_first + (self.row.candidates - 1) * exam_step(self.row)
+
+    @property
+    def _steps_first(self) -> int:
+        """The steps of the first frame: one that starts from a frame of another video is a frame like any other."""
+        return self.row.steps_first if self.row.continues is None else self.row.steps
 
     @cached_property
     def step_seconds(self) -> float:
@@ -288,3 +312,7 @@ class VideoPlan:
         for column in ("width", "height"):
             usual *= self.entry.defaults.get(column, ManifestRow.model_fields[column].default)
         return self.entry.seconds_per_step * max(1.0, size / usual)
+
+
+def _digest_of(frame: FramePlan | ParentFrame | None) -> str | None:
+    return None if frame is None else frame.digest

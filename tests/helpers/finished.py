@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from flows.job.storage_state import load_work, save_plan
+from flows.job.load_work import load_work
+from flows.job.storage_state import save_plan
 from flows.planning.remaining import VideoWork
 from infra.storage.layout import PROVENANCE, frame_key, video_key
 from infra.storage.storage import Storage

@@ -302,6 +302,15 @@ def test_equal_sources_give_equal_bytes():
     assert first.getvalue() == second.getvalue()
 
 
+def test_the_story_branches_three_ways_from_one_beginning():
+    source = (ROOT / "manifests" / "story.yaml").read_text(encoding="utf-8")
+    rows = [result.row for result in build(source, "yaml", "story.yaml") if isinstance(result, GoodRow)]
+    beginning, *branches = rows
+    assert [row.continues for row in rows] == [None, *[beginning.video_id] * 3]
+    # each begins with what the beginning shows at its end
+    assert {row.scenes[0].prompts for row in branches} == {beginning.scenes[0].prompts}
+
+
 def test_the_gallery_is_good_and_shows_what_it_is_for():
     source = (ROOT / "manifests" / "gallery.yaml").read_text(encoding="utf-8")
     results = list(build(source, "yaml", "gallery.yaml"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.job import storage_state
-from flows.job.storage_state import load_work
+from flows.job import load_work as load_work_module
+from flows.job.load_work import load_work
 from infra.storage.storage import ObjectInfo, Storage, StorageUnavailable
 from infra.video.errors import EncodingInvalid
 from manifests.errors import ErrorKind
@@ -60,6 +60,6 @@ def test_an_error_of_the_program_is_not_taken_for_the_rows(tmp_path: Path, monke
     def broken(*_: object, **__: object) -> None:
         raise ValueError("a fault of the program")
 
-    monkeypatch.setattr(storage_state, "plan_video", broken)
+    monkeypatch.setattr(load_work_module, "plan_video", broken)
     with pytest.raises(ValueError, match="a fault of the program"):
         loaded(Storage(str(tmp_path)), quick_row("apple"))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from flows.api.rendering import prepare
+from flows.job.load_work import load_work
 from flows.job.preset_files import PresetFiles
-from flows.job.storage_state import load_work
 from flows.planning.remaining import VideoWork
 from infra.storage.storage import ReadingPolicy, SourceReader, Storage
 from manifests.schema import ManifestRow

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flows.planning.chunks import MAX_TASK_RUNS, MOST_TASK_RUNS, Chunk, Part, chunks_of
 from flows.planning.remaining import RangeWork, VideoWork, cut, plan_video
+from renderers.frame_plan.frame_plan import ParentFrame
 from tests.helpers.planned_work import plan_of, work_of
 
 
@@ -263,3 +264,34 @@ def test_ranges_and_segments_hang_on_the_row_alone(
     first = cuts(())
     assert cuts(present) == first
     assert [frame for start, stop, _ in first for frame in range(start, stop)] == list(range(frames))
+
+
+def test_videos_that_wait_for_a_frame_of_another_come_after_it_and_never_with_it() -> None:
+    def child(name: str, parent: str, frame: int, frames: int = 5) -> VideoWork:
+        work = work_of(name, frames)
+        plan = replace(
+            work.plan,
+            row=work.plan.row.model_copy(update={"continues": parent}),
+            parent=ParentFrame(parent, frame, "a" * 64),
+        )
+        return plan_video(plan, (), (), published_content=None, chunk_seconds=120)
+
+    reef = work_of("reef", 20)
+    videos = [child("b", "a", 2), child("a", "reef", 7), child("c", "reef", 9, 400), child("d", "reef", 7), reef]
+    chunks = chunks_of(videos, actors=2, chunk_seconds=120)
+    place = {part.video: (number, chunk) for number, chunk in reversed(list(enumerate(chunks))) for part in chunk.parts}
+    assert place["reef"][1].parents == ()
+    assert ("reef", 7) in place["a"][1].parents
+    assert place["b"][1].parents == (("a", 2),)
+    assert place["c"][1].parents == (("reef", 9),)
+    assert [chunk.parents for chunk in chunks if {part.video for part in chunk.parts} == {"c"}][1:] == [()] * 3
+    for name, parent in (("a", "reef"), ("b", "a"), ("c", "reef"), ("d", "reef")):
+        assert place[name][0] > place[parent][0]
+
+    def begun(work: VideoWork) -> VideoWork:
+        return replace(work, ranges=(replace(work.ranges[0], missing=work.ranges[0].missing[1:]), *work.ranges[1:]))
+
+    assert not any(chunk.parents for chunk in chunks_of([reef, begun(videos[1])], actors=2, chunk_seconds=120))
+    # the frame is there already: nobody waits
+    there = work_of("reef", 20, missing=range(8, 20))
+    assert not any(chunk.parents for chunk in chunks_of([there, videos[1]], actors=2, chunk_seconds=120))

@@ -1,0 +1,116 @@
+"""Planning the rows of a manifest against storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+
+from flows.job.parents import Parents, in_generations
+from flows.job.picture_digests import PictureDigests
+from flows.job.preset_files import PresetFiles
+from flows.job.storage_state import damaged_documents, list_video, read_plan, read_retakes
+from flows.planning.remaining import VideoWork, plan_video
+from flows.planning.stored_addresses import as_stored
+from infra.storage.layout import plan_key
+from infra.storage.storage import (
+    PlaceForbidden,
+    ReadingPolicy,
+    SourceReader,
+    Storage,
+    StorageError,
+    StorageUnavailable,
+    input_address,
+)
+from manifests.errors import NightreelError
+from manifests.schema import ManifestRow, with_addresses
+from renderers.errors import BadInput
+from renderers.frame_plan.resolution import resolve
+from renderers.frame_plan.video_plan import VideoPlan
+from renderers.registry import Registry
+
+__all__ = ["load_work", "sized"]
+
+# Listings wait on the network, not on the processor.
+PARALLEL_LISTINGS = 16
+
+
+def load_work(
+    output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
+    range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
+) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
+    """Plan every row against storage, in order, those that continue others after these; what rows name is read as
+    `reading` allows, from the manifest's `folder` where that is meant (`input_address`). A row that can't be planned
+    (its picture is missing, its model unknown, its size odd, its rate beyond the format, its folder closed to this
+    account) comes with its error instead; the storage's own failure is raised."""
+    entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
+    reader = SourceReader(reading)
+    pictures, presets = PictureDigests(reader), PresetFiles(reader, folder)
+
+    def stored(video_id: str) -> tuple[VideoPlan, Iterable[str]] | None:
+        listing = list_video(output, video_id)
+        found = read_plan(output, listing, video_id, registry)
+        return None if found is None else (found.plan, listing.objects)
+
+    parents = Parents(stored)
+
+    def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
+        # absolute: a worker may run in another folder
+        row = with_addresses(row, lambda address: input_address(address, folder, reading))
+        try:
+            row = presets.filled(row)
+            images = pictures.of(row)
+        except (BadInput, StorageUnavailable) as error:  # of a file's server; the output's own ends the job
+            return row, error
+        try:
+            resolved = VideoPlan.of(row, images, entry=entries(row.model))
+            resolved = replace(resolved, parent=parents.of(resolved))
+            listing = list_video(output, row.video_id)
+            plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
+            plan, present = as_stored(plan, listing.objects)
+            work = plan_video(
+                plan,
+                present,
+                listing.objects.keys(),
+                published_content=listing.content,
+                chunk_seconds=chunk_seconds,
+                range_frames=range_frames,
+            )
+            damaged = damaged_documents(output, listing, row.video_id)
+            key = plan_key(work.video_id, work.content)
+            return replace(
+                work, damaged=damaged, plan_stored=key in listing.objects and key not in {it for it, _ in damaged}
+            )
+        except PlaceForbidden as error:  # somewhere in the video's folder: another account may have rendered it
+            return row, error
+        except StorageError:
+            raise
+        except NightreelError as error:
+            with suppress(NightreelError):  # what its model decides, its size say, is known of a refused row as well
+                row = sized(resolve(row, entries(row.model)))
+            return row, error
+
+    later: list[ManifestRow] = []
+
+    def beginning() -> Iterator[ManifestRow]:
+        for row in rows:
+            if row.continues is None:
+                yield row
+            else:
+                later.append(row)
+
+    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
+        for result in threads.map(one, beginning()):
+            parents.add(result)
+            yield result
+        for generation in in_generations(later):
+            for planned in threads.map(lambda it: it if isinstance(it, tuple) else one(it), generation):
+                parents.add(planned)
+                yield planned
+
+
+def sized(row: ManifestRow) -> ManifestRow:
+    """`row`, resolved, as if its author had given its size: it is known, be it the model's or the schema's."""
+    return row.model_copy(update={"width": row.width, "height": row.height})
