@@ -11,7 +11,7 @@ from manifests.schema.prompts import format_prompts, parse_prompts, shown_prompt
 from manifests.schema.row import ManifestRow, may_be_video
 from manifests.schema.scenes import AnyPrompt, ImagePrompt, NoisePrompt, Prompt, PromptError, Scene
 from manifests.schema.schedules import schedules
-from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings
+from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
 
 __all__ = [
     "Address",
@@ -31,6 +31,7 @@ __all__ = [
     "PromptError",
     "Scene",
     "SettingsError",
+    "WarmSettings",
     "addresses_of",
     "arrow_schema",
     "format_frames",

@@ -26,7 +26,7 @@ from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene, Uri, order_scenes
-from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings
+from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
 from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -237,6 +237,8 @@ class ManifestRow(Settings):
     cutouts: CutoutSettings = Field(CutoutSettings(), description="How the crops are made that the perceptor sees.")
     loss: LossSettings = Field(LossSettings(), description="Terms of the loss besides the prompts.")
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
+
+    warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -159,3 +159,23 @@ class OptimiserSettings(Settings):
     latent_noise: Annotated[float, Neutral(0.0)] = Field(
         0.0, ge=0, le=10, description="Fading noise on the latent of a cold start, in standard deviations of the codes."
     )
+
+
+class WarmSettings(Settings):
+    """How a frame takes over the picture from which it starts, once the camera has moved that."""
+
+    start: Annotated[Literal["picture", "codes"], Neutral("picture")] = Field(
+        "picture",
+        description="What the camera moves: the picture, which is encoded again; or the codes that it was drawn from, "
+        "which flickers less and needs no encoder. Frames between keyframes start from pictures.",
+    )
+    fit: Annotated[int, Neutral(0)] = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Steps in which the latent of a warm frame is fitted to the moved picture, by the decoder alone, "
+        "before the prompts pull: a calmer video. Not where the camera stands still, which keeps the latent.",
+    )
+    fit_rate: Annotated[float, Neutral(0.03)] = Field(
+        0.03, gt=0, le=10, description="The learning rate of these steps."
+    )

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from renderers.frame_plan.motion import STILL, Homography
+from renderers.frame_rendering.warp import warp_of
 from renderers.models import VQGAN, Models, Perceptor, decode_tokens
 from renderers.randomness import address
 from renderers.training.captions import caption, swapped
@@ -16,11 +18,12 @@ from renderers.training.concepts import load_concepts
 from renderers.training.scenes import SceneComposer, Scenes
 from renderers.training.sprites import STYLES, Sprites
 
-__all__ = ["PairMetrics", "Retrieval", "Swap", "measure_pair"]
+__all__ = ["PairMetrics", "Retrieval", "Swap", "encoded_again", "measure_pair"]
 
 # Scenes are decided by their address, and no training comes this far: its steps count from 0.
 STEP = 2**40
 GALLERY = 100
+AGAIN = 64  # pictures that are encoded once more
 HELD_OUT = "openmoji"
 SWAPS = {"colour": "one", "count": "count", "position": "two", "background": "one"}
 
@@ -53,6 +56,9 @@ class PairMetrics:
     """share of the codebook that the held-out style's pictures use"""
     codes_seen_in: int
     """pictures that `codes_used` was counted over"""
+    encoded_again: dict[str, float]
+    """levels of 255 by which a picture that the VQGAN drew changes when it is encoded and drawn again: as it is
+    (`still`), and moved as a camera moves it (`moved`), which is what a video flickers by before any step"""
     names: dict[str, Retrieval]
     """which concept is shown: all that the model lists to choose from"""
     captions: dict[str, Retrieval]
@@ -106,7 +112,9 @@ def measure_pair(
         for what, kind in SWAPS.items():
             tell(f"swapped words: {what}, {style}")
             swaps[style][what] = _swap(models.perceptors, composer, what, kind, pictures, style)
-    return PairMetrics(psnr, codes_used, pictures, names, captions, swaps)
+    tell("VQGAN, encoded again")
+    again = encoded_again(models.vqgan, _compose(composers[HELD_OUT], AGAIN, HELD_OUT).pictures)
+    return PairMetrics(psnr, codes_used, pictures, again, names, captions, swaps)
 
 
 def _compose(composer: SceneComposer, count: int, style: str, kind: str | None = None, batch: int = 0) -> Scenes:
@@ -124,6 +132,23 @@ def _reconstruction(vqgan: VQGAN, pictures: Tensor) -> tuple[float, float]:
         decibels.append(-10 * error.log10())
         used[tokens.flatten()] = True
     return float(torch.cat(decibels).mean()), float(used.float().mean())
+
+
+@torch.no_grad()
+def encoded_again(vqgan: VQGAN, pictures: Tensor) -> dict[str, float]:
+    """Mean change in levels of 255 of what `vqgan` draws of `pictures` `(n, 3, h, w)`, encoded and drawn once more:
+    `still`, and `moved` by a zoom of 1.02 and a turn of 1 degree, over what that covers."""
+    change: dict[str, list[float]] = {}
+    for some in torch.split(pictures, 32):
+        drawn = decode_tokens(vqgan, vqgan.tokenise(vqgan.encode(some)))
+        for name, motion in (("still", STILL), ("moved", Homography.of(1.02, 1.0, 0.0, 0.0))):
+            warp = warp_of(motion, drawn)
+            moved = warp.move(drawn).clamp(0, 1)
+            again = decode_tokens(vqgan, vqgan.tokenise(vqgan.encode(moved)))
+            weight = warp.coverage(*drawn.shape[-2:])
+            difference = ((again - moved).abs().mean(dim=1, keepdim=True) * weight).sum(dim=(1, 2, 3)) / weight.sum()
+            change.setdefault(name, []).extend((255 * difference).tolist())
+    return {name: sum(values) / len(values) for name, values in change.items()}
 
 
 @torch.no_grad()

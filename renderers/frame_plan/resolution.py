@@ -38,6 +38,8 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
         merged = _without_starts(merged, row)
     if merged.get("candidates", 1) == 1:
         merged.pop("candidates_share", None)  # it says nothing of one
+    if not merged.get("warm", {}).get("fit"):
+        merged.get("warm", {}).pop("fit_rate", None)  # nothing is fitted at any rate
     try:
         resolved = ManifestRow.model_validate(merged)
     except ValidationError as error:

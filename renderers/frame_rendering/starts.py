@@ -11,6 +11,7 @@ from torch import Tensor
 
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.fitting import fitted
 from renderers.frame_rendering.pictures import read_picture
 from renderers.frame_rendering.state import FrameState
 from renderers.frame_rendering.warp import warp_of
@@ -96,4 +97,14 @@ class Starts:
             weight = frame.share * back.coverage(*picture.shape[-2:])
             picture = goal = picture + weight * (back.move(ahead).clamp(0, 1) - picture)
         moved = warp.move(first, mode="bilinear")
-        return Start(vqgan.encode(picture).contiguous(), (moved, second, start_state.moments.steps), goal)
+        warm = plan.row.warm
+        if warm.start == "codes" and goal is None:
+            codes = warp.move(vqgan.look_up(start_state.tokens.to(device)), mode="bilinear")
+            latent = codes.clamp(self.low, self.high).contiguous()
+        else:
+            latent = vqgan.encode(picture).contiguous()
+        if warm.fit:
+            # what comes into view may become anything; a goal is all there
+            weight = warp.coverage(*picture.shape[-2:]) if goal is None else torch.ones_like(picture[:, :1])
+            latent = fitted(vqgan, latent, picture, weight, steps=warm.fit, rate=warm.fit_rate)
+        return Start(latent, (moved, second, start_state.moments.steps), goal)

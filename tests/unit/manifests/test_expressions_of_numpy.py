@@ -17,6 +17,7 @@ from manifests.schema.timeline import Timeline
 
 CLIP = Timeline(frames=121, fps=30.0, seed=7, bpm=120.0, beat_offset=0.5)
 
+NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 OF_NUMPY = {name: getattr(np, name) for name in FUNCTIONS if hasattr(np, name)}
 OF_NUMPY |= {here: OF_NUMPY[name] for name, here in ALIASES.items()}
 OF_NUMPY |= {"min": np.minimum, "max": np.maximum, "clamp": np.clip, "pi": np.float64(np.pi), "e": np.float64(np.e)}
@@ -26,8 +27,10 @@ def of_numpy(text: str, frame: int, timeline: Timeline) -> float:
     """What numpy makes of an expression."""
     t = np.float64(frame)
     names = {"t": t, "s": t / timeline.fps, "n": np.float64(timeline.frames), "max_f": np.float64(timeline.frames - 1)}
+    # Python's own numbers raise where numpy's go on: 0.0 / 0.0 in the branch of a where that is not taken
+    text = NUMBER.sub(r"number(\g<0>)", text)
     with np.errstate(all="ignore"):
-        return float(eval(text, {"__builtins__": {}}, OF_NUMPY | names))
+        return float(eval(text, {"__builtins__": {}}, OF_NUMPY | names | {"number": np.float64}))
 
 
 def placed(error: KeyframeError, place: str) -> None:

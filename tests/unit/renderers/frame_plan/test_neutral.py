@@ -15,7 +15,15 @@ from pydantic import BaseModel, create_model
 
 from manifests.building import build
 from manifests.results import GoodRow
-from manifests.schema import CutoutSettings, ImagePrompt, LossSettings, ManifestRow, NoisePrompt, OptimiserSettings
+from manifests.schema import (
+    CutoutSettings,
+    ImagePrompt,
+    LossSettings,
+    ManifestRow,
+    NoisePrompt,
+    OptimiserSettings,
+    WarmSettings,
+)
 from manifests.schema.scenes import Prompt, Scene
 from renderers.frame_plan import addressing, addressing_v4, camera_path, neutral
 from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP
@@ -207,6 +215,7 @@ def test_a_new_field_of_a_models_entry_at_its_neutral_value_leaves_its_digest(
 ALWAYS = {"prompt.text", "image_prompt.image", "noise_prompt.seed", "scene.at", "scene.prompts"}
 CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
+    "warm.": WarmSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
 }  # fmt: skip
 

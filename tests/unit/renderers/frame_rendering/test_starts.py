@@ -17,7 +17,7 @@ from renderers.frame_rendering.in_progress import FrameInProgress
 from renderers.frame_rendering.renderer import FrameRenderer
 from renderers.frame_rendering.state import FrameState, Moments
 from renderers.frame_rendering.warp import warp_of
-from renderers.models import Models
+from renderers.models import Models, decode_tokens
 from tests.helpers.frames import IMAGES, first, start, with_vqgan
 from tests.helpers.random_model import Planner
 
@@ -73,6 +73,44 @@ def test_a_warm_start_is_what_the_parent_showed_moved_in_float(renderer: FrameRe
     torch.testing.assert_close(exp_avg, warp.move(kept, mode="bilinear"))
     assert torch.equal(exp_avg_sq, squares)
     assert steps == 3
+
+
+def test_codes_that_are_moved_are_no_encoding(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(frames=2, zoom="1.1", angle="5", warm={"start": "codes"})
+    parent = first(renderer, plan).frame.state
+    frame = list(plan.walk())[1]
+    vqgan = renderer.models.vqgan
+    codes = vqgan.look_up(parent.tokens.long())
+    warp = warp_of(frame.motion, vqgan.decode(codes))
+    expected = warp.move(codes, mode="bilinear").clamp(renderer.starts.low, renderer.starts.high)
+    torch.testing.assert_close(renderer.starts.warm(plan, frame, parent).latent, expected)
+
+
+@pytest.mark.parametrize("begins", ["picture", "codes"])
+def test_fitting_brings_the_decoded_latent_nearer_to_the_moved_picture(
+    renderer: FrameRenderer, planned: Planner, begins: str
+) -> None:
+    def distance(fit: int) -> float:
+        plan = planned(frames=2, zoom="1.1", angle="5", warm={"start": begins, "fit": fit, "fit_rate": 0.1})
+        parent = first(renderer, plan).frame.state
+        frame = list(plan.walk())[1]
+        warm = renderer.starts.warm(plan, frame, parent)
+        vqgan = renderer.models.vqgan
+        shown = decode_tokens(vqgan, parent.tokens)
+        warp = warp_of(frame.motion, shown)
+        drawn = decode_tokens(vqgan, vqgan.tokenise(warm.latent))
+        weight = warp.coverage(*shown.shape[-2:])
+        assert not warm.latent.requires_grad
+        assert bool((warm.latent >= renderer.starts.low).all() and (warm.latent <= renderer.starts.high).all())
+        with torch.no_grad():
+            return float(((drawn - warp.move(shown).clamp(0, 1)).square() * weight).sum() / weight.sum())
+
+    assert distance(20) < 0.9 * distance(0)
+
+
+def test_a_rate_without_steps_is_no_setting(planned: Planner) -> None:
+    assert planned(frames=2, warm={"fit_rate": 0.5}).digests == planned(frames=2).digests
+    assert planned(frames=2, warm={"fit": 1}).digests[0] != planned(frames=2).digests[0]
 
 
 def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: FrameRenderer, planned: Planner) -> None:
