@@ -21,7 +21,7 @@ UPGRADE :=
 # A torch, or a plugin of pytest, must never come from a folder outside .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-minutes test-cluster test-long test-wheel chaos fuzz coverage lint types imports check docs deployments lock bench browser clean
+.PHONY: help setup demo gallery test test-minutes test-cluster test-long test-wheel chaos fuzz coverage lint types imports check docs deployments lock bench browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,12 @@ demo: ## Render manifests/demo.parquet into out/ and say where to look (OUTPUT=a
 	 echo; for file in "$(OUTPUT)"/*/video.*; do [ -e "$$file" ] && echo "  result  $$file"; done; \
 	 [ -e "$(OUTPUT)/report/index.html" ] && echo "  report  $(OUTPUT)/report/index.html (open it in a browser)"; \
 	 exit $$status
+
+gallery: ## Render manifests/gallery.yaml, a row or two for each thing that a row can say, into gallery/ and say where to look
+	@infra/setup.sh runtime
+	@mkdir -p build && $(BIN)/nightreel manifest build manifests/gallery.yaml -o build/gallery.parquet
+	@$(BIN)/nightreel render build/gallery.parquet --output gallery; status=$$?; \
+	 echo; echo "  page    gallery/report/index.html (open it in a browser)"; exit $$status
 
 # One thread for each process of torch: two processes with two each wait for each other on two cores.
 test test-minutes test-cluster test-long: export OMP_NUM_THREADS := 1
