@@ -60,6 +60,7 @@ def plan(
         "actor_seconds": round(seconds, 1),
         "chunks": [
             {"name": chunk.name, "seconds": round(chunk.seconds, 1), "after": chunk.after, "needs": list(chunk.needs),
+             "parents": [f"{video}@{frame}" for video, frame in chunk.parents],
              "parts": [{"video": part.video, "range": part.index, "frames": list(part.frames)}
                        for part in chunk.parts]}
             for chunk in chunks
@@ -98,4 +99,8 @@ def plan(
 
 def _after(chunk: Chunk) -> str:
     """What a chunk waits for, as people say it."""
-    return chunk.after or (f"frames {format_frames(chunk.needs)}" if chunk.needs else "")
+    if chunk.after is None and not chunk.needs:
+        return ", ".join(f"{video} {frame}" for video, frame in chunk.parents[:3]) + (
+            ", …" if chunk.parents[3:] else ""
+        )
+    return chunk.after or f"frames {format_frames(chunk.needs)}"
