@@ -108,6 +108,8 @@ def test_servers_wait_for_the_migration() -> None:
     for name in ("api", "services"):
         assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert SERVICES[name]["environment"]["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] == "false"
+        # two servers that begin at once, on a new database, both put the types of blocks: one died of it
+        assert SERVICES[name]["environment"]["PREFECT_SERVER_REGISTER_BLOCKS_ON_START"] == "false"
     assert SERVICES["api"]["deploy"]["replicas"] == 2
 
 
