@@ -16,7 +16,7 @@ from infra.own_cluster import joining, own_cluster
 from infra.own_prefect import key_for
 from infra.private_files import private_folder
 from infra.proxies import SET_ASIDE, VARIABLES, exempting, set_aside, unaskable
-from infra.settings import SettingsInvalid, load_settings
+from infra.settings import InfraSettings, SettingsInvalid, load_settings
 from renderers.user_paths import at_home
 
 __all__ = [
@@ -67,12 +67,10 @@ _FOR_RUNS = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAU
 
 
 def given_for_runs() -> dict[str, str]:
-    """Return the variables set here that flow runs on other machines should have too, none of them secret."""
-    return {
-        name: value
-        for name, value in sorted(os.environ.items())
-        if value and (name in _FOR_RUNS or (name.startswith("NIGHTREEL_") and name not in _NOT_FOR_RUNS))
-    }
+    """Return the variables set here that flow runs on other machines should have too, none of them secret: of ours the
+    settings there are, since a variable that only begins like them may hold anything."""
+    ours = {f"NIGHTREEL_{name.upper()}" for name in InfraSettings.model_fields} - _NOT_FOR_RUNS
+    return {name: value for name, value in sorted(os.environ.items()) if value and (name in _FOR_RUNS or name in ours)}
 
 
 def prefect_api_url() -> str | None:

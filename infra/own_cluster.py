@@ -6,7 +6,7 @@ import json
 import secrets
 from pathlib import Path
 
-from infra.private_files import write_private
+from infra.private_files import read_own, write_private
 
 __all__ = ["CLUSTER", "PRIVATE", "SYSTEM_CONFIG", "TOKEN", "joining", "own_cluster"]
 
@@ -19,6 +19,8 @@ PRIVATE = {
     # no port: that server asks nobody for the token (Ray's own way to say this would be none; its log has an error)
     "DASHBOARD_METRIC_PORT": "-1",
 }
+# What a cluster is joined by; nothing else is taken from a file.
+_JOINING = {*PRIVATE, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"}
 #: As Ray's own option: another server of numbers that asks for no token, and that nobody here asks.
 SYSTEM_CONFIG = {"enable_metrics_collection": False}
 
@@ -42,8 +44,10 @@ def own_cluster(folder: Path, address: str, auth_mode: str, *, own_token: bool) 
 def joining(folder: Path, address: str | None) -> dict[str, str]:
     """Return the variables with which the cluster at `address` is joined, if it is the one of this `folder`."""
     try:
-        known = json.loads((folder / CLUSTER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = json.loads(read_own(folder / CLUSTER) or "{}")
+        theirs, variables = known.get("address"), dict(known.get("variables") or {})
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return {}
-    variables: dict[str, str] = known["variables"]
-    return variables if (address or "").replace("localhost", "127.0.0.1") == known["address"] else {}
+    if not address or address.replace("localhost", "127.0.0.1") != theirs:
+        return {}
+    return {name: value for name, value in variables.items() if name in _JOINING and isinstance(value, str)}

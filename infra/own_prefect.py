@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from infra.private_files import write_private
+from infra.private_files import read_own, write_private
 
 __all__ = ["WHEREABOUTS", "Whereabouts", "authorization", "key_for", "whereabouts"]
 
@@ -39,10 +39,12 @@ class Whereabouts:
 
 def whereabouts(folder: Path) -> Whereabouts | None:
     """Where the `nightreel up` of this `folder` is; None if none runs, or it is not up yet."""
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(OSError, ValueError, TypeError, RecursionError):
         with suppress(Timeout), FileLock(folder / "lock", timeout=0, mode=0o600, thread_local=False):
             return None  # nobody has it
-        return Whereabouts(**json.loads((folder / WHEREABOUTS).read_text(encoding="utf-8")))
+        found = Whereabouts(**json.loads(read_own(folder / WHEREABOUTS) or "{}"))
+        if all(isinstance(it, str) for it in (found.api, found.log, found.key or "")):
+            return found
     return None
 
 

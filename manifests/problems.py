@@ -102,7 +102,7 @@ class Listed:
 def kind_of_problem(problem: RowProblem) -> str:
     """What is wrong, whatever the row and its value: `prompt is missing`, `width is not allowed`."""
     column = re.sub(r"\[\d+\]", "", problem.column) or problem.unit
-    for ending in ("is missing", "was used before", "is unknown", "holds half of a character"):
+    for ending in ("is missing", "was used before", "is unknown", "holds half of a character", "was given up"):
         if ending in problem.message[len(problem.column) : len(problem.column) + 200]:
             return f"{column} {ending}"
     return f"{column} is not allowed"

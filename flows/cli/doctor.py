@@ -12,7 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.markup import escape
+from rich.text import Text
 
 from flows.cli.output import fit, out, print_json
 from flows.doctor.cluster import check_cluster
@@ -99,15 +99,16 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_aft
 
 def _show(findings: list[Finding], repaired: bool) -> None:
     for area, found in groupby(findings, key=lambda finding: finding.area):
-        out.print(f"[bold]{_TITLES[area]}[/bold]")
+        out.print(Text(_TITLES[area], style="bold"))
         for it in found:
-            out.print(f"  [{_COLOURS[it.level]}]{it.level:<8}[/] {escape(fit(it.what))}", soft_wrap=True)
+            level = (f"{it.level:<8}", _COLOURS[it.level])
+            out.print(Text.assemble("  ", level, f" {fit(it.what)}"), soft_wrap=True)
             if it.level == "ok":
                 continue
             text = it.repaired or (f"could not be repaired: {it.repair_error}" if it.repair_error else it.remedy)
             mark = "repaired:" if it.repaired else "->"
             hint = " (--repair does it)" if it.repair and not repaired else ""
-            out.print(f"           {mark} {escape(fit(text))}{hint}", soft_wrap=True)
+            out.print(f"           {mark} {fit(text)}{hint}", soft_wrap=True)
     bad = [finding for finding in findings if finding.level == "problem" and not finding.repaired]
     if bad:
         sys.stdout.flush()

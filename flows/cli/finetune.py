@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import Field
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
 from flows.cli.errors import DONE
 from flows.cli.options import with_help
-from flows.cli.output import duration, fit, print_json, problems, say, stderr
+from flows.cli.output import Words, duration, fit, print_json, problems, say, stderr
 from flows.job.finetuning import begin, check, figures, finetune_job, handing_over, publish, published
 from flows.local.own_server import prefect_server
 from flows.orchestration.forms import fields as form
@@ -129,7 +129,7 @@ def _watching(training: RayTraining, *, disable: bool) -> Iterator[None]:
         return
     over = threading.Event()
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
+        Words("{task.description}"), BarColumn(), MofNCompleteColumn(), Words("{task.fields[detail]}"),
         console=stderr, disable=not stderr.is_terminal,
     )  # fmt: skip
     line = bar.add_task(STARTING, total=None, detail="")
@@ -139,14 +139,14 @@ def _watching(training: RayTraining, *, disable: bool) -> Iterator[None]:
         while not over.wait(0.5):
             now = training.progress()
             if now is None:
-                bar.update(line, description=fit(training.waiting or STARTING))
+                bar.update(line, description=training.waiting or STARTING)
             else:
                 step, steps = now["step"], now["steps"]
                 bar.update(line, description="fine-tuning", total=steps, completed=step, detail=_detail(now))
             if not stderr.is_terminal and time.monotonic() - said >= 30:
                 said = time.monotonic()
                 where = f"step {now['step']}/{now['steps']}  {_detail(now)}" if now else training.waiting or STARTING
-                print(f"{duration(said - began)}: {where}", file=sys.stderr, flush=True)
+                print(f"{duration(said - began)}: {fit(where)}", file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=show, name="progress", daemon=True)
     with bar:

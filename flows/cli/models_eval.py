@@ -8,15 +8,17 @@ from typing import Annotated
 import platformdirs
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from flows.cli.models_training import sprites_folder
-from flows.cli.output import print_json, print_table, say, stderr
+from flows.cli.output import Words, print_json, print_table, say, stderr
 from infra.settings import load_settings
 from renderers.errors import BadInput
 from renderers.registry import Registry
 
 __all__ = ["evaluate"]
+
+MOST_SEEDS = 1000
 
 
 def _numbers(text: str, option: str) -> tuple[int, ...]:
@@ -24,8 +26,8 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
         numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError as error:
         raise BadInput(f"--{option} '{text}': give whole numbers with commas, such as 0,1,2") from error
-    if min(numbers) < 0:
-        raise BadInput(f"--{option} '{text}': seeds are 0 or more")
+    if not all(0 <= number < 2**63 for number in numbers) or len(numbers) > MOST_SEEDS:
+        raise BadInput(f"--{option} '{text}': give at most {MOST_SEEDS} seeds from 0 to {2**63 - 1}")
     return numbers
 
 
@@ -58,12 +60,14 @@ def evaluate(
     """
     if prompts is not None and prompts < 1:
         raise BadInput(f"--prompts {prompts}: give 1 or more")
-    if jobs < 1:
-        raise BadInput(f"--jobs {jobs}: give 1 or more")
+    if not 1 <= jobs <= 256:
+        raise BadInput(f"--jobs {jobs}: give 1 to 256")
+    if output.exists() and not output.is_dir():  # said now, and not after an hour
+        raise BadInput(f"output '{output}' is no folder: name one, or a new one")
     chosen, chosen_ablation = _numbers(seeds, "seeds"), _numbers(ablation_seeds, "ablation-seeds")
     entry = Registry(load_settings().models_folder).entry(model)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
+        Words("{task.description}"), BarColumn(), MofNCompleteColumn(), Words("{task.fields[detail]}"),
         TimeElapsedColumn(), TimeRemainingColumn(), console=stderr, disable=json,
     )  # fmt: skip
     with bar:

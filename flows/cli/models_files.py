@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT
-from flows.cli.output import fit, print_json, print_table, problems, say, stderr
+from flows.cli.output import Words, print_json, print_table, problems, say, stderr, waiting
 from infra.models.downloads import OnProgress
 from infra.models.files import OnFile, fetch_model, verify_model
 from infra.models.published import publish as publish_model
@@ -60,11 +59,11 @@ def fetch(
 @contextmanager
 def file_bars(*, disable: bool) -> Iterator[OnFile]:
     """A bar per file, on stderr."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (Words("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=stderr, disable=disable) as bars:
 
         def on_file(name: str) -> OnProgress:
-            line = bars.add_task(escape(fit(name)), total=None)
+            line = bars.add_task(name, total=None)
 
             def on_progress(done: int, total: int | None) -> None:
                 bars.update(line, completed=done, total=total)
@@ -93,8 +92,8 @@ def publish(*names: str, json: Json = False) -> int:
     registry, source = Registry(settings.models_folder), Storage(settings.models_source)
     entries = [registry.entry(name) for name in dict.fromkeys(names)]
     source.check()
-    with stderr.status("publishing", spinner="dots") as status:
-        done = [publish_model(registry, entry, source, lambda file: status.update(fit(file))) for entry in entries]
+    with waiting("publishing") as say_file:
+        done = [publish_model(registry, entry, source, say_file) for entry in entries]
     if json:
         print_json([{"name": it.name, "digest": it.digest, "files": [vars(file) for file in it.files]} for it in done])
     else:

@@ -17,12 +17,11 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-from flows.cli.output import print_json, print_table, say, stderr
+from flows.cli.output import Words, print_json, print_table, say, stderr
 
 if TYPE_CHECKING:
     from renderers.training.run import TrainingProgress
@@ -38,7 +37,12 @@ def sprites_folder() -> Path:
 def sprites(
     *,
     folder: Annotated[Path | None, Parameter(help="where to keep them (default: the user's cache folder)")] = None,
-    side: Annotated[int, Parameter(help="px of a sprite: 96 for pictures of 64 px, 144 for those of 128")] = 96,
+    side: Annotated[
+        int,
+        Parameter(
+            validator=Number(gte=16, lte=512), help="px of a sprite: 96 for pictures of 64 px, 144 for those of 128"
+        ),
+    ] = 96,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress")] = False,
 ) -> int:
     """Fetch openly licensed emoji and clip art (npm, Debian) and draw them, for training and evaluation.
@@ -49,7 +53,7 @@ def sprites(
 
     target = folder or sprites_folder()
     bar = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[detail]}"), TimeElapsedColumn(),
+        SpinnerColumn(), Words("{task.description}"), Words("{task.fields[detail]}"), TimeElapsedColumn(),
         console=stderr, disable=json,
     )  # fmt: skip
     with bar:
@@ -166,7 +170,7 @@ def _watched(what: str, threads: int) -> Iterator[Callable[[TrainingProgress], N
 
     use_threads(threads)
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
+        Words("{task.description}"), BarColumn(), MofNCompleteColumn(), Words("{task.fields[detail]}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=stderr) as bar:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.padding import Padding
+from rich.progress import Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -23,8 +24,8 @@ from flows.report.wording import REORDERING, first_of, visible
 from manifests.masking import values_without_secrets, without_secrets
 from renderers.frame_plan.video_plan import json_safe
 
-__all__ = ["damage_lines", "duration", "fit", "out", "print_json", "print_table", "problems", "row_lines", "say",
-           "stderr"]  # fmt: skip
+__all__ = ["Words", "damage_lines", "duration", "fit", "out", "print_json", "print_table", "problems", "row_lines",
+           "say", "stderr", "waiting"]  # fmt: skip
 
 #: Columns of a terminal below which a table of more than two columns can't be read.
 NARROW = 72
@@ -32,9 +33,12 @@ NARROW = 72
 #: Characters of a word, such as a path, and of a line, that a problem may have.
 LONGEST_WORD, LONGEST_LINE = 600, 4_000
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+#: Characters of a table's cell, and of one in the last column, which pads no other.
+LONGEST_CELL, LONGEST_LAST = 250, 1_000
 
-stderr = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+# Of Rich's markup and signs (`[bold]`, `:cake:`) nothing may come of a stranger's text: it is shown as it is.
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
+out = Console(highlight=False, markup=False, emoji=False)
 
 
 # What JSON lets stand in a text, and a terminal obeys.
@@ -57,25 +61,53 @@ def print_json(value: Any) -> None:
     sys.stdout.write(_COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
+class Words(TextColumn):
+    """A column of a progress bar. What it says may hold a stranger's words: fit for a terminal, and never markup."""
+
+    def __init__(self, text_format: str) -> None:
+        super().__init__(text_format, markup=False)
+
+    def render(self, task: Task) -> Text:
+        """Return what stands there."""
+        return Text(fit(super().render(task).plain))
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr with `words` behind it until the block ends; call what is given with others for others."""
+    with stderr.status(Text(fit(words)), spinner="dots") as status:
+        yield lambda others: status.update(Text(fit(others)))
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """A table on stdout; cells are text, never markup. Too wide for a narrow terminal, it becomes a list."""
-    rows = [[fit(cell) for cell in row] for row in rows]
+    """A table on stdout; cells are text, never markup, and lose their middle where they are longer than a person reads
+    (`--json` has all). Too wide for a narrow terminal, it becomes a list."""
+    last = len(columns) - 1
+    rows = [[_cut(fit(cell), LONGEST_LAST if at == last else LONGEST_CELL) for at, cell in enumerate(row)]
+            for row in rows]  # fmt: skip
     # a pipe has no width: whoever greps for an id finds it on one line with all that belongs to it
-    console = out if out.is_terminal else Console(highlight=False, width=10_000)
+    console = out if out.is_terminal else Console(highlight=False, markup=False, emoji=False, width=10_000)
     if console.width < NARROW and len(columns) > 2:
         console.print(_stacked(columns, rows, title), end="")
         return
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    heading = None if title is None else Text(fit(title))
+    table = Table(title=heading, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for name in columns:
-        table.add_column(name, overflow="fold")  # an id or a reason that is cut off helps nobody
+        table.add_column(Text(name), overflow="fold")  # an id or a reason that is cut off helps nobody
     for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+        table.add_row(*map(Text, row))
+    if console is out:
+        console.print(table)
+        return
+    with console.capture() as printed:
+        console.print(table)
+    # one long cell in the last column would pad every row
+    print("\n".join(line.rstrip() for line in printed.get().removesuffix("\n").split("\n")))
 
 
 def _stacked(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None) -> Group:
     """Each row as a heading, its first cell, and a line for every other cell that holds something."""
-    parts: list[Text | Padding] = [Text(title)] if title else []
+    parts: list[Text | Padding] = [Text(fit(title))] if title else []
     width = max(map(len, columns[1:])) + 2
     for first, *others in rows:
         parts.append(Text(first, style="bold"))

@@ -16,7 +16,7 @@ from flows.planning.chunks import Chunk
 from infra.settings import load_settings
 from manifests.masking import address_without_secrets
 from manifests.problems import LISTED
-from manifests.schema import format_frames
+from manifests.schema import brief_frames
 from manifests.schema.texts import plural
 
 __all__ = ["plan"]
@@ -103,4 +103,4 @@ def _after(chunk: Chunk) -> str:
         return ", ".join(f"{video} {frame}" for video, frame in chunk.parents[:3]) + (
             ", …" if chunk.parents[3:] else ""
         )
-    return chunk.after or f"frames {format_frames(chunk.needs)}"
+    return chunk.after or f"frames {brief_frames(chunk.needs)}"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
 from flows.api.manifest import read_manifest
 from flows.api.rendering import PreparedPart, PreparedRow, Renderer, checked_row, prepare, prepare_part
-from flows.cli.output import fit, print_json, problems, say, stderr
+from flows.cli.output import Words, fit, print_json, problems, say, stderr
 from flows.job.row_warnings import prompt_warnings
 from flows.report.wording import shorten
 from infra.settings import load_settings
@@ -40,6 +40,9 @@ __all__ = ["Wanted", "watched", "write_preview"]
 MANIFESTS = (*SOURCE_SUFFIXES, ".parquet")
 LOOK_SECONDS = 0.5
 SHOWN_VIDEOS = 10
+DEEPEST = 8  # settings in each other
+# What PyYAML raises for values that look like dates or numbers and are none, or are nested without end.
+_BROKEN = (yaml.YAMLError, ValueError, TypeError, LookupError, OverflowError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,8 @@ def watched(wanted: Wanted) -> None:
             paths = [Path(wanted.prompt), *map(Path, prepared.images)]
             seen = seen if len(seen) == len(paths) else _looks(paths)
         except NightreelError as error:
-            stderr.print(fit(error), markup=False, soft_wrap=True)
-        stderr.print(f"watching {fit(shorten(wanted.prompt, 200))}; Ctrl-C ends it", markup=False, soft_wrap=True)
+            stderr.print(fit(error), soft_wrap=True)
+        stderr.print(f"watching {fit(shorten(wanted.prompt, 200))}; Ctrl-C ends it", soft_wrap=True)
         while _looks(paths) == seen:
             time.sleep(LOOK_SECONDS)
 
@@ -258,8 +261,8 @@ def _write_part(wanted: Wanted, part: PreparedPart) -> dict[str, Any]:
 
 @contextmanager
 def _bar(wanted: Wanted, what: str, total: int, unit: str) -> Iterator[tuple[Progress, TaskID]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    rate = TextColumn(f"{unit}  {{task.fields[rate]}}")
+    columns = (Words("{task.description}"), BarColumn(), MofNCompleteColumn())
+    rate = Words(f"{unit}  {{task.fields[rate]}}")
     with Progress(*columns, rate, TimeRemainingColumn(), console=stderr, transient=False, disable=wanted.json) as bar:
         yield bar, bar.add_task(what, total=total, rate="")
 
@@ -298,11 +301,13 @@ def _assign(given: dict[str, Any], assignment: str) -> None:
         raise BadInput(f"--set '{assignment}': give column=value, such as cutouts.number=16")
     place = given
     *outer, last = path.strip().split(".")
+    if len(outer) >= DEEPEST:
+        raise BadInput(f"--set '{assignment}': a column has at most {DEEPEST} names, such as cutouts.number")
     for key in outer:
         place = place.setdefault(key, {})
         if not isinstance(place, dict):
             raise BadInput(f"--set '{assignment}': '{key}' holds a value, not settings")
     try:
         place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _BROKEN as error:
         raise BadInput(f"--set '{assignment}': the value is not valid YAML; put quotes around a text") from error

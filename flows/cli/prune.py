@@ -9,9 +9,10 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.progress import Progress
 
-from flows.cli.errors import DONE
+from flows.cli.errors import BAD_INPUT, DONE
 from flows.cli.options import with_help
-from flows.cli.output import print_json, print_table, problems, say, stderr
+from flows.cli.output import print_json, print_table, problems, say, stderr, waiting
+from flows.job.output_videos import holds_output, not_an_output
 from flows.orchestration.forms.fields import RenderedOutput
 from flows.report.wording import first_of
 from flows.retention.pruning import Found, look, remove
@@ -56,13 +57,16 @@ def prune(
     taking a re-run back, renders again the frames that have gone.
     """
     storage = Storage(output)
-    with stderr.status("looking", spinner="dots"):
+    with waiting("looking"):
         found = look(
             storage,
             Registry(load_settings().models_folder),
             datetime.now(UTC) - timedelta(days=days),
             kinds=only or KINDS,
         )
+    if not found.superfluous and not found.passed_over and not holds_output(storage):
+        problems([not_an_output(storage)])
+        return BAD_INPUT
     if delete:
         with Progress(console=stderr, transient=True) as bar:
             task = bar.add_task("deleting", total=len(found.superfluous))

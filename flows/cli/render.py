@@ -14,12 +14,12 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.text import Text
 
 from flows.cli.errors import BAD_INPUT, DONE, ENVIRONMENT, INCOMPLETE
 from flows.cli.options import with_help
-from flows.cli.output import damage_lines, duration, print_json, problems, row_lines, say, stderr
+from flows.cli.output import Words, damage_lines, duration, fit, print_json, problems, row_lines, say, stderr, waiting
 from flows.job.job import JobProgress, RenderJob
 from flows.job.outcome import JobCounts
 from flows.job.parameters import RenderParameters
@@ -66,7 +66,7 @@ def render(
         settings = settings.model_copy(update={"actors": actors})
     parameters = RenderParameters(manifest, output, strict, force, range_frames, priority).in_full()
     job = RenderJob(parameters, settings)
-    with stderr.status("planning", spinner="dots"):
+    with waiting("planning"):
         job.read()
     bad = row_lines(job)
     problems(bad)
@@ -172,8 +172,8 @@ def watching(job: RenderJob, *, disable: bool) -> Iterator[threading.Event]:
         yield served
         return
     bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"), console=stderr,
+        Words("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        Words("{task.fields[detail]}"), console=stderr,
     )  # fmt: skip
     first = job.progress()
     frames = bars.add_task(
@@ -193,7 +193,7 @@ def watching(job: RenderJob, *, disable: bool) -> Iterator[threading.Event]:
                     said = now.elapsed
                     done = f"{now.frames_done}/{plural(now.frames, 'frame')}"
                     videos_done = f"{now.videos_done}/{plural(now.videos, 'video')}"
-                    print(f"{duration(now.elapsed)}: {done}, {videos_done}{detail}", file=sys.stderr, flush=True)
+                    print(f"{duration(now.elapsed)}: {done}, {videos_done}{fit(detail)}", file=sys.stderr, flush=True)
                 continue
             bars.update(frames, completed=now.frames_done, detail=detail)
             bars.update(videos, completed=now.videos_done)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from flows.cli.errors import DONE
 from flows.cli.options import with_help
-from flows.cli.output import print_json, say, stderr
+from flows.cli.output import print_json, say, waiting
 from flows.cli.render import conclude, run_flow
 from flows.job.reruns import RerunParameters, rerun_job
 from flows.orchestration.forms.addresses import refuse_secrets
@@ -43,7 +43,7 @@ def rerun(
     settings = load_settings()
     parameters = RerunParameters.of(output, video, frames, after, seed, dry_run, priority)
     job = rerun_job(parameters, settings)
-    with stderr.status("planning", spinner="dots"):
+    with waiting("planning"):
         job.read()
     if dry_run:
         if json:

@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems, say
-from flows.job.output_videos import VideoStatus, stored_status, stored_wants
+from flows.job.output_videos import VideoStatus, not_an_output, stored_status, stored_wants
 from flows.report.wording import first_of
 from infra.settings import load_settings
 from infra.storage.storage import Storage
-from manifests.schema import format_frames
+from manifests.schema import brief_frames
 from manifests.schema.texts import plural
 from renderers.registry import Registry
 
@@ -38,7 +38,7 @@ def status(
     bad = wants.problems.rows
     problems(first_of(sorted(damaged)))
     if not found and not bad:
-        problems([f"nothing was ever rendered into '{output}'"])
+        problems([not_an_output(storage)])
         return BAD_INPUT
     counts = Counter(video.state for video in found)
     if json:
@@ -57,11 +57,10 @@ def status(
 
 
 def _row(video: VideoStatus) -> tuple[object, ...]:
-    missing = format_frames(video.missing)
     return (
         video.video_id,
         video.state,
         f"{video.done}/{video.frames}",
-        missing if len(missing) < 60 else missing[:57] + "...",
+        brief_frames(video.missing),
         video.reason,
     )

@@ -13,6 +13,7 @@ from cyclopts.validators import Number
 from flows.cli.errors import DONE
 from flows.cli.opening import opened
 from flows.cli.output import problems
+from flows.job.output_videos import holds_output
 from flows.watch.asking import BeginRerun
 from flows.watch.outputs import OneOutput
 from flows.watch.serving import LivePage
@@ -45,8 +46,8 @@ def watch(
     """
     settings, storage = load_settings(), Storage(output)
     storage.check(write=False)
-    if next(iter(storage.folders()), None) is None:
-        problems([f"nothing lies in '{output}' yet: the page shows a run as soon as one begins there"])
+    if not holds_output(storage):  # one that is to be rendered into may well hold a manifest, say
+        problems([f"nothing of nightreel lies in '{output}' yet: the page shows a run as soon as one begins there"])
     registry = Registry(settings.models_folder)
     page = LivePage.listen(OneOutput(storage), registry, secrets.token_urlsafe(32), port=port, begin=_begin())
     if json:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from flows.doctor.findings import Finding, not_looked_at
-from infra.storage.layout import DEEPEST, frame_of
+from infra.storage.layout import frame_of, is_folder
 from infra.storage.local_store import TEMPORARY_PREFIX
 from infra.storage.storage import ObjectMissing, SourceRefused, Storage, StorageError
 from manifests.schema.texts import plural
@@ -54,8 +54,9 @@ def old_temporaries(root: Path, now: float, unseen: Callable[[OSError], object] 
     `unseen` hears of folders that can't be listed."""
     found = []
     for folder, folders, names in os.walk(root, onerror=unseen):
-        if len(Path(folder).parts) - len(root.parts) >= DEEPEST:
-            folders.clear()  # whoever goes a thousand deep ends by RecursionError
+        inside = Path(folder).relative_to(root)
+        # puts are made where objects of ours are: the root may be that of a whole machine
+        folders[:] = [name for name in folders if is_folder((inside / name).as_posix())]
         for path in (Path(folder, name) for name in names if name.startswith(TEMPORARY_PREFIX)):
             try:
                 if now - path.stat().st_mtime > OLD_SECONDS:
@@ -121,7 +122,7 @@ def _remove(left: Sequence[Path]) -> str:
 
 
 def _frames(storage: Storage) -> Iterator[Finding]:
-    keys = [info.key for info in storage.list() if frame_of(info.key)]
+    keys = [info.key for info in storage.list(ours=True) if frame_of(info.key)]
 
     def look(key: str) -> str:
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from flows.job.handover import Handover
+from flows.report.markdown import escape_markdown
 from infra.models.bringing import bring_entries
 from infra.settings import InfraSettings
 from renderers.errors import ModelFilesBroken, UnknownModel
@@ -113,11 +114,12 @@ def figures(progress: dict[str, Any]) -> list[str]:
 def summary_markdown(report: dict[str, Any], folder: Path) -> str:
     """Return the report for people, with the sheet in it."""
     before, after = report["psnr_before"], report["psnr_after"]
-    broken = "".join(f"\n- `{path}`: {why}" for path, why in list(report["broken_pictures"].items())[:20])
-    return f"""# {report["name"]}
+    named = list(report["broken_pictures"].items())[:20]
+    broken = "".join(f"\n- {escape_markdown(path)}: {escape_markdown(why)}" for path, why in named)
+    return f"""# {escape_markdown(report["name"])}
 
-`{report["base"]}` fine-tuned on {report["training_pictures"]} pictures in {report["steps"]} steps, \
-{report["seconds"]:.0f} s on {report["hardware"]}.
+{escape_markdown(report["base"])} fine-tuned on {report["training_pictures"]} pictures in {report["steps"]} steps, \
+{report["seconds"]:.0f} s on {escape_markdown(report["hardware"])}.
 
 | held-out pictures | before | after | gain |
 |---|---|---|---|
@@ -125,7 +127,7 @@ def summary_markdown(report: dict[str, Any], folder: Path) -> str:
 
 ![original, before, after]({_inline(folder / "before-after.png")})
 
-A manifest's row uses it by `model: {report["name"]}`. Files: `{folder}`.
+A manifest's row uses it by `model: {report["name"]}`. Files: {escape_markdown(folder)}.
 {f"{chr(10)}Pictures that could not be read:{broken}" if broken else ""}"""
 
 

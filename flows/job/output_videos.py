@@ -6,19 +6,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 from flows.job.state import VideoSnapshot
 from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_failures, read_plan
 from flows.planning.remaining import VideoWork, plan_video
 from flows.retry_and_quarantine.records import PLANNER, FailureRecord
-from flows.runs.stored import stored_runs
+from flows.runs.stored import run_documents, stored_runs
 from flows.runs.wanted import Turn, Wanted, wanted
 from infra.storage.layout import SHORT, frames_present
 from infra.storage.storage import PlaceForbidden, Storage
+from manifests.masking import without_secrets
 from manifests.schema import format_frames, may_be_video
 from renderers.errors import RenderError
 from renderers.registry import Registry
@@ -29,6 +32,8 @@ __all__ = [
     "VideoState",
     "VideoStatus",
     "current_failures",
+    "holds_output",
+    "not_an_output",
     "stored_status",
     "stored_video",
     "stored_wants",
@@ -41,6 +46,9 @@ LATEST_RUNS = 100
 
 #: `waiting` and `rendering` are of a run that lives; a video that nobody renders and that has not failed is `missing`.
 VideoState = Literal["done", "missing", "waiting", "rendering", "failed"]
+
+#: Frames of a video from which on those that are all missing are told as one range.
+LONG = 10_000
 
 # Listings wait on the network, not on the processor.
 PARALLEL_LISTINGS = 16
@@ -142,7 +150,7 @@ class VideoStatus:
     video_id: str
     state: VideoState
     frames: int
-    missing: tuple[int, ...]
+    missing: Sequence[int]
     reason: str
     video: str | None
 
@@ -158,6 +166,37 @@ class VideoStatus:
             "video_id": self.video_id, "state": self.state, "frames": self.frames, "done": self.done,
             "missing": missing, "reason": self.reason, "video": self.video,
         }  # fmt: skip
+
+
+def holds_output(output: Storage) -> bool:
+    """Return whether anything of ours lies in `output`, a run's document or an object of a video: to the first one."""
+    if next(run_documents(output), None) is not None:
+        return True
+    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
+        names = iter(output.folders())
+        while some := tuple(islice(names, PARALLEL_LISTINGS)):
+            if any(threads.map(partial(_holds_video, output), some)):
+                return True
+    return False
+
+
+def _holds_video(output: Storage, video_id: str) -> bool:
+    try:
+        # frames, plans, failures: what has other names may be anybody's video.mp4
+        return any(info.key.count("/") == 2 for info in output.list(video_id, ours=True))
+    except PlaceForbidden:
+        return False
+
+
+def not_an_output(output: Storage) -> str:
+    """Return what is said of a place in which nothing of ours lies."""
+    shown = without_secrets(output.root)
+    if not output.folders():
+        return f"nothing was ever rendered into '{shown}'"
+    return (
+        f"'{shown}' is no output of nightreel: nothing was ever rendered into it. Name the folder or address that was "
+        "given to a render as its --output"
+    )
 
 
 def stored_wants(output: Storage, damaged: list[str] | None = None) -> Wanted:
@@ -183,7 +222,10 @@ def stored_status(output: Storage, registry: Registry, wants: Wanted | None = No
             return None  # the report's folder, or somebody else's
         was = stored.was
         state = video_state(stored.frames, was, wants.turns.get(video_id))
-        missing = tuple(index for index in range(stored.frames) if index not in was.available)
+        every = range(stored.frames)
+        # of thousands of long videos that nobody has begun no list of all frames is made
+        is_long = len(every) > LONG and not was.available
+        missing = every if is_long else tuple(index for index in every if index not in was.available)
         reason = was.reason or (was.failures[-1].message if was.failures else "")
         video = output.uri(stored.video) if stored.video and stored.work is not None else None
         return VideoStatus(video_id, state, stored.frames, missing, "" if state == "done" else reason, video)

@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.job.continuations import continuing
 from flows.job.job import RenderJob
-from flows.job.output_videos import LATEST_RUNS
+from flows.job.output_videos import LATEST_RUNS, holds_output, not_an_output
 from flows.job.parameters import RenderParameters
 from flows.job.source import Comparison, JobPlan
 from flows.job.state import VideoRun
@@ -216,11 +216,8 @@ class UntilSame:
 
 def _no_such_video(output: Storage, asked: RerunParameters) -> str:
     known = [name for name in output.folders() if may_be_video(name)]
-    if not known:
-        return (
-            f"nothing was ever rendered into '{asked.output}', so no frames of video '{asked.video}' can be rendered "
-            "again"
-        )
+    if not known or not holds_output(output):
+        return f"no frames of video '{asked.video}' can be rendered again: {not_an_output(output)}"
     near = get_close_matches(asked.video, known, 3) or known[:5]
     names = ", ".join(f"'{name}'" for name in near)
     return f"there is no video '{asked.video}' in '{asked.output}': it has {len(known)}, such as {names}"

@@ -63,7 +63,7 @@ class VideoListing:
 
 def list_video(output: Storage, video_id: str) -> VideoListing:
     """List one video's folder and read its provenance. Raises what the storage raises."""
-    objects = {info.key: info for info in output.list(f"{video_id}/")}
+    objects = {info.key: info for info in output.list(f"{video_id}/", ours=True)}
     key = f"{video_id}/{PROVENANCE}"
     provenance, damage = None, ""
     if key in objects:

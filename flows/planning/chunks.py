@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from flows.planning.remaining import RangeWork, VideoWork
-from manifests.schema import format_frames
+from manifests.schema import brief_frames
 
 __all__ = ["MAX_TASK_RUNS", "MOST_TASK_RUNS", "Chunk", "Part", "chunks_of"]
 
@@ -264,7 +264,7 @@ def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
         if not wanted:
             return
         needs = {need for index in wanted for need in video.frames[index].needs if need in missing} - set(wanted)
-        name = f"{video.video_id} {what}{format_frames(wanted)}"
+        name = f"{video.video_id} {what}{brief_frames(wanted)}"
         part = Part(video.video_id, None, wanted)
         chunk = Chunk(name, (part,), _seconds(video, wanted), needs=tuple(sorted(needs)))
         placed.append((place, chunk))
@@ -320,4 +320,4 @@ def _missing_at(video: VideoWork, frame: int) -> bool:
 
 
 def _named(ranges: Sequence[RangeWork]) -> str:
-    return format_frames(frame for it in ranges for frame in range(it.start, it.stop))
+    return brief_frames(frame for it in ranges for frame in range(it.start, it.stop))

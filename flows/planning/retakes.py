@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from manifests.schema import FrameRangeError, format_frames, parse_frames
+from manifests.schema import FrameRangeError, brief_frames, parse_frames
 from renderers.errors import BadInput
 from renderers.frame_plan.frame_plan import Retake
 from renderers.frame_plan.video_plan import VideoPlan
@@ -163,9 +163,9 @@ def keep_from(plan: VideoPlan, before: VideoPlan, frame: int) -> Retake:
 
 def describe(retaking: Retaking, missing: Collection[int]) -> str:
     """A sentence for people: what will be rendered."""
-    parts = [f"frames {format_frames(retaking.renewed)} once more"] if retaking.renewed else []
+    parts = [f"frames {brief_frames(retaking.renewed)} once more"] if retaking.renewed else []
     fresh = set(missing) - retaking.renewed - retaking.skipped
-    parts += [f"frames {format_frames(fresh)}"] if fresh else []
+    parts += [f"frames {brief_frames(fresh)}"] if fresh else []
     kept = [entry.frame for entry in retaking.retakes if entry.frame not in retaking.chosen]
     text = " and ".join(parts) or "nothing"
     return f"renders {text}" + (f"; frames from {kept[0]} on stay as they are" if kept else "")

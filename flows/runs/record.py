@@ -10,10 +10,11 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from manifests.problems import Problems
 from manifests.results import RowProblem
+from manifests.schema.frames import MAX_FRAME
 from manifests.schema.row import VIDEO_ID_PATTERN
 
 __all__ = [
@@ -41,6 +42,8 @@ VideoPhase = Literal["w", "r", "s", "d", "f"]
 RequestKind = Literal["drain", "restart", "allow", "priority"]
 
 _SILENT_SECONDS = 60.0
+_MOST_AHEAD = 86_400.0  # seconds: clocks differ by minutes, and the rest is a stranger's
+_YEARS = range(1970, 2200)
 
 
 def _known(value: Any) -> Any:
@@ -48,6 +51,17 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _in_utc(value: datetime) -> datetime:
+    """`value` in UTC, which is what one without a zone is in: others can't be compared with it. Raises ValueError for a
+    year to which nothing can be added."""
+    if value.year not in _YEARS:
+        raise ValueError(f"the year {value.year} is none in which anything was rendered")
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+#: Of a video, as many as a row may have: a listing names each that is missing.
+Frames = Annotated[int, Field(ge=0, le=MAX_FRAME)]
 Known = Annotated[float | None, BeforeValidator(_known)]
 Amount = Annotated[float, BeforeValidator(lambda value: 0.0 if _known(value) is None else value)]
 #: The id of a video, which is a folder's name in storage: another text there is none of ours.
@@ -66,14 +80,14 @@ class RunVideo(_Document):
     """A video that the run is to render: its id and how many frames it has."""
 
     video_id: VideoId
-    frames: int
+    frames: Frames
 
 
 class RefusedVideo(_Document):
     """A good row that can't be rendered, and why. A `width` and `height` of 0 are not known."""
 
     video_id: VideoId
-    frames: int
+    frames: Frames
     reason: str
     prompt: str = ""
     model: str = ""
@@ -100,7 +114,7 @@ class RunRecord(_Document):
     manifest: str = ""
     output: str = ""
     priority: int = 0
-    began: datetime
+    began: Moment
     version: str = ""
     videos: Items[RunVideo] = ()
     refused: Items[RefusedVideo] = ()
@@ -167,7 +181,7 @@ class RunRequest(_Document):
     kind: RequestKind
     worker: str = Field("", max_length=200)
     priority: int | None = Field(None, ge=-1_000_000, le=1_000_000)
-    asked: datetime
+    asked: Moment
 
 
 class RequestOutcome(_Document):
@@ -178,7 +192,7 @@ class RequestOutcome(_Document):
     worker: str = ""
     priority: int | None = None
     refused: str = ""
-    at: datetime
+    at: Moment
 
 
 class RunState(_Document):
@@ -198,8 +212,8 @@ class RunState(_Document):
     phase: Phase = "starting"
     result: str = ""
     message: str = ""
-    updated: datetime
-    ended: datetime | None = None
+    updated: Moment
+    ended: Moment | None = None
     frames: int = 0
     frames_done: int = 0
     rendered: int = 0
@@ -225,4 +239,5 @@ class RunState(_Document):
         """Return whether it should have been heard of by `now`: its process is dead, or cut off from storage."""
         if self.phase == "ended":
             return False
-        return ((now or datetime.now(UTC)) - self.updated).total_seconds() > _SILENT_SECONDS
+        seconds = ((now or datetime.now(UTC)) - self.updated).total_seconds()
+        return not -_MOST_AHEAD < seconds <= _SILENT_SECONDS

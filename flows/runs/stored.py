@@ -98,7 +98,8 @@ def read_requests(output: Storage, run: str, known: Collection[str] = ()) -> tup
         StorageError: the folder of its requests can't be listed or read.
     """
     folder = run_request_key(run, "")[: -len("/.json")]
-    stamps = [info.key[len(folder) + 1 : -len(".json")] for info in output.list(folder) if info.key.endswith(".json")]
+    keys = [info.key for info in output.list(folder, ours=True)]
+    stamps = [key[len(folder) + 1 : -len(".json")] for key in keys if key.endswith(".json")]
     new = [stamp for stamp in stamps if stamp not in known]
     return tuple((stamp, _read(output, run_request_key(run, stamp), RunRequest)) for stamp in new)
 
@@ -132,13 +133,13 @@ def run_documents(output: Storage, tell: Tell = _nobody) -> Iterator[ObjectInfo]
         StorageError: the output can't be listed.
     """
     try:
-        yield from list(output.list(RUNS))
+        yield from list(output.list(RUNS, ours=True))
         return
     except PlaceForbidden:
         runs = output.child(RUNS).folders()  # none of them may be listed where this can't be
     for run in runs:
         try:
-            yield from list(output.list(f"{RUNS}/{run}"))
+            yield from list(output.list(f"{RUNS}/{run}", ours=True))
         except PlaceForbidden as error:
             tell(f"what a run has left of itself is passed over, with the bad rows that it may name: {error}")
 

@@ -9,7 +9,6 @@ from each machine fetches for itself where it was published (infra/models/bringi
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from manifests.errors import NightreelError
 from renderers.errors import BadInput, Stopped, TrainingBroken
 from renderers.registry import Registry
 from renderers.training.finetune_job import FinetuneJob, finished
+from renderers.training.kept_documents import read_progress
 
 import ray  # isort: skip
 import ray.train  # isort: skip
@@ -82,11 +82,7 @@ class RayTraining:
 
     def progress(self) -> dict[str, Any] | None:
         """Read what the first worker wrote last: step, steps, seconds, seconds_left, loss, psnr, process; or None."""
-        try:
-            progress: dict[str, Any] = json.loads(self.job.progress_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return progress
+        return read_progress(self.job.progress_file)
 
     def stop(self) -> None:
         """Have the workers save a checkpoint and end between two steps; waits until they have, but not for ever."""

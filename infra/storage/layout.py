@@ -23,6 +23,8 @@ __all__ = [
     "frame_of",
     "frames_present",
     "is_folder",
+    "is_ours",
+    "ours_in",
     "picture_key",
     "plan_key",
     "record_key",
@@ -85,6 +87,10 @@ LAYOUT = (
 
 # Folders in each other, of which objects of ours need four: what lies deeper is somebody else's.
 DEEPEST = 16
+_REPORT = "report"
+# What lies right in a video's folder begins so.
+_VIDEO_FILES = ("video.", CONTACT_SHEET, PROVENANCE)
+_IN_VIDEO = re.compile(rf"video\.[a-z0-9]+|{re.escape(CONTACT_SHEET)}|{re.escape(PROVENANCE)}")
 _FOLDERS = {tuple(key.split("/")[:depth]) for key, _ in LAYOUT for depth in range(key.count("/") + 1)}
 
 
@@ -96,6 +102,23 @@ def is_folder(key: str) -> bool:
         and all(name.startswith("<") or name == part for name, part in zip(names, parts, strict=True))
         for names in _FOLDERS
     )
+
+
+def is_ours(key: str) -> bool:
+    """Say whether a key may be that of an object of ours, by its folder, and in a video's own folder by its name."""
+    folder, _, name = key.rpartition("/")
+    if not is_folder(folder):
+        return False
+    return folder.count("/") > 0 or folder == _REPORT or bool(folder and _IN_VIDEO.fullmatch(name))
+
+
+def ours_in(folder: str) -> tuple[str, ...]:
+    """Return what the keys of all objects of ours begin with that lie in a folder of the root: a video's, or the
+    report's."""
+    if folder == _REPORT:
+        return (f"{folder}/",)
+    below = {names[1] for names in _FOLDERS if len(names) == 2 and names[0].startswith("<")}
+    return tuple(f"{folder}/{it}" for it in sorted([*(f"{name}/" for name in below), *_VIDEO_FILES]))
 
 
 _FRAME = re.compile(r"/frames/(\d{6,})-([0-9a-f]{16})\.png$")

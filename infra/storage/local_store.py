@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from infra.storage.layout import DEEPEST, is_folder
+from infra.storage.layout import DEEPEST, is_folder, is_ours
 from infra.storage.object_stores import ObjectInfo
 
 __all__ = ["TEMPORARY_PREFIX", "LocalStore"]
@@ -75,10 +75,10 @@ class LocalStore:
         finally:
             os.close(handle)
 
-    def list(self, folder: str) -> Iterator[ObjectInfo]:
+    def list(self, folder: str, *, ours: bool = False) -> Iterator[ObjectInfo]:
         place = self.root
         linked = any((place := place / name).is_symlink() for name in folder.split("/"))
-        return _listing(self.root / folder, f"{folder}/" if folder else "", linked=linked)
+        return _listing(self.root / folder, f"{folder}/" if folder else "", linked=linked, ours=ours)
 
     def folders(self) -> Iterable[str]:
         with contextlib.suppress(FileNotFoundError), os.scandir(self.root) as entries:
@@ -189,9 +189,11 @@ def _make_durable(folder: Path) -> None:
 
 
 def _listing(
-    folder: Path, inside: str, above: frozenset[tuple[int, int]] = frozenset(), *, linked: bool = False
-) -> Iterator[ObjectInfo]:
-    """List `folder`, whose keys begin with `inside`; whether it is `linked`: lies behind a link.
+    folder: Path, inside: str, above: frozenset[tuple[int, int]] = frozenset(), *, linked: bool = False,
+    ours: bool = False,
+) -> Iterator[ObjectInfo]:  # fmt: skip
+    """List `folder`, whose keys begin with `inside`; whether it is `linked`: lies behind a link. `ours`: only where
+    an output has folders, and objects.
 
     A link may lead to all there is on the machine: links are followed, and folders behind them entered, only where an
     output has a folder. Nor is anything listed that lies deeper than `DEEPEST`.
@@ -209,9 +211,9 @@ def _listing(
     for name, entry in sorted(named.items()):
         if name.endswith("/"):
             behind = linked or entry.is_symlink()
-            if inside.count("/") < DEEPEST and (not behind or is_folder(inside + entry.name)):
-                yield from _listing(Path(entry.path), inside + name, above | {here}, linked=behind)
-        elif not name.startswith(TEMPORARY_PREFIX):
+            if inside.count("/") < DEEPEST and (not (behind or ours) or is_folder(inside + entry.name)):
+                yield from _listing(Path(entry.path), inside + name, above | {here}, linked=behind, ours=ours)
+        elif not name.startswith(TEMPORARY_PREFIX) and (not ours or is_ours(inside + name)):
             try:
                 status = entry.stat()
             except OSError as error:  # deleted since, or a link to nothing, or to itself

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from infra.storage.errors import s3_code
+from infra.storage.layout import is_ours, ours_in
 from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 
 __all__ = ["FsspecStore", "MemoryStore", "ObjectInfo", "ObjectStore", "S3Store", "moment"]
@@ -58,8 +59,9 @@ class ObjectStore(Protocol):
         """Remove an object."""
         ...
 
-    def list(self, folder: str) -> Iterator[ObjectInfo]:
-        """Yield what lies under `folder` ("" for the root), recursively, sorted by key, fresh from the store."""
+    def list(self, folder: str, *, ours: bool = False) -> Iterator[ObjectInfo]:
+        """Yield what lies under `folder` ("" for the root), recursively, sorted by key, fresh from the store. `ours`:
+        what is no object of an output, as its key shows, may be left out."""
         ...
 
     def folders(self) -> Iterable[str]:
@@ -107,7 +109,7 @@ class FsspecStore:
     def delete(self, key: str) -> None:
         self.fs.rm_file(self._path(key))
 
-    def list(self, folder: str) -> Iterator[ObjectInfo]:
+    def list(self, folder: str, *, ours: bool = False) -> Iterator[ObjectInfo]:
         start = self._path(folder)
         for path, info in sorted(self.fs.find(start, detail=True).items()):
             if path.startswith(f"{start}/"):  # find() also answers with an object of that very name
@@ -169,9 +171,11 @@ class S3Store(FsspecStore):
     def delete(self, key: str) -> None:
         self.fs.call_s3("delete_object", Bucket=self.bucket, Key=self.prefix + key)
 
-    def list(self, folder: str) -> Iterator[ObjectInfo]:
+    def list(self, folder: str, *, ours: bool = False) -> Iterator[ObjectInfo]:
         # Servers differ in the order: AWS sorts keys, SeaweedFS folders ('a/1' before 'a.png').
-        return iter(sorted(self._objects(self.prefix + (f"{folder}/" if folder else "")), key=lambda info: info.key))
+        start = f"{folder}/" if folder else ""
+        found = self._ours(start) if ours and folder and "/" not in folder else self._objects(start)
+        return iter(sorted(found, key=lambda info: info.key))
 
     def folders(self) -> Iterable[str]:
         for page in self.pages(self.prefix, Delimiter="/"):
@@ -179,10 +183,24 @@ class S3Store(FsspecStore):
                 yield item["Prefix"][len(self.prefix) : -1]
 
     def _objects(self, start: str) -> Iterator[ObjectInfo]:
-        for page in self.pages(start):
-            for item in page.get("Contents", ()):
-                if not item["Key"].endswith("/"):  # folders that somebody drew in a web console
-                    yield ObjectInfo(item["Key"][len(self.prefix) :], int(item["Size"]), moment(item["LastModified"]))
+        for page in self.pages(self.prefix + start):
+            yield from self._objects_of(page)
+
+    def _objects_of(self, page: dict[str, Any]) -> Iterator[ObjectInfo]:
+        for item in page.get("Contents", ()):
+            if not item["Key"].endswith("/"):  # folders that somebody drew in a web console
+                yield ObjectInfo(item["Key"][len(self.prefix) :], int(item["Size"]), moment(item["LastModified"]))
+
+    def _ours(self, start: str) -> Iterator[ObjectInfo]:
+        """Objects of ours in a folder of the root. Where a whole page holds none, it is somebody else's, who may have
+        millions in it: then only what begins as our keys do is asked for."""
+        found: list[ObjectInfo] = []
+        for page in self.pages(self.prefix + start):
+            here = [info for info in self._objects_of(page) if is_ours(info.key)]
+            found += here
+            if not here and page.get("IsTruncated"):
+                return itertools.chain.from_iterable(map(self._objects, ours_in(start[:-1])))
+        return iter(found)
 
     def pages(self, start: str, **options: str) -> Iterator[dict[str, Any]]:
         """Yield the answers of S3 on what lies below `start`, a key's beginning, one page after another."""

@@ -31,6 +31,7 @@ from infra.storage.errors import (
 )
 from infra.storage.filesystems import absolute_uri, disconnect, filesystem, in_full, kind_of, path_of, translated
 from infra.storage.inputs import SourceReader, folder_of_manifest, input_address, manifest_files, read_uri
+from infra.storage.layout import is_ours
 from infra.storage.local_store import TEMPORARY_PREFIX, LocalStore
 from infra.storage.object_stores import FsspecStore, MemoryStore, ObjectInfo, ObjectStore, S3Store
 from infra.storage.reading_policy import ReadingPolicy
@@ -180,8 +181,11 @@ class Storage:
         """Say whether there is such an object (a folder is none; in a missing bucket there is none either)."""
         return self._size(key) is not None
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, ours: bool = False) -> Iterator[ObjectInfo]:
         """Yield every object under the folder `prefix`, recursively, sorted by key; none if there is no such folder.
+
+        `ours`: only what lies where an output has objects (`layout.is_ours`). A folder of somebody else's, such as the
+        root of a file system, is then passed over without a look at all that lies in it.
 
         Always asks storage, so that objects of other writers are seen; those whose names no key can have (control
         characters) are somebody else's and left out. Keys are relative to the root, not to `prefix`.
@@ -191,13 +195,13 @@ class Storage:
         """
         folder = prefix.rstrip("/")
         place = self.uri(folder)
-        found = in_full(place, lambda: self._store.list(folder), self._retry_policy)
+        found = in_full(place, lambda: self._store.list(folder, ours=ours), self._retry_policy)
         while True:
             with translated(place):
                 info = next(found, None)
             if info is None:
                 return
-            if is_key(info.key):
+            if is_key(info.key) and (not ours or is_ours(info.key)):
                 yield info
 
     def folders(self) -> tuple[str, ...]:

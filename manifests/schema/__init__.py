@@ -5,7 +5,7 @@ from manifests.schema.arrow import arrow_schema, row_to_arrow, rows_to_table
 from manifests.schema.base import SettingsError
 from manifests.schema.expressions import KeyframeError
 from manifests.schema.files import NamedFile
-from manifests.schema.frames import FrameRangeError, format_frames, parse_frames
+from manifests.schema.frames import FrameRangeError, brief_frames, format_frames, parse_frames
 from manifests.schema.keyframes import Keyframes
 from manifests.schema.prompts import format_prompts, parse_prompts, shown_prompts
 from manifests.schema.row import ManifestRow, may_be_video
@@ -34,6 +34,7 @@ __all__ = [
     "WarmSettings",
     "addresses_of",
     "arrow_schema",
+    "brief_frames",
     "format_frames",
     "format_prompts",
     "may_be_video",

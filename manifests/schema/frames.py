@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from manifests.errors import ErrorKind, NightreelError
 
 MAX_FRAME = 1_000_000
+_SHOWN_RANGES = 8
 _PART = re.compile(r"(\d+)(?:\s*-\s*(\d+)(?:\s*x\s*(\d+))?)?", re.ASCII | re.IGNORECASE)
 
 
@@ -40,15 +41,35 @@ def parse_frames(text: str) -> tuple[range, ...]:
         step = int(match[3].lstrip("0")[:8] or "0") if match[3] else 1
         if step < 1:
             raise FrameRangeError(f"frame range '{part.strip()}': step {step} gets nowhere; write 1 or more")
-        ranges += (
-            [range(start, end + 1)] if step == 1 else [range(frame, frame + 1) for frame in range(start, end + 1, step)]
-        )
+        every = range(start, end + 1, step)
+        if step > 1 and len(ranges) + len(every) > MAX_FRAME:  # each of many parts may name half a million
+            raise FrameRangeError(f"frame range '{part.strip()}': with those before it more than {MAX_FRAME:,} frames")
+        ranges += [every] if step == 1 else [range(frame, frame + 1) for frame in every]
     return join_ranges(ranges)
 
 
 def format_frames(frames: Iterable[int]) -> str:
     """Write frame numbers, in any order, as `120-180,200`, the inverse of `parse_frames`; none give an empty text."""
-    ranges = join_ranges(range(frame, frame + 1) for frame in frames)
+    return _text(_ranges_of(frames))
+
+
+def brief_frames(frames: Iterable[int]) -> str:
+    """Write frame numbers as `format_frames` does, the middle left out where there are many ranges:
+    `0,2,4,6,...,99992,99994,99996,99998 (50,000 frames)`. For names and tables."""
+    ranges = _ranges_of(frames)
+    if len(ranges) <= _SHOWN_RANGES:
+        return _text(ranges)
+    half = _SHOWN_RANGES // 2
+    return f"{_text(ranges[:half])},...,{_text(ranges[-half:])} ({sum(map(len, ranges)):,} frames)"
+
+
+def _ranges_of(frames: Iterable[int]) -> tuple[range, ...]:
+    if isinstance(frames, range) and frames.step == 1:
+        return join_ranges([frames])
+    return join_ranges(range(frame, frame + 1) for frame in frames)
+
+
+def _text(ranges: Iterable[range]) -> str:
     return ",".join(str(r.start) if len(r) == 1 else f"{r.start}-{r.stop - 1}" for r in ranges)
 
 

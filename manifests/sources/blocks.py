@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -12,26 +11,22 @@ from typing import Any
 
 from slugify import slugify
 
-from manifests.bounds import ROW_SIZE
 from manifests.results import ManifestError
 from manifests.schema.describe import known_columns, nested_columns
 from manifests.schema.texts import did_you_mean, short
-from manifests.sources.beside import Beside
+from manifests.sources import costs
 from manifests.sources.choices import Node
-from manifests.sources.tables import Table, open_table
+from manifests.sources.tables import Table, Tables
 from manifests.sources.templates import TemplateError, names_in, nearly_named, read_id, read_template
-from manifests.sources.wildcards import Lists, many
+from manifests.sources.wildcards import Lists
 
-__all__ = ["MAX_ROWS", "Axis", "Block", "read_block", "slug"]
+__all__ = ["Axis", "Block", "read_block", "slug"]
 
-MAX_ROWS = 1_000_000
 _READ = 10_000  # characters of a value that its id is made of
 _LONGEST_PART, _LONGEST_ID = 60, 120  # characters of a value in an id, and of an id that nobody has chosen
 _LONGEST_NAME = 100
-_MOST_CHARACTERS = 500_000_000  # of the texts and ids of a block: a million of usual length
 _FORMER = {"subjects": "subject", "styles": "style", "seeds": "seed"}
 _KEYS = [*_FORMER, "axes", "table", "template", "id", "set", "mode", "count", "seed", "wildcards"]
-_MOST_WORK = 2_000_000_000  # options that are looked at: a minute or two
 _PROMPTS = ("prompt", "prompts")
 _NAME = re.compile(r"[^{}|$\\\x00-\x1f]+")
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")
@@ -76,19 +71,19 @@ class Block:
         return each * (self.table.rows if self.table is not None else 1)
 
 
-def read_block(block: Any, place: str, beside: Beside | None, lists: Lists) -> Block:
-    """Read a block; `place` is for messages, `beside` reads what it names, `lists` are the source's.
+def read_block(block: Any, place: str, tables: Tables, lists: Lists, budget: costs.Budget) -> Block:
+    """Read a block; `place` is for messages, `tables` and `lists` are the source's, `budget` is what is left of its.
 
     Raises:
         ManifestError: it can't be read, or stands for more than a manifest may hold.
     """
     try:
-        return _read(block, beside, lists)
+        return _read(block, tables, lists, budget)
     except (TemplateError, ManifestError) as error:
         raise ManifestError(f"{place}: {error}") from error
 
 
-def _read(block: Any, beside: Beside | None, lists: Lists) -> Block:
+def _read(block: Any, tables: Tables, lists: Lists, budget: costs.Budget) -> Block:
     if not isinstance(block, Mapping):
         raise ManifestError(f"expand is {type(block).__name__}; write a block with {', '.join(_KEYS)}")
     for key in block:
@@ -116,9 +111,9 @@ def _read(block: Any, beside: Beside | None, lists: Lists) -> Block:
     common = block.get("set") or {}
     if not isinstance(common, Mapping):
         raise ManifestError("'set' of expand must be a block of columns, such as 'set: {frames: 48}'")
-    if (size := prod(len(axis.values) for axis in axes)) > MAX_ROWS and draw is None:  # before a file is read
-        raise ManifestError(_too_many(axes, None, size, 1))
-    table = open_table(block["table"], beside, MAX_ROWS) if "table" in block else None
+    if (size := prod(len(axis.values) for axis in axes)) > costs.MAX_ROWS and draw is None:  # before a file is read
+        raise ManifestError(costs.too_many(axes, None, size, 1))
+    table = tables.get(block["table"], costs.MAX_ROWS) if "table" in block else None
     if table is not None:
         if clash := next((name for name in names if name in table.columns), None):
             raise ManifestError(
@@ -128,11 +123,11 @@ def _read(block: Any, beside: Beside | None, lists: Lists) -> Block:
     is_plain_text = _boolean(block, "wildcards", default=True) is False
     template = _template(block, axes, names, common, None if is_plain_text else lists, plain=plain)
     made = Block(axes, table, template, _id(block, axes, names, table), dict(common), plain, draw, seed)
-    _check_size(made)
+    costs.check_size(made)
     if not plain:
         _check_columns(axes, common)
         _check_names(block, made, names)
-    _check_length(made)
+    costs.check_length(made, budget)
     return made
 
 
@@ -141,7 +136,7 @@ def _sample(block: Mapping[str, Any]) -> tuple[int | None, int]:
     mode = block.get("mode", "all")
     if mode not in ("all", "sample"):
         raise ManifestError(f"'mode' of expand is '{short(str(mode))}'; allowed are all, sample")
-    for key, low, high in (("count", 1, MAX_ROWS), ("seed", 0, 2**63 - 1)):
+    for key, low, high in (("count", 1, costs.MAX_ROWS), ("seed", 0, 2**63 - 1)):
         value = block.get(key, low)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise ManifestError(
@@ -283,29 +278,6 @@ def _id(block: Mapping[str, Any], axes: list[Axis], names: list[str], table: Tab
         raise TemplateError(f"'id' of expand {error}") from error
 
 
-def _check_size(made: Block) -> None:
-    """Raise ManifestError for more rows than a block may have, before one of them is made."""
-    table, rows = made.table.rows if made.table is not None else 1, made.combinations
-    if made.draw is not None and made.draw > rows:
-        raise ManifestError(f"expand draws {made.draw:,} of {rows:,} combinations; allowed are 1 to {rows:,}")
-    if made.rows > MAX_ROWS:
-        each = rows if made.draw is None else made.draw
-        raise ManifestError(_too_many(made.axes, made.template, each, table, drawn=made.draw is not None))
-
-
-def _too_many(axes: list[Axis], template: Node | None, each: int, table: int, *, drawn: bool = False) -> str:
-    counts = [] if drawn else [f"{len(axis.values):,} of '{short(axis.name, 30)}'" for axis in axes[:8]]
-    counts += ["others"] if len(axes) > 8 and not drawn else []
-    counts += [f"{many(template.count)} texts"] if template is not None and template.count > 1 and not drawn else []
-    counts += [f"{each:,} drawn for each row"] if drawn else []
-    counts += [f"{table:,} rows of the table"] if table > 1 else []
-    instead = "" if drawn else "; 'mode: sample' with 'count' draws some of them"
-    return (
-        f"expand makes {many(each * table)} rows ({' times '.join(counts)}); at most {MAX_ROWS:,} are allowed in one "
-        f"block{instead}"
-    )
-
-
 def _check_columns(axes: list[Axis], common: Mapping[str, Any]) -> None:
     """Raise ManifestError where two say what a column is: the one that comes last would win without a word."""
     for axis in axes:
@@ -335,31 +307,3 @@ def _check_names(block: Mapping[str, Any], made: Block, names: list[str]) -> Non
                 f"axis '{axis.name}' of expand changes nothing: it is no column, and neither 'template' nor 'set' "
                 f"holds '{{{axis.name}}}'{'; ' + hint if hint else ''}"
             )
-
-
-def _check_length(made: Block) -> None:
-    """Raise ManifestError where a short block would stand for more text than anybody reads."""
-    longest = {axis.name: max(map(len, axis.texts)) for axis in made.axes}
-    cells = made.table.characters if made.table is not None else Counter[str]()
-    uses = Counter(made.id.uses) + Counter(made.template.uses if made.template is not None else ())
-    each = made.id.longest + (made.template.longest if made.template is not None else 0)
-    if not made.plain:
-        uses += Counter(names_in(made.common, {*longest, *cells}))
-        each += sum(longest[axis.name] for axis in made.axes if axis.column is not None)
-    each += sum(count * longest[name] for name, count in uses.items() if name in longest)
-    rows = made.rows
-    # of a table each text is known: one that is long is long once, and comes twice as long out of a prompt's signs
-    total = each * rows + sum(
-        2 * count * cells[name] * rows // made.table.rows for name, count in uses.items() if made.table
-    )
-    if total > _MOST_CHARACTERS or each > ROW_SIZE:
-        longest_row = each if made.table is None else total // rows
-        raise ManifestError(
-            f"expand makes {rows:,} rows of up to {longest_row:,} characters; at most "
-            f"{_MOST_CHARACTERS:,} characters are allowed in one block, and {ROW_SIZE:,} in a row"
-        )
-    if made.draw is None and made.template is not None and rows * made.template.work > _MOST_WORK:
-        raise ManifestError(
-            f"expand makes {rows:,} rows, each of which is one of {made.template.work:,} options: too many together; "
-            "'mode: sample' with 'count' draws some of them"
-        )

@@ -36,12 +36,13 @@ from manifests.sources.beside import Beside
 from manifests.sources.blocks import Block, read_block, slug
 from manifests.sources.chance import Chance
 from manifests.sources.choices import Text
+from manifests.sources.costs import Budget
 from manifests.sources.sampling import Drawn, all_of, some_of
-from manifests.sources.tables import Record, prompt_text, text_of_value
+from manifests.sources.tables import Record, Tables, prompt_text, text_of_value
 from manifests.sources.templates import fill, names_in
 from manifests.sources.wildcards import Lists
 
-__all__ = ["Expanded", "expand"]
+__all__ = ["Expanded", "expand", "expanded", "read_blocks"]
 
 _LONGEST_TEXT = 100_000  # characters that a row of a table brings to a text
 _LONGEST_VALUE = 200  # characters of a value that the report shows
@@ -59,13 +60,26 @@ class Expanded:
 def expand(
     block: Any, place: str, beside: Beside | None = None, lists: Lists | None = None
 ) -> Iterator[Expanded | RowProblem]:
-    """The rows of one `expand` block, the first axis varying slowest; `place` is for messages. `beside` reads the
-    tables that it names, `lists` are the source's.
+    """The rows of one `expand` block alone, as `expanded` makes them; `place` is for messages."""
+    return expanded(read_block(block, place, Tables(beside), lists or Lists(beside), Budget()), place)
 
-    Raises ManifestError for a block that can't be read. Equal ids (two subjects that differ in punctuation only) are
-    distinguished by `-2`, `-3`.
+
+def read_blocks(blocks: Sequence[Any], name: str, beside: Beside | None, lists: Lists) -> list[tuple[str, Block]]:
+    """All `expand` blocks of a source called `name`, each behind its place for messages, counted before a row is made
+    of any. `beside` reads the tables that they name, `lists` are the source's.
+
+    Raises:
+        ManifestError: one can't be read, or they stand for more than a source may hold.
     """
-    read = read_block(block, place, beside, lists or Lists(beside))
+    tables, budget = Tables(beside), Budget()
+    places = (f"{name}, expand block {index}" for index in range(1, len(blocks) + 1))
+    return [(place, read_block(it, place, tables, lists, budget)) for it, place in zip(blocks, places, strict=False)]
+
+
+def expanded(read: Block, place: str) -> Iterator[Expanded | RowProblem]:
+    """The rows of one block, the first axis varying slowest. Equal ids (two subjects that differ in punctuation only)
+    are distinguished by `-2`, `-3`.
+    """
     used: dict[str, int] = {}
     if read.table is None:
         for number, drawn in enumerate(_combined(read, {}, Chance(read.seed)), start=1):

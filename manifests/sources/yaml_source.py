@@ -20,7 +20,7 @@ from manifests.schema.describe import known_columns
 from manifests.schema.texts import did_you_mean, short
 from manifests.sources.beside import Beside
 from manifests.sources.drawing import WILDCARDS, drawn
-from manifests.sources.expanding import expand
+from manifests.sources.expanding import expanded, read_blocks
 from manifests.sources.wildcards import Lists
 from manifests.sources.yaml_signs import Signs
 
@@ -33,6 +33,7 @@ __all__ = ["rows_of_yaml"]
 
 _KEYS = ["defaults", "videos", "expand"]
 _DEEPEST = 50
+_HOPELESS = 10_000  # bad rows at the head of a block, all of which say the same of it
 _MOST_NODES = 500_000  # of a text: each takes some 600 bytes while it is read, and ten microseconds
 _MOST_VALUES = 1_000_000  # of one video, its aliases written out: 400 bytes of YAML can stand for billions
 _MOST_UNFOLDED = 2_000_000  # of all videos, the first of each left out: they share defaults by aliases
@@ -103,6 +104,7 @@ def rows_of_yaml(text: str, name: str, ids: VideoIds, beside: Beside | None = No
     """
     parts = _Parts(text, name)
     lists = Lists(beside)
+    blocks = read_blocks(parts.blocks, name, beside, lists)  # what they cost is known before the first row
     number = 0
     for node in parts.videos:
         number += 1
@@ -111,14 +113,31 @@ def rows_of_yaml(text: str, name: str, ids: VideoIds, beside: Beside | None = No
             yield problem
         else:
             yield from _row(item, parts.defaults, name, number, ids, lists)
-    for index, block in enumerate(parts.blocks, start=1):
-        for made in expand(block, f"{name}, expand block {index}", beside, lists):
+    for place, block in blocks:
+        bad, good = 0, False
+        for made in expanded(block, place):
             if isinstance(made, RowProblem):
-                yield made
-                continue
-            number += 1
-            for result in _row(made.values, parts.defaults, name, number, ids, None):
-                yield result if isinstance(result, GoodRow) or not made.place else _placed(result, made.place)
+                results: list[RowResult] = [made]
+            else:
+                number += 1
+                results = [
+                    it if isinstance(it, GoodRow) or not made.place else _placed(it, made.place)
+                    for it in _row(made.values, parts.defaults, name, number, ids, None)
+                ]
+            yield from results
+            good = good or isinstance(results[0], GoodRow)
+            bad += not good
+            if bad == _HOPELESS:
+                yield _hopeless(results[0], place, block.rows, name, number)
+                break
+
+
+def _hopeless(last: RowResult, place: str, rows: int, name: str, number: int) -> RowProblem:
+    """What is said of a block whose rows are bad, one like the other: a million of them would take a minute."""
+    left = f"; the other {rows - _HOPELESS:,} were not made" if rows > _HOPELESS else ""
+    block = place.rpartition(", ")[2]
+    message = f"{block} was given up: not one of its first {_HOPELESS:,} rows is good{left}. The last one: {last}"
+    return RowProblem(name, number, None, block, "", "", message, "item")
 
 
 class _Parts:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from renderers.errors import BadInput
 from renderers.registry import ModelEntry, Registry, shipped_names
+from renderers.training.kept_documents import read_object, read_report
 from renderers.training.picture_files import PictureFiles, find_pictures
 
 __all__ = ["FinetuneJob", "check_job", "finished"]
@@ -51,7 +51,7 @@ class FinetuneJob:
     def kept(self) -> dict[str, Any]:
         """The settings of the training that the folder holds; empty if there is none to go on with."""
         try:
-            kept: dict[str, Any] = json.loads((self.training / "settings.json").read_text(encoding="utf-8"))
+            kept = read_object(self.training / "settings.json")
         except (OSError, ValueError):
             return {}
         return kept if (self.training / "checkpoint.pt").exists() else {}
@@ -99,11 +99,10 @@ def finished(job: FinetuneJob) -> dict[str, Any] | None:
     """The report of a fine-tuning that came to its end in the job's folder, unless more steps are wanted now.
 
     Raises:
-        BadInput: the folder holds one of another model or name.
+        BadInput: the folder holds one of another model or name, or what only looks like one.
     """
-    try:
-        report: dict[str, Any] = json.loads((job.folder / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    report = read_report(job.folder / REPORT)
+    if report is None:
         return None
     for what, found, wanted in (("from", report["base"], job.base), ("name", report["name"], job.model_name)):
         if found != wanted:

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable
 
 import torch
+from pydantic import ValidationError
 
-from renderers.errors import BadInput
+from renderers.config_file import problems_of
+from renderers.errors import BadInput, TrainingBroken
 from renderers.models import load_models
 from renderers.models.vqgan.vqgan import DDConfig
 from renderers.registry import ModelEntry, Registry
@@ -92,7 +94,14 @@ def _settings(job: FinetuneJob, entry: ModelEntry, pictures: str, shape: DDConfi
     given |= {name: value for name in names if (value := getattr(job, name)) is not None}
     # the rate falls with the width, as Adam wants it (Yang et al. 2021, "Tensor Programs V", table 3).
     usual = {"side": shape.resolution, "mirror": True, "lr": round(16e-3 / shape.ch, 6)}
-    return FinetuneSettings.for_finetuning(**{**usual, **given}, base=f"{entry.name} {entry.digest}", pictures=pictures)
+    try:
+        return FinetuneSettings.for_finetuning(
+            **{**usual, **given}, base=f"{entry.name} {entry.digest}", pictures=pictures
+        )
+    except ValidationError as error:  # what the command line gives was looked at: it is the kept ones
+        raise TrainingBroken(
+            f"the settings of the training in '{job.folder}' are none of ours ({problems_of(error)}): name a new folder"
+        ) from error
 
 
 def _wanted_to_stop(job: FinetuneJob, device: torch.device) -> bool:

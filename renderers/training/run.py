@@ -20,6 +20,7 @@ import torch
 from pydantic import BaseModel
 
 from renderers.errors import TrainingBroken
+from renderers.training.kept_documents import read_object
 
 __all__ = ["TrainingProgress", "TrainingRun", "read_checkpoint", "trapezoid", "write_whole"]
 
@@ -190,8 +191,8 @@ def _require_same(path: Path, wanted: Mapping[str, Any], neutral: Mapping[str, A
     setting leaves trainings as they were.
     """
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        kept = read_object(path)
+    except (OSError, ValueError) as error:
         raise TrainingBroken(f"the settings '{path}' can't be read: {error}; take an empty folder") from error
     unknown = sorted(kept.keys() - wanted.keys())
     if unknown:

@@ -10,13 +10,14 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -45,6 +46,12 @@ CLIPART_ASPECT = 2.2
 CLIPART_COLOUR = 0.05  # least share of the thing that is not grey: half of the clip art is line drawings
 LEAST_COVER = 0.05  # of the square; less is a line or an empty drawing
 FILE = "sprites.npz"
+MOST_BYTES = 3 << 30  # of all sprites, unpacked: some 15,000 of 144 px
+# What zipfile, NumPy and json raise for files that are none.
+_NO_SPRITES = (
+    OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, NotImplementedError,
+    MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 STYLES: dict[str, str] = {package.style: package.role for package in PACKAGES}
 """style -> training, held out or judge"""
@@ -118,15 +125,18 @@ def load_sprites(folder: Path) -> Sprites:
     """
     path = Path(folder) / FILE
     remedy = f"`nightreel models sprites --folder {folder}` makes it"
-    if not path.exists():
-        raise SourceMissing(f"no sprites in '{folder}': {path.name} is missing; {remedy}")
+    if not path.is_file():
+        raise SourceMissing(f"no sprites in '{folder}': {path.name} is missing, or no file; {remedy}")
     try:
         # opened here: NumPy leaves a file open that is no zip
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            _check_members(stream)
             about = json.loads(str(file["about"]))
             pixels = file["pixels"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise SourceMissing(f"'{path}' is not a sprite file ({error}); delete it, then {remedy}") from error
+        _check_sprites(pixels, about)
+    except _NO_SPRITES as error:
+        why = str(error) or type(error).__name__
+        raise SourceMissing(f"'{path}' is not a sprite file ({why:.300}); delete it, then {remedy}") from error
     # concepts are looked up now, not when drawn: a new line in concepts.yaml needs no new drawing
     concepts = {concept.emoji: concept.name for concept in load_concepts()}
     named = tuple(
@@ -135,6 +145,29 @@ def load_sprites(folder: Path) -> Sprites:
     )
     words = {label: EmojiWords(said["subgroup"], tuple(said["tags"])) for label, said in about.get("words", {}).items()}
     return Sprites(pixels, tuple(about["style"]), named, tuple(about["label"]), tuple(about["packages"]), words)
+
+
+def _check_members(stream: BinaryIO) -> None:
+    """Raise ValueError for a zip that unfolds to more than all sprites there are."""
+    with zipfile.ZipFile(stream) as members:
+        size = sum(it.file_size for it in members.infolist())
+    if size > MOST_BYTES:
+        raise ValueError(f"it unfolds to {size:,} bytes, and may have {MOST_BYTES:,}")
+
+
+def _check_sprites(pixels: np.ndarray, about: Any) -> None:
+    """Raise ValueError, TypeError or KeyError for what are no pictures with their names."""
+    count, *shape = pixels.shape
+    if pixels.dtype != np.uint8 or len(shape) != 3 or shape[0] != shape[1] or shape[2] != 4:
+        raise ValueError(f"its pixels are {pixels.dtype} of the shape {pixels.shape}")
+    for name in ("style", "label"):
+        if len(about[name]) != count or not all(isinstance(it, str) for it in about[name]):
+            raise ValueError(f"it has {count} pictures and another number of names in '{name}'")
+    if not all(isinstance(it, dict) for it in about["packages"]):
+        raise TypeError("its packages have no names")
+    for said in about.get("words", {}).values():
+        if not isinstance(said["subgroup"], str) or not all(isinstance(it, str) for it in said["tags"]):
+            raise TypeError("its words are no texts")
 
 
 def make_sprites(

@@ -105,6 +105,16 @@ class StorageContract:
         storage.put("init/forest.png", b"picture")
         assert read_uri(storage.uri("init/forest.png")) == b"picture"
 
+    def test_of_a_listing_of_ours_what_is_elsewhere_is_left_out(self, storage: Storage) -> None:
+        ours = ["reef/frames/000000-0123456789abcdef.png", "reef/provenance.json", "report/runs/1/run.json"]
+        for key in (*ours, "reef/src/a/b.c", "reef/frames/deep/er.png", "reef/notes.txt", "top.txt"):
+            storage.put(key, b"x")
+        assert [info.key for info in storage.list(ours=True)] == ours
+        assert [info.key for info in storage.list("reef", ours=True)] == ours[:2]
+        assert [info.key for info in storage.list("report/runs", ours=True)] == ours[2:]
+        assert list(storage.list("nowhere", ours=True)) == []
+        assert len(list(storage.list())) == 7
+
     def test_delete(self, storage: Storage) -> None:
         storage.put("a", b"1")
         storage.delete("a")

@@ -105,28 +105,28 @@ BaseName = Annotated[str, Field(description="model of the registry to start from
 ModelName = Annotated[str, Field(description="what the model is called; unset: as the folder")]
 Steps = Annotated[
     int | None,
-    Field(description="steps of training; unset: 500", ge=1),
-    MayBeEmpty({"type": "integer", "minimum": 1}),
+    Field(description="steps of training; unset: 500", ge=1, le=100_000_000),
+    MayBeEmpty({"type": "integer", "minimum": 1, "maximum": 100_000_000}),
 ]
 Batch = Annotated[
     int | None,
-    Field(description="pictures per step and worker; unset: 4", ge=1),
-    MayBeEmpty({"type": "integer", "minimum": 1}),
+    Field(description="pictures per step and worker; unset: 4", ge=1, le=4096),
+    MayBeEmpty({"type": "integer", "minimum": 1, "maximum": 4096}),
 ]
 LearningRate = Annotated[
     float | None,
-    Field(description="learning rate; unset: by the model's width", gt=0),
-    MayBeEmpty({"type": "number", "exclusiveMinimum": 0}),
+    Field(description="learning rate; unset: by the model's width", gt=0, le=1),
+    MayBeEmpty({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
 ]
 Side = Annotated[
     int | None,
-    Field(description="pixels of a training picture, each way; unset: the model's", ge=8),
-    MayBeEmpty({"type": "integer", "minimum": 8}),
+    Field(description="pixels of a training picture, each way; unset: the model's", ge=8, le=2048),
+    MayBeEmpty({"type": "integer", "minimum": 8, "maximum": 2048}),
 ]
 CropSeed = Annotated[
     int | None,
-    Field(description="decides which crops are seen when; unset: 0", ge=0),
-    MayBeEmpty({"type": "integer", "minimum": 0}),
+    Field(description="decides which crops are seen when; unset: 0", ge=0, lt=2**63),
+    MayBeEmpty({"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}),
 ]
 Mirror = Annotated[
     bool | None,
@@ -135,7 +135,7 @@ Mirror = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    Field(description="workers that train together; unset: one per GPU", ge=1),
-    MayBeEmpty({"type": "integer", "minimum": 1}),
+    Field(description="workers that train together; unset: one per GPU", ge=1, le=10_000),
+    MayBeEmpty({"type": "integer", "minimum": 1, "maximum": 10_000}),
 ]
 ReplaceModel = Annotated[bool, Field(description="take the name even if another model of yours has it")]

@@ -15,7 +15,7 @@ def test_settings_of_runs_go_along_and_secrets_do_not(monkeypatch: pytest.Monkey
     kept = {
         "NIGHTREEL_NOTIFY_URL": "https://hooks.example/x", "NIGHTREEL_LIVE_PAGE": "http://127.0.0.1:4201",
         "AWS_SECRET_ACCESS_KEY": "s", "AWS_ACCESS_KEY_ID": "k", "RAY_AUTH_TOKEN": "t", "PREFECT_API_AUTH_STRING": "a",
-        "NIGHTREEL_ACTORS": "",
+        "NIGHTREEL_ACTORS": "", "NIGHTREEL_PASSWORD": "of somebody's own script",
     }  # fmt: skip
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from infra.environment import server_environment, up_environment
 from infra.own_prefect import Whereabouts, authorization, key_for, whereabouts
+from infra.private_files import write_private
 
 UP = Whereabouts("http://127.0.0.1:4200/api", "/somewhere/own_server.log", "the key")
 
@@ -47,3 +48,14 @@ def test_processes_get_the_key_and_only_the_servers_own_pages_may_use_it(monkeyp
     assert "PREFECT_SERVER_API_AUTH_STRING" not in server_environment(url, None)
     monkeypatch.setenv("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", "https://studio.example")
     assert server_environment(url, "k")["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "https://studio.example"
+
+
+@pytest.mark.parametrize(
+    "document", ["[]", "null", "{", '{"api": 1, "log": "x"}', '{"api": "a", "log": "b", "key": 7}', "[" * 100_000],
+    ids=lambda it: it[:30],
+)  # fmt: skip
+def test_a_file_that_is_none_of_ups_names_no_server(tmp_path: Path, document: str) -> None:
+    write_private(tmp_path / "up.json", document)
+    with FileLock(tmp_path / "lock", mode=0o600, thread_local=False):
+        assert whereabouts(tmp_path) is None
+        assert key_for("a", tmp_path) is None

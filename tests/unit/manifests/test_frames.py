@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.schema import FrameRangeError, format_frames, parse_frames
+from manifests.schema import FrameRangeError, brief_frames, format_frames, parse_frames
 
 
 def test_ends_are_included():
@@ -52,3 +52,15 @@ def test_errors(text: str, message: str):
 @given(st.sets(st.integers(0, 999_999) | st.integers(0, 30), min_size=1))
 def test_round_trip(frames: set[int]):
     assert {frame for r in parse_frames(format_frames(frames)) for frame in r} == frames
+
+
+def test_many_ranges_are_named_in_few_words():
+    assert brief_frames(range(0, 100_000, 2)) == "0,2,4,6,...,99992,99994,99996,99998 (50,000 frames)"
+    assert brief_frames([*range(120, 181), 200]) == "120-180,200"
+    assert brief_frames([]) == ""
+    assert brief_frames(range(10**9)) == format_frames(range(10**9)) == "0-999999999", "not one by one"
+
+
+def test_many_parts_of_many_frames_are_refused_before_they_are_made():
+    with pytest.raises(FrameRangeError, match="'1-999999x2': with those before it more than 1,000,000 frames"):
+        parse_frames(",".join(["1-999999x2"] * 2000))

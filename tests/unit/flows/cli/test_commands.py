@@ -352,3 +352,35 @@ def test_a_folder_that_may_not_be_entered_is_told_in_words(
     assert said.code == ENVIRONMENT
     assert f"not permitted: '{folder}/closed" in said.err
     assert "PermissionError" not in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["preview", "a", "-o", "a.png", "--set", text] for text in (
+            "seed=2026-99-99", "seed=!!timestamp x", "seed=" + "[" * 50_000, ".".join("a" * 5000) + "=1",
+            "seed=!!int '9x'", "seed=\x00", "seed=1\ud800", "seed=&a [*a]", "=", "seed", ".=1",
+        )),
+        *(["models", "eval", "embedded", "-o", "report", f"--seeds={text}"] for text in (
+            "", ",", "x", "-1", str(2**63), "9" * 5000, ",".join(map(str, range(2000))),
+        )),
+        ["models", "eval", "embedded", "-o", "report", "--jobs", "100000"], ["models", "eval", "embedded", "-o", "{0}"],
+        *(["models", "sprites", "--side", side] for side in ("0", "-1", "15", "100000000", "nan")),
+        *(["finetune", "pictures", "-o", "mine", option, value] for option, value in (
+            ("--seed", str(2**63)), ("--batch", "1000000000"), ("--side", "100000000"), ("--lr", "inf"),
+            ("--lr", "nan"),
+            ("--steps", "9" * 30), ("--workers", "1000000000"),
+        )),
+    ],
+    ids=lambda words: " ".join(words)[:60].encode("ascii", "backslashreplace").decode(),
+)  # fmt: skip
+def test_values_with_which_nothing_can_be_done_are_refused_in_words(
+    words: list[str], nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"x")
+    said = nightreel(*(word.replace("{0}", str(tmp_path / "file")) for word in words))
+    assert said.code == BAD_INPUT
+    assert said.out == ""
+    assert len(said.err) < 5_000
+    assert not re.search(r"\b\w+(Error|Exception)\b|Traceback|pydantic", said.err), said.err

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from flows.cli import output, up
 from flows.cli.models_files import file_bars
 from flows.local.supervisor import Ready
+from tests.helpers.root import ROOT
 
 
 @pytest.mark.parametrize("width", [40, 60])
@@ -80,3 +83,50 @@ def test_names_of_files_command_no_terminal_beside_their_bars(capsys: pytest.Cap
     said = capsys.readouterr().err
     assert "\x1b[31m" not in said
     assert "red[/] [/nothing]" in said
+
+
+FOREIGN = "[bold red]x[/bold red] [/nothing] :cake: \x1b[31m https://user:SECRET@host/a"
+
+
+def test_nothing_of_a_strangers_text_is_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(("a", "b"), [(FOREIGN, FOREIGN)], title=FOREIGN)
+    said = capsys.readouterr().out
+    assert said.count("[bold red]x[/bold red] [/nothing] :cake:") == 3
+    assert "SECRET" not in said
+    assert "\x1b" not in said
+
+
+def test_what_waits_says_foreign_words_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=200, force_terminal=True, color_system=None, markup=False, emoji=False)
+    monkeypatch.setattr(output, "stderr", console)
+    with output.waiting(FOREIGN) as say:
+        say(FOREIGN + "!")
+    with Progress(output.Words("{task.description}"), output.Words("{task.fields[detail]}"), console=console) as bar:
+        bar.add_task(FOREIGN, detail=FOREIGN)
+    assert stream.getvalue().count("[bold red]x[/bold red] [/nothing] :cake:") >= 3
+    assert "SECRET" not in stream.getvalue()
+    assert "\x1b[31m" not in stream.getvalue()
+
+
+def test_words_reach_rich_by_one_way() -> None:
+    """A text is markup wherever Rich takes a plain one: bars, spinners and consoles are made in output.py."""
+    ways = re.compile(r"\bTextColumn\(|\bConsole\(|stderr\.status\(|rich\.markup|from_markup|rich import print")
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in sorted((ROOT / "flows").rglob("*.py"))
+        if path.name != "output.py"
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if ways.search(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_one_long_cell_makes_no_long_table(capsys: pytest.CaptureFixture[str], column: int) -> None:
+    rows = [["x", "y"] for _ in range(100)]
+    rows[7][column] = "word " * 100_000
+    output.print_table(("a", "b"), rows)
+    said = capsys.readouterr().out
+    assert len(said) < 30_000
+    assert "…" in said

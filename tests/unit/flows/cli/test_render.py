@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -178,3 +179,28 @@ def test_models_list_names_what_a_row_may_name(nightreel: Callable[..., Said]) -
     assert "embedded" in names
     assert all(len(entry["digest"]) == 64 and entry["licence"] for entry in whole.json)
     assert [line.split()[0] for line in said.out.splitlines()[1:]] == names
+
+
+@pytest.mark.parametrize("handoff", ["keyframes", "chain"])
+def test_a_row_of_many_frames_is_planned_in_few_words(
+    handoff: str, nightreel: Callable[..., Said], tmp_path: Path
+) -> None:
+    row = {"video_id": "reef", "prompt": "b", "frames": 20_000, "handoff": handoff, "keyframe_every": 2}
+    path = manifest_of(tmp_path / "m.parquet", row if handoff == "keyframes" else {**row, "keyframe_every": None})
+    said = nightreel("plan", path, "-o", tmp_path / "out")
+    assert said.code == DONE, said.err
+    assert len(said.out) < 20_000
+    assert "20,000 frames" in said.out
+
+
+def test_an_entry_of_long_words_makes_no_long_list(
+    nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"name": "mine", "like": "embedded", "licence": "l" * 3900, "summary": "s " * 1900}
+    (tmp_path / "mine.yaml").write_text(json.dumps(words), encoding="utf-8")
+    monkeypatch.setenv("NIGHTREEL_MODELS_FOLDER", str(tmp_path))
+    said, whole = nightreel("models", "list"), nightreel("models", "list", "--json")
+    assert (said.code, said.err) == (DONE, "")
+    assert "mine" in said.out
+    assert len(said.out) < 25_000
+    assert next(it for it in whole.json if it["name"] == "mine")["licence"] == "l" * 3900, "--json has all"

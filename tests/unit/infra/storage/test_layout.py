@@ -7,11 +7,14 @@ import hashlib
 import pytest
 
 from infra.storage.layout import (
+    LAYOUT,
     content_digest,
     failure_key,
     frame_key,
     frames_present,
     is_folder,
+    is_ours,
+    ours_in,
     plan_key,
     record_key,
     segment_digest,
@@ -83,3 +86,18 @@ def test_a_video_hangs_on_its_encoder_its_length_and_the_end_of_its_chain() -> N
 )  # fmt: skip
 def test_where_an_output_has_folders(folder: str, ours: bool) -> None:
     assert is_folder(folder) == ours
+
+
+@pytest.mark.parametrize(
+    ("key", "ours"),
+    [
+        *((key.replace("<", "x").replace(">", ""), True) for key, _ in LAYOUT),
+        ("reef/video.webm", True), ("reef/frames/anything", True),
+        ("reef/holiday.jpg", False), ("reef/videos.txt", False), ("reef/frames/way/a.png", False),
+        ("reef/src/main.c", False), ("manifest.parquet", False), ("reef/provenance.json.bak", False),
+    ],
+)  # fmt: skip
+def test_which_keys_may_be_ours(key: str, ours: bool) -> None:
+    assert is_ours(key) == ours
+    if key.count("/"):
+        assert any(key.startswith(begin) for begin in ours_in(key.split("/")[0])) >= ours

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.building import build
+from manifests.problems import Listed
 from manifests.results import GoodRow, ManifestError
 from manifests.schema.describe import known_columns
-from manifests.sources import wildcards
+from manifests.sources import wildcards, yaml_source
 from tests.helpers.sources import Folder, built, refusal, rows
 
 HERE = Path(__file__).parent
@@ -407,3 +408,33 @@ def test_a_weight_that_outdoes_all_others_hinders_no_sample() -> None:
     made = rows({"template": template, "id": "v", "mode": "sample", "count": 9000})
     assert len({row["prompt"] for row in made}) == 9000
     assert time.process_time() - began < 20
+
+
+# --- what blocks cost together ----------------------------------------------------------------------------------------
+
+
+def test_blocks_together_are_counted_before_a_row_is_made() -> None:
+    axes = {"a": [f"a{number}" for number in range(1000)], "b": [f"b{number}" for number in range(700)]}
+    began = time.process_time()
+    said = refusal([{"axes": axes}] * 50)
+    assert "night.yaml, expand block 2: the blocks of expand up to this one make 1,400,000 rows; at most" in said
+    assert "in one source: split it" in said
+    assert time.process_time() - began < 3
+
+
+def test_a_block_of_which_no_row_is_good_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_source, "_HOPELESS", 50)
+    hopeless = {"axes": {"a": [f"a{number}" for number in range(1000)]}, "set": {"width": -1}}
+    mixed = {"axes": {"width": [-1] * 49 + [64] + [-1] * 50}, "set": {"prompt": "x"}, "id": "w"}
+    good, bad = built({"videos": [{"video_id": "first", "prompt": "x"}], "expand": [hopeless, mixed]})
+    assert [row["video_id"] for row in good] == ["first", "w-50"], "and all that is good is made"
+    (given_up,) = [it for it in bad if "given up" in it.message]
+    assert len(bad) == 50 + 1 + 99
+    assert str(given_up).startswith(
+        "expand block 1 was given up: not one of its first 50 rows is good; the other 950 were not made. The last one: "
+        "width is -1"
+    )
+    counted = Listed()
+    for problem in bad:
+        counted.add(problem)
+    assert counted.problems.kinds["expand block 1 was given up"] == 1

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.building import build
 from manifests.results import ManifestError
 from manifests.schema.prompts import parse_prompts
-from manifests.sources import blocks
-from tests.helpers.sources import built, refusal
+from manifests.sources import costs, tables
+from manifests.sources.tables import lines_at_least
+from tests.helpers.sources import Folder, built, refusal
 
 PEOPLE = [
     {"customer": 17, "name": "Anna", "age": 30, "town": "Köln"},
@@ -293,7 +296,7 @@ def test_a_bad_row_of_a_table_costs_itself(name: str, data: Any, places: list[st
 
 
 def test_a_table_times_its_axes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "MAX_ROWS", 1000)
+    monkeypatch.setattr(costs, "MAX_ROWS", 1000)
     block = {"table": "t.csv", "id": "{name}", "axes": {"style": list("abcdefgh")}, "template": "{style}"}
     assert "makes 1,600 rows (8 of 'style' times 200 rows of the table); at most 1,000 are" in refusal(
         block, {"t.csv": "name\n" + "x\n" * 200}
@@ -335,3 +338,48 @@ def test_without_a_folder_nothing_can_be_named() -> None:
     ):
         with pytest.raises(ManifestError, match=message):
             list(build(text, "yaml", "night.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"a,b\n1,2\n3,4\n", 3), (b"a\r\n1\r\n\r\n,,\r\n2", 3), (b'a,b\n"1\n1","2\n""\n2"\n3,4\n', 3), (b"", 0),
+        (b'a\nit is 5" long\nand 6" wide\n', 3),
+    ],
+)  # fmt: skip
+def test_lines_of_a_table_are_counted_without_those_in_its_cells(data: bytes, lines: int) -> None:
+    assert lines_at_least(data) == lines
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_table_of_too_many_rows_is_refused_by_a_count(kind: str) -> None:
+    rows = 1_100_000
+    text = "name\n" + "x\n" * rows if kind == "csv" else '{"name": "x"}\n' * rows
+    began = time.process_time()
+    said = refusal({"table": f"t.{kind}", "id": "{name}", "template": "{name}"}, {f"t.{kind}": text})
+    assert re.search(r"has 1,100,00[01] lines; at most 1,000,000 rows are allowed: split it", said)
+    assert time.process_time() - began < 2
+
+
+def test_a_table_is_read_once_for_all_blocks_that_name_it() -> None:
+    files = Counted({"t.csv": "id,name\n1,x\n"})
+    block = {"table": "t.csv", "template": "{name}"}
+    list(build(yaml.safe_dump({"expand": [{**block, "id": f"{n}-{{id}}"} for n in range(5)]}), "yaml", "n.yaml", files))
+    assert files.reads == 1
+
+
+def test_all_tables_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_MOST_BYTES", 1000)
+    files = {f"{n}.csv": "id,name\n1," + "x" * 400 for n in range(3)}
+    blocks = [{"table": name, "template": "{name}", "id": "{id}"} for name in files]
+    assert "the tables of expand up to '2.csv' hold 1,230 bytes; at most 1,000 are allowed" in refusal(blocks, files)
+
+
+class Counted(Folder):
+    """A folder that counts what is read of it."""
+
+    reads = 0
+
+    def read(self, path: str, *, within: bool = False) -> bytes | None:
+        self.reads += 1
+        return super().read(path, within=within)
