@@ -11,12 +11,14 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from infra.own_cluster import joining, own_cluster
 from infra.own_prefect import key_for
 from infra.private_files import private_folder
 from infra.proxies import SET_ASIDE, VARIABLES, exempting, set_aside, unaskable
 from infra.settings import InfraSettings, SettingsInvalid, load_settings
+from manifests.masking import without_secrets
 from renderers.user_paths import at_home
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "given_ray_token",
     "given_server_key",
     "guest_folders",
+    "odd_token_file",
     "own_ray_folder",
     "prefect_api_url",
     "prefect_home",
@@ -47,7 +50,7 @@ __all__ = [
     "widen_terminal",
 ]
 
-_NARROWEST = 40  # columns of a terminal
+_NARROWEST, _WIDEST = 40, 10_000  # columns of a terminal
 # Longer ones leave no room for the names of Ray's sockets.
 RAY_FOLDER_BYTES = 41
 #: The folder of `nightreel up`, below Prefect's.
@@ -74,8 +77,27 @@ def given_for_runs() -> dict[str, str]:
 
 
 def prefect_api_url() -> str | None:
-    """Return the Prefect server that this process was given, or None: then it starts its own."""
-    return os.environ.get("PREFECT_API_URL") or None
+    """Return the Prefect server that this process was given, or None: then it starts its own.
+
+    Raises:
+        SettingsInvalid: it is no address of one; Prefect would end in the middle of its imports.
+    """
+    url = os.environ.get("PREFECT_API_URL") or None
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        why = "" if is_web and url.isprintable() and " " not in url else "it is no web address"
+    except ValueError as error:
+        why = str(error)
+    if why:
+        shown = without_secrets(url[:200])
+        raise SettingsInvalid(
+            f"PREFECT_API_URL='{shown}' names no server ({why}): write an address such as "
+            "http://prefect.example:4200/api, or unset it"
+        )
+    return url
 
 
 def use_prefect_server(url: str) -> None:
@@ -326,7 +348,16 @@ def prepare_prefect(*, quiet: bool) -> None:
 
 
 def widen_terminal() -> None:
-    """Have help laid out for a terminal of some width: of no column it is an error, in one it takes minutes."""
+    """Have help laid out for a terminal of some width: of none, or of any number of columns, it is an error, and in one
+    it takes minutes."""
     given = os.environ.get("COLUMNS", "")
-    if given.isdecimal() and int(given[:9]) < _NARROWEST:
-        os.environ["COLUMNS"] = str(_NARROWEST)
+    if given.isdecimal():
+        os.environ["COLUMNS"] = str(min(max(int(given[:9]), _NARROWEST), _WIDEST))
+
+
+def odd_token_file() -> str | None:
+    """Return the file of a token that AWS's variable names and that is none: botocore would wait at a pipe for ever, and
+    read a device to the end of all memory."""
+    named = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE", "")
+    is_odd = bool(named) and os.path.exists(named) and not os.path.isfile(named)  # noqa: PTH110, PTH113 - any text
+    return named if is_odd else None

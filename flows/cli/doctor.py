@@ -22,7 +22,7 @@ from flows.doctor.privacy import check_privacy
 from flows.doctor.storage import check_storage
 from infra.environment import prefect_api_url, prefect_home, prepare_prefect, up_folder, use_prefect_server
 from infra.own_prefect import whereabouts
-from infra.settings import InfraSettings, load_settings
+from infra.settings import InfraSettings, SettingsInvalid, load_settings
 from manifests.schema.texts import plural
 
 __all__ = ["doctor"]
@@ -73,7 +73,14 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_aft
     if output is not None:
         yield from examine("storage", partial(check_storage, output, deep=deep))
     up = whereabouts(up_folder())
-    url = prefect_api_url() or (up.api if up else None)
+    try:
+        url = prefect_api_url() or (up.api if up else None)
+    except SettingsInvalid as error:
+        url = None
+        yield Finding("server", "problem", str(error), "correct it, or unset it")
+        named = True
+    else:
+        named = url is not None
     if url:
         use_prefect_server(url)
         log = Path(up.log) if up and up.api == url else None
@@ -85,7 +92,7 @@ def _findings(settings: InfraSettings, output: str | None, deep: bool, stale_aft
             return check_server(url, settings, stale_after=stale_after, log=log)
 
         yield from examine("server", check)
-    else:
+    elif not named:
         yield Finding(
             "server",
             "ok",

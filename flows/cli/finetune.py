@@ -20,6 +20,7 @@ from flows.cli.output import Words, duration, fit, print_json, problems, say, st
 from flows.job.finetuning import begin, check, figures, finetune_job, handing_over, publish, published
 from flows.local.own_server import prefect_server
 from flows.orchestration.forms import fields as form
+from flows.report.wording import first_of
 from infra.environment import prepare_prefect
 from infra.settings import load_settings
 from renderers.registry import Registry
@@ -68,7 +69,7 @@ def finetune(
         publish(job, registry, replace=replace)
         return _conclude(job, json)
     _, files = check_job(job, registry)
-    problems(f"left out: '{path}' can't be read ({why})" for path, why in files.broken)
+    problems(first_of(f"left out: '{path}' can't be read ({why})" for path, why in files.broken))
     training = begin(job, settings, workers=workers)  # comes up while Prefect does
     try:
         state = _run_flow(job, training, workers, replace, quiet_progress=json)

@@ -15,7 +15,7 @@ from flows.job.handover import Handover
 from flows.report.markdown import escape_markdown
 from infra.models.bringing import bring_entries
 from infra.settings import InfraSettings
-from renderers.errors import ModelFilesBroken, UnknownModel
+from renderers.errors import BadInput, ModelFilesBroken, UnknownModel
 from renderers.pictures.errors import PICTURE_ERRORS
 from renderers.registry import ModelEntry, Registry
 from renderers.training.finetune_job import FinetuneJob, check_job, finished
@@ -58,6 +58,11 @@ def check(job: FinetuneJob, registry: Registry, *, source: str | None = None, re
     bring_entries(registry, source)
     registry.check_new_name(job.model_name, replace=replace or published(job, registry) is not None)
     check_job(job, registry)
+    try:  # now, and not once Ray has come up
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise BadInput(f"'{job.folder}' can't be made ({why}): name another folder") from error
 
 
 def begin(job: FinetuneJob, settings: InfraSettings, *, workers: int | None = None) -> RayTraining:

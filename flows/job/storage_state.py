@@ -217,7 +217,7 @@ class _PlanDocument:
         algorithm = document.get("algorithm", ALGORITHM_OF_0_1)
         if not all(isinstance(text, str) for pair in images.items() for text in pair):
             raise TypeError("its pictures are no texts")
-        if type(frames) is not int or frames < 1 or type(algorithm) is not int:
+        if type(frames) is not int or frames < 1 or type(algorithm) is not int or not 0 <= algorithm < 2**31:
             raise TypeError("its ranges or its algorithm are no numbers")
         row = ManifestRow.model_validate(document["row"])
         parent = None if row.parent is None else _parent(document["parent"])

@@ -46,6 +46,7 @@ class LivePage:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
+            listening.listen(128)  # whoever is told of the page and asks at once waits, and is not refused
         except OSError as error:
             listening.close()
             raise PageUnavailable(

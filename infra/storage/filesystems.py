@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import random
 import threading
@@ -23,6 +24,7 @@ from fsspec.core import split_protocol
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from infra import metrics
+from infra.environment import odd_token_file
 from infra.storage.errors import (
     AnswerCutOff,
     ObjectMissing,
@@ -133,6 +135,12 @@ def _new_filesystem(kind: str, options: dict[str, Any], retry_policy: RetryPolic
     from aiobotocore.session import AioSession
     from botocore.handlers import add_expect_header
 
+    if (odd := odd_token_file()) is not None:
+        raise StorageUnavailable(
+            f"AWS_WEB_IDENTITY_TOKEN_FILE names '{odd}', which is no regular file", "name the file of the token"
+        )
+    for library in ("botocore", "aiobotocore", "s3fs"):  # what they warn of, with a stack, is in the error as well
+        logging.getLogger(library).addHandler(logging.NullHandler())
     options = dict(options)
     session = AioSession(profile=options.pop("profile", None))
     # `Expect: 100-continue` before each PUT costs a round trip, and waits for a hung server without any timeout.

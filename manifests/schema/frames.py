@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from manifests.errors import ErrorKind, NightreelError
 
 MAX_FRAME = 1_000_000
-_SHOWN_RANGES = 8
+_SHOWN_RANGES = 20
 _PART = re.compile(r"(\d+)(?:\s*-\s*(\d+)(?:\s*x\s*(\d+))?)?", re.ASCII | re.IGNORECASE)
 
 
@@ -27,7 +27,7 @@ def parse_frames(text: str) -> tuple[range, ...]:
 
     Raises FrameRangeError, which names the offending part and what is allowed.
     """
-    ranges = []
+    ranges: list[range] = []
     for part in text.split(","):
         match = _PART.fullmatch(part.strip())
         if match is None:
@@ -55,7 +55,7 @@ def format_frames(frames: Iterable[int]) -> str:
 
 def brief_frames(frames: Iterable[int]) -> str:
     """Write frame numbers as `format_frames` does, the middle left out where there are many ranges:
-    `0,2,4,6,...,99992,99994,99996,99998 (50,000 frames)`. For names and tables."""
+    `0,2,4,...,99996,99998 (50,000 frames)`. For names and tables."""
     ranges = _ranges_of(frames)
     if len(ranges) <= _SHOWN_RANGES:
         return _text(ranges)

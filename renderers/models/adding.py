@@ -138,5 +138,5 @@ def _check_weights(path: Path) -> None:
     try:
         with safe_open(path, framework="pt"):
             pass
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, MemoryError) as error:
         raise ModelFilesBroken(f"the weights '{path}' can't be read: {clipped(error)}") from error

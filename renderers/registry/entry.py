@@ -144,8 +144,9 @@ class ModelEntry(_Entry):
 
     name: str = Field(pattern=NAME)
     like: str | None = Field(None, description="the model that whatever this entry leaves out was taken from")
-    summary: str
-    licence: str
+    # as much as is read of a text (renderers/config_file.py): an entry that is written must be one that is read
+    summary: str = Field(max_length=4000)
+    licence: str = Field(max_length=4000)
     size_bytes: int | None = Field(
         None, ge=0, le=2**62, description="of all weights together; unset where it is not known"
     )

@@ -154,7 +154,8 @@ class Registry:
         try:
             whole = self.build(given, base, (name,))
         except ValueError as error:
-            raise ModelFilesBroken(f"'{name}' can't be registered: {error}") from error
+            said = problems_of(error) if isinstance(error, ValidationError) else clipped(error)
+            raise ModelFilesBroken(f"'{name}' can't be registered: {said}") from error
         if whole.vqgan.source is not None and "vqgan" in given:
             raise BadInput(
                 f"'{name}' can't be registered: its VQGAN is one to fetch, write its entry into '{self.folder}'"
@@ -167,9 +168,10 @@ class Registry:
                 given.update(copy_files(given, whole, files))
                 if "size_bytes" not in given:
                     given["size_bytes"] = own_size(whole)
-                put_folder(files, self.folder / name, Path(scratch) / "before")
                 text = Path(scratch) / "entry.yaml"
                 text.write_text(as_written(given), encoding="utf-8")
+                read_document(text)  # what could not be read any more must not take a name
+                put_folder(files, self.folder / name, Path(scratch) / "before")
                 text.replace(self.folder / f"{name}.yaml")
         except OSError as error:
             raise ModelFilesBroken(f"'{name}' can't be registered in '{self.folder}': {error}") from error

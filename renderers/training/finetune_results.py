@@ -16,6 +16,7 @@ import yaml
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from manifests.schema.texts import short
 from renderers.models import VQGAN, load_models
 from renderers.models.vqgan.vqgan import VQMODEL
 from renderers.models.weights_file import write_weights
@@ -115,7 +116,8 @@ def _entry(report: Mapping[str, Any]) -> dict[str, Any]:
         "name": report["name"],
         "like": report["base"],
         "summary": f"{report['base']}, its VQGAN fine-tuned on {report['training_pictures']} pictures",
-        "licence": f"as {report['base']} ({report['base_licence']}), and whatever the pictures' owners allow",
+        "licence": f"as {report['base']} ({short(report['base_licence'], 1000)}), and whatever the pictures' owners "
+        "allow",
         "vqgan": {"config": "vqgan.yaml", "weights": "vqgan.safetensors", "sha256": report["sha256"]},
     }
 
@@ -160,4 +162,5 @@ def _hardware(device: torch.device, threads: int) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    write_whole(path, text.encode())
+    # names of pictures that are no UTF-8 have a sign for each such byte: they must not cost the training
+    write_whole(path, text.encode("utf-8", "replace"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from renderers.errors import BadInput
 from renderers.pictures.reading import PICTURE_SUFFIXES, read_rgb
@@ -23,6 +23,8 @@ __all__ = ["PictureFiles", "find_pictures", "read_picture"]
 
 # Pictures that are decoded to see whether they can be; of a larger folder, so many spread over it.
 TRIED = 2000
+# Files and folders that are looked at for pictures: some ten seconds of a disk.
+MOST_FILES = 2_000_000
 # Fewer pictures teach nothing that could be measured on others.
 FEWEST = 8
 
@@ -42,7 +44,7 @@ class PictureFiles:
     def digest(self) -> str:
         """Of names and sizes: whether these are the pictures that a training began with."""
         rows = [f"{path.name}/{path.stat().st_size}" for path in (*self.training, *self.held_out)]
-        return hashlib.sha256("\n".join([str(len(self.training)), *rows]).encode()).hexdigest()
+        return hashlib.sha256(_bytes("\n".join([str(len(self.training)), *rows]))).hexdigest()
 
 
 def find_pictures(
@@ -74,7 +76,7 @@ def find_pictures(
         raise BadInput(f"{listed} has {len(good)} readable pictures: give at least {FEWEST}, better 50")
     number = min(most_held_out, max(fewest_held_out, round(len(good) * held_out)), len(good) // 2)
     # by a hash of the name, not by place in the order: neighbours in a folder are often the same motif.
-    chosen = set(sorted(good, key=lambda path: hashlib.sha256(path.name.encode()).digest())[:number])
+    chosen = set(sorted(good, key=lambda path: hashlib.sha256(_bytes(path.name)).digest())[:number])
     return PictureFiles(
         tuple(path for path in good if path not in chosen), tuple(path for path in good if path in chosen), broken
     )
@@ -107,13 +109,27 @@ def _files(places: Iterable[Path]) -> list[Path]:
     return sorted(found)
 
 
+def _bytes(name: str) -> bytes:
+    """The bytes of a file's name, which need be no UTF-8."""
+    return name.encode("utf-8", "surrogateescape")
+
+
 def _below(place: Path) -> Iterator[Path]:
     """What lies in a folder and in those below it, but nothing hidden and nothing behind links to folders. Not by
-    `rglob`, which ends by RecursionError some hundred folders deep."""
-    folders = [place]
+    `rglob`, which ends by RecursionError some hundred folders deep.
+
+    Raises:
+        BadInput: there is more than anybody means by a folder of pictures, such as a whole machine.
+    """
+    folders, seen = [place], 0
     while folders:
-        with suppress(PermissionError), os.scandir(folders.pop()) as entries:
+        with suppress(PermissionError, FileNotFoundError), os.scandir(folders.pop()) as entries:
             for entry in entries:
+                seen += 1
+                if seen > MOST_FILES:
+                    raise BadInput(
+                        f"'{place}' holds more than {MOST_FILES:,} files and folders: name the folder of the pictures"
+                    )
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir(follow_symlinks=False):
@@ -126,5 +142,7 @@ def _broken(path: Path) -> str | None:
     try:
         read_picture(path, shortest=8)
     except BadInput as error:
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            return "its bytes are of no known kind"
         return str(error.__cause__ or error)
     return None

@@ -16,14 +16,17 @@ from infra.environment import (
     check_prefect_home,
     exempt_loopback,
     forget_head_patience,
+    odd_token_file,
     own_ray_folder,
     prefect_api_url,
     prepare_prefect,
     proxy_for,
     ray_environment,
     ray_folder,
+    widen_terminal,
 )
 from infra.settings import SettingsInvalid
+from infra.storage.storage import Storage, StorageUnavailable, disconnect
 
 pytestmark = pytest.mark.usefixtures("fresh_settings")
 
@@ -168,3 +171,46 @@ def test_a_node_s_patience_with_its_head_is_a_person_s_or_ray_s(monkeypatch: pyt
     monkeypatch.setenv(name, "600")
     forget_head_patience()
     assert os.environ[name] == "600"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["x", "ftp://x", "http://", "http://[::1", "http://h:99999/api", "http://h:1\n/api", "http://\udcff/", "http://h /",
+     "javascript:alert(1)", "file:///etc/passwd", "http://:4200/api", "http://user:SECRET@[::1"],
+    ids=lambda url: url.encode("ascii", "backslashreplace").decode(),
+)  # fmt: skip
+def test_an_address_that_is_none_of_a_server_is_said_before_prefect_is_imported(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "PREFECT_API_URL", url)
+    with pytest.raises(SettingsInvalid, match="(?s)PREFECT_API_URL=.*names no server") as caught:
+        prefect_api_url()
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4200/api", "https://prefect.example/api", "http://[::1]:4200/api"])
+def test_an_address_of_a_server_is_used(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    assert prefect_api_url() == url
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    assert prefect_api_url() is None
+
+
+@pytest.mark.parametrize(("given", "used"), [("0", "40"), ("80", "80"), ("9" * 30, "10000"), ("x", "x"), ("-1", "-1")])
+def test_a_terminal_is_of_some_width(given: str, used: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", given)
+    widen_terminal()
+    assert os.environ["COLUMNS"] == used
+
+
+def test_a_token_file_of_awss_that_is_none_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "token").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "token")
+    for name, is_odd in (("pipe", True), ("token", False), ("link", False), ("none", False), (".", True)):
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / name))
+        assert (odd_token_file() is not None) == is_odd, name
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/x")
+    disconnect()
+    with pytest.raises(StorageUnavailable, match="AWS_WEB_IDENTITY_TOKEN_FILE names .* which is no regular file"):
+        Storage("s3://bucket/night").check(write=False)

@@ -55,7 +55,9 @@ def test_round_trip(frames: set[int]):
 
 
 def test_many_ranges_are_named_in_few_words():
-    assert brief_frames(range(0, 100_000, 2)) == "0,2,4,6,...,99992,99994,99996,99998 (50,000 frames)"
+    assert brief_frames(range(0, 100_000, 2)) == (
+        "0,2,4,6,8,10,12,14,16,18,...,99980,99982,99984,99986,99988,99990,99992,99994,99996,99998 (50,000 frames)"
+    )
     assert brief_frames([*range(120, 181), 200]) == "120-180,200"
     assert brief_frames([]) == ""
     assert brief_frames(range(10**9)) == format_frames(range(10**9)) == "0-999999999", "not one by one"

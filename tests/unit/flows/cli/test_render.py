@@ -185,8 +185,9 @@ def test_models_list_names_what_a_row_may_name(nightreel: Callable[..., Said]) -
 def test_a_row_of_many_frames_is_planned_in_few_words(
     handoff: str, nightreel: Callable[..., Said], tmp_path: Path
 ) -> None:
-    row = {"video_id": "reef", "prompt": "b", "frames": 20_000, "handoff": handoff, "keyframe_every": 2}
-    path = manifest_of(tmp_path / "m.parquet", row if handoff == "keyframes" else {**row, "keyframe_every": None})
+    row = {"video_id": "reef", "prompt": "b", "frames": 20_000, "handoff": handoff}
+    row |= {"keyframe_every": 2} if handoff == "keyframes" else {}
+    path = manifest_of(tmp_path / "m.parquet", row)
     said = nightreel("plan", path, "-o", tmp_path / "out")
     assert said.code == DONE, said.err
     assert len(said.out) < 20_000

@@ -168,3 +168,20 @@ def test_a_change_of_an_entry_is_seen_by_a_process_that_read_it_before(registry:
     path = registry.folder / "flowers.yaml"
     path.write_text(path.read_text().replace("random weights", "other weights!"))
     assert registry.entry("flowers").summary == "other weights!"
+
+
+@pytest.mark.parametrize("name", ["licence", "summary"])
+def test_a_text_that_could_not_be_read_again_takes_no_name(registry: Registry, name: str) -> None:
+    with pytest.raises(ModelFilesBroken, match=f"'mine' can't be registered: {name}: .* at most 4000 characters"):
+        registry.register({"like": "embedded", "summary": "s", "licence": "l"} | {name: "x" * 4001}, "mine")
+    assert "mine" not in registry.names
+    registry.register({"like": "embedded", "summary": "s", "licence": "l"} | {name: "ü" * 4000}, "mine")
+    assert "mine" in names(registry)
+
+
+def test_an_entry_of_more_than_is_read_takes_no_name(registry: Registry) -> None:
+    many = {"like": "embedded", "summary": "s", "licence": "l", "concepts": ["x" * 3000] * 200}
+    with pytest.raises(ModelFilesBroken, match="has more than 262,144 bytes"):
+        registry.register(many, "mine")
+    assert registry.names == shipped_names()
+    assert not (registry.folder / "mine").exists()

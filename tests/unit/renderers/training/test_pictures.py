@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import torch
 from PIL import Image
 
 from renderers.errors import BadInput, TrainingBroken
+from renderers.training import picture_files
+from renderers.training.finetune_results import _write_text
+from renderers.training.kept_documents import read_object
 from renderers.training.picture_files import PictureFiles, find_pictures, read_picture
 from renderers.training.picture_folder import PictureFolder
 from tests.helpers.blueprints import write_blueprints
@@ -186,3 +190,26 @@ def test_a_file_that_broke_since_is_replaced_by_the_next_and_named(tmp_path: Pat
         path.unlink(missing_ok=True)
     with pytest.raises(TrainingBroken, match="pictures can't be read any more, such as"):
         PictureFolder(files, 16).batch(8, 0, 0, 0)
+
+
+def test_names_that_are_no_utf_8_are_pictures_like_others(tmp_path: Path) -> None:
+    for number in range(10):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    odd = tmp_path / "a\udcff.png"
+    Image.new("RGB", (64, 64), (99, 0, 0)).save(odd)
+    (tmp_path / "b\udcff.png").write_bytes(b"no picture")
+    files = find_pictures(tmp_path)
+    assert odd in (*files.training, *files.held_out)
+    assert [path.name for path, _ in files.broken] == ["b\udcff.png"]
+    assert len(files.digest) == 64
+    _write_text(tmp_path / "report.json", json.dumps({"broken": [str(odd)]}, ensure_ascii=False))
+    assert read_object(tmp_path / "report.json")["broken"][0].endswith("a?.png")
+
+
+def test_a_whole_machine_is_no_folder_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture_files, "MOST_FILES", 20)
+    for number in range(15):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "a.txt").write_bytes(b"x")
+    with pytest.raises(BadInput, match="holds more than 20 files and folders: name the folder of the pictures"):
+        find_pictures(tmp_path)
