@@ -356,8 +356,8 @@ def widen_terminal() -> None:
 
 
 def odd_token_file() -> str | None:
-    """Return the file of a token that AWS's variable names and that is none: botocore would wait at a pipe for ever, and
-    read a device to the end of all memory."""
+    """Return the file that AWS's variable names for a token, and that is none: botocore would wait at a pipe for ever,
+    and read a device until no memory is left."""
     named = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE", "")
     is_odd = bool(named) and os.path.exists(named) and not os.path.isfile(named)  # noqa: PTH110, PTH113 - any text
     return named if is_odd else None

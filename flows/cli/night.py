@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date
 from zoneinfo import available_timezones
 
 from flows.orchestration.deployments import NightlyOptions
 from flows.orchestration.forms.addresses import refuse_secrets
+from flows.planning.dates import filled
 from infra.environment import prepare_prefect
 from renderers.errors import BadInput
 
 __all__ = ["night_of_options"]
 
 _NIGHT = NightlyOptions()
+#: Characters: of many ranges Prefect's reader makes all times first, for minutes.
+LONGEST_CRON = 200
 
 
 def night_of_options(
@@ -30,6 +34,8 @@ def night_of_options(
     if output is None:
         raise BadInput(f"--nightly '{manifest}' needs --output, such as --output 's3://bucket/nights/{{date}}'")
     refuse_secrets(nightly=manifest, output=output)
+    for what, pattern in (("--nightly", manifest), ("--output", output)):
+        filled(pattern, date.today(), what)  # a mistake shows now, and not in the night
     if cron is not None:
         _check_cron(cron)
     if time_zone is not None and time_zone not in available_timezones():
@@ -39,7 +45,7 @@ def night_of_options(
 
 def _check_cron(cron: str) -> None:
     remedy = f"write minute, hour, day, month and weekday, such as '{_NIGHT.cron}'"
-    if len(cron.split()) != 5:
+    if len(cron.split()) != 5 or len(cron) > LONGEST_CRON:
         raise BadInput(f"--cron '{cron}': {remedy}")
     prepare_prefect(quiet=False)
     from flows.orchestration.schedules import is_cron  # Prefect, seconds: only for who gives a time of his own

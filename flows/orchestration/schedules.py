@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from prefect._vendor.croniter import croniter
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule
 
@@ -11,10 +14,12 @@ __all__ = ["is_cron", "prefect_schedule"]
 
 
 def is_cron(text: str) -> bool:
-    """Whether `text` names times."""
+    """Whether `text` names times, of which one comes: the 30th of February never does."""
     try:
         CronSchedule(cron=text)
-    except ValueError:
+        # Prefect's own reader of such texts, which no part of it shows
+        croniter(text, datetime.now(UTC), max_years_between_matches=10).get_next()
+    except (ValueError, LookupError, TypeError, OverflowError):
         return False
     return True
 

@@ -11,6 +11,7 @@ from renderers.errors import BadInput
 
 __all__ = ["filled", "night_of"]
 
+_LONGEST = 4096  # characters of an address, as paths have at most
 _ALLOWED = "{date} (2026-11-23), or parts of it as strftime names them: {date:%Y/%m/%d}"
 
 
@@ -52,7 +53,12 @@ def filled(pattern: str, night: date, what: str) -> str:
             raise BadInput(f"{what} '{pattern}': unknown placeholder {shown}; allowed is {_ALLOWED}")
         if how and "%" not in how:  # strftime would put the text itself in the date's place
             raise BadInput(f"{what} '{pattern}': '{how}' names no part of a date; allowed is {_ALLOWED}")
-        text += format(night, how or "")
+        named = format(night, how or "")
+        if "%" in named or not named.isprintable():  # `%Q`, which is nothing, `%n`, which is a line's end
+            raise BadInput(f"{what} '{pattern}': '{how}' names no part of a date; allowed is {_ALLOWED}")
+        text += named
+    if not text.strip() or len(text) > _LONGEST or not text.isprintable():
+        raise BadInput(f"{what} '{pattern}' is no address: give up to {_LONGEST:,} characters without control signs")
     return text
 
 

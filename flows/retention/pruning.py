@@ -83,10 +83,10 @@ def _video(
     """What can go of a folder, or why it was not looked at; neither where it is the folder of something else."""
     if video_id in at_work:
         return video_id, [], "a run is at work on it"
-    if output.is_link(video_id):
-        reason = "it is a link, and what lies behind it is not deleted from here"
-        return video_id, [], reason if may_be_video(video_id) else ""
     try:
+        if output.is_link(video_id):
+            ours = may_be_video(video_id) and next(output.list(video_id, ours=True), None) is not None
+            return video_id, [], "it is a link, and what lies behind it is not deleted from here" if ours else ""
         listing = list_video(output, video_id)
         plans = read_plans_that_count(output, listing, video_id, registry)
         works = {stored.content: work_of(stored, listing) for stored in plans}

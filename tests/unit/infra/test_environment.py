@@ -183,7 +183,7 @@ def test_an_address_that_is_none_of_a_server_is_said_before_prefect_is_imported(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "PREFECT_API_URL", url)
-    with pytest.raises(SettingsInvalid, match="(?s)PREFECT_API_URL=.*names no server") as caught:
+    with pytest.raises(SettingsInvalid, match=r"(?s)PREFECT_API_URL=.*names no server") as caught:
         prefect_api_url()
     assert "SECRET" not in str(caught.value)
 
@@ -212,5 +212,5 @@ def test_a_token_file_of_awss_that_is_none_is_not_read(tmp_path: Path, monkeypat
         assert (odd_token_file() is not None) == is_odd, name
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/x")
     disconnect()
-    with pytest.raises(StorageUnavailable, match="AWS_WEB_IDENTITY_TOKEN_FILE names .* which is no regular file"):
+    with pytest.raises(StorageUnavailable, match=r"AWS_WEB_IDENTITY_TOKEN_FILE names .* which is no regular file"):
         Storage("s3://bucket/night").check(write=False)
