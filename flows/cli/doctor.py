@@ -42,7 +42,10 @@ def doctor(
         Parameter(name=["--repair", "--mend"], negative="", help="repair what can be repaired, and say what was done"),
     ] = False,
     stale_minutes: Annotated[
-        float, Parameter(validator=Number(gt=0), help="minutes without a sign of life after which a run counts as dead")
+        float,
+        Parameter(
+            validator=Number(gt=0, lte=525_600), help="minutes without a sign of life after which a run counts as dead"
+        ),
     ] = 10.0,
     json: Annotated[bool, Parameter(negative="", help="the findings as JSON on stdout")] = False,
 ) -> int:

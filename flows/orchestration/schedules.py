@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from prefect._vendor.croniter import croniter
+from prefect._vendor.croniter import croniter  # type: ignore[attr-defined]
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule
 
@@ -18,7 +19,8 @@ def is_cron(text: str) -> bool:
     try:
         CronSchedule(cron=text)
         # Prefect's own reader of such texts, which no part of it shows
-        croniter(text, datetime.now(UTC), max_years_between_matches=10).get_next()
+        times: Any = croniter
+        times(text, datetime.now(UTC), max_years_between_matches=10).get_next()
     except (ValueError, LookupError, TypeError, OverflowError):
         return False
     return True

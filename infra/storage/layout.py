@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 __all__ = [
@@ -94,6 +95,7 @@ _IN_VIDEO = re.compile(rf"video\.[a-z0-9]+|{re.escape(CONTACT_SHEET)}|{re.escape
 _FOLDERS = {tuple(key.split("/")[:depth]) for key, _ in LAYOUT for depth in range(key.count("/") + 1)}
 
 
+@lru_cache(maxsize=4096)  # a listing asks once for each object
 def is_folder(key: str) -> bool:
     """Say whether objects of ours lie right in a folder of this key ("" for the root)."""
     parts = key.split("/") if key else []

@@ -205,7 +205,8 @@ def _listing(
             return
         with os.scandir(folder) as entries:
             # An object store sorts whole keys: 'a.png' < 'a/b' since '.' < '/', hence the slash behind folders.
-            named = {entry.name + "/" if _is_folder(entry) else entry.name: entry for entry in entries}
+            wanted = [it for it in entries if not ours or is_ours(inside + it.name) or is_folder(inside + it.name)]
+            named = {entry.name + "/" if _is_folder(entry) else entry.name: entry for entry in wanted}
     except (FileNotFoundError, NotADirectoryError):  # not there, or an object of that very name
         return
     for name, entry in sorted(named.items()):
@@ -213,7 +214,7 @@ def _listing(
             behind = linked or entry.is_symlink()
             if inside.count("/") < DEEPEST and (not (behind or ours) or is_folder(inside + entry.name)):
                 yield from _listing(Path(entry.path), inside + name, above | {here}, linked=behind, ours=ours)
-        elif not name.startswith(TEMPORARY_PREFIX) and (not ours or is_ours(inside + name)):
+        elif not name.startswith(TEMPORARY_PREFIX):
             try:
                 status = entry.stat()
             except OSError as error:  # deleted since, or a link to nothing, or to itself

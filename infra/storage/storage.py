@@ -97,6 +97,8 @@ class Storage:
             raise StorageUnavailable(
                 f"no atomic commits on '{shown}'", "use a plain path, file://, s3://, gs:// or memory:// as output"
             )
+        if _NO_TEXT.search(uri):
+            raise StorageUnavailable(f"output '{shown}' is no text in UTF-8", "give it another name, or choose another")
         given = {**(options or {}), **(options or {}).get("client_kwargs", {})}
         if secret := sorted(_SECRET_OPTIONS & given.keys()):
             raise StorageUnavailable(
@@ -343,6 +345,7 @@ class Storage:
         return True
 
 
+_NO_TEXT = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")  # the last are bytes of names that are no UTF-8
 
 

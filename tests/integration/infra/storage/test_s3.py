@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.register_assert_rewrite("tests.helpers.storage_contract")
 
 from infra.ports import free_port  # noqa: E402
+from infra.storage.object_stores import S3Store  # noqa: E402
 from infra.storage.storage import (  # noqa: E402
     ObjectConflict,
     ObjectMissing,
@@ -45,6 +47,27 @@ class TestS3(StorageContract):
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda key: storage.put(key, b""), keys))
         assert [info.key for info in storage.list("reef")] == keys
+
+    def test_of_a_strangers_folder_no_more_than_a_page_is_listed(
+        self, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(lambda number: storage.put(f"a/data/{number:05}", b""), range(2100)))
+        ours = ["a/plans/0123456789abcdef.json", "a/provenance.json", "a/video.mp4"]
+        for key in ours:
+            storage.put(key, b"x")
+        pages: list[str] = []
+        whole = S3Store.pages
+
+        def counted(store: S3Store, start: str, **options: str) -> Iterator[dict[str, Any]]:
+            for page in whole(store, start, **options):
+                pages.append(start)
+                yield page
+
+        monkeypatch.setattr(S3Store, "pages", counted)
+        assert [info.key for info in storage.list("a", ours=True)] == ours
+        assert sum(start.endswith("/a/") for start in pages) == 1, "one page of all that lies there"
+        assert len(pages) < 12
 
     def test_a_neighbour_with_the_same_beginning_stays_apart(self, s3_root: str) -> None:
         Storage(s3_root + "-2").put("a", b"x")

@@ -81,8 +81,12 @@ def test_a_wrong_pattern_is_refused_with_what_is_allowed(pattern, message):
         filled(pattern, NIGHT, "manifest")
 
 
-@pytest.mark.parametrize("pattern", ["{date:%Q}", "{date:%n}", "{date:x%}", "{date:%Y%%}", "{date:" + "%Y" * 3000 + "}",
-                                     "x" * 5000, "a\nb", "\udcff{date}", "", " "], ids=lambda it: ascii(it[:20]))  # fmt: skip
+@pytest.mark.parametrize(
+    "pattern",
+    ["{date:%Q}", "{date:%n}", "{date:x%}", "{date:%Y%%}", "{date:" + "%Y" * 3000 + "}", "x" * 5000, "a\nb",
+     "\udcff{date}", "", " "],
+    ids=lambda it: ascii(it[:20]),
+)  # fmt: skip
 def test_what_comes_to_no_address_is_refused(pattern: str) -> None:
-    with pytest.raises(BadInput, match="names no part of a date|is no address"):
+    with pytest.raises(BadInput, match=r"names no part of a date|is no address"):
         filled(pattern, date(2026, 11, 23), "manifest")

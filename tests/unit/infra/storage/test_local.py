@@ -482,3 +482,8 @@ def test_a_huge_folder_of_a_bucket_is_not_listed_to_its_end(place: str, monkeypa
     with pytest.raises(SourceRefused, match=r"more than 10 files and folders"):
         dataset_files(huge, place, f"s3://{place}")
     assert huge.asked < 8
+
+
+def test_a_root_whose_name_is_no_utf_8_is_refused_in_words() -> None:
+    with pytest.raises(StorageUnavailable, match="is no text in UTF-8"):
+        Storage("/tmp/night-\udcff")
