@@ -213,7 +213,7 @@ def test_a_full_disk_costs_the_page_and_not_what_was_gathered(copied: str) -> No
 
 def test_storage_that_can_not_be_read_costs_the_videos_of_others(copied: str) -> None:
     class Deaf(Storage):
-        def list(self, prefix: str = "") -> Any:
+        def list(self, prefix: str = "", *, ours: bool = False) -> Any:
             raise StorageUnavailable("no answer", "wait")
 
     job = rerunning(copied, "missing")

@@ -66,9 +66,9 @@ def test_many_browsers_cost_storage_one_look(output: Storage) -> None:
     reads: list[str] = []
 
     class Counting(Storage):
-        def list(self, prefix: str = "") -> Any:
+        def list(self, prefix: str = "", *, ours: bool = False) -> Any:
             reads.append(f"list {prefix}")
-            return super().list(prefix)
+            return super().list(prefix, ours=ours)
 
         def read(self, key: str, *, most: int | None = None) -> bytes:
             reads.append(key)

@@ -47,7 +47,7 @@ def test_a_damaged_decision_of_a_rerun_stops_its_own_video_only(tmp_path: Path, 
 class _Down(Storage):
     """A storage that lists nothing any more."""
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, ours: bool = False) -> Iterator[ObjectInfo]:
         raise StorageUnavailable("the bucket is gone", "make it again")
 
 
