@@ -232,7 +232,7 @@ def test_storage_that_fails_is_an_answer_too(tmp_path: Path, monkeypatch: pytest
 
     storage = Storage(str(tmp_path / "out"))
 
-    def away(self: Storage, prefix: str = "") -> Any:
+    def away(self: Storage, prefix: str = "", *, ours: bool = False) -> Any:
         raise StorageUnavailable("the bucket is away", "wait")
 
     monkeypatch.setattr(Storage, "list", away)
