@@ -128,8 +128,8 @@ def _embedded(_: InfraSettings) -> Iterator[Finding]:
 
 def _models_folder(settings: InfraSettings) -> Iterator[Finding]:
     folder = settings.models_folder
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
     try:
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:

@@ -12,13 +12,14 @@ import pytest
 
 from flows.doctor import installation
 from flows.doctor.findings import Finding, examine, exit_code, repair_all
-from flows.doctor.installation import check_disk, judge_hardware, judge_ray_folder
+from flows.doctor.installation import _models_folder, check_disk, judge_hardware, judge_ray_folder
 from flows.doctor.runs import judge_run, judge_version
 from flows.doctor.storage import check_storage, damage, old_temporaries
 from flows.orchestration.interrupted import RunUnderWay
 from infra.settings import InfraSettings
 from infra.storage.local_store import TEMPORARY_PREFIX
 from tests.helpers.deep_folders import nested_folders
+from tests.helpers.rights import open_folder, without_rights
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 STALE_AFTER = timedelta(minutes=10)
@@ -209,8 +210,21 @@ def test_a_part_that_breaks_hides_no_other(monkeypatch: pytest.MonkeyPatch, tmp_
 
     for heavy in ("_hardware", "_embedded"):
         monkeypatch.setattr(installation, heavy, lambda _: iter(()))
-    monkeypatch.setattr(Path, "exists", broken)
+    monkeypatch.setattr(installation, "_ffmpeg", broken)
     found = list(installation.check_installation(InfraSettings(models_folder=tmp_path)))
     broke = [it for it in found if "could not be looked at: PermissionError" in it.what]
     assert len(broke) == 1
     assert found[-1].what.endswith(f"GiB free for temporary files in '{tempfile.gettempdir()}'")
+
+
+def test_a_models_folder_that_this_account_may_not_look_into_is_named_with_its_setting() -> None:
+    with open_folder() as folder:
+        (folder / "closed").mkdir(mode=0o700)
+        settings = InfraSettings(models_folder=folder / "closed" / "models")
+        with without_rights():
+            if os.access(folder / "closed", os.X_OK, effective_ids=True):
+                (folder / "closed").chmod(0)  # it is our own
+            (found,) = _models_folder(settings)
+    assert found.level == "problem"
+    assert found.what.endswith("can't be written: Permission denied")
+    assert "NIGHTREEL_MODELS_FOLDER" in found.remedy
