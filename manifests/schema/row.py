@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from manifests.schema import camera
 from manifests.schema.affixes import Affix, joined, parse_affix
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
 from manifests.schema.continues import Continued, continued
 from manifests.schema.effort import Computed, check_effort
-from manifests.schema.expressions import names_of_video
 from manifests.schema.fades import Fades
 from manifests.schema.keyframe_text import KeyframeText
-from manifests.schema.keyframes import REMEMBERED_LENGTH, Keyframes
+from manifests.schema.limits import check_values
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
@@ -34,13 +34,6 @@ RESERVED_ID = "report"
 VideoFormat = Literal["mp4", "webm", "gif", "png"]  # what each can hold: infra/video/encoding.py
 # Frames of a loop without keyframes that lead back to its first one.
 CHAIN_CLOSING = 24
-# What a camera may do from one frame to the next; beyond it the next frame has nothing in common with this one.
-CAMERA_LIMITS = {
-    "zoom": (0.01, 100.0),
-    "angle": (-360.0, 360.0),
-    "translate_x": (-4096.0, 4096.0),
-    "translate_y": (-4096.0, 4096.0),
-}
 
 
 def _check_prompt(text: str) -> str:
@@ -62,16 +55,6 @@ def _check_suffix(text: str) -> str:
 
 def _check_parent_text(text: str) -> str:
     return str(continued(text))
-
-
-def _check_camera(text: str, frames: int, timeline: Timeline, low: float, high: float) -> None:
-    check = _checked_camera if len(text) <= REMEMBERED_LENGTH else _checked_camera.__wrapped__
-    check(text, frames, timeline.only(names_of_video(text)), low, high)
-
-
-@lru_cache(maxsize=4096)
-def _checked_camera(text: str, frames: int, timeline: Timeline, low: float, high: float) -> None:
-    Keyframes.parse(text, timeline).check(frames, low, high)
 
 
 def may_be_video(name: str) -> bool:
@@ -169,6 +152,19 @@ class ManifestRow(Settings):
     translate_y: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
         "0", description="Camera: pixels per frame that the picture moves down, as keyframes."
     )
+    zoom_x: camera.ZoomX = "1"
+    zoom_y: camera.ZoomY = "1"
+    shear_x: camera.ShearX = "0"
+    shear_y: camera.ShearY = "0"
+    centre_x: camera.Centre = "0.5"
+    centre_y: camera.CentreDown = "0.5"
+    pan: camera.Pan = "0"
+    tilt: camera.Tilt = "0"
+    field_of_view: camera.FieldOfView = "60"
+    plane_x: camera.PlaneX = "0"
+    plane_y: camera.PlaneY = "0"
+    dolly: camera.Dolly = "0"
+    border: camera.Border = "reflect"
     crossfade: Annotated[int, Neutral(12, in_time=True)] = Field(
         12, ge=0, le=100_000, description="Frames over which the next scene of a story fades in from its key; 0 cuts."
     )
@@ -276,11 +272,11 @@ class ManifestRow(Settings):
             except ValueError as error:
                 raise SettingsError(value.column, f"{value.name}: {error}") from error
             computed.append(Computed(value.column, value.name, value.text, len(value.shown)))
-        for name, (low, high) in CAMERA_LIMITS.items():
+        for name, (low, high) in camera.CAMERA_LIMITS.items():
             if name in given:
                 try:
                     # the camera of a loop moves on to its first frame
-                    _check_camera(getattr(self, name), self.frames + self.loop, self.timeline, low, high)
+                    check_values(getattr(self, name), self.frames + self.loop, self.timeline, low, high)
                 except ValueError as error:
                     raise SettingsError(name, str(error)) from error
                 computed.append(Computed(name, name, getattr(self, name), self.frames))

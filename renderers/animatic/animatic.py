@@ -26,6 +26,7 @@ LEAST_WIDTH = 480  # of a picture with a panel that can be read
 FARTHEST = 3.0  # times that a card is enlarged or made smaller
 LEAST_COVER = 0.4  # of the picture by its card: what else is seen is reflections
 FADE = 8  # frames over which the next card comes
+GRAIN = 6  # pixels of it
 
 
 def animatic(plan: VideoPlan, images: Mapping[str, bytes], frames: range | None = None) -> Iterator[Picture]:
@@ -66,7 +67,7 @@ class _Cards:
             self._lay(index)
             moved, _ = self._moved(index)
         elif self._before.numel() and index > self._laid:
-            self._before = warp_of(self._motion(index - 1, index), self._before).move(self._before)
+            self._before = self._seen(warp_of(self._motion(index - 1, index), self._before), self._before)
         since = index - self._laid
         if self._before.numel() and since < FADE:
             moved = torch.lerp(self._before, moved, (since + 1) / (FADE + 1))
@@ -84,7 +85,18 @@ class _Cards:
 
     def _moved(self, index: int) -> tuple[Tensor, Warp]:
         warp = warp_of(self._motion(self._laid, index), self._card)
-        return warp.move(self._card), warp
+        return self._seen(warp, self._card), warp
+
+    def _seen(self, warp: Warp, picture: Tensor) -> Tensor:
+        """`picture`, moved; what the border paints is grey grain here."""
+        border = self._plan.row.border
+        moved = warp.move(picture, border=border)
+        if border != "paint":
+            return moved
+        height, width = moved.shape[-2:]
+        grain = torch.rand(1, 1, height // GRAIN + 1, width // GRAIN + 1, generator=torch.Generator().manual_seed(0))
+        grain = grain.repeat_interleave(GRAIN, 2).repeat_interleave(GRAIN, 3)[..., :height, :width]
+        return torch.lerp(moved, 0.3 + 0.4 * grain, warp.outside(height, width))
 
     def _motion(self, start: int, index: int) -> Motion:
         motion = self._plan.camera_path.through(start, index)
@@ -92,10 +104,7 @@ class _Cards:
 
     def _is_lost(self, index: int, warp: Warp) -> bool:
         motion = self._motion(self._laid, index)
-        if isinstance(motion, Homography):
-            a, b, _, d, e, *_ = motion.entries
-            size = math.sqrt(abs(a * e - b * d))
-            if not 1 / FARTHEST < size < FARTHEST:
-                return True
+        if isinstance(motion, Homography) and not 1 / FARTHEST < motion.size < FARTHEST:
+            return True
         width, height = self._size
         return float(warp.coverage(height // 8, width // 8).mean()) < LEAST_COVER

@@ -11,12 +11,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from manifests.schema import ImagePrompt, Keyframes, ManifestRow, NoisePrompt
+from manifests.schema.camera import CAMERA_LIMITS
 from manifests.schema.neutral import Neutral, NoPicture
-from manifests.schema.row import CAMERA_LIMITS
 from manifests.schema.scenes import Prompt, Scene, plain_number
 from renderers.canonical import differing, fields_of
 
-__all__ = ["CAMERA_AXES", "NEUTRAL", "NOT_IN_PICTURES", "PER_FRAME", "deviations", "root_deviations"]
+__all__ = [
+    "CAMERA_AXES", "NEUTRAL", "NOT_IN_PICTURES", "PER_FRAME", "constant_of", "deviations", "root_deviations",
+]  # fmt: skip
 
 _CLASSES: Mapping[str, type[BaseModel]] = {
     "": ManifestRow, "prompt.": Prompt, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
@@ -55,6 +57,22 @@ PER_FRAME = frozenset(name for name, mark in _MARKS.items() if isinstance(mark, 
 NOT_IN_PICTURES = frozenset(name for name, mark in _MARKS.items() if isinstance(mark, NoPicture))
 
 
+# What columns say when a row leaves them out, where that is what is neutral: nothing has to be parsed for them.
+_AT_REST = {
+    axis: ManifestRow.model_fields[axis].default
+    for axis in CAMERA_AXES
+    if Keyframes.parse(ManifestRow.model_fields[axis].default).constant == NEUTRAL[axis]
+}
+
+
+def constant_of(row: ManifestRow, axis: str) -> float | None:
+    """The value of one of the camera's axes, if it is the same at every frame, else None."""
+    text = getattr(row, axis)
+    if text == _AT_REST.get(axis):
+        return float(NEUTRAL[axis])
+    return Keyframes.parse(text, row.timeline).constant
+
+
 def root_deviations(row: ManifestRow) -> dict[str, Any]:
     """What of a resolved `row` decides all its frames alike and is not neutral, by the names of `NEUTRAL`."""
     return {name: value for name, value in _columns(row).items() if name not in PER_FRAME}
@@ -63,9 +81,7 @@ def root_deviations(row: ManifestRow) -> dict[str, Any]:
 def deviations(row: ManifestRow) -> frozenset[str]:
     """The names of all settings of a resolved `row` that decide pictures and are not at their neutral value."""
     found = set(_columns(row)) - {*CAMERA_AXES}
-    found |= {
-        axis for axis in CAMERA_AXES if Keyframes.parse(getattr(row, axis), row.timeline).constant != NEUTRAL[axis]
-    }
+    found |= {axis for axis in CAMERA_AXES if constant_of(row, axis) != NEUTRAL[axis]}
     prompts: dict[str, Iterable[BaseModel]] = {
         "prompt": [prompt for scene in row.scenes for prompt in scene.prompts],
         "image_prompt": [*(row.image_prompts or ()), *(it for scene in row.scenes for it in scene.images or ())],

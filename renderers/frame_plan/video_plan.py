@@ -63,7 +63,8 @@ class VideoPlan:
     `images` maps the URI of each picture that the row names (`addresses_of`) to the SHA-256 of its bytes: the content
     decides the frames, not the name. Of several `retakes` of one frame the last holds. `algorithm` says by which
     formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`. `parent` is the frame that the row
-    `continues`; without it frames can't be addressed.
+    `continues`; without it frames can't be addressed. `drawn_at` is the share of the size for which the camera's pixels
+    are meant at which `row` has it drawn, for whoever tries it out.
     """
 
     row: ManifestRow
@@ -72,6 +73,7 @@ class VideoPlan:
     retakes: tuple[Retake, ...] = ()
     algorithm: int = ALGORITHM
     parent: ParentFrame | None = None
+    drawn_at: float = 1.0
 
     @classmethod
     def of(
@@ -125,7 +127,7 @@ class VideoPlan:
     @cached_property
     def camera_path(self) -> CameraPath:
         """Where the camera goes."""
-        return CameraPath(self.row)
+        return CameraPath(self.row, self.drawn_at)
 
     @cached_property
     def story(self) -> Story:
@@ -142,7 +144,8 @@ class VideoPlan:
         """The camera's motion from frame `index - 1` to frame `index`.
 
         Raises:
-            BadInput: a keyframe expression has no finite value here, or gives a zoom that is not positive.
+            BadInput: a keyframe expression has no finite value here, or one that the camera may not have; or hardly
+                anything of the picture is left in view.
         """
         return self.camera_path.at(index)
 
@@ -251,7 +254,11 @@ class VideoPlan:
     def _settings(self, place: Place) -> FrameSettings:
         """What the row's settings come to at one frame."""
         index, start, target, path = place.index, place.start, place.target_at, self.camera_path
-        motion = path.through(start, index) if start is not None else path.to_first if self.parent else STILL
+        motion: Motion = path.to_first if start is None and self.parent else STILL
+        if start is not None:
+            motion = path.through(start, index)
+            if path.must_show:
+                path.check_leap(motion, start, index)
         target_motion = None if target is None else path.back(index, target)
         return FrameSettings(self.story.prompts(index), self._steps(place), motion, target_motion)
 

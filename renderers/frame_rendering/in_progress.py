@@ -133,7 +133,7 @@ class FrameInProgress:
                 self._coarse_steps = min(round(plan.row.optimiser.coarse * frame.steps), frame.steps - 1)
             start = starts.cold(plan, request.images, self.chance, coarse=self._coarse_steps > 0)
         else:
-            start = starts.warm(plan, frame, request.start_state, request.target_state)
+            start = starts.warm(plan, frame, request.start_state, request.target_state, self.chance)
         self._begin(start)
         self.seconds = time.perf_counter() - self.began
 

@@ -14,11 +14,14 @@ from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
 from renderers.frame_rendering.pictures import read_picture
 from renderers.frame_rendering.state import FrameState
-from renderers.frame_rendering.warp import warp_of
+from renderers.frame_rendering.warp import Warp, warp_of
 from renderers.models import Models, decode_tokens
 from renderers.randomness import generator
 
 __all__ = ["Start", "Starts"]
+
+# What the optimiser remembers of ground that is new: nothing. Elsewhere it goes with the picture.
+MEMORY_BORDERS = {"paint": "black"}
 
 
 @dataclass(frozen=True)
@@ -73,38 +76,87 @@ class Starts:
 
     @torch.no_grad()
     def warm(
-        self, plan: VideoPlan, frame: FramePlan, start_state: FrameState, target_state: FrameState | None = None
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        start_state: FrameState,
+        target_state: FrameState | None = None,
+        seed: int | None = None,
     ) -> Start:
         """The start of a frame from `start_state`, moved as the camera moves, all in float. One that is drawn to the
         keyframe of state `target_state` is held to a cross-fade of what it starts from into that keyframe, moved back
-        to its time.
+        to its time. `seed` is of what the border paints, the row's if it is None.
 
         What moves is the picture that was shown, that of the tokens. The latent's own, which no loss has ever looked
         at, differs from it by more than a frame does from the next, and darkens from frame to frame where each starts
         from it. The peers go through an 8-bit picture and a new optimiser here.
         """
-        vqgan, device = self._models.vqgan, self._models.device
+        vqgan, device, border = self._models.vqgan, self._models.device, plan.row.border
         first, second = start_state.moments.expand(device)
         if frame.motion.still and target_state is None:
             return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
-        shown, goal = decode_tokens(vqgan, start_state.tokens.to(device)), None
+        shown, goal, weight = decode_tokens(vqgan, start_state.tokens.to(device)), None, None
         warp = warp_of(frame.motion, shown)
-        picture = warp.move(shown).clamp(0, 1)
+        picture = warp.move(shown, border=border).clamp(0, 1)
         if target_state is not None:
             assert frame.target_motion is not None
             ahead = decode_tokens(vqgan, target_state.tokens.to(device))
             back = warp_of(frame.target_motion, ahead)
             weight = frame.share * back.coverage(*picture.shape[-2:])
-            picture = goal = picture + weight * (back.move(ahead).clamp(0, 1) - picture)
-        moved = warp.move(first, mode="bilinear")
-        warm = plan.row.warm
-        if warm.start == "codes" and goal is None:
-            codes = warp.move(vqgan.look_up(start_state.tokens.to(device)), mode="bilinear")
-            latent = codes.clamp(self.low, self.high).contiguous()
+            picture = goal = picture + weight * (back.move(ahead, border=border).clamp(0, 1) - picture)
+        latent = self._latent(plan, start_state, warp, picture, moves_codes=goal is None, all_there=goal is not None)
+        if border == "paint":
+            chance = generator(plan.row.seed if seed is None else seed, frame.index, 0, "paint")
+            latent = self._painted(latent, _new_ground(warp, picture, weight), chance)
+        moved = warp.move(first, mode="bilinear", border=MEMORY_BORDERS.get(border, border))
+        return Start(latent, (moved, second, start_state.moments.steps), goal)
+
+    def _latent(
+        self,
+        plan: VideoPlan,
+        start_state: FrameState,
+        warp: Warp,
+        picture: Tensor,
+        *,
+        moves_codes: bool,
+        all_there: bool,
+    ) -> Tensor:
+        """The latent of `picture`, which shows what `start_state` does, moved by `warp`: encoded, or, if it `moves_codes`
+        and the row wants that, the moved codes; and fitted to it, if the row wants that, where it shows something that
+        was there before, or everywhere if it is `all_there`."""
+        vqgan, warm, border = self._models.vqgan, plan.row.warm, plan.row.border
+        if warm.start == "codes" and moves_codes:
+            codes = vqgan.look_up(start_state.tokens.to(picture.device))
+            latent = warp.move(codes, mode="bilinear", border="reflect" if border == "black" else border)
+            latent = latent.clamp(self.low, self.high).contiguous()
+            if border == "black":  # there is no code for it: what is black is encoded
+                height, width = latent.shape[-2:]
+                black = F.adaptive_avg_pool2d(warp.outside(*picture.shape[-2:]).to(picture), (height, width))
+                latent = torch.lerp(latent, vqgan.encode(picture), black).contiguous()
         else:
             latent = vqgan.encode(picture).contiguous()
-        if warm.fit:
-            # what comes into view may become anything; a goal is all there
-            weight = warp.coverage(*picture.shape[-2:]) if goal is None else torch.ones_like(picture[:, :1])
-            latent = fitted(vqgan, latent, picture, weight, steps=warm.fit, rate=warm.fit_rate)
-        return Start(latent, (moved, second, start_state.moments.steps), goal)
+        if not warm.fit:
+            return latent
+        # what comes into view may become anything
+        weight = torch.ones_like(picture[:, :1]) if all_there else warp.coverage(*picture.shape[-2:])
+        return fitted(vqgan, latent, picture, weight, steps=warm.fit, rate=warm.fit_rate)
+
+    def _painted(self, latent: Tensor, new: Tensor, chance: torch.Generator) -> Tensor:
+        """`latent` `(1, c, h, w)` with noise where there is `new` ground, of as much as `(1, 1, H, W)` says.
+
+        Of the codes' own deviation on tokens that are all new. Of those that are new in part it is as much less as adds
+        up to that by the time that all of them is.
+        """
+        height, width = latent.shape[-2:]
+        amount = F.adaptive_avg_pool2d(new, (height, width)).sqrt() * self.code_std
+        if not amount.any():
+            return latent
+        noise = torch.randn(latent.shape, generator=chance).to(latent.device)
+        return (latent + amount * noise).clamp(self.low, self.high)
+
+
+def _new_ground(warp: Warp, picture: Tensor, held: Tensor | None) -> Tensor:
+    """How much of each pixel of the moved `picture` is nothing that was there before, `(1, 1, H, W)`; what is `held` to
+    a keyframe is there, to that share."""
+    new = warp.outside(*picture.shape[-2:]).to(picture)
+    return new if held is None else new * (1 - held.to(picture))
