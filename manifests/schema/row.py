@@ -25,6 +25,7 @@ from manifests.schema.limits import check_values
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
+from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
 from manifests.schema.timeline import Timeline
@@ -232,6 +233,9 @@ class ManifestRow(Settings):
     )
     cutouts: CutoutSettings = Field(CutoutSettings(), description="How the crops are made that the perceptor sees.")
     loss: LossSettings = Field(LossSettings(), description="Terms of the loss besides the prompts.")
+    renew: RenewSettings = Field(
+        RenewSettings(), description="What is done to the moved picture before the next frame begins."
+    )
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
 
     warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
@@ -272,17 +276,24 @@ class ManifestRow(Settings):
             except ValueError as error:
                 raise SettingsError(value.column, f"{value.name}: {error}") from error
             computed.append(Computed(value.column, value.name, value.text, len(value.shown)))
-        for name, (low, high) in camera.CAMERA_LIMITS.items():
-            if name in given:
-                try:
-                    # the camera of a loop moves on to its first frame
-                    check_values(getattr(self, name), self.frames + self.loop, self.timeline, low, high)
-                except ValueError as error:
-                    raise SettingsError(name, str(error)) from error
-                computed.append(Computed(name, name, getattr(self, name), self.frames))
+        for name, text, (low, high) in self._limited(given):
+            try:
+                # the camera of a loop moves on to its first frame
+                check_values(text, self.frames + self.loop, self.timeline, low, high)
+            except ValueError as error:
+                raise SettingsError(name, str(error)) from error
+            computed.append(Computed(name, name, text, self.frames))
         check_effort(computed, self.timeline)
         self._imply(given)
         return self
+
+    def _limited(self, given: set[str]) -> Iterator[tuple[str, str, tuple[float, float]]]:
+        """Yield the columns that were given and change in time, each with its text and its limits."""
+        for name, limits in camera.CAMERA_LIMITS.items():
+            if name in given:
+                yield name, getattr(self, name), limits
+        for name in self.renew.model_fields_set & RENEW_LIMITS.keys() if "renew" in given else ():
+            yield f"renew.{name}", getattr(self.renew, name), RENEW_LIMITS[name]
 
     def _check_travel(self, given: set[str]) -> None:
         if not self.travel:

@@ -81,6 +81,8 @@ class CurrentAddressing:
                 values["target_motion"] = target_motion
                 if self._border:
                     values["border"] = self._border
+        if settings.renewal is not None and (decided := settings.renewal.decides(self._images)):
+            values["renew"] = canonical(decided)
         if place.ahead:
             values["keyframe"] = "true"
             leap = place.leap

@@ -49,6 +49,12 @@ def part_plans(plan: VideoPlan, frames: range, scale: float = 1.0) -> tuple[Fram
         plan = dataclasses.replace(plan, drawn_at=scale)
     plans = list(islice(plan.walk(), frames.start, frames.stop))
     plans[0] = dataclasses.replace(
-        plans[0], place=Place(frames.start, None), start_digest=None, needs=(), motion=STILL, steps=plan.row.steps_first
+        plans[0],
+        place=Place(frames.start, None),
+        start_digest=None,
+        needs=(),
+        motion=STILL,
+        renewal=None,
+        steps=plan.row.steps_first,
     )
     return tuple(plans)

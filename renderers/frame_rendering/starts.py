@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
 from renderers.frame_rendering.pictures import read_picture
+from renderers.frame_rendering.renewing import colours_of, renewed
 from renderers.frame_rendering.state import FrameState
 from renderers.frame_rendering.warp import Warp, warp_of
 from renderers.models import Models, decode_tokens
@@ -27,11 +29,13 @@ MEMORY_BORDERS = {"paint": "black"}
 @dataclass(frozen=True)
 class Start:
     """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
-    steps), None for none; and the picture `(1, 3, H, W)` that it is held to, if it is."""
+    steps), None for none; the picture `(1, 3, H, W)` that it is held to, if it is; and the colours that it hands on as
+    those that others are held to (see FrameState)."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
     goal: Tensor | None = None
+    reference: Tensor | None = None
 
 
 class Starts:
@@ -42,6 +46,7 @@ class Starts:
         self._models = models
         self.low, self.high = (b.view(1, -1, 1, 1) for b in torch.aminmax(models.vqgan.codebook, dim=0))
         self.code_std = float(models.vqgan.codebook.std())
+        self._colours: dict[tuple[str, int, int], Tensor] = {}  # of pictures of rows, by digest and size
 
     @torch.no_grad()
     def cold(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int, *, coarse: bool = False) -> Start:
@@ -81,35 +86,72 @@ class Starts:
         frame: FramePlan,
         start_state: FrameState,
         target_state: FrameState | None = None,
+        *,
         seed: int | None = None,
+        images: Mapping[str, bytes] | None = None,
     ) -> Start:
         """The start of a frame from `start_state`, moved as the camera moves, all in float. One that is drawn to the
         keyframe of state `target_state` is held to a cross-fade of what it starts from into that keyframe, moved back
-        to its time. `seed` is of what the border paints, the row's if it is None.
+        to its time. `seed` is of what the border paints and of the noise that renews, the row's if it is None.
+
+        What it starts from is renewed, what it is held to is not.
 
         What moves is the picture that was shown, that of the tokens. The latent's own, which no loss has ever looked
         at, differs from it by more than a frame does from the next, and darkens from frame to frame where each starts
         from it. The peers go through an 8-bit picture and a new optimiser here.
         """
         vqgan, device, border = self._models.vqgan, self._models.device, plan.row.border
+        renewal, seed = frame.renewal or Renewal(), plan.row.seed if seed is None else seed
         first, second = start_state.moments.expand(device)
-        if frame.motion.still and target_state is None:
+        still = frame.motion.still and target_state is None and not renewal.acts
+        if still and not renewal.carries:
             return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
         shown, goal, weight = decode_tokens(vqgan, start_state.tokens.to(device)), None, None
+        reference = self._reference(plan, renewal, start_state, shown, images or {})
+        handed_on = reference if renewal.carries else None
+        if still:
+            memory = (first, second, start_state.moments.steps)
+            return Start(start_state.expand(self.low, self.high), memory, reference=handed_on)
         warp = warp_of(frame.motion, shown)
-        picture = warp.move(shown, border=border).clamp(0, 1)
+        picture = moved = warp.move(shown, border=border).clamp(0, 1)
+        if renewal.acts:
+            seen = 1 - warp.outside(*moved.shape[-2:]) if border == "black" else None
+            picture = renewed(moved, renewal, reference, generator(seed, frame.index, 0, "renew"), seen)
         if target_state is not None:
             assert frame.target_motion is not None
             ahead = decode_tokens(vqgan, target_state.tokens.to(device))
             back = warp_of(frame.target_motion, ahead)
             weight = frame.share * back.coverage(*picture.shape[-2:])
-            picture = goal = picture + weight * (back.move(ahead, border=border).clamp(0, 1) - picture)
-        latent = self._latent(plan, start_state, warp, picture, moves_codes=goal is None, all_there=goal is not None)
+            ahead = back.move(ahead, border=border).clamp(0, 1)
+            goal, picture = (it + weight * (ahead - it) for it in (moved, picture))
+        codes_will_do = goal is None and not renewal.acts
+        latent = self._latent(
+            plan, start_state, warp, picture, moves_codes=codes_will_do, all_there=goal is not None
+        )
         if border == "paint":
-            chance = generator(plan.row.seed if seed is None else seed, frame.index, 0, "paint")
+            chance = generator(seed, frame.index, 0, "paint")
             latent = self._painted(latent, _new_ground(warp, picture, weight), chance)
-        moved = warp.move(first, mode="bilinear", border=MEMORY_BORDERS.get(border, border))
-        return Start(latent, (moved, second, start_state.moments.steps), goal)
+        first = warp.move(first, mode="bilinear", border=MEMORY_BORDERS.get(border, border))
+        return Start(latent, (first, second, start_state.moments.steps), goal, handed_on)
+
+    def _reference(
+        self,
+        plan: VideoPlan,
+        renewal: Renewal,
+        start_state: FrameState,
+        shown: Tensor,
+        images: Mapping[str, bytes],
+    ) -> Tensor | None:
+        """The colours that a frame is held to; None if it is held to none and carries none further."""
+        if not (renewal.colours or renewal.carries):
+            return None
+        if not renewal.picture:
+            return colours_of(shown).cpu() if start_state.reference is None else start_state.reference
+        height, width = shown.shape[-2:]
+        key = plan.images[renewal.picture], width, height
+        if key not in self._colours:
+            self._colours[key] = colours_of(read_picture(images, renewal.picture, width, height))
+        return self._colours[key]
 
     def _latent(
         self,

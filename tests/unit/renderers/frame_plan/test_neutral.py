@@ -22,6 +22,7 @@ from manifests.schema import (
     ManifestRow,
     NoisePrompt,
     OptimiserSettings,
+    RenewSettings,
     WarmSettings,
 )
 from manifests.schema.scenes import Prompt, Scene
@@ -176,6 +177,7 @@ def test_a_new_axis_of_the_camera_at_rest_leaves_every_digest(
 
     with_neutral(monkeypatch, "roll")
     axes = (*neutral.CAMERA_AXES, "roll")
+    monkeypatch.setattr(neutral, "SCHEDULED", (*neutral.SCHEDULED, "roll"))
     monkeypatch.setattr(neutral, "PER_FRAME", neutral.PER_FRAME | set(axes))
     for module in (neutral, camera_path):
         monkeypatch.setattr(module, "CAMERA_AXES", axes)
@@ -217,6 +219,7 @@ ALWAYS = {"prompt.text", "image_prompt.image", "noise_prompt.seed", "scene.at", 
 CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
     "warm.": WarmSettings,
+    "renew.": RenewSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
 }  # fmt: skip
 
