@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from manifests.schema.base import Settings
 from manifests.schema.keyframe_text import KeyframeText
 from manifests.schema.neutral import Neutral
 
 __all__ = [
-    "CAMERA_LIMITS", "Border", "Centre", "CentreDown", "Dolly", "FieldOfView", "Pan", "PlaneX", "PlaneY", "ShearX",
-    "ShearY", "Tilt", "ZoomX", "ZoomY",
+    "CAMERA_LIMITS", "Border", "Centre", "CentreDown", "DepthSettings", "Dolly", "FieldOfView", "Pan", "PlaneX",
+    "PlaneY", "ShearX", "ShearY", "Tilt", "ZoomX", "ZoomY",
 ]  # fmt: skip
 
 # What a camera may do from one frame to the next; beyond it the next frame has nothing in common with this one.
@@ -104,3 +105,13 @@ Border = Annotated[
         "side, black, or ground of chance for something new to grow on."
     ),
 ]
+
+
+class DepthSettings(Settings):
+    """How far away is what the picture shows, for the camera's moves."""
+
+    shape: Annotated[Literal["plane", "tunnel", "floor", "sphere"], Neutral("plane", in_time=True)] = Field(
+        "plane",
+        description="Among what translate and dolly move: one plane, as far away everywhere; a tunnel; a floor below a "
+        "horizon; the inside of a ball. Of these the near passes by faster; such videos are chains.",
+    )

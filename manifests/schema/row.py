@@ -231,6 +231,9 @@ class ManifestRow(Settings):
         description="Which combination of a source's `expand` the row is, for the report's grid; written by "
         "`manifest build`.",
     )
+    depth: camera.DepthSettings = Field(
+        camera.DepthSettings(), description="Camera: how far away is what the picture shows."
+    )
     cutouts: CutoutSettings = Field(CutoutSettings(), description="How the crops are made that the perceptor sees.")
     loss: LossSettings = Field(LossSettings(), description="Terms of the loss besides the prompts.")
     renew: RenewSettings = Field(
@@ -308,6 +311,12 @@ class ManifestRow(Settings):
             )
 
     def _check_loop(self) -> None:
+        if self.loop and self.depth.shape != "plane":
+            raise SettingsError(
+                "loop",
+                f"the last frames of a loop are led back to its first, but a camera's way through a {self.depth.shape} "
+                "(depth.shape) can't be taken back: choose one of them, or depth.shape plane",
+            )
         closing = self.closing(self.handoff)
         if self.frames < 3 * closing:
             raise SettingsError(

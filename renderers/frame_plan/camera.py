@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 
 from renderers.frame_plan.motion import Homography, Motion
+from renderers.frame_plan.parallax import Parallax
 
 __all__ = ["FLAT_AXES", "camera_motion"]
 
@@ -28,19 +29,38 @@ _AT_REST = {
 Rotation = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 
-def camera_motion(values: Mapping[str, float], width: float, height: float) -> Motion:
+def camera_motion(values: Mapping[str, float], width: float, height: float, shape: str = "plane") -> Motion:
     """The motion from one frame to the next of pictures of `width` x `height` pixels, by the values of the axes there.
 
-    Those of `FLAT_AXES` are there; what else is left out is at rest.
+    Those of `FLAT_AXES` are there; what else is left out is at rest. Where the picture shows another `shape` than a
+    plane, the shift and the dolly are moves of the camera among what is near and far, and come before all else.
 
     Raises:
         ValueError: nothing is left of the picture; in words.
     """
+    if shape != "plane":
+        return _among(shape, {**_AT_REST, **values}, width, height)
     if len(values) == len(FLAT_AXES):
         return Homography.of(**values)
-    at = {**_AT_REST, **values}
+    return _before_plane({**_AT_REST, **values}, width, height)
+
+
+def _among(shape: str, at: Mapping[str, float], width: float, height: float) -> Motion:
+    view = _before_plane({**at, "translate_x": 0.0, "translate_y": 0.0, "dolly": 0.0}, width, height)
+    shift, nearer = (at["translate_x"], at["translate_y"]), at["dolly"]
+    if not (shift[0] or shift[1] or nearer):
+        return view
+    return Parallax(shape, shift, nearer, _focal(at, height), view)
+
+
+def _focal(at: Mapping[str, float], height: float) -> float:
+    """How far away the picture is, in pixels."""
+    return height / 2 / math.tan(math.radians(at["field_of_view"]) / 2)
+
+
+def _before_plane(at: Mapping[str, float], width: float, height: float) -> Homography:
     motion = _in_its_plane(at, (at["centre_x"] - 0.5) * width, (at["centre_y"] - 0.5) * height)
-    focal = height / 2 / math.tan(math.radians(at["field_of_view"]) / 2)
+    focal = _focal(at, height)
     if at["plane_x"] or at["plane_y"] or at["dolly"]:
         motion = motion.compose(_tipped(at["plane_x"], at["plane_y"], at["dolly"], focal))
     if at["pan"] or at["tilt"]:

@@ -13,6 +13,7 @@ from renderers.errors import BadInput
 from renderers.frame_plan.camera import FLAT_AXES, camera_motion
 from renderers.frame_plan.motion import STILL, Homography, Motion
 from renderers.frame_plan.neutral import CAMERA_AXES, NEUTRAL, constant_of
+from renderers.frame_plan.parallax import Parallax
 from renderers.frame_plan.shown import LEAST_SHOWN, shown_share
 
 __all__ = ["CameraPath"]
@@ -53,7 +54,7 @@ class CameraPath:
     @cached_property
     def composable(self) -> bool:
         """Whether its motions can be composed: a leap over many frames is one motion then."""
-        return self.at(1).composable
+        return self._row.depth.shape == "plane" and self.at(1).composable
 
     def values(self, index: int) -> dict[str, float]:
         """The value of each axis on the way from frame `index - 1` to frame `index`, as the row's text gives it.
@@ -110,8 +111,8 @@ class CameraPath:
         for axis in self._moving:
             moved[axis] = rounded(values[axis])
         try:
-            motion = camera_motion(moved, *self._size)
-            if self._scale != 1.0 and isinstance(motion, Homography):
+            motion = camera_motion(moved, *self._size, self._row.depth.shape)
+            if self._scale != 1.0 and isinstance(motion, Homography | Parallax):
                 motion = motion.enlarged(self._scale)  # other kinds of motion are in shares of the picture
         except (ValueError, OverflowError) as error:
             raise BadInput(f"the camera of video '{self._row.video_id}' at frame {index}: {error}") from error

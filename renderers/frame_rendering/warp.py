@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.frame_plan.motion import Homography, Motion
+from renderers.frame_plan.parallax import Parallax
+from renderers.frame_rendering.depth import DEPTHS
 
 __all__ = ["Warp", "frame_change", "sampling_matrix", "warp_of"]
 
@@ -88,6 +90,26 @@ def _homography(motion: Homography, picture: Tensor) -> Warp:
     matrix = sampling_matrix(motion, width, height).to(picture.device)
     return Warp(lambda rows, columns: _affine_grid(matrix, rows, columns) if motion.affine
                 else _projective_grid(matrix, rows, columns))  # fmt: skip
+
+
+@warp_of.register
+def _parallax(motion: Parallax, picture: Tensor) -> Warp:
+    height, width = picture.shape[-2:]
+    halves = torch.tensor([width / 2, height / 2], device=picture.device)
+    view = sampling_matrix(motion.view, width, height).to(picture.device)
+
+    def grid(rows: int, columns: int) -> Tensor:
+        at = _projective_grid(view, rows, columns) * halves
+        x, y = at.unbind(-1)
+        depth = DEPTHS[motion.shape](x * 2 / height, y * 2 / height, motion.focal * 2 / height)
+        # where that lies for the camera before it moved
+        before = depth[..., None] * at - torch.tensor(motion.shift, device=at.device)
+        away = depth * motion.focal + motion.nearer
+        seen = (away > 0) & (at.abs().amax(dim=-1) < BEHIND)
+        found = before * motion.focal / torch.where(seen, away, 1.0)[..., None] / halves
+        return torch.where(seen[..., None], found.clamp(-BEHIND, BEHIND), BEHIND)
+
+    return Warp(grid)
 
 
 def sampling_matrix(motion: Homography, width: int, height: int) -> Tensor:

@@ -25,6 +25,7 @@ from manifests.schema import (
     RenewSettings,
     WarmSettings,
 )
+from manifests.schema.camera import DepthSettings
 from manifests.schema.scenes import Prompt, Scene
 from renderers.frame_plan import addressing, addressing_v4, camera_path, neutral
 from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP
@@ -171,7 +172,7 @@ def test_a_new_axis_of_the_camera_at_rest_leaves_every_digest(
 ) -> None:
     before = today(planned).digests
 
-    def motion(values: dict[str, float], width: float, height: float) -> Homography:
+    def motion(values: dict[str, float], width: float, height: float, shape: str) -> Homography:
         tilt = Homography((1, 0, 0, 0, 1, 0, values.pop("roll", 0) / 1000, 0, 1))
         return Homography.of(**values).compose(tilt)
 
@@ -220,6 +221,7 @@ CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
     "warm.": WarmSettings,
     "renew.": RenewSettings,
+    "depth.": DepthSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
 }  # fmt: skip
 
