@@ -28,8 +28,8 @@ def _check_colours_from(text: str) -> str:
     if names_picture(text) and not any(sign in text for sign in "./"):
         hint = did_you_mean(text, _FRAMES)
         raise ValueError(
-            f"'{short(text)}' is neither first nor scene, nor the address of a picture: name one with its ending, such "
-            f"as look.png. {hint}".rstrip()
+            f"'{short(text)}' is neither first nor scene, nor the address of a picture, which has an ending or a folder"
+            + (f"; {hint}" if hint else "")
         )
     return text
 
