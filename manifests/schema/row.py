@@ -28,6 +28,7 @@ from manifests.schema.prompts import parse_prompts
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
+from manifests.schema.texts import short
 from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -271,6 +272,7 @@ class ManifestRow(Settings):
                 raise SettingsError("prefix" if self.suffix is None else "suffix", str(error)) from error
         self._check_travel(given)
         self._check_loop()
+        self._check_warm()
         self._check_continues()
         computed: list[Computed] = []
         for value in self.changing_values():
@@ -309,6 +311,18 @@ class ManifestRow(Settings):
             raise SettingsError(
                 "travel", "travel and crossfade exclude each other: with travel the way between two keys is the fade"
             )
+
+    def _check_warm(self) -> None:
+        if self.warm.start != "codes":
+            return
+        for name in RENEW_LIMITS:
+            text = getattr(self.renew, name)
+            if text != RenewSettings.model_fields[name].default:
+                raise SettingsError(
+                    f"renew.{name}",
+                    f"renew.{name} '{short(text)}' mends the moved picture, but with warm.start codes no frame starts "
+                    "from it: leave out one of them",
+                )
 
     def _check_loop(self) -> None:
         if self.loop and self.depth.shape != "plane":

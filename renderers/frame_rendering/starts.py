@@ -125,9 +125,7 @@ class Starts:
             ahead = back.move(ahead, border=border).clamp(0, 1)
             goal, picture = (it + weight * (ahead - it) for it in (moved, picture))
         codes_will_do = goal is None and not renewal.acts
-        latent = self._latent(
-            plan, start_state, warp, picture, moves_codes=codes_will_do, all_there=goal is not None
-        )
+        latent = self._latent(plan, start_state, warp, picture, moves_codes=codes_will_do, all_there=goal is not None)
         if border == "paint":
             chance = generator(seed, frame.index, 0, "paint")
             latent = self._painted(latent, _new_ground(warp, picture, weight), chance)
@@ -163,9 +161,9 @@ class Starts:
         moves_codes: bool,
         all_there: bool,
     ) -> Tensor:
-        """The latent of `picture`, which shows what `start_state` does, moved by `warp`: encoded, or, if it `moves_codes`
-        and the row wants that, the moved codes; and fitted to it, if the row wants that, where it shows something that
-        was there before, or everywhere if it is `all_there`."""
+        """The latent of `picture`, which shows what `start_state` does, moved by `warp`: encoded, or, if it
+        `moves_codes` and the row wants that, the moved codes; and fitted to it, if the row wants that, where it shows
+        something that was there before, or everywhere if it is `all_there`."""
         vqgan, warm, border = self._models.vqgan, plan.row.warm, plan.row.border
         if warm.start == "codes" and moves_codes:
             codes = vqgan.look_up(start_state.tokens.to(picture.device))

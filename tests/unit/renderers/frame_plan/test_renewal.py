@@ -144,6 +144,13 @@ def test_what_is_not_allowed_is_said_with_its_frame(renew: dict[str, str], messa
         ManifestRow(video_id="reef", prompt="a reef", frames=48, renew=renew)
 
 
+def test_codes_that_are_moved_are_not_renewed_and_a_row_that_wants_both_is_refused() -> None:
+    columns = {"video_id": "reef", "prompt": "a reef", "frames": 9, "warm": {"start": "codes"}}
+    ManifestRow.model_validate(columns | {"renew": {"noise": "0", "grain": "white"}})
+    with pytest.raises(ValidationError, match=r"renew.noise '.1' mends .* but with warm.start codes .* leave out one"):
+        ManifestRow.model_validate(columns | {"renew": {"noise": ".1"}})
+
+
 def test_long_videos_are_checked_frame_by_frame(planned: Planner) -> None:
     plan = planned(frames=3000, renew={"noise": "where(abs(t - 1501) < .5, 2, 0)"})
     with pytest.raises(BadInput, match=r"renew.noise of video 'reef' is 2 at frame 1501; allowed is 0 to 1"):

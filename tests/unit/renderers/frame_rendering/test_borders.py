@@ -213,6 +213,27 @@ def test_paint_is_chance_on_new_ground_alone_and_the_same_every_time(renderer: F
 
 
 @pytest.mark.parametrize("border", BORDERS)
+def test_moved_codes_and_fits_know_all_borders(renderer: FrameRenderer, planned: Planner, border: str) -> None:
+    state = first(renderer, planned(frames=2)).frame.state
+    vqgan = renderer.models.vqgan
+    for warm in ({"start": "codes"}, {"fit": 2}):
+        plan = planned(frames=2, border=border, zoom=".5", warm=warm)
+        frame = list(plan.walk())[1]
+        start = renderer.starts.warm(plan, frame, state, seed=0).latent
+        assert torch.equal(start, renderer.starts.warm(plan, frame, state, seed=0).latent)
+        if warm == {"start": "codes"}:
+            warp = warp_of(frame.motion, torch.zeros(1, 3, 32, 32))
+            how = {"mode": "bilinear", "border": "reflect" if border == "black" else border}
+            codes = warp.move(vqgan.look_up(state.tokens.long()), **how)
+            low, high = renderer.starts.low, renderer.starts.high
+            torch.testing.assert_close(start[..., 3:5, 3:5], codes.clamp(low, high)[..., 3:5, 3:5])
+            if border == "black":  # which is no code
+                shown = vqgan.decode(vqgan.look_up(state.tokens.long())).clamp(0, 1)
+                black = vqgan.encode(warp.move(shown, border="black").clamp(0, 1))
+                torch.testing.assert_close(start[..., 0, :], black[..., 0, :])
+
+
+@pytest.mark.parametrize("border", BORDERS)
 def test_gaps_between_keyframes_take_all_of_it(renderer: FrameRenderer, planned: Planner, border: str) -> None:
     plan = planned(frames=7, handoff="keyframes", keyframe_every=3, steps=1, border=border, **ALL_AXES)
     frames, states = {frame.index: frame for frame in plan.walk()}, {}
