@@ -183,7 +183,7 @@ def _problem(
     location = details["loc"]
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, SettingsError):
-        location = (*location, cause.column)
+        location = (*location, *cause.column.split("."))
     column = _dotted(location)
     shown = _shown_value(details["input"] if not isinstance(cause, SettingsError) else _at(values, location))
     allowed = allowed_at(location)

@@ -8,6 +8,7 @@ from manifests.schema.files import NamedFile
 from manifests.schema.frames import FrameRangeError, brief_frames, format_frames, parse_frames
 from manifests.schema.keyframes import Keyframes
 from manifests.schema.prompts import format_prompts, parse_prompts, shown_prompts
+from manifests.schema.renew import RenewSettings
 from manifests.schema.row import ManifestRow, may_be_video
 from manifests.schema.scenes import AnyPrompt, ImagePrompt, NoisePrompt, Prompt, PromptError, Scene
 from manifests.schema.schedules import schedules
@@ -29,6 +30,7 @@ __all__ = [
     "OptimiserSettings",
     "Prompt",
     "PromptError",
+    "RenewSettings",
     "Scene",
     "SettingsError",
     "WarmSettings",

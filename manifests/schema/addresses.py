@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from manifests.schema.presets import is_file
+from manifests.schema.renew import names_picture
 from manifests.schema.row import ManifestRow
 from manifests.schema.scenes import ImagePrompt
 
 __all__ = ["ADDRESS_COLUMNS", "Address", "addresses_of", "with_addresses"]
 
-ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts", "prompts"})
+ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts", "prompts", "renew"})
 
 
 class Address(NamedTuple):
@@ -28,6 +29,8 @@ class Address(NamedTuple):
     @property
     def place(self) -> str:
         """The column, and the scene in it, for messages."""
+        if self.column == "renew":
+            return "renew.colours_from"
         return self.column if self.scene is None else f"{self.column} (the scene at frame {self.scene})"
 
 
@@ -40,6 +43,8 @@ def addresses_of(row: ManifestRow) -> Iterator[Address]:
     for scene in row.prompts or ():
         for prompt in scene.images or ():
             yield Address("prompts", prompt.image, scene.at)
+    if names_picture(row.renew.colours_from):
+        yield Address("renew", row.renew.colours_from)
 
 
 def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRow:
@@ -55,6 +60,8 @@ def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRo
             scene.model_copy(update={"images": _moved(scene.images, change)}) if scene.images else scene
             for scene in row.prompts or ()
         )
+    if names_picture(row.renew.colours_from):
+        update["renew"] = row.renew.model_copy(update={"colours_from": change(row.renew.colours_from)})
     if row.preset is not None and is_file(row.preset):
         update["preset"] = change(row.preset)
     if not update:

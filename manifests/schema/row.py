@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from manifests.schema import camera
 from manifests.schema.affixes import Affix, joined, parse_affix
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
 from manifests.schema.continues import Continued, continued
 from manifests.schema.effort import Computed, check_effort
-from manifests.schema.expressions import names_of_video
 from manifests.schema.fades import Fades
 from manifests.schema.keyframe_text import KeyframeText
-from manifests.schema.keyframes import REMEMBERED_LENGTH, Keyframes
+from manifests.schema.limits import check_values
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
+from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
+from manifests.schema.texts import short
 from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -34,13 +36,6 @@ RESERVED_ID = "report"
 VideoFormat = Literal["mp4", "webm", "gif", "png"]  # what each can hold: infra/video/encoding.py
 # Frames of a loop without keyframes that lead back to its first one.
 CHAIN_CLOSING = 24
-# What a camera may do from one frame to the next; beyond it the next frame has nothing in common with this one.
-CAMERA_LIMITS = {
-    "zoom": (0.01, 100.0),
-    "angle": (-360.0, 360.0),
-    "translate_x": (-4096.0, 4096.0),
-    "translate_y": (-4096.0, 4096.0),
-}
 
 
 def _check_prompt(text: str) -> str:
@@ -62,16 +57,6 @@ def _check_suffix(text: str) -> str:
 
 def _check_parent_text(text: str) -> str:
     return str(continued(text))
-
-
-def _check_camera(text: str, frames: int, timeline: Timeline, low: float, high: float) -> None:
-    check = _checked_camera if len(text) <= REMEMBERED_LENGTH else _checked_camera.__wrapped__
-    check(text, frames, timeline.only(names_of_video(text)), low, high)
-
-
-@lru_cache(maxsize=4096)
-def _checked_camera(text: str, frames: int, timeline: Timeline, low: float, high: float) -> None:
-    Keyframes.parse(text, timeline).check(frames, low, high)
 
 
 def may_be_video(name: str) -> bool:
@@ -169,6 +154,19 @@ class ManifestRow(Settings):
     translate_y: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
         "0", description="Camera: pixels per frame that the picture moves down, as keyframes."
     )
+    zoom_x: camera.ZoomX = "1"
+    zoom_y: camera.ZoomY = "1"
+    shear_x: camera.ShearX = "0"
+    shear_y: camera.ShearY = "0"
+    centre_x: camera.Centre = "0.5"
+    centre_y: camera.CentreDown = "0.5"
+    pan: camera.Pan = "0"
+    tilt: camera.Tilt = "0"
+    field_of_view: camera.FieldOfView = "60"
+    plane_x: camera.PlaneX = "0"
+    plane_y: camera.PlaneY = "0"
+    dolly: camera.Dolly = "0"
+    border: camera.Border = "reflect"
     crossfade: Annotated[int, Neutral(12, in_time=True)] = Field(
         12, ge=0, le=100_000, description="Frames over which the next scene of a story fades in from its key; 0 cuts."
     )
@@ -234,8 +232,14 @@ class ManifestRow(Settings):
         description="Which combination of a source's `expand` the row is, for the report's grid; written by "
         "`manifest build`.",
     )
+    depth: camera.DepthSettings = Field(
+        camera.DepthSettings(), description="Camera: how far away is what the picture shows."
+    )
     cutouts: CutoutSettings = Field(CutoutSettings(), description="How the crops are made that the perceptor sees.")
     loss: LossSettings = Field(LossSettings(), description="Terms of the loss besides the prompts.")
+    renew: RenewSettings = Field(
+        RenewSettings(), description="What is done to the moved picture before the next frame begins."
+    )
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
 
     warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
@@ -268,6 +272,7 @@ class ManifestRow(Settings):
                 raise SettingsError("prefix" if self.suffix is None else "suffix", str(error)) from error
         self._check_travel(given)
         self._check_loop()
+        self._check_warm()
         self._check_continues()
         computed: list[Computed] = []
         for value in self.changing_values():
@@ -276,17 +281,24 @@ class ManifestRow(Settings):
             except ValueError as error:
                 raise SettingsError(value.column, f"{value.name}: {error}") from error
             computed.append(Computed(value.column, value.name, value.text, len(value.shown)))
-        for name, (low, high) in CAMERA_LIMITS.items():
-            if name in given:
-                try:
-                    # the camera of a loop moves on to its first frame
-                    _check_camera(getattr(self, name), self.frames + self.loop, self.timeline, low, high)
-                except ValueError as error:
-                    raise SettingsError(name, str(error)) from error
-                computed.append(Computed(name, name, getattr(self, name), self.frames))
+        for name, text, (low, high) in self._limited(given):
+            try:
+                # the camera of a loop moves on to its first frame
+                check_values(text, self.frames + self.loop, self.timeline, low, high)
+            except ValueError as error:
+                raise SettingsError(name, str(error)) from error
+            computed.append(Computed(name, name, text, self.frames))
         check_effort(computed, self.timeline)
         self._imply(given)
         return self
+
+    def _limited(self, given: set[str]) -> Iterator[tuple[str, str, tuple[float, float]]]:
+        """Yield the columns that were given and change in time, each with its text and its limits."""
+        for name, limits in camera.CAMERA_LIMITS.items():
+            if name in given:
+                yield name, getattr(self, name), limits
+        for name in self.renew.model_fields_set & RENEW_LIMITS.keys() if "renew" in given else ():
+            yield f"renew.{name}", getattr(self.renew, name), RENEW_LIMITS[name]
 
     def _check_travel(self, given: set[str]) -> None:
         if not self.travel:
@@ -300,7 +312,25 @@ class ManifestRow(Settings):
                 "travel", "travel and crossfade exclude each other: with travel the way between two keys is the fade"
             )
 
+    def _check_warm(self) -> None:
+        if self.warm.start != "codes":
+            return
+        for name in RENEW_LIMITS:
+            text = getattr(self.renew, name)
+            if text != RenewSettings.model_fields[name].default:
+                raise SettingsError(
+                    f"renew.{name}",
+                    f"renew.{name} '{short(text)}' mends the moved picture, but with warm.start codes no frame starts "
+                    "from it: leave out one of them",
+                )
+
     def _check_loop(self) -> None:
+        if self.loop and self.depth.shape != "plane":
+            raise SettingsError(
+                "loop",
+                f"the last frames of a loop are led back to its first, but a camera's way through a {self.depth.shape} "
+                "(depth.shape) can't be taken back: choose one of them, or depth.shape plane",
+            )
         closing = self.closing(self.handoff)
         if self.frames < 3 * closing:
             raise SettingsError(

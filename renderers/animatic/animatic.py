@@ -12,7 +12,8 @@ from torch import Tensor
 
 from renderers.animatic.card import numbered_card
 from renderers.animatic.panel import Panel
-from renderers.frame_plan.motion import Homography, Motion
+from renderers.frame_plan.motion import STILL, Homography, Motion
+from renderers.frame_plan.parallax import Parallax
 from renderers.frame_plan.part import check_part
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.pictures import read_picture
@@ -26,6 +27,8 @@ LEAST_WIDTH = 480  # of a picture with a panel that can be read
 FARTHEST = 3.0  # times that a card is enlarged or made smaller
 LEAST_COVER = 0.4  # of the picture by its card: what else is seen is reflections
 FADE = 8  # frames over which the next card comes
+GRAIN = 6  # pixels of it
+MOST_STEPS = 48  # by which a card is moved, where each is a resampling of its own
 
 
 def animatic(plan: VideoPlan, images: Mapping[str, bytes], frames: range | None = None) -> Iterator[Picture]:
@@ -53,7 +56,7 @@ class _Cards:
     def __init__(self, plan: VideoPlan, images: Mapping[str, bytes], width: int, height: int) -> None:
         self._plan, self._images, self._size = plan, images, (width, height)
         self._factor = width / plan.row.width
-        self._count, self._laid = 0, -1
+        self._count, self._laid, self._steps = 0, -1, 0
         self._card = self._before = torch.empty(0)
 
     def draw(self, index: int) -> Picture:
@@ -66,7 +69,7 @@ class _Cards:
             self._lay(index)
             moved, _ = self._moved(index)
         elif self._before.numel() and index > self._laid:
-            self._before = warp_of(self._motion(index - 1, index), self._before).move(self._before)
+            self._before = self._seen(warp_of(self._motion(index - 1, index), self._before), self._before)
         since = index - self._laid
         if self._before.numel() and since < FADE:
             moved = torch.lerp(self._before, moved, (since + 1) / (FADE + 1))
@@ -83,19 +86,40 @@ class _Cards:
             self._card = torch.tensor(numbered_card(width, height, self._count)).permute(2, 0, 1)[None] / 255
 
     def _moved(self, index: int) -> tuple[Tensor, Warp]:
+        if not self._plan.camera_path.composable:  # step by step: the card is what it was moved to before
+            return self._moved_again(index)
         warp = warp_of(self._motion(self._laid, index), self._card)
-        return warp.move(self._card), warp
+        return self._seen(warp, self._card), warp
+
+    def _seen(self, warp: Warp, picture: Tensor) -> Tensor:
+        """`picture`, moved; what the border paints is grey grain here."""
+        border = self._plan.row.border
+        moved = warp.move(picture, border=border)
+        if border != "paint":
+            return moved
+        height, width = moved.shape[-2:]
+        grain = torch.rand(1, 1, height // GRAIN + 1, width // GRAIN + 1, generator=torch.Generator().manual_seed(0))
+        grain = grain.repeat_interleave(GRAIN, 2).repeat_interleave(GRAIN, 3)[..., :height, :width]
+        return torch.lerp(moved, 0.3 + 0.4 * grain, warp.outside(height, width))
+
+    def _moved_again(self, index: int) -> tuple[Tensor, Warp]:
+        if index == self._laid:
+            warp = warp_of(STILL, self._card)
+            self._steps = 0
+            return self._card, warp
+        warp = warp_of(self._motion(index - 1, index), self._card)
+        self._card, self._steps = self._seen(warp, self._card), self._steps + 1
+        return self._card, warp
 
     def _motion(self, start: int, index: int) -> Motion:
         motion = self._plan.camera_path.through(start, index)
-        return motion.enlarged(self._factor) if isinstance(motion, Homography) else motion
+        return motion.enlarged(self._factor) if isinstance(motion, Homography | Parallax) else motion
 
     def _is_lost(self, index: int, warp: Warp) -> bool:
+        if not self._plan.camera_path.composable:
+            return self._steps >= MOST_STEPS
         motion = self._motion(self._laid, index)
-        if isinstance(motion, Homography):
-            a, b, _, d, e, *_ = motion.entries
-            size = math.sqrt(abs(a * e - b * d))
-            if not 1 / FARTHEST < size < FARTHEST:
-                return True
+        if isinstance(motion, Homography) and not 1 / FARTHEST < motion.size < FARTHEST:
+            return True
         width, height = self._size
         return float(warp.coverage(height // 8, width // 8).mean()) < LEAST_COVER

@@ -16,7 +16,7 @@ from manifests.schema.changing import prompt_name
 from manifests.schema.scenes import in_time
 from manifests.schema.texts import plural
 from renderers.errors import BadInput
-from renderers.frame_plan.neutral import CAMERA_AXES, NEUTRAL
+from renderers.frame_plan.neutral import NEUTRAL, SCHEDULED, constant_of, text_of
 from renderers.frame_plan.video_plan import VideoPlan
 
 __all__ = ["Panel"]
@@ -136,10 +136,9 @@ def _points(
 def _changing(plan: VideoPlan) -> Iterator[tuple[str, Keyframes]]:
     """What changes in time, by its name: the camera's axes, and weights."""
     row = plan.row
-    for axis in CAMERA_AXES:
-        keys = Keyframes.parse(getattr(row, axis), row.timeline)
-        if keys.constant is None:
-            yield axis, keys
+    for name in SCHEDULED:
+        if constant_of(row, name) is None:
+            yield name, Keyframes.parse(text_of(row, name), row.timeline)
     for prompt in (prompt for scene in row.scenes for prompt in scene.all_prompts):
         value = in_time(prompt.weight, row.timeline)
         if isinstance(value, Keyframes):
@@ -149,10 +148,10 @@ def _changing(plan: VideoPlan) -> Iterator[tuple[str, Keyframes]]:
 def _steady(plan: VideoPlan) -> Iterator[str]:
     """What the camera does at every frame alike, if it does anything."""
     row = plan.row
-    for axis in CAMERA_AXES:
-        value = Keyframes.parse(getattr(row, axis), row.timeline).constant
-        if value not in (None, NEUTRAL[axis]):
-            yield f"{axis} {value:g}"
+    for name in SCHEDULED:
+        value = constant_of(row, name)
+        if value not in (None, NEUTRAL[name]):
+            yield f"{name} {value:g}"
 
 
 def _values(plan: VideoPlan, name: str, keys: Keyframes) -> tuple[float, ...]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["background_colour", "colour_names", "lab", "named_colour_obeyed"]
+from renderers.pictures.lab import lab
+
+__all__ = ["background_colour", "colour_names", "named_colour_obeyed"]
 
 BORDER = 1 / 12  # of the side: the ring that counts as background
 # One shade of a word is not enough: in CIELAB navy lies nearer to purple than to a medium blue.
@@ -28,15 +30,6 @@ SHADES = {
 }
 _WORDS = [word for word, shades in SHADES.items() for _ in shades]
 _RGB = torch.tensor([list(bytes.fromhex(shade)) for shades in SHADES.values() for shade in shades]) / 255
-
-
-def lab(colours: Tensor) -> Tensor:
-    """sRGB `(..., 3)` in [0, 1] to CIELAB (white point D65)."""
-    linear = torch.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    matrix = linear.new_tensor([[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]])
-    xyz = linear @ matrix.T / linear.new_tensor([0.9505, 1.0, 1.0890])
-    f = torch.where(xyz > 0.008856, xyz.clamp(min=1e-9) ** (1 / 3), 7.787 * xyz + 16 / 116)
-    return torch.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], dim=-1)
 
 
 def colour_names(pixels: Tensor) -> dict[str, float]:

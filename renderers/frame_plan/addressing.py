@@ -53,6 +53,7 @@ class CurrentAddressing:
             root["init_image"] = images[row.init_image]
         self._root = sha256_of({"algorithm": ONE_CROP, "model": entry.digest, **root})
         self._images = images
+        self._border = "" if row.border == NEUTRAL["border"] else f'"{row.border}"'
         constants = differing({"pull": PULL, "hold": HOLD, "leap": LEAP}, NEUTRAL)
         self._handoff = _texts({"constants": constants})
         # most frames share these with others
@@ -69,6 +70,8 @@ class CurrentAddressing:
         motion = self._motion_text(settings.motion)
         if motion:
             values["motion"] = motion
+            if self._border:
+                values["border"] = self._border
         if start is not None:
             values["start"] = f'"{start}"'
         if target is not None:
@@ -76,6 +79,10 @@ class CurrentAddressing:
             target_motion = settings.target_motion and self._motion_text(settings.target_motion)
             if target_motion:
                 values["target_motion"] = target_motion
+                if self._border:
+                    values["border"] = self._border
+        if settings.renewal is not None and (decided := settings.renewal.decides(self._images)):
+            values["renew"] = canonical(decided)
         if place.ahead:
             values["keyframe"] = "true"
             leap = place.leap

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import cast
 
 from manifests.schema import KeyframeError, Keyframes, ManifestRow
+from manifests.schema.camera import CAMERA_LIMITS
 from renderers.canonical import rounded
 from renderers.errors import BadInput
-from renderers.frame_plan.motion import STILL, Homography, Motion, camera_motion
-from renderers.frame_plan.neutral import CAMERA_AXES
+from renderers.frame_plan.camera import FLAT_AXES, camera_motion
+from renderers.frame_plan.motion import STILL, Homography, Motion
+from renderers.frame_plan.neutral import CAMERA_AXES, NEUTRAL, constant_of
+from renderers.frame_plan.parallax import Parallax
+from renderers.frame_plan.shown import LEAST_SHOWN, shown_share
 
 __all__ = ["CameraPath"]
 
@@ -20,14 +24,25 @@ REMEMBERED = 2**16
 
 
 class CameraPath:
-    """The camera of one video."""
+    """The camera of one video, that is drawn at the share `scale` of the size that its row's pixels are meant for."""
 
-    def __init__(self, row: ManifestRow) -> None:
-        self._row = row
-        keys = {axis: Keyframes.parse(getattr(row, axis), row.timeline) for axis in CAMERA_AXES}
-        self._constants = {axis: it.constant for axis, it in keys.items() if it.constant is not None}
+    def __init__(self, row: ManifestRow, scale: float = 1.0) -> None:
+        self._row, self._scale = row, scale
+        self._constants: dict[str, float] = {}
+        self._moving: dict[str, Keyframes] = {}
+        for axis in CAMERA_AXES:
+            constant = constant_of(row, axis)
+            if constant is None:
+                self._moving[axis] = Keyframes.parse(getattr(row, axis), row.timeline)
+            elif axis in FLAT_AXES or constant != NEUTRAL[axis]:  # nobody pays for an axis that nobody uses
+                self._constants[axis] = constant
         self._rounded = {axis: rounded(value) for axis, value in self._constants.items()}
-        self._moving = {axis: it for axis, it in keys.items() if it.constant is None}
+        self._limits = {axis: CAMERA_LIMITS[axis] for axis in self._moving if axis not in FLAT_AXES}
+        self._size = row.width / scale, row.height / scale
+        axes = self._constants.keys() | self._moving.keys()
+        self.must_show = axes > {*FLAT_AXES} or row.border != "reflect"
+        """Whether something of each picture must be in view in the next: cameras that only zoom, turn and shift over
+        reflections have gone wherever they liked, and still do."""
         self._leaps: dict[int, Motion] = {}  # by the number of frames
         self._backs: dict[int, Motion] = {}
 
@@ -39,13 +54,14 @@ class CameraPath:
     @cached_property
     def composable(self) -> bool:
         """Whether its motions can be composed: a leap over many frames is one motion then."""
-        return self.at(1).composable
+        return self._row.depth.shape == "plane" and self.at(1).composable
 
     def values(self, index: int) -> dict[str, float]:
         """The value of each axis on the way from frame `index - 1` to frame `index`, as the row's text gives it.
 
         Raises:
-            BadInput: an expression has no finite value here, or gives a zoom that is not positive.
+            BadInput: an expression has no finite value here, gives a zoom that is not positive, or another axis more
+                than it may have.
         """
         values, axis = {**self._constants}, ""
         try:
@@ -58,7 +74,17 @@ class CameraPath:
                 f"zoom '{self._row.zoom}' of video '{self._row.video_id}' is {values['zoom']:g} at frame {index}: "
                 "it must be positive"
             )
+        if self._limits:
+            self._check_limits(values, index)
         return values
+
+    def _check_limits(self, values: Mapping[str, float], index: int) -> None:
+        for axis, (low, high) in self._limits.items():
+            if not low <= values[axis] <= high:
+                raise BadInput(
+                    f"{axis} of video '{self._row.video_id}' is {values[axis]:g} at frame {index}; allowed is "
+                    f"{low:g} to {high:g}"
+                )
 
     def at(self, index: int) -> Motion:
         """The motion from frame `index - 1` to frame `index`; none to the first.
@@ -84,7 +110,34 @@ class CameraPath:
         values, moved = self.values(index), self._rounded.copy()
         for axis in self._moving:
             moved[axis] = rounded(values[axis])
-        return camera_motion(moved)
+        try:
+            motion = camera_motion(moved, *self._size, self._row.depth.shape)
+            if self._scale != 1.0 and isinstance(motion, Homography | Parallax):
+                motion = motion.enlarged(self._scale)  # other kinds of motion are in shares of the picture
+        except (ValueError, OverflowError) as error:
+            raise BadInput(f"the camera of video '{self._row.video_id}' at frame {index}: {error}") from error
+        if self.must_show:
+            self._check_shown(motion, f"at frame {index}", "let it move less there")
+        return motion
+
+    def _check_shown(self, motion: Motion, where: str, remedy: str) -> None:
+        """Raise BadInput if hardly anything of a picture is seen after `motion`."""
+        row = self._row
+        if not isinstance(motion, Homography) or (row.border == "wrap" and motion.affine):
+            return  # what wraps around is seen wherever it is
+        share = shown_share(motion, row.width, row.height)
+        if share < LEAST_SHOWN:
+            raise BadInput(
+                f"the camera of video '{row.video_id}' {where} leaves {share:.2%} of the picture in view; at least "
+                f"{LEAST_SHOWN:.0%} must be: {remedy}"
+            )
+
+    def check_leap(self, motion: Motion, start: int, stop: int) -> None:
+        """Raise BadInput where `motion`, the leap from frame `start` to frame `stop`, shows hardly anything of what it
+        starts from, though each of its steps may; to be asked where it `must_show`."""
+        if stop - start > 1:
+            remedy = "let it move less, choose a smaller keyframe_every, or handoff chain"
+            self._check_shown(motion, f"from frame {start} to frame {stop}", remedy)
 
     def through(self, start: int, stop: int) -> Motion:
         """The motion from frame `start` to a later frame `stop`.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from manifests.schema import ImagePrompt, NoisePrompt
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import Motion
+from renderers.frame_plan.renewal import Renewal
 
 __all__ = [
     "FramePlan",
@@ -59,12 +60,15 @@ class FramePrompts(NamedTuple):
 
 class FrameSettings(NamedTuple):
     """What a row's settings come to at one frame: prompts, the number of steps, the `motion` to it from the frame that
-    it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is."""
+    it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is; how the moved picture
+    is renewed; and whose scene's colours those are held to that start from it."""
 
     prompts: FramePrompts
     steps: int
     motion: Motion
     target_motion: Motion | None
+    renewal: Renewal | None = None
+    colours_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class FramePlan:
     retaken_from: str = ""  # the digest that it would have without a retake of its own, if it has one
     pictures: tuple[WeightedPicture, ...] = ()
     noise: tuple[WeightedNoise, ...] = ()
+    renewal: Renewal | None = None  # of the picture that it starts from; None for none
+    colours_of: int = 0  # the scene of the reference that those are held to that start from it, by its number
     needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
     parent: ParentFrame | None = None  # that the first frame starts from, where the video continues another one
 

@@ -9,11 +9,11 @@ are chains.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-__all__ = ["STILL", "Homography", "Motion", "camera_motion"]
+__all__ = ["STILL", "Homography", "Motion"]
 
 # Entries are rounded to this many significant digits, those of the largest entry of their kind (see `Homography`).
 DIGITS = 12
@@ -81,6 +81,13 @@ class Homography:
     def affine(self) -> bool:
         """Whether parallels stay parallel."""
         return self.entries[6:] == (0.0, 0.0, 1.0)
+
+    @property
+    def size(self) -> float:
+        """How many times as large it makes what lies in the picture's middle; 0 where that is not seen."""
+        a, b, c, d, e, f, g, h, i = self.entries
+        determinant = a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g)
+        return math.sqrt(abs(determinant) / i**3) if i > 0.0 else 0.0
 
     @property
     def text(self) -> str:
@@ -189,8 +196,3 @@ def _decimals(largest: float) -> int:
 
 
 STILL = Homography((1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-
-
-def camera_motion(values: Mapping[str, float]) -> Motion:
-    """The motion of a camera from one frame to the next, by the values of its axes there."""
-    return Homography.of(**values)

@@ -11,12 +11,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from manifests.schema import ImagePrompt, Keyframes, ManifestRow, NoisePrompt
+from manifests.schema.camera import CAMERA_LIMITS
 from manifests.schema.neutral import Neutral, NoPicture
-from manifests.schema.row import CAMERA_LIMITS
+from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import Prompt, Scene, plain_number
 from renderers.canonical import differing, fields_of
 
-__all__ = ["CAMERA_AXES", "NEUTRAL", "NOT_IN_PICTURES", "PER_FRAME", "deviations", "root_deviations"]
+__all__ = [
+    "CAMERA_AXES", "NEUTRAL", "NOT_IN_PICTURES", "PER_FRAME", "SCHEDULED", "constant_of", "deviations",
+    "root_deviations", "text_of",
+]  # fmt: skip
 
 _CLASSES: Mapping[str, type[BaseModel]] = {
     "": ManifestRow, "prompt.": Prompt, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
@@ -47,12 +51,36 @@ NEUTRAL: Mapping[str, Any] = {name: mark.value for name, mark in _MARKS.items() 
 # Columns that say how the camera moves from one frame to the next; a frame's motion is made of their values there.
 CAMERA_AXES = tuple(CAMERA_LIMITS)
 
+# All columns that hold keyframes, by their dotted names.
+SCHEDULED = (*CAMERA_AXES, *(f"renew.{name}" for name in RENEW_LIMITS))
+
 # What may change in time: not part of what all frames of a video share, but of each frame, as what it comes to there.
 PER_FRAME = frozenset(name for name, mark in _MARKS.items() if isinstance(mark, Neutral) and mark.in_time)
 
 # What decides no picture: it names the video, or comes after its frames; or only what expressions come to at a frame.
 # The model does, by a digest of its own.
 NOT_IN_PICTURES = frozenset(name for name, mark in _MARKS.items() if isinstance(mark, NoPicture))
+
+
+# What columns say when a row leaves them out, where that is what is neutral: nothing has to be parsed for them.
+_DEFAULTS = {name: field.default for name, field in ManifestRow.model_fields.items()} | {
+    f"renew.{name}": field.default for name, field in RenewSettings.model_fields.items()
+}
+_AT_REST = {name: _DEFAULTS[name] for name in SCHEDULED if Keyframes.parse(_DEFAULTS[name]).constant == NEUTRAL[name]}
+
+
+def text_of(row: ManifestRow, name: str) -> str:
+    """What a row says in one of `SCHEDULED`."""
+    group, _, rest = name.rpartition(".")
+    return str(getattr(getattr(row, group) if group else row, rest))
+
+
+def constant_of(row: ManifestRow, name: str) -> float | None:
+    """The value of one of `SCHEDULED`, if it is the same at every frame, else None."""
+    text = text_of(row, name)
+    if text == _AT_REST.get(name):
+        return float(NEUTRAL[name])
+    return Keyframes.parse(text, row.timeline).constant
 
 
 def root_deviations(row: ManifestRow) -> dict[str, Any]:
@@ -62,10 +90,8 @@ def root_deviations(row: ManifestRow) -> dict[str, Any]:
 
 def deviations(row: ManifestRow) -> frozenset[str]:
     """The names of all settings of a resolved `row` that decide pictures and are not at their neutral value."""
-    found = set(_columns(row)) - {*CAMERA_AXES}
-    found |= {
-        axis for axis in CAMERA_AXES if Keyframes.parse(getattr(row, axis), row.timeline).constant != NEUTRAL[axis]
-    }
+    found = set(_columns(row)) - {*SCHEDULED}
+    found |= {name for name in SCHEDULED if constant_of(row, name) != NEUTRAL[name]}
     prompts: dict[str, Iterable[BaseModel]] = {
         "prompt": [prompt for scene in row.scenes for prompt in scene.prompts],
         "image_prompt": [*(row.image_prompts or ()), *(it for scene in row.scenes for it in scene.images or ())],

@@ -11,7 +11,7 @@ from manifests.schema import ManifestRow
 from renderers.errors import BadInput
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import Place
-from renderers.frame_plan.motion import STILL, Homography, Motion
+from renderers.frame_plan.motion import STILL
 from renderers.frame_plan.video_plan import VideoPlan
 
 __all__ = ["check_part", "part_plans", "smaller"]
@@ -45,16 +45,16 @@ def part_plans(plan: VideoPlan, frames: range, scale: float = 1.0) -> tuple[Fram
         BadInput: the video has not all of them, or a setting has no value at one.
     """
     check_part(plan, frames)
-    plans = [
-        dataclasses.replace(frame, motion=_shrunk(frame.motion, scale))
-        for frame in islice(plan.walk(), frames.start, frames.stop)
-    ]
+    if scale != plan.drawn_at:
+        plan = dataclasses.replace(plan, drawn_at=scale)
+    plans = list(islice(plan.walk(), frames.start, frames.stop))
     plans[0] = dataclasses.replace(
-        plans[0], place=Place(frames.start, None), start_digest=None, needs=(), motion=STILL, steps=plan.row.steps_first
+        plans[0],
+        place=Place(frames.start, None),
+        start_digest=None,
+        needs=(),
+        motion=STILL,
+        renewal=None,
+        steps=plan.row.steps_first,
     )
     return tuple(plans)
-
-
-def _shrunk(motion: Motion, scale: float) -> Motion:
-    # other kinds of motion are in shares of the picture
-    return motion.enlarged(scale) if scale != 1.0 and isinstance(motion, Homography) else motion

@@ -30,6 +30,7 @@ from renderers.frame_plan.frame_plan import (
 )
 from renderers.frame_plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places
 from renderers.frame_plan.motion import STILL, Motion
+from renderers.frame_plan.renewal import Renewals
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.story import Story
 from renderers.registry import ModelEntry
@@ -63,7 +64,8 @@ class VideoPlan:
     `images` maps the URI of each picture that the row names (`addresses_of`) to the SHA-256 of its bytes: the content
     decides the frames, not the name. Of several `retakes` of one frame the last holds. `algorithm` says by which
     formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`. `parent` is the frame that the row
-    `continues`; without it frames can't be addressed.
+    `continues`; without it frames can't be addressed. `drawn_at` is the share of the size for which the camera's pixels
+    are meant at which `row` has it drawn, for whoever tries it out.
     """
 
     row: ManifestRow
@@ -72,6 +74,7 @@ class VideoPlan:
     retakes: tuple[Retake, ...] = ()
     algorithm: int = ALGORITHM
     parent: ParentFrame | None = None
+    drawn_at: float = 1.0
 
     @classmethod
     def of(
@@ -125,7 +128,12 @@ class VideoPlan:
     @cached_property
     def camera_path(self) -> CameraPath:
         """Where the camera goes."""
-        return CameraPath(self.row)
+        return CameraPath(self.row, self.drawn_at)
+
+    @cached_property
+    def renewals(self) -> Renewals | None:
+        """How what frames start from is renewed; None if it is not."""
+        return Renewals.of(self.row, self.closing)
 
     @cached_property
     def story(self) -> Story:
@@ -142,7 +150,8 @@ class VideoPlan:
         """The camera's motion from frame `index - 1` to frame `index`.
 
         Raises:
-            BadInput: a keyframe expression has no finite value here, or gives a zoom that is not positive.
+            BadInput: a keyframe expression has no finite value here, or one that the camera may not have; or hardly
+                anything of the picture is left in view.
         """
         return self.camera_path.at(index)
 
@@ -208,7 +217,7 @@ class VideoPlan:
         self, place: Place, made: Mapping[int, FramePlan], decide: Callable[[int, str], Retake | None]
     ) -> FramePlan:
         """One frame, when all that it needs is in `made`."""
-        settings = self._settings(place)
+        settings = self._settings(place, made)
         parent = None if place.index else self._parent()
         start = shown_start = _digest_of(parent if place.start is None else made[place.start])
         target = shown_target = None if place.target_frame is None else made[place.target_frame].digest
@@ -236,6 +245,8 @@ class VideoPlan:
             seed=seed,
             kept=(start, target) != (shown_start, shown_target),
             retaken_from=retaken_from,
+            renewal=settings.renewal,
+            colours_of=settings.colours_of,
             needs=tuple(needs),
             parent=parent,
         )
@@ -248,12 +259,22 @@ class VideoPlan:
             )
         return self.parent
 
-    def _settings(self, place: Place) -> FrameSettings:
-        """What the row's settings come to at one frame."""
+    def _settings(self, place: Place, made: Mapping[int, FramePlan]) -> FrameSettings:
+        """What the row's settings come to at one frame, when all that it needs is in `made`."""
         index, start, target, path = place.index, place.start, place.target_at, self.camera_path
-        motion = path.through(start, index) if start is not None else path.to_first if self.parent else STILL
+        motion: Motion = path.to_first if start is None and self.parent else STILL
+        if start is not None:
+            motion = path.through(start, index)
+            if path.must_show:
+                path.check_leap(motion, start, index)
         target_motion = None if target is None else path.back(index, target)
-        return FrameSettings(self.story.prompts(index), self._steps(place), motion, target_motion)
+        renewal, colours_of = None, 0
+        if self.renewals is not None:
+            if start is not None:
+                renewal, colours_of = self.renewals.at(index, made[start].colours_of)
+            else:
+                renewal, colours_of = self.renewals.first(index, continued=self.parent is not None)
+        return FrameSettings(self.story.prompts(index), self._steps(place), motion, target_motion, renewal, colours_of)
 
     def _steps(self, place: Place) -> int:
         row = self.row

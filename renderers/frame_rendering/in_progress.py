@@ -133,7 +133,9 @@ class FrameInProgress:
                 self._coarse_steps = min(round(plan.row.optimiser.coarse * frame.steps), frame.steps - 1)
             start = starts.cold(plan, request.images, self.chance, coarse=self._coarse_steps > 0)
         else:
-            start = starts.warm(plan, frame, request.start_state, request.target_state)
+            start = starts.warm(
+                plan, frame, request.start_state, request.target_state, seed=self.chance, images=request.images
+            )
         self._begin(start)
         self.seconds = time.perf_counter() - self.began
 
@@ -232,7 +234,7 @@ class FrameInProgress:
         return 1 - self.step / self.frame.steps
 
     def _begin(self, start: Start) -> None:
-        self._goal = start.goal
+        self._goal, self._reference = start.goal, start.reference
         self.latent = start.latent.requires_grad_(True)
         self._renew_adam()
         if start.memory is not None:
@@ -252,7 +254,8 @@ class FrameInProgress:
                 encoded = vqgan.encode(decode_tokens(vqgan, vqgan.tokenise(latent)))
                 latent = encoded.clamp(self._starts.low, self._starts.high).contiguous()
         moments = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
-        self.state = FrameState.of(vqgan.tokenise(latent), latent, self._starts.low, self._starts.high, moments)
+        low, high = self._starts.low, self._starts.high
+        self.state = FrameState.of(vqgan.tokenise(latent), latent, low, high, moments, self._reference)
 
     def _check_finite(self) -> None:
         if all(map(math.isfinite, self.losses)) and bool(self.latent.isfinite().all()):

@@ -10,25 +10,32 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
 from renderers.frame_rendering.pictures import read_picture
+from renderers.frame_rendering.renewing import colours_of, renewed
 from renderers.frame_rendering.state import FrameState
-from renderers.frame_rendering.warp import warp_of
+from renderers.frame_rendering.warp import Warp, warp_of
 from renderers.models import Models, decode_tokens
 from renderers.randomness import generator
 
 __all__ = ["Start", "Starts"]
 
+# What the optimiser remembers of ground that is new: nothing. Elsewhere it goes with the picture.
+MEMORY_BORDERS = {"paint": "black"}
+
 
 @dataclass(frozen=True)
 class Start:
     """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
-    steps), None for none; and the picture `(1, 3, H, W)` that it is held to, if it is."""
+    steps), None for none; the picture `(1, 3, H, W)` that it is held to, if it is; and the colours that it hands on as
+    those that others are held to (see FrameState)."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
     goal: Tensor | None = None
+    reference: Tensor | None = None
 
 
 class Starts:
@@ -39,6 +46,7 @@ class Starts:
         self._models = models
         self.low, self.high = (b.view(1, -1, 1, 1) for b in torch.aminmax(models.vqgan.codebook, dim=0))
         self.code_std = float(models.vqgan.codebook.std())
+        self._colours: dict[tuple[str, int, int], Tensor] = {}  # of pictures of rows, by digest and size
 
     @torch.no_grad()
     def cold(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int, *, coarse: bool = False) -> Start:
@@ -73,38 +81,122 @@ class Starts:
 
     @torch.no_grad()
     def warm(
-        self, plan: VideoPlan, frame: FramePlan, start_state: FrameState, target_state: FrameState | None = None
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        start_state: FrameState,
+        target_state: FrameState | None = None,
+        *,
+        seed: int | None = None,
+        images: Mapping[str, bytes] | None = None,
     ) -> Start:
         """The start of a frame from `start_state`, moved as the camera moves, all in float. One that is drawn to the
         keyframe of state `target_state` is held to a cross-fade of what it starts from into that keyframe, moved back
-        to its time.
+        to its time. `seed` is of what the border paints and of the noise that renews, the row's if it is None.
+
+        What it starts from is renewed, what it is held to is not.
 
         What moves is the picture that was shown, that of the tokens. The latent's own, which no loss has ever looked
         at, differs from it by more than a frame does from the next, and darkens from frame to frame where each starts
         from it. The peers go through an 8-bit picture and a new optimiser here.
         """
-        vqgan, device = self._models.vqgan, self._models.device
+        vqgan, device, border = self._models.vqgan, self._models.device, plan.row.border
+        renewal, seed = frame.renewal or Renewal(), plan.row.seed if seed is None else seed
         first, second = start_state.moments.expand(device)
-        if frame.motion.still and target_state is None:
+        still = frame.motion.still and target_state is None and not renewal.acts
+        if still and not renewal.carries:
             return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
-        shown, goal = decode_tokens(vqgan, start_state.tokens.to(device)), None
+        shown, goal, weight = decode_tokens(vqgan, start_state.tokens.to(device)), None, None
+        reference = self._reference(plan, renewal, start_state, shown, images or {})
+        handed_on = reference if renewal.carries else None
+        if still:
+            memory = (first, second, start_state.moments.steps)
+            return Start(start_state.expand(self.low, self.high), memory, reference=handed_on)
         warp = warp_of(frame.motion, shown)
-        picture = warp.move(shown).clamp(0, 1)
+        picture = moved = warp.move(shown, border=border).clamp(0, 1)
+        if renewal.acts:
+            seen = 1 - warp.outside(*moved.shape[-2:]) if border == "black" else None
+            picture = renewed(moved, renewal, reference, generator(seed, frame.index, 0, "renew"), seen)
         if target_state is not None:
             assert frame.target_motion is not None
             ahead = decode_tokens(vqgan, target_state.tokens.to(device))
             back = warp_of(frame.target_motion, ahead)
             weight = frame.share * back.coverage(*picture.shape[-2:])
-            picture = goal = picture + weight * (back.move(ahead).clamp(0, 1) - picture)
-        moved = warp.move(first, mode="bilinear")
-        warm = plan.row.warm
-        if warm.start == "codes" and goal is None:
-            codes = warp.move(vqgan.look_up(start_state.tokens.to(device)), mode="bilinear")
-            latent = codes.clamp(self.low, self.high).contiguous()
+            ahead = back.move(ahead, border=border).clamp(0, 1)
+            goal, picture = (it + weight * (ahead - it) for it in (moved, picture))
+        codes_will_do = goal is None and not renewal.acts
+        latent = self._latent(plan, start_state, warp, picture, moves_codes=codes_will_do, all_there=goal is not None)
+        if border == "paint":
+            chance = generator(seed, frame.index, 0, "paint")
+            latent = self._painted(latent, _new_ground(warp, picture, weight), chance)
+        first = warp.move(first, mode="bilinear", border=MEMORY_BORDERS.get(border, border))
+        return Start(latent, (first, second, start_state.moments.steps), goal, handed_on)
+
+    def _reference(
+        self,
+        plan: VideoPlan,
+        renewal: Renewal,
+        start_state: FrameState,
+        shown: Tensor,
+        images: Mapping[str, bytes],
+    ) -> Tensor | None:
+        """The colours that a frame is held to; None if it is held to none and carries none further."""
+        if not (renewal.colours or renewal.carries):
+            return None
+        if not renewal.picture:
+            return colours_of(shown).cpu() if start_state.reference is None else start_state.reference
+        height, width = shown.shape[-2:]
+        key = plan.images[renewal.picture], width, height
+        if key not in self._colours:
+            self._colours[key] = colours_of(read_picture(images, renewal.picture, width, height))
+        return self._colours[key]
+
+    def _latent(
+        self,
+        plan: VideoPlan,
+        start_state: FrameState,
+        warp: Warp,
+        picture: Tensor,
+        *,
+        moves_codes: bool,
+        all_there: bool,
+    ) -> Tensor:
+        """The latent of `picture`, which shows what `start_state` does, moved by `warp`: encoded, or, if it
+        `moves_codes` and the row wants that, the moved codes; and fitted to it, if the row wants that, where it shows
+        something that was there before, or everywhere if it is `all_there`."""
+        vqgan, warm, border = self._models.vqgan, plan.row.warm, plan.row.border
+        if warm.start == "codes" and moves_codes:
+            codes = vqgan.look_up(start_state.tokens.to(picture.device))
+            latent = warp.move(codes, mode="bilinear", border="reflect" if border == "black" else border)
+            latent = latent.clamp(self.low, self.high).contiguous()
+            if border == "black":  # there is no code for it: what is black is encoded
+                height, width = latent.shape[-2:]
+                black = F.adaptive_avg_pool2d(warp.outside(*picture.shape[-2:]).to(picture), (height, width))
+                latent = torch.lerp(latent, vqgan.encode(picture), black).contiguous()
         else:
             latent = vqgan.encode(picture).contiguous()
-        if warm.fit:
-            # what comes into view may become anything; a goal is all there
-            weight = warp.coverage(*picture.shape[-2:]) if goal is None else torch.ones_like(picture[:, :1])
-            latent = fitted(vqgan, latent, picture, weight, steps=warm.fit, rate=warm.fit_rate)
-        return Start(latent, (moved, second, start_state.moments.steps), goal)
+        if not warm.fit:
+            return latent
+        # what comes into view may become anything
+        weight = torch.ones_like(picture[:, :1]) if all_there else warp.coverage(*picture.shape[-2:])
+        return fitted(vqgan, latent, picture, weight, steps=warm.fit, rate=warm.fit_rate)
+
+    def _painted(self, latent: Tensor, new: Tensor, chance: torch.Generator) -> Tensor:
+        """`latent` `(1, c, h, w)` with noise where there is `new` ground, of as much as `(1, 1, H, W)` says.
+
+        Of the codes' own deviation on tokens that are all new. Of those that are new in part it is as much less as adds
+        up to that by the time that all of them is.
+        """
+        height, width = latent.shape[-2:]
+        amount = F.adaptive_avg_pool2d(new, (height, width)).sqrt() * self.code_std
+        if not amount.any():
+            return latent
+        noise = torch.randn(latent.shape, generator=chance).to(latent.device)
+        return (latent + amount * noise).clamp(self.low, self.high)
+
+
+def _new_ground(warp: Warp, picture: Tensor, held: Tensor | None) -> Tensor:
+    """How much of each pixel of the moved `picture` is nothing that was there before, `(1, 1, H, W)`; what is `held` to
+    a keyframe is there, to that share."""
+    new = warp.outside(*picture.shape[-2:]).to(picture)
+    return new if held is None else new * (1 - held.to(picture))

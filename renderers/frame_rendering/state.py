@@ -50,17 +50,28 @@ class Moments:
 @dataclass(frozen=True)
 class FrameState:
     """`tokens` `(1, h, w)` int32, which determine the picture completely; the `latent` `(1, c, h, w)` uint8 that was
-    snapped to them, 0 at the codebook's lower bound of a channel and 255 at its upper; the optimiser's `moments`."""
+    snapped to them, 0 at the codebook's lower bound of a channel and 255 at its upper; the optimiser's `moments`; and
+    the colours `(6,)` float32 that those are held to that start from it (`renewing.colours_of`), None for those of its
+    own picture, if any."""
 
     tokens: Tensor
     latent: Tensor
     moments: Moments
+    reference: Tensor | None = None
 
     @classmethod
-    def of(cls, tokens: Tensor, latent: Tensor, low: Tensor, high: Tensor, moments: Moments) -> FrameState:
+    def of(
+        cls,
+        tokens: Tensor,
+        latent: Tensor,
+        low: Tensor,
+        high: Tensor,
+        moments: Moments,
+        reference: Tensor | None = None,
+    ) -> FrameState:
         """Condense a float `latent` `(1, c, h, w)` within the bounds `low` and `high` `(1, c, 1, 1)`."""
         level = (latent - low) / (high - low).clamp(min=1e-20) * 255
-        return cls(tokens.to(torch.int32).cpu(), level.round().to(torch.uint8).cpu(), moments)
+        return cls(tokens.to(torch.int32).cpu(), level.round().to(torch.uint8).cpu(), moments, reference)
 
     def expand(self, low: Tensor, high: Tensor) -> Tensor:
         """The latent `(1, c, h, w)` again, in float32 where `low` and `high` are."""
@@ -70,6 +81,8 @@ class FrameState:
         """As safetensors."""
         m = self.moments
         tensors = {"tokens": self.tokens, "latent": self.latent, "first": m.first, "scale": m.scale, "second": m.second}
+        if self.reference is not None:
+            tensors["reference"] = self.reference
         return save({**tensors, "steps": torch.tensor([m.steps], dtype=torch.int64)})
 
     @classmethod
@@ -81,6 +94,8 @@ class FrameState:
         """
         try:
             t = load(data)
-            return cls(t["tokens"], t["latent"], Moments(t["first"], t["scale"], t["second"], int(t["steps"].item())))
+            tokens, latent = t["tokens"], t["latent"]
+            moments = Moments(t["first"], t["scale"], t["second"], int(t["steps"].item()))
+            return cls(tokens, latent, moments, t.get("reference"))
         except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise FrameCorrupt(f"the frame's state can't be read: {error}") from error

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.frame_plan.motion import Homography, Motion
+from renderers.frame_plan.parallax import Parallax
+from renderers.frame_rendering.depth import DEPTHS
 
 __all__ = ["Warp", "frame_change", "sampling_matrix", "warp_of"]
 
@@ -27,6 +29,13 @@ FEATHER = 0.1
 BEHIND = 1e4
 
 
+# What `grid_sample` calls the borders that it knows. What is painted begins as a reflection (see `Starts.warm`).
+PADDING = {"reflect": "reflection", "paint": "reflection", "replicate": "border", "black": "zeros"}
+
+# Pixels on each side of one that bicubic resampling looks at.
+REACH = 2
+
+
 @dataclass(frozen=True)
 class Warp:
     """A motion of pictures. `grid(height, width)` are the places `(1, height, width, 2)`, x before y, in the old
@@ -34,14 +43,19 @@ class Warp:
 
     grid: Callable[[int, int], Tensor]
 
-    def move(self, pictures: Tensor, *, mode: str = "bicubic") -> Tensor:
-        """Resample `pictures` `(b, c, h, w)` once; what comes into view is the picture's reflection.
+    def move(self, pictures: Tensor, *, mode: str = "bicubic", border: str = "reflect") -> Tensor:
+        """Resample `pictures` `(b, c, h, w)` once; what comes into view is what `border`, one of `PADDING` or wrap, has
+        beyond the picture.
 
         Bicubic keeps detail over many frames where bilinear would blur a little at each.
         """
-        grid = self.grid(*pictures.shape[-2:]).to(pictures)
+        height, width = pictures.shape[-2:]
+        grid = self.grid(height, width).to(pictures)
+        if border == "wrap":
+            pictures, grid = _wrapped(pictures, grid)
         grid = grid.expand(len(pictures), *grid.shape[1:])
-        return F.grid_sample(pictures, grid, mode=mode, padding_mode="reflection", align_corners=False)
+        padding = PADDING["replicate" if border == "wrap" else border]
+        return F.grid_sample(pictures, grid, mode=mode, padding_mode=padding, align_corners=False)
 
     def coverage(self, height: int, width: int) -> Tensor:
         """How far a picture of that size, moved, covers each place: `(1, 1, height, width)`.
@@ -52,6 +66,13 @@ class Warp:
         far = self.grid(height, width).abs().amax(dim=-1)
         feather = min(FEATHER, max(1e-3, float(far.max()) - 1))
         return ((1 - far) / feather).clamp(0, 1)[:, None]
+
+    def outside(self, height: int, width: int) -> Tensor:
+        """The share of each pixel of a picture of that size, moved, that lies beyond it: `(1, 1, height, width)`, 0 to
+        1, as if pixels were as large after the motion as before."""
+        grid = self.grid(height, width).abs()
+        half = grid.new_tensor([width, height]) / 2  # pixels
+        return ((grid - 1) * half + 0.5).clamp(0, 1).amax(dim=-1)[:, None]
 
 
 @singledispatch
@@ -71,12 +92,42 @@ def _homography(motion: Homography, picture: Tensor) -> Warp:
                 else _projective_grid(matrix, rows, columns))  # fmt: skip
 
 
+@warp_of.register
+def _parallax(motion: Parallax, picture: Tensor) -> Warp:
+    height, width = picture.shape[-2:]
+    halves = torch.tensor([width / 2, height / 2], device=picture.device)
+    view = sampling_matrix(motion.view, width, height).to(picture.device)
+
+    def grid(rows: int, columns: int) -> Tensor:
+        at = _projective_grid(view, rows, columns) * halves
+        x, y = at.unbind(-1)
+        depth = DEPTHS[motion.shape](x * 2 / height, y * 2 / height, motion.focal * 2 / height)
+        # where that lies for the camera before it moved
+        before = depth[..., None] * at - torch.tensor(motion.shift, device=at.device)
+        away = depth * motion.focal + motion.nearer
+        seen = (away > 0) & (at.abs().amax(dim=-1) < BEHIND)
+        found = before * motion.focal / torch.where(seen, away, 1.0)[..., None] / halves
+        return torch.where(seen[..., None], found.clamp(-BEHIND, BEHIND), BEHIND)
+
+    return Warp(grid)
+
+
 def sampling_matrix(motion: Homography, width: int, height: int) -> Tensor:
     """The matrix `(3, 3)` that says, for a place of the new picture, where it lies in the old one, both in normalised
     coordinates. `width` and `height` are the picture's in pixels, in which `motion` is."""
     inverse = torch.tensor(motion.inverse().entries, dtype=torch.float64).view(3, 3)
     pixels = torch.tensor([width / 2, height / 2, 1], dtype=torch.float64)
     return (inverse * pixels / pixels[:, None]).float()
+
+
+def _wrapped(pictures: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """`pictures` `(b, c, h, w)` with some pixels of their other side beyond each edge, and `grid` `(1, h, w, 2)` led
+    back into them: as if they were laid side by side without end."""
+    height, width = pictures.shape[-2:]
+    rows, columns = (torch.arange(-REACH, side + REACH, device=grid.device) % side for side in (height, width))
+    sides = grid.new_tensor([width, height])
+    inside = torch.remainder(grid + 1, 2) - 1
+    return pictures[:, :, rows][..., columns], inside * sides / (sides + 2 * REACH)
 
 
 def _affine_grid(matrix: Tensor, height: int, width: int) -> Tensor:

@@ -17,6 +17,7 @@ from renderers.animatic.card import numbered_card
 from renderers.animatic.panel import Panel
 from renderers.errors import BadInput
 from renderers.frame_plan.motion import Homography
+from renderers.frame_plan.parallax import Parallax
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.warp import warp_of
 from renderers.registry import Registry
@@ -105,3 +106,35 @@ class TestPanel:
         secret = plan_of(prompt=r"a reef https\://me\:Pl4nted@host/x")
         masked = plan_of(prompt=r"a reef https\://***@host/x")
         assert np.array_equal(self.drawn(secret, 0), self.drawn(masked, 0))
+
+
+def test_a_card_among_near_and_far_is_moved_step_by_step_and_replaced_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_STEPS", 3)
+    monkeypatch.setattr(module, "FADE", 0)
+    plan = plan_of(dolly="4", depth={"shape": "tunnel"}, frames=8)
+    drawn = pictures(plan)
+    first, second = (numbered_card(SIDE * 5, SIDE * 5, number) for number in (1, 2))
+    card = torch.tensor(first).permute(2, 0, 1)[None] / 255
+    for index in (1, 2):
+        motion = plan.camera_path.at(index)
+        assert isinstance(motion, Parallax)
+        card = warp_of(motion.enlarged(5), card).move(card)
+        shown = (card[0].permute(1, 2, 0).clamp(0, 1) * 255).round()
+        assert np.abs(shown.numpy() - drawn[index]).max() <= 1
+    assert np.array_equal(drawn[0], first)
+    assert np.array_equal(drawn[3], second)
+
+
+def test_borders_are_those_of_a_render_and_painted_ground_is_grain() -> None:
+    columns = {"zoom": ".75", "frames": 2}
+    card = torch.tensor(numbered_card(SIDE * 5, SIDE * 5, 1)).permute(2, 0, 1)[None] / 255
+    for border in ("replicate", "wrap", "black"):
+        warp = warp_of(Homography.of(0.75), card)
+        moved = warp.move(card, border=border)[0].permute(1, 2, 0).clamp(0, 1) * 255
+        assert np.abs(moved.numpy() - pictures(plan_of(border=border, **columns))[1]).max() <= 1
+    painted = pictures(plan_of(border="paint", **columns))[1]
+    inner = slice(SIDE * 5 // 8 + 2, -SIDE * 5 // 8 - 2)
+    assert np.array_equal(painted[inner, inner], pictures(plan_of(**columns))[1][inner, inner])
+    outside = painted[: SIDE * 5 // 8 - 2].astype(int)
+    assert np.ptp(outside, axis=-1).max() == 0  # grey
+    assert outside.std() > 10

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from renderers.evaluation.colours import background_colour, colour_names, lab, named_colour_obeyed
+from renderers.evaluation.colours import background_colour, colour_names, named_colour_obeyed
+from renderers.pictures.lab import lab
 from renderers.training.captions import COLOURS
 
 

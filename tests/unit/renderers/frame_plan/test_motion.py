@@ -114,7 +114,7 @@ class Sinking:
 @pytest.fixture
 def sinking(monkeypatch: pytest.MonkeyPatch) -> None:
     """The camera sinks into the picture, by what zooms otherwise."""
-    monkeypatch.setattr(camera_path, "camera_motion", lambda values: Sinking(values["zoom"] - 1))
+    monkeypatch.setattr(camera_path, "camera_motion", lambda values, *size: Sinking(values["zoom"] - 1))
 
 
 @pytest.mark.usefixtures("sinking")

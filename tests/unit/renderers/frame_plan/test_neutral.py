@@ -22,8 +22,10 @@ from manifests.schema import (
     ManifestRow,
     NoisePrompt,
     OptimiserSettings,
+    RenewSettings,
     WarmSettings,
 )
+from manifests.schema.camera import DepthSettings
 from manifests.schema.scenes import Prompt, Scene
 from renderers.frame_plan import addressing, addressing_v4, camera_path, neutral
 from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP
@@ -95,7 +97,7 @@ class RowWithColumn(ManifestRow):
 
 
 class RowWithAxis(ManifestRow):
-    pan: str = "0"
+    roll: str = "0"
 
 
 def today(planned: Planner) -> VideoPlan:
@@ -117,8 +119,8 @@ def later(planned: Planner, path: str, value: float) -> VideoPlan:
     columns = {name: getattr(plan.row, name) for name in ManifestRow.model_fields}
     if path == "swirl":
         row = RowWithColumn.model_construct(**columns, swirl=value)
-    elif path == "pan":
-        row = RowWithAxis.model_construct(**columns, pan=str(value))
+    elif path == "roll":
+        row = RowWithAxis.model_construct(**columns, roll=str(value))
     elif kind == "prompt":
         prompts = tuple(swirling(prompt) for prompt in plan.row.scenes[0].prompts)
         row = ManifestRow.model_construct(**columns)
@@ -133,8 +135,9 @@ def later(planned: Planner, path: str, value: float) -> VideoPlan:
 
 def with_neutral(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Give `path` a neutral value of 0."""
-    for module in (neutral, addressing):
-        monkeypatch.setattr(module, "NEUTRAL", {**neutral.NEUTRAL, path: 0.0})
+    values = {**neutral.NEUTRAL, path: 0.0}
+    for module in (neutral, addressing, camera_path):
+        monkeypatch.setattr(module, "NEUTRAL", values)
 
 
 PATHS = [
@@ -169,17 +172,18 @@ def test_a_new_axis_of_the_camera_at_rest_leaves_every_digest(
 ) -> None:
     before = today(planned).digests
 
-    def motion(values: dict[str, float]) -> Homography:
-        tilt = Homography((1, 0, 0, 0, 1, 0, values.pop("pan") / 1000, 0, 1))
+    def motion(values: dict[str, float], width: float, height: float, shape: str) -> Homography:
+        tilt = Homography((1, 0, 0, 0, 1, 0, values.pop("roll", 0) / 1000, 0, 1))
         return Homography.of(**values).compose(tilt)
 
-    with_neutral(monkeypatch, "pan")
-    axes = (*neutral.CAMERA_AXES, "pan")
+    with_neutral(monkeypatch, "roll")
+    axes = (*neutral.CAMERA_AXES, "roll")
+    monkeypatch.setattr(neutral, "SCHEDULED", (*neutral.SCHEDULED, "roll"))
     monkeypatch.setattr(neutral, "PER_FRAME", neutral.PER_FRAME | set(axes))
     for module in (neutral, camera_path):
         monkeypatch.setattr(module, "CAMERA_AXES", axes)
     monkeypatch.setattr(camera_path, "camera_motion", motion)
-    at_rest, used = later(planned, "pan", 0.0), later(planned, "pan", 0.5)
+    at_rest, used = later(planned, "roll", 0.0), later(planned, "roll", 0.5)
     assert at_rest.digests == before
     assert at_rest.expressible(addressing_v4.ALGORITHM)
     assert used.digests[0] == before[0]  # nothing moves to the first frame
@@ -216,6 +220,8 @@ ALWAYS = {"prompt.text", "image_prompt.image", "noise_prompt.seed", "scene.at", 
 CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
     "warm.": WarmSettings,
+    "renew.": RenewSettings,
+    "depth.": DepthSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
 }  # fmt: skip
 
@@ -257,7 +263,7 @@ def test_every_field_of_a_models_entry_has_its_neutral_value(prefix: str, kind: 
 
 
 def test_every_axis_that_has_limits_moves_the_camera() -> None:
-    from manifests.schema.row import CAMERA_LIMITS
+    from manifests.schema.camera import CAMERA_LIMITS
 
     assert set(CAMERA_LIMITS) == set(neutral.CAMERA_AXES)
 
