@@ -38,10 +38,10 @@ def camera_motion(values: Mapping[str, float], width: float, height: float, shap
     Raises:
         ValueError: nothing is left of the picture; in words.
     """
+    if len(values) == 4 and shape == "plane":  # `FLAT_AXES`, as most are
+        return Homography.of(**values)
     if shape != "plane":
         return _among(shape, {**_AT_REST, **values}, width, height)
-    if len(values) == len(FLAT_AXES):
-        return Homography.of(**values)
     return _before_plane({**_AT_REST, **values}, width, height)
 
 

@@ -12,7 +12,7 @@ from renderers.canonical import rounded
 from renderers.errors import BadInput
 from renderers.frame_plan.camera import FLAT_AXES, camera_motion
 from renderers.frame_plan.motion import STILL, Homography, Motion
-from renderers.frame_plan.neutral import CAMERA_AXES, NEUTRAL, constant_of
+from renderers.frame_plan.neutral import CAMERA_AXES, NEUTRAL, at_rest, constant_of
 from renderers.frame_plan.parallax import Parallax
 from renderers.frame_plan.shown import LEAST_SHOWN, shown_share
 
@@ -31,6 +31,8 @@ class CameraPath:
         self._constants: dict[str, float] = {}
         self._moving: dict[str, Keyframes] = {}
         for axis in CAMERA_AXES:
+            if at_rest(row, axis) and axis not in FLAT_AXES:
+                continue  # as nearly always
             constant = constant_of(row, axis)
             if constant is None:
                 self._moving[axis] = Keyframes.parse(getattr(row, axis), row.timeline)
@@ -38,7 +40,7 @@ class CameraPath:
                 self._constants[axis] = constant
         self._rounded = {axis: rounded(value) for axis, value in self._constants.items()}
         self._limits = {axis: CAMERA_LIMITS[axis] for axis in self._moving if axis not in FLAT_AXES}
-        self._size = row.width / scale, row.height / scale
+        self._sees = row.width / scale, row.height / scale, row.depth.shape
         axes = self._constants.keys() | self._moving.keys()
         self.must_show = axes > {*FLAT_AXES} or row.border != "reflect"
         """Whether something of each picture must be in view in the next: cameras that only zoom, turn and shift over
@@ -111,7 +113,7 @@ class CameraPath:
         for axis in self._moving:
             moved[axis] = rounded(values[axis])
         try:
-            motion = camera_motion(moved, *self._size, self._row.depth.shape)
+            motion = camera_motion(moved, *self._sees)
             if self._scale != 1.0 and isinstance(motion, Homography | Parallax):
                 motion = motion.enlarged(self._scale)  # other kinds of motion are in shares of the picture
         except (ValueError, OverflowError) as error:

@@ -6,6 +6,7 @@ Each column says itself what that value is, and whether it may change in time (`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,7 +19,8 @@ from manifests.schema.scenes import Prompt, Scene, plain_number
 from renderers.canonical import differing, fields_of
 
 __all__ = [
-    "CAMERA_AXES", "NEUTRAL", "NOT_IN_PICTURES", "PER_FRAME", "SCHEDULED", "constant_of", "deviations",
+    "CAMERA_AXES", "NEUTRAL", "NOT_IN_PICTURES", "PER_FRAME", "SCHEDULED", "at_rest", "constant_of",
+    "deviations",
     "root_deviations", "text_of",
 ]  # fmt: skip
 
@@ -71,8 +73,15 @@ _AT_REST = {name: _DEFAULTS[name] for name in SCHEDULED if Keyframes.parse(_DEFA
 
 def text_of(row: ManifestRow, name: str) -> str:
     """What a row says in one of `SCHEDULED`."""
-    group, _, rest = name.rpartition(".")
-    return str(getattr(getattr(row, group) if group else row, rest))
+    if name in row.__dict__:
+        return str(row.__dict__[name])
+    group, _, rest = name.partition(".")
+    return str(getattr(getattr(row, group), rest))
+
+
+def at_rest(row: ManifestRow, name: str) -> bool:
+    """Whether a row says nothing in one of `SCHEDULED`, or what is neutral in the very words of the default."""
+    return text_of(row, name) == _AT_REST.get(name)
 
 
 def constant_of(row: ManifestRow, name: str) -> float | None:
@@ -85,7 +94,22 @@ def constant_of(row: ManifestRow, name: str) -> float | None:
 
 def root_deviations(row: ManifestRow) -> dict[str, Any]:
     """What of a resolved `row` decides all its frames alike and is not neutral, by the names of `NEUTRAL`."""
-    return {name: value for name, value in _columns(row).items() if name not in PER_FRAME}
+    columns = _root_columns(type(row), PER_FRAME)
+    return {name: value for name, value in _columns(row, columns).items() if name not in PER_FRAME}
+
+
+@lru_cache
+def _root_columns(kind: type[BaseModel], per_frame: frozenset[str]) -> tuple[str, ...]:
+    """The columns of a row that may be part of a root: a plan of many rows asks for these alone."""
+    return tuple(
+        name
+        for name, field in kind.model_fields.items()
+        if (not isinstance(field.default, BaseModel) and name not in per_frame)
+        or (
+            isinstance(field.default, BaseModel)
+            and not {f"{name}.{inner}" for inner in type(field.default).model_fields} <= per_frame
+        )
+    )
 
 
 def deviations(row: ManifestRow) -> frozenset[str]:
@@ -116,10 +140,12 @@ def _numbers(prompt: BaseModel) -> dict[str, Any]:
     return found
 
 
-def _columns(row: ManifestRow) -> dict[str, Any]:
-    """The columns that decide pictures and are not neutral; of nested settings each by itself."""
+def _columns(row: ManifestRow, columns: Iterable[str] | None = None) -> dict[str, Any]:
+    """The columns, or those of `columns`, that decide pictures and are not neutral; of nested settings each by
+    itself."""
     found: dict[str, Any] = {}
-    for column, value in fields_of(row).items():
+    for column in type(row).model_fields if columns is None else columns:
+        value = getattr(row, column)
         if isinstance(value, BaseModel):
             prefix = f"{column}."
             found |= {prefix + name: it for name, it in differing(value, NEUTRAL, prefix).items()}

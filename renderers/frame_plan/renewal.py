@@ -74,6 +74,8 @@ class Renewals:
     @classmethod
     def of(cls, row: ManifestRow, closing: int = 0) -> Renewals | None:
         """Those of a resolved `row`; None if it asks for none."""
+        if not row.renew.model_fields_set:
+            return None  # as nearly all rows
         asked = any(constant_of(row, f"renew.{name}") != NEUTRAL[f"renew.{name}"] for name in RENEW_LIMITS)
         return cls(row, closing) if asked else None
 

@@ -268,12 +268,12 @@ class VideoPlan:
             if path.must_show:
                 path.check_leap(motion, start, index)
         target_motion = None if target is None else path.back(index, target)
-        renewal, colours_of = None, 0
-        if self.renewals is not None:
+        renewals, renewal, colours_of = self.renewals, None, 0
+        if renewals is not None:
             if start is not None:
-                renewal, colours_of = self.renewals.at(index, made[start].colours_of)
+                renewal, colours_of = renewals.at(index, made[start].colours_of)
             else:
-                renewal, colours_of = self.renewals.first(index, continued=self.parent is not None)
+                renewal, colours_of = renewals.first(index, continued=self.parent is not None)
         return FrameSettings(self.story.prompts(index), self._steps(place), motion, target_motion, renewal, colours_of)
 
     def _steps(self, place: Place) -> int:
