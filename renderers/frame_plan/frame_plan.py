@@ -60,15 +60,14 @@ class FramePrompts(NamedTuple):
 
 class FrameSettings(NamedTuple):
     """What a row's settings come to at one frame: prompts, the number of steps, the `motion` to it from the frame that
-    it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is; how the moved picture
-    is renewed; and whose scene's colours those are held to that start from it."""
+    it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is; and how the moved
+    picture is renewed, None where nothing of the video is."""
 
     prompts: FramePrompts
     steps: int
     motion: Motion
     target_motion: Motion | None
     renewal: Renewal | None = None
-    colours_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +96,7 @@ class FramePlan:
     retaken_from: str = ""  # the digest that it would have without a retake of its own, if it has one
     pictures: tuple[WeightedPicture, ...] = ()
     noise: tuple[WeightedNoise, ...] = ()
-    renewal: Renewal | None = None  # of the picture that it starts from; None for none
-    colours_of: int = 0  # the scene of the reference that those are held to that start from it, by its number
+    renewal: Renewal | None = None  # of the picture that it starts from; None where nothing of the video is renewed
     needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
     parent: ParentFrame | None = None  # that the first frame starts from, where the video continues another one
 

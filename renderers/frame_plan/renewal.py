@@ -21,7 +21,8 @@ class Renewal:
 
     `colours` is the share of the way to the reference's. That is the picture at the address `picture`; without one,
     what the state that the frame starts from carries of its colours, or, where that carries nothing, what it shows.
-    `carries` says whether the frame's own state carries it further.
+    `carries` says whether the frame's own state carries it further, and `colours_of` of which scene, by its number, the
+    reference is that those are held to that start from the frame.
     """
 
     colours: float = 0.0
@@ -31,6 +32,7 @@ class Renewal:
     grain: str = "fractal"
     picture: str = ""
     carries: bool = False
+    colours_of: int = 0
 
     @property
     def acts(self) -> bool:
@@ -79,7 +81,7 @@ class Renewals:
         asked = any(constant_of(row, f"renew.{name}") != NEUTRAL[f"renew.{name}"] for name in RENEW_LIMITS)
         return cls(row, closing) if asked else None
 
-    def first(self, index: int, *, continued: bool) -> tuple[Renewal | None, int]:
+    def first(self, index: int, *, continued: bool) -> Renewal:
         """The same as `at` for frame `index`, the first of a video: where that is `continued` from a frame of another
         one, what it starts from is renewed, but held to no colours of that one's.
 
@@ -88,16 +90,14 @@ class Renewals:
         """
         scene = self._fades.shares(index)[-1][0]
         if not continued:
-            return None, scene
+            return Renewal(colours_of=scene)
         values = {name: self._value(name, index) for name in self._values}
         if not self._picture:
             values["colours"] = 0.0
-        renewal = Renewal(**values, grain=self._grain, picture=self._picture, carries=False)
-        return renewal if renewal.acts else None, scene
+        return Renewal(**values, grain=self._grain, picture=self._picture, carries=False, colours_of=scene)
 
-    def at(self, index: int, scene: int) -> tuple[Renewal | None, int]:
-        """The renewal of frame `index`, which starts from one whose reference is of `scene`, None for none; and the
-        scene of the reference that those are held to that start from it.
+    def at(self, index: int, scene: int) -> Renewal:
+        """The renewal of frame `index`, which starts from one whose reference is of `scene`.
 
         Raises:
             BadInput: a value is not there, or not allowed.
@@ -110,8 +110,7 @@ class Renewals:
             if len(shares) == 1 and scene not in shares:  # another scene, alone for the first time
                 (scene,) = shares
                 carries = False
-        renewal = Renewal(**values, grain=self._grain, picture=self._picture, carries=carries)
-        return renewal if renewal.acts or carries else None, scene
+        return Renewal(**values, grain=self._grain, picture=self._picture, carries=carries, colours_of=scene)
 
     def _shares(self, index: int) -> dict[int, float]:
         """The scenes that frame `index` shows, by number, each with its share."""

@@ -246,7 +246,6 @@ class VideoPlan:
             kept=(start, target) != (shown_start, shown_target),
             retaken_from=retaken_from,
             renewal=settings.renewal,
-            colours_of=settings.colours_of,
             needs=tuple(needs),
             parent=parent,
         )
@@ -268,13 +267,15 @@ class VideoPlan:
             if path.must_show:
                 path.check_leap(motion, start, index)
         target_motion = None if target is None else path.back(index, target)
-        renewals, renewal, colours_of = self.renewals, None, 0
-        if renewals is not None:
-            if start is not None:
-                renewal, colours_of = renewals.at(index, made[start].colours_of)
-            else:
-                renewal, colours_of = renewals.first(index, continued=self.parent is not None)
-        return FrameSettings(self.story.prompts(index), self._steps(place), motion, target_motion, renewal, colours_of)
+        prompts, steps, renewals = self.story.prompts(index), self._steps(place), self.renewals
+        if renewals is None:
+            return FrameSettings(prompts, steps, motion, target_motion)
+        if start is None:
+            renewal = renewals.first(index, continued=self.parent is not None)
+        else:
+            before = made[start].renewal
+            renewal = renewals.at(index, before.colours_of if before is not None else 0)
+        return FrameSettings(prompts, steps, motion, target_motion, renewal)
 
     def _steps(self, place: Place) -> int:
         row = self.row
