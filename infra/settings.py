@@ -110,6 +110,13 @@ class InfraSettings(BaseSettings):
     chunk_seconds: float = Field(
         120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run"
     )
+    planned_frames: int = Field(
+        4_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="frames of all videos of a job together; each takes up to a kilobyte of memory while it is planned "
+        "and rendered, and rows beyond are refused",
+    )
     attempts: int = Field(
         3,
         ge=1,

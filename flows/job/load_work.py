@@ -26,6 +26,7 @@ from infra.storage.storage import (
 )
 from manifests.errors import NightreelError
 from manifests.schema import ManifestRow, with_addresses
+from manifests.schema.texts import plural
 from renderers.errors import BadInput
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
@@ -40,11 +41,13 @@ PARALLEL_LISTINGS = 16
 def load_work(
     output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
     range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
+    most_frames: int | None = None,
 ) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
     """Plan every row against storage, in order, those that continue others after these; what rows name is read as
     `reading` allows, from the manifest's `folder` where that is meant (`input_address`). A row that can't be planned
     (its picture is missing, its model unknown, its size odd, its rate beyond the format, its folder closed to this
-    account) comes with its error instead; the storage's own failure is raised."""
+    account, or it brings all rows together beyond `most_frames`) comes with its error instead; the storage's own
+    failure is raised."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
     reader = SourceReader(reading)
     pictures, presets = PictureDigests(reader), PresetFiles(reader, folder)
@@ -94,21 +97,39 @@ def load_work(
 
     later: list[ManifestRow] = []
 
-    def beginning() -> Iterator[ManifestRow]:
+    frames = 0
+
+    def beginning() -> Iterator[ManifestRow | tuple[ManifestRow, BadInput]]:
+        nonlocal frames
         for row in rows:
+            if most_frames is not None and frames + row.frames > most_frames:
+                yield row, BadInput(_too_many(row, frames, most_frames))
+                continue
+            frames += row.frames
             if row.continues is None:
                 yield row
             else:
                 later.append(row)
 
-    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
-        for result in threads.map(one, beginning()):
+    def planned(
+        these: Iterable[ManifestRow | tuple[ManifestRow, BadInput]],
+    ) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:
+        for result in threads.map(lambda it: it if isinstance(it, tuple) else one(it), these):
             parents.add(result)
             yield result
+
+    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
+        yield from planned(beginning())
         for generation in in_generations(later):
-            for planned in threads.map(lambda it: it if isinstance(it, tuple) else one(it), generation):
-                parents.add(planned)
-                yield planned
+            yield from planned(generation)
+
+
+def _too_many(row: ManifestRow, frames: int, most: int) -> str:
+    return (
+        f"video '{row.video_id}' has {plural(row.frames, 'frame')}, and the rows before it {frames:,}: a job plans up "
+        f"to {most:,} (NIGHTREEL_PLANNED_FRAMES), each of which takes up to a kilobyte of memory; put it into another "
+        "manifest"
+    )
 
 
 def sized(row: ManifestRow) -> ManifestRow:

@@ -103,6 +103,7 @@ class ManifestSource:
             range_frames=self._parameters.range_frames,
             reading=reading,
             folder=folder,
+            most_frames=self._settings.planned_frames,
         ):
             if isinstance(result, tuple):
                 row, error = result

@@ -63,3 +63,13 @@ def test_an_error_of_the_program_is_not_taken_for_the_rows(tmp_path: Path, monke
     monkeypatch.setattr(load_work_module, "plan_video", broken)
     with pytest.raises(ValueError, match="a fault of the program"):
         loaded(Storage(str(tmp_path)), quick_row("apple"))
+
+
+def test_rows_beyond_what_a_job_plans_are_refused_and_the_others_planned(tmp_path: Path) -> None:
+    rows = [quick_row("a", frames=6), quick_row("b", frames=5), quick_row("c", frames=4), quick_row("d", continues="b")]
+    output = Storage(str(tmp_path))
+    found = list(load_work(output, rows, Registry(), chunk_seconds=60, range_frames=None, most_frames=10))
+    assert [isinstance(it, tuple) for it in found] == [False, True, False, True]
+    row, error = found[1]  # type: ignore[misc]
+    assert (row.video_id, error.kind) == ("b", ErrorKind.BAD_INPUT)
+    assert "has 5 frames, and the rows before it 6: a job plans up to 10 (NIGHTREEL_PLANNED_FRAMES)" in str(error)
