@@ -107,6 +107,7 @@ def finetune(
     side: form.Side = None,
     seed: form.CropSeed = None,
     mirror: form.Mirror = None,
+    calm: form.Calm = None,
     workers: form.Workers = None,
     replace: form.ReplaceModel = False,
 ) -> State[Any]:
@@ -115,7 +116,17 @@ def finetune(
     registry = Registry(settings.models_folder)
     with invalid_input() as refused:
         job = finetune_job(
-            images, output, base=base, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
+            images,
+            output,
+            base=base,
+            name=name,
+            steps=steps,
+            batch=batch,
+            lr=lr,
+            side=side,
+            seed=seed,
+            mirror=mirror,
+            calm=calm,
         )
         check(job, registry, source=settings.models_source, replace=replace)
         done = finished(job)

@@ -47,6 +47,7 @@ def finetune(
     side: form.Side = None,
     seed: form.CropSeed = None,
     mirror: form.Mirror = None,
+    calm: form.Calm = None,
     workers: form.Workers = None,
     replace: Annotated[form.ReplaceModel, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bar")] = False,
@@ -59,7 +60,17 @@ def finetune(
     settings = load_settings()
     registry = Registry(settings.models_folder)
     job = finetune_job(
-        images, output, base=from_, name=name, steps=steps, batch=batch, lr=lr, side=side, seed=seed, mirror=mirror
+        images,
+        output,
+        base=from_,
+        name=name,
+        steps=steps,
+        batch=batch,
+        lr=lr,
+        side=side,
+        seed=seed,
+        mirror=mirror,
+        calm=calm,
     )
     done = finished(job)
     if done is not None and published(job, registry) is not None:
@@ -99,7 +110,7 @@ def _run_flow(
             with handing_over(training):
                 return finetune_flow(
                     [str(place) for place in job.images], str(job.folder), job.base, job.name, job.steps, job.batch,
-                    job.lr, job.side, job.seed, job.mirror, workers, replace, return_state=True,
+                    job.lr, job.side, job.seed, job.mirror, job.calm, workers, replace, return_state=True,
                 )  # fmt: skip
 
 
@@ -115,6 +126,12 @@ def _conclude(job: FinetuneJob, json: bool, *, note: str = "") -> int:
         f"{duration(report['seconds'])}: PSNR of {len(report['held_out_pictures'])} held-out pictures "
         f"{report['psnr_before']:.2f} dB before, {report['psnr_after']:.2f} dB after ({gain:+.2f})"
     )
+    if report["settings"].get("calm") and "encoded_again_after" in report:
+        before, after = (report[f"encoded_again_{when}"]["moved"] for when in ("before", "after"))
+        say(
+            f"a moved picture of its own, encoded and drawn again, changes by {after:.1f} levels of 255, "
+            f"{before:.1f} before"
+        )
     if gain <= 0:
         problems(["no gain on held-out pictures: try more --steps, a smaller --lr, or more pictures"])
     say(f"before and after: {job.folder / 'before-after.png'}")

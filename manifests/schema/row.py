@@ -17,18 +17,16 @@ from manifests.schema import camera
 from manifests.schema.affixes import Affix, joined, parse_affix
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
+from manifests.schema.consistency import check_consistent
 from manifests.schema.continues import Continued, continued
-from manifests.schema.effort import Computed, check_effort
 from manifests.schema.fades import Fades
 from manifests.schema.keyframe_text import KeyframeText
-from manifests.schema.limits import check_values
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
-from manifests.schema.renew import RENEW_LIMITS, RenewSettings
-from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, PromptError, Scene, Uri, order_scenes
+from manifests.schema.renew import RenewSettings
+from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
-from manifests.schema.texts import short
 from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -241,7 +239,6 @@ class ManifestRow(Settings):
         RenewSettings(), description="What is done to the moved picture before the next frame begins."
     )
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
-
     warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
 
     @model_validator(mode="after")
@@ -249,112 +246,9 @@ class ManifestRow(Settings):
         given = self.__pydantic_fields_set__
         if self.video_id == RESERVED_ID:
             raise SettingsError("video_id", f"'{RESERVED_ID}' is the folder of the job's report; give another name")
-        if (self.prompt is None) == (self.prompts is None):
-            state = "neither is" if self.prompt is None else "both are"
-            raise SettingsError("prompt", f"give either 'prompt' or 'prompts', not both; here {state} given")
-        if self.prompts is not None:
-            try:
-                order_scenes(self.prompts)
-            except PromptError as error:
-                raise SettingsError("prompts", str(error)) from error
-        if self.prompts is not None or ":" in (self.prompt or ""):
-            last = self.own_scenes[-1].at
-            if last >= self.frames:
-                raise SettingsError(
-                    "frames",
-                    f"a scene starts at frame {last}, but the video ends with frame {self.frames - 1}; "
-                    f"give it more frames, or an earlier scene",
-                )
-        if self.prefix is not None or self.suffix is not None:
-            try:
-                _ = self.scenes
-            except PromptError as error:
-                raise SettingsError("prefix" if self.suffix is None else "suffix", str(error)) from error
-        self._check_travel(given)
-        self._check_loop()
-        self._check_warm()
-        self._check_continues()
-        computed: list[Computed] = []
-        for value in self.changing_values():
-            try:
-                value.check(self.timeline)
-            except ValueError as error:
-                raise SettingsError(value.column, f"{value.name}: {error}") from error
-            computed.append(Computed(value.column, value.name, value.text, len(value.shown)))
-        for name, text, (low, high) in self._limited(given):
-            try:
-                # the camera of a loop moves on to its first frame
-                check_values(text, self.frames + self.loop, self.timeline, low, high)
-            except ValueError as error:
-                raise SettingsError(name, str(error)) from error
-            computed.append(Computed(name, name, text, self.frames))
-        check_effort(computed, self.timeline)
+        check_consistent(self, given)
         self._imply(given)
         return self
-
-    def _limited(self, given: set[str]) -> Iterator[tuple[str, str, tuple[float, float]]]:
-        """Yield the columns that were given and change in time, each with its text and its limits."""
-        for name, limits in camera.CAMERA_LIMITS.items():
-            if name in given:
-                yield name, getattr(self, name), limits
-        for name in self.renew.model_fields_set & RENEW_LIMITS.keys() if "renew" in given else ():
-            yield f"renew.{name}", getattr(self.renew, name), RENEW_LIMITS[name]
-
-    def _check_travel(self, given: set[str]) -> None:
-        if not self.travel:
-            if self.travel_hold:
-                raise SettingsError("travel_hold", "travel_hold waits on the way of travel, which is off; set travel")
-            return
-        if len(self.scenes) == 1:
-            raise SettingsError("travel", "travel goes from scene to scene, but there is one scene; give it another")
-        if "crossfade" in given or any(scene.crossfade is not None for scene in self.scenes):
-            raise SettingsError(
-                "travel", "travel and crossfade exclude each other: with travel the way between two keys is the fade"
-            )
-
-    def _check_warm(self) -> None:
-        if self.warm.start != "codes":
-            return
-        for name in RENEW_LIMITS:
-            text = getattr(self.renew, name)
-            if text != RenewSettings.model_fields[name].default:
-                raise SettingsError(
-                    f"renew.{name}",
-                    f"renew.{name} '{short(text)}' mends the moved picture, but with warm.start codes no frame starts "
-                    "from it: leave out one of them",
-                )
-
-    def _check_loop(self) -> None:
-        if self.loop and self.depth.shape != "plane":
-            raise SettingsError(
-                "loop",
-                f"the last frames of a loop are led back to its first, but a camera's way through a {self.depth.shape} "
-                "(depth.shape) can't be taken back: choose one of them, or depth.shape plane",
-            )
-        closing = self.closing(self.handoff)
-        if self.frames < 3 * closing:
-            raise SettingsError(
-                "loop",
-                f"the last {closing} frames of a loop lead back to its first, and it takes three times as many at "
-                f"least, {3 * closing}; here frames is {self.frames}: give it more, or handoff keyframes with a "
-                "smaller keyframe_every",
-            )
-
-    def _check_continues(self) -> None:
-        parent = self.parent
-        if parent is None:
-            return
-        if parent.video_id == self.video_id:
-            raise SettingsError("continues", f"'{self.continues}' is a frame of this very video; name another one's")
-        if self.init_image is not None:
-            raise SettingsError(
-                "continues", "a video that continues another one starts from its frame, but init_image is given too"
-            )
-        if self.candidates > 1:
-            raise SettingsError(
-                "continues",
-                f"a video that continues another one has one start, its frame, but candidates is {self.candidates}",
-            )
 
     def closing(self, handoff: str) -> int:
         """How many of its last frames lead back to its first, as frames follow each other by `handoff`; 0 for a video

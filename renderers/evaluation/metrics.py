@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.frame_plan.motion import STILL, Homography
-from renderers.frame_rendering.warp import warp_of
+from renderers.frame_rendering.round_trip import encoded_again
 from renderers.models import VQGAN, Models, Perceptor, decode_tokens
 from renderers.randomness import address
 from renderers.training.captions import caption, swapped
@@ -18,7 +17,7 @@ from renderers.training.concepts import load_concepts
 from renderers.training.scenes import SceneComposer, Scenes
 from renderers.training.sprites import STYLES, Sprites
 
-__all__ = ["PairMetrics", "Retrieval", "Swap", "encoded_again", "measure_pair"]
+__all__ = ["PairMetrics", "Retrieval", "Swap", "measure_pair"]
 
 # Scenes are decided by their address, and no training comes this far: its steps count from 0.
 STEP = 2**40
@@ -132,23 +131,6 @@ def _reconstruction(vqgan: VQGAN, pictures: Tensor) -> tuple[float, float]:
         decibels.append(-10 * error.log10())
         used[tokens.flatten()] = True
     return float(torch.cat(decibels).mean()), float(used.float().mean())
-
-
-@torch.no_grad()
-def encoded_again(vqgan: VQGAN, pictures: Tensor) -> dict[str, float]:
-    """Mean change in levels of 255 of what `vqgan` draws of `pictures` `(n, 3, h, w)`, encoded and drawn once more:
-    `still`, and `moved` by a zoom of 1.02 and a turn of 1 degree, over what that covers."""
-    change: dict[str, list[float]] = {}
-    for some in torch.split(pictures, 32):
-        drawn = decode_tokens(vqgan, vqgan.tokenise(vqgan.encode(some)))
-        for name, motion in (("still", STILL), ("moved", Homography.of(1.02, 1.0, 0.0, 0.0))):
-            warp = warp_of(motion, drawn)
-            moved = warp.move(drawn).clamp(0, 1)
-            again = decode_tokens(vqgan, vqgan.tokenise(vqgan.encode(moved)))
-            weight = warp.coverage(*drawn.shape[-2:])
-            difference = ((again - moved).abs().mean(dim=1, keepdim=True) * weight).sum(dim=(1, 2, 3)) / weight.sum()
-            change.setdefault(name, []).extend((255 * difference).tolist())
-    return {name: sum(values) / len(values) for name, values in change.items()}
 
 
 @torch.no_grad()

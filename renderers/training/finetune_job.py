@@ -37,6 +37,7 @@ class FinetuneJob:
     side: int | None = None
     seed: int | None = None
     mirror: bool | None = None
+    calm: float | None = None
 
     @property
     def model_name(self) -> str:

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from manifests.schema.texts import short
+from renderers.frame_rendering.round_trip import encoded_again
 from renderers.models import VQGAN, load_models
 from renderers.models.vqgan.vqgan import VQMODEL
 from renderers.models.weights_file import write_weights
@@ -73,6 +74,9 @@ def write_results(
         # the first line of the curves is from before the first step, on these very pictures.
         "psnr_before": run.curves()[0]["psnr"],
         "psnr_after": round(float(psnr(after, held_out).mean()), 3),
+        # levels of 255, of the pictures above as each model draws them
+        "encoded_again_before": _again(base, held_out.to(device)),
+        "encoded_again_after": _again(trained, held_out.to(device)),
         "hardware": _hardware(device, threads),
         "workers": world_size(),
         "sha256": digest,
@@ -103,6 +107,14 @@ def sheet(originals: Tensor, before: Tensor, after: Tensor) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _again(model: VQGAN, pictures: Tensor) -> dict[str, float]:
+    return {name: round(levels, 2) for name, levels in encoded_again(model, pictures).items()}
+
+
+def _levels(again: Mapping[str, float]) -> str:
+    return f"{again['still']:.1f} levels of 255 (moved: {again['moved']:.1f})"
 
 
 def _plain(model: VQGAN) -> dict[str, Any]:
@@ -139,6 +151,8 @@ The VQGAN of `{report["base"]}`, fine-tuned by nightreel {report["software"]["ni
 {settings["lr"]:g}, seed {settings["seed"]} |
 | time | {report["seconds"]:.0f} s, {report["workers"]} worker(s) on {report["hardware"]} |
 | PSNR of held-out pictures | {before:.2f} dB before, {after:.2f} dB after ({after - before:+.2f}) |
+| change of a picture of its own, encoded and drawn again | {_levels(report["encoded_again_before"])} before, \
+{_levels(report["encoded_again_after"])} after |
 | SHA-256 of the weights | `{report["sha256"]}` |
 
 `before-after.png` shows held-out pictures: as they are, through the base model, through this one.

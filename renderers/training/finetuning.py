@@ -89,7 +89,7 @@ def _settings(job: FinetuneJob, entry: ModelEntry, pictures: str, shape: DDConfi
     if kept and kept.get("pictures") != pictures:
         # the folder's own check would tell of digests, which say nothing to a person.
         raise BadInput(f"the pictures are not those that the training in '{job.folder}' began with: name a new folder")
-    names = ("steps", "batch", "lr", "seed", "side", "mirror")
+    names = ("steps", "batch", "lr", "seed", "side", "mirror", "calm")
     given = {name: kept[name] for name in names if name in kept}
     given |= {name: value for name in names if (value := getattr(job, name)) is not None}
     # the rate falls with the width, as Adam wants it (Yang et al. 2021, "Tensor Programs V", table 3).

@@ -133,6 +133,16 @@ Mirror = Annotated[
     Field(description="mirror pictures now and then; unset: yes"),
     MayBeEmpty({"type": "boolean"}),
 ]
+Calm = Annotated[
+    float | None,
+    Field(
+        description="weight of the model's own pictures being read as what they were drawn from, so that its videos "
+        "flicker less, at some cost of sharpness; 0.3 is a beginning; unset: 0",
+        ge=0,
+        le=1000,
+    ),
+    MayBeEmpty({"type": "number", "minimum": 0, "maximum": 1000}),
+]
 Workers = Annotated[
     int | None,
     Field(description="workers that train together; unset: one per GPU", ge=1, le=10_000),

@@ -1,0 +1,141 @@
+"""What of a row's columns goes together: a value may be wrong because of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from manifests.schema import camera
+from manifests.schema.base import SettingsError
+from manifests.schema.effort import Computed, check_effort
+from manifests.schema.limits import check_values
+from manifests.schema.renew import RENEW_LIMITS, RenewSettings
+from manifests.schema.scenes import PromptError, order_scenes
+from manifests.schema.texts import short
+
+if TYPE_CHECKING:
+    from manifests.schema.row import ManifestRow
+
+__all__ = ["check_consistent"]
+
+
+def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
+    """Raise SettingsError where columns of `row` contradict each other, or a value in time is not what it may be;
+    `given` are those that its author wrote."""
+    _check_story(row)
+    _check_travel(row, given)
+    _check_loop(row)
+    _check_warm(row)
+    _check_continues(row)
+    _check_values(row, given)
+
+
+def _check_story(row: ManifestRow) -> None:
+    if (row.prompt is None) == (row.prompts is None):
+        state = "neither is" if row.prompt is None else "both are"
+        raise SettingsError("prompt", f"give either 'prompt' or 'prompts', not both; here {state} given")
+    if row.prompts is not None:
+        try:
+            order_scenes(row.prompts)
+        except PromptError as error:
+            raise SettingsError("prompts", str(error)) from error
+    if row.prompts is not None or ":" in (row.prompt or ""):
+        last = row.own_scenes[-1].at
+        if last >= row.frames:
+            raise SettingsError(
+                "frames",
+                f"a scene starts at frame {last}, but the video ends with frame {row.frames - 1}; "
+                f"give it more frames, or an earlier scene",
+            )
+    if row.prefix is not None or row.suffix is not None:
+        try:
+            _ = row.scenes
+        except PromptError as error:
+            raise SettingsError("prefix" if row.suffix is None else "suffix", str(error)) from error
+
+
+def _check_values(row: ManifestRow, given: Collection[str]) -> None:
+    computed: list[Computed] = []
+    for value in row.changing_values():
+        try:
+            value.check(row.timeline)
+        except ValueError as error:
+            raise SettingsError(value.column, f"{value.name}: {error}") from error
+        computed.append(Computed(value.column, value.name, value.text, len(value.shown)))
+    for name, text, (low, high) in _limited(row, given):
+        try:
+            # the camera of a loop moves on to its first frame
+            check_values(text, row.frames + row.loop, row.timeline, low, high)
+        except ValueError as error:
+            raise SettingsError(name, str(error)) from error
+        computed.append(Computed(name, name, text, row.frames))
+    check_effort(computed, row.timeline)
+
+
+def _limited(row: ManifestRow, given: Collection[str]) -> Iterator[tuple[str, str, tuple[float, float]]]:
+    """Yield the columns that were given and change in time, each with its text and its limits."""
+    for name, limits in camera.CAMERA_LIMITS.items():
+        if name in given:
+            yield name, getattr(row, name), limits
+    for name in row.renew.model_fields_set & RENEW_LIMITS.keys() if "renew" in given else ():
+        yield f"renew.{name}", getattr(row.renew, name), RENEW_LIMITS[name]
+
+
+def _check_travel(row: ManifestRow, given: Collection[str]) -> None:
+    if not row.travel:
+        if row.travel_hold:
+            raise SettingsError("travel_hold", "travel_hold waits on the way of travel, which is off; set travel")
+        return
+    if len(row.scenes) == 1:
+        raise SettingsError("travel", "travel goes from scene to scene, but there is one scene; give it another")
+    if "crossfade" in given or any(scene.crossfade is not None for scene in row.scenes):
+        raise SettingsError(
+            "travel", "travel and crossfade exclude each other: with travel the way between two keys is the fade"
+        )
+
+
+def _check_warm(row: ManifestRow) -> None:
+    if row.warm.start != "codes":
+        return
+    for name in RENEW_LIMITS:
+        text = getattr(row.renew, name)
+        if text != RenewSettings.model_fields[name].default:
+            raise SettingsError(
+                f"renew.{name}",
+                f"renew.{name} '{short(text)}' mends the moved picture, but with warm.start codes no frame starts "
+                "from it: leave out one of them",
+            )
+
+
+def _check_loop(row: ManifestRow) -> None:
+    if row.loop and row.depth.shape != "plane":
+        raise SettingsError(
+            "loop",
+            f"the last frames of a loop are led back to its first, but a camera's way through a {row.depth.shape} "
+            "(depth.shape) can't be taken back: choose one of them, or depth.shape plane",
+        )
+    closing = row.closing(row.handoff)
+    if row.frames < 3 * closing:
+        raise SettingsError(
+            "loop",
+            f"the last {closing} frames of a loop lead back to its first, and it takes three times as many at "
+            f"least, {3 * closing}; here frames is {row.frames}: give it more, or handoff keyframes with a "
+            "smaller keyframe_every",
+        )
+
+
+def _check_continues(row: ManifestRow) -> None:
+    parent = row.parent
+    if parent is None:
+        return
+    if parent.video_id == row.video_id:
+        raise SettingsError("continues", f"'{row.continues}' is a frame of this very video; name another one's")
+    if row.init_image is not None:
+        raise SettingsError(
+            "continues", "a video that continues another one starts from its frame, but init_image is given too"
+        )
+    if row.candidates > 1:
+        raise SettingsError(
+            "continues",
+            f"a video that continues another one has one start, its frame, but candidates is {row.candidates}",
+        )
