@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from manifests.importing.wording import bare
 from manifests.results import ManifestError, RowProblem
 from manifests.schema import KeyframeError, may_be_video
 from manifests.schema.describe import known_columns
-from manifests.schema.scenes import NUMBER
+from manifests.schema.scenes import NUMBER, wrong_stop, wrong_weight
 from manifests.schema.texts import short
 from manifests.schema.timeline import Timeline
 
@@ -25,6 +25,7 @@ __all__ = ["Draft", "drawn_seed", "name_of_video", "side"]
 _UNIT = 16  # pixels: a multiple of what each model's token covers
 _LEAST, _MOST = 16, 4096
 _TRIES = 50
+_WRONG = {"weight": wrong_weight, "stop": wrong_stop}
 
 #: What people call that for which there is no column.
 _NOT_YET = {
@@ -183,25 +184,35 @@ class Draft:
         """Take the signs out of texts that another tool would read as more than text; whether there were any."""
         if not any(problem.column.startswith("prompts") for problem in problems):
             return False
-        scenes = [
-            {**scene, "prompts": [{**it, "text": bare(it["text"])} for it in scene.get("prompts", [])]}
-            for scene in self.columns["prompts"]
-        ]
-        words = "signs that are no text here are left out"
-        if scenes == self.columns["prompts"]:
-            scenes = [
-                {**scene, "prompts": [_of_plain_weight(it) for it in scene.get("prompts", [])]} for scene in scenes
-            ]
-            words = "weights in time are left out, since one is beyond what is allowed at a frame"
-        if scenes == self.columns["prompts"]:
+        before = self.columns["prompts"]
+        scenes, words = [_with_parts(it, _bare_text) for it in before], "signs that are no text here are left out"
+        if scenes == before:
+            scenes = [_with_parts(it, _of_plain_weight) for it in before]
+            words = "weights and stops are left out where they are formulas or too large, since one is not allowed"
+        if scenes == before:
             return False
         self.columns["prompts"] = scenes
         self.account.approximated(self.origins.get("prompts", []), f"prompts: {words}")
         return True
 
 
+def _with_parts(scene: dict[str, Any], change: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, Any]:
+    """A scene whose prompts and pictures are changed."""
+    lists = {key: [change(it) for it in value] for key, value in scene.items() if key in ("prompts", "images")}
+    return {**scene, **lists}
+
+
+def _bare_text(prompt: dict[str, str]) -> dict[str, str]:
+    return {key: bare(value) if key == "text" else value for key, value in prompt.items()}
+
+
 def _of_plain_weight(prompt: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in prompt.items() if key == "text" or NUMBER.fullmatch(value)}
+    """A prompt without a weight or a stop that is a formula, or beyond what is allowed."""
+    return {
+        key: value
+        for key, value in prompt.items()
+        if key not in ("weight", "stop") or (NUMBER.fullmatch(value) and not _WRONG[key](float(value)))
+    }
 
 
 def _problems(values: dict[str, Any], name: str) -> list[RowProblem]:

@@ -103,10 +103,10 @@ def settings_of_tools() -> st.SearchStrategy[str]:
             with contextlib.suppress(ManifestError):
                 documents.append(mapping_of(text, "seed"))
     words = _language(
-        "-p ", "'a | b ^ c:2'", "-zvid ", "-i ", "500 ", "-zse ", "10 ", "-zsc ", "0.9 ", "-zs ", "-zsx ", "-3 ", "-cpe ",
-        "7 ",
-        "-ip ", "a.png:1 ", "-nps ", "1 2 ", "-npw ", "-cutm ", "original ", "-aug ", "Ji Er ", "-vl ", "-s ", "64 64 ",
-        "-sd ", "-opt ", "Adam ", "-lr=", "--", "=", "'", "$X ", "-vid ", "-ii ", "1e999 ", "-iw ", "\n", "\\\n",
+        "-p ", "'a | b ^ c:2'", "-zvid ", "-i ", "500 ", "-zse ", "10 ", "-zsc ", "0.9 ", "-zs ", "-zsx ", "-3 ",
+        "-cpe ", "7 ", "-ip ", "a.png:1 ", "-nps ", "1 2 ", "-npw ", "-cutm ", "original ", "-aug ", "Ji Er ", "-vl ",
+        "-s ", "64 64 ", "-sd ", "-opt ", "Adam ", "-lr=", "--", "=", "'", "$X ", "-vid ", "-ii ", "1e999 ",
+        "-iw ", "\n", "\\\n",
     )  # fmt: skip
     return st.one_of(
         st.sampled_from(documents).flatmap(_other_settings), words.map(lambda text: f"python generate.py {text}")
