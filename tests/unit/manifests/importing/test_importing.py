@@ -164,5 +164,5 @@ def test_strength_becomes_steps_where_that_is_asked_for() -> None:
 
 def test_what_is_dropped_and_would_show_is_told_from_what_is_off() -> None:
     found = imported(next(it for it in CORPUS if it.name == "default.deforum.txt"))
-    assert {"diffusion_cadence", "noise_schedule", "sampler"} <= set(found.lost)
+    assert {"diffusion_cadence", "sampler"} <= set(found.lost)
     assert not {"use_mask", "hybrid_motion", "cn_1_enabled", "outdir", "restore_faces"} & set(found.lost)
