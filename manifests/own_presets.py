@@ -12,6 +12,7 @@ from manifests.results import ManifestError, RowProblem
 from manifests.schema.describe import known_columns
 from manifests.schema.presets import ABOUT, NOT_IN_PRESETS, Preset, preset_of
 from manifests.schema.texts import did_you_mean, short
+from manifests.sources.plain_yaml import check_size
 
 __all__ = ["read_preset"]
 
@@ -52,7 +53,7 @@ def read_preset(data: bytes, name: str) -> Preset:
 def _document(data: bytes, name: str) -> dict[str, Any]:
     try:
         text = data.decode("utf-8-sig")
-        _check_size(text, name)
+        check_size(text, name, MOST_VALUES, DEEPEST, "a preset has")
         document = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         # what PyYAML raises for values that look like dates, numbers or keys and are none
@@ -64,20 +65,3 @@ def _document(data: bytes, name: str) -> dict[str, Any]:
     if odd := [key for key in document if not isinstance(key, str) or not_unicode(key)]:
         raise ManifestError(f"{name}: '{short(repr(odd[0]))}' is no column of a row")
     return document
-
-
-def _check_size(text: str, name: str) -> None:
-    """Raise ManifestError for what would cost seconds or a stack before it is known what it means."""
-    depth = values = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        values += isinstance(event, yaml.NodeEvent)
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        line = event.start_mark.line + 1 if event.start_mark else 0
-        if isinstance(event, yaml.AliasEvent):
-            raise ManifestError(f"{name} line {line}: a preset has no aliases; write the value out")
-        if values > MOST_VALUES or depth > DEEPEST:
-            raise ManifestError(
-                f"{name} line {line}: a preset has at most {MOST_VALUES:,} values, in blocks of at most {DEEPEST} in "
-                "each other"
-            )

@@ -14,6 +14,7 @@ from flows.cli import (
     deploy,
     doctor,
     finetune,
+    importing,
     manifest,
     models,
     plan,
@@ -45,6 +46,7 @@ app = cyclopts.App(
 )
 app.command(preview.preview)
 app.command(manifest.app)
+app.command(importing.import_, name="import")
 app.command(plan.plan)
 app.command(render.render)
 app.command(rerun.rerun)

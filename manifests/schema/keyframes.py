@@ -74,6 +74,11 @@ class Keyframes:
         return first if all(expression.constant == first for expression in self._expressions) else None
 
     @property
+    def single(self) -> str | None:
+        """The one expression that holds from frame 0 on; None where keys follow each other, or it begins later."""
+        return self._expressions[0].text if self._frames == (0,) else None
+
+    @property
     def longest(self) -> int:
         """The characters of the longest expression that is computed anew for each frame; 0 if all are numbers."""
         return max((len(it.text) for it in self._expressions if it.constant is None), default=0)

@@ -223,3 +223,13 @@ def forget(output: Storage) -> None:
         root = "/" + output.root.removeprefix("memory://")
         for path in [it for it in MemoryFileSystem.store if it.startswith(f"{root}/")]:
             del MemoryFileSystem.store[path]
+
+
+def settings_of_tools() -> Iterator[bytes]:
+    """Settings of other tools, in every dialect that is imported; and what hurts readers of any of them."""
+    for path in sorted((ROOT / "tests" / "unit" / "manifests" / "importing" / "corpus").iterdir()):
+        if path.suffix != ".golden":
+            yield path.read_bytes()
+    yield from (b"[" * 100_000, b"{" * 100_000, b'{"a":' * 10_000, b"a: &a [x, *a]\n", b"scenes: " + b"- " * 50_000)
+    yield b"{" + b",".join(b'"%d": 1' % number for number in range(10_000)) + b"}"
+    yield b"python generate.py " + b"-p 'a ^ b' " * 1000

@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from hypothesis import strategies as st
 from manifests.building import Kind, build
 from manifests.checking import check_row, nest
 from manifests.errors import NightreelError
+from manifests.importing.account import FATES
+from manifests.importing.importing import import_settings
 from manifests.own_presets import read_preset
 from manifests.reading import read_rows
 from manifests.results import GoodRow, RowProblem, RowResult
@@ -195,6 +198,21 @@ def _frames(text: str) -> None:
         len(part)
 
 
+def _import(text: str) -> None:
+    """Every key of another tool's settings is in one list, and what was written builds and plans."""
+    found = import_settings(text, NAME)
+    listed = [key for fate in FATES for key in found.account.of(fate)]
+    if sorted(listed) != sorted(set(found.keys)):
+        raise Finding(f"keys that are in no list, or in two: {set(listed) ^ set(found.keys)}")
+    for result in islice(build(found.yaml, "yaml", NAME), 50):
+        if isinstance(result, RowProblem):
+            raise Finding(f"what was written is refused: {result}")
+        if result.row.model not in MODELS:
+            raise Finding(f"no entry of the registry is {result.row.model}")
+        planned(result)
+
+
+MODELS = {it.name for it in Registry().entries()}
 TARGETS: dict[str, Target] = {
     "row": Target(_row, strategy=values.rows()),
     "yaml": Target(_source("yaml"), seeds.yaml_sources),
@@ -202,6 +220,8 @@ TARGETS: dict[str, Target] = {
     "csv": Target(_source("csv"), seeds.csv_sources),
     "preset": Target(refusing(lambda data: read_preset(data, NAME)), seeds.presets),
     "parquet": Target(refusing(_parquet), seeds.parquet_files),
+    "import": Target(refusing(lambda data: _import(data.decode("utf-8", "replace"))), seeds.settings_of_tools),
+    "settings": Target(refusing(_import), strategy=values.settings_of_tools()),
     "choices": Target(_choices, strategy=values.choices()),
     "table": Target(refusing(_table), seeds.tables),
     "prompt": Target(refusing(_prompt), strategy=values.prompts()),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 from hypothesis import strategies as st
 
+from manifests.importing.aig import looks_like_subjects
+from manifests.importing.command_line import looks_like_command
+from manifests.importing.documents import mapping_of
+from manifests.results import ManifestError
 from manifests.schema import ManifestRow
 from manifests.schema.describe import known_columns
 from manifests.schema.timeline import Timeline
 from tests.fuzz import seeds
 
-__all__ = ["choices", "documents", "frame_lists", "keyframes", "prompts", "rows", "timelines"]
+__all__ = ["choices", "documents", "frame_lists", "keyframes", "prompts", "rows", "settings_of_tools", "timelines"]
 
 _EDGES = st.sampled_from([
     0, 1, -1, 2, 63, 64, 65, 4096, 10**6, 2**31, 2**63, -(2**63) - 1, 10**30, 0.0, -0.0, 1e-308, 1e308, float("inf"),
@@ -76,6 +81,44 @@ def keyframes() -> st.SearchStrategy[str]:
         "<", "<=", "==", "!=", "=", "&", "|", "~", "^", "(t > 4)", " if ", " else ", "and", "max_f/2:", '"', "'", "{",
         "}", "rand(", "noise(t", "pulse(t, width=", "smoothstep(0, 9, ", "clamp(", "arctan2(", "log(", "asin(", "tri(",
         "+t" * 40, "noise(t)+" * 100, "where(t<3,1," * 30, "1 if t else " * 20,
+    )  # fmt: skip
+
+
+_SETTINGS = st.one_of(
+    _EDGES.filter(lambda it: not isinstance(it, bytes)), _WORDS, keyframes(), st.integers(), st.floats(),
+    st.lists(_WORDS | st.integers() | st.floats(), max_size=5),
+    st.dictionaries(
+        _WORDS | st.integers(-1, 100).map(str), _WORDS | st.floats() | st.lists(_WORDS, max_size=2), max_size=5
+    ),
+)  # fmt: skip
+
+
+def settings_of_tools() -> st.SearchStrategy[str]:
+    """Settings of other tools of which some are missing, and some have values that nobody gives them; and command lines
+    of VQGAN-CLIP's."""
+    documents = []
+    for data in seeds.settings_of_tools():
+        text = data.decode()
+        if len(text) < 50_000 and not looks_like_command(text) and not looks_like_subjects(text):
+            with contextlib.suppress(ManifestError):
+                documents.append(mapping_of(text, "seed"))
+    words = _language(
+        "-p ", "'a | b ^ c:2'", "-zvid ", "-i ", "500 ", "-zse ", "10 ", "-zsc ", "0.9 ", "-zs ", "-zsx ", "-3 ",
+        "-cpe ", "7 ", "-ip ", "a.png:1 ", "-nps ", "1 2 ", "-npw ", "-cutm ", "original ", "-aug ", "Ji Er ", "-vl ",
+        "-s ", "64 64 ", "-sd ", "-opt ", "Adam ", "-lr=", "--", "=", "'", "$X ", "-vid ", "-ii ", "1e999 ",
+        "-iw ", "\n", "\\\n",
+    )  # fmt: skip
+    return st.one_of(
+        st.sampled_from(documents).flatmap(_other_settings), words.map(lambda text: f"python generate.py {text}")
+    )
+
+
+def _other_settings(document: dict[str, Any]) -> st.SearchStrategy[str]:
+    keys = st.sampled_from(sorted(document))
+    changed = st.dictionaries(keys | _WORDS, _SETTINGS, max_size=6)
+    return st.builds(
+        lambda change, without: json.dumps({k: v for k, v in {**document, **change}.items() if k not in without}),
+        changed, st.sets(keys, max_size=4),
     )  # fmt: skip
 
 

@@ -1,0 +1,433 @@
+"""pytti's YAML (pytti-core, 2024), in its mode VQGAN: scenes, camera, cutouts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from manifests.importing.cameras import read_curve
+from manifests.importing.curves import Curve, baked
+from manifests.importing.documents import is_plain_number
+from manifests.importing.draft import Draft, name_of_video
+from manifests.importing.models import VQGANS
+from manifests.importing.moves import shifts_after
+from manifests.importing.source import Imported, Source
+from manifests.importing.wording import Piece, Story, spelled
+from manifests.schema import KeyframeError
+from manifests.schema.scenes import LONGEST_TEXT, MAX_WEIGHT
+from manifests.schema.texts import short
+
+__all__ = ["read"]
+
+#: Its formulas count seconds; so do these.
+_NAMES = {"t": "s"}
+_BORDERS = {"mirror": "reflect", "wrap": "wrap", "black": "black", "smear": "replicate", "clamp": "replicate"}
+_PALETTE = "it belongs to pytti's palettes, another way to draw"
+_FILES = "says how files and runs are handled"
+_QUIET = {
+    **dict.fromkeys((
+        "file_namespace", "allow_overwrite", "display_*", "clear_every", "save_every", "backups", "show_*", "defaults",
+        "approximate_vram_usage", "use_tensorboard", "models_parent_dir", "gradient_accumulation_steps", "device",
+        "conf", "hydra", "convert_*", "fps_*",
+    ), _FILES),
+    **dict.fromkeys(("near_plane", "far_plane"), "a plane has no depth"),
+    "sampling_mode": "moves are bicubic here",
+    "lock_camera": "the camera stands still here",
+    "flow_*": "nightreel has no source video yet",
+}  # fmt: skip
+_LOUD = {
+    **dict.fromkeys((
+        "random_initial_palette", "palette_size", "palettes", "gamma", "hdr_weight", "palette_normalization_weight",
+        "target_palette", "lock_palette",
+    ), _PALETTE),
+    **dict.fromkeys(("use_mmc", "mmc_models"), "as the perceptors"),
+    **dict.fromkeys(("reencode_each_frame", "frame_stride"), "nightreel has no source video yet"),
+    "pixel_size": "the row's size is what is drawn",
+    "input_audio_offset": "nightreel has no sound yet",
+}  # fmt: skip
+_HOLDS = {
+    "direct_stabilization_weight": "hold.picture", "semantic_stabilization_weight": "hold.meaning",
+    "edge_stabilization_weight": "hold.edges", "depth_stabilization_weight": "hold.depth",
+    "flow_stabilization_weight": "hold.flow", "direct_init_weight": "hold.init", "semantic_init_weight": "hold.init",
+    "direct_image_prompts": "hold.picture",
+}  # fmt: skip
+_PERCEPTORS = ("ViTB32", "ViTB16", "ViTL14", "ViTL14_336px", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64")
+_CUT = re.compile(r":(?!/)")
+_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?|-inf", re.IGNORECASE)
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+
+
+def read(source: Source) -> Imported:
+    """Make a row of pytti's settings.
+
+    Raises:
+        ManifestError: they hold no scenes.
+    """
+    for key, value in source.values.items():  # `save_every: ${steps_per_frame}`
+        if isinstance(value, str) and (found := _REFERENCE.fullmatch(value.strip())):
+            source.values[key] = source.get(found[1], value)
+    draft = source.draft("pytti")
+    if source.text("file_namespace") not in ("", "default"):
+        draft.columns["video_id"] = name_of_video(source.text("file_namespace") + ".x", draft.columns["video_id"])
+        source.account.mapped(["file_namespace"], "video_id")
+    draft.put("preset", "pytti")
+    texts = [it for it in re.split(r"\|\|", source.text("scenes")) if it.strip()]
+    _times(source, draft, max(1, len(texts)))
+    size = source.size(draft, "width", "height")
+    source.seed(draft, "seed")
+    _model(source, draft)
+    _scenes(source, draft, texts)
+    _camera(source, draft, size)
+    _loss(source, draft)
+    _cutouts(source, draft)
+    _source_and_sound(source, draft)
+    source.rest(_QUIET, _LOUD, "pytti")
+    return Imported("pytti", "pytti", source.account, tuple(source), (draft,))
+
+
+def _times(source: Source, draft: Draft, scenes: int) -> None:
+    """The frames of `pre_animation_steps` are one, since its time begins behind them."""
+    each = source.whole("steps_per_scene", 100, 1, 10_000_000)
+    steps = source.whole("steps_per_frame", 50, 1, 10_000)
+    first = max(steps, source.whole("pre_animation_steps", 50, 0, 10_000_000))
+    still = source.text("animation_mode", "off") == "off"
+    frames = 1 if still else max(1, (each * scenes - first) // steps + 1)
+    rule = "a still: its animation is off" if still else ""
+    draft.put("frames", min(1_000_000, frames), *source.has("steps_per_scene"), rule=rule)
+    draft.put("fps", source.number("frames_per_second", 12, 0.1, 240), *source.has("frames_per_second"))
+    draft.put("steps", steps, *source.has("steps_per_frame"))
+    draft.put("steps_first", min(10_000, each if still else first), *source.has("pre_animation_steps"))
+    fade = source.whole("interpolation_steps", 0, 0, 10_000_000)
+    draft.put("crossfade", min(100_000, round(fade / steps)), *source.has("interpolation_steps"))
+    if "save_every" in source and source.number("save_every", steps) != steps and not still:
+        source.account.dropped(["save_every"], "each frame is a picture of the video here", shows=True)
+
+
+def _first(source: Source, draft: Draft, number: int) -> int:
+    """The frame at which scene `number` begins."""
+    each = source.whole("steps_per_scene", 100, 1, 10_000_000)
+    steps, first = draft.columns["steps"], draft.columns["steps_first"]
+    return 0 if not number else max(0, (number * each - first) // steps + 1)
+
+
+def _model(source: Source, draft: Draft) -> None:
+    if source.text("image_model", "VQGAN") != "VQGAN":
+        source.drop(["image_model"], "its palettes are another way to draw: a VQGAN draws here")
+    else:
+        source.account.mapped(source.has("image_model"), "model")
+    source.model(draft, "sflckr-f16-1024", *source.has("vqgan_model"), known=VQGANS)
+    wanted = [it for it in _PERCEPTORS if source.flag(it)]
+    for key in source.has(*_PERCEPTORS):
+        if not source.flag(key) or (key == "ViTB32" and len(wanted) == 1):
+            source.account.mapped([key], "the perceptor of the registry's entry" if source.flag(key) else "it is off")
+        else:
+            source.account.needs(
+                [key],
+                f"the registry's entry has other perceptors than {', '.join(wanted)}: `nightreel models add NAME` "
+                "makes one with several",
+            )
+
+
+def _scenes(source: Source, draft: Draft, texts: list[str]) -> None:
+    """Scenes parted by `||`, prompts by `|`, with what stands before and behind each."""
+    if not texts and source.wishes.prompt:
+        texts = [source.wishes.prompt]
+    before, behind = source.text("scene_prefix"), source.text("scene_suffix")
+    story = Story()
+    notes: list[str] = []
+    for number, text in enumerate(texts[:10_000]):
+        pieces, images = [], []
+        for part in f"{before} {text} {behind}".split("|")[:100]:
+            made = _prompt(source, draft, part, notes)
+            if isinstance(made, Piece):
+                pieces.append(made)
+            elif made is not None:
+                images.append(made)
+        story.scene(_first(source, draft, number), pieces, images)
+    scenes, fitted = story.values(draft.frames)
+    if not scenes:
+        raise source.no_prompt()
+    for key, words in (("scene_prefix", before), ("scene_suffix", behind)):
+        source.account.mapped(source.has(key), "the texts of all scenes" if words else "nothing is added")
+    draft.put("prompts", scenes, *source.has("scenes"), rule="; ".join(dict.fromkeys([*notes, *fitted])))
+
+
+def _prompt(source: Source, draft: Draft, part: str, notes: list[str]) -> Piece | dict[str, Any] | None:
+    """`text:weight_mask:stop`; a text in brackets is a picture."""
+    text, *values = _CUT.split(part.strip(), 2)
+    text = re.sub(r"\s+", " ", text).strip()[:LONGEST_TEXT]
+    if not text:
+        return None
+    weight, stop = "1", "-inf"
+    for name, value in zip(("weight", "stop"), values, strict=False):
+        number, mask, _ = value.strip().partition("_")
+        if mask:
+            notes.append("masks of prompts are left out, since nightreel has no regions yet")
+        try:
+            made = _value(draft, number.strip() or ("1" if name == "weight" else "-inf"), name)
+        except KeyframeError as error:
+            notes.append(f"the {name} '{short(number.strip(), 40)}' can't be read ({short(str(error), 150)})")
+            continue
+        weight, stop = (made, stop) if name == "weight" else (weight, made)
+    if text.startswith("[") and text.endswith("]"):
+        address = source.picture(text, "scenes")
+        return None if address is None else {"image": address, "weight": weight, "stop": stop}
+    return Piece(text, weight, stop)
+
+
+def _value(draft: Draft, text: str, name: str) -> str:
+    if _NUMBER.fullmatch(text):
+        return spelled(text, MAX_WEIGHT if name == "weight" else math.inf)
+    return draft.curve(text, _NAMES).text
+
+
+# ---- camera
+
+
+def _camera(source: Source, draft: Draft, size: tuple[float, float]) -> None:
+    flat, deep = ("rotate_2d", "zoom_x_2d", "zoom_y_2d"), ("rotate_3d", "translate_z_3d", "field_of_view")
+    mode = source.text("animation_mode", "off")
+    if mode == "2D":
+        _plane(source, draft, size)
+        source.drop(deep, "it belongs to the mode 3D", shows=False)
+    elif mode == "3D":
+        _space(source, draft, size)
+        source.drop(flat, "it belongs to the mode 2D", shows=False)
+    else:
+        words = f"in the mode {short(mode, 20)} no camera moves there either"
+        source.drop((*flat, *deep, "translate_x", "translate_y", "infill_mode"), words, shows=False)
+    if "animation_mode" in source and source.account.fate("animation_mode") is None:
+        source.account.mapped(["animation_mode"], f"the columns of {short(mode, 20)}")
+    if mode in ("2D", "3D"):
+        value = source.text("infill_mode", "wrap")
+        draft.put("border", _BORDERS.get(value, "wrap"), *source.has("infill_mode"))
+
+
+def _plane(source: Source, draft: Draft, size: tuple[float, float]) -> None:
+    """Zooms in pixels of a side, degrees, and shifts to the right and up, before the zoom."""
+    zoom_x, zoom_y = (read_curve(source, draft, it, 0.0, _NAMES) for it in ("zoom_x_2d", "zoom_y_2d"))
+    angle = read_curve(source, draft, "rotate_2d", 0.0, _NAMES)
+    x, up = (read_curve(source, draft, it, 0.0, _NAMES) for it in ("translate_x", "translate_y"))
+    try:
+        both = [_zoom(it, side) for it, side in zip((zoom_x, zoom_y), size, strict=True)]
+        y = Curve(f"-({up.single})", up.timeline) if up.single else Curve(
+            baked(lambda at: -up.at(at), draft.frames), up.timeline)  # fmt: skip
+        same = both[0].text == both[1].text
+        if not same:
+            same = all(abs(both[0].at(at) - both[1].at(at)) < 1e-9 for at in range(min(2000, draft.frames)))
+        if same:
+            zoom = both[0]
+            _say(source, draft, "zoom", zoom, 1.0, "zoom_x_2d", "zoom_y_2d")
+        else:
+            zoom = _uneven(source, draft, both)
+        _say(source, draft, "angle", angle, 0.0, "rotate_2d")
+        shifts = shifts_after(zoom, angle, x, y, draft.frames)
+        if "zoom_x" in draft.columns or "zoom_y" in draft.columns:  # by these, too
+            shifts = _scaled(shifts[0], both[0]), _scaled(shifts[1], both[1])
+    except KeyframeError as error:
+        source.drop(("translate_x", "translate_y", "zoom_x_2d", "zoom_y_2d"), f"it can't be written: {error}")
+        return
+    for column, text, key in zip(("translate_x", "translate_y"), shifts, ("translate_x", "translate_y"), strict=True):
+        if text == "0":
+            if source.account.fate(key) is None:
+                source.account.mapped(source.has(key), f"{column} 0, as without it")
+        elif draft.put(column, text, *source.has(key)):
+            draft.notes[column] = "zoomed and turned as well, since nightreel shifts last; y is down here"
+
+
+def _zoom(pixels: Curve, side: float) -> Curve:
+    """`side/(side - pixels)`: pixels of the side that go beyond the picture."""
+    if pixels.single is not None:
+        if pixels.constant is None:
+            return Curve(f"{side:g}/({side:g} - ({pixels.single}))", pixels.timeline)
+        left = side - pixels.constant
+        return Curve(side / left if left else 1.0, pixels.timeline)
+    return Curve(baked(lambda at: side / (side - pixels.at(at)), pixels.timeline.frames), pixels.timeline)
+
+
+def _scaled(shift: str, zoom: Curve) -> str:
+    moved = Curve(shift, zoom.timeline)
+    return shift if moved.is_always(0.0) else baked(lambda at: moved.at(at) * zoom.at(at), zoom.timeline.frames)
+
+
+def _uneven(source: Source, draft: Draft, both: list[Curve]) -> Curve:
+    """Zooms that differ from axis to axis: by columns of their own, or by their mean."""
+    keys = ("zoom_x_2d", "zoom_y_2d")
+    if draft.knows("zoom_x") and draft.knows("zoom_y"):
+        for column, curve, key in zip(("zoom_x", "zoom_y"), both, keys, strict=True):
+            _say(source, draft, column, curve, 1.0, key)
+        return draft.curve(1.0)
+    mean = Curve(
+        baked(lambda at: math.sqrt(max(1e-6, both[0].at(at) * both[1].at(at))), draft.frames), both[0].timeline
+    )
+    draft.put("zoom", mean.text, *source.has(*keys), rule="the mean of both axes: nightreel has no zoom per axis yet")
+    return mean
+
+
+def _say(source: Source, draft: Draft, column: str, curve: Curve, neutral: float, *keys: str) -> None:
+    wanted = [it for it in source.has(*keys) if source.account.fate(it) != "dropped"]
+    if curve.is_always(neutral):
+        source.account.mapped(wanted, f"{column} {neutral:g}, as without it")
+    else:
+        draft.put(column, curve.text, *wanted)
+
+
+def _space(source: Source, draft: Draft, size: tuple[float, float]) -> None:
+    """A turn by a quaternion, and steps before a plane as far as the lens is long."""
+    rule = "as before a plane: nightreel has no depth model yet"
+    view = source.number("field_of_view", 60, 10, 150)
+    far = size[1] / 2 / math.tan(math.radians(view) / 2)
+    try:
+        turn = _quaternion(source, draft)
+    except KeyframeError as error:
+        source.drop(["rotate_3d"], f"it can't be read: {short(str(error), 200)}")
+        turn = None
+    if turn is not None:
+        _turn(source, draft, turn, view)
+    for column, key, sign in (("translate_x", "translate_x", 1), ("translate_y", "translate_y", -1)):
+        curve = read_curve(source, draft, key, 0.0, _NAMES)
+        if curve.is_always(0.0):
+            if source.account.fate(key) is None:
+                source.account.mapped(source.has(key), f"{column} 0, as without it")
+            continue
+        _computed(source, draft, column, lambda at, it=curve, by=sign: by * it.at(at), [curve], key, rule)  # type: ignore[misc]
+    walk = read_curve(source, draft, "translate_z_3d", 0.0, _NAMES)
+    if walk.is_always(0.0):
+        if source.account.fate("translate_z_3d") is None:
+            source.account.mapped(source.has("translate_z_3d"), "as without it")
+    elif draft.knows("dolly"):
+        draft.put("dolly", walk.text, *source.has("translate_z_3d"), rule=rule)
+    else:
+        _computed(
+            source, draft, "zoom", lambda at: far / max(far / 100, far - walk.at(at)), [walk], "translate_z_3d", rule
+        )
+    if source.account.fate("field_of_view") is None:
+        source.account.approximated(source.has("field_of_view"), "zoom is computed with it")
+
+
+def _computed(
+    source: Source, draft: Draft, column: str, value: Callable[[int], float], parts: list[Curve], key: str, rule: str
+) -> None:
+    try:
+        text = baked(value, 1 if all(it.constant is not None for it in parts) else draft.frames)
+    except KeyframeError as error:
+        source.drop([key], f"it can't be written: {short(str(error), 200)}")
+        return
+    draft.put(column, text, *source.has(key), rule=rule)
+
+
+def _quaternion(source: Source, draft: Draft) -> list[Curve] | None:
+    """The four parts of `[w, x, y, z]`, each a formula."""
+    value = source.get("rotate_3d", "[1, 0, 0, 0]")
+    if isinstance(value, list):
+        parts = [str(it) for it in value]
+    else:
+        text = str(value).strip()
+        if not (text.startswith("[") and text.endswith("]")):
+            raise KeyframeError("it is no list of four")
+        parts = _parts(text[1:-1])
+    if len(parts) != 4:
+        raise KeyframeError(f"it has {len(parts)} parts, and a turn has four")
+    return [draft.curve(it, _NAMES) for it in parts]
+
+
+def _parts(text: str) -> list[str]:
+    """A list cut at the commas outside brackets."""
+    parts, depth = [""], 0
+    for sign in text:
+        depth += (sign == "(") - (sign == ")")
+        if sign == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
+
+
+def _turn(source: Source, draft: Draft, parts: list[Curve], view: float) -> None:
+    """The angles of a small turn: twice the shares of its axes."""
+
+    def degrees(number: int) -> Callable[[int], float]:
+        def at_frame(at: int) -> float:
+            w, x, y, z = (it.at(at) for it in parts)
+            axis = math.sqrt(x * x + y * y + z * z)
+            if axis == 0.0:
+                return 0.0
+            return math.degrees(2 * math.atan2(axis, w)) * (x, y, z)[number] / axis
+
+        return at_frame
+
+    rule = "the angles of its axes, one after the other"
+    any_turn = False
+    for column, number in (("tilt", 0), ("pan", 1), ("angle", 2)):
+        constant = all(it.constant is not None for it in parts)
+        try:
+            text = baked(degrees(number), 1 if constant else draft.frames)
+        except KeyframeError as error:
+            source.drop(["rotate_3d"], f"it can't be written: {short(str(error), 200)}")
+            return
+        if text in ("0", "-0"):
+            continue
+        any_turn = True
+        if draft.put(column, text, *source.has("rotate_3d"), rule=rule) and column != "angle" and view != 60:
+            draft.put("field_of_view", f"{view:g}", *source.has("field_of_view"))
+    if not any_turn:
+        source.account.mapped(source.has("rotate_3d"), "as without it")
+
+
+# ---- what it is held to, and cutouts
+
+
+def _loss(source: Source, draft: Draft) -> None:
+    key = "smoothing_weight"
+    weight = source.number(key, 0.02, 0, 1000)
+    if key in source:
+        if draft.knows("loss.tv2"):
+            draft.put("loss.tv2", weight, key)
+        else:
+            draft.put("loss.tv", weight, key, rule="absolute differences, where pytti squares them")
+    for key, column in _HOLDS.items():
+        if source.is_off(key) or not source.text(key):
+            source.account.mapped(source.has(key), "it is off")
+        else:
+            draft.put(column, source.text(key), *source.has(key))
+    source.init_image(draft, "init_image")
+    rate = source.get("learning_rate")
+    if is_plain_number(rate):
+        draft.put("optimiser.lr", float(rate), "learning_rate")
+    else:
+        draft.put(
+            "optimiser.lr", 0.15 if source.text("vqgan_model") == "openimages" else 0.1, *source.has("learning_rate")
+        )
+    key = "reset_lr_each_frame"
+    if not source.flag(key, True):
+        source.account.mapped(source.has(key), "the optimiser goes on, as here")
+    elif draft.knows("optimiser.carry", False):
+        draft.put("optimiser.carry", False, *source.has(key))
+    else:
+        source.account.approximated(source.has(key), "Adam's moments move with the camera here, and do not begin anew")
+
+
+def _cutouts(source: Source, draft: Draft) -> None:
+    draft.put("cutouts.number", source.whole("cutouts", 40, 1, 512), *source.has("cutouts"))
+    power = source.number("cut_pow", 2, 0.01, 10)
+    draft.put("cutouts.power", power, *source.has("cut_pow"), rule="of uniform sides, where pytti's are normal")
+    border = source.number("cutout_border", 0.25, 0, 1)
+    draft.put("cutouts.outside", border, *source.has("cutout_border"))
+    value = source.text("border_mode", "clamp")
+    if "border_mode" in source:
+        draft.put("cutouts.border", _BORDERS.get(value, value), "border_mode")
+
+
+def _source_and_sound(source: Source, draft: Draft) -> None:
+    if source.text("animation_mode") == "Video Source" and source.text("video_path"):
+        draft.put("source.video", source.text("video_path"), *source.has("video_path", "animation_mode"))
+    else:
+        keys = ("video_path", "frame_stride", "reencode_each_frame", "flow_long_term_samples")
+        source.drop(keys, "no source video is used", shows=False)
+    if source.text("input_audio"):
+        draft.put("audio", source.text("input_audio"), *source.has("input_audio"))
+        source.drop(["input_audio_filters"], "nightreel has no sound yet")
+    else:
+        source.drop(("input_audio", "input_audio_filters", "input_audio_offset"), "no sound is used", shows=False)
