@@ -126,8 +126,8 @@ def _conclude(job: FinetuneJob, json: bool, *, note: str = "") -> int:
         f"{duration(report['seconds'])}: PSNR of {len(report['held_out_pictures'])} held-out pictures "
         f"{report['psnr_before']:.2f} dB before, {report['psnr_after']:.2f} dB after ({gain:+.2f})"
     )
-    if report["settings"].get("calm") and "encoded_again_after" in report:
-        before, after = (report[f"encoded_again_{when}"]["moved"] for when in ("before", "after"))
+    if report["settings"].get("calm") and "redrawn_after" in report:
+        before, after = (report[f"redrawn_{when}"]["moved"] for when in ("before", "after"))
         say(
             f"a moved picture of its own, encoded and drawn again, changes by {after:.1f} levels of 255, "
             f"{before:.1f} before"

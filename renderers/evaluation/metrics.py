@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.frame_rendering.round_trip import encoded_again
 from renderers.models import VQGAN, Models, Perceptor, decode_tokens
 from renderers.randomness import address
 from renderers.training.captions import caption, swapped
 from renderers.training.concepts import load_concepts
 from renderers.training.scenes import SceneComposer, Scenes
 from renderers.training.sprites import STYLES, Sprites
+from renderers.training.vqgan_training import redrawn_figures
 
 __all__ = ["PairMetrics", "Retrieval", "Swap", "measure_pair"]
 
@@ -55,7 +55,7 @@ class PairMetrics:
     """share of the codebook that the held-out style's pictures use"""
     codes_seen_in: int
     """pictures that `codes_used` was counted over"""
-    encoded_again: dict[str, float]
+    redrawn: dict[str, float]
     """levels of 255 by which a picture that the VQGAN drew changes when it is encoded and drawn again: as it is
     (`still`), and moved as a camera moves it (`moved`), which is what a video flickers by before any step"""
     names: dict[str, Retrieval]
@@ -112,7 +112,7 @@ def measure_pair(
             tell(f"swapped words: {what}, {style}")
             swaps[style][what] = _swap(models.perceptors, composer, what, kind, pictures, style)
     tell("VQGAN, encoded again")
-    again = encoded_again(models.vqgan, _compose(composers[HELD_OUT], AGAIN, HELD_OUT).pictures)
+    again = redrawn_figures(models.vqgan, _compose(composers[HELD_OUT], AGAIN, HELD_OUT).pictures)
     return PairMetrics(psnr, codes_used, pictures, again, names, captions, swaps)
 
 

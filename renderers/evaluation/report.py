@@ -207,8 +207,8 @@ def _metrics(evaluation: Evaluation) -> list[str]:
         f"{counted} pictures each. Codes in use on {metrics.codes_seen_in} pictures of the held-out style: "
         f"{_percent(metrics.codes_used)}.",
         "What the VQGAN drew of them, encoded and drawn once more, changes by "
-        f"{metrics.encoded_again['still']:.1f} levels of 255; moved by a zoom of 1.02 and a turn of 1 degree before, "
-        f"by {metrics.encoded_again['moved']:.1f}: a video flickers by as much before any step.",
+        f"{metrics.redrawn['still']:.1f} levels of 255; moved by a zoom of 1.02 and a turn of 1 degree before, "
+        f"by {metrics.redrawn['moved']:.1f}: a video flickers by as much before any step.",
         "",
     ]
 

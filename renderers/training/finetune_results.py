@@ -17,7 +17,6 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from manifests.schema.texts import short
-from renderers.frame_rendering.round_trip import encoded_again
 from renderers.models import VQGAN, load_models
 from renderers.models.vqgan.vqgan import VQMODEL
 from renderers.models.weights_file import write_weights
@@ -25,7 +24,7 @@ from renderers.registry import ModelEntry
 from renderers.training.finetune_job import REPORT, FinetuneJob
 from renderers.training.picture_files import PictureFiles
 from renderers.training.run import TrainingRun, write_whole
-from renderers.training.vqgan_training import VQGANTrainingSettings, psnr, reconstruct
+from renderers.training.vqgan_training import VQGANTrainingSettings, psnr, reconstruct, redrawn_figures
 from renderers.training.workers import world_size
 
 __all__ = ["sheet", "write_results"]
@@ -75,8 +74,8 @@ def write_results(
         "psnr_before": run.curves()[0]["psnr"],
         "psnr_after": round(float(psnr(after, held_out).mean()), 3),
         # levels of 255, of the pictures above as each model draws them
-        "encoded_again_before": _again(base, held_out.to(device)),
-        "encoded_again_after": _again(trained, held_out.to(device)),
+        "redrawn_before": _redrawn(base, held_out.to(device)),
+        "redrawn_after": _redrawn(trained, held_out.to(device)),
         "hardware": _hardware(device, threads),
         "workers": world_size(),
         "sha256": digest,
@@ -109,8 +108,8 @@ def sheet(originals: Tensor, before: Tensor, after: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _again(model: VQGAN, pictures: Tensor) -> dict[str, float]:
-    return {name: round(levels, 2) for name, levels in encoded_again(model, pictures).items()}
+def _redrawn(model: VQGAN, pictures: Tensor) -> dict[str, float]:
+    return {name: round(levels, 2) for name, levels in redrawn_figures(model, pictures).items()}
 
 
 def _levels(again: Mapping[str, float]) -> str:
@@ -151,8 +150,8 @@ The VQGAN of `{report["base"]}`, fine-tuned by nightreel {report["software"]["ni
 {settings["lr"]:g}, seed {settings["seed"]} |
 | time | {report["seconds"]:.0f} s, {report["workers"]} worker(s) on {report["hardware"]} |
 | PSNR of held-out pictures | {before:.2f} dB before, {after:.2f} dB after ({after - before:+.2f}) |
-| change of a picture of its own, encoded and drawn again | {_levels(report["encoded_again_before"])} before, \
-{_levels(report["encoded_again_after"])} after |
+| change of a picture of its own, encoded and drawn again | {_levels(report["redrawn_before"])} before, \
+{_levels(report["redrawn_after"])} after |
 | SHA-256 of the weights | `{report["sha256"]}` |
 
 `before-after.png` shows held-out pictures: as they are, through the base model, through this one.

@@ -94,6 +94,8 @@ def _settings(job: FinetuneJob, entry: ModelEntry, pictures: str, shape: DDConfi
     given |= {name: value for name in names if (value := getattr(job, name)) is not None}
     # the rate falls with the width, as Adam wants it (Yang et al. 2021, "Tensor Programs V", table 3).
     usual = {"side": shape.resolution, "mirror": True, "lr": round(16e-3 / shape.ch, 6)}
+    if given.get("calm"):
+        usual["calm_moved"] = True  # what a video is made of
     try:
         return FinetuneSettings.for_finetuning(
             **{**usual, **given}, base=f"{entry.name} {entry.digest}", pictures=pictures

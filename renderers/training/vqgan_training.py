@@ -18,6 +18,8 @@ from taming.modules.diffusionmodules.model import ResnetBlock
 from taming.modules.discriminator.model import NLayerDiscriminator, weights_init
 from torch import Tensor, nn
 
+from renderers.frame_plan.motion import STILL, Homography, Motion
+from renderers.frame_rendering.warp import warp_of
 from renderers.models.vqgan.vqgan import VQGAN
 from renderers.randomness import generator
 from renderers.training.codebook import RunningCodebook
@@ -35,6 +37,7 @@ __all__ = [
     "psnr",
     "reconstruct",
     "redrawn",
+    "redrawn_figures",
     "train_vqgan",
 ]
 
@@ -45,6 +48,10 @@ class PictureSource(Protocol):
     def batch(self, n: int, seed: int, step: int, worker: int) -> Tensor:
         """`n` pictures `(n, 3, side, side)` in [0, 1] for one step of one worker."""
         ...
+
+
+# From one frame of a video to the next, as an ordinary camera goes: a zoom of 1.02 and a turn of 1 degree.
+MOVED = Homography.of(1.02, 1.0, 0.0, 0.0)
 
 
 class VQGANTrainingSettings(BaseModel):
@@ -73,6 +80,7 @@ class VQGANTrainingSettings(BaseModel):
     spread: float = Field(0.05, ge=0, description="weight of unit variance and no covariance of the latents")
     calm: float = Field(0.0, ge=0, description="weight of drawn pictures' being read as what they were drawn from")
     calm_batch: int = Field(4, ge=0, description="pictures of a batch that are read again; 0: all of them")
+    calm_moved: bool = Field(False, description="draw them again, too, moved as a camera moves them")
     calm_mixed: bool = Field(False, description="read mixtures of two pictures' codes again, drawn for this alone")
     discriminator: float = Field(0.0, ge=0, description="weight of a patch discriminator; 0 is none")
     discriminator_from: float = Field(0.5, ge=0, le=1, description="share of the steps after which it joins")
@@ -115,14 +123,24 @@ def reconstruct(model: VQGAN, pictures: Tensor, *, quantised: bool = True) -> Te
     return torch.cat(made)
 
 
-def redrawn(model: VQGAN, pictures: Tensor) -> Tensor:
+def redrawn(model: VQGAN, pictures: Tensor, motion: Motion = STILL) -> Tensor:
     """By how much the model's own output changes when it goes through the model again, in levels of 255, `(m,)`: the
-    mean absolute difference for what `model` makes of pictures `(m, 3, side, side)`, kept as 8 bits like a frame.
+    mean absolute difference for what `model` makes of pictures `(m, 3, side, side)`, kept as 8 bits like a frame, and
+    moved by `motion`, over what that covers.
 
-    A video warps each frame and encodes it again, so that this is what flickers where nothing moves.
+    A video warps each frame and encodes it again, so that this is what flickers before any step.
     """
     once = (reconstruct(model, pictures) * 255).round() / 255
-    return (reconstruct(model, once) - once).abs().mean(dim=(1, 2, 3)) * 255
+    warp = warp_of(motion, once[:1])
+    moved, weight = warp.move(once).clamp(0, 1), warp.coverage(*once.shape[-2:])
+    difference = (reconstruct(model, moved) - moved).abs().mean(dim=1, keepdim=True) * weight
+    return difference.sum(dim=(1, 2, 3)) / weight.sum() * 255
+
+
+def redrawn_figures(model: VQGAN, pictures: Tensor) -> dict[str, float]:
+    """The mean of `redrawn`, in levels of 255: for pictures as they are (`still`), and `moved` as `MOVED` says."""
+    motions = {"still": STILL, "moved": MOVED}
+    return {name: float(redrawn(model, pictures, motion).mean()) for name, motion in motions.items()}
 
 
 class VQGANTraining:
@@ -250,7 +268,20 @@ class VQGANTraining:
             coarse = torch.rand(len(codes), 1, 4, 4, generator=chance).to(self.device) < 0.5
             codes = torch.where(F.interpolate(coarse.float(), size=codes.shape[-2:]) > 0.5, codes, others)
             made = self.model.decode(codes)
-        return F.mse_loss(self.model.encode(made.clamp(0, 1)), codes)
+        calm = F.mse_loss(self.model.encode(made.clamp(0, 1)), codes)
+        return calm + self._calm_moved(made, step) if self.settings.calm_moved else calm
+
+    def _calm_moved(self, made: Tensor, step: int) -> Tensor:
+        """How far what is drawn, moved as a camera moves it, is from itself when it is read and drawn again, a scalar.
+        All of `made` `(b, 3, side, side)` moves by one motion, of chance."""
+        chance = generator(self.settings.seed, rank(), step, "moves")
+        zoom, angle, right, down = (2 * torch.rand(4, generator=chance, dtype=torch.float64) - 1).tolist()
+        side = made.shape[-1]
+        motion = Homography.of(1 + 0.03 * zoom, 2 * angle, 0.02 * side * right, 0.02 * side * down)
+        warp = warp_of(motion, made[:1])
+        moved, weight = warp.move(made.detach()).clamp(0, 1), warp.coverage(side, side)
+        again = self.model.decode(self.model.quantise(self.model.encode(moved)))
+        return ((again - moved).square() * weight).mean()
 
     def _crop(self, whole: int, step: int) -> tuple[int, int, int]:
         """Top, left and side of what the perceptual loss looks at in pictures of `whole` px, at random places of the

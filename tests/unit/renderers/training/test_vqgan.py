@@ -22,6 +22,7 @@ from renderers.training.vqgan_training import (
     begin_at_zero,
     psnr,
     redrawn,
+    redrawn_figures,
     train_vqgan,
 )
 from tests.helpers.random_model import VQGAN_PARAMS
@@ -211,6 +212,18 @@ def test_what_a_calm_model_draws_is_read_as_it_was_drawn(mixed: bool) -> None:
     (far, _), (near, change) = after(), after(calm=1.0, calm_batch=0, calm_mixed=mixed)
     assert near < 0.8 * far
     assert 0 <= change < 255
+
+
+def test_a_calm_model_draws_moved_pictures_again_as_they_are() -> None:
+    def after(**changes: object) -> tuple[float, float]:
+        it = training(steps=150, lr=1e-2, autoencoder_steps=40, average=0.9, calm=0.3, calm_batch=0, **changes)
+        for step in range(150):
+            it.step(step)
+        figures = redrawn_figures(it.result(), Blots().batch(16, 1, 0, 0))
+        return figures["still"], figures["moved"]
+
+    (_, without), (_, moved) = after(), after(calm_moved=True)
+    assert moved < without
 
 
 def test_a_model_that_gives_back_what_it_sees_redraws_nothing() -> None:
