@@ -57,6 +57,30 @@ def test_rows_are_planned_after_those_that_they_continue(output: Storage) -> Non
     assert found["last"].plan.parent.digest == found["night"].frames[2].digest
 
 
+def test_the_row_that_is_continued_counts_where_it_is_refused_or_bad_and_not_what_lies_in_the_output(
+    output: Storage,
+) -> None:
+    reef = work(output, [REEF], "reef")
+    save_plan(output, reef)
+    output.put(frame_key("reef", 4, reef.frames[4].digest), b"a frame")
+    last = quick_row("last", continues="night")
+
+    def planned(*rows: ManifestRow, **how: Any) -> dict[str, Any]:
+        found = load_work(output, rows, Registry(), chunk_seconds=60, range_frames=None, **how)
+        return {(it[0] if isinstance(it, tuple) else it).video_id: it for it in found}
+
+    changed = REEF.model_copy(update={"seed": 5})
+    refused = planned(changed, NIGHT, last, refuses=lambda it: BadInput("give --force") if it.plan.row.seed else None)
+    assert isinstance(refused["reef"], VideoWork)  # the caller, who refuses it, has the rest to say of it
+    assert str(refused["night"][1]).endswith("continues reef@4, whose row can't be rendered: give --force")
+    assert "continues night, whose row can't be rendered: video 'night' continues reef@4" in str(refused["last"][1])
+
+    unread = planned(NIGHT, unread={"reef": "row 7, night.parquet"})
+    assert "whose row can't be read (row 7, night.parquet)" in str(unread["night"][1])
+    # of two rows of one id the first is good
+    assert isinstance(planned(REEF, NIGHT, unread={"reef": "row 7, night.parquet"})["night"], VideoWork)
+
+
 def test_a_frame_in_storage_is_gone_on_from(output: Storage) -> None:
     reef = work(output, [REEF], "reef")
     save_plan(output, reef)
