@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from flows.job.continuations import continuing
 from flows.job.load_work import load_work
-from flows.job.storage_state import list_video, read_plan, save_plan
+from flows.job.storage_state import list_video, read_plan, save_plan, save_retakes
 from flows.planning.remaining import VideoWork
+from flows.planning.retakes import retake
 from infra.storage.layout import continuation_key, continuations, frame_key
 from infra.storage.storage import Storage
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.helpers.render_jobs import quick_row
 
@@ -124,3 +127,28 @@ def test_a_long_line_of_rows_each_of_which_continues_the_last_is_planned_soon(ou
     rows = [quick_row("v0")] + [quick_row(f"v{number}", continues=f"v{number - 1}") for number in range(1, 300)]
     found = loaded(output, *reversed(rows))
     assert list(found) == [row.video_id for row in rows]
+
+
+def test_a_rerun_of_what_was_kept_is_known_to_the_next_render(output: Storage) -> None:
+    rows = [REEF, NIGHT]
+    found = loaded(output, *rows)
+    for it in found.values():
+        save_plan(output, it)
+        for frame in it.frames:
+            output.put(frame_key(it.video_id, frame.index, frame.digest), b"a frame")
+
+    def plan_in_storage(video_id: str) -> VideoPlan:
+        stored = read_plan(output, list_video(output, video_id), video_id, Registry())
+        assert stored is not None
+        return stored.plan
+
+    taken = retake(plan_in_storage("reef"), frozenset([4]), range(6), after="keep", seed=9)
+    save_retakes(output, "reef", taken.retakes)
+    reef = work(output, rows, "reef")
+    assert continuing(output, reef, Registry(), keep=True, write=True, chunk_seconds=60).works == ()
+    kept = found["night"].plan.digests
+    assert plan_in_storage("night").digests == work(output, rows, "night").plan.digests == kept
+    again = retake(plan_in_storage("night"), frozenset([0]), range(3), after="re-render", seed=5)
+    save_retakes(output, "night", again.retakes)
+    assert work(output, rows, "night").plan.digests == again.plan.digests != kept
+    assert again.plan.frame_plans[0].start_digest == found["reef"].frames[4].digest
