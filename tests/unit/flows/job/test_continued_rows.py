@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from flows.job.continuations import continuing
 from flows.job.load_work import load_work
+from flows.job.stitching import would_overwrite
 from flows.job.storage_state import list_video, read_plan, save_plan, save_retakes
 from flows.planning.remaining import VideoWork
 from flows.planning.retakes import retake
@@ -152,3 +154,12 @@ def test_a_rerun_of_what_was_kept_is_known_to_the_next_render(output: Storage) -
     save_retakes(output, "night", again.retakes)
     assert work(output, rows, "night").plan.digests == again.plan.digests != kept
     assert again.plan.frame_plans[0].start_digest == found["reef"].frames[4].digest
+
+
+def test_one_that_is_published_says_what_may_have_changed(output: Storage) -> None:
+    rows = [REEF.model_copy(update={"seed": 5}), NIGHT]
+    published = replace(work(output, rows, "night"), published_content="another")
+    said = str(would_overwrite(published))
+    assert "from other settings, or from another take of frame 4 of 'reef', which it continues: give --force" in said
+    begins = replace(work(output, rows, "reef"), published_content="another")
+    assert "rendered from other settings: give --force" in str(would_overwrite(begins))
