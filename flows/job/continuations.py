@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
-from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_plan, save_retakes
+from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_plan, save_plan, save_retakes
 from flows.planning.remaining import VideoWork, plan_video
 from infra.storage.layout import continuations, frames_present
 from infra.storage.storage import Storage, StorageError
@@ -58,7 +58,7 @@ def continuing(
             present = frames_present(listing.objects, stored.plan.digests)
             if keep and 0 in present:
                 if write:
-                    _keep(output, stored.plan, plan)
+                    _keep(output, stored, plan, listing, chunk_seconds)
                 continue
             found[name] = _work(plan, stored, listing, chunk_seconds)
             waiting.append((found[name], listing))
@@ -74,12 +74,17 @@ def _continued(plan: VideoPlan, parent: VideoWork) -> VideoPlan | None:
     return None if digest == was.digest else replace(plan, parent=replace(was, digest=digest))
 
 
-def _keep(output: Storage, before: VideoPlan, now: VideoPlan) -> None:
-    """Have a video go on from the take that it began from."""
-    first = before.frame_plans[0]
+def _keep(
+    output: Storage, stored: StoredPlan, now: VideoPlan, listing: VideoListing, chunk_seconds: float
+) -> None:
+    """Have a video go on from the take that it began from. Its plan says what it would begin from, as the next render's
+    will: what a re-run decides about its first frame is known to both."""
+    first = stored.plan.frame_plans[0]
     pin = Retake(0, now.frame_plans[0].planned, first.seed, first.start_digest)
-    if pin not in before.retakes:
-        save_retakes(output, before.video_id, [pin])
+    if pin not in now.retakes:
+        save_retakes(output, now.video_id, [pin])
+        now = replace(now, retakes=(*now.retakes, pin))
+    save_plan(output, _work(now, stored, listing, chunk_seconds))
 
 
 def _work(plan: VideoPlan, stored: StoredPlan, listing: VideoListing, chunk_seconds: float) -> VideoWork:

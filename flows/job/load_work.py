@@ -41,13 +41,15 @@ PARALLEL_LISTINGS = 16
 def load_work(
     output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
     range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
-    most_frames: int | None = None,
+    most_frames: int | None = None, refuses: Callable[[VideoWork], NightreelError | None] = lambda _: None,
+    unread: Mapping[str, str] | None = None,
 ) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
     """Plan every row against storage, in order, those that continue others after these; what rows name is read as
     `reading` allows, from the manifest's `folder` where that is meant (`input_address`). A row that can't be planned
     (its picture is missing, its model unknown, its size odd, its rate beyond the format, its folder closed to this
     account, or it brings all rows together beyond `most_frames`) comes with its error instead; the storage's own
-    failure is raised."""
+    failure is raised. Rows that continue others are refused where those `refuses` says something, or `unread` has them
+    (see `Parents`)."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
     reader = SourceReader(reading)
     pictures, presets = PictureDigests(reader), PresetFiles(reader, folder)
@@ -57,7 +59,7 @@ def load_work(
         found = read_plan(output, listing, video_id, registry)
         return None if found is None else (found.plan, listing.objects)
 
-    parents = Parents(stored)
+    parents = Parents(stored, refuses, unread)
 
     def one(row: ManifestRow) -> VideoWork | tuple[ManifestRow, NightreelError]:
         # absolute: a worker may run in another folder

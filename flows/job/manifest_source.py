@@ -13,6 +13,7 @@ from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
 from flows.job.storage_state import save_plan
 from flows.job.stored_documents import DocumentDamaged
+from flows.planning.remaining import VideoWork
 from flows.report.wording import first_of
 from infra.settings import InfraSettings
 from infra.storage.layout import PROVENANCE, plan_key
@@ -78,7 +79,7 @@ class ManifestSource:
 
     def _plan(self, output: Storage, reading: ReadingPolicy, *, write: bool) -> JobPlan:
         runs: dict[str, VideoRun] = {}
-        problems = Listed()
+        problems, unread = Listed(), dict[str, str]()
         refused: list[tuple[ManifestRow, str]] = []
         errors: dict[str, Exception] = {}
         places: dict[str, tuple[int, str]] = {}
@@ -93,6 +94,11 @@ class ManifestSource:
                     yield result.row
                 else:
                     problems.add(result)
+                    if result.video_id:
+                        unread[result.video_id] = f"{result.unit} {result.row}, {result.file}"
+
+        def clash_of(work: VideoWork) -> NightreelError | None:
+            return None if self._parameters.force else would_overwrite(work)
 
         (folder,) = self.folders(output)
         for result in load_work(
@@ -104,6 +110,8 @@ class ManifestSource:
             reading=reading,
             folder=folder,
             most_frames=self._settings.planned_frames,
+            refuses=clash_of,
+            unread=unread,
         ):
             if isinstance(result, tuple):
                 row, error = result
@@ -115,8 +123,7 @@ class ManifestSource:
                 continue
             rewritten = {plan_key(result.video_id, result.content), f"{result.video_id}/{PROVENANCE}"} if write else ()
             damaged += [why for key, why in result.damaged if key not in rewritten]
-            clash = None if self._parameters.force else would_overwrite(result)
-            if clash is not None:
+            if (clash := clash_of(result)) is not None:
                 refused.append((sized(result.plan.row), str(clash)))
                 continue
             runs[result.video_id] = VideoRun(result)

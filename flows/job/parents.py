@@ -7,7 +7,7 @@ which it starts, takes of re-runs included.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from threading import Lock
 
@@ -27,10 +27,17 @@ SHOWN = 5  # rows of a circle
 
 class Parents:
     """The videos that others of a job may continue. `stored` gives the plan of one that lies in the output, with the
-    keys of its folder, or None; it is asked once for each, by one thread at a time."""
+    keys of its folder, or None; it is asked once for each, by one thread at a time. `refuses` says of a row that could
+    be planned why the job will not render it, if so; `unread` where the rows stand, by their ids, that can't be read,
+    as far as the manifest has been read."""
 
-    def __init__(self, stored: Callable[[str], tuple[VideoPlan, Iterable[str]] | None]) -> None:
-        self._stored = stored
+    def __init__(
+        self,
+        stored: Callable[[str], tuple[VideoPlan, Iterable[str]] | None],
+        refuses: Callable[[VideoWork], NightreelError | None] = lambda _: None,
+        unread: Mapping[str, str] | None = None,
+    ) -> None:
+        self._stored, self._refuses, self._unread = stored, refuses, unread if unread is not None else {}
         self._planned: dict[str, VideoWork] = {}
         self._refused: dict[str, str] = {}
         self._found: dict[str, tuple[VideoPlan, frozenset[str]] | NightreelError | None] = {}
@@ -38,18 +45,20 @@ class Parents:
 
     def add(self, result: VideoWork | tuple[ManifestRow, NightreelError]) -> None:
         """Note what became of a row of the job."""
-        if isinstance(result, VideoWork):
-            self._planned[result.video_id] = result
-        else:
+        if not isinstance(result, VideoWork):
             row, error = result
             self._refused[row.video_id] = str(error)
+        elif (refusal := self._refuses(result)) is not None:
+            self._refused[result.video_id] = str(refusal)
+        else:
+            self._planned[result.video_id] = result
 
     def of(self, plan: VideoPlan) -> ParentFrame | None:
         """Return the frame that a row, planned without it, continues; None where it continues none.
 
         Raises:
             BadInput: there is no such video, or it has no such frame; it is of another size or model; or its row can't
-                be rendered.
+                be read, or not be rendered.
             RenderError, StorageError: it lies in the output, and can't be read there.
         """
         wanted = plan.row.parent
@@ -62,6 +71,9 @@ class Parents:
         here = self._planned.get(wanted.video_id)
         if here is not None:
             parent, keys = here.plan, None
+        elif wanted.video_id in self._unread:
+            # not what lies in the output: that is of another row, and would be rendered anew with the row put right
+            raise BadInput(f"{name}, whose row can't be read ({self._unread[wanted.video_id]}): correct that first")
         else:
             parent, keys = self._in_storage(wanted.video_id, name)
         frame = parent.frames - 1 if wanted.frame is None else wanted.frame

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING
 
 from infra import metrics
 from infra.storage.layout import frame_key
-from infra.storage.storage import Existing, ReadingPolicy, SourceReader, Storage, StorageBusy, StorageUnavailable
+from infra.storage.storage import (
+    Existing,
+    ObjectMissing,
+    ReadingPolicy,
+    SourceReader,
+    Storage,
+    StorageBusy,
+    StorageUnavailable,
+)
 from infra.workers.recent_frames import RecentFrames, Uncommitted
 from infra.workers.renderers import LoadedModels, Renderer, RendererSource, entry_here
 from infra.workers.row_pictures import read_picture
@@ -277,9 +285,10 @@ class Worker:
         parent = frame.parent
         try:
             return self._state(parent.video_id, parent.frame, frame.start_digest)
-        except FrameCorrupt as error:  # of another video: it is not this one's to put in its place
-            raise FrameCorrupt(
-                f"video '{video_id}' continues a frame that is damaged: {error}. Put it anew: nightreel rerun "
+        except (FrameCorrupt, ObjectMissing) as error:  # of another video: it is not this one's to put in its place
+            what = "damaged" if isinstance(error, FrameCorrupt) else "not there"
+            raise type(error)(
+                f"video '{video_id}' continues a frame that is {what}: {error}. Put it anew: nightreel rerun "
                 f"{self.output.root} --video {parent.video_id} --frames {parent.frame}"
             ) from error
 

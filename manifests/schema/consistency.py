@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from manifests.schema import camera
 from manifests.schema.base import SettingsError
 from manifests.schema.effort import Computed, check_effort
+from manifests.schema.keyframes import Keyframes
 from manifests.schema.limits import check_values
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import PromptError, order_scenes
@@ -25,9 +26,9 @@ def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
     _check_story(row)
     _check_travel(row, given)
     _check_loop(row)
-    _check_warm(row)
     _check_continues(row)
     _check_values(row, given)
+    _check_warm(row)
 
 
 def _check_story(row: ManifestRow) -> None:
@@ -99,7 +100,9 @@ def _check_warm(row: ManifestRow) -> None:
         return
     for name in RENEW_LIMITS:
         text = getattr(row.renew, name)
-        if text != RenewSettings.model_fields[name].default:
+        neutral = RenewSettings.model_fields[name].default
+        # a column of floats has 0.0 in the rows that renew nothing
+        if text != neutral and Keyframes.parse(text, row.timeline).constant != float(neutral):
             raise SettingsError(
                 f"renew.{name}",
                 f"renew.{name} '{short(text)}' mends the moved picture, but with warm.start codes no frame starts "

@@ -21,7 +21,9 @@ def plan_document(plan: VideoPlan) -> dict[str, Any]:
     """The `row` of a plan and its `images`, digests by address, as plain values."""
     names = {address: reference(address, sha256) for address, sha256 in plan.images.items()}
     row = with_addresses(plan.row, lambda address: names[address])
+    # a row with both is refused, and this one is read again
+    without = {"crossfade"} if row.travel else None
     return {
-        "row": json_safe(row.model_dump(mode="json", exclude_none=True)),
+        "row": json_safe(row.model_dump(mode="json", exclude_none=True, exclude=without)),
         "images": {names[address]: sha256 for address, sha256 in plan.images.items()},
     }

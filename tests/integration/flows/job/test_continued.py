@@ -145,3 +145,16 @@ def test_a_beginning_that_is_damaged_is_named_with_what_mends_it(tmp_path: Path)
     assert rerun(output, "reef", "3").complete
     assert render(manifest, output).complete
     assert np.asarray(FrameObject.from_bytes(job.output.read(key(job, "reef", 3))).picture).any()
+
+
+def test_a_beginning_that_is_gone_is_named_with_what_puts_it_there(tmp_path: Path) -> None:
+    output = str(tmp_path / "out")
+    job = render(write_manifest(tmp_path / "m.parquet", [REEF, DAY]), output)
+    job.output.delete(key(job, "reef", 3))
+    assert not rerun(output, "day", "0", seed=5).complete
+    status, _, reason = state(output, "day")
+    assert status == "failed"
+    assert "continues a frame that is not there" in reason
+    assert "--video reef --frames 3" in reason
+    assert rerun(output, "reef", "3").complete
+    assert rerun(output, "day", "0", seed=5).complete

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.job.continuations import continuing
 from flows.job.load_work import load_work
-from flows.job.storage_state import list_video, read_plan, save_plan
+from flows.job.stitching import would_overwrite
+from flows.job.storage_state import list_video, read_plan, save_plan, save_retakes
 from flows.planning.remaining import VideoWork
+from flows.planning.retakes import retake
 from infra.storage.layout import continuation_key, continuations, frame_key
 from infra.storage.storage import Storage
 from manifests.schema import ManifestRow
 from renderers.errors import BadInput
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.helpers.render_jobs import quick_row
 
@@ -55,6 +60,30 @@ def test_rows_are_planned_after_those_that_they_continue(output: Storage) -> Non
     assert (parent.video_id, parent.frame, parent.digest) == ("reef", 4, found["reef"].frames[4].digest)
     assert found["last"].plan.parent.frame == 2
     assert found["last"].plan.parent.digest == found["night"].frames[2].digest
+
+
+def test_the_row_that_is_continued_counts_where_it_is_refused_or_bad_and_not_what_lies_in_the_output(
+    output: Storage,
+) -> None:
+    reef = work(output, [REEF], "reef")
+    save_plan(output, reef)
+    output.put(frame_key("reef", 4, reef.frames[4].digest), b"a frame")
+    last = quick_row("last", continues="night")
+
+    def planned(*rows: ManifestRow, **how: Any) -> dict[str, Any]:
+        found = load_work(output, rows, Registry(), chunk_seconds=60, range_frames=None, **how)
+        return {(it[0] if isinstance(it, tuple) else it).video_id: it for it in found}
+
+    changed = REEF.model_copy(update={"seed": 5})
+    refused = planned(changed, NIGHT, last, refuses=lambda it: BadInput("give --force") if it.plan.row.seed else None)
+    assert isinstance(refused["reef"], VideoWork)  # the caller, who refuses it, has the rest to say of it
+    assert str(refused["night"][1]).endswith("continues reef@4, whose row can't be rendered: give --force")
+    assert "continues night, whose row can't be rendered: video 'night' continues reef@4" in str(refused["last"][1])
+
+    unread = planned(NIGHT, unread={"reef": "row 7, night.parquet"})
+    assert "whose row can't be read (row 7, night.parquet)" in str(unread["night"][1])
+    # of two rows of one id the first is good
+    assert isinstance(planned(REEF, NIGHT, unread={"reef": "row 7, night.parquet"})["night"], VideoWork)
 
 
 def test_a_frame_in_storage_is_gone_on_from(output: Storage) -> None:
@@ -100,3 +129,37 @@ def test_a_long_line_of_rows_each_of_which_continues_the_last_is_planned_soon(ou
     rows = [quick_row("v0")] + [quick_row(f"v{number}", continues=f"v{number - 1}") for number in range(1, 300)]
     found = loaded(output, *reversed(rows))
     assert list(found) == [row.video_id for row in rows]
+
+
+def test_a_rerun_of_what_was_kept_is_known_to_the_next_render(output: Storage) -> None:
+    rows = [REEF, NIGHT]
+    found = loaded(output, *rows)
+    for it in found.values():
+        save_plan(output, it)
+        for frame in it.frames:
+            output.put(frame_key(it.video_id, frame.index, frame.digest), b"a frame")
+
+    def plan_in_storage(video_id: str) -> VideoPlan:
+        stored = read_plan(output, list_video(output, video_id), video_id, Registry())
+        assert stored is not None
+        return stored.plan
+
+    taken = retake(plan_in_storage("reef"), frozenset([4]), range(6), after="keep", seed=9)
+    save_retakes(output, "reef", taken.retakes)
+    reef = work(output, rows, "reef")
+    assert continuing(output, reef, Registry(), keep=True, write=True, chunk_seconds=60).works == ()
+    kept = found["night"].plan.digests
+    assert plan_in_storage("night").digests == work(output, rows, "night").plan.digests == kept
+    again = retake(plan_in_storage("night"), frozenset([0]), range(3), after="re-render", seed=5)
+    save_retakes(output, "night", again.retakes)
+    assert work(output, rows, "night").plan.digests == again.plan.digests != kept
+    assert again.plan.frame_plans[0].start_digest == found["reef"].frames[4].digest
+
+
+def test_one_that_is_published_says_what_may_have_changed(output: Storage) -> None:
+    rows = [REEF.model_copy(update={"seed": 5}), NIGHT]
+    published = replace(work(output, rows, "night"), published_content="another")
+    said = str(would_overwrite(published))
+    assert "from other settings, or from another take of frame 4 of 'reef', which it continues: give --force" in said
+    begins = replace(work(output, rows, "reef"), published_content="another")
+    assert "rendered from other settings: give --force" in str(would_overwrite(begins))
