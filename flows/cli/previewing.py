@@ -28,6 +28,7 @@ from manifests.building import SOURCE_SUFFIXES
 from manifests.errors import NightreelError
 from manifests.masking import address_without_secrets, has_secret
 from manifests.schema import ManifestRow, parse_frames, with_addresses
+from manifests.schema.texts import plural
 from renderers.errors import BadInput
 from renderers.frame_plan.part import check_part
 
@@ -143,7 +144,7 @@ def write_preview(wanted: Wanted) -> PreparedRow:
     if wanted.motion:
         _write_motion(wanted, prepared, frames)
         result: dict[str, Any] = {"seed": prepared.plan.row.seed}
-    elif wanted.is_picture and frames == range(1) and wanted.scale == wanted.steps == 1.0:
+    elif wanted.is_picture and not _is_part(prepared.plan.row, wanted, frames):
         result = _write_picture(wanted, prepared)
     else:
         result = _write_part(wanted, prepare_part(prepared, frames, scale=wanted.scale, steps=wanted.steps))
@@ -154,6 +155,11 @@ def write_preview(wanted: Wanted) -> PreparedRow:
     else:
         say(f"{wanted.output}: {_said(result)}")
     return prepared
+
+
+def _is_part(row: ManifestRow, wanted: Wanted, frames: range) -> bool:
+    """Whether it is no first frame as a render makes it; one that continues another video begins cold in a preview."""
+    return frames != range(1) or wanted.scale != 1.0 or wanted.steps != 1.0 or row.continues is not None
 
 
 def watched(wanted: Wanted) -> None:
@@ -272,10 +278,10 @@ def _rate(step: Any) -> str:
 
 
 def _said(result: Mapping[str, Any]) -> str:
-    frames, seconds = result["frames"], result["seconds"]
+    frames, seconds = plural(result["frames"], "frame"), result["seconds"]
     if "loss" not in result:
-        return f"{frames} frames drawn in {seconds:.1f} s"
-    many = f"{frames} frames of {result['width']}x{result['height']}, " if "width" in result else ""
+        return f"{frames} drawn in {seconds:.1f} s"
+    many = f"{frames} of {result['width']}x{result['height']}, " if "width" in result else ""
     return f"{many}loss {result['loss']:.3f} after {result['steps']} steps in {seconds:.1f} s, seed {result['seed']}"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 import nightreel
 from flows.cli import run
@@ -111,3 +112,13 @@ def eventually(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < until, "not in time"
         time.sleep(0.2)
+
+
+def test_a_picture_of_a_row_that_continues_another_begins_cold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [f"--set={name}={json.dumps(value)}" for name, value in QUICK.items()]
+    said(capsys, "a red apple", "-o", tmp_path / "cold.png", *options)
+    said(capsys, "a red apple", "-o", tmp_path / "branch.png", *options, "--set", "continues=reef@3")
+    cold, branch = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("cold", "branch"))
+    assert np.array_equal(cold, branch)
