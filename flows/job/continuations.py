@@ -74,9 +74,7 @@ def _continued(plan: VideoPlan, parent: VideoWork) -> VideoPlan | None:
     return None if digest == was.digest else replace(plan, parent=replace(was, digest=digest))
 
 
-def _keep(
-    output: Storage, stored: StoredPlan, now: VideoPlan, listing: VideoListing, chunk_seconds: float
-) -> None:
+def _keep(output: Storage, stored: StoredPlan, now: VideoPlan, listing: VideoListing, chunk_seconds: float) -> None:
     """Have a video go on from the take that it began from. Its plan says what it would begin from, as the next render's
     will: what a re-run decides about its first frame is known to both."""
     first = stored.plan.frame_plans[0]

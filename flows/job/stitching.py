@@ -54,9 +54,11 @@ def would_overwrite(work: VideoWork) -> VideoDiffers | None:
     if work.published_content is None or work.published:
         return None
     parent = work.plan.parent
-    other = f", or from another take of frame {parent.frame} of '{parent.video_id}', which it continues" if parent else ""
+    take = (
+        f", or from another take of frame {parent.frame} of '{parent.video_id}', which it continues" if parent else ""
+    )
     return VideoDiffers(
-        f"the output holds another video '{work.video_id}', rendered from other settings{other}: "
+        f"the output holds another video '{work.video_id}', rendered from other settings{take}: "
         "give --force to replace it (its frames stay), another --output, or another video_id"
     )
 
