@@ -51,7 +51,7 @@ class Published:
 
 def would_overwrite(work: VideoWork) -> VideoDiffers | None:
     """The error that publishing `work` would end with, known before rendering starts."""
-    if work.published_content is None or work.published:
+    if work.published_content is None or work.published or work.rerun_since:
         return None
     parent = work.plan.parent
     take = (
@@ -109,7 +109,7 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
         try:
             outcome = output.put_file(key, target, existing="same")
         except ObjectConflict as error:
-            if not force:
+            if not (force or work.rerun_since):
                 raise VideoDiffers(_why_differs(output, work, error)) from error
             # the old one must not vouch for the new video if this process dies before the last put
             output.delete(f"{work.video_id}/{PROVENANCE}")

@@ -8,7 +8,8 @@ second run, on another cluster, must cut alike.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from infra.storage.layout import content_digest, segment_digest, segment_key
 from infra.video.arguments import encoder_settings
@@ -16,7 +17,10 @@ from infra.video.encoding import Encoding
 from renderers.frame_plan.frame_plan import FramePlan, ParentFrame
 from renderers.frame_plan.video_plan import VideoPlan
 
-__all__ = ["RangeWork", "VideoWork", "cut", "plan_video"]
+__all__ = ["RangeWork", "VideoWork", "content_of", "cut", "plan_video"]
+
+# Decisions of re-runs that a video may be behind and still be this one: each is a walk over all frames.
+LATEST_RETAKES = 32
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,17 @@ class VideoWork:
         parent = self.plan.parent
         return parent if parent is not None and self.ranges[0].missing[:1] == (0,) else None
 
+    @cached_property
+    def rerun_since(self) -> bool:
+        """Whether the video that lies in storage is this one as it was before its latest re-runs: that it is to be
+        replaced was said when these were asked for."""
+        earlier = self.plan.retakes
+        for _ in range(min(len(earlier), LATEST_RETAKES)):
+            earlier = earlier[:-1]
+            if content_of(replace(self.plan, retakes=earlier)) == self.published_content:
+                return True
+        return False
+
     @property
     def published(self) -> bool:
         """Whether the very video lies in storage."""
@@ -86,6 +101,15 @@ def cut(frames: int, frame_seconds: float, chunk_seconds: float, range_frames: i
     return tuple(range(start, min(start + size, frames)) for start in range(0, frames, size))
 
 
+def content_of(plan: VideoPlan) -> str:
+    """Return the digest of the finished video that a plan makes."""
+    frames = plan.frame_plans
+    # a first frame has none before it that is shown
+    kept = [frame.index for frame in frames if frame.kept and frame.index]
+    encoder = encoder_settings(Encoding.of(plan.row))
+    return content_digest(encoder, [frame.digest for frame in frames], kept, chain=plan.handoff == "chain")
+
+
 def plan_video(
     plan: VideoPlan,
     present: Collection[int],
@@ -103,12 +127,9 @@ def plan_video(
     frames are made again even if they are there.
     """
     row = plan.row
-    frames = plan.frame_plans
+    frames, content = plan.frame_plans, content_of(plan)
     digests = [frame.digest for frame in frames]
     encoder = encoder_settings(Encoding.of(row))
-    # a first frame has none before it that is shown
-    kept = [frame.index for frame in frames if frame.kept and frame.index]
-    content = content_digest(encoder, digests, kept, chain=plan.handoff == "chain")
     ranges = []
     for indexes in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
         missing = tuple(index for index in indexes if index not in present)

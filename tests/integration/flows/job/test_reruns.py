@@ -97,6 +97,18 @@ def test_the_same_once_more_puts_damaged_and_doubted_frames_right(rendered: tupl
     assert frame_objects(output) == before
 
 
+def test_a_rerun_that_was_killed_is_gone_on_with_by_the_next_render(rendered: tuple[str, str]) -> None:
+    manifest, output = rendered
+    killed = rerun_job(RerunParameters.of(output, "reef", "3", "re-render", 7, False, 0), InfraSettings())
+    killed.read()  # what it decided is in storage, and nothing else
+    job = render(manifest, output, range_frames=3)
+    assert (job.complete, job.runs["reef"].rendered) == (True, FRAMES - 3)
+    assert job.runs["reef"].work.plan.frame_plans[3].seed == 7
+    # another row is another video, re-runs or not
+    other = write_manifest(Path(output).parent / "o.parquet", [quick_row("reef", "a blue car", frames=FRAMES)])
+    assert "give --force" in str(planned(other, output).refused)
+
+
 def test_until_same_stops_where_the_frames_no_longer_differ(rendered: tuple[str, str]) -> None:
     _, output = rendered
     before = frame_objects(output)
