@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 # They start clusters, servers and browsers, and two of them at a time keep each other waiting.
@@ -41,6 +42,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_configure() -> None:
+    # an input may wait for its turn on a busy machine: what may take long has a limit of its own
+    settings.register_profile("shared machine", deadline=None)
+    settings.load_profile("shared machine")
     # A shell starts its background jobs, a CI's among them, with Ctrl-C ignored, and all processes below inherit that:
     # servers and jobs that tests stop by SIGINT would never hear of it. Of a handler, they inherit nothing.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from safetensors import safe_open
 from renderers.config_file import read_json_config, shown_value
 from renderers.errors import CheckpointUnsafe, ModelFilesBroken
 from renderers.hub_tokenizer import TOKENIZER_WORDS
+from renderers.models.perceptor.quiet import quiet
 
 __all__ = ["CONFIG", "WEIGHTS", "check_described", "check_words"]
 
@@ -77,7 +76,8 @@ def check_described(folder: Path) -> None:
             raise ModelFilesBroken(f"{name} has {shown_value(layers)} layers, and '{WEIGHTS}' {len(shapes)} tensors")
         if tower.get("context_length", 0) > MAX_CONTEXT:
             raise ModelFilesBroken(f"the context_length of {name} is above {MAX_CONTEXT:,}")
-    with torch.device("meta"), _quiet():  # shapes without numbers
+    # shapes without numbers, and without the warning that there are none
+    with torch.device("meta"), quiet(logging.ERROR):
         network = open_clip.create_model(
             f"local-dir:{folder}", load_weights=False, pretrained_text=False, device="meta"
         )
@@ -85,15 +85,3 @@ def check_described(folder: Path) -> None:
     held = sum(map(math.prod, shapes))
     if described > MAX_GROWTH * held + SMALL:
         raise ModelFilesBroken(f"'{CONFIG}' describes a network of {described:,} numbers, and '{WEIGHTS}' has {held:,}")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without open_clip's warning that it loaded no weights."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)

@@ -21,6 +21,7 @@ from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.kernels.folding import fold_batch_norms
 from renderers.models.perceptor.folder import check_described
 from renderers.models.perceptor.open_clip_tags import find_tag
+from renderers.models.perceptor.quiet import quiet
 from renderers.models.perceptor.towers import picture_features
 from renderers.registry import PerceptorEntry
 
@@ -30,18 +31,14 @@ __all__ = ["Perceptor"]
 @contextmanager
 def _loading(what: str) -> Iterator[None]:
     """Have open_clip load quietly, and turn its errors into ours."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.WARNING)  # open_clip reports every step of loading on the root logger
     try:
-        yield
+        with quiet(logging.WARNING):
+            yield
     except CheckpointUnsafe:
         raise
     except Exception as error:  # whatever a network does that somebody's config describes: a width may be 0
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise ModelFilesBroken(f"open_clip can't load {what}: {clipped(reason)}") from error
-    finally:
-        root.setLevel(level)
 
 
 class Perceptor(nn.Module):

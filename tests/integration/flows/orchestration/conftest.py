@@ -13,12 +13,14 @@ from tests.helpers.patient_ray import running_cluster
 
 
 @pytest.fixture(scope="module")
-def _settings() -> Iterator[None]:
-    """Cut into small chunks, so that a tiny video has several task runs; the environment is put back at the end."""
+def _settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Cut into small chunks, so that a tiny video has several task runs, and without the models of whoever runs the
+    tests; the environment is put back at the end."""
     before = dict(os.environ)
     prepare_prefect(quiet=True)
     ray_environment()
     os.environ["NIGHTREEL_CHUNK_SECONDS"] = "0.1"
+    os.environ["NIGHTREEL_MODELS_FOLDER"] = str(tmp_path_factory.mktemp("models"))
     load_settings.cache_clear()
     yield
     os.environ.clear()
