@@ -80,6 +80,8 @@ def read_subjects(text: str, name: str, wishes: Wishes) -> Imported:
         drafts.append(draft)
         process = part.settings.get("PROCESS", ("", ""))[1].lower()
         blocks.append(_block(part.subjects, others, draft, one_text=process == "stablediff"))
+    unheard = [key for key in keys if account.fate(key) is None]
+    account.dropped(unheard, "it is given again before a subject, or no subject stands behind it", shows=False)
     return Imported("aig", "ai-art-generator", account, tuple(keys), tuple(drafts), tuple(blocks))
 
 

@@ -166,3 +166,11 @@ def test_what_is_dropped_and_would_show_is_told_from_what_is_off() -> None:
     found = imported(next(it for it in CORPUS if it.name == "default.deforum.txt"))
     assert {"diffusion_cadence", "sampler"} <= set(found.lost)
     assert not {"use_mask", "hybrid_motion", "cn_1_enabled", "outdir", "restore_faces"} & set(found.lost)
+
+
+def test_a_setting_that_is_given_again_before_a_subject_is_accounted_for() -> None:
+    text = "[subjects]\n!WIDTH = 384\n!WIDTH = 512\na reef\n!HEIGHT = 384\n"
+    found = import_settings(text, "list.txt", "aig")
+    assert is_partition(found)
+    assert {"!WIDTH (line 2)", "!HEIGHT (line 5)"} <= set(found.account.of("dropped"))
+    assert "!WIDTH (line 3)" not in found.account.of("dropped")
