@@ -59,6 +59,9 @@ def import_settings(text: str, name: str, dialect: str | None = None, wishes: Wi
         for block, draft in zip(found.blocks, found.drafts, strict=True):
             block["set"].clear()
             block["set"].update({key: value for key, value in draft.columns.items() if key != "video_id"})
+    # such as an option with an empty text, which no part of a dialect looks at
+    silent = [key for key in dict.fromkeys(found.keys) if found.account.fate(key) is None]
+    found.account.dropped(silent, "it says nothing here", shows=False)
     found.account.ordered(found.keys)
     made = written(found)
     if (problem := _refused(made, name)) is not None and found.blocks:

@@ -174,3 +174,9 @@ def test_a_setting_that_is_given_again_before_a_subject_is_accounted_for() -> No
     assert is_partition(found)
     assert {"!WIDTH (line 2)", "!HEIGHT (line 5)"} <= set(found.account.of("dropped"))
     assert "!WIDTH (line 3)" not in found.account.of("dropped")
+
+
+def test_an_option_without_a_text_is_accounted_for() -> None:
+    found = import_settings("python generate.py -p 'a reef' -o '' -sd 3", "command line", "nr")
+    assert is_partition(found)
+    assert any(key.endswith("-o") for key in found.account.of("dropped"))
