@@ -68,17 +68,17 @@ def continuing(
 def _continued(plan: VideoPlan, parent: VideoWork) -> VideoPlan | None:
     """Return the plan of a video that begins from what `parent` shows now; None where that is no change."""
     was = plan.parent
-    if was is None or was.video_id != parent.video_id or was.frame >= len(parent.frames):
+    if was is None or was.video_id != parent.video_id or was.frame >= parent.plan.frames:
         return None
-    digest = parent.frames[was.frame].digest
+    digest = parent.plan.digests[was.frame]
     return None if digest == was.digest else replace(plan, parent=replace(was, digest=digest))
 
 
 def _keep(output: Storage, stored: StoredPlan, now: VideoPlan, listing: VideoListing, chunk_seconds: float) -> None:
     """Have a video go on from the take that it began from. Its plan says what it would begin from, as the next render's
     will: what a re-run decides about its first frame is known to both."""
-    first = stored.plan.frame_plans[0]
-    pin = Retake(0, now.frame_plans[0].planned, first.seed, first.start_digest)
+    first = next(stored.plan.as_placed())
+    pin = Retake(0, next(now.as_placed()).planned, first.seed, first.start_digest)
     if pin not in now.retakes:
         save_retakes(output, now.video_id, [pin])
         now = replace(now, retakes=(*now.retakes, pin))
@@ -86,6 +86,7 @@ def _keep(output: Storage, stored: StoredPlan, now: VideoPlan, listing: VideoLis
 
 
 def _work(plan: VideoPlan, stored: StoredPlan, listing: VideoListing, chunk_seconds: float) -> VideoWork:
+    _ = plan.frame_plans  # a job renders by these: before all that asks for digests alone
     return plan_video(
         plan,
         frames_present(listing.objects, plan.digests),

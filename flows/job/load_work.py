@@ -74,6 +74,7 @@ def load_work(
             resolved = replace(resolved, parent=parents.of(resolved))
             listing = list_video(output, row.video_id)
             plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
+            _ = plan.frame_plans  # a job renders by these: before all that asks for digests alone
             plan, present = as_stored(plan, listing.objects)
             work = plan_video(
                 plan,

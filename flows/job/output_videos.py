@@ -9,21 +9,22 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal
 
 from flows.job.state import VideoSnapshot
 from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_failures, read_plan
-from flows.planning.remaining import VideoWork, plan_video
+from flows.planning.remaining import VideoWork, content_of, plan_video
 from flows.retry_and_quarantine.records import PLANNER, FailureRecord
 from flows.runs.stored import run_documents, stored_runs
 from flows.runs.wanted import Turn, Wanted, wanted
-from infra.storage.layout import SHORT, frames_present
+from infra.storage.layout import SHORT, frame_of, frames_present
 from infra.storage.storage import PlaceForbidden, Storage
 from manifests.masking import without_secrets
 from manifests.schema import format_frames, may_be_video
 from renderers.errors import RenderError
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
 __all__ = [
@@ -47,7 +48,8 @@ LATEST_RUNS = 100
 #: `waiting` and `rendering` are of a run that lives; a video that nobody renders and that has not failed is `missing`.
 VideoState = Literal["done", "missing", "waiting", "rendering", "failed"]
 
-#: Frames of a video from which on those that are all missing are told as one range.
+#: Frames of a video from which on those that are all missing are told as one range, and no more of it is planned than
+#: is asked for.
 LONG = 10_000
 
 # Listings wait on the network, not on the processor.
@@ -58,14 +60,20 @@ _FAILURE = re.compile(r"/failures/(video|\d{6,})-([0-9a-f]{16})-")
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """A video as it lies in storage. `work` is None where it was never planned: it was refused, or its turn is still to
-    come. `video` is the key of what is published, be it by this plan or by another."""
+    """A video as it lies in storage. `planned`, its latest plan and the listing of its folder, is None where it never
+    was: it was refused, or its turn is still to come. `video` is the key of what is published, be it by this plan or by
+    another."""
 
     video_id: str
     frames: int
-    work: VideoWork | None
+    planned: tuple[StoredPlan, VideoListing] | None
     was: VideoSnapshot
     video: str | None = None
+
+    @cached_property
+    def work(self) -> VideoWork | None:
+        """What is to do for it."""
+        return None if self.planned is None else work_of(*self.planned)
 
 
 def video_state(frames: int, was: VideoSnapshot, turn: Turn | None = None) -> VideoState:
@@ -103,12 +111,25 @@ def stored_video(output: Storage, registry: Registry, video_id: str, wants: Want
         reason = failures[-1].message if failures else ""
         was = VideoSnapshot(frozenset(), 0, {}, failures, reason, published=False)
         return StoredVideo(video_id, wants.frames.get(video_id, 0), None, was, video)
-    work = work_of(stored, listing)
-    failures = read_failures(output, listing, video_id, keys=list(current_failures(listing.objects, work)))
-    missing = {frame for frame_range in work.ranges for frame in frame_range.missing}
-    available = frozenset(range(work.plan.frames)) - missing
-    was = VideoSnapshot(available, 0, {}, failures, listing.damage, work.published)
-    return StoredVideo(video_id, work.plan.frames, work, was, video if work.published else None)
+    present = _frames_there(stored.plan, listing)
+    published = listing.content is not None and listing.content == content_of(stored.plan)
+    failures = read_failures(output, listing, video_id, keys=list(current_failures(listing.objects, stored.plan)))
+    was = VideoSnapshot(present, 0, {}, failures, listing.damage, published)
+    return StoredVideo(video_id, stored.plan.frames, (stored, listing), was, video if published else None)
+
+
+def _frames_there(plan: VideoPlan, listing: VideoListing) -> frozenset[int]:
+    """The frames of a plan that lie in its folder; of a long video as little is planned as answers that."""
+    if plan.frames <= LONG:
+        return frozenset(frames_present(listing.objects, plan.digests))
+    there, found = set(filter(None, map(frame_of, listing.objects))), set()
+    last = max((index for index, _ in there), default=-1) if plan.handoff == "chain" else plan.frames
+    for frame in plan.as_placed():  # the first one in any case: what can't be planned here is said
+        if (frame.index, frame.digest[:SHORT]) in there:
+            found.add(frame.index)
+        if frame.index >= last or len(found) == len(there):
+            break
+    return frozenset(found)
 
 
 def work_of(stored: StoredPlan, listing: VideoListing) -> VideoWork:
@@ -120,17 +141,18 @@ def work_of(stored: StoredPlan, listing: VideoListing) -> VideoWork:
     )  # fmt: skip
 
 
-def current_failures(keys: Collection[str], work: VideoWork) -> Iterator[str]:
+def current_failures(keys: Collection[str], plan: VideoPlan) -> Iterator[str]:
     """Yield the keys of failures of the frames that the plan has, and of the very video that they make."""
+    content = ""
     for key in keys:
         found = _FAILURE.search(key)
         if found is None:
             continue
         index = None if found[1] == "video" else int(found[1])
         if index is None:
-            digest = work.content
-        elif index < len(work.frames):
-            digest = work.frames[index].digest
+            digest = content = content or content_of(plan)
+        elif index < plan.frames:
+            digest = plan.digests[index]
         else:
             continue
         if digest[:SHORT] == found[2]:
@@ -227,7 +249,7 @@ def stored_status(output: Storage, registry: Registry, wants: Wanted | None = No
         is_long = len(every) > LONG and not was.available
         missing = every if is_long else tuple(index for index in every if index not in was.available)
         reason = was.reason or (was.failures[-1].message if was.failures else "")
-        video = output.uri(stored.video) if stored.video and stored.work is not None else None
+        video = output.uri(stored.video) if stored.video and stored.planned is not None else None
         return VideoStatus(video_id, state, stored.frames, missing, "" if state == "done" else reason, video)
 
     names = tuple(dict.fromkeys((*output.folders(), *wants.videos)))

@@ -223,7 +223,7 @@ class OutputReport:
         if name not in self._earlier:
             try:
                 keys = [info.key for info in self._output.list(f"{name}/failures")]
-                current = list(current_failures(keys, run.work))
+                current = list(current_failures(keys, run.work.plan))
                 self._earlier[name] = read_failures(self._output, VideoListing({}, None), name, keys=current)
             except StorageError:
                 return was

@@ -105,6 +105,7 @@ class RerunSource:
         if stored is None:
             raise BadInput(_no_such_video(output, asked))
         plan = stored.plan
+        _ = plan.frame_plans  # a job renders by these: before all that asks for digests alone
         present = frames_present(listing.objects, plan.digests)
         missing = set(range(plan.frames)) - present
         chosen = choose_frames(
@@ -174,6 +175,7 @@ class RerunSource:
     ) -> VideoWork:
         """Plan the video; of its renewed frames those `waiting` to be rendered once more count as missing."""
         plan = retaking.plan
+        _ = plan.frame_plans
         return plan_video(
             plan,
             frames_present(listing.objects, plan.digests) - waiting,

@@ -141,7 +141,8 @@ def _seams(work: VideoWork, known: list[FrameReport]) -> tuple[tuple[int, float]
     """Return the score of every seam: a chain has none, keyframes are seams, and so is the first frame of a loop, which
     comes again after the last."""
     changes = {report.frame: report.change for report in known if report.change is not None}
-    seams = [frame.index for frame in work.frames if work.plan.handoff == "keyframes" and frame.level < 2]
+    places = work.plan.places() if work.plan.handoff == "keyframes" else ()
+    seams = sorted(place.index for place in places if place.level < 2)
     if work.plan.row.loop:
         seams = [0, *(seam for seam in seams if seam)]
     return tuple(seam_scores(changes, seams).items())
@@ -192,7 +193,7 @@ def _poster(output: Storage, work: VideoWork, frames: list[int], poster_bytes: i
         return None
     index = frames[len(frames) // 2]
     try:
-        data = output.read(frame_key(work.video_id, index, work.frames[index].digest), most=FRAME_BYTES)
+        data = output.read(frame_key(work.video_id, index, work.plan.digests[index]), most=FRAME_BYTES)
         with open_frame(data) as image:
             picture = image.convert("RGB")
     except (StorageError, *PICTURE_ERRORS):

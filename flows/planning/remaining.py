@@ -41,7 +41,6 @@ class VideoWork:
     can't be read, by key, each with what is wrong and what to do. `plan_stored`: this very plan is there, and whole."""
 
     plan: VideoPlan
-    frames: tuple[FramePlan, ...] = field(repr=False)
     ranges: tuple[RangeWork, ...] = field(repr=False)
     content: str  # digest of the finished video
     published_content: str | None  # digest of the video that lies in storage, if one does
@@ -51,6 +50,11 @@ class VideoWork:
     @property
     def video_id(self) -> str:
         return self.plan.video_id
+
+    @property
+    def frames(self) -> tuple[FramePlan, ...]:
+        """The plans of all frames."""
+        return self.plan.frame_plans
 
     @property
     def begins_missing(self) -> ParentFrame | None:
@@ -103,11 +107,10 @@ def cut(frames: int, frame_seconds: float, chunk_seconds: float, range_frames: i
 
 def content_of(plan: VideoPlan) -> str:
     """Return the digest of the finished video that a plan makes."""
-    frames = plan.frame_plans
     # a first frame has none before it that is shown
-    kept = [frame.index for frame in frames if frame.kept and frame.index]
+    kept = [index for index in plan.outline.kept if index]
     encoder = encoder_settings(Encoding.of(plan.row))
-    return content_digest(encoder, [frame.digest for frame in frames], kept, chain=plan.handoff == "chain")
+    return content_digest(encoder, plan.digests, kept, chain=plan.handoff == "chain")
 
 
 def plan_video(
@@ -127,15 +130,14 @@ def plan_video(
     frames are made again even if they are there.
     """
     row = plan.row
-    frames, content = plan.frame_plans, content_of(plan)
-    digests = [frame.digest for frame in frames]
+    digests, steps = plan.digests, plan.outline.steps
     encoder = encoder_settings(Encoding.of(row))
     ranges = []
     for indexes in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
         missing = tuple(index for index in indexes if index not in present)
         digest = segment_digest(encoder, digests[indexes.start : indexes.stop])
         key = segment_key(plan.video_id, indexes.start, indexes.stop, digest)
-        seconds = sum(frames[index].steps for index in missing) * plan.step_seconds
+        seconds = sum(steps[index] for index in missing) * plan.step_seconds
         encode = bool(missing) or key not in segments or any(index in stale for index in indexes)
         ranges.append(RangeWork(indexes.start, indexes.stop, missing, key, encode, seconds))
-    return VideoWork(plan, frames, tuple(ranges), content, None if stale else published_content)
+    return VideoWork(plan, tuple(ranges), content_of(plan), None if stale else published_content)

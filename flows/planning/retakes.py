@@ -103,9 +103,10 @@ def retake(
             f"video '{plan.video_id}' is rendered with keyframes, where frames that start from a re-run one end at the "
             "next keyframe anyway: choose re-render or keep"
         )
-    before = plan.frame_plans
+    # what is kept goes on as it was: otherwise digests are all that is needed of what was planned
+    kept, digests = plan.frame_plans if after == "keep" else (), plan.digests
     known = {(entry.frame, entry.instead_of): entry for entry in plan.retakes}
-    ties = {place.index: {place.start, place.target_frame} - {None} for place in plan.places()}
+    ties = {place.index: {place.start, place.target_frame} & chosen for place in plan.places()} if kept else {}
     decided: list[Retake] = []
 
     def decide(index: int, digest: str) -> Retake | None:
@@ -117,15 +118,15 @@ def retake(
             # one that goes on from another take goes on from it still
             pins = (entry.start_digest, entry.target_digest) if entry else (None, None)
             decided.append(Retake(index, digest, other, *pins))
-        elif after == "keep" and chosen & ties[index] and index in present and before[index].planned != digest:
-            was = before[index]
+        elif kept and ties[index] and index in present and kept[index].planned != digest:
+            was = kept[index]
             decided.append(Retake(index, digest, was.seed, was.start_digest, was.target_digest or None))
         else:
             return entry
         return decided[-1]
 
-    now = tuple(plan.walk_with(decide))
-    same = {frame.index for frame in now if frame.digest == before[frame.index].digest and frame.index in present}
+    now = plan.as_placed(decide)
+    same = {frame.index for frame in now if frame.digest == digests[frame.index] and frame.index in present}
     again = chosen if after == "keep" else followers(plan, chosen)
     absent = set(range(plan.frames)) - set(present) - chosen
     return Retaking(

@@ -99,7 +99,7 @@ def _video(
         return video_id, [], str(error)
     if not works:
         return video_id, [], ""
-    standing = set(current_failures(listing.objects, next(iter(works.values()))))
+    standing = set(current_failures(listing.objects, next(iter(works.values())).plan))
     superfluous = superfluous_of_video(video_id, listing.objects, works, standing, before, continued)
     return video_id, *_own(output, list(superfluous))
 
@@ -110,7 +110,7 @@ def _continued(output: Storage, registry: Registry, video_id: str, listing: Vide
     for child in continuations(listing.objects, video_id):
         folder = list_video(output, child)
         for stored in read_plans_that_count(output, folder, child, registry):
-            parent, first = stored.plan.parent, next(stored.plan.walk())
+            parent, first = stored.plan.parent, next(stored.plan.as_placed())
             if parent is not None and parent.video_id == video_id:
                 yield from {parent.digest, first.start_digest or parent.digest}
 

@@ -84,7 +84,7 @@ def _digests(works: Iterable[VideoWork]) -> Iterator[str]:
     """The digests of all frames that plans show, and of those that they start from or are drawn to: where a re-run kept
     what follows, that is another take than the one shown."""
     for work in works:
-        for frame in work.frames:
+        for frame in work.plan.as_placed():
             yield from (digest[:SHORT] for digest in (frame.digest, frame.start_digest, frame.target_digest) if digest)
 
 

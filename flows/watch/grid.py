@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,13 +35,13 @@ _FAILURE = re.compile(r"/failures/(\d{6,})-([0-9a-f]{16})-[^/]+\.json$")
 
 @dataclass(frozen=True)
 class VideoGrid:
-    """A video's frames: `states` has a letter for each (d done, m missing, f failed), `digests` the shortened digest of
-    each, '' where it is not known. `plan` None: there is none that this installation can read, and the grid shows what
-    lies there."""
+    """A video's frames: `states` has a letter for each (d done, m missing, f failed), `digests` the digest of each,
+    shortened or not, '' where it is not known. `plan` None: there is none that this installation can read, and the grid
+    shows what lies there."""
 
     video_id: str
     states: str
-    digests: tuple[str, ...]
+    digests: Sequence[str]
     failures: Mapping[int, tuple[str, ...]]
     prompt: str = ""
     size: str = ""
@@ -69,20 +69,20 @@ def read_grid(output: Storage, video_id: str, registry: Registry) -> VideoGrid |
     if stored is None:
         return _without_plan(video_id, there, failed, without_secrets(published))
     plan = stored.plan
-    digests = tuple(digest[:SHORT] for digest in plan.digests)
     failures = {
         frame: keys
-        for frame in range(plan.frames)
-        if (keys := tuple(key for digest, key in failed.get(frame, ()) if digest == digests[frame]))
+        for frame in failed
+        if frame < plan.frames
+        and (keys := tuple(key for digest, key in failed[frame] if digest == plan.digests[frame][:SHORT]))
     }
     states = "".join(
-        "d" if digest in there.get(frame, {}) else "f" if frame in failures else "m"
-        for frame, digest in enumerate(digests)
+        "d" if digest[:SHORT] in there.get(frame, {}) else "f" if frame in failures else "m"
+        for frame, digest in enumerate(plan.digests)
     )
     row = plan.row
     prompt = clean(without_secrets(shown_prompts(row.scenes)), 4000)
     return VideoGrid(
-        video_id, states, digests, failures, prompt, f"{row.width} x {row.height}",
+        video_id, states, plan.digests, failures, prompt, f"{row.width} x {row.height}",
         one_line(row.model, 80), without_secrets(published), plan=plan,
     )  # fmt: skip
 
@@ -133,7 +133,7 @@ def grid_page(grid: VideoGrid, start: int, count: int) -> dict[str, Any]:
         "frames": frames,
         "start": start,
         "states": grid.states[start : start + count],
-        "digests": list(grid.digests[start : start + count]),
+        "digests": [digest[:SHORT] for digest in grid.digests[start : start + count]],
         "counts": {name: grid.states.count(name[0]) for name in ("done", "missing", "failed")},
         "failed": [frame for frame, letter in enumerate(grid.states) if letter == "f"][:2000],
         "missing": [frame for frame, letter in enumerate(grid.states) if letter == "m"][:2000],
@@ -151,7 +151,7 @@ def frame_details(output: Storage, grid: VideoGrid, frame: int) -> dict[str, Any
     Raises:
         StorageError: storage can't be read.
     """
-    digest = grid.digests[frame]
+    digest = grid.digests[frame][:SHORT]
     details: dict[str, Any] = {
         "video": grid.video_id,
         "frame": frame,

@@ -153,6 +153,15 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def _digest_of_all(encoder: dict[str, object], digests: Sequence[str]) -> str:
+    """As `_digest` of {"digests": all of them, "encoder": ...}, without that text of a million frames in memory."""
+    found = hashlib.sha256(b'{"digests":[')
+    for number, digest in enumerate(digests):
+        found.update(f'{"," if number else ""}"{digest}"'.encode())
+    found.update(f'],"encoder":{json.dumps(encoder, sort_keys=True, separators=(",", ":"))}}}'.encode())
+    return found.hexdigest()
+
+
 def segment_digest(encoder: dict[str, object], digests: Sequence[str]) -> str:
     """Digest what decides a segment: how it is encoded, and its frames."""
     return _digest({"encoder": encoder, "frames": list(digests)})
@@ -167,7 +176,7 @@ def content_digest(
     A frame of `kept` goes on from another take of the frame before than the one shown: its digest does not cover that.
     """
     if not chain:
-        return _digest({"encoder": encoder, "digests": list(digests)})
+        return _digest_of_all(encoder, digests)
     before = {"before kept": [digests[index - 1] for index in kept]} if kept else {}
     return _digest({"encoder": encoder, "frames": len(digests), "last": digests[-1], **before})
 

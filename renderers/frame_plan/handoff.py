@@ -88,7 +88,7 @@ def _closing_places(left: int, frames: int) -> Iterator[Place]:
         yield Place(index, index - 1, left, 0, target_time=frames)
 
 
-def keyframe_places(frames: int, every: int, cuts: Collection[int] = (), closing: int = 0) -> tuple[Place, ...]:
+def keyframe_places(frames: int, every: int, cuts: Collection[int] = (), closing: int = 0) -> Iterator[Place]:
     """The frames of a video with a keyframe about every `every` frames, each after all that it needs.
 
     `cuts` are frames at which something new begins (a scene): the frame before and the frame itself are far keyframes,
@@ -97,17 +97,18 @@ def keyframe_places(frames: int, every: int, cuts: Collection[int] = (), closing
     """
     last = frames - closing if closing else frames - 1
     far = sorted({*range(0, last + 1, every * FAR), *_both_sides(cuts, last + 1), last})
-    places = [Place(0, None, level=0, again=bool(closing))]
-    places += [Place(index, start, level=0) for start, index in itertools.pairwise(far)]
-    near = [
-        Place(index, left, left, right, 1)
-        for left, right in itertools.pairwise(far)
-        for index in range(left + every, right, every)
-    ]
-    places += near
-    for left, right in itertools.pairwise(sorted({*far, *(place.index for place in near)})):
-        places += [Place(index, index - 1, left, right) for index in range(left + 1, right)]
-    return (*places, *_closing_places(last, frames))
+    yield Place(0, None, level=0, again=bool(closing))
+    for start, index in itertools.pairwise(far):
+        yield Place(index, start, level=0)
+    keyframes = [*far]
+    for left, right in itertools.pairwise(far):
+        for index in range(left + every, right, every):
+            keyframes.append(index)
+            yield Place(index, left, left, right, 1)
+    for left, right in itertools.pairwise(sorted(keyframes)):
+        for index in range(left + 1, right):
+            yield Place(index, index - 1, left, right)
+    yield from _closing_places(last, frames)
 
 
 def _both_sides(cuts: Collection[int], frames: int) -> Iterator[int]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import RLock
 from typing import Literal
 
 from manifests.schema import ManifestRow
@@ -30,6 +31,7 @@ from renderers.frame_plan.frame_plan import (
 )
 from renderers.frame_plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places
 from renderers.frame_plan.motion import STILL, Motion
+from renderers.frame_plan.outline import Digests, Outline
 from renderers.frame_plan.renewal import Renewals
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.story import Story
@@ -44,17 +46,22 @@ OLDER_ALGORITHMS = (ONE_CROP, addressing_v4.ALGORITHM)
 AUTO_SECONDS = 2 * 3600.0
 
 
+_PLANNING = RLock()
+
+
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no circles of garbage meanwhile: a plan is millions of small objects that hold each other in none, and a
-    third of the time that it takes went into looking them through again and again."""
-    wanted = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if wanted:
-            gc.enable()
+def _planning() -> Iterator[None]:
+    """One video is planned at a time: it is work of the processor, and many of a million frames would fill the memory.
+    Nobody looks for circles of garbage meanwhile: a plan is millions of small objects that hold each other in none, and
+    a third of the time that it takes went into looking them through again and again."""
+    with _PLANNING:
+        wanted = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if wanted:
+                gc.enable()
 
 
 @dataclass(frozen=True)
@@ -194,24 +201,37 @@ class VideoPlan:
 
     def walk(self) -> Iterator[FramePlan]:
         """The frames in order, each with its digest."""
+        return self.walk_with(self._own_retakes)
+
+    @property
+    def _own_retakes(self) -> Callable[[int, str], Retake | None]:
         retakes = {(retake.frame, retake.instead_of): retake for retake in self.retakes}
-        return self.walk_with(lambda frame, digest: retakes.get((frame, digest)))
+        return lambda frame, digest: retakes.get((frame, digest))
 
     def walk_with(self, decide: Callable[[int, str], Retake | None]) -> Iterator[FramePlan]:
         """As `walk`, with other retakes than the plan's own: `decide` is asked for each frame's, by number and by the
         digest that it has without one; for those that it starts from or is drawn towards before itself."""
-        if self.handoff == "keyframes":
-            made: dict[int, FramePlan] = {}
-            for place in self.places():
-                made[place.index] = self._planned(place, made, decide)
-            yield from (made[index] for index in range(self.frames))
+        if self.handoff == "chain":
+            yield from self.as_placed(decide)
             return
-        before: dict[int, FramePlan] = {}
+        made = {frame.index: frame for frame in self.as_placed(decide)}
+        yield from (made[index] for index in range(self.frames))
+
+    def as_placed(self, decide: Callable[[int, str], Retake | None] | None = None) -> Iterator[FramePlan]:
+        """As `walk_with`, or `walk`, but in the order of `places`: of all frames only those are held meanwhile that
+        others are yet to start from, or to be drawn to."""
+        decide = self._own_retakes if decide is None else decide
+        made: dict[int, FramePlan] = {}
+        passed: int | None = None
         for place in self.places():
-            frame = self._planned(place, before, decide)
+            made[place.index] = frame = self._planned(place, made, decide)
             yield frame
-            # the first frame of a loop comes again
-            before = {place.index: frame} | ({0: before.get(0, frame)} if self.row.loop else {})
+            # keyframes stay, and the first frame, which comes again in a loop; of the others the next one starts from
+            # the last
+            if place.level == 2 and place.index:
+                if passed is not None:
+                    del made[passed]
+                passed = place.index
 
     def _planned(
         self, place: Place, made: Mapping[int, FramePlan], decide: Callable[[int, str], Retake | None]
@@ -288,14 +308,24 @@ class VideoPlan:
 
     @cached_property
     def frame_plans(self) -> tuple[FramePlan, ...]:
-        """All frames, in order; `walk` for those who need only some."""
-        with _uncollected():
+        """All frames, in order, each half a kilobyte or more; `walk` for those who need only some, `outline` for those
+        who need only digests."""
+        with _planning():
             return tuple(self.walk())
 
     @cached_property
-    def digests(self) -> Sequence[str]:
+    def outline(self) -> Outline:
+        """All frames in outline. Whoever needs `frame_plans` as well asks for those first, and nothing is planned
+        twice; who does not is spared the memory that they take."""
+        if "frame_plans" in vars(self):
+            return Outline.of(self.frames, self.frame_plans)
+        with _planning():
+            return Outline.of(self.frames, self.as_placed())
+
+    @property
+    def digests(self) -> Digests:
         """The digest of every frame, in order (64 hexadecimal digits each)."""
-        return tuple(frame.digest for frame in self.frame_plans)
+        return self.outline.digests
 
     def seconds(self, start: int, stop: int) -> float:
         """Estimated seconds of one actor for frames `[start, stop)` of a chain, from the registry's figure.

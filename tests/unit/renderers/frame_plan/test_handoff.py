@@ -15,7 +15,7 @@ def test_a_chain_is_one_after_the_other() -> None:
 
 def test_a_video_with_keyframes_is_far_ones_near_ones_and_gaps() -> None:
     assert FAR == 4  # what the places below are of
-    assert keyframe_places(15, 3) == (
+    assert tuple(keyframe_places(15, 3)) == (
         Place(0, None, level=0),
         Place(12, 0, level=0),
         Place(14, 12, level=0),
