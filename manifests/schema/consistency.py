@@ -10,8 +10,10 @@ from manifests.schema.base import SettingsError
 from manifests.schema.effort import Computed, check_effort
 from manifests.schema.keyframes import Keyframes
 from manifests.schema.limits import check_values
+from manifests.schema.palette import colours_in
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import PromptError, order_scenes
+from manifests.schema.settings import LOSS_LIMITS, LossSettings
 from manifests.schema.texts import short
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
     _check_continues(row)
     _check_values(row, given)
     _check_warm(row)
+    _check_palette(row)
 
 
 def _check_story(row: ManifestRow) -> None:
@@ -80,6 +83,8 @@ def _limited(row: ManifestRow, given: Collection[str]) -> Iterator[tuple[str, st
             yield name, getattr(row, name), limits
     for name in row.renew.model_fields_set & RENEW_LIMITS.keys() if "renew" in given else ():
         yield f"renew.{name}", getattr(row.renew, name), RENEW_LIMITS[name]
+    for name in row.loss.model_fields_set & LOSS_LIMITS.keys() if "loss" in given else ():
+        yield f"loss.{name}", getattr(row.loss, name), LOSS_LIMITS[name]
 
 
 def _check_travel(row: ManifestRow, given: Collection[str]) -> None:
@@ -108,6 +113,18 @@ def _check_warm(row: ManifestRow) -> None:
                 f"renew.{name} '{short(text)}' mends the moved picture, but with warm.start codes no frame starts "
                 "from it: leave out one of them",
             )
+
+
+def _check_palette(row: ManifestRow) -> None:
+    weight = row.loss.palette
+    if weight == LossSettings.model_fields["palette"].default or colours_in(row.loss.palette_colours):
+        return
+    if Keyframes.parse(weight, row.timeline).constant != 0.0:
+        raise SettingsError(
+            "loss.palette_colours",
+            f"loss.palette '{short(weight)}' draws the picture to colours, but no palette_colours are given: name "
+            "some, such as '#102030 #ffcc00'",
+        )
 
 
 def _check_loop(row: ManifestRow) -> None:

@@ -175,9 +175,10 @@ class ManifestRow(Settings):
     travel_hold: Annotated[float, Neutral(0.0, in_time=True)] = Field(
         0.0, ge=0, le=1, description="With travel, the share of the way to the next scene that waits before it begins."
     )
-    init: Annotated[Literal["tokens", "noise", "blank", "image"], Neutral("tokens")] = Field(
+    init: Annotated[Literal["tokens", "noise", "fractal", "gradient", "blank", "image"], Neutral("tokens")] = Field(
         "tokens",
-        description="Start of the first frame: random codebook rows, pixel noise, a near-white sheet, or init_image.",
+        description="Start of the first frame: random codebook rows; pixel noise; fractal, spots of all sizes; "
+        "gradient, a colour in each corner; blank, a near-white sheet; or init_image.",
     )
     init_image: Annotated[Uri | None, Neutral(None)] = Field(
         None, description="Picture that the first frame starts from: a URI, or a path (from the manifest's folder)."

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from manifests.schema.base import Settings, SettingsError
+from manifests.schema.keyframe_text import KeyframeText
 from manifests.schema.neutral import Neutral
+from manifests.schema.palette import check_palette
 
 
 class AxisValue(Settings):
@@ -107,6 +109,10 @@ class CutoutSettings(Settings):
         return self
 
 
+# Weights that may change in time, and between what.
+LOSS_LIMITS = dict.fromkeys(("palette", "colour", "mirror_x", "mirror_y", "tv2"), (0.0, 1000.0))
+
+
 class LossSettings(Settings):
     """Terms of the loss besides the prompts."""
 
@@ -128,6 +134,35 @@ class LossSettings(Settings):
     )
     contrast_scale: Annotated[float, Neutral(20.0)] = Field(
         20.0, gt=0, le=1000, description="Sharpness of that contrast."
+    )
+    palette: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Weight, 0 to 1000, of how far each pixel's colour is from the nearest of palette_colours."
+    )
+    palette_colours: Annotated[
+        Annotated[str, Field(max_length=4096), AfterValidator(check_palette)], Neutral("", in_time=True)
+    ] = Field(
+        "",
+        description="The colours that the term palette draws the picture to.",
+        json_schema_extra={"allowed": "1 to 64 colours such as '#102030 #ffcc00', or names such as 'navy gold'"},
+    )
+    colour: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Weight, 0 to 1000, of how far the picture's colourfulness is from colour_target."
+    )
+    colour_target: Annotated[float, Neutral(0.3, in_time=True)] = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Colourfulness that the term colour draws the picture to: 0 is grey, 0.13 slightly, 0.23 quite, "
+        "0.32 highly and 0.43 extremely colourful.",
+    )
+    mirror_x: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Weight, 0 to 1000, of how much the left half differs from the right half's mirror image."
+    )
+    mirror_y: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Weight, 0 to 1000, of how much the upper half differs from the lower half's mirror image."
+    )
+    tv2: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Weight, 0 to 1000, of the squared total variation: edges cost more by their square."
     )
 
 

@@ -18,6 +18,7 @@ from renderers.frame_plan.frame_plan import FramePrompts, FrameSettings, Weighte
 from renderers.frame_plan.handoff import HOLD, LEAP, PULL, Place
 from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.neutral import NEUTRAL, root_deviations
+from renderers.frame_plan.weights import decided_by
 from renderers.registry import ModelEntry
 
 __all__ = ["ALGORITHM", "ONE_CROP", "Addressing", "CurrentAddressing"]
@@ -59,6 +60,7 @@ class CurrentAddressing:
         # most frames share these with others
         self._motions: dict[int, tuple[Motion, str]] = {}
         self._prompts_texts = lru_cache(REMEMBERED)(self._prompts)
+        self._weights_text = lru_cache(REMEMBERED)(lambda weights: canonical(decided_by(weights, row.loss)))
 
     def digest(
         self, place: Place, settings: FrameSettings, start: str | None, target: str | None, seed: int | None = None
@@ -83,6 +85,8 @@ class CurrentAddressing:
                     values["border"] = self._border
         if settings.renewal is not None and (decided := settings.renewal.decides(self._images)):
             values["renew"] = canonical(decided)
+        if settings.weights:
+            values["loss"] = self._weights_text(settings.weights)
         if place.ahead:
             values["keyframe"] = "true"
             leap = place.leap

@@ -9,6 +9,7 @@ from manifests.schema import ImagePrompt, NoisePrompt
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.renewal import Renewal
+from renderers.frame_plan.weights import Weights
 
 __all__ = [
     "FramePlan",
@@ -60,14 +61,15 @@ class FramePrompts(NamedTuple):
 
 class FrameSettings(NamedTuple):
     """What a row's settings come to at one frame: prompts, the number of steps, the `motion` to it from the frame that
-    it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is; and how the moved
-    picture is renewed, None where nothing of the video is."""
+    it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is; how the moved
+    picture is renewed, None where nothing of the video is; and the weights of the loss that change in time."""
 
     prompts: FramePrompts
     steps: int
     motion: Motion
     target_motion: Motion | None
     renewal: Renewal | None = None
+    weights: Weights = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class FramePlan:
     pictures: tuple[WeightedPicture, ...] = ()
     noise: tuple[WeightedNoise, ...] = ()
     renewal: Renewal | None = None  # of the picture that it starts from; None where nothing of the video is renewed
+    weights: Weights = ()  # of the loss, those that change in time and are not 0 here
     needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
     parent: ParentFrame | None = None  # that the first frame starts from, where the video continues another one
 

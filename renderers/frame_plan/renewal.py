@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from manifests.schema import KeyframeError, Keyframes, ManifestRow
+from manifests.schema import ManifestRow
 from manifests.schema.renew import RENEW_LIMITS, names_picture
 from renderers.canonical import differing, rounded
-from renderers.errors import BadInput
 from renderers.frame_plan.neutral import NEUTRAL, constant_of
+from renderers.frame_plan.schedules import Schedules, deviating
 
 __all__ = ["Renewal", "Renewals"]
 
@@ -66,20 +66,13 @@ class Renewals:
         self._video_id, self._fades, self._by_scene = row.video_id, row.fades, row.renew.colours_from == "scene"
         self._grain = row.renew.grain
         self._picture = row.renew.colours_from if names_picture(row.renew.colours_from) else ""
-        self._values: dict[str, float | Keyframes] = {}
-        for name in RENEW_LIMITS:
-            constant = constant_of(row, f"renew.{name}")
-            keys = Keyframes.parse(getattr(row.renew, name), row.timeline)
-            self._values[name] = keys if constant is None else rounded(constant)
-        self._carries = not self._picture and self._values["colours"] != 0.0
+        self._schedules = Schedules(row, "renew", RENEW_LIMITS, RENEW_LIMITS)
+        self._carries = not self._picture and constant_of(row, "renew.colours") != 0.0
 
     @classmethod
     def of(cls, row: ManifestRow, closing: int = 0) -> Renewals | None:
         """Those of a resolved `row`; None if it asks for none."""
-        if not row.renew.model_fields_set:
-            return None  # as nearly all rows
-        asked = any(constant_of(row, f"renew.{name}") != NEUTRAL[f"renew.{name}"] for name in RENEW_LIMITS)
-        return cls(row, closing) if asked else None
+        return cls(row, closing) if deviating(row, "renew", RENEW_LIMITS) else None
 
     def first(self, index: int, *, continued: bool) -> Renewal:
         """The same as `at` for frame `index`, the first of a video: where that is `continued` from a frame of another
@@ -91,7 +84,7 @@ class Renewals:
         scene = self._fades.shares(index)[-1][0]
         if not continued:
             return Renewal(colours_of=scene)
-        values = {name: self._value(name, index) for name in self._values}
+        values = self._schedules.at(index)
         if not self._picture:
             values["colours"] = 0.0
         return Renewal(**values, grain=self._grain, picture=self._picture, carries=False, colours_of=scene)
@@ -102,7 +95,7 @@ class Renewals:
         Raises:
             BadInput: a value is not there, or not allowed.
         """
-        values = {name: self._value(name, index) for name in self._values}
+        values = self._schedules.at(index)
         carries = self._carries
         if self._by_scene:
             shares = self._shares(index)
@@ -121,19 +114,3 @@ class Renewals:
             for scene, share in self._fades.shares(0):
                 shares[scene] = shares.get(scene, 0.0) + share * closed
         return shares
-
-    def _value(self, name: str, index: int) -> float:
-        value = self._values[name]
-        if not isinstance(value, Keyframes):
-            return value
-        try:
-            number = rounded(value.at(index))
-        except KeyframeError as error:
-            raise BadInput(f"renew.{name} of video '{self._video_id}' at frame {index}: {error}") from error
-        low, high = RENEW_LIMITS[name]
-        if not low <= number <= high:  # validation of long videos looks at a sample of the frames
-            raise BadInput(
-                f"renew.{name} of video '{self._video_id}' is {number:g} at frame {index}; allowed is {low:g} to "
-                f"{high:g}"
-            )
-        return number

@@ -35,6 +35,7 @@ from renderers.frame_plan.outline import Digests, Outline
 from renderers.frame_plan.renewal import Renewals
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.story import Story
+from renderers.frame_plan.weights import WeightsInTime
 from renderers.registry import ModelEntry
 
 __all__ = ["ALGORITHM", "OLDER_ALGORITHMS", "VideoPlan", "json_safe"]
@@ -141,6 +142,11 @@ class VideoPlan:
     def renewals(self) -> Renewals | None:
         """How what frames start from is renewed; None if it is not."""
         return Renewals.of(self.row, self.closing)
+
+    @cached_property
+    def weights(self) -> WeightsInTime:
+        """The weights of the loss that change in time."""
+        return WeightsInTime(self.row)
 
     @cached_property
     def story(self) -> Story:
@@ -266,6 +272,7 @@ class VideoPlan:
             kept=(start, target) != (shown_start, shown_target),
             retaken_from=retaken_from,
             renewal=settings.renewal,
+            weights=settings.weights,
             needs=tuple(needs),
             parent=parent,
         )
@@ -288,14 +295,15 @@ class VideoPlan:
                 path.check_leap(motion, start, index)
         target_motion = None if target is None else path.back(index, target)
         prompts, steps, renewals = self.story.prompts(index), self._steps(place), self.renewals
+        weights = self.weights.at(index)
         if renewals is None:
-            return FrameSettings(prompts, steps, motion, target_motion)
+            return FrameSettings(prompts, steps, motion, target_motion, None, weights)
         if start is None:
             renewal = renewals.first(index, continued=self.parent is not None)
         else:
             before = made[start].renewal
             renewal = renewals.at(index, before.colours_of if before is not None else 0)
-        return FrameSettings(prompts, steps, motion, target_motion, renewal)
+        return FrameSettings(prompts, steps, motion, target_motion, renewal, weights)
 
     def _steps(self, place: Place) -> int:
         row = self.row

@@ -14,7 +14,7 @@ from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
 from renderers.frame_rendering.pictures import read_picture
-from renderers.frame_rendering.renewing import colours_of, renewed
+from renderers.frame_rendering.renewing import colours_of, grain, renewed
 from renderers.frame_rendering.state import FrameState
 from renderers.frame_rendering.warp import Warp, warp_of
 from renderers.models import Models, decode_tokens
@@ -22,6 +22,8 @@ from renderers.randomness import generator
 
 __all__ = ["Start", "Starts"]
 
+# The standard deviation of a start of coloured spots, about mid grey: few pixels lie beyond black or white.
+SPOTS = 0.2
 # What the optimiser remembers of ground that is new: nothing. Elsewhere it goes with the picture.
 MEMORY_BORDERS = {"paint": "black"}
 
@@ -66,6 +68,12 @@ class Starts:
             stain = torch.randn(1, 3, 8, 8, generator=chance)
             stain = F.interpolate(stain, size=(height, width), mode="bilinear", align_corners=False)
             picture = (0.9 + 0.1 * stain).clamp(0, 1)
+        elif row.init == "fractal":
+            spots = torch.cat([grain("fractal", height, width, chance) for _ in range(3)], dim=1)
+            picture = (0.5 + SPOTS * spots).clamp(0, 1)
+        elif row.init == "gradient":
+            corners = torch.rand(1, 3, 2, 2, generator=chance)
+            picture = F.interpolate(corners, size=(height, width), mode="bilinear", align_corners=True)
         else:
             assert row.init_image is not None  # the schema sees to it
             picture = read_picture(images, row.init_image, width, height)

@@ -13,7 +13,8 @@ _WHITE = (0.9505, 1.0, 1.0890)
 
 def lab(colours: Tensor) -> Tensor:
     """sRGB `(..., 3)` in [0, 1] to CIELAB (white point D65)."""
-    linear = torch.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    # each branch is kept to where it holds: the other's root of what is negative has no gradient
+    linear = torch.where(colours <= 0.04045, colours / 12.92, ((colours.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
     xyz = linear @ linear.new_tensor(_XYZ).T / linear.new_tensor(_WHITE)
     f = torch.where(xyz > 0.008856, xyz.clamp(min=1e-9) ** (1 / 3), 7.787 * xyz + 16 / 116)
     return torch.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], dim=-1)

@@ -6,7 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["ClampWithGradient", "concept_contrast", "prompt_distance", "spherical_distance", "total_variation"]
+from renderers.pictures.lab import lab
+
+__all__ = [
+    "ClampWithGradient", "colourfulness", "concept_contrast", "palette_distance", "prompt_distance",
+    "spherical_distance", "squared_variation", "total_variation",
+]  # fmt: skip
+
+# The longer side, in pixels, of what a palette is held against: it is about areas, not about single pixels.
+PALETTE_SIDE = 64
+# A variance, and a squared mean, below which colours are as good as none (of pixels in [0, 1]).
+FLAT = 1e-6
 
 
 def spherical_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -46,6 +56,35 @@ def concept_contrast(cutouts: Tensor, target: Tensor, concepts: Tensor, scale: f
 def total_variation(pictures: Tensor) -> Tensor:
     """Mean absolute difference of neighbours in `pictures` `(b, 3, h, w)`, a scalar (anisotropic total variation)."""
     return F.l1_loss(pictures[..., 1:, :], pictures[..., :-1, :]) + F.l1_loss(pictures[..., 1:], pictures[..., :-1])
+
+
+def squared_variation(pictures: Tensor) -> Tensor:
+    """Mean squared difference of neighbours in `pictures` `(b, 3, h, w)`, a scalar (pytti's smoothing)."""
+    down = F.mse_loss(pictures[..., 1:, :], pictures[..., :-1, :])
+    return down + F.mse_loss(pictures[..., 1:], pictures[..., :-1])
+
+
+def colourfulness(pictures: Tensor) -> Tensor:
+    """How colourful `pictures` `(b, 3, h, w)` in [0, 1] are, the mean of their figures, a scalar: 0 for greys, 1 / 255
+    of the figure of Hasler and Suesstrunk 2003 (Measuring colourfulness in natural images, p. 91, M3)."""
+    red, green, blue = pictures.flatten(2).unbind(1)
+    yellow = (red + green) / 2 - blue
+    opponent = torch.stack([red - green, yellow])  # (2, b, pixels)
+    # of greys the spread is 0, where a root has no gradient
+    spread = (opponent.var(dim=2, correction=0).sum(dim=0) + FLAT).sqrt()
+    mean = (opponent.mean(dim=2).square().sum(dim=0) + FLAT).sqrt()
+    return (spread + 0.3 * mean).mean()
+
+
+def palette_distance(pictures: Tensor, colours: Tensor) -> Tensor:
+    """Mean squared distance of the pixels of `pictures` `(b, 3, h, w)` in [0, 1], reduced to PALETTE_SIDE where
+    they are larger, to the nearest of `colours` `(n, 3)`, a scalar: in CIELAB, black and white 1 apart."""
+    height, width = pictures.shape[-2:]
+    share = min(1.0, PALETTE_SIDE / max(height, width))
+    size = max(1, round(height * share)), max(1, round(width * share))
+    pixels = F.adaptive_avg_pool2d(pictures, size).flatten(2).transpose(1, 2)
+    apart = (lab(pixels.float())[:, :, None] - lab(colours.float())[None, None]) / 100
+    return apart.square().sum(dim=-1).amin(dim=-1).mean()
 
 
 class ClampWithGradient(torch.autograd.Function):

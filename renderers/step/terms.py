@@ -12,14 +12,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import LossSettings
+from manifests.schema.palette import colours_in
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import PULL
 from renderers.step.guidance import Targets
-from renderers.step.losses import concept_contrast, prompt_distance, total_variation
+from renderers.step.losses import (
+    colourfulness,
+    concept_contrast,
+    palette_distance,
+    prompt_distance,
+    squared_variation,
+    total_variation,
+)
 
 __all__ = ["STAIRS", "TERMS", "Embeddings", "FrameTerms", "Latent", "Picture", "Term"]
 
@@ -118,6 +127,74 @@ class Contrast(Term[Embeddings]):
                 yield weight * target.weight * concept_contrast(view.cutouts, target.vector, view.concepts, scale)
 
 
+class InTime(Term[V]):
+    """One whose weight may change in time: the plan says what it is in each frame."""
+
+    @classmethod
+    def weight(cls, settings: LossSettings, frame: FramePlan) -> float:
+        """The plan's."""
+        return dict(frame.weights).get(cls.name, 0.0)
+
+
+class Palette(InTime[Picture]):
+    """The colours of a palette; ours: see `palette_distance`."""
+
+    name = "palette"
+    needs = Picture
+
+    def __init__(self, settings: LossSettings) -> None:
+        super().__init__(settings)
+        self._colours = torch.tensor(colours_in(settings.palette_colours)) / 255
+
+    def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
+        """One."""
+        yield weight * palette_distance(view.picture, self._colours.to(view.picture))
+
+
+class Colourfulness(InTime[Picture]):
+    """As colourful as `colour_target` says; ours: the squared difference of `colourfulness`."""
+
+    name = "colour"
+    needs = Picture
+
+    def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
+        """One."""
+        yield weight * (colourfulness(view.picture) - self.settings.colour_target) ** 2
+
+
+class MirrorX(InTime[Picture]):
+    """The left half is the right one's mirror image (pixray's `symmetry`, as a mean of squares)."""
+
+    name = "mirror_x"
+    needs = Picture
+
+    def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
+        """One."""
+        yield weight * F.mse_loss(view.picture, view.picture.flip(-1))
+
+
+class MirrorY(InTime[Picture]):
+    """The upper half is the lower one's mirror image."""
+
+    name = "mirror_y"
+    needs = Picture
+
+    def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
+        """One."""
+        yield weight * F.mse_loss(view.picture, view.picture.flip(-2))
+
+
+class SquaredVariation(InTime[Picture]):
+    """Smooth pictures without hard edges: see `squared_variation`."""
+
+    name = "tv2"
+    needs = Picture
+
+    def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
+        """One."""
+        yield weight * squared_variation(view.picture)
+
+
 class TotalVariation(Term[Picture]):
     """Smooth pictures (Rudin, Osher and Fatemi 1992, in its anisotropic form): see `total_variation`."""
 
@@ -165,7 +242,10 @@ class KeyframePull(Term[Picture]):
 
 
 # Added up in this order: sums of floats depend on it, and frames must come out the same to the last bit.
-TERMS: tuple[type[Term[Any]], ...] = (PromptDistance, Contrast, TotalVariation, LatentDecay, KeyframePull)
+TERMS: tuple[type[Term[Any]], ...] = (
+    PromptDistance, Contrast, TotalVariation, LatentDecay, KeyframePull,
+    Palette, Colourfulness, MirrorX, MirrorY, SquaredVariation,
+)  # fmt: skip
 
 
 class FrameTerms:

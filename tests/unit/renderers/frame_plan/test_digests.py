@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from manifests.schema import CutoutSettings, LossSettings, ManifestRow, OptimiserSettings
+from renderers.frame_plan.neutral import PER_FRAME
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import ModelEntry, Registry
 from tests.helpers.random_model import Planner
@@ -63,6 +64,8 @@ def changed_settings() -> list[dict[str, Any]]:
     changes = []
     for column, model in (("cutouts", CutoutSettings), ("loss", LossSettings), ("optimiser", OptimiserSettings)):
         for name, field in model.model_fields.items():
+            if f"{column}.{name}" in PER_FRAME:
+                continue  # see test_weights.py
             value = RANGES.get(name, field.default) if column == "cutouts" else field.default
             others = {int: lambda it: it + 1, float: lambda it: it * 0.9 + 0.015, bool: lambda it: not it}
             if get_origin(field.annotation) is Literal:
@@ -74,6 +77,7 @@ def changed_settings() -> list[dict[str, Any]]:
 
 PICTURES: list[dict[str, Any]] = [
     {"width": 64}, {"height": 64}, {"seed": 1}, {"init": "noise"}, {"init": "blank"}, {"steps_first": 4},
+    {"init": "gradient"},
     {"prompt": "a coral reef at night"}, {"prompt": "a coral reef:0.9"}, {"prompt": "a coral reef:1:0.5"},
     {"prompt": "a coral reef | fish"}, {"init_image": "a.png"}, {"init_image": "b.png"},
     {"image_prompts": [{"image": "a.png"}]}, {"image_prompts": [{"image": "b.png"}]},

@@ -154,9 +154,11 @@ class TestPlan:
         assert exam_step(planned(candidates=2, candidates_share=share, steps_first=steps).row) == expected
 
     def test_a_share_says_nothing_of_one_candidate(self, planned: Planner) -> None:
-        plain = planned().digests
+        plain = tuple(planned().digests)
         assert planned(candidates=1, candidates_share=0.7).digests == plain
-        several = {planned(candidates=n, candidates_share=share).digests for n in (2, 3) for share in (0.25, 0.5)}
+        several = {
+            tuple(planned(candidates=n, candidates_share=share).digests) for n in (2, 3) for share in (0.25, 0.5)
+        }
         assert len({*several, plain}) == 5
 
     def test_the_time_of_all_is_planned(self, planned: Planner) -> None:

@@ -85,7 +85,7 @@ def test_the_number_of_threads_is_the_models_not_the_callers(renderer: FrameRend
 
 
 def test_another_seed_is_another_picture(renderer: FrameRenderer, planned: Planner) -> None:
-    for init in ("tokens", "noise", "blank"):
+    for init in ("tokens", "noise", "fractal", "gradient", "blank"):
         one, other = (first(renderer, planned(seed=seed, init=init)).frame.state.tokens for seed in (0, 1))
         assert not torch.equal(one, other)
 

@@ -138,7 +138,44 @@ def shapes(monkeypatch: pytest.MonkeyPatch, renderer: FrameRenderer, plan: Video
     return seen
 
 
-@pytest.mark.parametrize("init", ["tokens", "blank", "noise"])
+def drawn(renderer: FrameRenderer, planned: Planner, init: str, seed: int = 0) -> torch.Tensor:
+    """The picture that a start encodes."""
+    seen: list[torch.Tensor] = []
+    encode = renderer.models.vqgan.encode
+
+    def watched(picture: torch.Tensor) -> torch.Tensor:
+        seen.append(picture)
+        return encode(picture)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(renderer.models.vqgan, "encode", watched)
+        renderer.starts.cold(planned(init=init, width=64, height=32), {}, seed)
+    return seen[0][0]
+
+
+def test_a_gradient_goes_evenly_from_corner_to_corner(renderer: FrameRenderer, planned: Planner) -> None:
+    picture = drawn(renderer, planned, "gradient")
+    for steps in (picture.diff(dim=-1), picture.diff(dim=-2)):
+        assert steps.diff(dim=-1 if steps.shape[-1] == 63 else -2).abs().max() < 1e-5
+    assert picture[:, [0, 0, -1, -1], [0, -1, 0, -1]].unique().numel() == 12
+    assert not torch.equal(picture, drawn(renderer, planned, "gradient", seed=1))
+
+
+def test_a_fractal_has_spots_of_all_sizes_and_colours(renderer: FrameRenderer, planned: Planner) -> None:
+    picture = drawn(renderer, planned, "fractal")
+    assert torch.equal(picture, drawn(renderer, planned, "fractal"))
+    assert not torch.equal(picture, drawn(renderer, planned, "fractal", seed=1))
+    assert picture.mean() == pytest.approx(0.5, abs=0.02)
+    assert 0.15 < picture.std() < 0.2
+    red, green, _ = picture.flatten(1)
+    assert abs(float(torch.corrcoef(torch.stack([red, green]))[0, 1])) < 0.5
+    # halved again and again it keeps much of its contrast: white noise would lose half each time
+    half, quarter = (torch.nn.functional.avg_pool2d(picture, side) for side in (2, 4))
+    assert half.std() > 0.7 * picture.std()
+    assert quarter.std() > 0.7 * half.std()
+
+
+@pytest.mark.parametrize("init", ["tokens", "blank", "noise", "fractal", "gradient"])
 def test_a_coarse_start_draws_at_half_the_size_first(
     monkeypatch: pytest.MonkeyPatch, renderer: FrameRenderer, planned: Planner, init: str
 ) -> None:

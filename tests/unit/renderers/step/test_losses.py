@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,11 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from renderers.pictures.lab import lab
 from renderers.step.losses import (
     ClampWithGradient,
+    colourfulness,
     concept_contrast,
+    palette_distance,
     prompt_distance,
     spherical_distance,
+    squared_variation,
     total_variation,
 )
 
@@ -142,3 +147,51 @@ def test_the_clamp_lets_through_gradients_that_lead_back_inside(value: float, sl
     # descent goes against the slope: above 1 a positive one leads back, below 0 a negative one
     leads_out = (value > 1 and slope < 0) or (value < 0 and slope > 0)
     assert float(pixel.grad) == pytest.approx(0 if leads_out else slope)
+
+
+# --- colour and form --------------------------------------------------------------------------------------------------
+
+
+def pictures(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_colourfulness_is_the_figure_of_hasler_and_suesstrunk() -> None:
+    """As their paper writes it, of 0 to 255; two pictures are each for itself."""
+    both = pictures(2, 3, 9, 7)
+
+    def figure(picture: np.ndarray) -> float:
+        red, green, blue = picture * 255
+        first, second = red - green, 0.5 * (red + green) - blue
+        return float(np.hypot(first.std(), second.std()) + 0.3 * np.hypot(first.mean(), second.mean()))
+
+    expected = np.mean([figure(it.numpy()) for it in both])
+    assert 255 * float(colourfulness(both)) == pytest.approx(expected, rel=1e-3)
+    assert float(colourfulness(pictures(1, 1, 9, 7).expand(1, 3, 9, 7))) < 0.002  # greys
+
+
+def test_squared_variation_is_the_mean_of_squared_steps() -> None:
+    ramp = torch.arange(4.0).expand(1, 3, 5, 4)
+    assert float(squared_variation(2 * ramp)) == 4.0
+    assert float(squared_variation(ramp + 2 * ramp.new_tensor(range(5))[:, None])) == 5.0
+
+
+def test_a_palette_is_as_far_as_the_nearest_of_its_colours() -> None:
+    colours = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.5]], dtype=torch.float64)
+    drawn = colours[torch.randint(2, (8, 6), generator=torch.Generator().manual_seed(1))].permute(2, 0, 1)[None]
+    assert float(palette_distance(drawn, colours)) == pytest.approx(0, abs=1e-9)
+    white = torch.ones(1, 3, 8, 6, dtype=torch.float64)
+    apart = ((lab(white[0, :, 0, 0]) - lab(colours)) / 100).square().sum(dim=1)
+    assert float(palette_distance(white, colours)) == pytest.approx(float(apart.min()), rel=1e-5)
+    assert float(palette_distance(white, torch.zeros(1, 3))) == pytest.approx(1, abs=0.01)
+    # of a large picture areas count: a chessboard of pixels is its mean
+    board = ((torch.arange(256)[:, None] + torch.arange(192)) % 2).to(white).expand(1, 3, 256, 192)
+    assert float(palette_distance(board, torch.full((1, 3), 0.5))) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("picture", [torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.5)])
+def test_what_is_flat_has_a_gradient_that_is_finite(picture: Tensor) -> None:
+    leaf = picture.clone().requires_grad_(True)
+    total = colourfulness(leaf) + palette_distance(leaf, torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]))
+    (gradient,) = torch.autograd.grad(total + squared_variation(leaf), leaf)
+    assert gradient.isfinite().all()

@@ -13,13 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import LossSettings
+from manifests.schema.settings import LOSS_LIMITS
 from renderers.frame_plan.handoff import PULL
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame
 from renderers.models import Models
 from renderers.step.guidance import Target, Targets
-from renderers.step.losses import concept_contrast, prompt_distance, total_variation
-from renderers.step.terms import TERMS, Embeddings, FrameTerms, Latent, Picture, Term
+from renderers.step.losses import (
+    colourfulness,
+    concept_contrast,
+    palette_distance,
+    prompt_distance,
+    squared_variation,
+    total_variation,
+)
+from renderers.step.terms import TERMS, Embeddings, FrameTerms, InTime, Latent, Picture, Term
 from tests.helpers.frames import first
 from tests.helpers.random_model import Planner
 
@@ -36,9 +44,10 @@ def unit(*shape: int, seed: int = 0) -> Tensor:
 
 
 def test_every_weight_of_the_settings_has_its_term_and_those_without_one_say_their_weight() -> None:
-    weights = set(LossSettings.model_fields) - {"contrast_scale", "z_decay_every"}
+    weights = set(LossSettings.model_fields) - {"contrast_scale", "z_decay_every", "palette_colours", "colour_target"}
     by_setting = {term.name for term in TERMS if "weight" not in vars(term)}
     assert by_setting == weights
+    assert {term.name for term in TERMS if issubclass(term, InTime)} == LOSS_LIMITS.keys()
     assert len({term.name for term in TERMS}) == len(TERMS)
 
 
@@ -88,6 +97,46 @@ def test_a_frame_of_a_chain_is_drawn_to_no_keyframe(planned: Planner) -> None:
     terms = FrameTerms(TERMS, plan.row.loss, next(plan.walk()))
     total = torch.tensor(0.5)
     assert terms.add(total, Latent(chance(1, 2, 3, 3), 0), Picture(chance(1, 3, 6, 6), None)) is total
+
+
+def led(plan: VideoPlan, frame: int, *, steps: int = 150) -> tuple[Tensor, Tensor]:
+    """A picture of noise, and what the terms of one frame alone make of it."""
+    terms = FrameTerms(TERMS, plan.row.loss, list(plan.walk())[frame])
+    before = (0.5 + 0.2 * chance(1, 3, 20, 24)).clamp(0, 1)
+    picture = before.clone().requires_grad_(True)
+    optimiser = torch.optim.Adam([picture], lr=0.02)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        total = terms.add(torch.zeros(()), Picture(picture, None))
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    return before, picture.detach()
+
+
+COLOURS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 128 / 255]])
+
+
+@pytest.mark.parametrize(
+    ("loss", "measure"),
+    [
+        ({"mirror_x": 9}, lambda it: F.mse_loss(it, it.flip(-1))),
+        ({"mirror_y": 9}, lambda it: F.mse_loss(it, it.flip(-2))),
+        ({"palette": 9, "palette_colours": "red navy"}, lambda it: palette_distance(it, COLOURS)),
+        ({"colour": 9, "colour_target": 0.4}, lambda it: (colourfulness(it) - 0.4).abs()),
+        ({"colour": 9, "colour_target": 0}, colourfulness),
+        ({"tv2": 9}, squared_variation),
+    ],
+)
+def test_each_that_changes_in_time_leads_where_it_says_in_the_frames_that_it_has_a_weight_in(
+    planned: Planner, loss: dict[str, Any], measure: Any
+) -> None:
+    (name,) = set(loss) & LOSS_LIMITS.keys()
+    plan = planned(frames=3, handoff="chain", loss=loss | {name: f"where(t < 2, 0, {loss[name]})"})
+    before, after = led(plan, 2)
+    assert measure(after) < 0.1 * measure(before)
+    before, after = led(plan, 1)
+    assert torch.equal(before, after)
 
 
 # --- a new one --------------------------------------------------------------------------------------------------------
