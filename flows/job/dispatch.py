@@ -194,7 +194,9 @@ class _JobHost:
         self._news: queue.SimpleQueue[Chunk | StitchRun | None] = queue.SimpleQueue()  # None: a frame, for instance
         self._measures = JobMeasures(job, pool)
         failures = FailureLog(job.output, events)
-        self._publisher = Publisher(job.output, job.settings, job.control, failures, force=job.parameters.force)
+        self._publisher = Publisher(
+            job.output, job.settings, job.control, failures, force=job.parameters.force, reading=job.reading
+        )
         self._runner = (
             None if pool is None else ChunkRunner(job, pool, self._publisher, failures, partial(self._news.put, None))
         )

@@ -11,6 +11,7 @@ from functools import cache
 from flows.job.parents import Parents, in_generations
 from flows.job.picture_digests import PictureDigests
 from flows.job.preset_files import PresetFiles
+from flows.job.sounds import Sounds
 from flows.job.storage_state import damaged_documents, list_video, read_plan, read_retakes
 from flows.planning.remaining import VideoWork, plan_video
 from flows.planning.stored_addresses import as_stored
@@ -24,10 +25,11 @@ from infra.storage.storage import (
     StorageUnavailable,
     input_address,
 )
+from infra.video.errors import VideoError
 from manifests.errors import NightreelError
 from manifests.schema import ManifestRow, with_addresses
 from manifests.schema.texts import plural
-from renderers.errors import BadInput
+from renderers.errors import BadInput, RenderError
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
@@ -52,7 +54,7 @@ def load_work(
     (see `Parents`)."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
     reader = SourceReader(reading)
-    pictures, presets = PictureDigests(reader), PresetFiles(reader, folder)
+    pictures, presets, sounds = PictureDigests(reader), PresetFiles(reader, folder), Sounds(reader)
 
     def stored(video_id: str) -> tuple[VideoPlan, Iterable[str]] | None:
         listing = list_video(output, video_id)
@@ -66,8 +68,13 @@ def load_work(
         row = with_addresses(row, lambda address: input_address(address, folder, reading))
         try:
             row = presets.filled(row)
-            images = pictures.of(row)
-        except (BadInput, StorageUnavailable) as error:  # of a file's server; the output's own ends the job
+            images = dict(pictures.of(row))
+            if row.audio is not None:
+                if row.length_unknown:
+                    raise BadInput(_of_unknown_length(row))
+                row, digests = sounds.heard(resolve(row, entries(row.model)))
+                images |= digests
+        except (RenderError, VideoError, StorageUnavailable) as error:  # of a file's server; the output's own ends the job
             return row, error
         try:
             resolved = VideoPlan.of(row, images, entry=entries(row.model))
@@ -132,6 +139,13 @@ def _too_many(row: ManifestRow, frames: int, most: int) -> str:
         f"video '{row.video_id}' has {plural(row.frames, 'frame')}, and the rows before it {frames:,}: a job plans up "
         f"to {most:,} (NIGHTREEL_PLANNED_FRAMES), each of which takes up to a kilobyte of memory; put it into another "
         "manifest"
+    )
+
+
+def _of_unknown_length(row: ManifestRow) -> str:
+    return (
+        f"video '{row.video_id}' is as long as its audio, which `nightreel manifest build` hears: build the manifest by "
+        "it, or give a number of seconds or frames"
     )
 
 

@@ -6,11 +6,9 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 
-from infra.storage.storage import ObjectMissing, SourceReader, StorageError, StorageUnavailable, absolute_uri
-from manifests.masking import address_without_secrets, content_mark
+from flows.job.named_files import reading_named, shown
+from infra.storage.storage import SourceReader, absolute_uri
 from manifests.schema import Address, ManifestRow, addresses_of
-from manifests.schema.texts import short
-from renderers.errors import BadInput
 from renderers.pictures.reading import check_picture
 
 __all__ = ["PictureDigests"]
@@ -32,25 +30,14 @@ class PictureDigests:
             BadInput: one can't be read, may not be, or is no picture; the message names the column and what to do.
             StorageUnavailable: where it lies can't be read, now (StorageBusy) or until somebody repairs it.
         """
-        return {it.address: self._digest(it, row.video_id) for it in addresses_of(row)}
+        return {it.address: self._digest(it, row.video_id) for it in addresses_of(row) if it.is_picture}
 
     def _digest(self, named: Address, video_id: str) -> str:
         uri = named.address
-        what = f"{named.place} '{_shown(uri)}' of video '{video_id}'"
-        if content_mark(uri):
-            raise BadInput(f"{what} is what documents keep of an address that held a secret: give the address itself")
-        try:
+        with reading_named(named, video_id):
             if uri not in self._known:
                 self._known[uri] = self._read(uri)
             return self._known[uri]
-        except ObjectMissing as error:
-            raise BadInput(f"{what} does not exist: put it there, or correct the row") from error
-        except StorageUnavailable as error:
-            raise type(error)(f"{what} can't be read: {error.message}", error.remedy) from error
-        except StorageError as error:
-            raise BadInput(f"{what} can't be read: {error}") from error
-        except BadInput as error:
-            raise BadInput(f"{named.place} of video '{video_id}': {error}") from error
 
     def _read(self, uri: str) -> str:
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
@@ -61,10 +48,6 @@ class PictureDigests:
 
             self._reader.pour(absolute_uri(uri), file.write, again)
             file.seek(0)
-            check_picture(file, _shown(uri))
+            check_picture(file, shown(uri))
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _shown(uri: str) -> str:
-    return short(address_without_secrets(uri), 300)

@@ -12,7 +12,7 @@ from flows.job.storage_state import save_plan
 from flows.retry_and_quarantine.policy import Attempt, decide
 from infra import metrics
 from infra.settings import InfraSettings
-from infra.storage.storage import Storage
+from infra.storage.storage import ReadingPolicy, SourceReader, Storage
 from infra.video.errors import VideoDefect
 from manifests.errors import ErrorKind, kind_of
 
@@ -20,13 +20,16 @@ __all__ = ["Publisher"]
 
 
 class Publisher:
-    """Puts plans and videos into `output`; `force` lets a video replace another one."""
+    """Puts plans and videos into `output`; `force` lets a video replace another one, `reading` says what rows may name
+    as their sound."""
 
     def __init__(
-        self, output: Storage, settings: InfraSettings, control: JobControl, failures: FailureLog, *, force: bool
-    ) -> None:
+        self, output: Storage, settings: InfraSettings, control: JobControl, failures: FailureLog, *, force: bool,
+        reading: ReadingPolicy | None = None,
+    ) -> None:  # fmt: skip
         self._output, self._settings, self._force = output, settings, force
         self._control, self._failures = control, failures
+        self._sources = SourceReader(reading)
 
     def save_plan(self, run: VideoRun) -> bool:
         """Put the plan of a video, once a job. Also where nothing is rendered: the latest plan is what `status` goes
@@ -46,7 +49,7 @@ class Publisher:
                 self.save_plan(run)
                 if damaged:
                     encode_damaged(self._output, run.work)
-                published = stitch(self._output, run.work, force=self._force)
+                published = stitch(self._output, run.work, force=self._force, sources=self._sources)
             except Exception as error:
                 failures.append(Attempt(kind_of(error), "stitch"))
                 self._failures.record(run, None, error, len(failures), "stitch", time.perf_counter() - began)

@@ -14,18 +14,22 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from flows.job.named_files import reading_named
 from flows.job.stored_documents import MOST_BYTES
 from flows.planning.remaining import VideoWork
 from infra.storage.layout import CONTACT_SHEET, PROVENANCE, video_key
-from infra.storage.storage import ObjectConflict, Storage
+from infra.storage.storage import ObjectConflict, SourceReader, Storage
 from infra.video.contact_sheet import contact_sheet
 from infra.video.encoding import Encoding
 from infra.video.errors import VideoDefect
 from infra.video.ffmpeg import decode, ffmpeg_version
 from infra.video.seal import read_seal
 from infra.video.segments import join_segments
+from infra.video.sound import Sound
+from infra.workers.row_pictures import read_picture
 from infra.workers.segments import put_segment
 from infra.workers.tasks import SegmentTask
+from manifests.schema import Address
 from renderers.errors import BadInput
 from renderers.frame_plan.documents import plan_document
 
@@ -63,10 +67,13 @@ def would_overwrite(work: VideoWork) -> VideoDiffers | None:
     )
 
 
-def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Published:
-    """Join the segments of `work`, check the result, and publish it.
+def stitch(
+    output: Storage, work: VideoWork, *, force: bool = False, sources: SourceReader | None = None
+) -> Published:
+    """Join the segments of `work`, put its sound under it, which `sources` reads, check the result, and publish it.
 
     Raises:
+        BadInput: its sound is not there any more, or another one than was heard.
         VideoDiffers: another video lies there and `force` is not given.
         ObjectMissing: a segment is not in storage.
         VideoError: a segment is damaged, or the result is not what it should be.
@@ -84,7 +91,8 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
                 local.write_bytes(output.read(frame_range.segment))
             segments.append(local)
         target = Path(folder) / f"video.{suffix}"
-        info = join_segments(segments, encoding, frames=row.frames, target=target)
+        sound = _sound(output, work, Path(folder), sources or SourceReader())
+        info = join_segments(segments, encoding, frames=row.frames, target=target, sound=sound)
         with target.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = target.stat().st_size
@@ -100,9 +108,10 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
             "width": info.width,
             "height": info.height,
             "codec": info.codec,
+            **({"sound_seconds": round(info.sound, 3)} if info.sound is not None else {}),
             "last_frame": work.frames[-1].digest,
             "segments": [frame_range.segment for frame_range in work.ranges],
-            **plan_document(work.plan),
+            **plan_document(work.plan, heard=False),
             "model": {"name": work.plan.entry.name, "digest": work.plan.entry.digest},
             "software": {"nightreel": version("nightreel"), "ffmpeg": ffmpeg_version()},
         }
@@ -119,6 +128,18 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False) -> Publishe
     document = json.dumps(provenance, indent=1, sort_keys=True).encode()
     output.put(f"{work.video_id}/{PROVENANCE}", document, existing="replace")
     return Published(key, size, sha256, outcome == "written", time.perf_counter() - began)
+
+
+def _sound(output: Storage, work: VideoWork, folder: Path, sources: SourceReader) -> Sound | None:
+    """The sound of a video as a file in `folder`; None if it has none."""
+    row = work.plan.row
+    if row.audio is None:
+        return None
+    heard = row.heard.seconds if row.heard is not None else 0.0
+    path = folder / "sound"
+    with reading_named(Address("audio", row.audio), row.video_id, copied=True):
+        path.write_bytes(read_picture(output, row.video_id, row.audio, work.plan.images[row.audio], sources))
+    return Sound(path, row.audio_start, row.audio_gain, heard)
 
 
 def encode_damaged(output: Storage, work: VideoWork) -> None:

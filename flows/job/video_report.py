@@ -86,7 +86,7 @@ def planned_report(
         video_id=work.video_id,
         prompt=without_secrets(shown_prompts(row.scenes)),
         model=row.model,
-        settings={name: it for name, it in plan_document(work.plan)["row"].items() if name not in _SHOWN},
+        settings={name: it for name, it in plan_document(work.plan, heard=False)["row"].items() if name not in _SHOWN},
         frames=work.plan.frames,
         done=done,
         state=state,

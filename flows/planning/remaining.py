@@ -109,8 +109,18 @@ def content_of(plan: VideoPlan) -> str:
     """Return the digest of the finished video that a plan makes."""
     # a first frame has none before it that is shown
     kept = [index for index in plan.outline.kept if index]
-    encoder = encoder_settings(Encoding.of(plan.row))
+    encoder = encoder_settings(Encoding.of(plan.row)) | sound_settings(plan)
     return content_digest(encoder, plan.digests, kept, chain=plan.handoff == "chain")
+
+
+def sound_settings(plan: VideoPlan) -> dict[str, object]:
+    """Return what decides the sound under a video: nothing where there is none. No segment hangs on it."""
+    row = plan.row
+    if row.audio is None:
+        return {}
+    codec = " ".join(Encoding.of(row).spec.sound)
+    sha256 = plan.images.get(row.audio, "")
+    return {"sound": {"file": sha256, "start": row.audio_start, "gain": row.audio_gain, "codec": codec}}
 
 
 def plan_video(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from infra.video.encoding import Encoding
 
-__all__ = ["concat_listing", "encode_arguments", "encoder_settings", "join_commands"]
+__all__ = ["SoundArguments", "concat_listing", "encode_arguments", "encoder_settings", "join_commands"]
 
 # Raise it when a segment's bytes change for a reason that the arguments below do not show (the seal, the PNG writer).
 ENCODER_REVISION = 1
@@ -19,6 +20,13 @@ ENCODER_REVISION = 1
 # algorithm by CPU model, no dates and no version tags in the container.
 _QUIET = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"]
 _REPRODUCIBLE = ["-map_metadata", "-1", "-fflags", "+bitexact"]
+
+
+class SoundArguments(NamedTuple):
+    """ffmpeg's arguments for a sound track under a video: how its file is read, as the second one, and encoded."""
+
+    source: tuple[str, ...]
+    codec: tuple[str, ...]
 
 
 def encoder_settings(encoding: Encoding) -> dict[str, object]:
@@ -58,10 +66,12 @@ def encode_arguments(width: int, height: int, encoding: Encoding, *, target: Pat
     ]  # fmt: skip
 
 
-def join_commands(encoding: Encoding, listing: Path, *, work: Path, target: Path) -> dict[str, list[str]]:
+def join_commands(
+    encoding: Encoding, listing: Path, *, work: Path, target: Path, sound: SoundArguments | None = None
+) -> dict[str, list[str]]:
     """Build the commands that make `target` from the segments in `listing` (concat demuxer): in order, by their tasks.
 
-    `work` is a folder for what one leaves to the next.
+    `work` is a folder for what one leaves to the next; `sound` is put under a video whose packets are copied.
     """
     if encoding.spec.join == "palette":
         palette = work / "palette.png"
@@ -69,7 +79,7 @@ def join_commands(encoding: Encoding, listing: Path, *, work: Path, target: Path
             "choosing the palette of": _palette_arguments(listing, palette=palette),
             "joining": _dither_arguments(encoding, listing, palette=palette, target=target),
         }
-    return {"joining": _copy_arguments(encoding, listing, target=target)}
+    return {"joining": _copy_arguments(encoding, listing, target=target, sound=sound)}
 
 
 def concat_listing(segments: list[Path], durations: list[Fraction]) -> str:
@@ -81,7 +91,9 @@ def concat_listing(segments: list[Path], durations: list[Fraction]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _copy_arguments(encoding: Encoding, listing: Path, *, target: Path) -> list[str]:
+def _copy_arguments(
+    encoding: Encoding, listing: Path, *, target: Path, sound: SoundArguments | None = None
+) -> list[str]:
     """Copy the packets of all segments into one file.
 
     Timestamps are not trusted but made: packet n of the whole is shown at n frames exactly. The concat demuxer adds up
@@ -91,9 +103,10 @@ def _copy_arguments(encoding: Encoding, listing: Path, *, target: Path) -> list[
     """
     timescale, ticks = _clock(encoding.rate)
     stamp = f"setts=pts=N*{ticks}:dts=N*{ticks}:duration={ticks}:time_base=1/{timescale}:prescale=1"
+    source, codec = (sound.source, sound.codec) if sound is not None else ((), ())
     return [
-        *_QUIET, "-f", "concat", "-safe", "0", "-i", _file(listing),
-        "-map", "0:v:0", "-c", "copy", "-bsf:v", stamp,
+        *_QUIET, "-f", "concat", "-safe", "0", "-i", _file(listing), *source,
+        "-map", "0:v:0", "-c", "copy", "-bsf:v", stamp, *codec,
         *_REPRODUCIBLE, *(option.format(timescale=timescale) for option in encoding.spec.container),
         "-y", _file(target),
     ]  # fmt: skip

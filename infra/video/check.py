@@ -20,7 +20,8 @@ class VideoInfo:
     """A finished file, as read back from it.
 
     `duration` in seconds; `fps` in frames per second (0.0 where the file holds no time: a single PNG);
-    `width` and `height` in pixels as stored, padding to even sizes included; `codec` by ffmpeg's name.
+    `width` and `height` in pixels as stored, padding to even sizes included; `codec` by ffmpeg's name; `sound`: how
+    many seconds its sound lasts, None where it was not asked for.
     """
 
     frames: int
@@ -29,6 +30,7 @@ class VideoInfo:
     width: int
     height: int
     codec: str
+    sound: float | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from infra.video.errors import EncodingInvalid
 from manifests.schema.row import ManifestRow, VideoFormat
 
-__all__ = ["FORMATS", "Encoding", "FileType", "Format", "VideoFormat", "exact_rate", "format_of"]
+__all__ = ["FORMATS", "Encoding", "FileType", "Format", "VideoFormat", "exact_rate", "format_of", "with_sound"]
 
 FASTEST = 1000  # frames a second that any format holds
 GREATEST_UPSCALE = 8
@@ -54,6 +54,8 @@ class Format:
     """whether the container's clock holds every frame's time; otherwise each may be off by one tick"""
     seekable: bool = True
     """whether decoding may begin in the middle"""
+    sound: tuple[str, ...] = ()
+    """ffmpeg's options for a sound track; none where files of the format hold no sound"""
 
 
 # Browsers guess BT.601 for small untagged videos and BT.709 for large ones; convert to and tag as BT.709, always.
@@ -106,6 +108,7 @@ FORMATS: dict[VideoFormat, Format] = {
         join="copy",
         container=("-video_track_timescale", "{timescale}", "-movflags", "+faststart", "-f", "mp4"),
         even_sides=True,
+        sound=("-c:a", "aac", "-b:a", "192k"),
     ),
     "webm": Format(
         file=FileType("webm", "video/webm"),
@@ -115,6 +118,7 @@ FORMATS: dict[VideoFormat, Format] = {
         container=("-f", "webm"),
         even_sides=True,
         exact_times=False,  # 1/1000 s
+        sound=("-c:a", "libopus", "-b:a", "160k"),
     ),
     "gif": Format(
         file=FileType("gif", "image/gif"),
@@ -220,6 +224,11 @@ def format_of(name: str) -> VideoFormat:
     if (suffix := Path(name).suffix.lower()) not in suffixes:
         raise EncodingInvalid(f"'{name}': a video's name ends in {', '.join(suffixes)}")
     return suffixes[suffix]
+
+
+def with_sound() -> tuple[VideoFormat, ...]:
+    """Return the formats that hold sound."""
+    return tuple(name for name, spec in FORMATS.items() if spec.sound)
 
 
 def exact_rate(fps: float) -> Fraction:

@@ -2,7 +2,9 @@
 
 VideoError                application
 ├── EncodingInvalid       bad input     no format holds what is asked for: its rate, enlargement or name
+├── SoundInvalid          bad input     what a row names as its sound holds none, or none that can be used
 ├── FfmpegError           application   ffmpeg could not be run, or ended with an error (its last lines are shown)
+│   └── FfmpegTooSlow     application   it was ended, since it took longer than it may
 └── VideoDefect           application   a segment or a video is damaged, cut short, or of a wrong count, order, duration
 """
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 from manifests.errors import ErrorKind, NightreelError
 
-__all__ = ["EncodingInvalid", "FfmpegError", "VideoDefect", "VideoError"]
+__all__ = ["EncodingInvalid", "FfmpegError", "FfmpegTooSlow", "SoundInvalid", "VideoDefect", "VideoError"]
 
 
 class VideoError(NightreelError):
@@ -23,8 +25,18 @@ class EncodingInvalid(VideoError, ValueError):
     kind = ErrorKind.BAD_INPUT
 
 
+class SoundInvalid(VideoError, ValueError):
+    """What a row names as its sound holds none that can be decoded, or too much of it."""
+
+    kind = ErrorKind.BAD_INPUT
+
+
 class FfmpegError(VideoError):
     """ffmpeg is missing, or ended with an error."""
+
+
+class FfmpegTooSlow(FfmpegError):
+    """ffmpeg was ended, since it took longer than it may."""
 
 
 class VideoDefect(VideoError):

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -24,22 +25,30 @@ from numpy.typing import NDArray
 from infra.video import png_sequence
 from infra.video.check import Packets, VideoInfo, parse_packets, require_regular
 from infra.video.encoding import Encoding
-from infra.video.errors import FfmpegError, VideoDefect
+from infra.video.errors import FfmpegError, FfmpegTooSlow, VideoDefect
 
-__all__ = ["check", "decode", "decoded_frames", "feed", "ffmpeg_version", "probe", "run"]
+__all__ = ["check", "decode", "decoded_frames", "feed", "ffmpeg_version", "probe", "run", "stream"]
 
 Picture = NDArray[np.uint8]
 
 NICE = 10
+_PIECE = 1 << 18  # bytes
 
 _READ = ["-hide_banner", "-nostdin", "-nostats"]
+
+_COUNTED_RATE = 8000  # samples a second, of sound that is counted only
+_PACKET_SECONDS = 0.022  # of AAC, at 48 kHz
 
 
 # ---------------------------------------------------------------------------------------------------- check
 
 
-def check(path: Path, encoding: Encoding, *, frames: int, decode_from: int = 0, name: str | None = None) -> VideoInfo:
-    """Make sure that a finished file holds `frames` frames, in order, at its rate, for frames/rate seconds, and plays.
+def check(
+    path: Path, encoding: Encoding, *, frames: int, decode_from: int = 0, name: str | None = None,
+    with_sound: bool = False,
+) -> VideoInfo:  # fmt: skip
+    """Make sure that a finished file holds `frames` frames, in order, at its rate, for frames/rate seconds, and plays;
+    `with_sound`: that sound lasts as long, to half a frame or a packet.
 
     Frames before `decode_from` are counted and timed but not decoded. `name` stands for the file in messages.
     Raises VideoDefect with what was found and what was expected; FfmpegError if the file cannot be read at all.
@@ -57,7 +66,25 @@ def check(path: Path, encoding: Encoding, *, frames: int, decode_from: int = 0, 
     )
     if decoded != frames - decode_from:
         raise VideoDefect(f"video '{name}': {decoded} of the frames {decode_from} to {frames - 1} can be decoded")
-    return VideoInfo(frames, float(rate), float(frames / rate), packets.width, packets.height, packets.codec)
+    heard = _check_sound(path, name, frames / rate, 1 / rate) if with_sound else None
+    return VideoInfo(frames, float(rate), float(frames / rate), packets.width, packets.height, packets.codec, heard)
+
+
+def _check_sound(path: Path, name: str, seconds: Fraction, frame: Fraction) -> float:
+    """How many seconds of sound can be decoded; VideoDefect if it is not `seconds` to half a `frame`."""
+    arguments = [
+        *_READ, "-loglevel", "error", "-xerror", "-i", f"file:{path.absolute()}", "-map", "0:a:0",
+        "-ac", "1", "-ar", str(_COUNTED_RATE), "-f", "u8", "pipe:1",
+    ]  # fmt: skip
+    try:
+        heard = sum(map(len, stream(arguments, f"decoding the sound of '{name}'"))) / _COUNTED_RATE
+    except FfmpegError as error:
+        if "matches no streams" in str(error):
+            raise VideoDefect(f"video '{name}' holds no sound") from error
+        raise VideoDefect(f"the sound of video '{name}' does not decode to its end: {error}") from error
+    if abs(heard - float(seconds)) > max(float(frame) / 2, _PACKET_SECONDS):
+        raise VideoDefect(f"the sound of '{name}' lasts {heard:.3f} s, must last {float(seconds):.3f} s")
+    return heard
 
 
 # ---------------------------------------------------------------------------------------------------- read
@@ -181,6 +208,31 @@ def run(arguments: list[str], doing: str) -> bytes:
         output = process.stdout.read()
         _require_success(process, errors, doing)
     return output
+
+
+def stream(arguments: list[str], doing: str, *, seconds: float | None = None) -> Iterator[bytes]:
+    """Run ffmpeg and yield its output piece by piece. Raises FfmpegError; also where it takes longer than `seconds`."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    with _process(arguments, stdout=subprocess.PIPE) as (process, errors):
+        assert process.stdout is not None
+        timer = threading.Timer(seconds, end) if seconds is not None else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            while piece := process.stdout.read(_PIECE):
+                yield piece
+            if late.is_set():
+                raise FfmpegTooSlow(f"ffmpeg takes longer than {seconds:g} s: it was ended while {doing}")
+            _require_success(process, errors, doing)
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
 def feed(arguments: list[str], chunks: Iterable[memoryview], doing: str) -> None:

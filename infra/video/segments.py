@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from infra.video import ffmpeg, png_sequence
 from infra.video.arguments import concat_listing, encode_arguments, join_commands
 from infra.video.check import VideoInfo
-from infra.video.encoding import Encoding
-from infra.video.errors import VideoDefect
+from infra.video.encoding import Encoding, with_sound
+from infra.video.errors import EncodingInvalid, VideoDefect
 from infra.video.seal import SEAL_BYTES, SegmentInfo, read_seal, require_fitting, seal
+from infra.video.sound import Sound, sound_arguments
 
 __all__ = ["FULL_DECODE_FRAMES", "encode_segment", "join_segments", "write_video"]
 
@@ -100,24 +101,30 @@ def write_video(pictures: Iterable[Picture], encoding: Encoding, target: Path) -
         return join_segments([segment], encoding, frames=read_seal(segment).frames, target=target)
 
 
-def join_segments(segments: list[Path], encoding: Encoding, *, frames: int, target: Path) -> VideoInfo:
+def join_segments(
+    segments: list[Path], encoding: Encoding, *, frames: int, target: Path, sound: Sound | None = None
+) -> VideoInfo:
     """Join a video's segments, in the order given, into `target`, check the result, and only then let it appear.
 
-    `frames` is what the video must hold. On any failure `target` is left as it was.
+    `frames` is what the video must hold; `sound` is put under it, for just as long. On any failure `target` is left as
+    it was.
 
-    Raises VideoDefect, naming the segment, for one that is damaged, cut short or of other settings, and for a result
+    Raises EncodingInvalid where the format holds no sound;
+    VideoDefect, naming the segment, for one that is damaged, cut short or of other settings, and for a result
     whose frame count, order or duration is off or that does not decode; FfmpegError if ffmpeg fails.
     """
     infos = require_fitting(segments, encoding, frames=frames)
+    if sound is not None and not encoding.spec.sound:
+        raise EncodingInvalid(f"a {encoding.format} holds no sound: use format {' or '.join(with_sound())}")
     width, height = encoding.size(infos[0].width, infos[0].height)
     part = target.with_name(f".{target.name}.part")
     try:
         if encoding.spec.join == "pictures":
             png_sequence.join_pngs(segments, rate=encoding.rate, frames=frames, target=part)
         else:
-            _join_streams(segments, infos, encoding, part, f"{len(segments)} segments into '{target.name}'")
+            _join_streams(segments, infos, encoding, part, f"{len(segments)} segments into '{target.name}'", sound)
         tail = frames - infos[-1].frames if frames > FULL_DECODE_FRAMES else 0
-        info = ffmpeg.check(part, encoding, frames=frames, decode_from=tail, name=target.name)
+        info = ffmpeg.check(part, encoding, frames=frames, decode_from=tail, name=target.name, with_sound=sound is not None)
         if (info.width, info.height) != (width, height):
             raise VideoDefect(f"video '{target.name}' is {info.width}x{info.height}; must be {width}x{height}")
         part.replace(target)
@@ -126,10 +133,13 @@ def join_segments(segments: list[Path], encoding: Encoding, *, frames: int, targ
     return info
 
 
-def _join_streams(segments: list[Path], infos: list[SegmentInfo], encoding: Encoding, target: Path, what: str) -> None:
+def _join_streams(
+    segments: list[Path], infos: list[SegmentInfo], encoding: Encoding, target: Path, what: str, sound: Sound | None
+) -> None:
     with tempfile.TemporaryDirectory(prefix="nightreel-") as folder:
         listing = Path(folder) / "segments.ffconcat"
         durations = [info.frames / encoding.rate for info in infos]
         listing.write_text(concat_listing(segments, durations), encoding="utf-8")
-        for doing, arguments in join_commands(encoding, listing, work=Path(folder), target=target).items():
+        under = None if sound is None else sound_arguments(sound, encoding, sum(info.frames for info in infos))
+        for doing, arguments in join_commands(encoding, listing, work=Path(folder), target=target, sound=under).items():
             ffmpeg.run(arguments, f"{doing} {what}")

@@ -15,16 +15,21 @@ from manifests.schema.scenes import ImagePrompt
 
 __all__ = ["ADDRESS_COLUMNS", "Address", "addresses_of", "with_addresses"]
 
-ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts", "prompts", "renew"})
+ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts", "prompts", "renew", "audio"})
 
 
 class Address(NamedTuple):
-    """Where a picture lies that a row names, and in which `column`; `scene` is the frame at which the scene starts that
+    """Where a picture, or the sound, lies that a row names, and in which `column`; `scene` is the frame at which the scene starts that
     names it, None for what holds throughout."""
 
     column: str
     address: str
     scene: int | None = None
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a picture lies there: what frames are drawn with. Sound comes under them."""
+        return self.column != "audio"
 
     @property
     def place(self) -> str:
@@ -35,7 +40,7 @@ class Address(NamedTuple):
 
 
 def addresses_of(row: ManifestRow) -> Iterator[Address]:
-    """Yield each address of a picture that `row` names."""
+    """Yield each address of a picture that `row` names, and that of its sound."""
     if row.init_image is not None:
         yield Address("init_image", row.init_image)
     for prompt in row.image_prompts or ():
@@ -45,10 +50,12 @@ def addresses_of(row: ManifestRow) -> Iterator[Address]:
             yield Address("prompts", prompt.image, scene.at)
     if names_picture(row.renew.colours_from):
         yield Address("renew", row.renew.colours_from)
+    if row.audio is not None:
+        yield Address("audio", row.audio)
 
 
 def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRow:
-    """Return `row` with each address, of its pictures and of its preset's file, as `change` makes it; nothing is
+    """Return `row` with each address, of its pictures, sound and preset's file, as `change` makes it; nothing is
     validated again."""
     update: dict[str, Any] = {}
     if row.init_image is not None:
@@ -62,6 +69,8 @@ def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRo
         )
     if names_picture(row.renew.colours_from):
         update["renew"] = row.renew.model_copy(update={"colours_from": change(row.renew.colours_from)})
+    if row.audio is not None:
+        update["audio"] = change(row.audio)
     if row.preset is not None and is_file(row.preset):
         update["preset"] = change(row.preset)
     if not update:

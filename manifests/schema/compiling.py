@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Protocol
 
+from manifests.schema.audio import SIGNALS, is_signal
 from manifests.schema.functions import ALIASES, CONSTANTS, FAILURES, FUNCTIONS, OPERATORS, TRUTHS, Function
 from manifests.schema.timeline import NAMES_OF_VIDEO, Computed, Timeline
 
@@ -15,6 +16,7 @@ __all__ = ["ALLOWED", "FRAME", "STEP", "Compiler", "Part"]
 FRAME, STEP = "t", "u"
 ALLOWED = (
     f"numbers, t (the frame number), {', '.join(f'{name} ({what})' for name, what in NAMES_OF_VIDEO.items())}, "
+    f"{', '.join(SIGNALS)} (of the audio), "
     f"{', '.join(CONSTANTS)}, + - * / // % ** ( ), < <= > >= == != (1 or 0), & | ~ of those, a if c else b, "
     f"and the functions {', '.join(name for name in FUNCTIONS if name not in ALIASES)}"
 )
@@ -51,7 +53,7 @@ class Compiler:
                 return _frame
             case ast.Name(name) if name == STEP:
                 return _step
-            case ast.Name(name) if name in NAMES_OF_VIDEO:
+            case ast.Name(name) if name in NAMES_OF_VIDEO or is_signal(name):
                 return self._of_video(name, node)
             case ast.BinOp():
                 return self._chain(node)
@@ -230,7 +232,7 @@ def _step(t: float, u: float) -> float:
 
 
 def _unknown(t: float, u: float) -> float:
-    raise LookupError(f"{', '.join(NAMES_OF_VIDEO)} are known of a video only, and this expression belongs to none")
+    raise LookupError(f"{', '.join((*NAMES_OF_VIDEO, *SIGNALS))} are known of a video only, and this expression belongs to none")
 
 
 def _computed(part: Part) -> Computed:

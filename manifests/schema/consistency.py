@@ -45,7 +45,7 @@ def _check_story(row: ManifestRow) -> None:
             raise SettingsError("prompts", str(error)) from error
     if row.prompts is not None or ":" in (row.prompt or ""):
         last = row.own_scenes[-1].at
-        if last >= row.frames:
+        if last >= row.frames and not row.length_unknown:
             raise SettingsError(
                 "frames",
                 f"a scene starts at frame {last}, but the video ends with frame {row.frames - 1}; "
@@ -135,7 +135,7 @@ def _check_loop(row: ManifestRow) -> None:
             "(depth.shape) can't be taken back: choose one of them, or depth.shape plane",
         )
     closing = row.closing(row.handoff)
-    if row.frames < 3 * closing:
+    if row.frames < 3 * closing and not row.length_unknown:
         raise SettingsError(
             "loop",
             f"the last {closing} frames of a loop lead back to its first, and it takes three times as many at "

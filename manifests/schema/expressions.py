@@ -12,6 +12,7 @@ import re
 from functools import lru_cache
 
 from manifests.errors import ErrorKind, NightreelError
+from manifests.schema.audio import SIGNAL_PATTERN, SIGNALS, is_signal
 from manifests.schema.compiling import ALLOWED, FRAME, STEP, Compiler, Part
 from manifests.schema.functions import CONSTANTS, FAILURES, FUNCTIONS
 from manifests.schema.texts import did_you_mean, short
@@ -22,7 +23,7 @@ _REMEMBERED_LENGTH = 60  # what was compiled takes a hundred times as many bytes
 MAX_DEPTH = 50  # nested operations: deeper ones could exhaust Python's stack inside an actor
 _SHOWN = 60  # characters of an expression in a message
 
-_NAMES = (FRAME, *NAMES_OF_VIDEO, STEP, *CONSTANTS, *FUNCTIONS, "if", "else")
+_NAMES = (FRAME, *NAMES_OF_VIDEO, *SIGNALS, STEP, *CONSTANTS, *FUNCTIONS, "if", "else")
 _REMEDIES = {
     "^": "write ** for a power",
     "and": "write & between comparisons in brackets: (t > 4) & (t < 9)",
@@ -41,7 +42,7 @@ _NUMBER = re.compile(
     r"(\()?\s*([+-]?(?:(?:0|[1-9]\d*)(?!\w|\.)|(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*(?(1)\))", re.ASCII
 )
 _ONE_SPACE = re.compile(r"\s")  # one for one, so that places in what is parsed are places in the text
-_OF_VIDEO = re.compile(rf"(?<!\w)(?:{'|'.join(NAMES_OF_VIDEO)})(?!\w)", re.ASCII)
+_OF_VIDEO = re.compile(rf"(?<!\w)(?:{'|'.join(NAMES_OF_VIDEO)}|{SIGNAL_PATTERN})(?!\w)", re.ASCII)
 
 
 class KeyframeError(NightreelError, ValueError):
@@ -145,6 +146,7 @@ class Expression:
             if (
                 token["name"]
                 and name not in _NAMES
+                and not is_signal(name)
                 and not (name in _ARGUMENTS and _GIVEN.match(self.text, token.end()))
             ):
                 hint = _REMEDIES.get(name) or f"{did_you_mean(name, _NAMES)} allowed are {ALLOWED}".lstrip()

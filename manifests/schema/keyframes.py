@@ -49,8 +49,9 @@ class Keyframes:
             if before == after:
                 how = f", by {_shown(one)} and {_shown(other)}" if one != other else ""
                 raise KeyframeError(f"keyframes '{short(self.text)}': frame {after} is keyed twice{how}")
-        for frame in {0, *self._frames}:
-            self.at(frame)
+        if not self._unheard:
+            for frame in {0, *self._frames}:
+                self.at(frame)
 
     @classmethod
     def parse(cls, text: str, timeline: Timeline | None = None) -> Keyframes:
@@ -61,6 +62,11 @@ class Keyframes:
         names = names_of_video(text) if timeline is not None else ()
         known = timeline.only(names) if timeline is not None and names else None
         return _parse(text, known) if len(text) <= REMEMBERED_LENGTH else _parse_long(text, known)
+
+    @property
+    def _unheard(self) -> bool:
+        """Whether its values hang on sound that nobody has heard yet."""
+        return self._timeline is not None and self._timeline.unheard(names_of_video(self.text))
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -103,8 +109,11 @@ class Keyframes:
         are `shown`, if it is given.
 
         Every frame of a video of up to `samples` frames is looked at, and evenly spread ones of a longer video; where
-        all expressions are numbers the keys alone decide, and of long expressions fewer frames are looked at.
+        all expressions are numbers the keys alone decide, and of long expressions fewer frames are looked at. What
+        hangs on sound is checked once that was heard.
         """
+        if self._unheard:
+            return
         samples = min(samples, SAMPLED_CHARACTERS // max(1, self.longest))
         if all(expression.constant is not None for expression in self._expressions):
             wanted: set[int] = {0, *self._frames}

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from manifests.schema import camera
 from manifests.schema.affixes import Affix, joined, parse_affix
+from manifests.schema.audio import AS_AUDIO, Band, Heard, Seconds, check_audio, frames_of, signals_of
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
 from manifests.schema.consistency import check_consistent
@@ -110,6 +111,34 @@ class ManifestRow(Settings):
         ge=-100_000,
         le=100_000,
         description="Beats that pass before the one that b counts from.",
+    )
+    seconds: Annotated[Seconds | None, NO_PICTURE] = Field(
+        None,
+        description="Length of the video instead of frames: a number, or audio, for as long as the audio is.",
+        json_schema_extra={"allowed": "a number of seconds above 0, or audio"},
+    )
+    audio: Annotated[Uri | None, NO_PICTURE] = Field(
+        None,
+        description="Sound under the video, and what its schedules hear: a file of music, or a film with sound, a URI "
+        "or a path (from the manifest's folder).",
+    )
+    audio_start: Annotated[float, NO_PICTURE] = Field(
+        0.0, ge=0, le=100_000, description="Seconds of the audio that are left out before the video begins."
+    )
+    audio_gain: Annotated[float, NO_PICTURE] = Field(
+        0.0, ge=-60, le=60, description="Decibels by which the sound under the video is made louder."
+    )
+    audio_release: Annotated[float, NO_PICTURE] = Field(
+        0.15,
+        ge=0,
+        le=60,
+        description="Seconds in which loud, bass, mid, high, onset and bands die away, by a factor of e.",
+    )
+    bands: Annotated[tuple[Band, ...] | None, NO_PICTURE] = Field(
+        None, max_length=32, description="Bands of frequencies that expressions know besides bass, mid and high."
+    )
+    heard: Annotated[Heard | None, NO_PICTURE] = Field(
+        None, description="What was heard in the audio; written when the row is planned."
     )
     width: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Width of a frame in pixels.")
     height: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Height of a frame in pixels.")
@@ -247,8 +276,10 @@ class ManifestRow(Settings):
         given = self.__pydantic_fields_set__
         if self.video_id == RESERVED_ID:
             raise SettingsError("video_id", f"'{RESERVED_ID}' is the folder of the job's report; give another name")
+        self._imply_frames(given)
         check_consistent(self, given)
         self._imply(given)
+        check_audio(self)
         return self
 
     def closing(self, handoff: str) -> int:
@@ -257,6 +288,23 @@ class ManifestRow(Settings):
         if not self.loop:
             return 0
         return self.keyframe_every if handoff == "keyframes" else CHAIN_CLOSING
+
+    @property
+    def length_unknown(self) -> bool:
+        """Whether it is as long as its audio, which nobody has heard yet."""
+        return self.seconds == AS_AUDIO and self.heard is None
+
+    def _imply_frames(self, given: set[str]) -> None:
+        frames = frames_of(self)
+        if frames is None:
+            return
+        if "frames" in given and self.frames != frames:
+            raise SettingsError(
+                "frames",
+                f"give either 'frames' or 'seconds', not both: {self.seconds} s are {frames:,} frames, and frames is "
+                f"{self.frames:,}",
+            )
+        self.__dict__["frames"] = frames
 
     def _imply(self, given: set[str]) -> None:
         """Fill in defaults that hang on other fields, without marking them as given by the author."""
@@ -280,7 +328,7 @@ class ManifestRow(Settings):
     @cached_property
     def timeline(self) -> Timeline:
         """What the row says of time, for its expressions."""
-        return Timeline(self.frames, self.fps, self.seed, self.bpm, self.beat_offset)
+        return Timeline(self.frames, self.fps, self.seed, self.bpm, self.beat_offset, signals_of(self))
 
     @cached_property
     def fades(self) -> Fades:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from manifests.schema.audio import Signals, is_signal, signal_of
+
 __all__ = ["NAMES_OF_VIDEO", "NAMES_OF_VIDEO_IN_KEYS", "Computed", "Timeline"]
 
 #: What is computed of the number of the frame, and of how much of the frame's own steps is over.
@@ -31,6 +33,7 @@ class Timeline:
     seed: int = 0
     bpm: float | None = None
     beat_offset: float = 0.0
+    sound: Signals | None = None
 
     def only(self, names: Collection[str]) -> Timeline:
         """What of it decides the values of `names`: equal for videos in which these are equal."""
@@ -40,10 +43,11 @@ class Timeline:
             seed=self.seed if "seed" in names else 0,
             bpm=self.bpm if "b" in names else None,
             beat_offset=self.beat_offset if "b" in names else 0.0,
+            sound=self.sound.only(names) if self.sound is not None else None,
         )
 
     def value(self, name: str) -> float | Computed:
-        """The value of one of NAMES_OF_VIDEO, or what computes it.
+        """The value of one of NAMES_OF_VIDEO, or of the music's, or what computes it.
 
         Raises:
             LookupError: the video has none, in words.
@@ -58,7 +62,21 @@ class Timeline:
                 return float(self.seed)
             case "s":
                 return lambda t, u: t / fps
+        if is_signal(name):
+            return self._signal(name)
         if self.bpm is None:
             raise LookupError("'b' counts beats: give their number per minute in the column bpm")
         bpm = self.bpm
         return lambda t, u: t / fps * bpm / 60.0 - offset
+
+    def unheard(self, names: Collection[str]) -> bool:
+        """Whether the values of `names` hang on sound that nobody has heard yet."""
+        return self.sound is not None and self.sound.values is None and any(map(is_signal, names))
+
+    def _signal(self, name: str) -> Computed:
+        sound = self.sound
+        if sound is None:
+            raise LookupError(f"'{name}' is of the music: name a file of it in the column audio")
+        if signal_of(name) not in sound.names:
+            raise LookupError(f"'{name}' is none of the row's bands: there are {', '.join(sound.names)}")
+        return lambda t, u: sound.at(name, t)

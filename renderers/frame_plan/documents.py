@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from manifests.masking import reference
+from manifests.masking import address_without_secrets, reference
 from manifests.schema import with_addresses
 from renderers.canonical import json_safe
 from renderers.frame_plan.video_plan import VideoPlan
@@ -17,12 +17,14 @@ from renderers.frame_plan.video_plan import VideoPlan
 __all__ = ["plan_document"]
 
 
-def plan_document(plan: VideoPlan) -> dict[str, Any]:
-    """The `row` of a plan and its `images`, digests by address, as plain values."""
+def plan_document(plan: VideoPlan, *, heard: bool = True) -> dict[str, Any]:
+    """The `row` of a plan and its `images`, digests by address, as plain values; without what was `heard` in its audio
+    where that is not asked for: it is a value for each frame."""
     names = {address: reference(address, sha256) for address, sha256 in plan.images.items()}
-    row = with_addresses(plan.row, lambda address: names[address])
+    # who renders a frame knows the digests of pictures alone
+    row = with_addresses(plan.row, lambda address: names.get(address) or address_without_secrets(address))
     # a row with both is refused, and this one is read again
-    without = {"crossfade"} if row.travel else None
+    without = {*(["crossfade"] if row.travel else []), *([] if heard else ["heard"])}
     return {
         "row": json_safe(row.model_dump(mode="json", exclude_none=True, exclude=without)),
         "images": {names[address]: sha256 for address, sha256 in plan.images.items()},

@@ -150,10 +150,12 @@ def _columns(row: ManifestRow, columns: Iterable[str] | None = None) -> dict[str
     itself."""
     found: dict[str, Any] = {}
     for column in type(row).model_fields if columns is None else columns:
+        if column in NOT_IN_PICTURES:
+            continue
         value = getattr(row, column)
         if isinstance(value, BaseModel):
             prefix = f"{column}."
             found |= {prefix + name: it for name, it in differing(value, NEUTRAL, prefix).items()}
-        elif column not in NOT_IN_PICTURES and (column not in NEUTRAL or NEUTRAL[column] != value):
+        elif column not in NEUTRAL or NEUTRAL[column] != value:
             found[column] = value
     return found

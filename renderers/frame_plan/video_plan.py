@@ -14,7 +14,7 @@ from functools import cached_property
 from threading import RLock
 from typing import Literal
 
-from manifests.schema import ManifestRow
+from manifests.schema import ManifestRow, addresses_of
 from renderers.canonical import json_safe
 from renderers.errors import BadInput
 from renderers.frame_plan import addressing_v4
@@ -69,8 +69,8 @@ def _planning() -> Iterator[None]:
 class VideoPlan:
     """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
 
-    `images` maps the URI of each picture that the row names (`addresses_of`) to the SHA-256 of its bytes: the content
-    decides the frames, not the name. Of several `retakes` of one frame the last holds. `algorithm` says by which
+    `images` maps the URI of each picture that the row names (`addresses_of`), and of its sound, to the SHA-256 of its
+    bytes: the content decides, not the name. Of several `retakes` of one frame the last holds. `algorithm` says by which
     formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`. `parent` is the frame that the row
     `continues`; without it frames can't be addressed. `drawn_at` is the share of the size for which the camera's pixels
     are meant at which `row` has it drawn, for whoever tries it out.
@@ -105,6 +105,14 @@ class VideoPlan:
     @property
     def video_id(self) -> str:
         return self.row.video_id
+
+    @cached_property
+    def pictures(self) -> Mapping[str, str]:
+        """Those of `images` that frames are drawn with."""
+        if self.row.audio is None:
+            return self.images
+        named = {it.address for it in addresses_of(self.row) if it.is_picture}
+        return {address: sha256 for address, sha256 in self.images.items() if address in named}
 
     @property
     def frames(self) -> int:

@@ -289,7 +289,7 @@ class FrameRenderer:
             "steps": frame.steps,
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
-            **plan_document(plan),
+            **plan_document(plan, heard=False),
             # of a retake, or of a try after a non-finite loss; the row's otherwise
             **({"seed": done.seed} if done.seed != plan.row.seed else {}),
             **({"candidates": done.choice.to_dict()} if done.choice else {}),

@@ -27,13 +27,13 @@ PACKAGES = ("manifests", "renderers", "infra", "flows")
 # What a person decided for each: a new error must be entered here.
 KINDS = {
     ErrorKind.APPLICATION: {
-        "NightreelError", "RenderError", "StorageError", "VideoError", "FfmpegError", "VideoDefect", "TrainingFailed",
-        "Unforeseen", "WorkerLacks",
+        "NightreelError", "RenderError", "StorageError", "VideoError", "FfmpegError", "FfmpegTooSlow", "VideoDefect",
+        "TrainingFailed", "Unforeseen", "WorkerLacks",
     },
     ErrorKind.BAD_INPUT: {
         "BadInput", "BadPages", "BadThrift", "ChoiceError", "DocumentDamaged", "EncodingInvalid", "FrameRangeError",
         "KeyframeError", "ManifestError", "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError",
-        "SourceRefused", "TemplateError", "TrainingBroken", "UnknownModel", "VideoDiffers",
+        "SoundInvalid", "SourceRefused", "TemplateError", "TrainingBroken", "UnknownModel", "VideoDiffers",
     },
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},

@@ -1,0 +1,113 @@
+"""The sound that rows name, as a plan knows it: the digest of its bytes, how long it is, and what schedules take from
+it, a value per frame."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from pydantic import ValidationError
+
+from flows.job.named_files import reading_named, shown
+from infra.storage.storage import SourceReader, absolute_uri
+from infra.video.encoding import exact_rate
+from infra.video.signals import Track
+from infra.video.sound import listen
+from manifests.schema import Address, ManifestRow
+from manifests.schema.audio import BAND, heard_values, signals_used
+from renderers.errors import BadInput
+
+__all__ = ["MOST_VALUES", "Sounds"]
+
+MOST_VALUES = 1_000_000
+"""of one row: it travels to workers with each of its frames"""
+
+_REMEMBERED = 16  # tracks: some MB for each hour
+
+Bands = tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True)
+class _Heard:
+    sha256: str
+    track: Track
+
+
+class Sounds:
+    """Reads and hears each file once for all rows of a plan; safe to share by threads, which hear one at a time."""
+
+    def __init__(self, reader: SourceReader) -> None:
+        self._reader = reader
+        self._known: OrderedDict[tuple[str, Bands], _Heard] = OrderedDict()
+        self._lock = Lock()
+
+    def heard(self, row: ManifestRow, *, signals: Collection[str] = ()) -> tuple[ManifestRow, dict[str, str]]:
+        """Return a resolved `row` with what its schedules take from its audio, and the SHA-256 of the file's bytes by
+        its address; the row as it is, and none, where it names no audio. `signals` are taken as well.
+
+        Raises:
+            BadInput: the file can't be read, may not be, or holds no sound; or a value that hangs on it is not allowed.
+            StorageUnavailable: where it lies can't be read.
+        """
+        if row.audio is None:
+            return row, {}
+        found = self._found(row)
+        known = _with(row, {"seconds": found.track.seconds})
+        wanted = sorted({*signals_used(known), *signals})
+        frames = known.frames + known.loop  # the camera of a loop moves on to its first frame
+        if len(wanted) * frames > MOST_VALUES:
+            raise BadInput(
+                f"video '{row.video_id}' takes {len(wanted)} signals of its audio over {known.frames:,} frames; at most "
+                f"{MOST_VALUES:,} values are kept: use fewer, or cut it into several videos by audio_start"
+            )
+        values = found.track.signals(
+            fps=exact_rate(known.fps), start=known.audio_start, frames=frames, release=known.audio_release
+        )
+        taken = [
+            {"name": name, "values": heard_values(values[name])} for name in wanted
+        ]
+        return _with(row, {"seconds": found.track.seconds, "signals": taken}), {row.audio: found.sha256}
+
+    def seconds(self, row: ManifestRow) -> float:
+        """Return how long the audio of a row is, from where it begins; see `heard` for errors."""
+        return self._found(row).track.seconds - row.audio_start
+
+    def _found(self, row: ManifestRow) -> _Heard:
+        assert row.audio is not None
+        bands = tuple((band.name, band.low, band.high) for band in row.bands or ())
+        key = (row.audio, bands)
+        with self._lock:
+            if key not in self._known:
+                with reading_named(Address("audio", row.audio), row.video_id):
+                    self._known[key] = self._hear(row.audio, bands)
+                if len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+            return self._known[key]
+
+    def _hear(self, uri: str, bands: Bands) -> _Heard:
+        with tempfile.NamedTemporaryFile(prefix="nightreel-sound-") as file:
+
+            def again() -> None:
+                file.seek(0)
+                file.truncate()
+
+            self._reader.pour(absolute_uri(uri), file.write, again)
+            file.flush()
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            own = {BAND + name: (low, high) for name, low, high in bands}
+            return _Heard(sha256, listen(Path(file.name), shown(uri), own))
+
+
+def _with(row: ManifestRow, heard: dict[str, object]) -> ManifestRow:
+    """`row` with what was heard; checked again, now that its values are known."""
+    try:
+        return ManifestRow.model_validate(row.model_dump(exclude_unset=True) | {"heard": heard})
+    except ValidationError as error:
+        wrong = "; ".join(problem["msg"] for problem in error.errors())
+        raise BadInput(f"video '{row.video_id}' does not go with its audio '{shown(row.audio or '')}': {wrong}") from error
