@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.job.lengths import with_lengths
 from infra.settings import load_settings
-from infra.storage.storage import FilesBeside, manifest_files, read_uri
+from infra.storage.storage import FilesBeside, SourceReader, absolute_uri, manifest_files, read_uri
 from manifests.building import build, kind_of
 from manifests.problems import Listed, Problems
 from manifests.reading import read_rows
@@ -68,4 +69,5 @@ def _results(uri: str) -> Iterable[RowResult]:
             manifest_files(uri, load_settings().reading())
         )  # no ending of a source: Parquet, whatever its name
     policy = load_settings().reading()
-    return build(io.BytesIO(read_uri(uri, policy)), kind, uri, FilesBeside(uri, policy))
+    results = build(io.BytesIO(read_uri(uri, policy)), kind, uri, FilesBeside(uri, policy))
+    return with_lengths(results, SourceReader(policy), absolute_uri(uri).rpartition("/")[0])

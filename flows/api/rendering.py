@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flows.job.preset_files import PresetFiles
+from flows.job.sounds import Sounds
 from infra.models.bringing import bring_model
 from infra.settings import load_settings
 from infra.storage.storage import ObjectMissing, SourceReader
@@ -21,6 +22,7 @@ from manifests.results import GoodRow
 from manifests.schema import ManifestRow, addresses_of
 from renderers.errors import BadInput
 from renderers.frame_plan.part import part_plans, smaller
+from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 
@@ -62,7 +64,7 @@ def prepare(row: ManifestRow) -> PreparedRow:
 
     Raises:
         UnknownModel: the row's model is not in the registry.
-        BadInput: the row asks for what its model can't do, or names a picture or a preset that does not exist.
+        BadInput: the row asks for what its model can't do, or names a picture, a sound or a preset that does not exist.
         StorageError: a picture can't be read.
     """
     settings = load_settings()
@@ -71,13 +73,14 @@ def prepare(row: ManifestRow) -> PreparedRow:
     row = PresetFiles(sources).filled(row)
     bring_model(registry, settings.models_source, row.model, weights=False)
     entry = registry.entry(row.model)
-    for named in addresses_of(row):
+    row, digests = Sounds(sources).heard(resolve(row, entry)) if row.audio is not None else (row, {})
+    for named in (it for it in addresses_of(row) if it.is_picture):
         try:
             images[named.address] = sources.read(named.address)
         except ObjectMissing as error:
             what = f"{named.place} '{address_without_secrets(named.address)}' of video '{row.video_id}'"
             raise BadInput(f"{what} does not exist: correct its path") from error
-    digests = {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
+    digests |= {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
     return PreparedRow(VideoPlan.of(row, digests, entry=entry), images)
 
 

@@ -52,6 +52,10 @@ class Estimate:
 
     def _seconds(self, row: ManifestRow) -> float | None:
         try:
-            return VideoPlan.of(self._presets.filled(row), entry=self._entry(row.model)).all_seconds()
+            filled = self._presets.filled(row)
+            if filled.audio is not None and filled.handoff == "auto":
+                # its camera may hang on what is heard, which does not decide how long it takes
+                filled = filled.model_copy(update={"handoff": "chain"})
+            return VideoPlan.of(filled, entry=self._entry(row.model)).all_seconds()
         except (RenderError, StorageUnavailable):
             return None

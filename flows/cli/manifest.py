@@ -18,8 +18,10 @@ from flows.cli.estimate import Estimate
 from flows.cli.options import with_help
 from flows.cli.output import duration, print_json, print_table, problems, say
 from flows.cli.presets import presets as presets_command
+from flows.job.lengths import with_lengths
 from flows.job.preset_files import PresetFiles
 from flows.job.row_warnings import RowWarnings
+from flows.job.sounds import Sounds
 from flows.orchestration.forms.fields import Manifest
 from infra.settings import load_settings
 from infra.storage.storage import (
@@ -28,6 +30,7 @@ from infra.storage.storage import (
     Storage,
     absolute_uri,
     folder_of_manifest,
+    input_address,
     is_key,
     manifest_files,
     read_uri,
@@ -37,7 +40,8 @@ from manifests.masking import address_without_secrets
 from manifests.problems import Listed
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, RowResult
-from manifests.schema import ManifestRow, schedules, shown_prompts, with_addresses
+from manifests.schema import Keyframes, ManifestRow, schedules, shown_prompts, with_addresses
+from manifests.schema.audio import all_signals
 from manifests.schema.texts import plural, short
 from renderers.errors import BadInput
 from renderers.frame_plan.resolution import resolve
@@ -83,10 +87,11 @@ def build_(
         _check_output(output, source)
     policy = settings.reading()
     results = build(io.BytesIO(read_uri(source, policy)), kind_of(source), source, beside=FilesBeside(source, policy))
+    reader, beside = SourceReader(policy), absolute_uri(source).rpartition("/")[0]
+    results = with_lengths(results, reader, beside)
     registry = Registry(settings.models_folder)
     if dry_run:
-        presets = PresetFiles(SourceReader(policy), absolute_uri(source).rpartition("/")[0])
-        return _dry_run(source, results, registry, presets, strict=strict, json=json)
+        return _dry_run(source, results, registry, PresetFiles(reader, beside), strict=strict, json=json)
     assert output is not None
     folder, slash, name = output.rpartition("/")
     target, warnings = io.BytesIO(), RowWarnings(registry)
@@ -230,8 +235,9 @@ def show(
 ) -> int:
     """Look at a manifest: its first rows with all settings resolved. Example: nightreel manifest show night.parquet
 
-    With --curves each column that changes in time, such as zoom, is drawn below, from the first frame to the last; as
-    JSON each row has `curves`, the lowest and the highest value of at most 96 parts of the video, by column.
+    With --curves each column that changes in time, such as zoom, is drawn below, from the first frame to the last, and
+    what is heard in the row's audio; as JSON each row has `curves`, the lowest and the highest value of at most 96
+    parts of the video, by column.
     """
     policy = load_settings().reading()
     files, presets = manifest_files(manifest, policy), PresetFiles(SourceReader(policy), folder_of_manifest(manifest))
@@ -246,18 +252,28 @@ def show(
             problems([str(result)])
     problems([listed.problems.counts] if listed.problems.unlisted else [])
     registry = Registry(load_settings().models_folder)
+    sounds, folder = Sounds(SourceReader(policy)), folder_of_manifest(manifest)
+
+    def resolved_of(row: ManifestRow) -> ManifestRow:
+        """With what is heard in its audio, where that is drawn."""
+        resolved = resolve(presets.filled(row), registry.entry(row.model))
+        if not curves or resolved.audio is None:
+            return resolved
+        there = with_addresses(resolved, lambda address: input_address(address, folder, policy))
+        return sounds.heard(there, signals=all_signals(resolved))[0]
+
     if json:
         documents = []
         for row in shown:
             without = with_addresses(row, address_without_secrets)
-            resolved = resolve(presets.filled(row), registry.entry(row.model)) if curves else row
+            resolved = resolved_of(row) if curves else row
             drawn = {"curves": {column: parts for column, _, parts in _curves(resolved)}} if curves else {}
             documents.append(without.model_dump(mode="json", exclude_unset=True) | drawn)
         print_json(documents)
         return DONE
     table, drawings = [], []
     for row in shown:
-        resolved = resolve(presets.filled(row), registry.entry(row.model))
+        resolved = resolved_of(row)
         table.append(
             (
                 row.video_id,
@@ -273,7 +289,9 @@ def show(
         for column, text, parts in _curves(resolved) if curves else ():
             known = [part for part in parts if part is not None]
             low, high = (f"{it:.6g}" for it in (min(it[0] for it in known), max(it[1] for it in known)))
-            drawings.append((row.video_id, f"{column}\n{short(text, 40)}\n{low} to {high}", curve(parts)))
+            drawings.append(
+                (row.video_id, "\n".join(filter(None, (column, short(text, 40), f"{low} to {high}"))), curve(parts))
+            )
     print_table(("video", "frames", "size", "model", "steps", "seed", "format", "prompt"), table)
     if curves and drawings:
         say("")
@@ -286,7 +304,10 @@ def show(
 
 
 def _curves(row: ManifestRow) -> Iterator[tuple[str, str, list[tuple[float, float] | None]]]:
-    """What changes in time in a row: the column, its text, and what it comes to."""
+    """What changes in time in a row: the column, its text, and what it comes to; and what is heard in its audio."""
+    if row.frames > 1 and row.heard is not None:
+        for name in all_signals(row):
+            yield f"audio: {name}", "", sampled(Keyframes.parse(name, row.timeline), row.frames)
     for column, keyframes in schedules(row).items():
         if row.frames > 1 and keyframes.constant is None:
             yield column, keyframes.text, sampled(keyframes, row.frames)

@@ -74,7 +74,11 @@ def load_work(
                     raise BadInput(_of_unknown_length(row))
                 row, digests = sounds.heard(resolve(row, entries(row.model)))
                 images |= digests
-        except (RenderError, VideoError, StorageUnavailable) as error:  # of a file's server; the output's own ends the job
+        except (
+            RenderError,
+            VideoError,
+            StorageUnavailable,
+        ) as error:  # of a file's server; the output's own ends the job
             return row, error
         try:
             resolved = VideoPlan.of(row, images, entry=entries(row.model))
@@ -144,8 +148,8 @@ def _too_many(row: ManifestRow, frames: int, most: int) -> str:
 
 def _of_unknown_length(row: ManifestRow) -> str:
     return (
-        f"video '{row.video_id}' is as long as its audio, which `nightreel manifest build` hears: build the manifest by "
-        "it, or give a number of seconds or frames"
+        f"video '{row.video_id}' is as long as its audio, which `nightreel manifest build` hears: build the manifest "
+        "by it, or give a number of seconds or frames"
     )
 
 

@@ -126,5 +126,6 @@ class ManifestSource:
             if (clash := clash_of(result)) is not None:
                 refused.append((sized(result.plan.row), str(clash)))
                 continue
+            warnings.look_at_plan(result.plan.row, *places[result.video_id])
             runs[result.video_id] = VideoRun(result)
         return JobPlan(runs, problems.problems, tuple(refused), errors, tuple(damaged), warnings.found)

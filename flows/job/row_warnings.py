@@ -20,10 +20,11 @@ from renderers.errors import RenderError
 from renderers.prompt_length import unread_texts
 from renderers.registry import ModelEntry, Registry
 
-__all__ = ["RowWarnings", "Warnings", "prompt_warnings"]
+__all__ = ["RowWarnings", "Warnings", "prompt_warnings", "sound_warnings"]
 
 _LENGTH = "a prompt is longer than its model reads"
 _SPELLING = "a prompt has signs of another tool's spelling"
+_SHORT = "a video is longer than its audio"
 _ID = "a video_id that some stores can't hold"
 
 
@@ -64,6 +65,11 @@ class RowWarnings:
         for kind, text in _of_prompts(row.row, self._known(row.row.model)):
             self._note(kind, f"{text} (row {row.number}, video '{row.row.video_id}', {row.file})")
 
+    def look_at_plan(self, row: ManifestRow, number: int, file: str) -> None:
+        """Look at a row that was planned: what was heard in its audio is known."""
+        for kind, text in _of_sound(row):
+            self._note(kind, f"{text} (row {number}, video '{row.video_id}', {file})")
+
     @property
     def found(self) -> Warnings:
         """All so far."""
@@ -79,6 +85,24 @@ class RowWarnings:
             return self._entry(model)
         except RenderError:
             return None  # that it is not here, the planner says
+
+
+def sound_warnings(row: ManifestRow) -> list[str]:
+    """Say what may surprise in the sound of a planned row."""
+    return [text for _, text in _of_sound(row)]
+
+
+def _of_sound(row: ManifestRow) -> Iterator[tuple[str, str]]:
+    if row.heard is None:
+        return
+    left, wanted = row.heard.seconds - row.audio_start, row.frames / row.fps
+    if left <= 0:
+        yield (
+            _SHORT,
+            f"audio_start {row.audio_start:g} lies behind the audio's end ({row.heard.seconds:.2f} s): silence",
+        )
+    elif left < wanted - 1 / row.fps:
+        yield _SHORT, f"the audio ends after {left:.2f} of the video's {wanted:.2f} s: silence follows"
 
 
 def prompt_warnings(row: ManifestRow, entry: ModelEntry | None) -> list[str]:

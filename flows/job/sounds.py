@@ -62,15 +62,13 @@ class Sounds:
         frames = known.frames + known.loop  # the camera of a loop moves on to its first frame
         if len(wanted) * frames > MOST_VALUES:
             raise BadInput(
-                f"video '{row.video_id}' takes {len(wanted)} signals of its audio over {known.frames:,} frames; at most "
-                f"{MOST_VALUES:,} values are kept: use fewer, or cut it into several videos by audio_start"
+                f"video '{row.video_id}' takes {len(wanted)} signals of its audio over {known.frames:,} frames; at "
+                f"most {MOST_VALUES:,} values are kept: use fewer, or cut it into several videos by audio_start"
             )
         values = found.track.signals(
             fps=exact_rate(known.fps), start=known.audio_start, frames=frames, release=known.audio_release
         )
-        taken = [
-            {"name": name, "values": heard_values(values[name])} for name in wanted
-        ]
+        taken = [{"name": name, "values": heard_values(values[name])} for name in wanted]
         return _with(row, {"seconds": found.track.seconds, "signals": taken}), {row.audio: found.sha256}
 
     def seconds(self, row: ManifestRow) -> float:
@@ -110,4 +108,6 @@ def _with(row: ManifestRow, heard: dict[str, object]) -> ManifestRow:
         return ManifestRow.model_validate(row.model_dump(exclude_unset=True) | {"heard": heard})
     except ValidationError as error:
         wrong = "; ".join(problem["msg"] for problem in error.errors())
-        raise BadInput(f"video '{row.video_id}' does not go with its audio '{shown(row.audio or '')}': {wrong}") from error
+        raise BadInput(
+            f"video '{row.video_id}' does not go with its audio '{shown(row.audio or '')}': {wrong}"
+        ) from error

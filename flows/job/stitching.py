@@ -67,9 +67,7 @@ def would_overwrite(work: VideoWork) -> VideoDiffers | None:
     )
 
 
-def stitch(
-    output: Storage, work: VideoWork, *, force: bool = False, sources: SourceReader | None = None
-) -> Published:
+def stitch(output: Storage, work: VideoWork, *, force: bool = False, sources: SourceReader | None = None) -> Published:
     """Join the segments of `work`, put its sound under it, which `sources` reads, check the result, and publish it.
 
     Raises:

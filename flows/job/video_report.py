@@ -13,7 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from flows.job.output_videos import StoredVideo, VideoState, video_state
-from flows.job.row_warnings import prompt_warnings
+from flows.job.row_warnings import prompt_warnings, sound_warnings
 from flows.job.state import VideoSnapshot
 from flows.job.stored_documents import DAMAGE, MOST_BYTES, parse
 from flows.planning.remaining import RangeWork, VideoWork
@@ -106,7 +106,7 @@ def planned_report(
         height=row.height,
         rendered=was.rendered,
         skipped=max(0, done - was.rendered),
-        notes=tuple(prompt_warnings(row, work.plan.entry)),
+        notes=(*prompt_warnings(row, work.plan.entry), *sound_warnings(row)),
         schedules={name: it for name, it in schedules(row).items() if it.constant is None} if row.frames > 1 else {},
         axes=row.axes or (),
     )

@@ -124,7 +124,9 @@ def join_segments(
         else:
             _join_streams(segments, infos, encoding, part, f"{len(segments)} segments into '{target.name}'", sound)
         tail = frames - infos[-1].frames if frames > FULL_DECODE_FRAMES else 0
-        info = ffmpeg.check(part, encoding, frames=frames, decode_from=tail, name=target.name, with_sound=sound is not None)
+        info = ffmpeg.check(
+            part, encoding, frames=frames, decode_from=tail, name=target.name, with_sound=sound is not None
+        )
         if (info.width, info.height) != (width, height):
             raise VideoDefect(f"video '{target.name}' is {info.width}x{info.height}; must be {width}x{height}")
         part.replace(target)

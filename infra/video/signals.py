@@ -60,7 +60,7 @@ class Track:
         count = max(before + frames, int((self.seconds - first) * float(fps)) + 1)
         edges = (first + np.arange(count + 1) / float(fps)) * (RATE / _HOP)
         raw = {
-            # what begins between two frames, as beats of 120 bpm do at 24 fps, belongs to the later one: by a look's end
+            # by a look's end: a beat between two frames, as those of 120 bpm are at 24 fps, belongs to the later one
             name: _most(looks, edges - 0.5) if name == "onset" else np.sqrt(_mean(looks, edges))
             for name, looks in self.looks.items()
         }
@@ -79,7 +79,7 @@ class Listener:
 
     def __init__(self, bands: Mapping[str, tuple[float, float]] | None = None) -> None:
         """`bands` are further ones, by name, lowest and highest frequency in Hz."""
-        bins = np.fft.rfftfreq(_WINDOW, 1 / RATE)
+        bins = np.fft.rfftfreq(_WINDOW, 1 / RATE).astype(np.float64)
         self._bands = {name: _bins(bins, *band) for name, band in {**BANDS, **(bands or {})}.items()}
         self._looks: dict[str, list[Floats]] = {name: [] for name in ("loud", *self._bands, "onset")}
         self._samples = 0
@@ -127,7 +127,8 @@ class Listener:
         spectrum = np.abs(np.fft.rfft(short * np.hanning(_SHORT))) * (2 / _SHORT)
         before = np.concatenate([self._before[None], spectrum[:-1]])
         self._before = spectrum[-1]
-        return np.maximum(spectrum - before, 0.0).sum(axis=2).max(axis=1)
+        grown: Floats = np.maximum(spectrum - before, 0.0).sum(axis=2).max(axis=1)
+        return grown
 
 
 def _bins(frequencies: Floats, low: float, high: float) -> NDArray[np.intp]:
@@ -149,7 +150,8 @@ def _mean(looks: Floats, edges: Floats) -> Floats:
     # what is behind the track's end is silent, and counts
     sums = np.concatenate([[0.0], np.cumsum(looks)])
     found = sums[np.minimum(last, len(looks))] - sums[np.minimum(first, len(looks))]
-    return np.maximum(found, 0.0) / (last - first)
+    mean: Floats = np.maximum(found, 0.0) / (last - first)
+    return mean
 
 
 def _most(looks: Floats, edges: Floats) -> Floats:

@@ -67,11 +67,11 @@ def listen(path: Path, name: str, bands: Mapping[str, tuple[float, float]] | Non
             listener.hear(np.frombuffer(data[:whole], "<f4"))
             heard += whole // 4
             if heard > MOST_SECONDS * RATE:
-                raise SoundInvalid(
-                    f"'{name}' lasts longer than {MOST_SECONDS:,} s, the most that is heard: cut it"
-                )
+                raise SoundInvalid(f"'{name}' lasts longer than {MOST_SECONDS:,} s, the most that is heard: cut it")
     except FfmpegTooSlow as error:
-        raise SoundInvalid(f"'{name}' takes longer than {DECODING_SECONDS:g} s to decode: convert it to a WAV") from error
+        raise SoundInvalid(
+            f"'{name}' takes longer than {DECODING_SECONDS:g} s to decode: convert it to a WAV"
+        ) from error
     except FfmpegError as error:
         raise SoundInvalid(f"'{name}' holds no sound{_why(str(error))}") from error
     if not heard:

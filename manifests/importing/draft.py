@@ -29,7 +29,7 @@ _WRONG = {"weight": wrong_weight, "stop": wrong_stop}
 
 #: What people call that for which there is no column.
 _NOT_YET = {
-    "audio": "sound", "border": "choice of what a moved picture uncovers", "cadence": "cadence", "centre_x": "centre",
+    "border": "choice of what a moved picture uncovers", "cadence": "cadence", "centre_x": "centre",
     "centre_y": "centre", "cutouts.border": "such a border of cutouts", "cutouts.outside": "cutouts that lean over the "
     "edge", "cutouts.overview": "schedule of overview cutouts", "cutouts.grey": "grey cutouts", "dolly": "dolly",
     "field_of_view": "field of view", "finish.fps": "frame interpolation", "finish.upscaler": "model that enlarges",
@@ -39,7 +39,7 @@ _NOT_YET = {
     "plane_x": "tipping plane", "plane_y": "tipping plane", "renew.colours": "renewal of colours", "renew.contrast":
     "renewal of contrast", "renew.grain": "renewal by noise", "renew.noise": "renewal by noise", "renew.sharpen":
     "renewal of sharpness", "source.video": "source video", "symmetry": "symmetry", "tilt": "turning camera", "tile":
-    "seamless tiles", "zoom_x": "zoom per axis", "zoom_y": "zoom per axis", "bands": "sound", "regions": "regions",
+    "seamless tiles", "zoom_x": "zoom per axis", "zoom_y": "zoom per axis", "regions": "regions",
 }  # fmt: skip
 
 

@@ -45,7 +45,6 @@ _LOUD = {
     **dict.fromkeys(("use_mmc", "mmc_models"), "as the perceptors"),
     **dict.fromkeys(("reencode_each_frame", "frame_stride"), "nightreel has no source video yet"),
     "pixel_size": "the row's size is what is drawn",
-    "input_audio_offset": "nightreel has no sound yet",
 }  # fmt: skip
 _HOLDS = {
     "direct_stabilization_weight": "hold.picture", "semantic_stabilization_weight": "hold.meaning",
@@ -428,6 +427,8 @@ def _source_and_sound(source: Source, draft: Draft) -> None:
         source.drop(keys, "no source video is used", shows=False)
     if source.text("input_audio"):
         draft.put("audio", source.text("input_audio"), *source.has("input_audio"))
-        source.drop(["input_audio_filters"], "nightreel has no sound yet")
+        if "input_audio_offset" in source:
+            draft.put("audio_start", source.number("input_audio_offset", 0, 0, 100_000), "input_audio_offset")
+        source.drop(["input_audio_filters"], "give bands, and their names behind band_ in the formulas")
     else:
         source.drop(("input_audio", "input_audio_filters", "input_audio_offset"), "no sound is used", shows=False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AS_AUDIO", "BAND", "FORMATS_WITH_SOUND", "SIGNALS", "Band", "Heard", "HeardSignal", "Seconds", "Signals",
-    "check_audio", "frames_of", "heard_values", "is_signal", "signal_of", "signals_of", "signals_used",
+    "all_signals", "check_audio", "frames_of", "heard_values", "is_signal", "signal_of", "signals_of", "signals_used",
 ]  # fmt: skip
 
 FORMATS_WITH_SOUND = ("mp4", "webm")
@@ -140,11 +140,16 @@ def _numbers(text: str) -> Sequence[float]:
     return [int.from_bytes(data[at : at + 2], "little") / _SCALE for at in range(0, len(data), 2)]
 
 
+def all_signals(row: ManifestRow) -> tuple[str, ...]:
+    """The names of all signals of a row's audio."""
+    return (*SIGNALS, *(BAND + band.name for band in row.bands or ()))
+
+
 def signals_of(row: ManifestRow) -> Signals | None:
     """What expressions of a row know of its audio; None where it names none."""
     if row.audio is None:
         return None
-    names = (*SIGNALS, *(BAND + band.name for band in row.bands or ()))
+    names = all_signals(row)
     if row.heard is None or row.heard.signals is None:  # its length may be known before its values
         return Signals(names)
     return Signals(names, tuple((it.name, it.values) for it in row.heard.signals))
@@ -202,11 +207,14 @@ def frames_of(row: ManifestRow) -> int | None:
         if seconds <= 0:
             raise SettingsError(
                 "audio_start",
-                f"audio_start {row.audio_start:g} lies behind the end of the audio, which lasts {row.heard.seconds:g} s",
+                f"audio_start {row.audio_start:g} lies behind the end of the audio, which lasts "
+                f"{row.heard.seconds:g} s",
             )
     frames = max(1, round(seconds * row.fps))
     if frames > MOST_FRAMES:
-        raise SettingsError("seconds", f"seconds {seconds:g} are {frames:,} frames; at most {MOST_FRAMES:,} are allowed")
+        raise SettingsError(
+            "seconds", f"seconds {seconds:g} are {frames:,} frames; at most {MOST_FRAMES:,} are allowed"
+        )
     return frames
 
 

@@ -232,7 +232,9 @@ def _step(t: float, u: float) -> float:
 
 
 def _unknown(t: float, u: float) -> float:
-    raise LookupError(f"{', '.join((*NAMES_OF_VIDEO, *SIGNALS))} are known of a video only, and this expression belongs to none")
+    raise LookupError(
+        f"{', '.join((*NAMES_OF_VIDEO, *SIGNALS))} are known of a video only, and this expression belongs to none"
+    )
 
 
 def _computed(part: Part) -> Computed:

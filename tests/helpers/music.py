@@ -59,7 +59,9 @@ def write_wav(path: Path, channels: Samples | Sequence[Samples], rate: int = RAT
 
 def convert(source: Path, target: Path, *arguments: str, inputs: Sequence[str] = ()) -> Path:
     """`source` as ffmpeg makes it with `arguments`; further `inputs` stand before it."""
-    ffmpeg.run(["-hide_banner", "-loglevel", "error", "-y", *inputs, "-i", str(source), *arguments, str(target)], "tests")
+    ffmpeg.run(
+        ["-hide_banner", "-loglevel", "error", "-y", *inputs, "-i", str(source), *arguments, str(target)], "tests"
+    )
     return target
 
 

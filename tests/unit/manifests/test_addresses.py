@@ -24,7 +24,15 @@ def test_all_addresses_are_named_and_changed() -> None:
     assert [it.place for it in addresses_of(ROW)][-2:] == ["renew.colours_from", "audio"]
     assert [it.column for it in addresses_of(ROW) if not it.is_picture] == ["audio"]
     changed = with_addresses(ROW, str.upper)
-    assert [it.address for it in addresses_of(changed)] == ["A.PNG", "B.PNG", "C.PNG", "D.PNG", "E.PNG", "F.PNG", "G.MP3"]
+    assert [it.address for it in addresses_of(changed)] == [
+        "A.PNG",
+        "B.PNG",
+        "C.PNG",
+        "D.PNG",
+        "E.PNG",
+        "F.PNG",
+        "G.MP3",
+    ]
     assert with_addresses(changed, str.lower) == ROW
     preset = ManifestRow(video_id="reef", prompt="a reef", preset="mine.yaml")  # a file, but no picture
     assert with_addresses(preset, str.upper).preset == "MINE.YAML"

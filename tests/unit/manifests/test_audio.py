@@ -29,7 +29,7 @@ def message(**columns: Any) -> str:
 
 
 def test_the_formats_that_hold_sound_are_those_of_the_encoder() -> None:
-    assert FORMATS_WITH_SOUND == tuple(name for name, spec in FORMATS.items() if spec.sound)
+    assert tuple(name for name, spec in FORMATS.items() if spec.sound) == FORMATS_WITH_SOUND
 
 
 def test_what_was_heard_is_known_to_schedules_frame_by_frame() -> None:

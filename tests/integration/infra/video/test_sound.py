@@ -11,8 +11,8 @@ import pytest
 
 from infra.video import ffmpeg, sound
 from infra.video.errors import SoundInvalid, VideoDefect
-from infra.video.sound import Sound, listen
 from infra.video.segments import join_segments
+from infra.video.sound import Sound, listen
 from tests.helpers.films import encoding, film, join, split, write_segments
 from tests.helpers.music import clicks, convert, noise, samples_of, silence, tone, write_wav
 
@@ -27,7 +27,9 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def film_without_sound(folder: Path, *arguments: str) -> Path:
-    return convert(Path("testsrc2=duration=1:rate=24:size=64x48"), folder / "film.mp4", *arguments, inputs=["-f", "lavfi"])
+    return convert(
+        Path("testsrc2=duration=1:rate=24:size=64x48"), folder / "film.mp4", *arguments, inputs=["-f", "lavfi"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,9 @@ def film_without_sound(folder: Path, *arguments: str) -> Path:
         ("deep.wav", ("-c:a", "pcm_s24le")), ("float.wav", ("-c:a", "pcm_f32le")), ("six.m4a", ("-ac", "6")),
     ],
 )  # fmt: skip
-def test_files_as_people_have_them_are_heard(tmp_path: Path, music: Path, name: str, arguments: tuple[str, ...]) -> None:
+def test_files_as_people_have_them_are_heard(
+    tmp_path: Path, music: Path, name: str, arguments: tuple[str, ...]
+) -> None:
     track = listen(convert(music, tmp_path / name, *arguments), name)
     assert track.seconds == pytest.approx(3.0, abs=0.06)  # codecs of packets fill up the last one
     onset = track.signals(fps=Fraction(24), start=0.0, frames=72, release=0.0)["onset"]
@@ -48,7 +52,9 @@ def test_files_as_people_have_them_are_heard(tmp_path: Path, music: Path, name: 
 
 
 def test_a_picture_on_the_cover_is_no_film_and_of_several_tracks_the_first_counts(tmp_path: Path, music: Path) -> None:
-    cover = convert(Path("color=red:size=64x64:duration=1"), tmp_path / "c.png", "-frames:v", "1", inputs=["-f", "lavfi"])
+    cover = convert(
+        Path("color=red:size=64x64:duration=1"), tmp_path / "c.png", "-frames:v", "1", inputs=["-f", "lavfi"]
+    )
     art = convert(
         music, tmp_path / "art.m4a", "-i", str(cover), "-map", "0:a", "-map", "1:v", "-c:v", "png",
         "-disposition:v", "attached_pic",
@@ -94,7 +100,9 @@ def test_endless_sound_and_endless_gaps_are_refused(tmp_path: Path, monkeypatch:
     with pytest.raises(SoundInvalid, match=r"'long.wav' lasts longer than 2 s, the most that is heard"):
         listen(write_wav(tmp_path / "long.wav", noise(3)), "long.wav")
     monkeypatch.setattr(sound, "MOST_SECONDS", 10)
-    piece = convert(write_wav(tmp_path / "a.wav", noise(1)), tmp_path / "gap.mka", "-af", "asetpts=PTS+gt(T\\,.5)*1000/TB")
+    piece = convert(
+        write_wav(tmp_path / "a.wav", noise(1)), tmp_path / "gap.mka", "-af", "asetpts=PTS+gt(T\\,.5)*1000/TB"
+    )
     with pytest.raises(SoundInvalid, match="lasts longer"):
         listen(piece, "gap.mka")
     monkeypatch.setattr(sound, "DECODING_SECONDS", 0.0)
@@ -114,7 +122,9 @@ def test_no_change_where_there_is_no_sound(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["mp4", "webm"])
 @pytest.mark.parametrize(("fps", "frames"), [(24, 36), (29.97, 31), (12.5, 7), (60, 61), (1, 2)])
 def test_sound_and_picture_end_together(tmp_path: Path, music: Path, format: str, fps: float, frames: int) -> None:
-    segments = write_segments(tmp_path, split(film(frames), [frames - 3, 3]) if frames > 3 else [film(frames)], format=format, fps=fps)
+    segments = write_segments(
+        tmp_path, split(film(frames), [frames - 3, 3]) if frames > 3 else [film(frames)], format=format, fps=fps
+    )
     target = tmp_path / f"video.{format}"
     under = Sound(music, start=0.1, gain=-3.0, seconds=listen(music, "song").seconds)
     info = join_segments(segments, encoding(format, fps), frames=frames, target=target, sound=under)
@@ -176,6 +186,21 @@ def test_a_video_whose_sound_is_missing_or_short_is_no_finished_one(tmp_path: Pa
     join_segments(segments, encoding("mp4"), frames=FILM, target=plain)
     with pytest.raises(VideoDefect, match="holds no sound"):
         ffmpeg.check(plain, encoding("mp4"), frames=FILM, with_sound=True)
-    cut = convert(plain, tmp_path / "cut.mp4", "-i", str(music), "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-t", "1.5", "-af", "atrim=end=1")
+    cut = convert(
+        plain,
+        tmp_path / "cut.mp4",
+        "-i",
+        str(music),
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-c:v",
+        "copy",
+        "-t",
+        "1.5",
+        "-af",
+        "atrim=end=1",
+    )
     with pytest.raises(VideoDefect, match=re.escape("sound of 'cut.mp4' lasts 1.0")):
         ffmpeg.check(cut, encoding("mp4"), frames=FILM, with_sound=True)

@@ -13,6 +13,7 @@ import yaml
 
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from tests.helpers.command_line import DEMO, Said, manifest_of
+from tests.helpers.music import clicks, write_wav
 
 SOURCES = {
     "night.csv": "video_id,prompt,frames,cutouts.number\nreef,a fish | white:-0.5,48,8\nmoon,a full moon,,\n",
@@ -311,3 +312,30 @@ def test_a_list_leaves_its_folder_by_no_link(nightreel: Callable[..., Said], tmp
     assert said.code == BAD_INPUT
     assert "'wildcards/colours.txt' leads out of the folder 'wildcards': put the file itself there" in said.err
     assert "password" not in said.out + said.err
+
+
+def test_what_is_heard_is_drawn_and_decides_the_length(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    write_wav(tmp_path / "song.wav", clicks(120, 4.0)[0])
+    (tmp_path / "night.yaml").write_text(
+        "videos:\n"
+        "- {video_id: reef, prompt: '0: a reef | 60: a storm', seconds: audio, audio: song.wav, zoom: 1+.1*onset}\n"
+        "- {video_id: gone, prompt: a reef, seconds: audio, audio: nowhere.wav}\n"
+    )
+    built = nightreel("manifest", "build", tmp_path / "night.yaml", "-o", tmp_path / "night.parquet")
+    assert built.code == INCOMPLETE
+    assert "audio 'nowhere.wav'" in built.err.replace(f"{tmp_path}/", "")
+    (row,) = nightreel("manifest", "show", tmp_path / "night.parquet", "--json").json
+    assert (row["seconds"], row["audio"]) == ("4.0", "song.wav")
+    drawn = nightreel("manifest", "show", tmp_path / "night.parquet", "--curves")
+    assert "96" in drawn.out
+    for name in ("loud", "bass", "mid", "high", "onset"):
+        assert f"audio: {name}" in drawn.out
+    (found,) = nightreel("manifest", "show", tmp_path / "night.parquet", "--curves", "--json").json
+    onset = [high for _, high in found["curves"]["audio: onset"]]
+    assert [frame for frame, value in enumerate(onset) if value > 0.9 and onset[frame - 1] < 0.5] == [
+        6, 18, 30, 42, 54, 66, 78, 90,
+    ]  # fmt: skip
+    assert found["curves"]["zoom"][6] == [pytest.approx(1.1, abs=0.01)] * 2
+    assert "heard" not in found
+    planned = nightreel("manifest", "build", tmp_path / "night.yaml", "--dry-run", "--json").json
+    assert (planned["frames"], planned["rows_without_estimate"]) == (96, 0)

@@ -134,13 +134,21 @@ def test_a_schedule_that_goes_too_far_is_dropped_with_its_frame() -> None:
     assert rows_of(found)[0].zoom == "1"
 
 
-def test_what_has_no_column_yet_says_so() -> None:
+def test_sound_comes_along() -> None:
     found = import_settings(
         '{"animation_mode": "2D", "max_frames": 9, "prompts": {"0": "a"}, "add_soundtrack": "File", '
         '"soundtrack_path": "x.mp3"}',
         "a.txt",
     )
-    assert found.account.of("dropped")["soundtrack_path"].words == "nightreel has no sound yet"
+    assert found.account.of("mapped")["soundtrack_path"].words == "audio"
+    assert rows_of(found)[0].audio == "x.mp3"
+
+
+def test_what_has_no_column_yet_says_so() -> None:
+    found = import_settings(
+        '{"animation_mode": "2D", "max_frames": 9, "prompts": {"0": "a"}, "diffusion_cadence": 3}', "a.txt"
+    )
+    assert found.account.of("dropped")["diffusion_cadence"].words == "nightreel has no cadence yet"
 
 
 # ---- Parseq

@@ -152,7 +152,7 @@ def test_a_picture_that_is_not_there_needs_somebody() -> None:
     found = imported(next(it for it in CORPUS if it.name == "reef.pytti.yaml"), find=lambda _: None)
     assert "'shells.png' is not there: put it beside this file" in found.account.of("needs you")["scenes"].words
     (good,) = rows_of(found)
-    assert not list(addresses_of(good.row))
+    assert [it.column for it in addresses_of(good.row)] == ["audio"]
 
 
 def test_strength_becomes_steps_where_that_is_asked_for() -> None:
