@@ -42,10 +42,13 @@ def encoder_settings(encoding: Encoding) -> dict[str, object]:
         "rate": encoding.rate_text,
         "upscale": encoding.upscale,
     }
-    if encoding.spec.codec is not None:
-        settings["codec"] = " ".join(encoding.spec.codec(encoding))
+    codec = encoding.codec_used
+    if codec is not None:
+        settings["codec"] = " ".join(codec.options(encoding))
         # Of a picture of odd size, so that the padding shows in it too.
         settings["filter"] = _filter(15, 15, encoding)
+    if encoding.quality != "good":  # what is encoded anew at the join shows it nowhere else
+        settings["quality"] = encoding.quality
     return settings
 
 
@@ -54,14 +57,15 @@ def encode_arguments(width: int, height: int, encoding: Encoding, *, target: Pat
 
     Every segment is Matroska, which stores all codecs used here and carries the codec's headers once per file.
     """
-    assert encoding.spec.codec is not None, "pictures in a zip are not ffmpeg's work"
+    codec = encoding.codec_used
+    assert codec is not None, "pictures in a zip are not ffmpeg's work"
     filters = _filter(width, height, encoding)
     return [
         *(argument for argument in _QUIET if argument != "-nostdin"),
         "-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", f"{width}x{height}",
         "-framerate", encoding.rate_text, "-i", "pipe:0",
         "-an", *(["-vf", filters] if filters else []), "-fps_mode", "passthrough",
-        *encoding.spec.codec(encoding),
+        *codec.options(encoding),
         *_REPRODUCIBLE, "-f", "matroska", "-y", _file(target),
     ]  # fmt: skip
 
@@ -79,6 +83,8 @@ def join_commands(
             "choosing the palette of": _palette_arguments(listing, palette=palette),
             "joining": _dither_arguments(encoding, listing, palette=palette, target=target),
         }
+    if encoding.spec.join == "anew":
+        return {"joining": _anew_arguments(encoding, listing, target=target)}
     return {"joining": _copy_arguments(encoding, listing, target=target, sound=sound)}
 
 
@@ -127,9 +133,8 @@ def _dither_arguments(encoding: Encoding, listing: Path, *, palette: Path, targe
     Two passes instead of one graph with `split`, which would hold the whole video in memory. Ordered dither: error
     diffusion boils from frame to frame, and costs 7 % more bytes.
     """
-    tick, upscale = f"{encoding.rate.denominator}/{encoding.rate.numerator}", encoding.upscale
-    enlarge = f"scale=iw*{upscale}:ih*{upscale}:flags=lanczos+accurate_rnd+bitexact," if upscale > 1 else ""
-    graph = f"[0:v]settb={tick},setpts=N,{enlarge}format=rgb24[v];[v][1:v]paletteuse=dither=bayer:bayer_scale=3"
+    tick = f"{encoding.rate.denominator}/{encoding.rate.numerator}"
+    graph = f"[0:v]{_numbered(encoding)}format=rgb24[v];[v][1:v]paletteuse=dither=bayer:bayer_scale=3"
     return [
         *_QUIET, "-f", "concat", "-safe", "0", "-i", _file(listing), "-i", _file(palette),
         "-filter_complex_threads", "1", "-lavfi", graph, "-fps_mode", "passthrough", "-enc_time_base", tick,
@@ -137,11 +142,32 @@ def _dither_arguments(encoding: Encoding, listing: Path, *, palette: Path, targe
     ]  # fmt: skip
 
 
+def _anew_arguments(encoding: Encoding, listing: Path, *, target: Path) -> list[str]:
+    """Turn the lossless segments in `listing` into one WebP that moves, over and over; without loss as the best."""
+    tick = f"{encoding.rate.denominator}/{encoding.rate.numerator}"
+    how = {"draft": ("0", "60"), "good": ("0", "85"), "best": ("1", "75")}[encoding.quality]
+    return [
+        *_QUIET, "-f", "concat", "-safe", "0", "-i", _file(listing),
+        "-vf", f"{_numbered(encoding)}format=bgra", "-fps_mode", "passthrough", "-enc_time_base", tick,
+        "-c:v", "libwebp_anim", "-lossless", how[0], "-quality", how[1], "-threads", "1",
+        *_REPRODUCIBLE, "-loop", "0", "-f", "webp", "-y", _file(target),
+    ]  # fmt: skip
+
+
+def _numbered(encoding: Encoding) -> str:
+    """The filters by which frame n of what is joined is shown at n frames exactly, and enlarged."""
+    tick, upscale = f"{encoding.rate.denominator}/{encoding.rate.numerator}", encoding.upscale
+    enlarge = f"scale=iw*{upscale}:ih*{upscale}:flags=lanczos+accurate_rnd+bitexact," if upscale > 1 else ""
+    return f"settb={tick},setpts=N,{enlarge}"
+
+
 def _filter(width: int, height: int, encoding: Encoding) -> str:
     """The filter chain of a segment: enlarged, padded, in the codec's colours. What is encoded again at the join is
     enlarged there: its lossless segments stay small."""
-    if encoding.spec.join == "palette":
-        return encoding.spec.colours
+    codec = encoding.codec_used
+    colours = codec.colours(encoding) if codec is not None else ""
+    if encoding.spec.join in ("palette", "anew"):
+        return colours
     upscale, chain = encoding.upscale, []
     if upscale > 1:
         chain.append(f"scale=iw*{upscale}:ih*{upscale}:flags=lanczos+accurate_rnd+full_chroma_int+bitexact")
@@ -151,8 +177,8 @@ def _filter(width: int, height: int, encoding: Encoding) -> str:
         # Repeats the last column or row: a black edge would bleed into the picture through shared colours.
         chain.append(f"format=gbrp,pad={full_width}:{full_height}:0:0,")
         chain[-1] += f"fillborders=left=0:top=0:right={right}:bottom={bottom}:mode=smear"
-    if encoding.spec.colours:
-        chain.append(encoding.spec.colours)
+    if colours:
+        chain.append(colours)
     return ",".join(chain)
 
 

@@ -76,18 +76,20 @@ def parse_packets(listing: str, log: str, name: str) -> Packets:
 
 def require_regular(packets: Packets, encoding: Encoding, *, name: str, frames: int) -> None:
     """Raise VideoDefect unless frame n of `frames` is shown at n/rate seconds, and the last one ends at frames/rate."""
-    rate = encoding.rate
-    if len(packets.times) != frames:
+    rate, merges = encoding.rate, encoding.spec.merges
+    if len(packets.times) != frames and not (merges and 0 < len(packets.times) < frames):
         raise VideoDefect(f"video '{name}' holds {len(packets.times)} frames, must hold {frames}")
     slack = 0 if encoding.spec.exact_times else 1  # ticks; errors never add up
     ticks = 1 / (rate * packets.tick)  # of one frame
-    for number, time in enumerate(packets.times):
+    for number, time in enumerate([] if merges else packets.times):
         if number and time <= packets.times[number - 1]:
             raise VideoDefect(f"video '{name}': frame {number} does not come after frame {number - 1}")
         # abs(time - number * ticks) > slack, in whole numbers: ten times as quick as fractions
         if abs(time * ticks.denominator - number * ticks.numerator) > slack * ticks.denominator:
             found, due = float(time * packets.tick), float(number / rate)
             raise VideoDefect(f"video '{name}': frame {number} is shown at {found:.4f} s, must be at {due:.4f} s")
+    if merges and len(packets.times) == 1:
+        return  # nothing moves: a still, which has no length
     wanted = float(frames / rate)
     found = float(packets.seconds)
     for seconds in (found, found if packets.header_seconds is None else packets.header_seconds):

@@ -7,14 +7,16 @@ default changes nothing, and its effect on the arguments. Keys, seals and the co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from infra.video.codecs import AV1, FFV1, H264, H265, PRORES, VP9, Codec
 from infra.video.errors import EncodingInvalid
-from manifests.schema.row import ManifestRow, VideoFormat
+from manifests.schema.formats import CODECS, Quality, VideoCodec, VideoFormat
+from manifests.schema.row import ManifestRow
 
 __all__ = ["FORMATS", "Encoding", "FileType", "Format", "VideoFormat", "exact_rate", "format_of", "with_sound"]
 
@@ -37,13 +39,14 @@ class Format:
     file: FileType
     sequence: FileType | None = None
     """what several frames lie in, where a file of the format itself holds one picture only"""
-    codec: Callable[[Encoding], list[str]] | None = None
-    """ffmpeg's options for the stream of a segment; None where segments are numbered pictures in a zip"""
-    colours: str = ""
-    """ffmpeg's filter from RGB to the colours of the codec, where that needs more than its `-pix_fmt`"""
-    join: Literal["copy", "palette", "pictures"]
+    codec: Codec | None = None
+    """of a segment's stream, where the row names none; None where segments are numbered pictures in a zip"""
+    others: Mapping[str, Codec] = field(default_factory=dict)
+    """those that a row may name, by their names"""
+    join: Literal["copy", "palette", "anew", "pictures"]
     """`copy`: the segments' packets are copied; `palette`: lossless segments are decoded, enlarged and encoded with one
-    palette for all frames; `pictures`: the segments' pictures are copied under new numbers"""
+    palette for all frames; `anew`: they are encoded as one picture that moves; `pictures`: the segments' pictures are
+    copied under new numbers"""
     container: tuple[str, ...] = ()
     """ffmpeg's options for the finished file of a `copy`; `{timescale}` stands for ticks per second"""
     even_sides: bool = False
@@ -54,57 +57,17 @@ class Format:
     """whether the container's clock holds every frame's time; otherwise each may be off by one tick"""
     seekable: bool = True
     """whether decoding may begin in the middle"""
+    merges: bool = False
+    """whether a frame like the one before is none of its own: that one is shown for longer"""
     sound: tuple[str, ...] = ()
     """ffmpeg's options for a sound track; none where files of the format hold no sound"""
-
-
-# Browsers guess BT.601 for small untagged videos and BT.709 for large ones; convert to and tag as BT.709, always.
-_COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
-_YUV420 = "scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd+full_chroma_int+bitexact,format=yuv420p"
-
-
-def _x264(encoding: Encoding) -> list[str]:
-    """H.264.
-
-    crf 17: where x264 is commonly taken for visually lossless. VQGAN's fine flicker is what higher values smear first,
-    and what separates two frames of ours is small; a frame costs a GPU-second, so its bytes are cheap beside it.
-    512x512 frames of zooming texture are 1.6 times (with film grain 2.4 times) the size of crf 20.
-    bf 0: frames in the order they are shown, so a join can number them. B-frames would save 15 % there, and cost edit
-    lists and guessed decode times at every join.
-    repeat-headers: each segment brings its own parameter sets, so one from another x264 build plays too.
-    """
-    return [
-        "-c:v", "libx264", "-preset", "medium", "-crf", "17", "-bf", "0", "-g", _group(encoding),
-        "-x264-params", "open-gop=0:cpu-independent=1:repeat-headers=1", "-pix_fmt", "yuv420p", *_COLOUR_TAGS,
-        "-threads", "1",
-    ]  # fmt: skip
-
-
-def _vp9(encoding: Encoding) -> list[str]:
-    """VP9. libvpx's scale ends at 63: 24 has x264's SSIM at crf 17 (.925 beside .926 on grained texture) in 0.6 of its
-    size. cpu-used 3 is twice as quick as 1 at the same size."""
-    return [
-        "-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-deadline", "good", "-cpu-used", "3", "-row-mt", "0",
-        "-tile-columns", "0", "-lag-in-frames", "16", "-g", _group(encoding), "-pix_fmt", "yuv420p", *_COLOUR_TAGS,
-        "-threads", "1",
-    ]  # fmt: skip
-
-
-def _ffv1(encoding: Encoding) -> list[str]:
-    """FFV1, lossless: each frame by itself, and with a checksum per slice."""
-    return ["-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1", "-pix_fmt", "bgr0", "-threads", "1"]
-
-
-def _group(encoding: Encoding) -> str:
-    """A key frame at least every 4 seconds keeps seeking quick in a player; every segment begins with one anyway."""
-    return str(max(1, round(4 * encoding.rate)))
 
 
 FORMATS: dict[VideoFormat, Format] = {
     "mp4": Format(
         file=FileType("mp4", "video/mp4"),
-        codec=_x264,
-        colours=_YUV420,
+        codec=H264,
+        others={"h265": H265, "av1": AV1},
         join="copy",
         container=("-video_track_timescale", "{timescale}", "-movflags", "+faststart", "-f", "mp4"),
         even_sides=True,
@@ -112,8 +75,8 @@ FORMATS: dict[VideoFormat, Format] = {
     ),
     "webm": Format(
         file=FileType("webm", "video/webm"),
-        codec=_vp9,
-        colours=_YUV420,
+        codec=VP9,
+        others={"av1": AV1},
         join="copy",
         container=("-f", "webm"),
         even_sides=True,
@@ -122,7 +85,7 @@ FORMATS: dict[VideoFormat, Format] = {
     ),
     "gif": Format(
         file=FileType("gif", "image/gif"),
-        codec=_ffv1,  # its palette must see the whole video, so its segments keep every colour
+        codec=FFV1,  # its palette must see the whole video, so its segments keep every colour
         join="palette",
         fastest=50,  # a delay of 1/100 s is shown as 1/10 s by every browser, so 2/100 s is the shortest honest one
         exact_times=False,  # 1/100 s
@@ -132,6 +95,23 @@ FORMATS: dict[VideoFormat, Format] = {
         file=FileType("png", "image/png"),
         sequence=FileType("zip", "application/zip"),
         join="pictures",
+    ),
+    "mov": Format(
+        file=FileType("mov", "video/quicktime"),
+        codec=PRORES,
+        join="copy",
+        container=("-video_track_timescale", "{timescale}", "-movflags", "+faststart", "-f", "mov"),
+        even_sides=True,
+        sound=("-c:a", "pcm_s16le"),
+    ),
+    "webp": Format(
+        file=FileType("webp", "image/webp"),
+        codec=FFV1,
+        join="anew",
+        fastest=60,  # 16 ms; browsers show what is shorter than 11 ms for 100
+        exact_times=False,  # 1/1000 s
+        seekable=False,
+        merges=True,
     ),
 }
 
@@ -144,12 +124,15 @@ class Encoding:
     segments of old outputs keep their keys.
 
     Raises:
-        EncodingInvalid: the format is unknown or can't hold the rate, or `upscale` is not 1 to 8.
+        EncodingInvalid: the format is unknown or can't hold the rate or the codec, or `upscale` is not 1 to 8.
     """
 
     format: VideoFormat
     fps: float = field(compare=False)
     upscale: int
+    codec: VideoCodec | None = None
+    """None for the format's own"""
+    quality: Quality = "good"
     rate: Fraction = field(init=False)
     """frames per second, exactly"""
 
@@ -158,6 +141,11 @@ class Encoding:
             raise EncodingInvalid(f"format '{self.format}': must be one of {', '.join(FORMATS)}")
         if not 1 <= self.upscale <= GREATEST_UPSCALE:
             raise EncodingInvalid(f"upscale {self.upscale}: must be 1 to {GREATEST_UPSCALE}")
+        codecs = CODECS.get(self.format, ())
+        if self.codec is not None and self.codec not in codecs:
+            raise EncodingInvalid(f"codec {self.codec}: a {self.format} has {' or '.join(codecs) or 'no choice'}")
+        if self.codec in codecs[:1]:
+            object.__setattr__(self, "codec", None)  # equal, said or not
         object.__setattr__(self, "rate", exact_rate(self.fps))
         if self.rate > self.spec.fastest:
             others = [name for name, spec in FORMATS.items() if self.rate <= spec.fastest and spec.sequence is None]
@@ -175,6 +163,11 @@ class Encoding:
     def spec(self) -> Format:
         """The format's entry in the table."""
         return FORMATS[self.format]
+
+    @property
+    def codec_used(self) -> Codec | None:
+        """What its segments are encoded with; None where they are pictures in a zip."""
+        return self.spec.codec if self.codec is None else self.spec.others[self.codec]
 
     @property
     def rate_text(self) -> str:

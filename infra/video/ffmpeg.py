@@ -64,7 +64,8 @@ def check(
     decoded = decoded_frames(
         path, f"video '{name}'", start=(decode_from - Fraction(1, 2)) / rate if decode_from else None
     )
-    if decoded != frames - decode_from:
+    wanted = len(packets.times) if encoding.spec.merges else frames - decode_from
+    if decoded != wanted:
         raise VideoDefect(f"video '{name}': {decoded} of the frames {decode_from} to {frames - 1} can be decoded")
     heard = _check_sound(path, name, frames / rate, 1 / rate) if with_sound else None
     return VideoInfo(frames, float(rate), float(frames / rate), packets.width, packets.height, packets.codec, heard)

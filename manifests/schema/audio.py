@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from manifests.schema.row import ManifestRow
 
 __all__ = [
-    "AS_AUDIO", "BAND", "FORMATS_WITH_SOUND", "SIGNALS", "Band", "Heard", "HeardSignal", "Seconds", "Signals",
-    "all_signals", "check_audio", "frames_of", "heard_values", "is_signal", "signal_of", "signals_of", "signals_used",
+    "AS_AUDIO", "BAND", "SIGNALS", "Band", "Heard", "HeardSignal", "Seconds", "Signals",
+    "all_signals", "check_bands", "frames_of", "heard_values", "is_signal", "signal_of", "signals_of", "signals_used",
 ]  # fmt: skip
 
-FORMATS_WITH_SOUND = ("mp4", "webm")
 SIGNALS = ("loud", "bass", "mid", "high", "onset")
 """Names that expressions know of every audio."""
 BAND = "band_"
@@ -218,12 +217,8 @@ def frames_of(row: ManifestRow) -> int | None:
     return frames
 
 
-def check_audio(row: ManifestRow) -> None:
-    """Raise SettingsError where the columns of sound contradict each other or the format."""
+def check_bands(row: ManifestRow) -> None:
+    """Raise SettingsError where two bands have one name."""
     names = [band.name for band in row.bands or ()]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SettingsError("bands", f"two bands are called '{min(twice)}'; give each a name of its own")
-    if row.audio is None or row.length_unknown or row.format in FORMATS_WITH_SOUND:
-        return
-    what = "a still" if row.frames == 1 and "format" not in row.model_fields_set else f"a {row.format}"
-    raise SettingsError("audio", f"{what} holds no sound: choose format {' or '.join(FORMATS_WITH_SOUND)}")

@@ -15,12 +15,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from manifests.schema import camera
 from manifests.schema.affixes import Affix, joined, parse_affix
-from manifests.schema.audio import AS_AUDIO, Band, Heard, Seconds, check_audio, frames_of, signals_of
+from manifests.schema.audio import AS_AUDIO, Band, Heard, Seconds, check_bands, frames_of, signals_of
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
 from manifests.schema.consistency import check_consistent
 from manifests.schema.continues import Continued, continued
 from manifests.schema.fades import Fades
+from manifests.schema.formats import Quality, VideoCodec, VideoFormat, check_format
 from manifests.schema.keyframe_text import KeyframeText
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
@@ -32,7 +33,6 @@ from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 RESERVED_ID = "report"
-VideoFormat = Literal["mp4", "webm", "gif", "png"]  # what each can hold: infra/video/encoding.py
 # Frames of a loop without keyframes that lead back to its first one.
 CHAIN_CLOSING = 24
 
@@ -248,6 +248,14 @@ class ManifestRow(Settings):
     format: Annotated[VideoFormat, NO_PICTURE] = Field(
         "mp4", description="Format of the result; a still is a png unless another is given."
     )
+    codec: Annotated[VideoCodec | None, NO_PICTURE] = Field(
+        None,
+        description="How the video is encoded: h264, h265 or av1 in an mp4, vp9 or av1 in a webm, prores in a mov; the "
+        "first of them unless given.",
+    )
+    quality: Annotated[Quality, NO_PICTURE] = Field(
+        "good", description="How much of the pictures is kept by an mp4, webm, mov or webp, at what size."
+    )
     upscale: Annotated[int, NO_PICTURE] = Field(
         1, ge=1, le=8, description="Factor by which the finished video is enlarged."
     )
@@ -279,7 +287,8 @@ class ManifestRow(Settings):
         self._imply_frames(given)
         check_consistent(self, given)
         self._imply(given)
-        check_audio(self)
+        check_bands(self)
+        check_format(self)
         return self
 
     def closing(self, handoff: str) -> int:
@@ -319,6 +328,8 @@ class ManifestRow(Settings):
             raise SettingsError("init", "init is 'image', but no init_image is given; name a picture, or another init")
         if "format" not in given and self.frames == 1:
             self.__dict__["format"] = "png"
+            # of a picture that is what it is they say nothing
+            self.__dict__["codec"], self.__dict__["quality"] = None, "good"
 
     @cached_property
     def parent(self) -> Continued | None:

@@ -16,7 +16,7 @@ from infra.video.segments import encode_segment, join_segments
 
 Picture = NDArray[np.uint8]
 FORMATS = tuple(TABLE)
-COPIED = tuple(name for name, spec in TABLE.items() if spec.join != "palette")
+COPIED = tuple(name for name, spec in TABLE.items() if spec.join in ("copy", "pictures"))
 
 
 def film(count: int, width: int = 48, height: int = 32, *, start: int = 0) -> list[Picture]:

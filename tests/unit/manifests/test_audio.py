@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from infra.video.encoding import FORMATS
 from manifests.schema import KeyframeError, Keyframes, ManifestRow, schedules
-from manifests.schema.audio import FORMATS_WITH_SOUND, Heard, heard_values, signals_used
+from manifests.schema.audio import Heard, heard_values, signals_used
 from manifests.schema.expressions import Expression
+from manifests.schema.formats import CODECS, FORMATS_WITH_SOUND
 
 
 def row(**columns: Any) -> ManifestRow:
@@ -88,7 +89,7 @@ def test_values_are_checked_once_they_are_known() -> None:
             {"audio": "a.mp3", "zoom": "1 + band_kick", "bands": [{"name": "snare", "low": 180, "high": 400}]},
             "'band_kick' is none of the row's bands: there are loud, bass, mid, high, onset, band_snare",
         ),
-        ({"audio": "a.mp3", "format": "gif"}, "a gif holds no sound: choose format mp4 or webm"),
+        ({"audio": "a.mp3", "format": "gif"}, "a gif holds no sound: choose format mp4 or webm or mov"),
         ({"audio": "a.mp3", "format": "png"}, "a png holds no sound"),
         ({"audio": "a.mp3", "frames": 1}, "a still holds no sound"),
         ({"audio": "a.mp3", "bands": [{"name": "x", "low": 300, "high": 200}]}, "low 300 lies above high 200"),
@@ -146,3 +147,25 @@ def test_names_of_music_are_names_of_expressions() -> None:
         with pytest.raises(KeyframeError):
             Expression(name)
     assert Heard(seconds=1).signals is None
+
+
+# ---- formats and codecs
+
+
+def test_a_codec_is_one_of_its_format() -> None:
+    assert row(codec="h265").codec == "h265"
+    assert row(format="webm", codec="av1", quality="best").quality == "best"
+    assert "codec vp9 is none of a mp4, which holds h264 or h265 or av1: choose format webm" in message(codec="vp9")
+    assert "codec h264 is none of a gif, which has no choice of codecs: choose format mp4" in message(
+        format="gif", codec="h264"
+    )
+    assert "quality best: a gif has one quality" in message(format="gif", quality="best")
+    assert set(CODECS) == {name for name, spec in FORMATS.items() if spec.join == "copy"}
+    for name, codecs in CODECS.items():
+        assert set(codecs[1:]) == set(FORMATS[name].others)
+
+
+def test_a_still_among_videos_has_no_codec_and_stays_readable() -> None:
+    still = row(frames=1, codec="h265", quality="best")
+    assert (still.format, still.codec, still.quality) == ("png", None, "good")
+    assert ManifestRow.model_validate(still.model_dump(mode="json", exclude_none=True)).format == "png"

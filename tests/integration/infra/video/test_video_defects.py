@@ -47,9 +47,10 @@ def test_check_finds_what_is_wrong_with_a_finished_video(tmp_path: Path, format:
     paths = write_segments(tmp_path, split(film(12), [5, 7]), format=format, fps=24)
     target = tmp_path / "video"
     join(paths, target, format=format, fps=24, frames=12)
-    with pytest.raises(VideoDefect, match="holds 12 frames, must hold 13"):
+    fewer = "holds 12 frames, must hold 13" if format != "webp" else "lasts 0.499 s, must last 0.542 s"
+    with pytest.raises(VideoDefect, match=fewer):
         check(target, encoding(format), frames=13)
-    if format != "png":
+    if format not in ("png", "webp"):  # frames alike are one there
         with pytest.raises(VideoDefect, match=r"frame \d is shown at 0\.\d+ s, must be at"):
             check(target, encoding(format, 20), frames=12)
     data = target.read_bytes()

@@ -41,15 +41,15 @@ def test_an_encoding_survives_its_seal(fps: float) -> None:
 class _Later(Encoding):
     """An encoding with a column that came later."""
 
-    quality: int | None = None
+    hue: int | None = None
 
 
 def test_a_later_column_leaves_no_trace_at_its_default() -> None:
     assert _Later("mp4", 24, 1).to_dict() == encoding("mp4").to_dict()
-    better = _Later("mp4", 24, 1, quality=3)
-    assert better.to_dict() == {**encoding("mp4").to_dict(), "quality": 3}
+    better = _Later("mp4", 24, 1, hue=3)
+    assert better.to_dict() == {**encoding("mp4").to_dict(), "hue": 3}
     assert _Later.from_dict(better.to_dict()) == better != _Later("mp4", 24, 1)
-    assert better.describe(64, 48) == "mp4 64x48 at 24 fps, upscale 1, quality 3"
+    assert better.describe(64, 48) == "mp4 64x48 at 24 fps, upscale 1, hue 3"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_a_rate_out_of_bounds_is_named(fps: float) -> None:
 @pytest.mark.parametrize(
     ("format", "fps", "upscale", "message"),
     [
-        ("avi", 24, 1, "format 'avi': must be one of mp4, webm, gif, png"),
+        ("avi", 24, 1, "format 'avi': must be one of mp4, webm, gif, png, mov, webp"),
         ("mp4", 24, 9, "upscale 9: must be 1 to 8"),
-        ("gif", 60, 1, "fps 60: a gif holds at most 50 frames a second; use format mp4 or webm"),
+        ("gif", 60, 1, "fps 60: a gif holds at most 50 frames a second; use format mp4 or webm or mov or webp"),
     ],
 )
 def test_what_cannot_be_encoded_is_refused_in_words(format: str, fps: float, upscale: int, message: str) -> None:
@@ -95,7 +95,7 @@ def test_what_cannot_be_encoded_is_refused_in_words(format: str, fps: float, ups
 def test_names_and_types_of_finished_files() -> None:
     kinds = {name: encoding(name).file_type(2) for name in FORMATS}
     assert {name: kind.extension for name, kind in kinds.items()} == {
-        "mp4": "mp4", "webm": "webm", "gif": "gif", "png": "zip",
+        "mp4": "mp4", "webm": "webm", "gif": "gif", "png": "zip", "mov": "mov", "webp": "webp",
     }  # fmt: skip
     assert encoding("png").file_type(1).extension == "png"
     assert encoding("png").file_type(1).mime_type == "image/png"
