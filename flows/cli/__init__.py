@@ -20,6 +20,7 @@ from flows.cli import (
     plan,
     preview,
     prune,
+    remaster,
     render,
     rerun,
     status,
@@ -50,6 +51,7 @@ app.command(importing.import_, name="import")
 app.command(plan.plan)
 app.command(render.render)
 app.command(rerun.rerun)
+app.command(remaster.remaster)
 app.command(status.status)
 app.command(watch.watch)
 app.command(prune.prune)

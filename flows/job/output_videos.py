@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal
@@ -34,6 +35,7 @@ __all__ = [
     "VideoStatus",
     "current_failures",
     "holds_output",
+    "no_such_video",
     "not_an_output",
     "stored_status",
     "stored_video",
@@ -219,6 +221,16 @@ def not_an_output(output: Storage) -> str:
         f"'{shown}' is no output of nightreel: nothing was ever rendered into it. Name the folder or address that was "
         "given to a render as its --output"
     )
+
+
+def no_such_video(output: Storage, video: str) -> str:
+    """Return what is said of a video that does not lie in `output`."""
+    known = [name for name in output.folders() if may_be_video(name)]
+    if not known or not holds_output(output):
+        return f"no frames of video '{video}' can be rendered again: {not_an_output(output)}"
+    near = get_close_matches(video, known, 3) or known[:5]
+    names = ", ".join(f"'{name}'" for name in near)
+    return f"there is no video '{video}' in '{output.root}': it has {len(known)}, such as {names}"
 
 
 def stored_wants(output: Storage, damaged: list[str] | None = None) -> Wanted:

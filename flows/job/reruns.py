@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 import numpy as np
 
 from flows.job.continuations import continuing
 from flows.job.job import RenderJob
-from flows.job.output_videos import LATEST_RUNS, holds_output, not_an_output
+from flows.job.output_videos import LATEST_RUNS, no_such_video
 from flows.job.parameters import RenderParameters
 from flows.job.source import Comparison, JobPlan
 from flows.job.state import VideoRun
@@ -99,11 +98,11 @@ class RerunSource:
         write = write and not asked.dry_run
         output.check(write=write)
         if not may_be_video(asked.video):  # its name is no key of storage, perhaps
-            raise BadInput(_no_such_video(output, asked))
+            raise BadInput(no_such_video(output, asked.video))
         listing = list_video(output, asked.video)
         stored = read_plan(output, listing, asked.video, self._registry)
         if stored is None:
-            raise BadInput(_no_such_video(output, asked))
+            raise BadInput(no_such_video(output, asked.video))
         plan = stored.plan
         _ = plan.frame_plans  # a job renders by these: before all that asks for digests alone
         present = frames_present(listing.objects, plan.digests)
@@ -214,15 +213,6 @@ class UntilSame:
                 return np.asarray(image.convert("RGB"), dtype=np.float32)
         except (StorageError, *PICTURE_ERRORS):
             return None  # gone or damaged: nothing to compare with
-
-
-def _no_such_video(output: Storage, asked: RerunParameters) -> str:
-    known = [name for name in output.folders() if may_be_video(name)]
-    if not known or not holds_output(output):
-        return f"no frames of video '{asked.video}' can be rendered again: {not_an_output(output)}"
-    near = get_close_matches(asked.video, known, 3) or known[:5]
-    names = ", ".join(f"'{name}'" for name in near)
-    return f"there is no video '{asked.video}' in '{asked.output}': it has {len(known)}, such as {names}"
 
 
 def _failed_frames(listing: VideoListing, plan: VideoPlan, video_id: str) -> set[int]:

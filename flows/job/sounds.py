@@ -71,6 +71,11 @@ class Sounds:
         taken = [{"name": name, "values": heard_values(values[name])} for name in wanted]
         return _with(row, {"seconds": found.track.seconds, "signals": taken}), {row.audio: found.sha256}
 
+    def file(self, row: ManifestRow) -> tuple[str, float]:
+        """Return the SHA-256 of the bytes of a row's audio, and how many seconds it lasts; see `heard` for errors."""
+        found = self._found(row)
+        return found.sha256, found.track.seconds
+
     def seconds(self, row: ManifestRow) -> float:
         """Return how long the audio of a row is, from where it begins; see `heard` for errors."""
         return self._found(row).track.seconds - row.audio_start

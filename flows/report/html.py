@@ -114,7 +114,10 @@ def _badge(video: VideoReport) -> str:
 
 
 def _player(video: VideoReport) -> str | None:
-    """The element that shows the result: `video`, `img` (stills, GIF), or None for what is only downloaded (a zip)."""
+    """The element that shows the result: `video`, `img` (stills, GIF), or None for what is only downloaded (a zip, a
+    mov)."""
+    if video.video_mime == "video/quicktime":
+        return None  # for editors: no browser plays ProRes
     kind = (video.video_mime or "").split("/")[0]
     return {"video": "video", "image": "img"}.get(kind) if video.video_href else None
 

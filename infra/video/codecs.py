@@ -64,7 +64,7 @@ def _x265(encoding: Encoding) -> list[str]:
 
 def _svt_av1(encoding: Encoding) -> list[str]:
     """AV1. Frames that are never shown lie in the packets of shown ones, so that packets are frames in their order."""
-    crf = {"draft": "38", "good": "24", "best": "14"}[encoding.quality]
+    crf = {"draft": "33", "good": "17", "best": "9"}[encoding.quality]
     return [
         "-c:v", "libsvtav1", "-preset", "6", "-crf", crf, "-g", _group(encoding), "-svtav1-params", "lp=1",
         "-pix_fmt", "yuv420p", *_COLOUR_TAGS, "-threads", "1",

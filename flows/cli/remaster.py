@@ -1,0 +1,70 @@
+"""`nightreel remaster`: a video once more from its stored frames, in this process."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import yaml
+from cyclopts import Parameter
+
+from flows.cli.options import with_help
+from flows.cli.output import waiting
+from flows.cli.render import conclude, watching
+from flows.job.dispatch import run_job
+from flows.job.remastering import Wish, remaster_job
+from flows.job.report_data import OutputReport, publish_report
+from flows.orchestration.forms.addresses import refuse_secrets
+from flows.orchestration.forms.fields import RenderedOutput, Video
+from infra.settings import load_settings
+from infra.workers.local_pool import LocalPool
+from renderers.errors import BadInput
+
+__all__ = ["remaster"]
+
+
+@with_help
+def remaster(
+    output: RenderedOutput,
+    *,
+    video: Video,
+    set: Annotated[
+        list[str] | None,
+        Parameter(
+            name=["--set", "-s"], negative="",
+            help="column=value: format, codec, quality, fps, upscale, audio, audio_start, audio_gain",
+        ),
+    ] = None,
+    json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bars")] = False,
+) -> int:  # fmt: skip
+    """Make a video again from its stored frames. Example: nightreel remaster out --video reef --set codec=h265
+
+    Nothing is drawn, and no model, Ray or server is needed: the frames are encoded and stitched in this process, as
+    another codec, at another rate or size, with another sound (audio=null: none). The video is replaced; one of another
+    format lies beside the former. A video whose camera or prompts followed its music keeps the pictures that it has.
+    """
+    refuse_secrets(output=output)
+    settings = load_settings()
+    job = remaster_job(output, video, [_wish(it) for it in set or ()], settings)
+    with waiting("planning"):
+        job.read()
+    if job.pending:
+        job.output.check(write=True)
+        size = max(1, min((os.cpu_count() or 2) // 2, len(job.chunks(64))))
+        with watching(job, disable=json) as served:
+            served.set()
+            run_job(job, LocalPool(job.output, size=size, reading=job.reading) if job.needs_workers else None)
+        gathered = OutputReport(job).gather(actors=None, ended=("Completed" if job.complete else "Incomplete", ""))
+        publish_report(job.output, gathered)
+    return conclude(job, None, json)
+
+
+def _wish(assignment: str) -> Wish:
+    column, equals, text = assignment.partition("=")
+    if not equals:
+        raise BadInput(f"--set '{assignment}': give column=value, such as codec=h265")
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set '{assignment}': the value is not valid YAML; put quotes around a text") from error
+    return Wish(column.strip(), value)
