@@ -33,6 +33,7 @@ from renderers.frame_rendering.state import FrameState, Moments
 from renderers.models.checkpoint.reading import open_checkpoint
 from tests.helpers.checkpoints import save_lightning
 from tests.helpers.hostile_models import configs as hostile_configs
+from tests.helpers.music import clicks, convert, write_wav
 from tests.helpers.planned_work import work_of
 from tests.helpers.root import ROOT
 
@@ -139,6 +140,17 @@ def pictures() -> Iterator[bytes]:
             base.convert(mode).save(sink, format=kind)
             yield sink.getvalue()
     yield from _cases(".png", ".jpg", ".heic")
+
+
+def sounds() -> Iterator[bytes]:
+    """Short sounds in files of every family that is read, and lists that name other files."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        source = write_wav(Path(folder) / "a.wav", clicks(120, 0.6)[0])
+        yield source.read_bytes()
+        for name in ("a.mp3", "a.m4a", "a.flac", "a.ogg", "a.opus", "a.mka", "a.aiff", "a.au"):
+            yield convert(source, Path(folder) / name).read_bytes()
+        yield f"ffconcat version 1.0\nfile '{source}'\n".encode()
+        yield f"#EXTM3U\n#EXTINF:9,\nfile:{source}\n".encode()
 
 
 def configs() -> Iterator[bytes]:

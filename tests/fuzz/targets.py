@@ -20,6 +20,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from infra.video.sound import listen
 from manifests.building import Kind, build
 from manifests.checking import check_row, nest
 from manifests.errors import NightreelError
@@ -228,6 +229,7 @@ TARGETS: dict[str, Target] = {
     "keyframes": Target(refusing(_keyframes), strategy=st.tuples(values.keyframes(), values.timelines())),
     "frames": Target(refusing(_frames), strategy=values.frame_lists()),
     "picture": Target(refusing(lambda data: read_rgb(data, NAME)), seeds.pictures),
+    "sound": Target(in_a_file(lambda path: listen(path, NAME)), seeds.sounds, few=True),
     "config": Target(in_a_file(read_config), seeds.configs),
     "checkpoint": Target(in_a_file(seeds.all_tensors), seeds.checkpoints),
     "frame": Target(refusing(FrameObject.from_bytes), seeds.frame_objects),

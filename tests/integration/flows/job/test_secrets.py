@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -30,6 +31,7 @@ from infra.storage.storage import Storage
 from manifests.masking import content_mark
 from renderers.registry import Registry
 from tests.helpers.file_server import file_server
+from tests.helpers.music import samples_of, tone, write_wav
 from tests.helpers.planted import found_in_bytes, found_in_folder
 from tests.helpers.render_jobs import gather_report, quick_row, render, rerun, write_manifest
 
@@ -68,6 +70,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             server.files["/a.png?sv=1&sig=Pl4ntedSig"] = picture("teal")
             server.files["/a.png?token=Pl4ntedT0ken"] = picture("red")  # the same path, another content
             server.files["/b.png"] = picture("blue")
+            server.files["/song.wav?sig=Pl4ntedSig"] = write_wav(folder / "song.wav", tone(300, 1.0)).read_bytes()
             server.files["/c.png?X-Goog-Signature=Pl4ntedSig"] = b"no picture"
             rows = [
                 quick_row("start", frames=3, init_image=f"http://{host}/a.png?sv=1&sig=Pl4ntedSig#Pl4ntedFragment"),
@@ -88,6 +91,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
                         {"at": 1, "images": [{"image": f"http://{host}/a.png?token=Pl4ntedT0ken", "aligned": True}]},
                     ],
                 ),
+                quick_row("sung", frames=3, zoom="1+.1*loud", audio=f"http://{host}/song.wav?sig=Pl4ntedSig"),
                 quick_row("gone", init_image=f"http://{host}/gone.png?X-Amz-Signature=Pl4ntedAway"),
                 quick_row("wrong", init_image=f"http://{host}/c.png?X-Goog-Signature=Pl4ntedSig"),
                 quick_row("column", model=f"http://me:Pl4ntedModel@{host}/vqgan.ckpt?token=Pl4ntedModel"),
@@ -115,7 +119,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 
 def test_the_good_rows_are_rendered_and_the_others_name_their_place(night: Night) -> None:
     published = {path.parent.name for path in night.output.glob("*/provenance.json")}
-    assert published == {"start", "goal", "scenes"}
+    assert published == {"start", "goal", "scenes", "sung"}
     failures = [json.loads(path.read_text()) for path in night.output.glob("gone/failures/*.json")]
     assert "/gone.png?...' of video 'gone' does not exist" in failures[0]["message"]
 
@@ -212,3 +216,12 @@ def test_the_mark_of_a_document_is_no_address(tmp_path: Path) -> None:
     job = render(write_manifest(tmp_path / "m.parquet", [quick_row("a", init_image=mark)]), str(tmp_path / "out"))
     ((_, reason),) = job.refused
     assert "give the address itself" in reason
+
+
+def test_a_sound_whose_address_held_a_secret_is_stitched_again_from_its_copy(night: Night) -> None:
+    night.server.files.pop("/song.wav?sig=Pl4ntedSig", None)
+    (video,) = (night.output / "sung").glob("video.*")
+    video.unlink()
+    assert rerun(str(night.output), "sung", "2", "keep", seed=4).complete
+    assert np.abs(samples_of(video)).max() > 0.1
+    assert found_in_folder(night.output / "sung", PLANTED) == []

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
 from infra.storage.storage import Storage
 from infra.video import ffmpeg
+from infra.workers.local_pool import LocalPool
 from manifests.schema import ManifestRow
 from renderers.frame_rendering.frame_object import FrameObject
 from tests.helpers.music import clicks, convert, noise, samples_of, tone, write_wav
 from tests.helpers.render_jobs import frame_files, frame_objects, planned, quick_row, render, rerun, write_manifest
+from tests.helpers.root import ROOT
 
 FRAMES = 12
 FPS = 8
@@ -118,9 +125,6 @@ def test_a_rerun_and_a_video_that_lost_its_segments_have_their_sound(tmp_path: P
 def test_music_that_changed_between_plan_and_stitch_is_told(tmp_path: Path, music: Path) -> None:
     job = planned(write_manifest(tmp_path / "night.parquet", [sounding(music)]), str(tmp_path / "out"))
     write_wav(music, tone(500, 1.0))
-    from flows.job.dispatch import run_job
-    from infra.workers.local_pool import LocalPool
-
     run_job(job, LocalPool(Storage(str(tmp_path / "out"))))
     (run,) = job.runs.values()
     assert "changed since the job was planned" in run.reason
@@ -147,3 +151,41 @@ def test_bad_sound_costs_its_row_alone(tmp_path: Path, music: Path) -> None:
     assert "division by zero" in reasons["zero"]
     assert "manifest build" in reasons["endless"]
     assert (tmp_path / "out" / "good" / "video.mp4").exists()
+
+
+def test_sound_from_and_to_a_bucket(tmp_path: Path, music: Path, s3_root: str) -> None:
+    bucket = Storage(s3_root)
+    bucket.put("music/song.wav", music.read_bytes(), existing="replace")
+    row = quick_row(
+        "reef", frames=FRAMES, fps=FPS, format="webm", zoom="1 + .1*onset", audio=f"{s3_root}/music/song.wav"
+    )
+    job = render(write_manifest(tmp_path / "night.parquet", [row]), f"{s3_root}/out")
+    assert job.complete, [*job.refused, *(run.reason for run in job.runs.values())]
+    target = tmp_path / "video.webm"
+    target.write_bytes(Storage(f"{s3_root}/out").read("reef/video.webm"))
+    assert len(samples_of(target)) / 22_050 == pytest.approx(FRAMES / FPS, abs=0.025)
+    assert np.abs(samples_of(target)).max() > 0.1
+    assert rerun(f"{s3_root}/out", "reef", "3", "keep", seed=5).complete
+
+
+def test_a_job_that_was_killed_goes_on_with_its_sound(tmp_path: Path, music: Path) -> None:
+    manifest = write_manifest(tmp_path / "night.parquet", [sounding(music, zoom="1 + .1*onset")])
+    out = tmp_path / "out"
+    whole = tmp_path / "whole"
+    assert render(manifest, str(whole)).complete
+    process = subprocess.Popen([sys.executable, "-m", "tests.helpers.render_jobs", manifest, str(out)], cwd=ROOT)
+    until(lambda: len(frame_files(str(out), "reef")) >= 3)
+    process.kill()
+    process.wait()
+    assert len(frame_files(str(out), "reef")) < FRAMES
+    assert render(manifest, str(out)).complete
+    assert frame_objects(str(out)) == frame_objects(str(whole))
+    assert (out / "reef" / "video.mp4").read_bytes() != b""
+    assert np.abs(samples_of(out / "reef" / "video.mp4")).max() > 0.1
+
+
+def until(true: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)

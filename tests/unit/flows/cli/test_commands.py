@@ -63,7 +63,7 @@ def test_commands_are_all_that_the_design_wants() -> None:
     found = {name for name in app if not name.startswith("-")}
     assert found == {
         "preview", "manifest", "plan", "render", "rerun", "status", "watch", "up", "deploy", "prune", "doctor",
-        "models", "finetune", "import",
+        "models", "finetune", "import", "remaster",
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def test_a_rate_beyond_the_format_is_the_rows_own_bad_input(tmp_path: Path) -> N
     assert isinstance(refused, tuple)
     row, error = refused
     assert (row.video_id, type(error), error.kind) == ("hasty", EncodingInvalid, ErrorKind.BAD_INPUT)
-    assert str(error) == "fps 60: a gif holds at most 50 frames a second; use format mp4 or webm"
+    assert str(error) == "fps 60: a gif holds at most 50 frames a second; use format mp4 or webm or mov or webp"
     assert not isinstance(good, tuple)
 
 

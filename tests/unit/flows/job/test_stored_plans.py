@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from flows.job.lengths import with_lengths
+from flows.job.sounds import Sounds
 from flows.job.storage_state import list_video, read_plan, save_plan
 from flows.planning.remaining import VideoWork, plan_video
-from infra.storage.storage import Storage
+from infra.storage.storage import SourceReader, Storage
 from manifests.building import build
 from manifests.results import GoodRow
-from manifests.schema import ManifestRow, addresses_of
+from manifests.schema import ManifestRow, addresses_of, with_addresses
 from renderers.frame_plan.frame_plan import ParentFrame
+from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
 from tests.helpers.render_jobs import quick_row
@@ -26,6 +29,8 @@ PARENT = ParentFrame("reef", 3, "a" * 64)
 def stored_again(output: Storage, row: ManifestRow) -> tuple[VideoPlan, VideoPlan]:
     """The plan of `row`, and what is read where it was put."""
     images = {it.address: f"{number:064x}" for number, it in enumerate(addresses_of(row), 1)}
+    # who plans it hears it; here it may sound like anything
+    row = Sounds(SourceReader()).heard(resolve(row, REGISTRY.entry(row.model)))[0] if row.audio else row
     parent = None if row.parent is None else ParentFrame(row.parent.video_id, row.parent.frame or 0, PARENT.digest)
     plan = VideoPlan.of(row, images, entry=REGISTRY.entry(row.model), parent=parent)
     save_plan(output, work_of(plan))
@@ -40,7 +45,8 @@ def work_of(plan: VideoPlan) -> VideoWork:
 
 def shipped(name: str) -> list[ManifestRow]:
     source = (ROOT / "manifests" / name).read_text(encoding="utf-8")
-    return [it.row for it in build(source, "yaml", name) if isinstance(it, GoodRow)]
+    results = with_lengths(build(source, "yaml", name), SourceReader(), str(ROOT))
+    return [with_addresses(it.row, lambda path: str(ROOT / path)) for it in results if isinstance(it, GoodRow)]
 
 
 @pytest.mark.parametrize("name", ["demo.yaml", "gallery.yaml", "story.yaml"])
