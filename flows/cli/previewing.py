@@ -170,7 +170,7 @@ def watched(wanted: Wanted) -> None:
         seen = _looks(paths)
         try:
             prepared = write_preview(wanted)
-            paths = [Path(wanted.prompt), *map(Path, prepared.images)]
+            paths = [Path(wanted.prompt), *map(Path, prepared.plan.images)]
             seen = seen if len(seen) == len(paths) else _looks(paths)
         except NightreelError as error:
             stderr.print(fit(error), soft_wrap=True)

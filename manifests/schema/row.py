@@ -13,15 +13,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from manifests.schema import camera
+from manifests.schema import camera, finish
 from manifests.schema.affixes import Affix, joined, parse_affix
-from manifests.schema.audio import AS_AUDIO, Band, Heard, Seconds, check_bands, frames_of, signals_of
+from manifests.schema.audio import AS_AUDIO, check_bands, frames_of, signals_of
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
 from manifests.schema.consistency import check_consistent
 from manifests.schema.continues import Continued, continued
 from manifests.schema.fades import Fades
-from manifests.schema.formats import Quality, VideoCodec, VideoFormat, check_format
+from manifests.schema.formats import check_format
 from manifests.schema.keyframe_text import KeyframeText
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
@@ -112,34 +112,13 @@ class ManifestRow(Settings):
         le=100_000,
         description="Beats that pass before the one that b counts from.",
     )
-    seconds: Annotated[Seconds | None, NO_PICTURE] = Field(
-        None,
-        description="Length of the video instead of frames: a number, or audio, for as long as the audio is.",
-        json_schema_extra={"allowed": "a number of seconds above 0, or audio"},
-    )
-    audio: Annotated[Uri | None, NO_PICTURE] = Field(
-        None,
-        description="Sound under the video, and what its schedules hear: a file of music, or a film with sound, a URI "
-        "or a path (from the manifest's folder).",
-    )
-    audio_start: Annotated[float, NO_PICTURE] = Field(
-        0.0, ge=0, le=100_000, description="Seconds of the audio that are left out before the video begins."
-    )
-    audio_gain: Annotated[float, NO_PICTURE] = Field(
-        0.0, ge=-60, le=60, description="Decibels by which the sound under the video is made louder."
-    )
-    audio_release: Annotated[float, NO_PICTURE] = Field(
-        0.15,
-        ge=0,
-        le=60,
-        description="Seconds in which loud, bass, mid, high, onset and bands die away, by a factor of e.",
-    )
-    bands: Annotated[tuple[Band, ...] | None, NO_PICTURE] = Field(
-        None, max_length=32, description="Bands of frequencies that expressions know besides bass, mid and high."
-    )
-    heard: Annotated[Heard | None, NO_PICTURE] = Field(
-        None, description="What was heard in the audio; written when the row is planned."
-    )
+    seconds: finish.Seconds = None
+    audio: finish.Audio = None
+    audio_start: finish.AudioStart = 0.0
+    audio_gain: finish.AudioGain = 0.0
+    audio_release: finish.AudioRelease = 0.15
+    bands: finish.Bands = None
+    heard: finish.HeardInAudio = None
     width: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Width of a frame in pixels.")
     height: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Height of a frame in pixels.")
     seed: Annotated[int, Neutral(0)] = Field(0, ge=0, lt=2**63, description="Seed of all randomness of the video.")
@@ -245,17 +224,9 @@ class ManifestRow(Settings):
         le=10_000,
         description="Steps of a keyframe that runs ahead, four of the former apart: three times `steps` unless given.",
     )
-    format: Annotated[VideoFormat, NO_PICTURE] = Field(
-        "mp4", description="Format of the result; a still is a png unless another is given."
-    )
-    codec: Annotated[VideoCodec | None, NO_PICTURE] = Field(
-        None,
-        description="How the video is encoded: h264, h265 or av1 in an mp4, vp9 or av1 in a webm, prores in a mov; the "
-        "first of them unless given.",
-    )
-    quality: Annotated[Quality, NO_PICTURE] = Field(
-        "good", description="How much of the pictures is kept by an mp4, webm, mov or webp, at what size."
-    )
+    format: finish.Format = "mp4"
+    codec: finish.Codec = None
+    quality: finish.Quality = "good"
     upscale: Annotated[int, NO_PICTURE] = Field(
         1, ge=1, le=8, description="Factor by which the finished video is enlarged."
     )

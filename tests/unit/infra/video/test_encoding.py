@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.video.encoding import FORMATS, Encoding, VideoFormat, exact_rate
+from infra.video.encoding import FORMATS, Encoding, exact_rate
 from infra.video.errors import EncodingInvalid
 from manifests.errors import ErrorKind, kind_of
 from manifests.schema import ManifestRow
+from manifests.schema.formats import VideoFormat
 from tests.helpers.films import encoding
 
 
