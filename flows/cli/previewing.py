@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from flows.cli.output import Words, fit, print_json, problems, say, stderr
 from flows.job.row_warnings import prompt_warnings
 from flows.report.wording import shorten
 from infra.settings import load_settings
-from infra.storage.storage import absolute_uri, input_address
+from infra.storage.storage import SourceReader, absolute_uri, input_address
 from infra.video.encoding import Encoding, format_of
 from infra.video.errors import EncodingInvalid
 from infra.video.segments import write_video
+from infra.video.sound import Sound
 from manifests.building import SOURCE_SUFFIXES
 from manifests.errors import NightreelError
 from manifests.masking import address_without_secrets, has_secret
@@ -147,7 +149,8 @@ def write_preview(wanted: Wanted) -> PreparedRow:
     elif wanted.is_picture and not _is_part(prepared.plan.row, wanted, frames):
         result = _write_picture(wanted, prepared)
     else:
-        result = _write_part(wanted, prepare_part(prepared, frames, scale=wanted.scale, steps=wanted.steps))
+        part = prepare_part(prepared, frames, scale=wanted.scale, steps=wanted.steps)
+        result = _write_part(wanted, part, frames)
     seconds = time.monotonic() - began
     result = {"output": str(wanted.output), "frames": len(frames), "seconds": round(seconds, 3)} | result
     if wanted.json:
@@ -222,7 +225,9 @@ def _write_motion(wanted: Wanted, prepared: PreparedRow, frames: range) -> None:
 
             wanted.output.write_bytes(encode_png(next(drawn())))
         else:
-            write_video(drawn(), wanted.encoding(prepared.plan.row, 1), wanted.output)
+            encoding = wanted.encoding(prepared.plan.row, 1)
+            with _sound(prepared.plan.row, frames, encoding) as sound:
+                write_video(drawn(), encoding, wanted.output, sound)
 
 
 def _write_picture(wanted: Wanted, prepared: PreparedRow) -> dict[str, Any]:
@@ -240,8 +245,20 @@ def _write_picture(wanted: Wanted, prepared: PreparedRow) -> dict[str, Any]:
     return {"digest": frame.digest, "seed": plan.row.seed, "steps": len(frame.losses), "loss": frame.loss}
 
 
-def _write_part(wanted: Wanted, part: PreparedPart) -> dict[str, Any]:
-    """Write frames of a smaller video; returns what is said of them."""
+@contextmanager
+def _sound(row: ManifestRow, frames: range, encoding: Encoding) -> Iterator[Sound | None]:
+    """The sound of `frames` of a video, where it has one and the format holds it."""
+    if row.audio is None or row.heard is None or not encoding.spec.sound:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="nightreel-") as folder:
+        path = Path(folder) / "sound"
+        path.write_bytes(SourceReader(load_settings().reading()).read(row.audio))
+        yield Sound(path, row.audio_start + frames.start / row.fps, row.audio_gain, row.heard.seconds)
+
+
+def _write_part(wanted: Wanted, part: PreparedPart, frames: range) -> dict[str, Any]:
+    """Write `frames` of a smaller video; returns what is said of them."""
     row, steps, losses = part.plan.row, 0, []
     encoding = None if wanted.is_picture else wanted.encoding(row, row.upscale)
     with _bar(wanted, f"loading {part.plan.entry.name}", part.steps, "steps") as (bar, line):
@@ -261,7 +278,8 @@ def _write_part(wanted: Wanted, part: PreparedPart) -> dict[str, Any]:
         if encoding is None:
             wanted.output.write_bytes(next(rendered()).to_png())
         else:
-            write_video((frame.rendered.frame.picture for frame in rendered()), encoding, wanted.output)
+            with _sound(row, frames, encoding) as sound:
+                write_video((frame.rendered.frame.picture for frame in rendered()), encoding, wanted.output, sound)
     return {"seed": row.seed, "steps": steps, "loss": losses[-1], "width": row.width, "height": row.height}
 
 

@@ -89,16 +89,16 @@ class _Counter:
             yield picture
 
 
-def write_video(pictures: Iterable[Picture], encoding: Encoding, target: Path) -> VideoInfo:
+def write_video(pictures: Iterable[Picture], encoding: Encoding, target: Path, sound: Sound | None = None) -> VideoInfo:
     """Encode pictures, each `(height, width, 3)` uint8 RGB, as a whole video in `target`, which appears when it was
-    checked.
+    checked; `sound` is put under it.
 
     Raises as `encode_segment` and `join_segments`.
     """
     with tempfile.TemporaryDirectory(prefix="nightreel-") as folder:
         segment = Path(folder) / "video.seg"
         segment.write_bytes(encode_segment(pictures, encoding))
-        return join_segments([segment], encoding, frames=read_seal(segment).frames, target=target)
+        return join_segments([segment], encoding, frames=read_seal(segment).frames, target=target, sound=sound)
 
 
 def join_segments(

@@ -20,6 +20,7 @@ import nightreel
 from flows.cli import run
 from infra.video.ffmpeg import decode, probe
 from infra.video.png_sequence import decode_pngs
+from tests.helpers.music import samples_of, silence, tone, write_wav
 from tests.helpers.render_jobs import QUICK, quick_row
 
 PROMPT = "0: a red apple | 4: a green frog:(1+.1*t)"
@@ -122,3 +123,28 @@ def test_a_picture_of_a_row_that_continues_another_begins_cold(
     said(capsys, "a red apple", "-o", tmp_path / "branch.png", *options, "--set", "continues=reef@3")
     cold, branch = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("cold", "branch"))
     assert np.array_equal(cold, branch)
+
+
+def test_a_preview_has_its_part_of_the_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    music = np.concatenate([tone(300, 1.0), silence(1.0), tone(2000, 1.0)])
+    write_wav(tmp_path / "song.wav", music)
+    reef = {
+        "video_id": "reef",
+        "prompt": "a reef",
+        "seconds": "audio",
+        "fps": 8,
+        "audio": "song.wav",
+        "zoom": "1+.1*high",
+    }
+    (tmp_path / "night.yaml").write_text(yaml.safe_dump([{**reef, **QUICK}]))
+    said(capsys, tmp_path / "night.yaml", "-o", tmp_path / "a.mp4", "--motion")
+    whole = samples_of(tmp_path / "a.mp4")
+    assert len(whole) / 22_050 == pytest.approx(3.0, abs=0.03)
+    assert np.abs(whole[26_000:40_000]).max() < 0.01 < 0.3 < np.abs(whole[50_000:60_000]).max()
+    said(capsys, tmp_path / "night.yaml", "-o", tmp_path / "b.webm", "--motion", "--frames", "12-23")
+    part = samples_of(tmp_path / "b.webm")
+    assert len(part) / 22_050 == pytest.approx(1.5, abs=0.03)
+    assert np.abs(part[:9000]).max() < 0.01 < 0.3 < np.abs(part[16_000:26_000]).max()
+    said(capsys, tmp_path / "night.yaml", "-o", tmp_path / "c.gif", "--motion", "--frames", "0-3")  # holds none
+    said(capsys, tmp_path / "night.yaml", "-o", tmp_path / "d.mp4", "--frames", "16-19")
+    assert np.abs(samples_of(tmp_path / "d.mp4")).max() > 0.3
