@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -32,6 +33,12 @@ _REMEMBERED = 16  # tracks: some MB for each hour
 Bands = tuple[tuple[str, float, float], ...]
 
 
+class _Key(NamedTuple):
+    uri: str
+    bands: Bands
+    measure: bool
+
+
 @dataclass(frozen=True)
 class _Heard:
     sha256: str
@@ -39,11 +46,12 @@ class _Heard:
 
 
 class Sounds:
-    """Reads and hears each file once for all rows of a plan; safe to share by threads, which hear one at a time."""
+    """Reads and hears each file once for all rows of a plan; safe to share by threads."""
 
     def __init__(self, reader: SourceReader) -> None:
         self._reader = reader
-        self._known: OrderedDict[tuple[str, Bands], _Heard] = OrderedDict()
+        self._known: OrderedDict[_Key, _Heard] = OrderedDict()
+        self._hearing: dict[_Key, Lock] = {}
         self._lock = Lock()
 
     def heard(self, row: ManifestRow, *, signals: Collection[str] = ()) -> tuple[ManifestRow, dict[str, str]]:
@@ -56,9 +64,11 @@ class Sounds:
         """
         if row.audio is None:
             return row, {}
-        found = self._found(row)
+        wanted = sorted({*signals_used(row), *signals})
+        found = self._found(row, measure=bool(wanted))
         known = _with(row, {"seconds": found.track.seconds})
-        wanted = sorted({*signals_used(known), *signals})
+        if not wanted:
+            return _with(row, {"seconds": found.track.seconds, "signals": []}), {row.audio: found.sha256}
         frames = known.frames + known.loop  # the camera of a loop moves on to its first frame
         if len(wanted) * frames > MOST_VALUES:
             raise BadInput(
@@ -80,31 +90,36 @@ class Sounds:
         """Return how long the audio of a row is, from where it begins; see `heard` for errors."""
         return self._found(row).track.seconds - row.audio_start
 
-    def _found(self, row: ManifestRow) -> _Heard:
+    def _found(self, row: ManifestRow, *, measure: bool = False) -> _Heard:
         assert row.audio is not None
-        bands = tuple((band.name, band.low, band.high) for band in row.bands or ())
-        key = (row.audio, bands)
+        bands = tuple((band.name, band.low, band.high) for band in row.bands or ()) if measure else ()
+        key = _Key(row.audio, bands, measure)
         with self._lock:
-            if key not in self._known:
+            mine = self._hearing.setdefault(key, Lock())
+        with mine:
+            found = self._known.get(key)
+            if found is None:
                 with reading_named(Address("audio", row.audio), row.video_id):
-                    self._known[key] = self._hear(row.audio, bands)
-                if len(self._known) > _REMEMBERED:
-                    self._known.popitem(last=False)
-            return self._known[key]
+                    found = self._hear(key)
+                with self._lock:
+                    self._known[key] = found
+                    if len(self._known) > _REMEMBERED:
+                        self._known.popitem(last=False)
+            return found
 
-    def _hear(self, uri: str, bands: Bands) -> _Heard:
+    def _hear(self, key: _Key) -> _Heard:
         with tempfile.NamedTemporaryFile(prefix="nightreel-sound-") as file:
 
             def again() -> None:
                 file.seek(0)
                 file.truncate()
 
-            self._reader.pour(absolute_uri(uri), file.write, again)
+            self._reader.pour(absolute_uri(key.uri), file.write, again)
             file.flush()
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            own = {BAND + name: (low, high) for name, low, high in bands}
-            return _Heard(sha256, listen(Path(file.name), shown(uri), own))
+            own = {BAND + name: (low, high) for name, low, high in key.bands}
+            return _Heard(sha256, listen(Path(file.name), shown(key.uri), own, measure=key.measure))
 
 
 def _with(row: ManifestRow, heard: dict[str, object]) -> ManifestRow:

@@ -28,9 +28,9 @@ def row(music: Path, **columns: object) -> ManifestRow:
 def test_each_file_is_read_once_for_all_rows_and_threads(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[Path] = []
 
-    def listen(path: Path, name: str, bands: object = None) -> object:
+    def listen(path: Path, name: str, bands: object = None, *, measure: bool = True) -> object:
         heard.append(path)
-        return real(path, name, bands)  # type: ignore[arg-type]
+        return real(path, name, bands, measure=measure)  # type: ignore[arg-type]
 
     real = sounds.listen
     monkeypatch.setattr(sounds, "listen", listen)
@@ -39,6 +39,8 @@ def test_each_file_is_read_once_for_all_rows_and_threads(music: Path, monkeypatc
     with ThreadPoolExecutor(8) as threads:
         results = list(threads.map(known.heard, rows))
     assert len(heard) == 1
+    known.heard(row(music))
+    assert len(heard) == 2  # of what nobody measures it is known how long it is
     assert len({digest for _, digests in results for digest in digests.values()}) == 1
     assert schedules(results[3][0])["zoom"].at(6) == pytest.approx(1.4, abs=0.02)
 
