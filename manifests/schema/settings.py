@@ -139,7 +139,7 @@ class LossSettings(Settings):
         "0", description="Weight, 0 to 1000, of how far each pixel's colour is from the nearest of palette_colours."
     )
     palette_colours: Annotated[
-        Annotated[str, Field(max_length=4096), AfterValidator(check_palette)], Neutral("", in_time=True)
+        Annotated[str, Field(max_length=4000), AfterValidator(check_palette)], Neutral("", in_time=True)
     ] = Field(
         "",
         description="The colours that the term palette draws the picture to.",
