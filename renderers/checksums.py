@@ -7,7 +7,7 @@ from pathlib import Path
 
 from renderers.errors import ModelFilesBroken
 
-__all__ = ["file_sha256"]
+__all__ = ["file_sha256", "verify_file"]
 
 
 def file_sha256(path: Path) -> str:
@@ -23,3 +23,10 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelFilesBroken(f"'{path}' can't be read: {error.strerror or error}") from error
+
+
+def verify_file(path: Path, expected: str) -> None:
+    """Raise ModelFilesBroken unless the file at `path` has the SHA-256 `expected`, by which the registry knows it."""
+    found = file_sha256(path)
+    if found != expected:
+        raise ModelFilesBroken(f"'{path}' is damaged: SHA-256 {found}, the registry vouches for {expected}")

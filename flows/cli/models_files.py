@@ -152,6 +152,10 @@ def add(
         str | None,
         Parameter(name="--from", help="model that gives whatever is not given here: settings, perceptors, ..."),
     ] = None,
+    depth: Annotated[
+        str | None, Parameter(help="an installed depth loader, for rows with depth.shape model (infra/docs/camera.md)")
+    ] = None,
+    depth_files: Annotated[Path | None, Parameter(help="the folder of its files, which is copied")] = None,
     summary: Annotated[str | None, Parameter(help="a sentence for `nightreel models list`")] = None,
     licence: Annotated[str | None, Parameter(help="the terms of the weights, for `nightreel models list`")] = None,
     replace: Annotated[bool, Parameter(negative="", help="replace a model of that name")] = False,
@@ -172,7 +176,7 @@ def add(
     registry = Registry(load_settings().models_folder)
     entry = add_model(
         registry, name, config=config, weights=weights, perceptors=perceptor, like=from_,
-        summary=summary, licence=licence, replace=replace,
+        depth=depth, depth_files=depth_files, summary=summary, licence=licence, replace=replace,
     )  # fmt: skip
     waiting = [check for check in verify_model(entry) if check.state == "missing"]
     if json:

@@ -14,7 +14,8 @@ from typing import Literal
 from infra.models.downloads import DownloadFailed, OnProgress, download
 from renderers.checksums import file_sha256
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
-from renderers.registry import ModelEntry, PerceptorEntry, RemoteFile, not_fetched
+from renderers.registry import DepthEntry, ModelEntry, PerceptorEntry, RemoteFile, not_fetched
+from renderers.registry.installed_depth import verified_loader
 
 __all__ = ["FileCheck", "fetch_model", "missing_files", "verify_model"]
 
@@ -103,6 +104,8 @@ def verify_model(entry: ModelEntry) -> tuple[FileCheck, ...]:
             checks.append(_check(place.checkpoint_path, source.checkpoint.sha256, needed=converted != "ok"))
     for perceptor in entry.perceptors:
         checks += _check_perceptor(perceptor)
+    if entry.depth is not None:
+        checks += _check_depth(entry, entry.depth)
     return tuple(checks)
 
 
@@ -115,11 +118,31 @@ def missing_files(entry: ModelEntry) -> tuple[str, ...]:
         if perceptor.pretrained is None:
             wanted.append(perceptor.weights_path)
             wanted += [perceptor.path / "open_clip_config.json"] if perceptor.folder is not None else []
+    depth = entry.depth
+    if depth is not None and depth.path is not None:
+        wanted += [depth.path / name for name in depth.files]
     missing = [str(path) for path in wanted if not path.is_file()]
+    if depth is not None and (lack := _lacking_loader(entry, depth)):
+        missing.append(lack)
     if not missing:  # it takes seconds to look for the others
         checks = [_find_tag(perceptor) for perceptor in entry.perceptors if perceptor.pretrained is not None]
         missing = [label for label in checks if label]
     return tuple(missing)
+
+
+def _lacking_loader(entry: ModelEntry, depth: DepthEntry) -> str:
+    """Why the code of a depth model can't be used on this machine; '' if it can."""
+    try:
+        verified_loader(depth, entry.name)
+    except ModelFilesBroken as error:
+        return str(error)
+    return ""
+
+
+def _check_depth(entry: ModelEntry, depth: DepthEntry) -> list[FileCheck]:
+    lack = _lacking_loader(entry, depth)
+    checks = [FileCheck(f"depth loader {depth.loader} {depth.version}", "missing" if lack else "ok", lack)]
+    return checks + [_check(depth.path / name, sha) for name, sha in depth.files.items() if depth.path is not None]
 
 
 def _find_tag(perceptor: PerceptorEntry) -> str:

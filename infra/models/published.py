@@ -129,6 +129,8 @@ def _files_of(registry: Registry, entry: ModelEntry) -> list[Path]:
             wanted += [path for name in names if (path := perceptor.path / name).is_file()]
         if perceptor.sha256 is not None:
             wanted.append(perceptor.weights_path)
+    if entry.depth is not None and entry.depth.path is not None:
+        wanted += [entry.depth.path / name for name in entry.depth.files]
     ours = [path for path in dict.fromkeys(wanted) if path.is_relative_to(registry.folder)]
     if not ours and entry.name in shipped_names():
         return []

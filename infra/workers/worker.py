@@ -44,8 +44,9 @@ from infra.workers.tasks import (
 from manifests.schema import ManifestRow
 from renderers.errors import FrameCorrupt, ModelFilesBroken
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.parallax import asked_depth
 from renderers.frame_plan.video_plan import VideoPlan
-from renderers.registry import Registry
+from renderers.registry import Registry, depth_digest
 
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
     from renderers.frame_rendering.renderer import FrameRequest, StepProgress
@@ -255,10 +256,17 @@ class Worker:
 
     def _check_model(self, task: FrameTask) -> None:
         """A frame's name in storage vouches for the model that drew it: never for another one of that model's name."""
-        model = task.row.model
+        model, folder = task.row.model, self.registry.folder
+        if (depth := asked_depth(task.frame.motion)) and depth != depth_digest(entry_here(self.registry, model)):
+            raise ModelLacking(
+                f"the models folder '{folder}' has another depth model in '{model}' than the one that the job was "
+                f"planned with ({depth[:16]}): have all machines share the folder, or publish the model again",
+                self.host,
+                f"the depth model of '{model}'",
+            )
         if task.model_digest and (here := entry_here(self.registry, model).digest) != task.model_digest:
             raise ModelLacking(
-                f"the models folder '{self.registry.folder}' has another model '{model}' ({here[:16]}) than the one "
+                f"the models folder '{folder}' has another model '{model}' ({here[:16]}) than the one "
                 f"that the job was planned with ({task.model_digest[:16]}): have all machines share the folder, or "
                 f"remove the model there where NIGHTREEL_MODELS_SOURCE has it",
                 self.host,

@@ -110,8 +110,9 @@ Border = Annotated[
 class DepthSettings(Settings):
     """How far away is what the picture shows, for the camera's moves."""
 
-    shape: Annotated[Literal["plane", "tunnel", "floor", "sphere"], Neutral("plane", in_time=True)] = Field(
+    shape: Annotated[Literal["plane", "tunnel", "floor", "sphere", "model"], Neutral("plane", in_time=True)] = Field(
         "plane",
         description="Among what translate and dolly move: one plane, as far away everywhere; a tunnel; a floor below a "
-        "horizon; the inside of a ball. Of these the near passes by faster; such videos are chains.",
+        "horizon; the inside of a ball; or what the depth model of the row's model finds in each picture. Of these the "
+        "near passes by faster; such videos are chains.",
     )

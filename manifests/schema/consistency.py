@@ -129,9 +129,10 @@ def _check_palette(row: ManifestRow) -> None:
 
 def _check_loop(row: ManifestRow) -> None:
     if row.loop and row.depth.shape != "plane":
+        among = "what a depth model finds" if row.depth.shape == "model" else f"a {row.depth.shape}"
         raise SettingsError(
             "loop",
-            f"the last frames of a loop are led back to its first, but a camera's way through a {row.depth.shape} "
+            f"the last frames of a loop are led back to its first, but a camera's way through {among} "
             "(depth.shape) can't be taken back: choose one of them, or depth.shape plane",
         )
     closing = row.closing(row.handoff)

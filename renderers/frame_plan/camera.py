@@ -29,11 +29,14 @@ _AT_REST = {
 Rotation = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 
-def camera_motion(values: Mapping[str, float], width: float, height: float, shape: str = "plane") -> Motion:
+def camera_motion(
+    values: Mapping[str, float], width: float, height: float, shape: str = "plane", model: str = ""
+) -> Motion:
     """The motion from one frame to the next of pictures of `width` x `height` pixels, by the values of the axes there.
 
     Those of `FLAT_AXES` are there; what else is left out is at rest. Where the picture shows another `shape` than a
-    plane, the shift and the dolly are moves of the camera among what is near and far, and come before all else.
+    plane, the shift and the dolly are moves of the camera among what is near and far, and come before all else; of
+    the shape "model" the depth model of digest `model` says what that is.
 
     Raises:
         ValueError: nothing is left of the picture; in words.
@@ -41,16 +44,16 @@ def camera_motion(values: Mapping[str, float], width: float, height: float, shap
     if len(values) == 4 and shape == "plane":  # `FLAT_AXES`, as most are
         return Homography.of(**values)
     if shape != "plane":
-        return _among(shape, {**_AT_REST, **values}, width, height)
+        return _among(shape, model, {**_AT_REST, **values}, width, height)
     return _before_plane({**_AT_REST, **values}, width, height)
 
 
-def _among(shape: str, at: Mapping[str, float], width: float, height: float) -> Motion:
+def _among(shape: str, model: str, at: Mapping[str, float], width: float, height: float) -> Motion:
     view = _before_plane({**at, "translate_x": 0.0, "translate_y": 0.0, "dolly": 0.0}, width, height)
     shift, nearer = (at["translate_x"], at["translate_y"]), at["dolly"]
     if not (shift[0] or shift[1] or nearer):
         return view
-    return Parallax(shape, shift, nearer, _focal(at, height), view)
+    return Parallax(shape, shift, nearer, _focal(at, height), view, model)
 
 
 def _focal(at: Mapping[str, float], height: float) -> float:

@@ -24,9 +24,10 @@ REMEMBERED = 2**16
 
 
 class CameraPath:
-    """The camera of one video, that is drawn at the share `scale` of the size that its row's pixels are meant for."""
+    """The camera of one video, that is drawn at the share `scale` of the size that its row's pixels are meant for;
+    `depth_model` is the digest of the depth model that it asks, if it does."""
 
-    def __init__(self, row: ManifestRow, scale: float = 1.0) -> None:
+    def __init__(self, row: ManifestRow, scale: float = 1.0, depth_model: str = "") -> None:
         self._row, self._scale = row, scale
         self._constants: dict[str, float] = {}
         self._moving: dict[str, Keyframes] = {}
@@ -40,7 +41,7 @@ class CameraPath:
                 self._constants[axis] = constant
         self._rounded = {axis: rounded(value) for axis, value in self._constants.items()}
         self._limits = {axis: CAMERA_LIMITS[axis] for axis in self._moving if axis not in FLAT_AXES}
-        self._sees = row.width / scale, row.height / scale, row.depth.shape
+        self._sees = row.width / scale, row.height / scale, row.depth.shape, depth_model
         axes = self._constants.keys() | self._moving.keys()
         self.must_show = axes > {*FLAT_AXES} or row.border != "reflect"
         """Whether something of each picture must be in view in the next: cameras that only zoom, turn and shift over

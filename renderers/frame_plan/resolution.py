@@ -53,6 +53,11 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
             f"candidates {resolved.candidates} of video '{row.video_id}': all of them would start from the same "
             "picture; give optimiser.latent_noise, another init, or one candidate"
         )
+    if resolved.depth.shape == "model" and entry.depth is None:
+        raise BadInput(
+            f"depth.shape model of video '{row.video_id}': model '{entry.name}' has no depth model; name one that has, "
+            f"as `nightreel models add NAME --from {entry.name} --depth LOADER` adds it, or another depth.shape"
+        )
     for column in ("width", "height"):
         size, unit = getattr(resolved, column), entry.downsampling
         if size % unit:

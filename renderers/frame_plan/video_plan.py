@@ -36,7 +36,7 @@ from renderers.frame_plan.renewal import Renewals
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.story import Story
 from renderers.frame_plan.weights import WeightsInTime
-from renderers.registry import ModelEntry
+from renderers.registry import ModelEntry, depth_digest
 
 __all__ = ["ALGORITHM", "OLDER_ALGORITHMS", "VideoPlan", "json_safe"]
 
@@ -144,7 +144,8 @@ class VideoPlan:
     @cached_property
     def camera_path(self) -> CameraPath:
         """Where the camera goes."""
-        return CameraPath(self.row, self.drawn_at)
+        depth = depth_digest(self.entry) if self.row.depth.shape == "model" else ""
+        return CameraPath(self.row, self.drawn_at, depth)
 
     @cached_property
     def renewals(self) -> Renewals | None:

@@ -26,6 +26,7 @@ from torch import Tensor
 from renderers.errors import OutOfMemory
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.parallax import asked_depth
 from renderers.frame_plan.video_plan import ALGORITHM, VideoPlan
 from renderers.frame_rendering.batch_curve import BatchCurve, DeviceMemory
 from renderers.frame_rendering.candidates import Candidates, numbers_of
@@ -293,11 +294,19 @@ class FrameRenderer:
             # of a retake, or of a try after a non-finite loss; the row's otherwise
             **({"seed": done.seed} if done.seed != plan.row.seed else {}),
             **({"candidates": done.choice.to_dict()} if done.choice else {}),
-            "model": {"name": plan.entry.name, "digest": plan.entry.digest},
+            "model": {"name": plan.entry.name, "digest": plan.entry.digest, **_depth_model(done)},
             "device": self.models.device.type,
             "precision": str(self.models.vqgan.dtype).removeprefix("torch."),
             "software": {"nightreel": version("nightreel"), "algorithm": ALGORITHM, "torch": torch.__version__},
         }
+
+
+def _depth_model(done: FrameInProgress) -> dict[str, object]:
+    """The depth model that the frame's camera went by, if it asked one."""
+    depth = done.plan.entry.depth
+    if depth is None or not asked_depth(done.frame.motion):
+        return {}
+    return {"depth": {"loader": depth.loader, "version": depth.version, "digest": depth.digest}}
 
 
 @torch.no_grad()

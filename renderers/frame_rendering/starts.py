@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from renderers.errors import ModelFilesBroken
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.motion import Motion
+from renderers.frame_plan.parallax import asked_depth
 from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
@@ -120,7 +123,7 @@ class Starts:
         if still:
             memory = (first, second, start_state.moments.steps)
             return Start(start_state.expand(self.low, self.high), memory, reference=handed_on)
-        warp = warp_of(frame.motion, shown)
+        warp = warp_of(frame.motion, shown, self._depth(frame.motion, shown))
         picture = moved = warp.move(shown, border=border).clamp(0, 1)
         if renewal.acts:
             seen = 1 - warp.outside(*moved.shape[-2:]) if border == "black" else None
@@ -139,6 +142,22 @@ class Starts:
             latent = self._painted(latent, _new_ground(warp, picture, weight), chance)
         first = warp.move(first, mode="bilinear", border=MEMORY_BORDERS.get(border, border))
         return Start(latent, (first, second, start_state.moments.steps), goal, handed_on)
+
+    def _depth(self, motion: Motion, shown: Tensor) -> Tensor | None:
+        """How far away is what a picture shows, if `motion` asks for it.
+
+        Raises:
+            ModelFilesBroken: the frame was planned with another depth model than there is.
+        """
+        wanted = asked_depth(motion)
+        if not wanted:
+            return None
+        depth, name = self._models.depth, self._models.entry.name
+        if depth is None or depth.entry.digest != wanted:
+            raise ModelFilesBroken(
+                f"model '{name}' has another depth model here than the frame was planned with ({wanted[:16]})"
+            )
+        return depth.depths(shown)
 
     def _reference(
         self,

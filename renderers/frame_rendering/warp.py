@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import lru_cache, singledispatch
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from renderers.frame_plan.motion import Homography, Motion
 from renderers.frame_plan.parallax import Parallax
-from renderers.frame_rendering.depth import DEPTHS
+from renderers.frame_rendering.depth import DEPTHS, depths_after
 
 __all__ = ["Warp", "frame_change", "sampling_matrix", "warp_of"]
 
@@ -76,16 +76,17 @@ class Warp:
 
 
 @singledispatch
-def warp_of(motion: Motion, picture: Tensor) -> Warp:
+def warp_of(motion: Motion, picture: Tensor, depth: Tensor | None = None) -> Warp:
     """How `motion` moves `picture` `(1, c, h, w)`, and whatever lies beneath it at other resolutions.
 
-    Each kind of motion registers its own.
+    `depth` `(1, 1, h, w)` is what a depth model says of the picture, for motions that ask it;
+    without it they move as if all were as far away as the picture's plane. Each kind of motion registers its own.
     """
     raise TypeError(f"no warp is known for motions of type {type(motion).__name__}")
 
 
 @warp_of.register
-def _homography(motion: Homography, picture: Tensor) -> Warp:
+def _homography(motion: Homography, picture: Tensor, depth: Tensor | None = None) -> Warp:
     height, width = picture.shape[-2:]
     matrix = sampling_matrix(motion, width, height).to(picture.device)
     return Warp(lambda rows, columns: _affine_grid(matrix, rows, columns) if motion.affine
@@ -93,18 +94,26 @@ def _homography(motion: Homography, picture: Tensor) -> Warp:
 
 
 @warp_of.register
-def _parallax(motion: Parallax, picture: Tensor) -> Warp:
+def _parallax(motion: Parallax, picture: Tensor, depth: Tensor | None = None) -> Warp:
     height, width = picture.shape[-2:]
     halves = torch.tensor([width / 2, height / 2], device=picture.device)
     view = sampling_matrix(motion.view, width, height).to(picture.device)
 
+    def depth_at(at: Tensor) -> Tensor:
+        if motion.shape in DEPTHS:
+            x, y = at.unbind(-1)
+            return DEPTHS[motion.shape](x * 2 / height, y * 2 / height, motion.focal * 2 / height)
+        if depth is None:
+            return torch.full_like(at[..., 0], 1 - motion.nearer / motion.focal)
+        return depths_after(motion, depth, at, halves)
+
+    @lru_cache(maxsize=2)  # it is asked for several times, and may have been searched for
     def grid(rows: int, columns: int) -> Tensor:
         at = _projective_grid(view, rows, columns) * halves
-        x, y = at.unbind(-1)
-        depth = DEPTHS[motion.shape](x * 2 / height, y * 2 / height, motion.focal * 2 / height)
+        found_depth = depth_at(at)
         # where that lies for the camera before it moved
-        before = depth[..., None] * at - torch.tensor(motion.shift, device=at.device)
-        away = depth * motion.focal + motion.nearer
+        before = found_depth[..., None] * at - torch.tensor(motion.shift, device=at.device)
+        away = found_depth * motion.focal + motion.nearer
         seen = (away > 0) & (at.abs().amax(dim=-1) < BEHIND)
         found = before * motion.focal / torch.where(seen, away, 1.0)[..., None] / halves
         return torch.where(seen[..., None], found.clamp(-BEHIND, BEHIND), BEHIND)

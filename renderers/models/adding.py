@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+import torch
 from safetensors import SafetensorError, safe_open
 
 from renderers.checksums import file_sha256
 from renderers.config_file import clipped
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.models.checkpoint.conversion import convert_checkpoint, convert_state
+from renderers.models.depth_model import described_depth, load_depth
 from renderers.models.perceptor.folder import WEIGHTS, check_words
 from renderers.models.perceptor.open_clip_tags import find_tag
 from renderers.models.vqgan.vqgan import VQGANConfig
@@ -35,6 +37,8 @@ def add_model(
     weights: Path | None = None,
     perceptors: Sequence[str] = (),
     like: str | None = None,
+    depth: str | None = None,
+    depth_files: Path | None = None,
     summary: str | None = None,
     licence: str | None = None,
     replace: bool = False,
@@ -42,19 +46,23 @@ def add_model(
     """Register a model `name` in the registry's folder, with copies of its files, checkpoints converted to safetensors.
 
     `config` is a taming YAML or the name of one that the package has; `weights` a Lightning checkpoint or safetensors.
-    A perceptor is `ARCHITECTURE:TAG`, `ARCHITECTURE:FILE`, or a folder that open_clip wrote. What is not given is
-    taken from the model `like`.
+    A perceptor is `ARCHITECTURE:TAG`, `ARCHITECTURE:FILE`, or a folder that open_clip wrote. `depth` is an installed
+    depth loader (`renderers.registry.installed_depth`), and `depth_files` the folder of its files, which are copied.
+    What is not given is taken from the model `like`.
 
     Raises:
         BadInput: something does not go together, or the name is taken.
         CheckpointUnsafe: a checkpoint tries to run code. It did not.
-        ModelFilesBroken: a file can't be read, or is none of its kind.
+        ModelFilesBroken: a file can't be read, or is none of its kind; the depth loader is not installed, or gives no
+            depths.
         UnknownModel: there is no model `like`.
     """
     registry.check_new_name(name, replace=replace)
     folder = registry.folder
     if (config is None) != (weights is None):
         raise BadInput("give a config and weights, or neither: they belong together")
+    if depth_files is not None and depth is None:
+        raise BadInput("--depth-files are what a depth loader reads: name it with --depth")
     if like is not None:
         registry.entry(like)
     elif weights is None:
@@ -68,6 +76,9 @@ def add_model(
                 given.update(_vqgan(_config_path(config), weights, Path(scratch)))
             if chosen:
                 given["perceptors"] = [_perceptor(text, Path(scratch), number) for number, text in enumerate(chosen)]
+            if depth is not None:
+                given["depth"] = described_depth(depth, depth_files)
+                load_depth(registry.build(given, folder), torch.device("cpu"))  # now, and not in the night
             return registry.register(given, name, replace=replace)
     except OSError as error:
         raise ModelFilesBroken(f"'{name}' can't be added to '{folder}': {error}") from error

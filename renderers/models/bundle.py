@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
 
-from renderers.checksums import file_sha256
+from renderers.checksums import verify_file
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
 from renderers.hardware import Precision, step_dtype
 from renderers.models.checkpoint.conversion import recorded
+from renderers.models.depth_model import DepthModel, load_depth
 from renderers.models.perceptor.perceptor import Perceptor
 from renderers.models.vqgan.vqgan import VQGAN, VQGANConfig
 from renderers.registry import ModelEntry, not_fetched
@@ -21,13 +22,15 @@ __all__ = ["Models", "check_config", "load_models"]
 
 @dataclass(frozen=True)
 class Models:
-    """A VQGAN with its perceptors, on one device; `threads` are the CPU threads that compute with them."""
+    """A VQGAN with its perceptors and the depth model, if it has one, on one device; `threads` are the CPU threads that
+    compute with them."""
 
     entry: ModelEntry
     vqgan: VQGAN
     perceptors: tuple[Perceptor, ...]
     device: torch.device
     threads: int = 1
+    depth: DepthModel | None = None
 
     @classmethod
     def of(
@@ -40,6 +43,7 @@ class Models:
         threads: int = 1,
         precision: Precision = "auto",
         graphs: bool = True,
+        depth: DepthModel | None = None,
     ) -> Models:
         """Ready to render: frozen, on `device`, in the layout and the `precision` (see `step_dtype`) that suit it; on a
         GPU as CUDA graphs unless `graphs` says no."""
@@ -49,7 +53,7 @@ class Models:
             # channels_last is up to twice as fast on CPUs at these sizes, and what tensor cores want.
             model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
             model.freeze_for_rendering(dtype, graphs=graphs and device.type == "cuda")
-        return cls(entry, vqgan, tuple(perceptors), device, threads)
+        return cls(entry, vqgan, tuple(perceptors), device, threads, depth)
 
 
 def load_models(
@@ -77,10 +81,12 @@ def load_models(
     perceptors = []
     for perceptor in entry.perceptors:
         if perceptor.sha256 is not None:
-            _verify(perceptor.weights_path, perceptor.sha256)
+            verify_file(perceptor.weights_path, perceptor.sha256)
         perceptors.append(Perceptor.open(perceptor))
     try:
-        return Models.of(entry, vqgan, perceptors, chosen, threads=threads, precision=precision, graphs=graphs)
+        depth = load_depth(entry, chosen)
+        how: dict[str, Any] = {"threads": threads, "precision": precision, "graphs": graphs, "depth": depth}
+        return Models.of(entry, vqgan, perceptors, chosen, **how)
     except (RuntimeError, AssertionError) as error:
         raise BadInput(f"device '{device}' can't be used here: {error}") from error
 
@@ -92,8 +98,8 @@ def _load_vqgan(entry: ModelEntry) -> VQGAN:
         vouched = recorded(place.record_path, source.checkpoint.sha256)
         if vouched is None or not place.config_path.is_file():
             raise FetchFailed(not_fetched(entry))
-        _verify(place.config_path, source.config.sha256)
-    _verify(place.weights_path, str(vouched))
+        verify_file(place.config_path, source.config.sha256)
+    verify_file(place.weights_path, str(vouched))
     vqgan = VQGAN.load(place.config_path, place.weights_path)
     check_config(entry, vqgan.config)
     return vqgan
@@ -111,9 +117,3 @@ def check_config(entry: ModelEntry, config: VQGANConfig) -> None:
             f"the registry calls model '{entry.name}' a {said[0]} of {said[1]} pixels per token, "
             f"and '{entry.vqgan.config_path}' describes a {found[0]} of {found[1]}"
         )
-
-
-def _verify(path: Path, expected: str) -> None:
-    found = file_sha256(path)
-    if found != expected:
-        raise ModelFilesBroken(f"'{path}' is damaged: SHA-256 {found}, the registry vouches for {expected}")

@@ -5,17 +5,27 @@ A model's `defaults` stand between the row and the schema: what the row leaves o
 `registering` copies them.
 """
 
-from renderers.registry.entry import ModelEntry, PerceptorEntry, RemoteFile, VQGANEntry, VQGANSource
+from renderers.registry.entry import (
+    DepthEntry,
+    ModelEntry,
+    PerceptorEntry,
+    RemoteFile,
+    VQGANEntry,
+    VQGANSource,
+    depth_digest,
+)
 from renderers.registry.reading import not_fetched, shipped_configs, shipped_names
 from renderers.registry.registry import Registry
 
 __all__ = [
+    "DepthEntry",
     "ModelEntry",
     "PerceptorEntry",
     "Registry",
     "RemoteFile",
     "VQGANEntry",
     "VQGANSource",
+    "depth_digest",
     "not_fetched",
     "shipped_configs",
     "shipped_names",

@@ -36,10 +36,10 @@ NEUTRAL: Mapping[str, Any] = {
 }
 
 # Names and figures for people, where files lie, and what reaches a picture through the row (`defaults`, `presets`) or
-# the VQGAN's config (`downsampling`).
+# the VQGAN's config (`downsampling`). The depth model has a digest of its own, for those frames that ask it.
 NOT_IN_PICTURES = frozenset({
     "name", "like", "summary", "licence", "size_bytes", "downsampling", "defaults", "presets", "seconds_per_step",
-    "measured_on", "vqgan.weights", "perceptor.weights", "perceptor.cache",
+    "measured_on", "vqgan.weights", "perceptor.weights", "perceptor.cache", "depth",
 })  # fmt: skip
 
 # Each has names of its own.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -10,9 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from manifests.schema.addresses import ADDRESS_COLUMNS
 from manifests.schema.presets import NAMES, NOT_IN_PRESETS
 from manifests.schema.texts import short
+from renderers.canonical import sha256_of
 from renderers.registry.digest import model_digest
 
-__all__ = ["ModelEntry", "PerceptorEntry", "RemoteFile", "VQGANEntry", "VQGANSource"]
+__all__ = [
+    "DepthEntry", "ModelEntry", "PerceptorEntry", "RemoteFile", "VQGANEntry", "VQGANSource", "depth_digest",
+]  # fmt: skip
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -139,6 +143,46 @@ class PerceptorEntry(_Entry):
         return f"{self.architecture}:{self.pretrained or self.weights}"
 
 
+class DepthEntry(_Entry):
+    """What says how far away is what a picture shows: code that is installed on each machine, and files of its own.
+
+    The code is an entry point of the group `nightreel.depth` (`renderers.registry.installed_depth`): an entry names
+    code and brings none, wherever it came from.
+    """
+
+    loader: str = Field(pattern=NAME, description="the entry point's name")
+    version: str = Field(
+        min_length=1, max_length=64, description="of the distribution that it belongs to: another one is refused"
+    )
+    folder: Path | None = Field(None, description="of the files that the code reads; it is given this folder")
+    files: dict[str, str] = Field(
+        default_factory=dict, max_length=100, description="their names below the folder, with slashes, and SHA-256"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> DepthEntry:
+        if (self.folder is None) == bool(self.files):
+            raise ValueError("give both folder and files, with a SHA-256 for each, or neither")
+        for name, sha256 in self.files.items():
+            path = PurePosixPath(name)
+            climbs = path.is_absolute() or ".." in path.parts or "\\" in name
+            if climbs or len(name) > 255 or not path.parts or str(path) != name:
+                raise ValueError(f"'{short(name)}' can't be a file below the folder: give names such as sub/file.bin")
+            if not re.fullmatch(SHA256, sha256):
+                raise ValueError(f"'{short(sha256)}', of file '{short(name)}', is no SHA-256")
+        return self
+
+    @property
+    def path(self) -> Path | None:
+        """The folder of its files, if it has some."""
+        return None if self.folder is None else WEIGHTS / self.folder
+
+    @property
+    def digest(self) -> str:
+        """What of it decides a picture: frames of cameras that move among what it finds have it in their digests."""
+        return sha256_of({"loader": self.loader, "version": self.version, "files": self.files})
+
+
 class ModelEntry(_Entry):
     """One model that a manifest row can name: a VQGAN, the perceptors that judge it, and settings that suit them."""
 
@@ -155,6 +199,9 @@ class ModelEntry(_Entry):
     )
     vqgan: VQGANEntry
     perceptors: tuple[PerceptorEntry, ...] = Field(min_length=1, description="several make an ensemble")
+    depth: DepthEntry | None = Field(
+        None, description="what rows with depth.shape model ask how far away things are; unset: there is nothing to ask"
+    )
     concepts: tuple[str, ...] = Field((), description="names that the `contrast` loss tells the prompt from")
     defaults: dict[str, Any] = Field(
         default_factory=dict, description="columns of a row, where the row leaves them out"
@@ -194,3 +241,8 @@ class ModelEntry(_Entry):
             ModelFilesBroken: a config or the merges can't be read.
         """
         return model_digest(self)
+
+
+def depth_digest(entry: ModelEntry) -> str:
+    """Return the digest of a model's depth model; '' if it has none."""
+    return entry.depth.digest if entry.depth is not None else ""

@@ -77,6 +77,8 @@ def placed(data: Mapping[str, Any], base: Path, folder: Path) -> dict[str, Any]:
     """
     given = dict(data)
     vqgan, perceptors = given.get("vqgan"), given.get("perceptors")
+    if "depth" in given:
+        given["depth"] = _absolute(given["depth"], ("folder",), base)
     if isinstance(vqgan, Mapping):
         if vqgan.get("source") is None:
             given["vqgan"] = _absolute(vqgan, ("config", "weights"), base)

@@ -9,7 +9,7 @@ from typing import Any
 
 from renderers.checksums import file_sha256
 from renderers.errors import ModelFilesBroken
-from renderers.registry.entry import ModelEntry, PerceptorEntry
+from renderers.registry.entry import DepthEntry, ModelEntry, PerceptorEntry
 
 __all__ = ["copy_files", "own_size", "put_folder"]
 
@@ -33,7 +33,20 @@ def copy_files(given: Mapping[str, Any], whole: ModelEntry, files: Path) -> dict
         parts["vqgan"] = vqgan.model_dump(exclude_unset=True) | places
     if "perceptors" in given:
         parts["perceptors"] = [_copy_perceptor(perceptor, files, n) for n, perceptor in enumerate(whole.perceptors)]
+    if given.get("depth") is not None and whole.depth is not None:
+        parts["depth"] = _copy_depth(whole.depth, files)
     return parts
+
+
+def _copy_depth(depth: DepthEntry, files: Path) -> dict[str, Any]:
+    given = depth.model_dump(exclude_unset=True)
+    if depth.path is None:
+        return given
+    for name, sha256 in depth.files.items():
+        target = files / "depth" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _copy(depth.path / name, target, sha256)
+    return given | {"folder": Path(files.name, "depth")}
 
 
 def _copy_perceptor(perceptor: PerceptorEntry, files: Path, number: int) -> dict[str, Any]:
@@ -65,6 +78,8 @@ def _copy(source: Path, target: Path, sha256: str | None = None) -> None:
 def own_size(whole: ModelEntry) -> int:
     """Return the bytes of all weights of an entry that are files of its own."""
     own = [p.weights_path for p in whole.perceptors if p.folder is not None or p.weights is not None]
+    if whole.depth is not None and whole.depth.path is not None:
+        own += [whole.depth.path / name for name in whole.depth.files]
     return sum(path.stat().st_size for path in (whole.vqgan.weights_path, *own) if path.exists())
 
 

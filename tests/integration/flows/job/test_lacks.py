@@ -18,7 +18,9 @@ from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.local_pool import LocalPool
 from infra.workers.renderers import LoadedModels, RendererSource
 from infra.workers.worker import Worker
+from renderers.models.adding import add_model
 from renderers.registry import Registry
+from tests.helpers.depth_model import LOADER, install_depth, write_depth_weights
 from tests.helpers.random_model import write_model
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, write_manifest
 
@@ -40,9 +42,9 @@ def folders(tmp_path: Path) -> list[Path]:
     return found
 
 
-def run(folders: list[Path], tmp_path: Path, models: list[str]) -> tuple[Any, list[str]]:
+def run(folders: list[Path], tmp_path: Path, models: list[str], **settings: Any) -> tuple[Any, list[str]]:
     """Render a row of each of `models`, three frames, with a worker on each of the machines; what was said of them."""
-    rows = [quick_row(f"v{number}", frames=3, model=model) for number, model in enumerate(models)]
+    rows = [quick_row(f"v{number}", frames=3, model=model, **settings) for number, model in enumerate(models)]
     output, numbers, said = str(tmp_path / "out"), count(), list[str]()
     # a chunk for each video: each free worker gets one
     settings = InfraSettings(models_folder=folders[0], chunk_seconds=0.01)
@@ -94,3 +96,28 @@ def test_where_no_machine_has_the_model_each_says_so_once(folders: list[Path], t
     (message,) = said
     assert "no worker of another host is left" in message
     assert "vqgan.safetensors" in message
+
+
+def test_frames_that_ask_for_depth_go_to_machines_with_that_depth_model(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_depth(monkeypatch, tmp_path / "site")
+    for number, (folder, brightness) in enumerate(zip(folders, (4.0, 4.0, 2.0), strict=True)):
+        files = write_depth_weights(tmp_path / f"brightness-{number}", brightness=brightness)
+        add_model(Registry(folder), "deep", like="embedded", depth=LOADER, depth_files=files)
+    (folders[1] / "deep" / "depth" / "sub" / "brightness.safetensors").unlink()
+    moving = {"zoom": "1", "angle": "0", "dolly": "4", "depth": {"shape": "model"}}
+    job, said = run(folders, tmp_path, ["deep"] * 4, **moving)
+    assert job.complete, [run.reason for run in job.runs.values()]
+    without, other = sorted(said)
+    assert without.startswith("host 'host1' (worker ")
+    assert "lacks model 'deep'" in without
+    assert "brightness.safetensors" in without
+    assert other.startswith("host 'host2' (worker ")
+    assert "lacks the depth model of 'deep'" in other
+    # they are other frames than before a plane: the first is the same
+    (tmp_path / "plane").mkdir()
+    plane, _ = run(folders[:1], tmp_path / "plane", ["deep"], **{**moving, "depth": {"shape": "plane"}})
+    assert plane.complete
+    deep, flat = frame_objects(str(tmp_path / "out")), frame_objects(str(tmp_path / "plane" / "out"))
+    assert len({*deep} & {*flat}) == 1

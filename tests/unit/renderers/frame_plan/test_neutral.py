@@ -172,7 +172,7 @@ def test_a_new_axis_of_the_camera_at_rest_leaves_every_digest(
 ) -> None:
     before = today(planned).digests
 
-    def motion(values: dict[str, float], width: float, height: float, shape: str) -> Homography:
+    def motion(values: dict[str, float], width: float, height: float, shape: str, model: str) -> Homography:
         tilt = Homography((1, 0, 0, 0, 1, 0, values.pop("roll", 0) / 1000, 0, 1))
         return Homography.of(**values).compose(tilt)
 
