@@ -43,7 +43,7 @@ class CameraPath:
         self._limits = {axis: CAMERA_LIMITS[axis] for axis in self._moving if axis not in FLAT_AXES}
         self._sees = row.width / scale, row.height / scale, row.depth.shape, depth_model
         axes = self._constants.keys() | self._moving.keys()
-        self.must_show = axes > {*FLAT_AXES} or row.border != "reflect"
+        self.must_show = axes > {*FLAT_AXES} or row.border != "reflect" or row.depth.shape != "plane"
         """Whether something of each picture must be in view in the next: cameras that only zoom, turn and shift over
         reflections have gone wherever they liked, and still do."""
         self._leaps: dict[int, Motion] = {}  # by the number of frames
@@ -126,9 +126,9 @@ class CameraPath:
     def _check_shown(self, motion: Motion, where: str, remedy: str) -> None:
         """Raise BadInput if hardly anything of a picture is seen after `motion`."""
         row = self._row
-        if not isinstance(motion, Homography) or (row.border == "wrap" and motion.affine):
-            return  # what wraps around is seen wherever it is
-        share = shown_share(motion, row.width, row.height)
+        if not isinstance(motion, Homography | Parallax):
+            return
+        share = shown_share(motion, row.width, row.height, wraps=row.border == "wrap")
         if share < LEAST_SHOWN:
             raise BadInput(
                 f"the camera of video '{row.video_id}' {where} leaves {share:.2%} of the picture in view; at least "
