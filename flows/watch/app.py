@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from flows.report.wording import clean
 from flows.watch.access import COOKIE_SECONDS, PREFIX, Access, Refusal
-from flows.watch.again import rendered_again
+from flows.watch.again import branches_again, rendered_again
 from flows.watch.asking import AskedOfRun, AskedRerun, BeginRerun, VideoId, ask_of_run, rerun_command
 from flows.watch.failures import refusal_of, safe_link
 from flows.watch.grid import MOST_FRAMES, VideoGrid, frame_details, grid_page
@@ -209,17 +209,19 @@ def _picture(data: bytes | None, kind: str) -> Response:
 
 def _again(shown: ShownOutputs, asked: AskedRerun, now: float) -> dict[str, Any]:
     """What a re-run renders, as far as the video's plan can be read here."""
-    unknown = {"again": None, "frames": "", "problem": ""}
+    unknown = {"again": None, "frames": "", "branches": {}, "problem": ""}
     try:
         grid = shown.grid(asked.output, asked.video, now)
         if grid.plan is None:
             return unknown
-        frames = rendered_again(grid.plan, grid.states, asked.frames, asked.after, asked.seed)
+        again = rendered_again(grid.plan, grid.states, asked.frames, asked.after, asked.seed)
+        branches = branches_again(shown.get(asked.output).storage, again.plan, shown.registry, asked.after)
     except NightreelError as error:
         return {**unknown, "problem": clean(without_secrets(str(error)), 2000)}
     except HTTPException:
         return unknown  # nothing of it lies there
-    return {"again": len(frames), "frames": format_frames(sorted(frames)), "problem": ""}
+    frames = format_frames(sorted(again.frames))
+    return {"again": len(again.frames), "frames": frames, "branches": branches, "problem": ""}
 
 
 def _asking(shown: ShownOutputs, clock: Callable[[], float], begin: BeginRerun | None) -> APIRouter:

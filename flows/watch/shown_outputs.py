@@ -37,7 +37,7 @@ class ShownOutputs:
     """The outputs that were looked at, opened once each."""
 
     def __init__(self, outputs: Outputs, registry: Registry) -> None:
-        self._outputs, self._registry = outputs, registry
+        self._outputs, self.registry = outputs, registry
         self._open: OrderedDict[str, ShownOutput] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -69,7 +69,7 @@ class ShownOutputs:
             if name not in self._open:
                 storage = Storage(root)
                 self._open[name] = ShownOutput(
-                    storage, OutputReader(storage, self._registry), Thumbnails(storage), OrderedDict()
+                    storage, OutputReader(storage, self.registry), Thumbnails(storage), OrderedDict()
                 )
             self._open.move_to_end(name)
             while len(self._open) > READERS:
@@ -86,7 +86,7 @@ class ShownOutputs:
         with self._lock:
             read_at, grid = output.grids.get(video, (float("-inf"), None))
         if now - read_at > GRID_SECONDS:
-            grid = read_grid(output.storage, video, self._registry)
+            grid = read_grid(output.storage, video, self.registry)
             with self._lock:
                 output.grids[video] = (now, grid)
                 output.grids.move_to_end(video)

@@ -265,7 +265,8 @@ const options = () => {
   return { after: byId("grid-after").value, ...(seed === "" ? {} : { seed: Number(seed) }) };
 };
 
-// " (7 with those after)": what is rendered besides what was chosen, by the re-run's own rule.
+// " (7 with those after, and 12 of 2 videos that continue it)": what is rendered besides what was chosen, by the
+// re-run's own rule.
 function more() {
   const asks = JSON.stringify([ranges(), options()]);
   if (open.counted?.asks !== asks) {
@@ -273,8 +274,20 @@ function more() {
     if (pressed === null) open.counting = setTimeout(() => count(open, asks), 150);
     return "";
   }
-  const { again } = open.counted;
-  return again !== null && again !== open.chosen.size ? ` (${options().after === "until-same" ? "up to " : ""}${number(again)} with ${again > open.chosen.size && options().after !== "keep" ? "those after" : "what is missing"})` : "";
+  const { again, branches } = open.counted;
+  if (again === null) return "";
+  const parts = [];
+  const most = options().after === "until-same" ? "up to " : "";
+  if (again !== open.chosen.size) {
+    parts.push(`${most}${number(again)} with ${again > open.chosen.size && options().after !== "keep" ? "those after" : "what is missing"}`);
+  }
+  const others = Object.values(branches ?? {});
+  if (others.length) {
+    const frames = others.reduce((sum, count) => sum + count, 0);
+    const whose = others.length > 1 ? `${number(others.length)} videos that continue it` : `${Object.keys(branches)[0]}, which continues it`;
+    parts.push(`${parts.length ? "and " : `with ${most}`}${number(frames)} of ${whose}`);
+  }
+  return parts.length ? ` (${parts.join(", ")})` : "";
 }
 
 async function count(mine, asks) {

@@ -245,7 +245,7 @@ def test_storage_that_fails_is_an_answer_too(tmp_path: Path, monkeypatch: pytest
 def test_a_re_run_is_counted_before_it_is_asked_for(output: Storage, page: TestClient) -> None:
     body = {"output": name_of(output.root), "video": "reef", "frames": "1"}
     answer = page.post("/live/api/again", json=body, headers=OURS)
-    assert (answer.json()["again"], answer.json()["frames"]) == (3, "1-3")
+    assert (answer.json()["again"], answer.json()["frames"], answer.json()["branches"]) == (3, "1-3", {})
     beyond = page.post("/live/api/again", json={**body, "frames": "9"}, headers=OURS).json()
     assert beyond["again"] is None
     assert "beyond" in beyond["problem"]
