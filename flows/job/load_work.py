@@ -95,6 +95,8 @@ def load_work(
                 chunk_seconds=chunk_seconds,
                 range_frames=range_frames,
             )
+            if plan.parent is not None and work.published_content not in (None, work.content):
+                work = replace(work, parent_takes=parents.takes(plan))
             damaged = damaged_documents(output, listing, row.video_id)
             key = plan_key(work.video_id, work.content)
             return replace(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from threading import Lock
 
+from flows.planning.earlier_takes import GENERATIONS, parent_takes
 from flows.planning.remaining import VideoWork
 from infra.storage.layout import frame_key
 from manifests.errors import NightreelError
@@ -87,6 +88,23 @@ class Parents:
                 f"manifest renders it: add the row of '{wanted.video_id}', or render that first"
             )
         return ParentFrame(wanted.video_id, frame, digest)
+
+    def takes(self, plan: VideoPlan) -> tuple[str, ...]:
+        """The digests that the frame which `plan` continues had before the latest re-runs, of its video and of those
+        that this one continues; as `of` found them."""
+        line: list[VideoPlan] = []
+        current = plan
+        while current.parent is not None and len(line) < GENERATIONS:
+            above = self._planned.get(current.parent.video_id)
+            found = self._found.get(current.parent.video_id)
+            if above is not None:
+                current = above.plan
+            elif isinstance(found, tuple):
+                current = found[0]
+            else:
+                break  # further up than the rows of this job, and those that they continue
+            line.append(current)
+        return parent_takes(line, plan.parent.frame) if plan.parent is not None else ()
 
     def _in_storage(self, video_id: str, name: str) -> tuple[VideoPlan, frozenset[str]]:
         with self._lock:

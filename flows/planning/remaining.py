@@ -8,9 +8,10 @@ second run, on another cluster, must cut alike.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from flows.planning.earlier_takes import earlier_plans
 from infra.storage.layout import content_digest, segment_digest, segment_key
 from infra.video.arguments import encoder_settings
 from infra.video.encoding import Encoding
@@ -18,10 +19,6 @@ from renderers.frame_plan.frame_plan import FramePlan, ParentFrame
 from renderers.frame_plan.video_plan import VideoPlan
 
 __all__ = ["RangeWork", "VideoWork", "content_of", "cut", "plan_video"]
-
-# Decisions of re-runs that a video may be behind and still be this one: each is a walk over all frames.
-LATEST_RETAKES = 32
-
 
 @dataclass(frozen=True)
 class RangeWork:
@@ -38,7 +35,8 @@ class RangeWork:
 @dataclass(frozen=True)
 class VideoWork:
     """One video: its frames, what of it is in storage, and what is to do. `damaged`: documents of it in storage that
-    can't be read, by key, each with what is wrong and what to do. `plan_stored`: this very plan is there, and whole."""
+    can't be read, by key, each with what is wrong and what to do. `plan_stored`: this very plan is there, and whole.
+    `parent_takes`: digests that the frame which it continues had before re-runs, where that is of interest."""
 
     plan: VideoPlan
     ranges: tuple[RangeWork, ...] = field(repr=False)
@@ -46,6 +44,7 @@ class VideoWork:
     published_content: str | None  # digest of the video that lies in storage, if one does
     damaged: tuple[tuple[str, str], ...] = ()
     plan_stored: bool = False
+    parent_takes: tuple[str, ...] = ()
 
     @property
     def video_id(self) -> str:
@@ -64,14 +63,10 @@ class VideoWork:
 
     @cached_property
     def rerun_since(self) -> bool:
-        """Whether the video that lies in storage is this one as it was before its latest re-runs: that it is to be
-        replaced was said when these were asked for."""
-        earlier = self.plan.retakes
-        for _ in range(min(len(earlier), LATEST_RETAKES)):
-            earlier = earlier[:-1]
-            if content_of(replace(self.plan, retakes=earlier)) == self.published_content:
-                return True
-        return False
+        """Whether the video that lies in storage is this one as it was before its latest re-runs, or those of what it
+        continues: that it is to be replaced was said when these were asked for."""
+        earlier = earlier_plans(self.plan, self.parent_takes)
+        return any(content_of(plan) == self.published_content for plan in earlier)
 
     @property
     def published(self) -> bool:

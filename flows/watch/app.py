@@ -209,7 +209,7 @@ def _picture(data: bytes | None, kind: str) -> Response:
 
 def _again(shown: ShownOutputs, asked: AskedRerun, now: float) -> dict[str, Any]:
     """What a re-run renders, as far as the video's plan can be read here."""
-    unknown = {"again": None, "frames": "", "branches": {}, "problem": ""}
+    unknown: dict[str, Any] = {"again": None, "frames": "", "branches": {}, "problem": ""}
     try:
         grid = shown.grid(asked.output, asked.video, now)
         if grid.plan is None:

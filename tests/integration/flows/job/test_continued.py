@@ -11,7 +11,9 @@ import pytest
 
 from flows.job.job import RenderJob
 from flows.job.output_videos import stored_status
+from flows.job.reruns import RerunParameters, rerun_job
 from flows.retention.pruning import look
+from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage
 from renderers.errors import BadInput
@@ -20,7 +22,7 @@ from renderers.frame_rendering.renderer import FrameRequest
 from renderers.frame_rendering.warp import frame_change
 from renderers.registry import Registry
 from tests.helpers.failing import looking
-from tests.helpers.render_jobs import frame_objects, quick_row, render, rerun, write_manifest
+from tests.helpers.render_jobs import frame_objects, planned, quick_row, render, rerun, write_manifest
 
 REEF = quick_row("reef", frames=6)
 #: Two branches of one beginning, and one of a branch: four generations would be no other.
@@ -158,3 +160,40 @@ def test_a_beginning_that_is_gone_is_named_with_what_puts_it_there(tmp_path: Pat
     assert "--video reef --frames 3" in reason
     assert rerun(output, "reef", "3").complete
     assert rerun(output, "day", "0", seed=5).complete
+
+
+def decided(output: str, video: str, frames: str, seed: int) -> RenderJob:
+    """A re-run as far as its plan: what it decided is in storage, and nothing else."""
+    job = rerun_job(RerunParameters.of(output, video, frames, "re-render", seed, False, 0), InfraSettings())
+    job.read()
+    return job
+
+
+def test_a_rerun_that_was_killed_is_gone_on_with_branches_and_all(tmp_path: Path) -> None:
+    manifest, output = write_manifest(tmp_path / "m.parquet", ROWS), str(tmp_path / "out")
+    assert render(manifest, output).complete
+    decided(output, "reef", "3", 9)
+    # one manifest after the other, too: what lies in the output is continued then
+    parents = write_manifest(tmp_path / "parents.parquet", [REEF])
+    branches = write_manifest(tmp_path / "branches.parquet", [LATER, NIGHT, DAY])
+    assert render(parents, output).complete
+    job = render(branches, output)
+    assert not job.refused, job.refused
+    assert job.complete
+    assert {state(output, row.video_id)[0] for row in ROWS} == {"done"}
+    # and where the branch itself was taken again since
+    decided(output, "night", "1", 5)
+    decided(output, "reef", "2", 4)
+    assert render(manifest, output).complete
+
+
+def test_another_row_of_the_beginning_still_asks(tmp_path: Path) -> None:
+    manifest, output = write_manifest(tmp_path / "m.parquet", [REEF, DAY]), str(tmp_path / "out")
+    assert render(manifest, output).complete
+    decided(output, "reef", "3", 9)
+    changed = REEF.model_copy(update={"seed": 5})
+    other = write_manifest(tmp_path / "o.parquet", [changed, DAY])
+    assert "give --force" in str(planned(other, output).refused)
+    assert render(write_manifest(tmp_path / "r.parquet", [changed]), output, force=True).complete
+    # nobody said of the branch that it may be replaced
+    assert "give --force" in str(planned(write_manifest(tmp_path / "d.parquet", [DAY]), output).refused)
