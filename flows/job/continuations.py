@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_plan, save_plan, save_retakes
@@ -27,11 +28,12 @@ class Continuing:
 
 
 def continuing(
-    output: Storage, work: VideoWork, registry: Registry, *, keep: bool, write: bool, chunk_seconds: float
-) -> Continuing:
+    output: Storage, work: VideoWork, registry: Registry, *, keep: bool, write: bool, chunk_seconds: float,
+    unpublished: Collection[str] = (),
+) -> Continuing:  # fmt: skip
     """Plan the videos that continue that of `work`, those that continue these, and so on, as far as they begin from
-    another frame than they did. With `keep` those that have begun stay as they are, which is kept in storage if `write`
-    allows.
+    another frame than they did; and of those named in `unpublished` those that are not published as planned. With
+    `keep` those that have begun stay as they are, which is kept in storage if `write` allows.
 
     Raises:
         StorageError: the output can't be used.
@@ -53,6 +55,9 @@ def continuing(
                 damaged.append(f"video '{name}', which continues '{parent.video_id}', stays as it is: {error}")
                 continue
             plan = None if stored is None else _continued(stored.plan, parent)
+            if stored is not None and plan is None and name in unpublished:
+                as_planned = _work(stored.plan, stored, listing, chunk_seconds)
+                plan = None if as_planned.published else stored.plan
             if stored is None or plan is None:
                 continue  # it does no more, or begins from the frame that it did
             present = frames_present(listing.objects, stored.plan.digests)

@@ -10,6 +10,7 @@ import numpy as np
 
 from flows.job.continuations import continuing
 from flows.job.job import RenderJob
+from flows.job.meanwhile import left_open
 from flows.job.output_videos import LATEST_RUNS, no_such_video
 from flows.job.parameters import RenderParameters
 from flows.job.source import Comparison, JobPlan
@@ -34,6 +35,9 @@ __all__ = ["RerunParameters", "RerunSource", "rerun_job"]
 
 # Beyond it two frames of a video, played one after the other, can't be distinguished (visually lossless).
 SAME_PSNR = 40.0
+
+# How often a re-run goes on with what others have left open: they do the same.
+MOST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class RerunSource:
         self._registry = Registry(settings.models_folder)
         self._decided: _Decided | None = None
         self._ended = False  # of `until-same`: it is known what has become of all frames
+        self._rounds = 0  # that it was looked what others have left open
         self.comparison: Comparison | None = None
 
     def folders(self, output: Storage) -> tuple[str, ...]:
@@ -123,10 +128,27 @@ class RerunSource:
 
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
         """Once frames no longer differ: keep the others as they were, and go on to encode and stitch; and to videos
-        that continue those that do."""
-        assert self._decided is not None
-        if self._asked.after != "until-same" or self._ended:
+        that continue those that do. At last what other re-runs have left open meanwhile (`left_open`)."""
+        if self._asked.after == "until-same" and not self._ended:
+            more = self._until_same(output, plan)
+            if more is not None:
+                return more
+        return self._left_open(output, plan)
+
+    def _left_open(self, output: Storage, plan: JobPlan) -> JobPlan | None:
+        if self._rounds >= MOST_ROUNDS:
             return None
+        self._rounds += 1
+        keep, seconds = self._asked.after == "keep", self._settings.chunk_seconds
+        works = left_open(output, self._asked.video, plan.runs, self._registry, keep=keep, chunk_seconds=seconds)
+        runs = {work.video_id: VideoRun(work) for work in works}
+        for video, run in runs.items():
+            if video in plan.runs:
+                run.continue_from(plan.runs[video])
+        return replace(plan, runs={**plan.runs, **runs}) if runs else None
+
+    def _until_same(self, output: Storage, plan: JobPlan) -> JobPlan | None:
+        assert self._decided is not None
         run, self._ended = plan.runs[self._asked.video], True
         first = run.converged_at
         if first is None or first >= run.work.plan.frames:

@@ -31,6 +31,7 @@ __all__ = [
     "VideoListing",
     "damaged_documents",
     "list_video",
+    "planned_after",
     "read_failures",
     "read_plan",
     "read_plans_that_count",
@@ -184,6 +185,16 @@ def read_plans_that_count(
     published = [it for _, it in documents if it.content == listing.content != latest.content]
     retakes = read_retakes(output, listing.objects, video_id)
     return tuple(_stored_plan(it, retakes, registry) for it in (latest, *published))
+
+
+def planned_after(output: Storage, listing: VideoListing, video_id: str) -> frozenset[str]:
+    """The digests of the frames of another video after which a video was planned, by all its plans that lie there.
+
+    Raises:
+        DocumentDamaged: one of them can't be read.
+    """
+    plans = _plan_documents(output, listing, video_id)
+    return frozenset(plan.parent.digest for _, plan in plans if plan.parent is not None)
 
 
 def _stored_plan(found: _PlanDocument, retakes: tuple[Retake, ...], registry: Registry) -> StoredPlan:

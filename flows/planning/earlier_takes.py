@@ -26,9 +26,7 @@ def earlier_plans(plan: VideoPlan, parent_digests: Iterable[str] = ()) -> Iterat
     parents = [plan.parent]
     if plan.parent is not None:
         parents += [replace(plan.parent, digest=digest) for digest in parent_digests]
-    every = (
-        replace(plan, retakes=plan.retakes[:count], parent=parent) for parent, count in product(parents, kept)
-    )
+    every = (replace(plan, retakes=plan.retakes[:count], parent=parent) for parent, count in product(parents, kept))
     yield from islice(every, 1, EARLIER_PLANS + 1)  # the first is the present one
 
 
@@ -41,8 +39,7 @@ def parent_takes(line: Sequence[VideoPlan], frame: int) -> tuple[str, ...]:
         child = line[number - 1].parent if number else None
         wanted = frame if child is None else child.frame
         digests = (_digest(it, wanted) for it in (plan, *earlier_plans(plan, takes)))
-        now, *before = dict.fromkeys(digests)
-        takes = tuple(before)
+        takes = tuple(dict.fromkeys(digests))[1:]  # the first is the present one
     return takes
 
 

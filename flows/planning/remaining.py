@@ -20,6 +20,7 @@ from renderers.frame_plan.video_plan import VideoPlan
 
 __all__ = ["RangeWork", "VideoWork", "content_of", "cut", "plan_video"]
 
+
 @dataclass(frozen=True)
 class RangeWork:
     """Frames `[start, stop)` of a video: which of them are `missing`, and the `segment` (a key) that they make."""

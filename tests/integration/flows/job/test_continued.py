@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
 from flows.job.output_videos import stored_status
 from flows.job.reruns import RerunParameters, rerun_job
@@ -16,6 +20,8 @@ from flows.retention.pruning import look
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key
 from infra.storage.storage import Storage
+from infra.workers.local_pool import LocalPool
+from infra.workers.worker import Worker
 from renderers.errors import BadInput
 from renderers.frame_rendering.frame_object import FrameObject
 from renderers.frame_rendering.renderer import FrameRequest
@@ -197,3 +203,34 @@ def test_another_row_of_the_beginning_still_asks(tmp_path: Path) -> None:
     assert render(write_manifest(tmp_path / "r.parquet", [changed]), output, force=True).complete
     # nobody said of the branch that it may be replaced
     assert "give --force" in str(planned(write_manifest(tmp_path / "d.parquet", [DAY]), output).refused)
+
+
+@pytest.mark.parametrize("order", ["parent first", "branch first", "branch waits"])
+def test_re_runs_of_a_beginning_and_of_its_branch_at_once_leave_what_the_next_render_would(
+    tmp_path: Path, order: str
+) -> None:
+    manifest, output = write_manifest(tmp_path / "m.parquet", [REEF, NIGHT, LATER]), str(tmp_path / "out")
+    assert render(manifest, output).complete
+    parent, branch = decided(output, "reef", "2", 9), decided(output, "night", "1", 5)
+    ended = threading.Event()
+
+    def waits(request: FrameRequest) -> None:
+        assert order != "branch waits" or ended.wait(120)
+
+    def run(job: RenderJob, make: Callable[..., Worker] = Worker) -> None:
+        run_job(job, LocalPool(Storage(output), make=make))
+
+    if order == "branch waits":  # with its plan in storage before the other's
+        with ThreadPoolExecutor() as threads:
+            both = threads.submit(run, branch, looking(waits))
+            run(parent)
+            ended.set()
+            both.result()
+    else:
+        for job in (parent, branch) if order == "parent first" else (branch, parent):
+            run(job)
+    assert parent.complete
+    assert branch.complete
+    assert {state(output, name)[0] for name in ("reef", "night", "later")} == {"done"}
+    again = planned(manifest, output)
+    assert again.complete, "nothing is left to do"

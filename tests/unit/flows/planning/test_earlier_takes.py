@@ -41,7 +41,8 @@ def test_a_branch_was_also_what_it_is_after_earlier_takes_of_what_it_continues()
     # and so on, over generations
     later = after(night, 2, "later")
     assert parent_takes([night, now], 2) == (was.digests[2],)
-    assert [it.digests for it in earlier_plans(later, parent_takes([night, now], 2))] == [after(was, 2, "later").digests]
+    before = list(earlier_plans(later, parent_takes([night, now], 2)))
+    assert [it.digests for it in before] == [after(was, 2, "later").digests]
     # a branch that was taken again itself, before and after
     both = again(was, 1, 5)
     assert set(parent_takes([replace(both, parent=night.parent), now], 2)) == {was.digests[2], both.digests[2]}
