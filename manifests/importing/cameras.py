@@ -3,6 +3,7 @@ is what their 3D warp comes to without a depth model."""
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Mapping
 
@@ -23,6 +24,7 @@ AXES_3D = {
 _SCALE = 200.0  # of their pixels: one of depth, "matches Disco"
 _ORDER = "zoomed and turned as well, since nightreel shifts last"
 _PLANE = "as before a plane at depth 1"
+_EDGES = "the middle goes as there; its edges go further than a turning camera's"
 
 
 def read_curve(source: Source, draft: Draft, key: str, default: float, names: Mapping[str, str]) -> Curve:
@@ -115,12 +117,18 @@ def in_space(
     axes: Mapping[str, str] | None = None, fov: tuple[str, float] = ("fov_schedule", 70.0),
 ) -> None:  # fmt: skip
     """Say a camera in space: turns, and steps before a plane at depth 1, as Deforum computes it without a depth model:
-    there a picture grows by 1/(1 - (1/(1 - z/200) - 1)/tan(fov/2)), and shifts by x/200/tan(fov/2) of its half side."""
+    there a picture grows by 1/(1 - (1/(1 - z/200) - 1)/tan(fov/2)), and shifts by x/200/tan(fov/2) of its half side.
+
+    It samples a point `p`, from -1 to 1, at `p - (R*p - p)/tan(fov/2)`: a turn `R` about the axis of view turns by more
+    than it says below 90 degrees of view, and makes the picture a little smaller. Turns to the side and up are those of
+    a true camera in the middle, and go further at the edges there."""
     keys = axes or {it: it for it in AXES_3D}
     curves = {it: read_curve(source, draft, keys[it], AXES_3D[it], names) for it in AXES_3D}
     view = read_curve(source, draft, fov[0], fov[1], names)
-    for axis, column in (("rotation_3d_y", "pan"), ("rotation_3d_x", "tilt"), ("rotation_3d_z", "angle")):
+    for axis, column in (("rotation_3d_y", "pan"), ("rotation_3d_x", "tilt")):
         _say(source, draft, column, curves[axis], 0.0, keys[axis])
+        if column in draft.columns:
+            source.account.approximated(source.has(keys[axis]), _EDGES)
     if "pan" in draft.columns or "tilt" in draft.columns:
         _say(source, draft, "field_of_view", view, 60.0, fov[0])
 
@@ -132,24 +140,35 @@ def in_space(
         rest = 1.0 - (1.0 / left - 1.0) / lens(at)
         return 1.0 / rest if rest > 0.01 else 100.0
 
+    def turned(at: int) -> complex:
+        # what a point to the right is sampled at, as a number of the plane, y up
+        turn = math.radians(curves["rotation_3d_z"].at(at))
+        return complex(1 + (1 - math.cos(turn)) / lens(at), -math.sin(turn) / lens(at))
+
     shifts = {
         # the camera steps to the right and up, so the picture goes to the left and down
         "translate_x": ("translation_x", lambda at: -curves["translation_x"].at(at) / _SCALE / lens(at) * size[0] / 2),
         "translate_y": ("translation_y", lambda at: curves["translation_y"].at(at) / _SCALE / lens(at) * size[1] / 2),
     }
-    made = {"zoom": ("translation_z", grows), **shifts}
-    for column, (axis, value) in made.items():
-        if keys[axis] not in source or source.account.fate(keys[axis]) == "dropped":
+    made = {
+        "angle": (("rotation_3d_z",), lambda at: -math.degrees(cmath.phase(turned(at)))),
+        "zoom": (("translation_z", "rotation_3d_z"), lambda at: grows(at) / abs(turned(at))),
+        **{column: ((axis,), value) for column, (axis, value) in shifts.items()},
+    }
+    for column, (of, value) in made.items():
+        given = [axis for axis in of if keys[axis] in source and source.account.fate(keys[axis]) != "dropped"]
+        moving = [axis for axis in given if not curves[axis].is_always(0.0)]
+        still = [keys[axis] for axis in given if axis not in moving and axis == of[0]]
+        source.account.mapped(source.has(*still), f"{column}, as without it")
+        if not moving:
             continue
+        named = [keys[axis] for axis in moving]
         try:
-            text = _in_time(value, [curves[axis], view], draft.frames)
+            text = _in_time(value, [*(curves[axis] for axis in moving), view], draft.frames)
         except KeyframeError as error:
-            source.drop([keys[axis]], f"it can't be written: {short(str(error), 300)}")
+            source.drop(named, f"it can't be written: {short(str(error), 300)}")
             continue
-        if curves[axis].is_always(0.0):
-            source.account.mapped(source.has(keys[axis]), f"{column}, as without it")
-        else:
-            draft.put(column, text, keys[axis], rule=_PLANE)
+        draft.put(column, text, *named, rule=_PLANE)
     if source.account.fate(fov[0]) is None:
         source.account.approximated(source.has(fov[0]), "zoom, translate_x, translate_y are computed with it")
 

@@ -13,7 +13,10 @@ from manifests.importing.curves import Curve, baked, renamed
 from manifests.importing.importing import import_settings
 from manifests.importing.moves import shifts_after
 from manifests.schema import KeyframeError, Keyframes, ManifestRow
+from manifests.schema.camera import CAMERA_LIMITS
 from manifests.schema.timeline import Timeline
+from renderers.frame_plan.camera import camera_motion
+from renderers.frame_plan.motion import Homography
 
 FRAMES = 20
 SIZE = (512, 384)
@@ -127,6 +130,13 @@ def test_deforums_step_in_space_is_a_zoom_as_it_computes_one() -> None:
 
 
 def project(rotation: tuple[float, float, float], step: tuple[float, float, float], fov: float) -> np.ndarray:
+    """`offsets` of the middle, and of points to the right of it and below."""
+    return offsets(rotation, step, fov, np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]]))
+
+
+def offsets(
+    rotation: tuple[float, float, float], step: tuple[float, float, float], fov: float, at: np.ndarray
+) -> np.ndarray:
     """Where Deforum's 3D warp puts a picture's points, without depth: those of a grid from -1 to 1 at depth 1, by row
     vectors times an XYZ Euler matrix plus a translation, projected; what a point shows comes from the other side."""
     a, b, c = (math.radians(it) for it in rotation)
@@ -135,7 +145,7 @@ def project(rotation: tuple[float, float, float], step: tuple[float, float, floa
     about_z = np.array([[math.cos(c), -math.sin(c), 0], [math.sin(c), math.cos(c), 0], [0, 0, 1]])
     matrix = about_x @ about_y @ about_z
     focal = 1 / math.tan(math.radians(fov) / 2)
-    points = np.array([[0.0, 0.0, 1.0], [0.5, 0.0, 1.0], [0.0, 0.5, 1.0]])
+    points = np.column_stack([at, np.ones(len(at))])
     before = focal * points[:, :2] / points[:, 2:]
     moved = points @ matrix + np.array([-step[0] / 200, step[1] / 200, -step[2] / 200])
     return np.asarray(focal * moved[:, :2] / moved[:, 2:] - before)  # sampled from `point - offset`
@@ -152,9 +162,53 @@ def test_deforums_turns_and_steps_go_to_the_same_side() -> None:
     turned = project((0, 0, 3), (0, 0, 0), 70)[1]  # a point on the right goes up: counter-clockwise
     assert turned[1] < 0
     row = row_of('{"animation_mode": "3D", "max_frames": 9, "prompts": {"0": "a"}, "rotation_3d_z": "3"}')
-    assert at(row, "angle", 1) == 3
+    assert at(row, "angle", 1) == pytest.approx(3 / math.tan(math.radians(35)), rel=0.01)  # in its units
     assert project((0, 2, 0), (0, 0, 0), 70)[0][0] < 0  # pan: the picture goes to the left, so the camera to the right
     assert project((2, 0, 0), (0, 0, 0), 70)[0][1] > 0  # tilt: the picture goes down, so the camera up
+
+
+SPACE = {"rotation_3d_x": 0.0, "rotation_3d_y": 0.0, "rotation_3d_z": 0.0, "translation_x": 0.0, "translation_y": 0.0,
+         "translation_z": 0.0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("moves", "within"),
+    [
+        ({"rotation_3d_y": 1.5}, 0.06), ({"rotation_3d_y": -1.5}, 0.06), ({"rotation_3d_x": 1.5}, 0.06),
+        ({"rotation_3d_x": -1.5}, 0.06), ({"rotation_3d_z": 1.5}, 1e-3), ({"rotation_3d_z": -9.0}, 1e-3), ({"translation_x": 4.0}, 1e-3),
+        ({"translation_y": 4.0}, 1e-3), ({"translation_z": 3.0}, 0.04), ({"translation_z": -3.0}, 0.04),
+        ({"rotation_3d_y": 1.0, "rotation_3d_x": -1.0, "translation_z": 2.0, "translation_x": 3.0}, 0.1),
+    ],
+)  # fmt: skip
+def test_a_camera_in_space_is_the_homography_that_deforums_matrices_make(
+    moves: dict[str, float], within: float
+) -> None:
+    """Where the middle of the new picture, and points a quarter aside, lie in the old one."""
+    given = SPACE | moves
+    said = ", ".join(f'"{axis}": "{value}"' for axis, value in moves.items())
+    row = row_of(
+        f'{{"animation_mode": "3D", "max_frames": 9, "W": 512, "H": 512, "prompts": {{"0": "a"}}, {said}, '
+        '"fov_schedule": "70"}'
+    )
+    axes = {axis: at(row, axis, 1) for axis in CAMERA_LIMITS}
+    motion = camera_motion(axes, 512, 512)
+    assert isinstance(motion, Homography)
+    inverse = np.array(motion.inverse().entries).reshape(3, 3)
+    turns = (given["rotation_3d_x"], given["rotation_3d_y"], given["rotation_3d_z"])
+    steps = (given["translation_x"], given["translation_y"], given["translation_z"])
+    points = np.array([[0.0, 0.0], [0.25, 0.0], [0.0, 0.25], [-0.25, 0.25]])
+    theirs = -offsets(turns, steps, 70, points) * 256  # in pixels, of the old picture beside the new
+    for point, expected in zip(points, theirs, strict=True):
+        x, y, w = inverse @ [*(point * 256), 1]
+        found = np.array([x / w, y / w]) - point * 256
+        assert np.linalg.norm(found - expected) <= within * max(1.0, np.abs(theirs).max()), (point, found, expected)
+
+
+def test_that_a_turning_camera_is_nearly_deforums_is_said() -> None:
+    found = import_settings(
+        '{"animation_mode": "3D", "max_frames": 9, "prompts": {"0": "a"}, "rotation_3d_y": "1"}', "a.txt"
+    )
+    assert "its edges go further" in found.account.of("approximated")["rotation_3d_y"].words
 
 
 # ---- curves
