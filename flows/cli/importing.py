@@ -14,7 +14,7 @@ from flows.cli.output import print_json, problems, say
 from infra.settings import load_settings
 from infra.storage.storage import Storage, is_key, read_uri
 from manifests.importing.account import FATES
-from manifests.importing.command_line import looks_like_command
+from manifests.importing.command_line import TYPED, looks_like_command
 from manifests.importing.importing import Result, import_settings
 from manifests.importing.source import Wishes
 from manifests.masking import address_without_secrets
@@ -86,7 +86,7 @@ def import_(
 def _read(source: str) -> tuple[str, str]:
     """The text of a file, or a command line as it stands there, and what it is called."""
     if looks_like_command(source) and " " in source.strip() and not Path(source[:4000]).is_file():
-        return source, "command line"
+        return source, TYPED
     data = read_uri(source, load_settings().reading())
     return text_of(io.BytesIO(data), address_without_secrets(source)), address_without_secrets(source)
 

@@ -12,7 +12,10 @@ from manifests.importing.documents import LONGEST_CODE
 from manifests.results import ManifestError
 from manifests.schema.texts import plural, short
 
-__all__ = ["LONG", "Command", "commands_of", "looks_like_command"]
+__all__ = ["LONG", "TYPED", "Command", "commands_of", "looks_like_command"]
+
+#: What a command line is called that was typed, and lies in no file.
+TYPED = "command line"
 
 #: Flags in short and in long, and how many values each takes: 0 none, 9 any number.
 _FLAGS = {

@@ -20,11 +20,12 @@ from manifests.schema.scenes import NUMBER, wrong_stop, wrong_weight
 from manifests.schema.texts import short
 from manifests.schema.timeline import Timeline
 
-__all__ = ["Draft", "drawn_seed", "name_of_video", "side"]
+__all__ = ["Draft", "drawn_seed", "name_of_prompt", "name_of_video", "side"]
 
 _UNIT = 16  # pixels: a multiple of what each model's token covers
 _LEAST, _MOST = 16, 4096
 _TRIES = 50
+_LONGEST_NAME = 40
 _WRONG = {"weight": wrong_weight, "stop": wrong_stop}
 
 #: What people call that for which there is no column.
@@ -58,6 +59,16 @@ def name_of_video(text: str, otherwise: str) -> str:
     text = re.sub(r"\{[^{}]*\}", "", text[:1000])  # Deforum_{timestring}
     name = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", re.split(r"[\\/]", text.strip())[-1])
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100].strip("-._")
+    return name if may_be_video(name) else otherwise
+
+
+def name_of_prompt(text: str, otherwise: str) -> str:
+    """A `video_id` made of the first words of a prompt, some 40 characters of them."""
+    name = ""
+    for word in re.findall(r"[A-Za-z0-9]+", text[:1000]):
+        if name and len(name) + len(word) >= _LONGEST_NAME:
+            break
+        name = f"{name}-{word}" if name else word[:_LONGEST_NAME]
     return name if may_be_video(name) else otherwise
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from manifests.importing.command_line import LONG, Command, commands_of
+from manifests.importing.command_line import LONG, TYPED, Command, commands_of
 from manifests.importing.documents import is_plain_number
-from manifests.importing.draft import Draft, name_of_video
+from manifests.importing.draft import Draft, name_of_prompt, name_of_video
 from manifests.importing.models import PERCEPTOR, VQGANS
 from manifests.importing.source import Imported, Source, Wishes
 from manifests.importing.wording import Piece, Story, trailing_weights
@@ -59,19 +59,33 @@ def read_commands(text: str, name: str, wishes: Wishes) -> Imported:
     account = Source({}, text, name, wishes).account
     drafts: list[Draft] = []
     keys: list[str] = []
-    used: dict[str, int] = {}
+    used: set[str] = set()
     for command in commands:
         where = f"line {command.line}: " if len(commands) > 1 else ""
         source = Source(_settings(command, where), text, name, wishes)
         source.account = account
         draft = _zoom_script(source, where) if command.program == "zoom.sh" else _row(source, command, where)
-        wanted = draft.columns["video_id"]
-        used[wanted] = used.get(wanted, 0) + 1
-        if used[wanted] > 1:
-            draft.columns["video_id"] = f"{wanted}-{used[wanted]}"
+        if name == TYPED and not source.has(f"{where}-o", f"{where}FILENAME"):
+            draft.columns["video_id"] = name_of_prompt(_words(draft), draft.columns["video_id"])
+        _number_repeated(draft, used)
         drafts.append(draft)
         keys += list(source)
     return Imported("nr", "VQGAN-CLIP's command line", account, tuple(keys), tuple(drafts))
+
+
+def _words(draft: Draft) -> str:
+    """The first text that it draws."""
+    scenes = draft.columns.get("prompts") or [{}]
+    return str((scenes[0].get("prompts") or [{}])[0].get("text", ""))
+
+
+def _number_repeated(draft: Draft, used: set[str]) -> None:
+    """Give a row a `video_id` that no other one of these has: a number behind it."""
+    wanted, number = draft.columns["video_id"], 1
+    while draft.columns["video_id"] in used:
+        number += 1
+        draft.columns["video_id"] = f"{wanted}-{number}"
+    used.add(draft.columns["video_id"])
 
 
 def _settings(command: Command, where: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,3 +181,25 @@ def test_an_option_without_a_text_is_accounted_for() -> None:
     found = import_settings("python generate.py -p 'a reef' -o '' -sd 3", "command line", "nr")
     assert is_partition(found)
     assert any(key.endswith("-o") for key in found.account.of("dropped"))
+
+
+@pytest.mark.parametrize(
+    ("commands", "expected"),
+    [
+        (['generate.py -p "a red apple | blue:.5"'], ["a-red-apple"]),
+        (['generate.py -p "a red apple" -o out/fruit.png'], ["fruit"]),
+        (['generate.py -p "a lighthouse, at the edge of the world, by nobody in particular ^ a ruin" -zvid'],
+         ["a-lighthouse-at-the-edge-of-the-world-by"]),
+        (['generate.py -p "\u6d77"', "generate.py -ip a.png"], ["command-line", "command-line-2"]),
+        (['generate.py -p "a cat"', 'generate.py -p "a cat" -o a-cat-2.png', 'generate.py -p "a cat"'],
+         ["a-cat", "a-cat-2", "a-cat-3"]),
+        (["zoom.sh 'a world' Alien 9", "zoom.sh 'a world' Alien 9"], ["Alien", "Alien-2"]),
+    ],
+)  # fmt: skip
+def test_a_command_that_was_typed_is_called_after_its_prompt(commands: list[str], expected: list[str]) -> None:
+    wishes = Wishes(find=lambda path: path)
+    found = import_settings("\n".join(commands), "command line", "nr", wishes)
+    assert re.findall(r"video_id: (\S+)", found.yaml) == expected
+    # those of a file after the file
+    (first, *_) = re.findall(r"video_id: (\S+)", import_settings(commands[0], "night.sh", "nr", wishes).yaml)
+    assert first in ("night", "fruit", "Alien")

@@ -175,7 +175,8 @@ SPACE = {"rotation_3d_x": 0.0, "rotation_3d_y": 0.0, "rotation_3d_z": 0.0, "tran
     ("moves", "within"),
     [
         ({"rotation_3d_y": 1.5}, 0.06), ({"rotation_3d_y": -1.5}, 0.06), ({"rotation_3d_x": 1.5}, 0.06),
-        ({"rotation_3d_x": -1.5}, 0.06), ({"rotation_3d_z": 1.5}, 1e-3), ({"rotation_3d_z": -9.0}, 1e-3), ({"translation_x": 4.0}, 1e-3),
+        ({"rotation_3d_x": -1.5}, 0.06),
+        ({"rotation_3d_z": 1.5}, 1e-3), ({"rotation_3d_z": -9.0}, 1e-3), ({"translation_x": 4.0}, 1e-3),
         ({"translation_y": 4.0}, 1e-3), ({"translation_z": 3.0}, 0.04), ({"translation_z": -3.0}, 0.04),
         ({"rotation_3d_y": 1.0, "rotation_3d_x": -1.0, "translation_z": 2.0, "translation_x": 3.0}, 0.1),
     ],
