@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from manifests.importing.curves import Curve, baked, is_long
 from manifests.importing.draft import Draft
@@ -61,7 +62,8 @@ def in_plane(
     elif centre is not None:
         source.account.mapped(source.has(*centre), "the middle, as here")
     try:
-        both = shifts_after(zoom, angle, x, y, draft.frames, moved)  # type: ignore[arg-type]
+        say = partial(source.account.approximated, source.has(keys["translation_x"], keys["translation_y"]))
+        both = shifts_after(zoom, angle, x, y, draft.frames, moved, say)  # type: ignore[arg-type]
     except KeyframeError as error:
         source.drop([keys["translation_x"], keys["translation_y"]], f"the shift can't be written: {error}")
         return
@@ -164,7 +166,8 @@ def in_space(
             continue
         named = [keys[axis] for axis in moving]
         try:
-            text = _in_time(value, [*(curves[axis] for axis in moving), view], draft.frames)
+            parts = [*(curves[axis] for axis in moving), view]
+            text = _in_time(value, parts, draft.frames, partial(source.account.approximated, named))
         except KeyframeError as error:
             source.drop(named, f"it can't be written: {short(str(error), 300)}")
             continue
@@ -173,9 +176,9 @@ def in_space(
         source.account.approximated(source.has(fov[0]), "zoom, translate_x, translate_y are computed with it")
 
 
-def _in_time(value: object, parts: list[Curve], frames: int) -> str:
+def _in_time(value: object, parts: list[Curve], frames: int, say: Callable[[str], object]) -> str:
     """A column's text for what is computed of `parts`: one number where all are constant, else frame by frame."""
     assert callable(value)
     if all(it.constant is not None for it in parts):
         return baked(value, 1)
-    return baked(value, frames)
+    return baked(value, frames, say)

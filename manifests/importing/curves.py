@@ -20,6 +20,8 @@ __all__ = ["LONGEST_BAKED", "Curve", "baked", "number_words", "renamed"]
 LONGEST_BAKED = 100_000
 _MOST_FRAMES = 20_000
 _STRAIGHT = 1e-9
+# How near fewer keys come to the values, as shares of what these go through: the first that fits.
+_PLAYS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 _WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 _DEGREES = re.compile(r"(?<![\w.])(radians|degrees)\s*\(")
 
@@ -87,9 +89,13 @@ def _closing(text: str, start: int) -> int:
     return len(text)
 
 
-def baked(value: Callable[[int], float] | Sequence[float], frames: int) -> str:
+def baked(
+    value: Callable[[int], float] | Sequence[float], frames: int, say: Callable[[str], object] | None = None,
+    longest: int = LONGEST_BAKED,
+) -> str:  # fmt: skip
     """Keyframes that have the value of each of `frames` frames; what runs straight to one part in 10^9 becomes two
-    keys. In six digits where twelve are too long.
+    keys. In six digits where twelve are longer than `longest` characters; where that is too long, and `say` is there to
+    hear of it, in fewer keys, so that a line through them runs as near to each frame's value as that takes.
 
     Raises:
         KeyframeError: there are more frames than are looked at one by one, or their keys are longer than a column may
@@ -101,17 +107,35 @@ def baked(value: Callable[[int], float] | Sequence[float], frames: int) -> str:
     keys = _corners(values)
     if len(keys) == 1 or all(values[at] == values[0] for at in keys):
         return number_words(values[0])
-    for digits in (12, 6):
-        text = ", ".join(f"{at}:({values[at] + 0.0:.{digits}g})" for at in keys)
-        if len(text) <= LONGEST_BAKED:
+    for spelling in ("{}:({:.12g})", "{}:({:.6g})", "{}:{:.6g}"):
+        text = (", " if "(" in spelling else ",").join(spelling.format(at, values[at] + 0.0) for at in keys)
+        if len(text) <= longest:
             return text
+    if say is not None and (thin := _thinned(values, longest)) is not None:
+        text, fewer, within = thin
+        say(f"{fewer:,} keys for {len(keys):,}, within {within:.3g} of each frame's value: a column holds no more")
+        return text
     raise KeyframeError(
-        f"{len(keys):,} keys are longer than a column may be ({LONGEST_BAKED:,} characters); cut it into several videos"
+        f"{len(keys):,} keys are longer than a column may be ({longest:,} characters); cut it into several videos"
     )
 
 
-def _corners(values: Sequence[float]) -> list[int]:
-    """The frames at which a line through `values` bends."""
+def _thinned(values: Sequence[float], longest: int) -> tuple[str, int, float] | None:
+    """Keyframes that fit, how many they are, and how near they are to all of `values`; None where that would be farther
+    than a hundredth of what these go through."""
+    whole = max(values) - min(values)
+    for share in _PLAYS:
+        within = share * whole
+        decimals = max(0, 1 - math.floor(math.log10(within)))  # half of the last one is a twentieth of it at most
+        keys = _corners(values, 0.95 * within)
+        text = ",".join(f"{at}:{round(values[at], decimals) + 0.0:.{decimals}f}" for at in keys)
+        if len(text) <= longest:
+            return text, len(keys), within
+    return None
+
+
+def _corners(values: Sequence[float], within: float = 0.0) -> list[int]:
+    """The frames at which a line through `values` bends, that passes each of them `within` so much."""
     keys = [0]
     start = 0
     while start < len(values) - 1:
@@ -122,7 +146,7 @@ def _corners(values: Sequence[float]) -> list[int]:
             if not low <= slope <= high:
                 break
             stop = at
-            play = _STRAIGHT * max(1.0, abs(values[at])) / (at - start)
+            play = max(within, _STRAIGHT * max(1.0, abs(values[at]))) / (at - start)
             low, high = max(low, slope - play), min(high, slope + play)
         keys.append(stop)
         start = stop

@@ -5,6 +5,7 @@ Disco and chigozienri's notebook multiply OpenCV's rotation with a translation, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from manifests.importing.curves import Curve, baked, is_long
 from manifests.schema.expressions import KeyframeError
@@ -13,12 +14,14 @@ __all__ = ["shifts_after"]
 
 
 def shifts_after(
-    zoom: Curve, angle: Curve, x: Curve, y: Curve, frames: int, centre: tuple[Curve, Curve] | None = None
-) -> tuple[str, str]:
+    zoom: Curve, angle: Curve, x: Curve, y: Curve, frames: int, centre: tuple[Curve, Curve] | None = None,
+    say: Callable[[str], object] | None = None,
+) -> tuple[str, str]:  # fmt: skip
     """`translate_x` and `translate_y` of a row that moves as `zoom*R*(p + (x, y))` does; degrees counter-clockwise, y
     down. `centre` is where it zooms and turns, in pixels from the middle, if that is not the middle itself.
 
-    One expression each where all parts are single expressions; otherwise keyframes that are baked frame by frame.
+    One expression each where all parts are single expressions; otherwise keyframes that are baked frame by frame, of
+    which `say` hears where they are thinned.
 
     Raises:
         KeyframeError: they can't be baked, or have no value at a frame.
@@ -40,7 +43,7 @@ def shifts_after(
         return cos * (u - p) + sin * (v - q) + p, cos * (v - q) - sin * (u - p) + q
 
     found = [shifted(at) for at in range(frames)]
-    return baked([it[0] for it in found], frames), baked([it[1] for it in found], frames)
+    return baked([it[0] for it in found], frames, say), baked([it[1] for it in found], frames, say)
 
 
 def _expressions(zoom: Curve, angle: Curve, x: Curve, y: Curve) -> tuple[str, str] | None:

@@ -4,7 +4,7 @@ document alone would need Parseq's language, and is refused."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = ["read"]
 _PART = re.compile(r"(?:^|\s)AND(?:\s|$)")
 _WEIGHTED = re.compile(r"(.*?):\s*(-?\d*\.?\d+(?:e-?\d+)?)\s*$", re.DOTALL | re.IGNORECASE)
 _DELTA = "_delta"
+_LONGEST_WEIGHT = 80_000  # its keys grow by where a scene begins, and by a factor
 _DIFFUSION = {
     "scale", "strength", "seed", "subseed", "subseed_strength", "noise", "noise_multiplier", "sampler", "steps", "near",
     "pix2pix_img_cfg_scale", "antiblur_amount", "antiblur_kernel", "antiblur_sigma", "antiblur_threshold", "far",
@@ -102,7 +103,7 @@ def _camera(source: Source, draft: Draft) -> None:
             values = [values[0], *(one + after - before for before, after in pairwise(values))]
             source.account.approximated([key], "its differences from frame to frame")
         try:
-            source.values[key] = baked(values, len(values))
+            source.values[key] = baked(values, len(values), _told(source, key))
         except KeyframeError as error:
             source.drop([key], str(error))
             source.values[key] = None
@@ -112,7 +113,7 @@ def _camera(source: Source, draft: Draft) -> None:
     size = (512.0, 512.0)
     fov = _field("fov")
     if isinstance(source.get(fov), list):
-        source.values[fov] = baked(source.values[fov], draft.frames)
+        source.values[fov] = baked(source.values[fov], draft.frames, _told(source, fov))
     if deep and not flat:
         in_space(source, draft, {}, size, {it: axes.get(it, it) for it in AXES_3D}, fov=(fov, 70.0))
         unused: tuple[str, ...] = ("zoom", "angle")
@@ -125,6 +126,10 @@ def _camera(source: Source, draft: Draft) -> None:
     source.drop([axes[it] for it in still], words, shows=deep and flat)
 
 
+def _told(source: Source, key: str) -> Callable[[str], object]:
+    return lambda words: source.account.approximated([key], words)
+
+
 def _moves(source: Source, draft: Draft, key: str | None, neutral: float) -> bool:
     return key is not None and source.get(key) is not None and not draft.curve(source.values[key]).is_always(neutral)
 
@@ -134,7 +139,7 @@ def _contrast(source: Source, draft: Draft) -> None:
     values = source.get(key)
     if not isinstance(values, list):
         return
-    text = baked(values, len(values))
+    text = baked(values, len(values), _told(source, key))
     if text == "1":
         source.account.mapped([key], "as without it")
     else:
@@ -181,7 +186,7 @@ def _prompts(source: Source, draft: Draft, frames: Sequence[Mapping[str, Any]]) 
             found = read_weighted(text, lambda formula: draft.curve(formula, {}).text)
             notes += found.notes
             weights = [read[at][number][1] for at in range(start, stop)]
-            weight = _weight(weights, start)
+            weight = _weight(weights, start, notes.append)
             words = " ".join(it.text for it in found.pieces)
             pieces.append(Piece(words, *((_times(weight, NEGATIVE[0]), NEGATIVE[1]) if negative else (weight,))))
             if negative:
@@ -210,11 +215,11 @@ def _parts(text: str) -> list[tuple[str, float, bool]]:
     return made
 
 
-def _weight(values: Sequence[float], start: int) -> str:
+def _weight(values: Sequence[float], start: int, say: Callable[[str], object]) -> str:
     if all(it == values[0] for it in values):
         return number_words(values[0])
-    shifted = baked(values, len(values))
-    return re.sub(r"(\d+):\(", lambda key: f"{int(key[1]) + start}:(", shifted)
+    shifted = baked(values, len(values), say, _LONGEST_WEIGHT)
+    return re.sub(r"(\d+):", lambda key: f"{int(key[1]) + start}:", shifted)
 
 
 def _times(weight: str, factor: str) -> str:
@@ -222,4 +227,4 @@ def _times(weight: str, factor: str) -> str:
     try:
         return number_words(float(weight) * float(factor))
     except ValueError:
-        return re.sub(r":\(([^()]*)\)", lambda found: f":({float(found[1]) * float(factor):.12g})", weight)
+        return re.sub(r":(\(?)([^(),]*)", lambda found: f":{found[1]}{float(found[2]) * float(factor):.12g}", weight)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.importing.curves import Curve, baked, renamed
+from manifests.building import build
+from manifests.importing.curves import LONGEST_BAKED, Curve, baked, renamed
 from manifests.importing.importing import import_settings
 from manifests.importing.moves import shifts_after
+from manifests.results import GoodRow
 from manifests.schema import KeyframeError, Keyframes, ManifestRow
 from manifests.schema.camera import CAMERA_LIMITS
 from manifests.schema.timeline import Timeline
@@ -55,8 +59,6 @@ def ours(zoom: float, angle: float, x: float, y: float, size: tuple[int, int] = 
 
 
 def row_of(text: str) -> ManifestRow:
-    from manifests.building import build
-
     (good,) = build(import_settings(text, "a.txt").yaml, "yaml")
     return good.row  # type: ignore[union-attr]
 
@@ -229,12 +231,47 @@ def test_what_runs_straight_becomes_two_keys() -> None:
     assert baked([0.0, 1.0, 2.0, 1.0, 0.0], 5) == "0:(0), 2:(2), 4:(0)"
 
 
-def test_what_is_too_long_for_a_column_is_refused_in_words() -> None:
+def test_what_is_too_long_for_a_column_is_thinned_and_said_or_refused() -> None:
     chance = np.random.default_rng(0).normal(size=20_000)
     with pytest.raises(KeyframeError, match="keys are longer than a column may be"):
-        baked(list(chance), 20_000)
-    with pytest.raises(KeyframeError, match="it would take a key for each of 50,000 frames"):
-        baked(lambda at: float(at), 50_000)
+        baked(list(chance), 20_000)  # nobody is there to tell
+    said: list[str] = []
+    with pytest.raises(KeyframeError, match="keys are longer than a column may be"):
+        baked(list(chance), 20_000, said.append)  # pure chance has no line through it
+    drift = 1.02 + 0.01 * np.sin(np.arange(20_000) / 50) + 1e-6 * chance
+    text = baked(list(drift), 20_000, said.append)
+    assert len(text) <= LONGEST_BAKED
+    (words,) = said
+    within = float(re.search(r"within ([\d.e-]+) of each frame", words)[1])  # type: ignore[index]
+    keys = Keyframes(text)
+    assert max(abs(keys.at(frame) - drift[frame]) for frame in range(0, 20_000, 7)) <= 1.01 * within <= 0.002 * 0.02
+
+
+def test_thousands_of_frames_of_chance_are_said_to_six_digits() -> None:
+    chance = 1e-5 * np.random.default_rng(0).normal(size=5_000)
+    text = baked(list(chance), 5_000)
+    assert len(text) <= LONGEST_BAKED
+    keys = Keyframes(text)
+    assert max(abs(keys.at(frame) - chance[frame]) for frame in range(5_000)) < 1e-10
+
+
+def test_parseqs_file_of_thousands_of_frames_carries_over() -> None:
+    chance = np.random.default_rng(1).normal(size=(4_900, 3)) * 1e-5
+    frames = [
+        {"frame": number, "deforum_prompt": f"a reef :{0.5 + x:.7f} AND a ruin :{0.5 - x:.7f} --neg fog :{1 + y:.7f}",
+         "zoom_delta": 1.02 + x, "angle_delta": y, "translation_x_delta": z}
+        for number, (x, y, z) in enumerate(chance.tolist())
+    ]  # fmt: skip
+    found = import_settings(json.dumps({"options": {"output_fps": 20}, "rendered_frames": frames}), "a.json")
+    assert not found.lost
+    (good,) = build(found.yaml, "yaml")
+    assert isinstance(good, GoodRow)
+    for frame in (1, 777, 4_000):
+        assert at(good.row, "zoom", frame) == pytest.approx(frames[frame]["zoom_delta"], abs=1e-5)
+        assert at(good.row, "angle", frame) == pytest.approx(frames[frame]["angle_delta"], abs=1e-9)
+        weights = [Keyframes.parse(str(it.weight), good.row.timeline).at(frame) for it in good.row.scenes[0].prompts]
+        expected = [0.5 + chance[frame, 0], 0.5 - chance[frame, 0], -0.5 * (1 + chance[frame, 1])]
+        assert weights == pytest.approx(expected, abs=1e-6)
 
 
 def test_formulas_that_are_too_long_together_are_baked() -> None:
