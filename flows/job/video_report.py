@@ -32,13 +32,14 @@ from manifests.masking import without_secrets
 from manifests.schema import schedules, shown_prompts
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_rendering.chunks import MOST_BYTES as FRAME_BYTES
-from renderers.frame_rendering.chunks import open_frame
+from renderers.frame_rendering.chunks import PROVENANCE, open_frame
 from renderers.frame_rendering.seams import seam_scores
 from renderers.pictures.errors import PICTURE_ERRORS
 
 __all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]
 
 POSTER_SIDE = 320
+MOST_CANDIDATES = 64  # as many as a row may have
 #: Within few bytes (the page of thousands of videos) it comes to this in any case.
 SMALL_SIDE, FEW_BYTES = 160, 10 << 10
 
@@ -82,6 +83,7 @@ def planned_report(
     state = video_state(work.plan.frames, was, turn)
     file_type = Encoding.of(row).file_type(row.frames)
     first = next((report for report in known if report.frame == 0), None)
+    candidates, chosen = _candidates(output, work) if first and row.candidates > 1 else ((), 0)
     return VideoReport(
         video_id=work.video_id,
         prompt=without_secrets(shown_prompts(row.scenes)),
@@ -98,6 +100,9 @@ def planned_report(
         frame_losses=Series((report.frame, report.loss) for report in known),
         first_frame_losses=first.losses if first else (),
         frame_seconds=Series((report.frame, report.seconds) for report in known if report.seconds is not None),
+        frame_lumas=Series((report.frame, report.luma) for report in known if report.luma is not None),
+        candidates=candidates,
+        chosen=chosen,
         segments=len(work.ranges),
         seams=_seams(work, known),
         failures=was.failures,
@@ -179,12 +184,24 @@ def _known_frames(
 def _frame_report(document: Any) -> FrameReport:
     """What a segment's record says of a frame; raises any of DAMAGE."""
     report = FrameReport(**{**document, "losses": tuple(map(float, document["losses"]))})
-    numbers = (report.loss, report.seconds, report.total_seconds, report.change)
+    numbers = (report.loss, report.seconds, report.total_seconds, report.change, report.luma)
     if not all(value is None or isinstance(value, int | float) for value in numbers):
         raise TypeError("a number that is none")
     if type(report.frame) is not int or not isinstance(report.worker, str):
         raise TypeError("a frame or a worker that is none")
     return report
+
+
+def _candidates(output: Storage, work: VideoWork) -> tuple[tuple[float | None, ...], int]:
+    """Return the scores of the starts of the first frame, and which was chosen, as its provenance says; none where it
+    can't be read or says nothing of them."""
+    key = frame_key(work.video_id, 0, work.frames[0].digest)
+    with suppress(StorageError, *PICTURE_ERRORS, *DAMAGE), open_frame(output.read(key, most=FRAME_BYTES)) as image:
+        said = parse(image.info[PROVENANCE].encode())["candidates"]
+        scores = tuple(None if score is None else float(score) for score in said["scores"][:MOST_CANDIDATES])
+        if 0 <= int(said["chosen"]) < len(scores):
+            return scores, int(said["chosen"])
+    return (), 0
 
 
 def _poster(output: Storage, work: VideoWork, frames: list[int], poster_bytes: int = BUDGET) -> bytes | None:

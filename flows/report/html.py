@@ -145,6 +145,9 @@ def _charts(video: VideoReport, columns: int) -> tuple[Chart, ...]:
         )
         if len(video.frame_seconds) > 1
         else None,
+        line_chart(video.frame_lumas, title="Brightness per frame (luma, of 255)", columns=columns)
+        if len(video.frame_lumas) > 1
+        else None,
         *(
             line_chart(_points(it, video.frames, columns * _SAMPLES), title=f"{column}, per frame", columns=columns)
             for column, it in list(video.schedules.items())[:_SCHEDULES]

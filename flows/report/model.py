@@ -55,7 +55,9 @@ class VideoReport:
     some and found the others there (`skipped`). `poster` is a PNG or a JPEG. `video_href` and `sheet_href` are relative
     to `report/index.html` (`../reef/video.mp4`), because the page must work from any folder or bucket that it is copied
     to.
-    `frame_losses` and `frame_seconds` are (frame number, value) pairs; they may have gaps and NaNs.
+    `frame_losses`, `frame_seconds` and `frame_lumas` (of rows that renew) are (frame number, value) pairs; they may
+    have gaps and NaNs. `candidates` are the scores of the starts of the first frame, None for one that failed, and
+    `chosen` is the number of the one that it went on with.
     `first_frame_losses` holds one loss per step of the first frame. `seams` are (frame number, seam score) pairs.
     `schedules` are the columns that change in time, by name.
     `axes` say which of a source's combinations it is.
@@ -77,6 +79,7 @@ class VideoReport:
     frame_losses: Pairs = ()
     first_frame_losses: tuple[float, ...] = ()
     frame_seconds: Pairs = ()
+    frame_lumas: Pairs = ()
     segments: int = 0
     seams: tuple[tuple[int, float], ...] = ()
     failures: tuple[FailureRecord, ...] = ()
@@ -86,6 +89,8 @@ class VideoReport:
     rendered: int = 0
     skipped: int = 0
     notes: tuple[str, ...] = ()
+    candidates: tuple[float | None, ...] = ()
+    chosen: int = 0
     schedules: Mapping[str, Keyframes] = field(default_factory=dict)
     axes: tuple[AxisValue, ...] = ()
 

@@ -46,7 +46,7 @@ def put_segment(output: Storage, plan: VideoPlan, task: SegmentTask, recent: Rec
         "video_id": row.video_id,
         "start": start,
         "stop": stop,
-        "frames": [asdict(report) for report in pictures.reports],
+        "frames": [_document(report) for report in pictures.reports],
         "change_after": pictures.change_after,
     }
     # the record first: a segment in storage means that the range is finished.
@@ -77,6 +77,8 @@ class _Pictures:
             report = self._known.get(frame.index, report)
             if before is not None:
                 report = replace(report, change=frame_change(before, picture, plan.camera(frame.index)))
+            if plan.renewals is not None:  # what wears away is looked for
+                report = replace(report, luma=_luma(picture))
             self.reports.append(report)
             before = picture
             yield picture
@@ -101,6 +103,20 @@ class _Pictures:
             if digest:
                 return read_frame(self._output, self._task.row.video_id, index, digest).picture
         return None
+
+
+def _luma(picture: np.ndarray) -> float:
+    """The mean luma of `picture` `(h, w, 3)` uint8, 0 to 255."""
+    red, green, blue = picture.reshape(-1, 3).mean(axis=0)
+    return round(float(0.299 * red + 0.587 * green + 0.114 * blue), 3)
+
+
+def _document(report: FrameReport) -> dict[str, Any]:
+    """A frame's part of the record; without a luma that nobody has measured it is what earlier versions wrote."""
+    document = asdict(report)
+    if report.luma is None:
+        del document["luma"]
+    return document
 
 
 def _report_of(video_id: str, frame: FramePlan, provenance: Mapping[str, Any]) -> FrameReport:

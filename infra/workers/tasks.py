@@ -75,6 +75,8 @@ class FrameReport:
     worker: str = ""
     change: float | None = None
     """from the frame before, the camera's move undone (`frame_change`); known once it is encoded"""
+    luma: float | None = None
+    """the mean brightness of its picture, 0 to 255 (ITU-R BT.601), of rows that renew; known once it is encoded"""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
@@ -30,6 +32,8 @@ from renderers.registry import Registry
 from tests.helpers.render_jobs import frame_files, gather_report, planned, quick_row, render, write_manifest
 
 ROWS = [quick_row("reef", "a fish", frames=6, steps=1), quick_row("boat", "a boat", frames=4, steps=1)]
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class _Counting(Storage):
@@ -279,3 +283,29 @@ def test_a_copy_of_an_output_says_what_the_original_says(
         for moment, plan in enumerate(order):
             os.utime(plan, (moment, moment))
         assert {it.state for it in stored_status(Storage(copied), Registry())} == {"done"}
+
+
+def test_brightness_of_what_renews_and_scores_of_candidates_are_found_again_in_storage(tmp_path: Path) -> None:
+    rows = [
+        quick_row("mended", frames=3, steps=1, renew={"colours": 0.5}),
+        quick_row("plain", frames=2, steps=1),
+        quick_row("best", steps_first=4, candidates=3, candidates_share=0.5),
+    ]
+    manifest, output = write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out")
+    here = gather_report(render(manifest, output), actors=1).report
+    later = gather_report(planned(manifest, output), actors=1).report
+    for report in (here, later):
+        videos = {video.video_id: video for video in report.videos}
+        lumas = dict(videos["mended"].frame_lumas)
+        for frame, path in enumerate(frame_files(output, "mended")):
+            with Image.open(path) as image:
+                colours = np.asarray(image.convert("RGB")).mean(axis=(0, 1))
+            assert lumas[frame] == pytest.approx(colours @ LUMA, abs=0.01)
+        assert len(lumas) == 3
+        assert not len(videos["plain"].frame_lumas)
+        assert len(videos["best"].candidates) == 3
+        scores = videos["best"].candidates
+        assert scores[videos["best"].chosen] == min(it for it in scores if it is not None)
+        assert not videos["plain"].candidates
+    (record,) = Path(output, "plain", "segments").glob("*.json")
+    assert all("luma" not in frame for frame in json.loads(record.read_text())["frames"])

@@ -377,3 +377,16 @@ def test_what_machines_lack_is_at_the_top_of_the_page(make_job, make_video):
     assert "what the work needs" not in render_html(make_job(make_video()))
     many = Page(render_html(make_job(make_video(), hosts=tuple(f"host {n}" for n in range(LIST_LIMIT + 7))))).text
     assert "and 7 more" in many
+
+
+def test_a_renewed_video_shows_its_brightness_and_one_with_candidates_their_scores(make_video, make_job):
+    plain = Page(render_html(make_job(make_video())))
+    assert "Brightness" not in plain.text
+    assert "starts" not in plain.text
+    renewed = make_video(frame_lumas=((0, 120.0), (1, 121.5), (2, 119.25)))
+    assert "Brightness per frame (luma, of 255)" in Page(render_html(make_job(renewed))).text
+    html = render_html(make_job(make_video(candidates=(0.8125, None, 0.7911), chosen=2)))
+    shown = " ".join(Page(html).text.split())
+    assert "best of 3 starts" in shown
+    assert "0.812, failed, 0.791" in shown.replace(" ,", ",")
+    assert "<b>0.791</b>" in html
