@@ -12,9 +12,17 @@ from dataclasses import replace
 
 from flows.job.continuations import continuing
 from flows.job.state import VideoRun
-from flows.job.storage_state import StoredPlan, VideoListing, list_video, planned_after, read_plan, save_plan
+from flows.job.storage_state import (
+    StoredPlan,
+    VideoListing,
+    list_video,
+    planned_after,
+    read_plan,
+    read_retakes,
+    save_plan,
+)
 from flows.planning.remaining import VideoWork, plan_video
-from infra.storage.layout import frames_present
+from infra.storage.layout import continuations, frames_present
 from infra.storage.storage import Storage
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
@@ -41,7 +49,10 @@ def left_open(
     """
     if not all(run.snapshot().published for run in runs.values()):
         return ()
-    listing = list_video(output, video_id)
+    listing, mine = list_video(output, video_id), runs[video_id].work.plan
+    alone = mine.parent is None and not continuations(listing.objects, video_id)
+    if alone and read_retakes(output, listing.objects, video_id) == mine.retakes:
+        return ()  # as nearly always: no second walk over all frames
     stored = read_plan(output, listing, video_id, registry)
     if stored is None:
         return ()
