@@ -50,8 +50,9 @@ def deploy(
         tuple[str, ...],
         Parameter(
             negative="",
-            help="for kubernetes, a variable from a key of a Secret, VARIABLE=SECRET/KEY, such as "
-            "RAY_AUTH_TOKEN=nightreel-ray/auth_token; may be given again",
+            help="a secret, by its name and by where it lies: for kubernetes a key of a Secret, such as "
+            "RAY_AUTH_TOKEN=nightreel-ray/auth_token, for docker a file on the machines of the workers, such as "
+            "RAY_AUTH_TOKEN=/etc/nightreel/secrets/ray_token; may be given again",
         ),
     ] = (),
     limit: Annotated[

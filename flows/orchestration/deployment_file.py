@@ -37,7 +37,12 @@ HEADER = """\
 # What files for everybody hold where `nightreel deploy` is given names.
 _SHOWN = (
     WorkPool("process"),
-    WorkPool("docker", image="nightreel:latest", credentials="/etc/nightreel/aws-credentials"),
+    WorkPool(
+        "docker",
+        image="nightreel:latest",
+        credentials="/etc/nightreel/aws-credentials",
+        secrets=("RAY_AUTH_TOKEN=/etc/nightreel/secrets/ray_token",),
+    ),
     WorkPool(
         "kubernetes",
         image="nightreel:latest",

@@ -20,14 +20,24 @@ from typing import Any, Literal, cast, get_args
 from manifests.masking import has_secret
 from renderers.errors import BadInput
 
-__all__ = ["POOL", "TYPES", "PoolType", "WorkPool", "job_template"]
+__all__ = ["ENTRY_POINT", "POOL", "TYPES", "PoolType", "WorkPool", "job_template"]
 
 PoolType = Literal["process", "docker", "kubernetes"]
 TYPES: tuple[PoolType, ...] = get_args(PoolType)
 #: The pool's name, where nobody gives another: here, in infra/prefect.yaml and in the docs.
 POOL = "nightreel"
 #: Where containers find models and credentials.
-MODELS, CREDENTIALS = "/models", "/run/secrets/aws-credentials"
+MODELS, SECRETS = "/models", "/run/secrets"
+CREDENTIALS = f"{SECRETS}/aws-credentials"
+#: Secrets that the image's entry point (infra/deploy/image/entrypoint.sh) reads from the file that NAME_FILE names.
+ENTRY_POINT = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NIGHTREEL_NOTIFY_URL",
+    "PREFECT_API_AUTH_STRING",
+)  # fmt: skip
+# Secrets that are files to who reads them, and the variables by which they are named.
+_FILES = {name: name for name in ("GOOGLE_APPLICATION_CREDENTIALS", "RAY_AUTH_TOKEN_PATH", "RAY_TLS_CA_CERT",
+                                  "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY")}  # fmt: skip
+_FILES["RAY_AUTH_TOKEN"] = "RAY_AUTH_TOKEN_PATH"  # a variable is seen by all who may look at the process, a file not
 # A cluster that grows has a node after minutes; Prefect's own patience is one.
 POD_SECONDS = 900
 FINISHED_SECONDS = 3600
@@ -52,7 +62,8 @@ class WorkPool:
     `environment` is what runs find in theirs, nothing secret. `image` has nightreel installed. `credentials` are those
     of storage: for docker a file of AWS's form on the workers' machines, for kubernetes the name of a Secret whose keys
     become variables. `models` is the models folder, for docker on the workers' machines, for kubernetes a claim.
-    `secrets`, for kubernetes, are variables of the form VARIABLE=SECRET/KEY.
+    `secrets` are of the form VARIABLE=SECRET/KEY for kubernetes, and for docker of the form VARIABLE=/FILE, a file on
+    the workers' machines that the image's user can read.
     """
 
     kind: PoolType = "process"
@@ -72,11 +83,12 @@ class WorkPool:
                  "--secret": self.secrets[0] if self.secrets else None}  # fmt: skip
         unused = [name for name, value in given.items() if value is not None and name not in _TAKEN[self.kind]]
         if unused:
-            raise BadInput(f"{unused[0]} '{given[unused[0]]}' is not for a pool of type {self.kind}: {_WHY[self.kind]}")
+            shown = "" if unused[0] == "--secret" else f" '{given[unused[0]]}'"  # which may hold one by mistake
+            raise BadInput(f"{unused[0]}{shown} is not for a pool of type {self.kind}: {_WHY[self.kind]}")
         if self.kind != "process" and not self.image:
             raise BadInput(f"a pool of type {self.kind} needs --image, one that has nightreel installed")
         for secret in self.secrets:
-            _variable(secret)
+            (_file if self.kind == "docker" else _variable)(secret)
         for name, value in self.environment.items():
             if has_secret(value):
                 raise BadInput(
@@ -87,27 +99,45 @@ class WorkPool:
 
 _TAKEN: Mapping[PoolType, set[str]] = {
     "process": set(),
-    "docker": {"--image", "--credentials", "--models"},
+    "docker": {"--image", "--credentials", "--models", "--secret"},
     "kubernetes": {"--image", "--credentials", "--models", "--namespace", "--service-account", "--secret"},
 }
 _WHY: Mapping[PoolType, str] = {
     "process": "its runs have the installation, the files and the environment of the worker that starts them",
-    "docker": "it takes --image, --credentials and --models",
+    "docker": "it takes --image, --credentials, --models and --secret",
     "kubernetes": "it takes --image, --credentials, --models, --namespace, --service-account and --secret",
 }
 _SECRET = re.compile(r"(?P<variable>[A-Za-z_]\w*)=(?P<name>[a-z0-9][a-z0-9.-]*)/(?P<key>[\w.-]+)", re.A)
+
+
+# A colon would end the path of a volume.
+_SECRET_FILE = re.compile(r"(?P<variable>[A-Za-z_]\w*)=(?P<path>/[^:]+)", re.A)
+
+
+def _not_so(secret: str, remedy: str) -> BadInput:
+    # what is behind the equals sign may be a secret itself, which somebody took for what is wanted
+    variable, equals, _ = secret.partition("=")
+    return BadInput(f"--secret{f' for {variable}' if equals else ''}: {remedy}")
+
+
+def _file(secret: str) -> tuple[str, str, str]:
+    """What `--secret` stands for in a container of docker: the file there, where it lies in the container, and the
+    variable by which it is found."""
+    read = _SECRET_FILE.fullmatch(secret)
+    if read is None:
+        raise _not_so(secret, "write VARIABLE=/FILE, by the path of a file on the machines of the workers")
+    name = read["variable"]
+    if name not in (*ENTRY_POINT, *_FILES):
+        known = ", ".join(sorted((*ENTRY_POINT, *_FILES)))
+        raise _not_so(secret, f"nothing in the image reads it from a file; of these something does: {known}")
+    return read["path"], f"{SECRETS}/{name}", _FILES.get(name, f"{name}_FILE")
 
 
 def _variable(secret: str) -> dict[str, Any]:
     """The entry of a container's environment that `--secret` stands for."""
     read = _SECRET.fullmatch(secret)
     if read is None:
-        # what is behind the equals sign may be a secret itself, which somebody took for what is wanted
-        variable, equals, _ = secret.partition("=")
-        raise BadInput(
-            f"--secret{f' for {variable}' if equals else ''}: write VARIABLE=SECRET/KEY, by the names of a Secret "
-            "and of one of its keys"
-        )
+        raise _not_so(secret, "write VARIABLE=SECRET/KEY, by the names of a Secret and of one of its keys")
     return {"name": read["variable"], "valueFrom": {"secretKeyRef": {"name": read["name"], "key": read["key"]}}}
 
 
@@ -168,6 +198,9 @@ def _docker(template: dict[str, Any], pool: WorkPool) -> None:
     if pool.credentials is not None:
         volumes.append(f"{pool.credentials}:{CREDENTIALS}:ro")
         environment["AWS_SHARED_CREDENTIALS_FILE"] = CREDENTIALS
+    for path, place, variable in map(_file, pool.secrets):
+        volumes.append(f"{path}:{place}:ro")
+        environment[variable] = place
     _set(
         template,
         env=environment,

@@ -13,7 +13,14 @@ from renderers.errors import BadInput
 
 ALL: dict[PoolType, WorkPool] = {
     "process": WorkPool(environment={"NIGHTREEL_ACTORS": "4"}),
-    "docker": WorkPool("docker", image="i:1", credentials="/etc/c", models="/srv/models", heartbeat_seconds=45),
+    "docker": WorkPool(
+        "docker",
+        image="i:1",
+        credentials="/etc/c",
+        models="/srv/models",
+        heartbeat_seconds=45,
+        secrets=("RAY_AUTH_TOKEN=/etc/n/ray_token", "RAY_TLS_CA_CERT=/etc/n/ca.crt", "NIGHTREEL_NOTIFY_URL=/etc/n/url"),
+    ),
     "kubernetes": WorkPool(
         "kubernetes",
         image="i:1",
@@ -54,8 +61,17 @@ def test_what_is_ours_in_each() -> None:
     assert docker["network_mode"] == "host"
     assert docker["volumes"] == [
         "/dev/shm:/dev/shm", "/srv/models:/models", "/etc/c:/run/secrets/aws-credentials:ro",
+        "/etc/n/ray_token:/run/secrets/RAY_AUTH_TOKEN:ro", "/etc/n/ca.crt:/run/secrets/RAY_TLS_CA_CERT:ro",
+        "/etc/n/url:/run/secrets/NIGHTREEL_NOTIFY_URL:ro",
     ]  # fmt: skip
-    assert docker["env"]["AWS_SHARED_CREDENTIALS_FILE"] == "/run/secrets/aws-credentials"
+    # Ray reads token and certificates from files itself; the image's entry point makes variables of the others
+    read = {name: value for name, value in docker["env"].items() if value.startswith("/run/secrets/")}
+    assert read == {
+        "AWS_SHARED_CREDENTIALS_FILE": "/run/secrets/aws-credentials",
+        "RAY_AUTH_TOKEN_PATH": "/run/secrets/RAY_AUTH_TOKEN",
+        "RAY_TLS_CA_CERT": "/run/secrets/RAY_TLS_CA_CERT",
+        "NIGHTREEL_NOTIFY_URL_FILE": "/run/secrets/NIGHTREEL_NOTIFY_URL",
+    }
 
     pods = defaults(made["kubernetes"])
     assert (pods["namespace"], pods["image"], pods["pod_watch_timeout_seconds"]) == ("farm", "i:1", 900)
@@ -79,8 +95,20 @@ def test_what_is_ours_in_each() -> None:
         ({"kind": "process", "credentials": "c"}, "environment of the worker"),
         ({"kind": "docker", "image": "i:1", "namespace": "n"}, "--namespace 'n' is not for a pool of type docker"),
         (
-            {"kind": "docker", "image": "i:1", "secrets": ("A=b/c",)},
-            "--secret 'A=b/c' is not for a pool of type docker",
+            {"kind": "docker", "image": "i:1", "secrets": ("RAY_AUTH_TOKEN=Pl4nted",)},
+            "--secret for RAY_AUTH_TOKEN: write VARIABLE=/FILE",
+        ),
+        (
+            {"kind": "docker", "image": "i:1", "secrets": ("RAY_AUTH_TOKEN=/a:rw",)},
+            "--secret for RAY_AUTH_TOKEN: write VARIABLE=/FILE",
+        ),
+        (
+            {"kind": "docker", "image": "i:1", "secrets": ("DATABASE=/etc/n/db",)},
+            "--secret for DATABASE: nothing in the image reads it from a file; of these something does: AWS_ACCESS_KEY",
+        ),
+        (
+            {"kind": "process", "secrets": ("RAY_AUTH_TOKEN=/etc/n/ray_token",)},
+            "--secret is not for a pool of type process",
         ),
         (
             {"kind": "kubernetes", "image": "i:1", "secrets": ("A=Pl4nted",)},

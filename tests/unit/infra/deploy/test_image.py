@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.orchestration.job_templates import ENTRY_POINT
 from tests.helpers.deploy_files import DEPLOY
 from tests.helpers.root import ROOT
 
@@ -65,6 +66,12 @@ def test_what_is_taken_out_is_in_the_packages_of_the_lock() -> None:
     assert any(packages.rglob("*.a"))
     # the door itself stays: PyTorch is linked against it
     assert not (packages / "nvidia/cudnn/lib/libcudnn.so.9").match("libcudnn_*.so.*")
+
+
+def test_the_entry_point_knows_what_deploy_hands_over_as_files() -> None:
+    (listed,) = re.findall(r'^SECRETS="([^"]+)"$', (IMAGE / "entrypoint.sh").read_text(encoding="utf-8"), re.M)
+
+    assert set(ENTRY_POINT) <= set(listed.split())
 
 
 def entrypoint(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
