@@ -16,12 +16,13 @@ FAULTS := 500
 SEED := 1
 MINUTES := 10
 TARGETS :=
+FOLDER :=
 UPGRADE :=
 
 # A torch, or a plugin of pytest, must never come from a folder outside .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo gallery test test-minutes test-cluster test-long test-wheel chaos fuzz coverage lint types imports check docs deployments lock bench browser clean
+.PHONY: help setup demo gallery test test-minutes test-cluster test-long test-wheel test-image chaos fuzz coverage lint types imports check docs deployments lock bench browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +67,9 @@ test-long: setup ## Run the slow ones: nights, crashes, a fine-tuning from end t
 
 test-wheel: setup ## Install the wheel with the newest dependencies admitted, elsewhere, and render, schedule, doctor with it
 	$(BIN)/python -m tests.end_to_end.wheel
+
+test-image: setup ## Build our image with buildah and render in it (root, Debian's buildah and mmdebstrap, 40 GB; FOLDER=/var/tmp)
+	$(BIN)/python -m tests.end_to_end.image $(FOLDER)
 
 chaos: setup ## Render while 500 seeded faults strike, 40 minutes of 2 idle cores; result in infra/docs/chaos.md
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --record infra/docs/chaos.md
