@@ -10,9 +10,10 @@ from prefect.states import Failed
 
 from flows.job.job import RenderJob
 from flows.job.parameters import RenderParameters
+from flows.orchestration.forms import fields as form
 from flows.orchestration.forms.descriptions import described
-from flows.orchestration.forms.fields import NightDate, NightManifest, NightOutput, Priority, Strict, TimeZone
 from flows.orchestration.handover import begin
+from flows.orchestration.parts import split
 from flows.orchestration.run import conduct, invalid_input, threads
 from flows.orchestration.run_names import short_place
 from flows.orchestration.sealed_flow import flow
@@ -48,21 +49,25 @@ def _run_name() -> str:
 )
 @described
 def nightly(
-    manifest: NightManifest,
-    output: NightOutput,
-    date: NightDate = None,
-    time_zone: TimeZone = "UTC",
-    strict: Strict = False,
-    priority: Priority = -10,
+    manifest: form.NightManifest,
+    output: form.NightOutput,
+    date: form.NightDate = None,
+    time_zone: form.TimeZone = "UTC",
+    strict: form.Strict = False,
+    priority: form.Priority = -10,
+    videos_per_run: form.VideosPerRun = None,
 ) -> State[Any]:
     """Render the manifest of a night."""
     with invalid_input() as refused:
         night = night_of(date, _scheduled(), time_zone)
         parameters = RenderParameters(
-            filled(manifest, night, "manifest"), filled(output, night, "output"), strict, priority=priority
-        )
+            filled(manifest, night, "manifest"), filled(output, night, "output"), strict, priority=priority,
+            videos_per_run=videos_per_run,
+        ).in_full()  # fmt: skip
         try:
-            job = begin(parameters.in_full(), RenderJob)
+            if (ended := split(parameters)) is not None:
+                return ended
+            job = begin(parameters, RenderJob)
         except ObjectMissing as error:
             message = f"the night of {night}: {error}. Press Retry once it is there"
             return Failed(name="ManifestMissing", message=message)

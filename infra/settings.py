@@ -110,6 +110,13 @@ class InfraSettings(BaseSettings):
     chunk_seconds: float = Field(
         120.0, gt=0, le=86_400, description="estimated seconds of work in one Prefect task run"
     )
+    videos_per_run: int = Field(
+        20_000,
+        ge=1,
+        le=10_000_000,
+        description="videos up to which a run that a server started renders its manifest itself; a larger one becomes "
+        "several runs, each of at most so many",
+    )
     planned_frames: int = Field(
         4_000_000,
         ge=1,

@@ -93,6 +93,13 @@ class RenderJob:
         bring_entries(Registry(self.settings.models_folder), self.settings.models_source)
         self._admit(self.source.read(self.output, write=write, reading=self.reading))
 
+    def parts(self, most: int) -> int:
+        """Return into how many parts of at most `most` videos its manifest is cut; 0 where it need not be.
+
+        Raises what `ManifestSource.cut` raises.
+        """
+        return ManifestSource(self.parameters, self.settings).cut(most, self.reading).many
+
     def plan_again(self) -> bool:
         """Return, after all chunks, whether what was rendered has changed the plan, so that there is more to do."""
         if self.stopped:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from flows.job.load_work import load_work, sized
@@ -13,6 +13,7 @@ from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
 from flows.job.storage_state import save_plan
 from flows.job.stored_documents import DocumentDamaged
+from flows.planning.parts import Cut, cut
 from flows.planning.remaining import VideoWork
 from flows.report.wording import first_of
 from infra.settings import InfraSettings
@@ -20,10 +21,11 @@ from infra.storage.layout import PROVENANCE, plan_key
 from infra.storage.storage import PlaceForbidden, ReadingPolicy, Storage, folder_of_manifest, manifest_files
 from manifests.errors import ErrorKind, NightreelError
 from manifests.problems import Listed
-from manifests.reading import read_rows
+from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, ManifestError
 from manifests.schema import ManifestRow
 from manifests.schema.texts import plural
+from renderers.errors import BadInput
 from renderers.registry import Registry
 
 __all__ = ["ManifestSource"]
@@ -55,6 +57,35 @@ class ManifestSource:
             raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
         return self._restore_plans(output, plan) if write else plan
 
+    def cut(self, most: int, reading: ReadingPolicy) -> Cut:
+        """Cut the manifest into parts of at most `most` videos (flows/planning/parts.py); into none where it has no
+        more rows than that, which its files' footers say.
+
+        Raises what `read` raises.
+        """
+        files = list(manifest_files(self._parameters.manifest, reading))
+        if count_rows(files) <= most:
+            return Cut()
+        good = (result.row for result in read_rows(files) if isinstance(result, GoodRow))
+        return cut(((row.video_id, None if row.parent is None else row.parent.video_id) for row in good), most)
+
+    def _part(self, reading: ReadingPolicy) -> Callable[[str], bool]:
+        """Return which videos are this job's.
+
+        Raises:
+            BadInput: it is to render a part that there is not.
+        """
+        part, most = self._parameters.part, self._parameters.videos_per_run
+        if part is None or most is None:
+            return lambda _: True
+        made = self.cut(most, reading)
+        if part > made.many:
+            raise BadInput(
+                f"'{self._parameters.manifest}' has no part {part}: cut into parts of {plural(most, 'video')} it has "
+                f"{made.many}. Was it written anew after its parts had been begun? Then Retry the run that began them"
+            )
+        return lambda video_id: made.part[video_id] == part
+
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
         """Return None: what was rendered does not change the plan."""
         return None
@@ -85,10 +116,13 @@ class ManifestSource:
         places: dict[str, tuple[int, str]] = {}
         damaged: list[str] = []
         warnings = RowWarnings(Registry(self._settings.models_folder))
+        is_ours = self._part(reading)
 
         def good_rows() -> Iterator[ManifestRow]:
             for result in read_rows(manifest_files(self._parameters.manifest, reading)):
                 if isinstance(result, GoodRow):
+                    if not is_ours(result.row.video_id):
+                        continue
                     places[result.row.video_id] = (result.number, result.file)
                     warnings.look(result)
                     yield result.row

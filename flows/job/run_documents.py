@@ -152,6 +152,8 @@ class RunDocuments:
             link=identity.link,
             host=f"{socket.gethostname()}:{os.getpid()}",
             manifest=address_without_secrets(job.parameters.manifest),
+            part=job.parameters.part or 0,
+            videos_per_run=(job.parameters.part and job.parameters.videos_per_run) or 0,
             output=without_secrets(job.output.root),
             priority=job.parameters.priority,
             began=self._began,

@@ -24,7 +24,7 @@ from flows.job.report_keeper import Concluded
 from flows.orchestration.links import rerun_address
 from flows.report import failure_table, summary_markdown, video_table
 
-__all__ = ["LAST", "ProgressArtifact", "create_artifacts", "create_live_link", "remove_artifacts"]
+__all__ = ["LAST", "ProgressArtifact", "create_artifacts", "create_live_link", "create_summary", "remove_artifacts"]
 
 # An artifact's update is a row on the server.
 PROGRESS_SECONDS = 5.0
@@ -104,6 +104,12 @@ def create_live_link(address: str, about: str) -> None:
     """Create the link to the live page of a run's output."""
     with get_client(sync_client=True) as client:
         _create(client, "live", "markdown", f"[live page]({address})", about)
+
+
+def create_summary(text: str, message: str) -> None:
+    """Create the summary alone, of a run that has ended with `message`."""
+    with get_client(sync_client=True) as client:
+        _create(client, "summary", "markdown", text, message)
 
 
 def create_artifacts(concluded: Concluded, message: str, output: str, videos: Collection[str]) -> None:

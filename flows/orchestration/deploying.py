@@ -1,8 +1,8 @@
 """What `nightreel deploy` brings a Prefect server to: a work pool, the deployments in it, the automations.
 
 Each step looks first and changes what differs, so that a second run changes nothing. What people set in the UI stays:
-a form's values, schedules, whether something is paused, limits. What the list and the settings say wins: a pool's job
-template, forms, descriptions, automations.
+a form's values, schedules, whether something is paused, limits, queues and their priorities. What the list and the
+settings say wins: a pool's job template, forms, descriptions, automations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, Wor
 from prefect.exceptions import ObjectNotFound
 
 from flows.orchestration import automations
-from flows.orchestration.deployments import DEPLOYMENTS, NIGHTLY, Deployment, NightlyOptions
+from flows.orchestration.deployments import DEPLOYMENTS, NIGHTLY, QUEUES, Deployment, NightlyOptions
 from flows.orchestration.job_templates import WorkPool, job_template
 from flows.orchestration.registration import form_of, known_parameters
 from flows.orchestration.schedules import prefect_schedule
@@ -28,7 +28,7 @@ from renderers.errors import BadInput
 __all__ = ["Change", "deploy"]
 
 Action = Literal["created", "changed", "removed", "unchanged"]
-What = Literal["work pool", "deployment", "automation"]
+What = Literal["work pool", "work queue", "deployment", "automation"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def deploy(
         BadInput: there is a pool of that name and another type, whose runs would be lost with it.
     """
     with get_client(sync_client=True) as client:
-        yield _pool(client, pool, limit, dry_run)
+        made = _pool(client, pool, limit, dry_run)
+        yield made
+        yield from _queues(client, pool, there=made.action != "created" or not dry_run, dry_run=dry_run)
         for deployment in DEPLOYMENTS:
             yield _deployment(client, deployment, pool, night if deployment.name == NIGHTLY else None, dry_run)
     differing = asyncio.run(automations.survey(settings))
@@ -92,6 +94,19 @@ def _pool(client: SyncPrefectClient, pool: WorkPool, limit: int | None, dry_run:
     return change("changed" if differing else "unchanged", tuple(differing))
 
 
+def _queues(client: SyncPrefectClient, pool: WorkPool, *, there: bool, dry_run: bool) -> Iterator[Change]:
+    """Add the queues that the pool lacks. Prefect makes `default` with it, as the first; those that we put before it
+    are given the first priorities, which moves it back, and the others come after all that there are."""
+    names = {queue.name for queue in client.read_work_queues(pool.name)} if there else set[str]()
+    before = list(QUEUES)[: list(QUEUES).index("default")]
+    for priority, name in enumerate((it for it in QUEUES if it != "default"), start=1):
+        lacking = name not in names
+        if lacking and not dry_run:
+            place = priority if name in before else None
+            client.create_work_queue(name, QUEUES[name], priority=place, work_pool_name=pool.name)
+        yield Change("work queue", name, "created" if lacking else "unchanged")
+
+
 def _deployment(
     client: SyncPrefectClient, deployment: Deployment, pool: WorkPool, night: NightlyOptions | None, dry_run: bool
 ) -> Change:
@@ -107,6 +122,8 @@ def _deployment(
     if night is not None or kept != there.parameters:
         wanted["parameters"] = {**kept, **(night.parameters if night else {})}
     differing = {field: value for field, value in wanted.items() if _held(there, field) != value}
+    if "work_pool_name" in differing:  # within a pool it may be where somebody has put it
+        differing["work_queue_name"] = deployment.queue
     schedule_differs = night is not None and not any(
         it.active and (getattr(it.schedule, "cron", None), getattr(it.schedule, "timezone", None))
         == (night.cron, night.time_zone)
@@ -153,6 +170,7 @@ def _create(
         name=deployment.name,
         parameters={**dict(deployment.parameters), **(night.parameters if night else {})},
         schedules=[prefect_schedule(schedule, deployment.name, active=night is not None)] if schedule else [],
+        work_queue_name=deployment.queue,
         **wanted,
     )
 

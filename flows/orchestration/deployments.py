@@ -10,8 +10,17 @@ To add a flow, write its file beside flows/nightly.py, add it here, and run `mak
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["DEPLOYMENTS", "NAMES", "NIGHTLY", "Deployment", "NightlyOptions", "Schedule"]
+__all__ = ["DEPLOYMENTS", "NAMES", "NIGHTLY", "QUEUES", "Deployment", "NightlyOptions", "Queue", "Schedule"]
+
+#: The queues of a work pool, those first whose runs begin first, and what each is for.
+QUEUES = {
+    "urgent": "Somebody waits for it: begins before all others",
+    "default": "What has no queue of its own",
+    "bulk": "Nights and other long work: begins when nothing else waits",
+}
+Queue = Literal["urgent", "default", "bulk"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ class Deployment:
     """A flow as the server offers it, under the flow's own name.
 
     `entrypoint` is where a process imports the flow from. `parameters` are what its form is filled with. A `schedule`
-    is registered switched off: who switches it on knows that the parameters name a real place.
+    is registered switched off: who switches it on knows that the parameters name a real place. `queue` is where its
+    runs wait in a work pool that `nightreel deploy` has made.
     """
 
     name: str
@@ -55,6 +65,7 @@ class Deployment:
     tags: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...] = ()
     schedule: Schedule | None = None
+    queue: Queue = "default"
 
 
 NIGHTLY = "nightly"
@@ -73,6 +84,7 @@ DEPLOYMENTS = (
         "flows.rerun_frames.rerun_frames",
         "Render some frames of one video again, and publish the video with them.",
         ("nightreel", "re-run"),
+        queue="urgent",
     ),
     Deployment(
         NIGHTLY,
@@ -83,6 +95,7 @@ DEPLOYMENTS = (
         ("nightreel", "nightly"),
         tuple(_NIGHT.parameters.items()),
         _NIGHT.schedule,
+        queue="bulk",
     ),
     Deployment(
         "finetune",
@@ -90,6 +103,7 @@ DEPLOYMENTS = (
         "Fine-tune a model's VQGAN on pictures of your own, and register it by name. Pictures and folder are paths on "
         "the machines that train. A Retry goes on from the last checkpoint.",
         ("nightreel", "finetune"),
+        queue="bulk",
     ),
 )
 

@@ -35,7 +35,7 @@ from flows.orchestration.endings import CancelSignal
 from flows.orchestration.live import link_live_page
 from flows.orchestration.run_logs import tidy_task_logs
 from flows.orchestration.sealed import sealed
-from flows.orchestration.watch import RunWatch, leave_suspended, watching
+from flows.orchestration.watch import RunWatch, leave, watching
 from flows.report.wording import first_of
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.stored import stored_runs
@@ -185,7 +185,7 @@ def leave_if_ended(watch: RunWatch) -> None:
     if watch.lost:
         raise Abort("the run is no longer this process's: it was given a final state, or was begun again elsewhere")
     if watch.ended is not None and watch.ended.is_paused():
-        leave_suspended()
+        leave()
         raise Pause(state=watch.ended)
 
 

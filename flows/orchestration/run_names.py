@@ -18,9 +18,10 @@ def short_place(place: object, parts: int = 1) -> str:
 
 
 def render_name() -> str:
-    """`render night.parquet to nights/2026-11-28`."""
+    """`render night.parquet to nights/2026-11-28`, and where it renders a part of it `, part 3`."""
     given = runtime.flow_run.parameters
-    return f"render {short_place(given['manifest'])} to {short_place(given['output'], 2)}"
+    part = f", part {given['part']}" if given.get("part") else ""
+    return f"render {short_place(given['manifest'])} to {short_place(given['output'], 2)}{part}"
 
 
 def rerun_name() -> str:

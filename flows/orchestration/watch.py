@@ -27,7 +27,7 @@ from prefect.states import Suspended
 
 from flows.orchestration.cancelled import WORDS
 
-__all__ = ["RunWatch", "Watched", "leave_suspended", "watching"]
+__all__ = ["RunWatch", "Watched", "leave", "watching"]
 
 SECONDS = 2.0  # between two looks: cancelling must take less than ten
 WAITS = "Waits for Resume, however long: the timeout of the form for Suspend does not end it. What is rendered is kept"
@@ -88,11 +88,12 @@ def is_suspended(state: State) -> bool:
     return state.is_paused() and bool(state.state_details.pause_reschedule)
 
 
-def leave_suspended() -> None:
-    """Tell the server that the process of this flow run ends with its run suspended. Its last heartbeat, which may have
-    come after the change of state, is otherwise taken for the last sign of life of a dead one (automations.py)."""
+def leave(how: str = "suspended") -> None:
+    """Tell the server that the process of this flow run ends, with its run suspended or waiting. Its last heartbeat,
+    which may have come after the change of state, is otherwise taken for the last sign of life of a dead one
+    (automations.py)."""
     emit_event(
-        "prefect.flow-run.left-suspended", resource={"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}"}
+        f"prefect.flow-run.left-{how}", resource={"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}"}
     )
 
 

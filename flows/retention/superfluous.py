@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from flows.planning.remaining import VideoWork
+from flows.runs.latest import latest_of
 from flows.runs.stored import StoredRun
 from infra.storage.layout import RUNS, SHORT, frame_of, plan_key
 from infra.storage.storage import ObjectInfo
@@ -96,14 +97,15 @@ def superfluous_runs(
     runs: Sequence[StoredRun], objects: Mapping[str, ObjectInfo], before: datetime, now: datetime
 ) -> Iterator[Superfluous]:
     """Yield the objects of `runs` (oldest first) that were heard of last `before`, and have ended or died; `objects`
-    are all below `report/runs/`. The latest run of each manifest stays: it says which of its rows are no good."""
-    latest = {run.record.manifest: run.record.run for run in runs}
+    are all below `report/runs/`. The latest run of each manifest, or of each of its parts, stays: it says which of its
+    rows are no good."""
+    latest = {run.record.run for run in latest_of(runs)}
     folders: dict[str, list[ObjectInfo]] = {}
     for info in objects.values():
         folders.setdefault(info.key.removeprefix(f"{RUNS}/").split("/")[0], []).append(info)
     for run in runs:
         heard = run.state.updated if run.state is not None else run.record.began
-        if run.alive(now) or heard >= before or latest[run.record.manifest] == run.record.run:
+        if run.alive(now) or heard >= before or run.record.run in latest:
             continue
         for info in folders.get(run.record.run, ()):
             yield Superfluous("runs", info.key, info.size)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from flows.runs.latest import latest_of
 from flows.runs.record import RefusedVideo
 from flows.runs.stored import StoredRun
 from manifests.problems import Problems
@@ -22,7 +23,8 @@ _TURNS: Mapping[str, Turn] = {"w": "waiting", "r": "rendering", "s": "rendering"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the runs of an output want. Of each manifest its latest run counts: a row that was repaired since is good.
+    """What the runs of an output want. Of each manifest its latest run counts (`latest_of`): a row that was repaired
+    since is good.
 
     `frames` holds how many frames each wanted video has, `turns` those that a living run is still to finish, `refused`
     the good rows that can't be rendered and that no later run has taken, `problems` what is wrong with bad rows.
@@ -41,9 +43,8 @@ class Wanted:
 
 def wanted(runs: Sequence[StoredRun], now: datetime | None = None) -> Wanted:
     """Return what `runs`, oldest first, want. `now` decides which of them live."""
-    latest = {run.record.manifest: run for run in runs}
     taken = {video.video_id: run.record.run for run in runs for video in run.record.videos}
-    last = sorted(latest.values(), key=lambda run: run.record.run)
+    last = latest_of(runs)
     return Wanted(
         frames={video.video_id: video.frames for run in last for video in run.record.videos},
         turns={video: turn for run in runs if run.alive(now) for video, turn in _turns(run)},

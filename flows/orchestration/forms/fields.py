@@ -41,6 +41,24 @@ Priority = Annotated[
     ),
 ]
 
+VideosPerRun = Annotated[
+    int | None,
+    Field(
+        description="a manifest of more videos becomes several runs of at most so many each, begun by this one, which "
+        "says in the end how all of it went; unset: NIGHTREEL_VIDEOS_PER_RUN",
+        ge=1,
+    ),
+    MayBeEmpty({"type": "integer", "minimum": 1}),
+]
+PartNumber = Annotated[
+    int | None,
+    Field(
+        description="set by the run that began this one: which part of the manifest it renders, from 1 on; leave empty",
+        ge=1,
+    ),
+    MayBeEmpty({"type": "integer", "minimum": 1}),
+]
+
 # --- frames of one video again ----------------------------------------------------------------------------------------
 
 RenderedOutput = Annotated[

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,12 @@ def held(client: httpx.Client) -> list[Any]:
     ]  # fmt: skip
 
 
+def queues(client: httpx.Client) -> list[str]:
+    """The queues of the pool, the first that is served before the others."""
+    found = client.post("/work_pools/nightreel/queues/filter", json={}).raise_for_status().json()
+    return [it["name"] for it in sorted(found, key=lambda it: it["priority"])]
+
+
 @pytest.mark.timeout(900)
 def test_it_makes_everything_once(server: PrefectServer, nightreel: Commands, client: httpx.Client) -> None:
     looked = deploy(nightreel, "--dry-run")
@@ -104,7 +110,11 @@ def test_it_makes_everything_once(server: PrefectServer, nightreel: Commands, cl
 
     first = deploy(nightreel, NIGHTREEL_RAY_ADDRESS="head.example:6379", NIGHTREEL_HEARTBEAT_SECONDS="45")
     assert set(actions(first).values()) == {"created"}
-    assert {it["name"] for it in first["changes"]} == {"nightreel", *OURS, *AUTOMATIONS}
+    assert {it["name"] for it in first["changes"]} == {"nightreel", "urgent", "bulk", *OURS, *AUTOMATIONS}
+    assert queues(client) == ["urgent", "default", "bulk"]
+    assert {it["name"]: it["work_queue_name"] for it in client.post("/deployments/filter", json={}).json()} == {
+        "render-manifest": "default", "rerun-frames": "urgent", "nightly": "bulk", "finetune": "bulk",
+    }  # fmt: skip
     assert [it["what"] for it in first["findings"] if it["level"] != "ok"] == [
         "work pool 'nightreel' has no worker: its runs wait"
     ]
@@ -126,12 +136,16 @@ def test_it_makes_everything_once(server: PrefectServer, nightreel: Commands, cl
     edited = {"manifest": "mine-{date}.parquet", "output": "mine", "time_zone": "Asia/Tokyo"}
     client.patch(f"/deployments/{night['id']}", json={"parameters": edited, "description": "x"}).raise_for_status()
     client.patch(f"/deployments/{night['id']}/schedules/{schedule['id']}", json={"active": True}).raise_for_status()
+    mine = {"work_queue_name": "default", "work_pool_name": "nightreel"}
+    client.patch(f"/deployments/{night['id']}", json=mine).raise_for_status()
+    client.patch("/work_pools/nightreel/queues/bulk", json={"priority": 1}).raise_for_status()
     third = bring(server, limit=3)
     assert {name for name, action in third.items() if action != "unchanged"} == {
         "work pool nightreel", "deployment nightly", "automation nightreel: no sign of life",
     }  # fmt: skip
     kept = client.get("/deployments/name/nightly/nightly").json()
-    assert kept["parameters"] == edited
+    assert (kept["parameters"], kept["work_queue_name"]) == (edited, "default")
+    assert queues(client) == ["bulk", "urgent", "default"]
     assert [(it["id"], it["active"]) for it in kept["schedules"]] == [(schedule["id"], True)]
     assert client.get("/work_pools/nightreel").json()["concurrency_limit"] == 3
 
@@ -168,7 +182,8 @@ def test_it_makes_everything_once(server: PrefectServer, nightreel: Commands, cl
         assert bring(server, pool)[f"work pool pool-{kind}"] == "created"
         assert set(bring(server, pool).values()) == {"unchanged"}
         assert client.get(f"/work_pools/pool-{kind}").json()["type"] == kind
-        assert client.get("/deployments/name/nightly/nightly").json()["work_pool_name"] == f"pool-{kind}"
+        night = client.get("/deployments/name/nightly/nightly").json()
+        assert (night["work_pool_name"], night["work_queue_name"]) == (f"pool-{kind}", "bulk")
 
 
 def test_a_server_that_can_not_be_used_is_said_to_be(nightreel: Commands) -> None:
@@ -235,3 +250,63 @@ def test_a_worker_of_the_pool_renders_to_the_end(
             }
         }
         assert client.post("/events/filter", json=wanted).json()["total"] >= 1
+
+
+def begin(client: httpx.Client, name: str, **parameters: Any) -> str:
+    deployment = client.get(f"/deployments/name/{name}/{name}").json()
+    given = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+    made = client.post(f"/deployments/{deployment['id']}/create_flow_run", json=given).raise_for_status().json()
+    return str(made["id"])
+
+
+def run_of(client: httpx.Client, identity: str) -> dict[str, Any]:
+    return dict(client.get(f"/flow_runs/{identity}").raise_for_status().json())
+
+
+def parts_of(client: httpx.Client, identity: str) -> list[dict[str, Any]]:
+    wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [identity]}}}
+    return list(client.post("/flow_runs/filter", json=wanted).raise_for_status().json())
+
+
+def until(log: Path, look: Callable[[], Any], seconds: float = 900) -> Any:
+    """What `look` gives once it gives something true."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(1)
+    return seen
+
+
+@pytest.mark.timeout(1800)
+def test_nights_that_overlap_and_split_end_in_a_pool_of_one_place(
+    cluster: str, nightreel: Commands, client: httpx.Client, tmp_path: Path
+) -> None:
+    """Each becomes three runs; a render that comes last begins before what is left of both. Cancel ends the parts."""
+    nights = ["2026-01-09", "2026-01-10", "2026-01-11"]
+    for night in nights:
+        write_manifest(tmp_path / f"{night}.parquet", [quick_row("a", frames=2), quick_row("b")])
+    other = write_manifest(tmp_path / "other.parquet", [quick_row("c")])
+    patterns = {"manifest": f"{tmp_path}/{{date}}.parquet", "output": f"{tmp_path}/{{date}}", "videos_per_run": 1}
+    deploy(nightreel, "--pool", "narrow", "--limit", "1", NIGHTREEL_RAY_ADDRESS=cluster)
+    with worker(nightreel, "narrow") as (_, log):
+        first, second = (begin(client, "nightly", date=night, **patterns) for night in nights[:2])
+        until(log, lambda: len(parts_of(client, first)) == 2 and len(parts_of(client, second)) == 2)
+        render = begin(client, "render-manifest", manifest=other, output=str(tmp_path / "other"))
+        for run in (first, second, render):
+            until(log, lambda run=run: run_of(client, run)["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED"))
+            assert run_of(client, run)["state_type"] == "COMPLETED", run_of(client, run)["state"]
+        assert [run_of(client, run)["state"]["message"] for run in (first, second)] == [
+            "3 frames, 2 videos in 2 parts; 3 frames rendered by this run"
+        ] * 2
+        parts = [part for run in (first, second) for part in parts_of(client, run)]
+        assert {part["work_queue_name"] for part in parts} == {"bulk"}
+        began = run_of(client, render)["start_time"]
+        assert sum(part["start_time"] < began for part in parts) <= 1, "it was in the queue before bulk"
+        assert [len(frame_files(str(tmp_path / night), "a")) for night in nights[:2]] == [2, 2]
+
+        third = begin(client, "nightly", date=nights[2], **patterns)
+        until(log, lambda: run_of(client, third)["state"]["name"] == "AwaitingParts")
+        cancelled = {"state": {"type": "CANCELLING"}}
+        client.post(f"/flow_runs/{third}/set_state", json=cancelled).raise_for_status()  # what the UI asks for
+        until(log, lambda: run_of(client, third)["state"]["type"] == "CANCELLED")
+        until(log, lambda: {part["state_type"] for part in parts_of(client, third)} <= {"CANCELLED", "COMPLETED"})

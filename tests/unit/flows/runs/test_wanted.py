@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flows.runs.latest import latest_of
 from flows.runs.record import RefusedVideo, RunRecord, RunState, RunVideo, WorkerState
 from flows.runs.stored import StoredRun
 from flows.runs.summed import earlier_attempts, summed
@@ -44,6 +45,22 @@ def test_the_latest_run_of_each_manifest_says_which_rows_are_no_good() -> None:
     assert found.refused == {}
     assert found.frames == {"boat": 2, "reef": 2, "ghost": 2}
     assert found.turns == {}
+
+
+def test_of_a_manifest_in_parts_the_latest_run_of_each_counts() -> None:
+    first = run("1", "a", "reef", "boat")
+    one = run("2", "a", "reef", part=1, videos_per_run=1, problems=(problem(3),))
+    two = run("3", "a", "boat", part=2, videos_per_run=1, problems=(problem(3),))
+    again = run("4", "a", "reef", part=1, videos_per_run=1)
+    other = run("5", "a", "reef", "boat", "dunes", part=1, videos_per_run=3)
+
+    assert latest_of([first]) == [first]
+    assert latest_of([first, one]) == [one], "the whole is outdated by its first part"
+    assert latest_of([first, one, two, again]) == [two, again]
+    assert latest_of([one, two, first]) == [first]
+    assert latest_of([one, two, other]) == [other], "another cut"
+    assert wanted([first, one, two], NOW).problems == (problem(3),)
+    assert list(wanted([first, one, two], NOW).frames) == ["reef", "boat"]
 
 
 def test_a_row_that_another_manifest_has_taken_since_is_good() -> None:
