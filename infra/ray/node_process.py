@@ -24,7 +24,7 @@ from ray._private.node import Node  # noqa: E402
 from ray._private.parameter import RayParams  # noqa: E402
 from ray._private.ray_constants import PROCESS_TYPE_RAYLET  # noqa: E402
 
-__all__ = ["be_patient", "start_node"]
+__all__ = ["be_patient", "patient", "start_node", "with_port"]
 
 REGISTER_SECONDS = 120.0
 
@@ -53,17 +53,19 @@ def start_node(*, head: bool, metrics_port: int | None = None, **wanted: Any) ->
 def be_patient(agent_port: int) -> None:
     """Have this process start nodes as a busy machine needs it: a raylet is told the port of its dashboard's agent, and
     is given time to register."""
+    services.get_node = patient(services.get_node)
+    services.start_ray_process = with_port(services.start_ray_process, agent_port)
+
+
+def patient(get_node: Callable[..., Any], seconds: float = REGISTER_SECONDS) -> Callable[..., Any]:
+    """`get_node`, which tells of a node, asked again for so long while the node is not there yet."""
     until_registered = Retrying(
-        retry=retry_if_exception_type(RuntimeError),  # the node is not there yet
-        stop=stop_after_delay(REGISTER_SECONDS),
-        wait=wait_fixed(0.1),
-        reraise=True,
+        retry=retry_if_exception_type(RuntimeError), stop=stop_after_delay(seconds), wait=wait_fixed(0.1), reraise=True
     )
-    services.get_node = until_registered.wraps(services.get_node)
-    services.start_ray_process = _with_port(services.start_ray_process, agent_port)
+    return until_registered.wraps(get_node)
 
 
-def _with_port(start: Callable[..., Any], agent: int) -> Callable[..., Any]:
+def with_port(start: Callable[..., Any], agent: int) -> Callable[..., Any]:
     """`start`, which starts a server, giving the raylet its agent's port: Ray itself gives it only to the agent."""
 
     def starting(command: list[str], kind: str, *arguments: Any, **named: Any) -> Any:

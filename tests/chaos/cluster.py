@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers.commands import alive, descendants
-from tests.helpers.patient_ray import NODE_SECONDS, add_node, patient
+from tests.helpers.patient_ray import NODE_SECONDS, RAYLET_SECONDS, add_node
 
 __all__ = ["ChaosCluster", "chaos_cluster"]
 
@@ -31,10 +31,12 @@ class ChaosCluster:
     """A head and `nodes` nodes of one CPU and one GPU each. For a process of its own, in which it makes Ray patient."""
 
     def __init__(self, nodes: int) -> None:
-        import ray
-        from ray.cluster_utils import Cluster
+        from infra.ray.node_process import patient  # before Ray: settles its environment
 
-        ray._private.services.get_node = patient(ray._private.services.get_node)
+        import ray  # isort: skip
+        from ray.cluster_utils import Cluster  # isort: skip
+
+        ray._private.services.get_node = patient(ray._private.services.get_node, RAYLET_SECONDS)
         self._cluster = Cluster()
         self._others = descendants(os.getpid())  # they were here before, and are not ours to judge
         self._seen: dict[int, int] = {}

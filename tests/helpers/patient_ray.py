@@ -1,12 +1,11 @@
-"""Ray for tests on a busy machine: it waits 30 s for a node of its own to come up, a constant of its code."""
+"""Ray's own `Cluster` for tests, with the patience of infra/ray/node_process.py, and more: several run at once."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -16,7 +15,7 @@ import pytest
 from infra.environment import ray_environment
 from infra.ports import free_port
 
-__all__ = ["NODE_SECONDS", "add_node", "patient", "running_cluster", "with_port"]
+__all__ = ["NODE_SECONDS", "RAYLET_SECONDS", "add_node", "running_cluster"]
 
 NODE_SECONDS = 240.0
 RAYLET_SECONDS = 240.0
@@ -28,15 +27,18 @@ ATTEMPTS = 5
 @contextmanager
 def running_cluster() -> Iterator[Any]:
     """A Ray `Cluster` with a node of two (logical) CPUs and no GPU, to which this process is connected."""
-    ray_environment()
-    import ray
-    from ray.cluster_utils import Cluster
+    ray_environment()  # again and again: tests put the environment back
+    from infra.ray.node_process import patient
+
+    import ray  # isort: skip
+    from ray.cluster_utils import Cluster  # isort: skip
 
     patch = pytest.MonkeyPatch()
     # a short path, for its sockets; of its own, since by a note there every `ray.init` of this machine would join it
     folder = tempfile.mkdtemp(prefix="nr", dir="/tmp")
     patch.setenv("RAY_TMPDIR", folder)
-    patch.setattr(ray._private.services, "get_node", patient(ray._private.services.get_node))
+    patient_look = patient(ray._private.services.get_node, RAYLET_SECONDS)
+    patch.setattr(ray._private.services, "get_node", patient_look)
     cluster = Cluster()
     add_node(cluster, num_cpus=2, num_gpus=0, include_dashboard=False, object_store_memory=100 * 2**20)
     ray.init(address=cluster.address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
@@ -49,7 +51,9 @@ def running_cluster() -> Iterator[Any]:
 
 def add_node(cluster: Any, **node: Any) -> Any:
     """`Cluster.add_node`, tried again when the raylet gave itself up."""
-    from ray._private import services  # once Ray's environment is settled
+    from infra.ray.node_process import with_port  # before Ray: settles its environment
+
+    from ray._private import services  # isort: skip
 
     for attempts_left in reversed(range(ATTEMPTS)):
         ports = {port: free_port() for port in AGENT_PORTS}
@@ -61,30 +65,3 @@ def add_node(cluster: Any, **node: Any) -> Any:
             if not attempts_left:
                 raise
     return None
-
-
-def with_port(start: Callable[..., Any], agent: int) -> Callable[..., Any]:
-    """`start`, which starts a server, telling the raylet one more port: Ray itself tells only the agent."""
-
-    def starting(command: list[str], kind: str, *arguments: Any, **named: Any) -> Any:
-        if kind == "raylet":
-            command = [*command, f"--dashboard_agent_listen_port={agent}"]
-        return start(command, kind, *arguments, **named)
-
-    return starting
-
-
-def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
-    """`ray._private.services.get_node`, asked again until a busy machine has had its time."""
-
-    def get(*arguments: Any) -> Any:
-        until = time.monotonic() + RAYLET_SECONDS
-        while True:
-            try:
-                return get_node(*arguments)
-            except RuntimeError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
-
-    return get
