@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -22,6 +23,7 @@ from infra.models.bringing import bring_model
 from infra.ray.autoscaler import Autoscaler  # before Ray: sets its environment
 from infra.ray.cluster import RayUnavailable, alive_nodes, connect, disconnect
 from infra.ray.placing import wait_for_room, wants_gpus
+from infra.ray.training_share import TrainingShare
 from infra.settings import InfraSettings
 from infra.workers.room import Size, described, room_for_actors
 from manifests.errors import NightreelError
@@ -48,10 +50,11 @@ class RayTraining:
     """One job on Ray: the cluster comes up in the background at once, `start` begins the training."""
 
     def __init__(self, job: FinetuneJob, settings: InfraSettings, *, workers: int | None = None) -> None:
-        """`workers` is how many train together; None is one per GPU that the cluster has now, or one without GPUs."""
+        """`workers` is how many train together; None is one per GPU that the cluster has now, as far as its share goes,
+        or one without GPUs."""
         self.job, self._settings, self._wanted = job, settings, workers
         self.workers = 0
-        self.uses_gpus = False
+        self.uses_gpus = self._alone = False
         #: What it waits for before it begins, '' otherwise.
         self.waiting = ""
         self._go, self._closed, self._stopping = threading.Event(), threading.Event(), threading.Event()
@@ -103,16 +106,18 @@ class RayTraining:
         started = False
         try:
             started = connect(self._settings)
-            autoscaler = None if started and self._settings.ray_address is None else Autoscaler.of(self._settings)
+            self._alone = started and self._settings.ray_address is None
+            autoscaler = None if self._alone else Autoscaler.of(self._settings)
             size = self._place(autoscaler)
             self._go.wait()
             if not self._closed.is_set():
                 with _alone(self.job):
                     for leftover in (self.job.stop_file, self.job.progress_file):
                         leftover.unlink(missing_ok=True)
-                    if autoscaler is not None:
-                        self._wait_for_nodes(autoscaler, size)
-                    self._fit()
+                    with self._sharing(size, grows=autoscaler is not None):
+                        if autoscaler is not None:
+                            self._wait_for_nodes(autoscaler, size)
+                        self._fit()
             self._result.set_result(None)
         except BaseException as error:  # whoever waits must learn of it
             self._result.set_exception(error)
@@ -137,17 +142,32 @@ class RayTraining:
             )
         return size
 
+    @contextmanager
+    def _sharing(self, size: Size, *, grows: bool) -> Iterator[None]:
+        """Have the places of all workers as the training's share of the cluster, once it has been given them: as many
+        as were asked for, or else what its share is. A cluster that this training started is all its own."""
+        if self._alone:
+            yield
+            return
+        share = TrainingShare(size, self.workers, least=self._wanted or 1, grows=grows)
+        try:
+            self.workers = self._wait(share.wait)
+            yield
+        finally:
+            share.close()
+
     def _wait_for_nodes(self, autoscaler: Autoscaler, size: Size) -> None:
+        self._wait(partial(wait_for_room, autoscaler, size, self.workers))
+
+    def _wait(self, wait: Callable[..., int]) -> int:
         def say(what: str) -> None:
             self.waiting = what
 
-        def over() -> bool:
-            return self._closed.is_set() or self._stopping.is_set()
-
-        there = wait_for_room(autoscaler, size, self.workers, say=say, stop=over)
+        there = wait(say=say, stop=lambda: self._closed.is_set() or self._stopping.is_set())
         self.waiting = ""
         if not there:
             raise Stopped("the training was stopped before there was room for it; nothing is lost")
+        return there
 
     def _fit(self) -> None:
         settings = self._settings

@@ -25,7 +25,8 @@ class Demand:
 
     `since` (seconds since 1970) says who came first; `last_seen` is the receiver's, seconds of its own clock. `asked`
     are all actors that it has, those included that Ray has had no room for, for however long, `named` how many it may
-    have if a person has said it; it `grows` where the cluster has an autoscaler.
+    have if a person has said it; it `grows` where the cluster has an autoscaler. Fewer than `least` are of no use to
+    it: it is given so many together, or none.
     """
 
     job: str
@@ -39,6 +40,7 @@ class Demand:
     asked: int = 0
     named: int = 0
     grows: bool = False
+    least: int = 1
 
 
 def shares(
@@ -46,9 +48,10 @@ def shares(
 ) -> dict[str, int]:
     """Decide how many actors each job may have, by the nodes' resources ("CPU", "GPU"); silent jobs are left out.
 
-    Every job gets one first, for as long as there are any: the highest priority and then the earliest before others.
-    What is left goes to the highest priority, in equal parts among equals, and so on down. What nobody wants stays with
-    those who have it: an idle actor holds its models, and may be needed again.
+    Every job gets one first, or its `least`, for as long as there are any: the highest priority and then the earliest
+    before others; but those that hold their `least` before all, since they can't give a part of it back. What is left
+    goes to the highest priority, in equal parts among equals, and so on down. What nobody wants stays with those who
+    have it: an idle actor holds its models, and may be needed again.
     """
     live = [demand for demand in demands if now - demand.last_seen <= forget]
     live.sort(key=lambda demand: (-demand.priority, demand.since, demand.job))
@@ -61,8 +64,14 @@ def shares(
         given[demand.job] += 1
         return True
 
-    for demand in live:
-        give(demand, min(demand.wanted, 1))
+    for demand in sorted(live, key=lambda it: it.least < 2 or it.held < it.least):
+        if demand.least < 2:
+            give(demand, min(demand.wanted, 1))
+            continue
+        rest = room.copy()
+        if all(rest.take(demand.cpus, demand.gpus) for _ in range(demand.least)):
+            room, given[demand.job] = rest, demand.least
+    live = [demand for demand in live if demand.least < 2 or given[demand.job]]
     wishes: tuple[Callable[[Demand], int], ...] = (lambda demand: demand.wanted, lambda demand: demand.held)
     for wish in wishes:
         for _, equals in groupby(live, key=lambda demand: demand.priority):

@@ -24,6 +24,13 @@ class Room:
         self._cards = [[1.0] * int(node.get("GPU", 0.0)) for node in nodes]
         self._full: dict[Size, int] = {}
 
+    def copy(self) -> Room:
+        """Return the same, from which can be taken without taking from this one."""
+        other = Room(())
+        other._cpus, other._cards = list(self._cpus), [list(cards) for cards in self._cards]
+        other._full = dict(self._full)
+        return other
+
     def take(self, cpus: float, gpus: float) -> bool:
         """Place one actor, if it fits."""
         first = self._full.get((cpus, gpus), 0)  # a node that refused once will refuse again

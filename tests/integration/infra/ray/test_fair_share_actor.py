@@ -20,6 +20,7 @@ from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
 from infra.ray.fair_share_actor import NAME, NAMESPACE
 from infra.ray.pool import RayPool
+from infra.ray.training_share import TrainingShare
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from renderers.frame_rendering.frame_object import FrameObject
@@ -123,6 +124,33 @@ def test_an_urgent_run_gets_an_actor_between_two_frames_of_a_nightly_and_gives_i
         until("both videos go on", lambda: all(r.rendered > before[v] for v, r in nightly.job.runs.items()))
 
     assert [run.failures for run in nightly.job.runs.values()] == [[], []]  # no frame was lost or killed
+    check_frames(nightly.job, nightly.output)
+
+
+@pytest.mark.minutes
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_training_is_given_all_of_its_places_by_a_run_that_renders_or_none(tmp_path: Path) -> None:
+    said: list[str] = []
+    with long_run(tmp_path, ONE_CPU) as nightly:
+        until("both actors render", lambda: all(run.rendered for run in nightly.job.runs.values()))
+
+        large = TrainingShare((1.0, 0.0), 2, least=2, grows=False)  # with it the run would have none
+        try:
+            assert not large.wait(say=said.append, stop=lambda: bool(said))
+            assert said[0] == "its share of the cluster: 2 places at once, which other runs hold"
+            assert len(nightly.pool.names) == 2
+        finally:
+            large.close()
+
+        share = TrainingShare((1.0, 0.0), 2, least=1, grows=False)
+        try:
+            assert share.wait(say=said.append, stop=lambda: False) == 1
+            until("the run has given one back", lambda: len(nightly.pool.names) == 1)
+            before = nightly.rendered
+            until("it renders with the other", lambda: nightly.rendered > before)
+        finally:
+            share.close()
+        until("the run has grown back", lambda: len(nightly.pool.names) == 2)
     check_frames(nightly.job, nightly.output)
 
 

@@ -56,6 +56,26 @@ def test_shares_of_equal_slots(slots: int, jobs: list[Demand], expected: dict[st
 
 
 @pytest.mark.parametrize(
+    ("slots", "jobs", "expected"),
+    [
+        # all of its workers at once, as its first
+        (4, [job("a", 9), job("t", 3, least=3)], {"a": 1, "t": 3}),
+        (4, [job("a", 9, held=4), job("t", 2, least=2)], {"a": 2, "t": 2}),
+        (4, [job("t", 2, least=2, priority=-10), job("a", 9)], {"t": 2, "a": 2}),
+        # or none, and then no part of them
+        (4, [job("a", 9), job("t", 4, least=4)], {"a": 4, "t": 0}),
+        (4, [job("a", 1), job("b", 1), job("t", 3, least=3)], {"a": 1, "b": 1, "t": 0}),
+        (4, [job("a", 1), job("t", 3, least=3), job("u", 3, least=3)], {"a": 1, "t": 3, "u": 0}),
+        # one that trains can't give a part back, to whomever
+        (4, [job("t", 4, held=4, least=4), job("a", 9, priority=5)], {"t": 4, "a": 0}),
+        (2, [job("t", 4, held=4, least=4), job("a", 9)], {"t": 0, "a": 2}),
+    ],
+)
+def test_shares_of_who_needs_all_or_none(slots: int, jobs: list[Demand], expected: dict[str, int]) -> None:
+    assert shares(cpus(slots), jobs, NOW) == expected
+
+
+@pytest.mark.parametrize(
     ("nodes", "each", "room"),
     [
         (cpus(2), (1, 0), 2),
