@@ -32,12 +32,21 @@ def judge_run(run: RunUnderWay, now: datetime, stale_after: timedelta) -> Findin
 
 
 def judge_version(url: str, server: str, ours: str) -> Finding:
-    """Servers and clients of one minor version understand each other."""
+    """Servers and clients of one minor version understand each other. An older server refuses what newer clients send
+    [a deployment's schedule, Prefect 3.4.0 and 3.8.8]; a newer one knows what they mean."""
     if server.split(".")[:2] == ours.split(".")[:2]:
         return Finding("server", "ok", f"Prefect {server} answers at '{url}'")
-    return Finding(
-        "server",
-        "warning",
-        f"Prefect {server} answers at '{url}', but here is Prefect {ours}",
-        "install the same version on both sides",
-    )
+    what = f"Prefect {server} answers at '{url}', but here is Prefect {ours}"
+    if _minor(server) < _minor(ours):
+        remedy = (
+            f"the server is upgraded first: back its database up, install Prefect {ours} there, run `prefect server "
+            "database upgrade -y`, and start it"
+        )
+        return Finding("server", "problem", what, remedy)
+    return Finding("server", "warning", what, "install the same version on both sides")
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    """`3.8.8` as (3, 8); of what is no version, a later one than any."""
+    numbers = version.split(".")[:2]
+    return tuple(map(int, numbers)) if all(it.isdecimal() for it in numbers) else (10**9,)

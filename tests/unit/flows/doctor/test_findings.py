@@ -131,7 +131,11 @@ def test_a_run_is_dead_after_silence(run: RunUnderWay, level: str | None) -> Non
 
 def test_versions() -> None:
     assert judge_version("http://x", "3.8.8", "3.8.2").level == "ok"
-    assert judge_version("http://x", "3.7.1", "3.8.2").level == "warning"
+    assert judge_version("http://x", "3.10.1", "3.8.2").level == "warning"
+    assert judge_version("http://x", "0+unknown", "3.8.2").level == "warning"
+    older = judge_version("http://x", "3.7.1", "3.10.2")
+    assert (older.level, older.what) == ("problem", "Prefect 3.7.1 answers at 'http://x', but here is Prefect 3.10.2")
+    assert "prefect server database upgrade" in older.remedy
 
 
 def test_folders_of_any_depth_are_looked_through(tmp_path: Path) -> None:
