@@ -163,7 +163,7 @@ Calm = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    Field(description="workers that train together; unset: one per GPU", ge=1, le=10_000),
+    Field(description="workers that train together; unset: one per GPU of its share", ge=1, le=10_000),
     MayBeEmpty({"type": "integer", "minimum": 1, "maximum": 10_000}),
 ]
 ReplaceModel = Annotated[bool, Field(description="take the name even if another model of yours has it")]

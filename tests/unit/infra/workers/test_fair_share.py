@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from infra.workers.fair_share import FORGET_SECONDS, Demand, FairShares, shares
+from infra.workers.scaling import Scaling
 
 NOW = 1000.0
 
@@ -139,6 +141,15 @@ def test_never_more_than_there_are_and_none_idle_while_one_wants(seed: int) -> N
                 assert given[other.job] <= given[one.job] + 1
     if sum(one.wanted > 0 for one in jobs) <= slots:
         assert all(given[one.job] for one in jobs if one.wanted)
+
+
+def test_who_needs_all_or_none_is_given_them_on_a_cluster_that_stands_at_zero_and_grows() -> None:
+    shares, training = FairShares(), job("t", 4, least=4, named=4, grows=True)
+    assert shares.update(training, [], now=10, scaling=Scaling()) == 4
+    refused = Scaling(refused={(1.0, 0.0): 3})
+    assert shares.update(replace(training, held=4, asked=4), [], now=30, scaling=refused) == 0
+    # what is refused is asked for again, in which it has its places
+    assert shares.update(replace(training, held=4, asked=4), [], now=340, scaling=Scaling()) == 4
 
 
 def test_jobs_come_and_go() -> None:
