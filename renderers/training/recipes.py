@@ -11,12 +11,28 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from renderers.errors import BadInput
 from renderers.models.vqgan.vqgan import VQGANConfig
+from renderers.training.perceptor_training import PerceptorTrainingSettings
 from renderers.training.vqgan_training import VQGANTrainingSettings
 
-__all__ = ["EMBEDDED", "Recipe", "load_recipes", "recipe"]
+__all__ = ["EMBEDDED", "PerceptorShape", "Recipe", "load_recipes", "recipe"]
 
 FILE = Path(__file__).with_name("recipes.yaml")
 EMBEDDED = "embedded"  # the recipe of the pair that ships
+
+
+class PerceptorShape(BaseModel):
+    """How a perceptor is built; as it stands, the one that ships."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    side: int = Field(80, ge=16, description="px of the pictures that it looks at")
+    dimensions: int = Field(192, ge=1, description="of what pictures and texts become")
+    cells: int = Field(0, ge=0, le=16, description="of the picture, each way, that its head tells apart; 0: an average")
+    words: bool = Field(False, description="whether it reads whole words, of a table, rather than parts of them")
+    context: int = Field(20, ge=2, description="parts of a text, or words, that it reads, the end included")
+    width: int = Field(128, ge=1, description="of its text tower")
+    heads: int = Field(4, ge=1)
+    layers: int = Field(3, ge=1)
 
 
 class Recipe(BaseModel):
@@ -31,6 +47,8 @@ class Recipe(BaseModel):
     """model of the registry whose VQGAN the training begins with, a network of the same shape; '': from nothing"""
     vqgan: VQGANConfig
     training: VQGANTrainingSettings
+    perceptor: PerceptorShape = PerceptorShape()
+    perceptor_training: PerceptorTrainingSettings = PerceptorTrainingSettings()
 
     @model_validator(mode="after")
     def _whole_tokens(self) -> Recipe:

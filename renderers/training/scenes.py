@@ -117,8 +117,12 @@ class SceneComposer:
         said = tuple(caption(text, rng, natural=self.NATURAL) for text in texts)
         # the false one in the same words as the true one but for what is wrong would need the same template; plain
         # words will do, since the perceptor sees both kinds of both.
-        false = tuple(caption(swapped(text, self.names, rng), rng, natural=self.NATURAL) for text in texts)
+        false = tuple(caption(self._made_wrong(text, rng), rng, natural=self.NATURAL) for text in texts)
         return Scenes(pictures.clamp_(0, 1), tuple(texts), said, false, shown)
+
+    def _made_wrong(self, text: SceneText, rng: np.random.Generator) -> SceneText:
+        """What a false caption says."""
+        return swapped(text, self.names, rng)
 
     def _decide(
         self,

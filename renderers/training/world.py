@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.training.captions import SceneObject, SceneText
+from renderers.training.captions import ALL_RELATIONS, SceneObject, SceneText, swapped
 from renderers.training.concepts import Concept, load_concepts
 from renderers.training.landscapes import Backdrop, draw_place, lay_weather
 from renderers.training.painting import COLOUR_NAMES
@@ -46,6 +46,7 @@ COLOURLESS = frozenset({"black and white", "sepia", "sketch", "neon", "silhouett
 # while emoji have some three hundred people by trade and sex, and a hundred faces.
 LISTED, OTHERS, VARIANTS = 3.0, 1.0, 0.4
 VARIED = ("person", "face", "sign")
+HARD = 0.5  # share of scenes with a position or a count whose false caption has that wrong: what is hardest to see
 FLIES = ("aircraft", "sky")
 MAY_FLY = ("bird", "insect")
 FLOATING = ("sky", "space", "underwater")  # places without a ground to stand on
@@ -103,6 +104,14 @@ class WorldComposer(SceneComposer):
                 lay_weather(pictures[i], text.place, text.moment, rng)
             if text.style in WHOLE_PICTURE:
                 pictures[i] = restyled(pictures[i].clamp(0, 1), text.style, rng)
+
+    def _made_wrong(self, text: SceneText, rng: np.random.Generator) -> SceneText:
+        hard = rng.random() < HARD  # drawn for every scene: all that follows hangs on it
+        if hard and text.relation in ALL_RELATIONS:
+            return swapped(text, self.names, rng, what="position")
+        if hard and any(thing.count > 1 for thing in text.objects):
+            return swapped(text, self.names, rng, what="count")
+        return super()._made_wrong(text, rng)
 
     # -- on plain grounds --------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from renderers.models.perceptor.perceptor import Perceptor
 from renderers.models.vqgan.vqgan import VQGAN, DDConfig, VQGANConfig
 from renderers.training.__main__ import main
 from renderers.training.concepts import Concept
-from renderers.training.embedded import MERGES, PERCEPTOR_CONFIG
+from renderers.training.embedded_perceptor import MERGES, PERCEPTOR_CONFIG
 from renderers.training.export import write_perceptor, write_vqgan
 from renderers.training.loop import train
 from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings, _exclusions
