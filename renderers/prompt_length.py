@@ -22,8 +22,10 @@ import regex
 
 from manifests.schema import ManifestRow
 from manifests.schema.texts import short
+from renderers.errors import ModelFilesBroken
 from renderers.hub_tokenizer import HubTokenizer, hub_tokenizer
 from renderers.registry import ModelEntry, PerceptorEntry
+from renderers.word_table import WordTable, plain_text, read_words
 
 __all__ = ["TextEnd", "text_end", "unread_texts"]
 
@@ -46,6 +48,20 @@ class TextEnd:
     tail: str
 
 
+@dataclass(frozen=True)
+class _WholeWords:
+    """The tokenizer of a perceptor that reads so many whole words."""
+
+    table: WordTable
+    limit: int
+
+    def cleaned(self, text: str) -> str:
+        return plain_text(text)
+
+    def count(self, text: str) -> tuple[int, int]:
+        return self.table.read(text, self.limit)
+
+
 def unread_texts(row: ManifestRow, entry: ModelEntry) -> list[str]:
     """Say of each text of a row's prompts that is longer than the model `entry` reads where it ends for it."""
     said = []
@@ -66,14 +82,14 @@ def text_end(text: str, perceptor: PerceptorEntry) -> TextEnd | None:
     known = _tokenizer(perceptor)
     if known is None:
         return None
-    limit = known.limit if isinstance(known, HubTokenizer) else known[1]
+    limit = known[1] if isinstance(known, tuple) else known.limit
     shortest: TextEnd | None = None
     for template in perceptor.templates:
         # a token has one byte at least
         if len(template) + 4 * len(text) <= limit:
             continue
         given = template.format(text[:LONGEST_TEXT])
-        end = _end_for_hub(given, known) if isinstance(known, HubTokenizer) else _end_of(given, *known)
+        end = _end_of(given, *known) if isinstance(known, tuple) else _end_for(given, known)
         if end is not None and (shortest is None or end.read / end.tokens < shortest.read / shortest.tokens):
             shortest = end
     return shortest
@@ -90,7 +106,7 @@ def _end_of(text: str, merges: Path, limit: int) -> TextEnd | None:
     return TextEnd(limit, count, _tail(text[:stop])) if count > limit else None
 
 
-def _end_for_hub(text: str, tokenizer: HubTokenizer) -> TextEnd | None:
+def _end_for(text: str, tokenizer: HubTokenizer | _WholeWords) -> TextEnd | None:
     text = tokenizer.cleaned(_plain(text))
     count, stop = tokenizer.count(text)
     return TextEnd(tokenizer.limit, count, _tail(text[:stop])) if count > tokenizer.limit else None
@@ -108,8 +124,9 @@ def _tail(read: str) -> str:
 
 
 @cache
-def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | HubTokenizer | None:
-    """The merges of a perceptor, and how many tokens of a text it reads; or its tokenizer of Hugging Face's."""
+def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | HubTokenizer | _WholeWords | None:
+    """The merges of a perceptor, and how many tokens of a text it reads; or its tokenizer of Hugging Face's, or of
+    whole words."""
     try:
         package = Path(str(distribution("open_clip_torch").locate_file("open_clip")))
         if perceptor.architecture is None:
@@ -121,6 +138,8 @@ def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | HubTokenizer | N
             config = json.loads((package / "model_configs" / f"{perceptor.architecture}.json").read_text())
         settings = config["text_cfg"]
         context = int(settings.get("context_length", CONTEXT))
+        if perceptor.words:
+            return _WholeWords(read_words(perceptor.path / perceptor.words), context - 1)
         if settings.get("hf_tokenizer_name"):
             return hub_tokenizer(perceptor, settings, context)
         if settings.get("tokenizer_kwargs") or "siglip" in str(perceptor.architecture).lower():
@@ -131,7 +150,8 @@ def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | HubTokenizer | N
         _ranks(merges)
         return merges, context - 2
     except (
-        OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError, PackageNotFoundError
+        OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError, PackageNotFoundError,
+        ModelFilesBroken,
     ):  # fmt: skip
         return None  # whoever loads it says what is wrong with it
 

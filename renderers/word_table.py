@@ -13,20 +13,22 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import regex
 
 from renderers.errors import ModelFilesBroken
 
-__all__ = ["BUCKETS", "KNOWN", "WordTable", "read_words", "table_text", "tail_bucket", "words_of"]
+__all__ = ["BUCKETS", "KNOWN", "WordTable", "plain_text", "read_words", "table_text", "tail_bucket", "words_of"]
 
 FIRST_LINE = "# words, the nearest of those that were taught with pictures, how near"
 BUCKETS = 512  # numbers for words that are not in a table, by their last letters
 TAIL = 4  # of them
 KNOWN = 42  # hundredths of nearness from which on a word means what its nearest taught one does
-LIKENESS = 0.75  # of letters, from which on a word may be a slip of the pen
+NEAR = 38  # from which on its nearest taught word is worth naming
+LIKENESS = 0.82  # of letters, from which on a word may be a slip of the pen
+LONGEST_WORD = 40  # letters of a word for which others like it are looked for
 LONGEST_TEXT = 20_000  # characters that are looked at
 MOST_BYTES = 16 << 20
 _WORD = regex.compile(r"\p{L}+(?:['’]\p{L}+)*|\p{N}+")  # fmt: skip
@@ -72,25 +74,41 @@ class WordTable:
             numbers += self.found(word) or (len(self.words) + tail_bucket(word),)
         return numbers
 
-    def unknown(self, text: str) -> dict[str, str | None]:
-        """The words of `text` that mean nothing to the perceptor, each with the one that it knows and that is nearest
-        in meaning or, for a word that is not in the table, in letters; None where none is near."""
+    def read(self, text: str, limit: int) -> tuple[int, int]:
+        """How many numbers a `plain_text` is, and how many of its characters the first `limit` of them have."""
+        count = stop = 0
+        for word in _WORD.finditer(text):
+            if count < limit:
+                stop = word.end()
+            count += max(1, len(self.found(word[0])))
+        return count, stop
+
+    def unknown(self, text: str, known: int = KNOWN) -> dict[str, str | None]:
+        """The words of `text` that mean nothing to the perceptor, each with the one that it was taught and that is
+        nearest in meaning or, for a word that is not in the table, in letters; None where none is near. A word means
+        something that is as near as `known` to a taught one."""
         said: dict[str, str | None] = {}
         for word in words_of(text):
+            if len(word) == 1:
+                continue  # a letter: of "t-shirt", or of nothing
             numbers = self.found(word)
             if not numbers and word not in said:
-                said[word] = next(iter(difflib.get_close_matches(word, self._taught, 1, LIKENESS)), None)
+                said[word] = _like(word, self._taught)
             for number in numbers:
-                if self.nearness[number] < KNOWN:
-                    said[word] = self.taught[number]
+                if self.nearness[number] < known:
+                    said[word] = self.taught[number] if self.nearness[number] >= NEAR else None
         return said
+
+
+def plain_text(text: str) -> str:
+    """A text, not all of one that is endless, without accents and in lower case."""
+    plain = unicodedata.normalize("NFKD", text[:LONGEST_TEXT]).lower()
+    return "".join(sign for sign in plain if not unicodedata.combining(sign))
 
 
 def words_of(text: str) -> Iterator[str]:
     """Yield the words of a text, without accents, in lower case; small numbers in words, as captions have them."""
-    plain = unicodedata.normalize("NFKD", text[:LONGEST_TEXT]).lower()
-    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
-    for word in _WORD.findall(plain):
+    for word in _WORD.findall(plain_text(text)):
         if word.isdecimal() and len(word) < 3 and int(word) < len(_DIGITS):
             yield _DIGITS[int(word)]
         else:
@@ -113,6 +131,12 @@ def _forms(word: str) -> Iterator[str]:
             if stem[-1] == stem[-2]:
                 yield stem[:-1]
             yield stem + "e"
+
+
+@lru_cache(10_000)
+def _like(word: str, known: tuple[str, ...]) -> str | None:
+    """The known word that `word` may be a slip of."""
+    return next(iter(difflib.get_close_matches(word[:LONGEST_WORD], known, 1, LIKENESS)), None)
 
 
 def tail_bucket(word: str) -> int:

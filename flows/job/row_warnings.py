@@ -19,10 +19,12 @@ from manifests.schema.texts import plural
 from renderers.errors import RenderError
 from renderers.prompt_length import unread_texts
 from renderers.registry import ModelEntry, Registry
+from renderers.unknown_words import unknown_words
 
 __all__ = ["RowWarnings", "Warnings", "prompt_warnings", "sound_warnings"]
 
 _LENGTH = "a prompt is longer than its model reads"
+_WORDS = "a prompt has words that its model does not know"
 _SPELLING = "a prompt has signs of another tool's spelling"
 _SHORT = "a video is longer than its audio"
 _ID = "a video_id that some stores can't hold"
@@ -113,5 +115,9 @@ def prompt_warnings(row: ManifestRow, entry: ModelEntry | None) -> list[str]:
 def _of_prompts(row: ManifestRow, entry: ModelEntry | None) -> Iterator[tuple[str, str]]:
     if row.prompt is not None and (why := doubtful(row.prompt)):
         yield _SPELLING, why
-    for text in unread_texts(row, entry) if entry else ():
+    if entry is None:
+        return
+    for text in unread_texts(row, entry):
         yield _LENGTH, text
+    for text in unknown_words(row, entry):
+        yield _WORDS, text

@@ -158,8 +158,7 @@ def _check_perceptor(perceptor: PerceptorEntry) -> list[FileCheck]:
         return [_check_tag(perceptor)]
     checks = [_check(perceptor.weights_path, perceptor.sha256)]
     if perceptor.folder is not None:
-        files = filter(None, ("open_clip_config.json", perceptor.merges))
-        checks += [_check(perceptor.path / name, None) for name in files]
+        checks += [_check(perceptor.path / name, None) for name in perceptor.files]
     return checks
 
 

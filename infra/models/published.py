@@ -125,7 +125,7 @@ def _files_of(registry: Registry, entry: ModelEntry) -> list[Path]:
 
             wanted += cached_files(perceptor)
         if perceptor.folder is not None:
-            names = filter(None, ("open_clip_config.json", perceptor.merges, "tokenizer.json"))
+            names = (*perceptor.files, "tokenizer.json")
             wanted += [path for name in names if (path := perceptor.path / name).is_file()]
         if perceptor.sha256 is not None:
             wanted.append(perceptor.weights_path)

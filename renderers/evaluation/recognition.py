@@ -55,7 +55,9 @@ def with_perceptor(entry: ModelEntry, folder: Path) -> ModelEntry:
     if not weights.is_file():
         raise ModelFilesBroken(f"'{folder}' holds no perceptor: {weights.name} is missing")
     own = entry.perceptors[0]
-    other = PerceptorEntry(folder=folder, sha256=file_sha256(weights), merges=own.merges, templates=own.templates)
+    other = PerceptorEntry(
+        folder=folder, sha256=file_sha256(weights), merges=own.merges, words=own.words, templates=own.templates
+    )
     return entry.model_copy(update={"perceptors": (other,)})
 
 

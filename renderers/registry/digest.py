@@ -32,6 +32,7 @@ NEUTRAL: Mapping[str, Any] = {
     "perceptor.pretrained": None,
     "perceptor.sha256": None,
     "perceptor.merges": None,
+    "perceptor.words": None,
     "perceptor.templates": ("{}",),
 }
 
@@ -39,7 +40,7 @@ NEUTRAL: Mapping[str, Any] = {
 # the VQGAN's config (`downsampling`). The depth model has a digest of its own, for those frames that ask it.
 NOT_IN_PICTURES = frozenset({
     "name", "like", "summary", "licence", "size_bytes", "downsampling", "defaults", "presets", "seconds_per_step",
-    "measured_on", "vqgan.weights", "perceptor.weights", "perceptor.cache", "depth",
+    "measured_on", "vqgan.weights", "perceptor.weights", "perceptor.cache", "perceptor.known_words", "depth",
 })  # fmt: skip
 
 # Each has names of its own.
@@ -47,12 +48,12 @@ _PARTS = frozenset({"vqgan", "perceptors"})
 
 
 def model_digest(entry: ModelEntry) -> str:
-    """What of a model decides a picture: weights, configs, byte-pair merges, templates and concepts.
+    """What of a model decides a picture: weights, configs, merges or words, templates and concepts.
 
     A model that has yet to be fetched has its digest already: the checksums of its source are known.
 
     Raises:
-        ModelFilesBroken: a config or the merges can't be read.
+        ModelFilesBroken: a config, the merges or the words can't be read.
     """
     try:
         return sha256_of(
@@ -83,6 +84,8 @@ def _perceptor(entry: PerceptorEntry) -> dict[str, Any]:
         if entry.merges:
             # they decide the tokens of every text, and no checksum of the registry covers them.
             values["merges"] = file_sha256(entry.path / entry.merges)
+        if entry.words:
+            values["words"] = file_sha256(entry.path / entry.words)
     return values
 
 

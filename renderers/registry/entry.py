@@ -105,6 +105,11 @@ class PerceptorEntry(_Entry):
         Path("open_clip"), description="folder of what open_clip fetches for an architecture; the registry sets it"
     )
     merges: str | None = Field(None, description="byte-pair merges in that folder, where not open_clip's own")
+    words: str | None = Field(None, description="table of words in that folder, of a perceptor that reads whole words")
+    known_words: str | None = Field(
+        None,
+        description="such a table in that folder, of what another perceptor was taught",
+    )
     templates: tuple[str, ...] = Field(("{}",), description="a prompt's embedding is the mean over these")
 
     @model_validator(mode="after")
@@ -114,6 +119,8 @@ class PerceptorEntry(_Entry):
             raise ValueError(
                 "give folder and sha256, or architecture and pretrained, or architecture, weights and sha256"
             )
+        if self.merges and self.words:
+            raise ValueError("give merges or words: a perceptor reads whole words or parts of them")
         if self.weights is not None and self.weights.suffix != ".safetensors":
             raise ValueError(f"the weights '{self.weights}' are no safetensors: `nightreel models add` converts them")
         return self
@@ -129,6 +136,11 @@ class PerceptorEntry(_Entry):
     def weights_path(self) -> Path:
         """The weights of a perceptor that has files of its own."""
         return WEIGHTS / self.weights if self.weights else self.path / "open_clip_model.safetensors"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of what lies in the folder of a perceptor that has one, beside its weights."""
+        return tuple(filter(None, ("open_clip_config.json", self.merges, self.words, self.known_words)))
 
     @property
     def cache_path(self) -> Path:

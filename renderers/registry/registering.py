@@ -55,7 +55,7 @@ def _copy_perceptor(perceptor: PerceptorEntry, files: Path, number: int) -> dict
     if perceptor.folder is not None:
         place = {"folder": Path(name, f"perceptor-{number}")}
         (files / place["folder"].name).mkdir()
-        for file in filter(None, ("open_clip_config.json", perceptor.merges)):
+        for file in perceptor.files:
             _copy(perceptor.path / file, files / place["folder"].name / file)
         weights = files / place["folder"].name / perceptor.weights_path.name
         _copy(perceptor.weights_path, weights, perceptor.sha256)

@@ -41,7 +41,7 @@ def main() -> None:
     perceptor = what.add_parser("perceptor")
     export = what.add_parser("export")
     words = what.add_parser("words")
-    for part in (vqgan, perceptor, export):
+    for part in (vqgan, perceptor, export, words):
         part.add_argument(
             "--recipe", default=EMBEDDED, help="which pair: a name in recipes.yaml (default: %(default)s)"
         )
@@ -68,7 +68,7 @@ def main() -> None:
     words.add_argument("--scowl", type=Path, required=True, help="folder of SCOWL's lists (Debian's package scowl)")
     given = parser.parse_args()
     if given.what == "words":
-        make_words(given.sprites, given.folder, model=given.model, scowl=given.scowl)
+        make_words(given.sprites, given.folder, model=given.model, scowl=given.scowl, by=given.recipe)
         return
     if given.what == "export":
         exported = export_pair(given.vqgan, given.perceptor, given.target, by=given.recipe, words=given.words)

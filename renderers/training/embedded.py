@@ -38,7 +38,14 @@ from renderers.training.sentence_model import SentenceModel
 from renderers.training.sprites import Sprites, load_sprites
 from renderers.training.vocabulary import named_sprites
 from renderers.training.vqgan_training import VQGANTraining, begin_at_zero
-from renderers.training.word_vectors import TABLE, english_words, kin_of, make_word_vectors, taught_words
+from renderers.training.word_vectors import (
+    TABLE,
+    english_words,
+    kin_of,
+    make_word_vectors,
+    taught_of_objects,
+    taught_words,
+)
 from renderers.training.workers import rank
 from renderers.training.world import WorldComposer
 from renderers.word_table import WordTable
@@ -240,17 +247,20 @@ def train_perceptor(
     train(training, run, measure=measure, on_progress=on_progress, should_stop=should_stop)
 
 
-def make_words(sprites: Path, folder: Path, *, model: Path, scowl: Path) -> WordTable:
-    """Write the table of words and their vectors for perceptors that read whole words into `folder`; gives the table.
+def make_words(sprites: Path, folder: Path, *, model: Path, scowl: Path, by: str = EMBEDDED) -> WordTable:
+    """Write the table of words of the recipe called `by`, and their vectors, into `folder`; gives the
+    table. A perceptor that reads whole words has both; of any other the table says which words it knows.
 
     `model` is the folder of a sentence model (`SentenceModel`), `scowl` that of SCOWL's lists.
 
     Raises:
+        BadInput: there is no such recipe.
         SourceMissing: there are no sprites.
         TrainingBroken: the sentence model or the lists can't be read.
     """
-    _, concepts = named_sprites(load_sprites(sprites).of_styles(*TRAINING_STYLES))
-    taught = taught_words(concepts)
+    made_by = recipe(by)
+    _, concepts = named(sprites, made_by, *TRAINING_STYLES)
+    taught = taught_words(concepts) if made_by.scenes == "world" else taught_of_objects(concepts)
     return make_word_vectors(english_words(scowl, taught), taught, SentenceModel(model), folder)
 
 

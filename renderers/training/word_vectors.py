@@ -17,7 +17,7 @@ from torch import Tensor
 
 from renderers.errors import TrainingBroken
 from renderers.models.perceptor.word_tokenizer import vocabulary_size
-from renderers.training.captions import ALL_RELATIONS, COLOURS, NUMBERS, RELATION_WORDS, SHAPES, TEMPLATES
+from renderers.training.captions import ALL_RELATIONS, COLOURS, NUMBERS, RELATION_WORDS, RELATIONS, SHAPES, TEMPLATES
 from renderers.training.concepts import Concept
 from renderers.training.sentence_model import SentenceModel
 from renderers.training.words_of_scenes import MOMENTS, PLACES, STYLES
@@ -31,6 +31,7 @@ __all__ = [
     "kin_of",
     "make_word_vectors",
     "read_word_vectors",
+    "taught_of_objects",
     "taught_words",
 ]
 
@@ -73,15 +74,21 @@ PICTURED = (
 )
 
 
+def taught_of_objects(concepts: Iterable[Concept]) -> frozenset[str]:
+    """All words that a caption of `concepts` on plain grounds may have, and the little ones."""
+    texts = [name for concept in concepts for name in concept.names]
+    texts += [*COLOURS, "grey", *SHAPES, *NUMBERS.values(), *RELATIONS, *TEMPLATES]
+    return frozenset(word for text in texts for word in words_of(text)) | LITTLE
+
+
 def taught_words(concepts: Iterable[Concept]) -> frozenset[str]:
     """All words that a caption of `concepts` in any scene may have, and the little ones."""
-    texts = [name for concept in concepts for name in concept.names]
-    texts += [*COLOURS, "grey", *SHAPES, *NUMBERS.values(), *ALL_RELATIONS, *TEMPLATES]
+    texts = [*ALL_RELATIONS]
     texts += [words for several in RELATION_WORDS.values() for words in several]
     texts += [words for place in PLACES.values() for words in (*place.around, *place.alone)]
     texts += [words for moment in MOMENTS.values() for words in moment.words]
     texts += [words for several in STYLES.values() for words in several]
-    return frozenset(word for text in texts for word in words_of(text)) | LITTLE
+    return taught_of_objects(concepts) | {word for text in texts for word in words_of(text)}
 
 
 def english_words(scowl: Path, taught: Iterable[str]) -> tuple[str, ...]:

@@ -13,16 +13,19 @@ import open_clip
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor
 
 from renderers.config_file import clipped
 from renderers.errors import CheckpointUnsafe, FetchFailed, ModelFilesBroken
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.kernels.folding import fold_batch_norms
-from renderers.models.perceptor.folder import check_described
+from renderers.models.perceptor.folder import CONFIG, WEIGHTS, check_described
+from renderers.models.perceptor.grid_head import cells_of, give_grid_head
 from renderers.models.perceptor.open_clip_tags import find_tag
 from renderers.models.perceptor.quiet import quiet
 from renderers.models.perceptor.towers import picture_features
+from renderers.models.perceptor.word_tokenizer import WordTokenizer
 from renderers.registry import PerceptorEntry
 
 __all__ = ["Perceptor"]
@@ -70,7 +73,7 @@ class Perceptor(nn.Module):
         """
         cache = entry.cache_path
         if entry.architecture is None:
-            return cls.load(entry.path, merges=entry.merges, templates=entry.templates)
+            return cls.load(entry.path, merges=entry.merges, words=entry.words, templates=entry.templates)
         if entry.pretrained is None:
             return cls.load_architecture(entry.architecture, entry.weights_path, cache=cache, templates=entry.templates)
         tag = find_tag(entry.architecture, entry.pretrained)
@@ -83,8 +86,17 @@ class Perceptor(nn.Module):
         )
 
     @classmethod
-    def load(cls, folder: Path, *, merges: str | None = None, templates: tuple[str, ...] = ("{}",)) -> Perceptor:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        merges: str | None = None,
+        words: str | None = None,
+        templates: tuple[str, ...] = ("{}",),
+    ) -> Perceptor:
         """A perceptor from a folder with `open_clip_config.json` and weights, in float32, frozen, in eval mode.
+
+        `merges` are the byte-pair merges in that folder, `words` the table of one that reads whole words.
 
         Raises:
             CheckpointUnsafe: its config would have code run. It was not.
@@ -93,8 +105,13 @@ class Perceptor(nn.Module):
         name = f"local-dir:{folder}"
         with _loading(f"a model from '{folder}'"):
             check_described(folder)
-            clip = open_clip.create_model(name, require_pretrained=True)
-            tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(folder / merges)} if merges else {}))
+            cells = cells_of(folder / CONFIG)
+            clip = open_clip.create_model(name, require_pretrained=True) if cells is None else _ours(folder, cells)
+            if words:
+                tokenizer: Any = WordTokenizer.read(folder / words, clip.context_length)
+                _check_vocabulary(clip, tokenizer)
+            else:
+                tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(folder / merges)} if merges else {}))
             return cls(clip, tokenizer, templates).eval().requires_grad_(False)
 
     @classmethod
@@ -159,6 +176,22 @@ class Perceptor(nn.Module):
     def dimensions(self) -> int:
         """Length of an embedding."""
         return int(self.embed_texts([""]).shape[1])
+
+
+def _ours(folder: Path, cells: int) -> Any:
+    """A CLIP of open_clip's with a head of ours, of so many cells each way, from `folder`."""
+    # without the warning that there are no weights
+    with quiet(logging.ERROR):
+        clip = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+    give_grid_head(clip, cells)
+    clip.load_state_dict(load_file(folder / WEIGHTS))
+    return clip
+
+
+def _check_vocabulary(clip: Any, tokenizer: WordTokenizer) -> None:
+    embedded = clip.token_embedding.num_embeddings
+    if embedded != tokenizer.end + 1:
+        raise ValueError(f"its table of words has {tokenizer.end + 1:,} numbers, and its text tower {embedded:,}")
 
 
 def _features(clip: Any, pictures: Tensor) -> Tensor:

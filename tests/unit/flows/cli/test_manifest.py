@@ -16,12 +16,12 @@ from tests.helpers.command_line import DEMO, Said, manifest_of
 from tests.helpers.music import clicks, write_wav
 
 SOURCES = {
-    "night.csv": "video_id,prompt,frames,cutouts.number\nreef,a fish | white:-0.5,48,8\nmoon,a full moon,,\n",
+    "night.csv": "video_id,prompt,frames,cutouts.number\nreef,a fish | white:-0.5,48,8\nmoon,a yellow moon,,\n",
     "night.jsonl": '{"video_id": "reef", "prompt": "a fish | white:-0.5", "frames": 48, "cutouts": {"number": 8}}\n\n'
-                   '{"video_id": "moon", "prompt": "a full moon", "frames": null}\n',
+                   '{"video_id": "moon", "prompt": "a yellow moon", "frames": null}\n',
     "night.yaml": "defaults: {cutouts: {number: 8}}\nvideos:\n"
                   "- {video_id: reef, prompt: 'a fish | white:-0.5', frames: 48}\n"
-                  "- {video_id: moon, prompt: a full moon}\n",
+                  "- {video_id: moon, prompt: a yellow moon}\n",
 }  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_a_manifest_is_built_validated_and_shown(name: str, nightreel: Callable[
 
     rows = nightreel("manifest", "show", target, "--json").json
     reef = {"video_id": "reef", "prompt": "a fish | white:-0.5", "frames": 48, "cutouts": {"number": 8}}
-    moon = {"video_id": "moon", "prompt": "a full moon"} | ({"cutouts": {"number": 8}} if "yaml" in name else {})
+    moon = {"video_id": "moon", "prompt": "a yellow moon"} | ({"cutouts": {"number": 8}} if "yaml" in name else {})
     assert rows == [reef, moon]
 
     shown = nightreel("manifest", "show", target, "--rows", 1)
@@ -254,9 +254,11 @@ def test_prompts_that_are_not_read_to_their_end_are_warnings(
     rows = [{"video_id": "long", "prompt": f"{base} a green frog"}, {"video_id": "short", "prompt": "a red apple"}]
     said = nightreel("manifest", "validate", manifest_of(tmp_path / "m.parquet", *rows))
     assert said.code == DONE
-    (line,) = said.err.splitlines()
-    assert "is longer than model 'embedded' reads, 18 of 1" in line
-    assert "the text ends after '…matte painting of a red apple on a' (row 1, video 'long'" in line
+    length, words = said.err.splitlines()
+    assert "is longer than model 'embedded' reads, 18 of 1" in length
+    assert "the text ends after '…matte painting of a red apple on a' (row 1, video 'long'" in length
+    assert "model 'embedded' does not know 'highly', 'detailed'" in words
+    assert "of prompt 'a highly detailed matte painting of a r…' (row 1, video 'long'" in words
 
 
 def test_a_dry_run_says_what_a_source_comes_to_and_writes_nothing(
@@ -264,7 +266,7 @@ def test_a_dry_run_says_what_a_source_comes_to_and_writes_nothing(
 ) -> None:
     (tmp_path / "wildcards").mkdir()
     (tmp_path / "wildcards" / "colours.txt").write_text("red\ngreen\n")
-    (tmp_path / "people.csv").write_text("name\nAnna\nBob\n")
+    (tmp_path / "people.csv").write_text("name\nAlien\nRobot\n")
     blocks = [
         {"axes": {"steps": [5, 10], "seed": list(range(20))}, "template": "a __colours__ apple", "set": {"frames": 3}},
         {"table": "people.csv", "template": "a cake for {name}", "id": "for-{name}"},
@@ -277,7 +279,7 @@ def test_a_dry_run_says_what_a_source_comes_to_and_writes_nothing(
     lines = said.out.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["0-5", "0-5-2", "0-10"]
     assert lines[11].split() == ["...", "62", "more", "rows"]
-    assert lines[-2].split() == ["for-bob", "a", "cake", "for", "Bob"]
+    assert lines[-2].split() == ["for-robot", "a", "cake", "for", "Robot"]
     assert "82 rows, 242 frames; about " in lines[-1]
     assert sorted(tmp_path.rglob("*")) == sorted([*before, source])
 

@@ -20,7 +20,7 @@ from tests.helpers.command_line import Said, in_this_process
 from tests.helpers.finished import put_finished_still
 from tests.helpers.render_jobs import gather_report, planned, quick_row, write_manifest
 
-LONG = "a red apple on a table " * 9
+LONG = "a red apple on a tree " * 9
 ROWS = [quick_row("Reef", LONG, frames=1), quick_row("reef", "[cat|dog] in a hat")]
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from manifests.schema import CutoutSettings
 from renderers.errors import TrainingBroken
 from renderers.models.perceptor.perceptor import Perceptor
+from renderers.models.perceptor.word_tokenizer import WordTokenizer, vocabulary_size
 from renderers.models.vqgan.vqgan import VQGAN, DDConfig, VQGANConfig
 from renderers.training.__main__ import main
 from renderers.training.concepts import Concept
@@ -21,6 +22,8 @@ from renderers.training.perceptor_training import PerceptorTraining, PerceptorTr
 from renderers.training.run import TrainingRun
 from renderers.training.scenes import SceneComposer
 from renderers.training.sprites import Sprites
+from renderers.training.word_vectors import kin_of
+from renderers.word_table import WordTable
 
 CONCEPTS = (Concept("ball", ("ball",), "ball"), Concept("box", ("box",), "box"))
 CONFIG = {
@@ -172,3 +175,59 @@ def test_written_weights_are_loaded_by_those_who_render(vqgan, composer, tmp_pat
     assert kinds == {torch.float16}
     loaded = VQGAN.load(tmp_path / "vqgan.yaml", tmp_path / "vqgan.safetensors")
     assert torch.allclose(loaded.codebook, vqgan.codebook, atol=1e-3)
+
+
+KIN = WordTable(("a", "ball", "box", "globe"), ("a", "ball", "box", "ball"), (100, 100, 100, 80))
+
+
+def of_whole_words(vqgan, composer, **settings):
+    torch.manual_seed(1)
+    model = {**CONFIG["model_cfg"], "text_cfg": {**CONFIG["model_cfg"]["text_cfg"], "vocab_size": vocabulary_size(KIN)}}
+    clip = CLIP(model["embed_dim"], model["vision_cfg"], model["text_cfg"])
+    small = {"batch": 6, "garbage": 2, "bank": 2, "ramp": 1, "trunk_from": 0, "warm_up": 0, **settings}
+    return PerceptorTraining(
+        clip, WordTokenizer(KIN, 20), PerceptorTrainingSettings(**small), composer, vqgan, CutoutSettings(size_min=0.8),
+        mean=0.5, std=0.5, kin=kin_of(KIN),
+    )  # fmt: skip
+
+
+def test_of_whole_words_no_more_is_computed_than_there_is(vqgan, composer):
+    learner = of_whole_words(vqgan, composer)
+    learner.clip.eval()
+    tokens = learner.tokenizer(["a ball", "a box and a ball and a globe", ""])
+    with torch.no_grad():
+        torch.testing.assert_close(learner._read(tokens), learner.clip.encode_text(tokens), atol=1e-5, rtol=1e-4)
+
+
+def test_words_that_mean_the_same_stand_for_some_and_their_vectors_stay(vqgan, composer):
+    learner = of_whole_words(vqgan, composer, steps=10, adversarial_from=0, kin=0.5)
+    tokens = learner.tokenizer(["a ball a box"] * 100)
+    changed = learner._among_kin(tokens, 3)
+    assert torch.equal(changed, learner._among_kin(tokens, 3))
+    assert not torch.equal(changed, learner._among_kin(tokens, 4))
+    balls = changed[:, 1]
+    assert set(balls.tolist()) == {2, 4}  # ball, globe
+    assert 30 < int((balls == 4).sum()) < 70
+    others = [0, 2, 3, 4, 5]
+    assert torch.equal(changed[:, others], tokens[:, others])
+    before = {name: value.clone() for name, value in learner.clip.state_dict().items()}
+    learner.step(0)
+    after = learner.clip.state_dict()
+    assert torch.equal(before["token_embedding.weight"], after["token_embedding.weight"])
+    assert not torch.equal(before["text_projection"], after["text_projection"])
+
+
+def test_a_locked_picture_tower_stays_until_it_is_free(vqgan, composer):
+    learner = of_whole_words(vqgan, composer, steps=10, adversarial_from=10, locked=1)
+
+    def moved(step):
+        before = {name: value.clone() for name, value in learner.clip.state_dict().items()}
+        learner.step(step)
+        after = learner.clip.state_dict()
+        return {name for name, value in before.items() if not torch.equal(value, after[name])}
+
+    first, second = moved(0), moved(1)
+    assert first
+    assert not any(name.startswith("visual.") for name in first)
+    assert any(name.startswith("visual.trunk") for name in second)
+    assert any(name.startswith("visual.head") for name in second)
