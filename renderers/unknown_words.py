@@ -1,4 +1,4 @@
-"""Words of prompts that mean nothing to a small model: said before anything is rendered, with the nearest that it knows.
+"""Words of prompts that mean nothing to a small model: said before anything is rendered, with the nearest known ones.
 
 Without torch: commands that only look say it too. Of a model whose perceptors have no table of words nothing is said,
 since the large ones know every word.

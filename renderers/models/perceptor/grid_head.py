@@ -8,6 +8,7 @@ are each way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,21 @@ class GridHead(nn.Module):
         self.proj.bias.data.copy_(bias)
 
 
-def give_grid_head(clip: Any, cells: int) -> None:
-    """Put a `GridHead` in the place of the head of `clip`, a CLIP of open_clip's with a trunk of timm's.
+def give_grid_head(clip: Any, cells: int, *, held: Sequence[int] | None = None) -> None:
+    """Put a `GridHead` in the place of the head of `clip`, a CLIP of open_clip's with a trunk of timm's. `held` is the
+    shape of the weights that it is to have: it is looked at before a config of a few bytes has a large one built.
 
     Raises:
-        ModelFilesBroken: it has no such trunk.
+        ModelFilesBroken: `clip` has no such trunk, or the head would be of another shape than its weights.
     """
     trunk = getattr(clip.visual, "trunk", None)
     if trunk is None or not isinstance(clip.visual.head, nn.Sequential) or not hasattr(clip.visual.head, "proj"):
         raise ModelFilesBroken(f"{KEY} is for a picture tower of timm's with a linear head, and this one is none")
-    dimensions, channels = clip.visual.head.proj.weight.shape
+    proj: Any = clip.visual.head.proj
+    dimensions, channels = proj.weight.shape
+    wanted = [dimensions, channels * cells**2]
+    if held is not None and list(held) != wanted:
+        raise ModelFilesBroken(f"a head of {cells} x {cells} cells has weights of {wanted}, and the file {list(held)}")
     trunk.reset_classifier(0, global_pool="")
     clip.visual.head = GridHead(channels, cells, dimensions)
 

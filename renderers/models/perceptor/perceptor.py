@@ -13,6 +13,7 @@ import open_clip
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -183,7 +184,9 @@ def _ours(folder: Path, cells: int) -> Any:
     # without the warning that there are no weights
     with quiet(logging.ERROR):
         clip = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
-    give_grid_head(clip, cells)
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        held = file.get_slice("visual.head.proj.weight").get_shape()
+    give_grid_head(clip, cells, held=held)
     clip.load_state_dict(load_file(folder / WEIGHTS))
     return clip
 

@@ -50,14 +50,14 @@ def test_to_whole_words_what_is_near_is_known(tmp_path: Path) -> None:
     (said,) = unknown_words(row("a red vessel"), with_table(tmp_path, known_words="w.gz"))
     assert said == "model 'small' does not know 'vessel' (nearest: 'boat') of prompt 'a red vessel'"
     (said,) = unknown_words(row("an idea of a caat"), with_table(tmp_path, words="w.gz"))
-    assert said.startswith(
-        "model 'small' does not know 'an', 'idea', 'of', 'caat' (nearest: 'cat') of"
-    )
+    assert said.startswith("model 'small' does not know 'an', 'idea', 'of', 'caat' (nearest: 'cat') of")
 
 
 def test_many_words_are_counted(tmp_path: Path) -> None:
     (said,) = unknown_words(row("qq ww ee rr tt yy u uu"), with_table(tmp_path, words="w.gz"))
-    assert said == "model 'small' does not know 'qq', 'ww', 'ee', 'rr', 'tt' and 2 more of prompt 'qq ww ee rr tt yy u uu'"
+    assert (
+        said == "model 'small' does not know 'qq', 'ww', 'ee', 'rr', 'tt' and 2 more of prompt 'qq ww ee rr tt yy u uu'"
+    )
 
 
 def test_of_others_nothing_is_said(tmp_path: Path) -> None:

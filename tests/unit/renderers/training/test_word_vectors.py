@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from renderers.errors import BadInput, ModelFilesBroken, TrainingBroken
 from renderers.models.perceptor.grid_head import GridHead
 from renderers.models.perceptor.perceptor import Perceptor
+from renderers.training.__main__ import main
 from renderers.training.concepts import Concept, load_concepts
 from renderers.training.embedded_perceptor import MERGES, Words, begun_perceptor, perceptor_config, tokenizer
 from renderers.training.export import write_perceptor
@@ -216,6 +218,22 @@ def test_an_exported_one_is_loaded_and_says_the_same(words_folder, tmp_path):
     with torch.no_grad():
         texts = F.normalize(clip.encode_text(tokenizer(shape(), words)(["a red boat", "a cat"])), dim=-1)
     torch.testing.assert_close(loaded.embed_texts(["a red boat", "a cat"]), texts, atol=2e-3, rtol=0)
+
+
+def test_the_shell_command_makes_a_table_of_a_recipes_words(bert, tmp_path, monkeypatch):
+    pixels = np.zeros((2, 96, 96, 4), np.uint8)
+    about = {"style": ["noto", "twemoji"], "label": ["cat face"] * 2, "packages": [], "words": {}}
+    np.savez_compressed(tmp_path / "sprites.npz", pixels=pixels, about=json.dumps(about))
+    for size in ("10", "20", "35"):
+        (tmp_path / f"english-words.{size}").write_text("vessel\nvessels\n")
+        (tmp_path / f"american-words.{size}").write_text("")
+    said = ["training", "words", tmp_path, tmp_path / "words", "--model", bert, "--scowl", tmp_path]
+    monkeypatch.setattr("sys.argv", [str(it) for it in (*said, "--recipe", "embedded")])
+    main()
+    table, _ = read_word_vectors(tmp_path / "words")
+    taught = taught_of_objects(load_concepts())
+    assert set(table.words) == {*taught, "vessel"}
+    assert {word for word, near in zip(table.words, table.taught, strict=True) if word == near} == taught
 
 
 def test_every_concept_can_be_read_whole():

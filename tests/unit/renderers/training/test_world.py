@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from renderers.training.captions import caption
+from renderers.training.captions import SceneObject, SceneText, caption
 from renderers.training.concepts import Concept
 from renderers.training.landscapes import draw_place, lay_weather
 from renderers.training.sprites import Sprites
@@ -94,6 +94,18 @@ def test_left_is_left_and_on_is_above(composer):
         elif relation == "in front of":  # lower, and painted later
             assert layers.index(first) > layers.index(second)
     assert seen == {"left of", "right of", "next to", "in front of", "behind", "on", "under"}
+
+
+def test_false_captions_often_have_positions_and_counts_wrong(composer):
+    """What is hardest to see: of scenes that say a position or a count, half and more of the false captions."""
+    rng = np.random.default_rng(0)
+    beside = SceneText((SceneObject("cow"), SceneObject("boat")), "left of", place="sea")
+    alike = SceneText((SceneObject("cow", "red", 3),), place="field")
+    wrong = [composer._made_wrong(beside, rng) for _ in range(200)]
+    assert sum(text.relation == "right of" for text in wrong) > 100
+    assert sum(text.place != "sea" for text in wrong) > 10
+    wrong = [composer._made_wrong(alike, rng) for _ in range(200)]
+    assert sum(text.objects[0].count != 3 for text in wrong) > 100
 
 
 def test_what_has_a_colour_in_its_name_keeps_it(composer):
