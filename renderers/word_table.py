@@ -13,7 +13,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import regex
@@ -150,13 +150,22 @@ def table_text(words: Sequence[str], taught: Sequence[str], nearness: Sequence[i
     return gzip.compress(f"{FIRST_LINE}\n{''.join(lines)}".encode(), mtime=0)
 
 
-@cache
 def read_words(path: Path) -> WordTable:
     """The table in the file `path`.
 
     Raises:
         ModelFilesBroken: it can't be read, or is none.
     """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ModelFilesBroken(f"'{path}' is no table of words: {error}") from error
+    return _read(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(8)
+def _read(path: Path, changed: int, size: int) -> WordTable:
+    """The table in a file, read once per version of it."""
     try:
         with gzip.open(path) as file:
             text = file.read(MOST_BYTES + 1)

@@ -31,6 +31,7 @@ from renderers.frame_plan.frame_plan import Retake
 from renderers.frame_rendering.frame_object import FrameObject
 from renderers.frame_rendering.state import FrameState, Moments
 from renderers.models.checkpoint.reading import open_checkpoint
+from renderers.word_table import FIRST_LINE
 from tests.helpers.checkpoints import save_lightning
 from tests.helpers.hostile_models import configs as hostile_configs
 from tests.helpers.music import clicks, convert, write_wav
@@ -42,6 +43,7 @@ LARGEST = 300_000  # bytes: mutation of more says little
 # They have tests of their own (tests/unit/manifests): whole files of many rows cost more than one input may.
 COSTLY = ("parquet_keyframes_40.parquet", "parquet_prompt_20MB.parquet", "null_rows_500k.parquet")
 FRAMES = 4
+WORDS = ("a\ta\t100\n", "cat\tcat\t100\nkitten\tcat\t79\nsnow\tsnow\t100\n")
 GOOD, STRANGER = "reef", "stranger"
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 STAMP = "20261128T000000000000"
@@ -157,6 +159,12 @@ def configs() -> Iterator[bytes]:
     """Taming's configs, and those that want to be too much."""
     yield CONFIG
     yield from (text.encode() for _, text, _ in hostile_configs() if len(text) < 5_000)
+
+
+def word_tables() -> Iterator[bytes]:
+    """Yield tables of words, unpacked."""
+    for lines in WORDS:
+        yield f"{FIRST_LINE}\n{lines}".encode()
 
 
 def checkpoints() -> Iterator[bytes]:

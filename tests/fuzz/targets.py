@@ -7,6 +7,7 @@ terminal's worth; more than the seconds or the memory of one input (child.py).
 
 from __future__ import annotations
 
+import gzip
 import io
 import math
 import re
@@ -40,6 +41,7 @@ from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.frame_object import FrameObject
 from renderers.pictures.reading import read_rgb
 from renderers.registry import Registry
+from renderers.word_table import BUCKETS, read_words
 from tests.fuzz import outputs, seeds, values
 from tests.fuzz.judging import Finding, refused, said
 from tests.helpers.sources import Folder
@@ -213,6 +215,15 @@ def _import(text: str) -> None:
         planned(result)
 
 
+def _words(path: Path) -> None:
+    """A table that is read has numbers for every text, of its words and of its buckets."""
+    table = read_words(path)
+    for text in ("a cat, two cats' catty snowcats 猫", *table.words[:50]):
+        table.unknown(text)
+        if any(not 0 <= number < len(table.words) + BUCKETS for number in table.ids(text)):
+            raise Finding(f"{text!r} has numbers that are none of the table's")
+
+
 MODELS = {it.name for it in Registry().entries()}
 TARGETS: dict[str, Target] = {
     "row": Target(_row, strategy=values.rows()),
@@ -231,6 +242,7 @@ TARGETS: dict[str, Target] = {
     "picture": Target(refusing(lambda data: read_rgb(data, NAME)), seeds.pictures),
     "sound": Target(in_a_file(lambda path: listen(path, NAME)), seeds.sounds, few=True),
     "config": Target(in_a_file(read_config), seeds.configs),
+    "words": Target(lambda data: in_a_file(_words)(gzip.compress(data)), seeds.word_tables),
     "checkpoint": Target(in_a_file(seeds.all_tensors), seeds.checkpoints),
     "frame": Target(refusing(FrameObject.from_bytes), seeds.frame_objects),
     "output": Target(outputs.read_by_status, strategy=values.documents()),

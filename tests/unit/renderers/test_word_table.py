@@ -66,6 +66,8 @@ def test_a_table_is_written_and_read(tmp_path: Path, table: WordTable) -> None:
     assert content == table_text(table.words, table.taught, table.nearness)
     (tmp_path / "words.tsv.gz").write_bytes(content)
     assert read_words(tmp_path / "words.tsv.gz") == table
+    (tmp_path / "words.tsv.gz").write_bytes(table_text(("cat",), ("cat",), (100,)))
+    assert read_words(tmp_path / "words.tsv.gz").words == ("cat",)  # another file in its place is another table
 
 
 def packed(text: str) -> bytes:
