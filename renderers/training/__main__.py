@@ -3,6 +3,7 @@
     python -m renderers.training vqgan SPRITES FOLDER [--recipe NAME] [--steps N] [--device cuda]
     python -m renderers.training perceptor SPRITES FOLDER --vqgan VQGAN_FOLDER [--from PAIR] [--clean] ...
     python -m renderers.training words SPRITES WORDS --model MODEL --scowl SCOWL
+    python -m renderers.training text SPRITES FOLDER --vqgan VQGAN_FOLDER --from PAIR --words WORDS --recipe NAME
     python -m renderers.training export VQGAN_FOLDER PERCEPTOR_FOLDER TARGET
 
 SPRITES is the folder of `nightreel models sprites`. Each goes on where a kill left it. Several workers average their
@@ -19,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from renderers.errors import RenderError
-from renderers.training.embedded import export_pair, make_words, train_perceptor, train_vqgan
+from renderers.training.embedded import export_pair, fit_text, make_words, train_perceptor, train_vqgan
 from renderers.training.recipes import EMBEDDED
 from renderers.training.run import TrainingProgress
 from renderers.training.workers import rank, use_threads
@@ -41,7 +42,8 @@ def main() -> None:
     perceptor = what.add_parser("perceptor")
     export = what.add_parser("export")
     words = what.add_parser("words")
-    for part in (vqgan, perceptor, export, words):
+    text = what.add_parser("text")
+    for part in (vqgan, perceptor, export, words, text):
         part.add_argument(
             "--recipe", default=EMBEDDED, help="which pair: a name in recipes.yaml (default: %(default)s)"
         )
@@ -53,7 +55,14 @@ def main() -> None:
         part.add_argument("--threads", type=int, default=1, help="CPU threads")
     perceptor.add_argument("--vqgan", type=Path, required=True, help="folder of the VQGAN's training")
     perceptor.add_argument("--from", dest="start", type=Path, help="folder of an exported perceptor to begin from")
-    for part in (perceptor, export):
+    text.add_argument("sprites", type=Path)
+    text.add_argument("folder", type=Path)
+    text.add_argument("--vqgan", type=Path, required=True, help="folder of the VQGAN's training")
+    text.add_argument(
+        "--from", dest="start", type=Path, required=True, help="folder of the perceptor that has the pictures"
+    )
+    text.add_argument("--threads", type=int, default=1, help="CPU threads")
+    for part in (perceptor, export, text):
         part.add_argument("--words", type=Path, help="folder of `words`, for a recipe that reads whole words")
     perceptor.add_argument(
         "--clean",
@@ -76,6 +85,12 @@ def main() -> None:
             print(f"{checksum}  {name}")
         return
     use_threads(given.threads)
+    if given.what == "text":
+        fit_text(
+            given.sprites, given.folder, vqgan=given.vqgan, start=given.start, by=given.recipe, words=given.words,
+            on_progress=_tell,
+        )  # fmt: skip
+        return
     if dist.is_torchelastic_launched():
         dist.init_process_group("nccl" if given.device == "cuda" else "gloo")
     if given.what == "vqgan":

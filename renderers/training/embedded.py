@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
-from renderers.errors import ModelFilesBroken, TrainingBroken
+from renderers.errors import BadInput, ModelFilesBroken, TrainingBroken
 from renderers.models import load_models
 from renderers.models.vqgan.vqgan import VQGAN
 from renderers.registry import Registry
@@ -36,6 +36,7 @@ from renderers.training.run import TrainingProgress, TrainingRun, read_checkpoin
 from renderers.training.scenes import SceneComposer
 from renderers.training.sentence_model import SentenceModel
 from renderers.training.sprites import Sprites, load_sprites
+from renderers.training.text_fitting import TextFitting, TextFittingSettings
 from renderers.training.vocabulary import named_sprites
 from renderers.training.vqgan_training import VQGANTraining, begin_at_zero
 from renderers.training.word_vectors import (
@@ -52,6 +53,7 @@ from renderers.word_table import WordTable
 
 __all__ = [
     "export_pair",
+    "fit_text",
     "make_words",
     "train_perceptor",
     "train_vqgan",
@@ -245,6 +247,40 @@ def train_perceptor(
 
     run = TrainingRun(folder, settings, writes=rank() == 0)
     train(training, run, measure=measure, on_progress=on_progress, should_stop=should_stop)
+
+
+def fit_text(
+    sprites: Path,
+    folder: Path,
+    *,
+    vqgan: Path,
+    start: Path,
+    by: str = EMBEDDED,
+    words: Path | None = None,
+    settings: TextFittingSettings | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> None:
+    """Fit a text tower that reads whole words to the picture tower of the perceptor in folder `start`, in `folder`, or
+    go on with it; then write both there, as `train_perceptor` can begin with them.
+
+    Raises:
+        BadInput: there is no such recipe, its perceptor reads parts of words, or it needs `words`.
+        ModelFilesBroken: the weights in `start` can't be read or are of another shape.
+        TrainingBroken, Stopped: as `renderers.training.loop.train`.
+    """
+    made_by = recipe(by)
+    read = Words.of(words, made_by)
+    if read is None:
+        raise BadInput(
+            f"the perceptor of recipe '{by}' reads parts of words: its text tower is taught with its pictures"
+        )
+    whole = settings or TextFittingSettings()
+    both = made_by.perceptor_training
+    learner = embedded_perceptor_training(sprites, made_by, trained_vqgan(vqgan, made_by), both, "cpu", start, read)
+    fitting = TextFitting(learner, whole, folder)
+    train(fitting, TrainingRun(folder, whole), on_progress=on_progress, should_stop=should_stop)
+    write_perceptor(perceptor_config(made_by.perceptor, read), fitting.averaged, folder)
 
 
 def make_words(sprites: Path, folder: Path, *, model: Path, scowl: Path, by: str = EMBEDDED) -> WordTable:

@@ -9,6 +9,7 @@ et al. 2019, "Image synthesis with a single robust classifier"), and decoded ran
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -44,6 +45,9 @@ class PerceptorTrainingSettings(BaseModel):
     bank: int = Field(
         64, ge=0, description="names per step that a picture is distinguished from, besides the batch's captions"
     )
+    names_every: int = Field(
+        0, ge=0, description="steps between readings of all names, from which pictures are distinguished; 0: none"
+    )
     lr: float = Field(1e-3, gt=0, description="learning rate of the text tower and the projection")
     trunk_rate: float = Field(0.35, ge=0, le=1, description="that of the pretrained trunk, as a share of it")
     trunk_from: int = Field(150, ge=0, description="steps before the trunk begins to learn")
@@ -60,6 +64,7 @@ class PerceptorTrainingSettings(BaseModel):
     adversarial_from: int = Field(200, ge=0, description="first step of the adversarial phase; `steps` for none")
     ramp: int = Field(200, ge=1, description="steps over which epsilon rises to its value")
     epsilon: float = Field(1.5, ge=0, description="most that a cutout is pushed, in L2 over pixels in [0, 1]")
+    attacked: float = Field(1, ge=0, le=1, description="share of the cutouts that are pushed; the others stay clean")
     average: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, which are the result")
     log_every: int = Field(50, ge=1, description="steps between two lines of the curves")
     checkpoint_every: int = Field(100, ge=1, description="steps between two checkpoints")
@@ -108,6 +113,8 @@ class PerceptorTraining:
         if kin is not None:
             self._fixed.add(id(clip.token_embedding.weight))
         self.names = composer.names
+        self.named: Tensor | None = None
+        """what the text tower made of all names, `(names, d)`, when they were last read"""
         self.averaged = {key: value.clone() for key, value in clip.state_dict().items()}
 
     # -- one step ------------------------------------------------------------------------------------------------
@@ -127,19 +134,21 @@ class PerceptorTraining:
         chance = generator(settings.seed, rank(), step, "bank")
         bank = torch.randperm(len(self.names), generator=chance)[: settings.bank]
         texts = [*scenes.captions, *scenes.false_captions, *(_an(self.names[i]) for i in bank)]
-        tokens = self._among_kin(self.tokenizer(texts), step).to(self.device)
-        wrong = _exclusions(scenes.captions, scenes.concepts, [self.names[i] for i in bank], bank).to(self.device)
+        tokens = self.among_kin(self.tokenizer(texts), step).to(self.device)
+        wrong = exclusions(scenes.captions, scenes.concepts, [self.names[i] for i in bank], bank).to(self.device)
+        self.read_names(step)
+        others = self.wrong_names(scenes.captions, scenes.concepts)
 
         if step >= settings.adversarial_from:
             with torch.no_grad():
-                words = F.normalize(self._read(tokens), dim=-1)
+                words = F.normalize(self.read(tokens), dim=-1)
             seen = self._attack(pictures, words, wrong, real, step)
         else:
-            seen = self._look(pictures, step)
+            seen = self.look(pictures, step)
         self._learning(True, locked=step < settings.locked)
-        words = F.normalize(self._read(tokens), dim=-1)
+        words = F.normalize(self.read(tokens), dim=-1)
         views = F.normalize(self.clip.encode_image(seen), dim=-1)
-        by_picture, by_text = self._losses(views, words, wrong, real)
+        by_picture, by_text = self.losses(views, words, wrong, real, others)
         loss = (by_picture + by_text) / 2
         learn(loss, self.weights, self.adam, clip=1.0)
         average_weights(self.averaged, self.clip.state_dict(), self.settings.average, step)
@@ -149,7 +158,7 @@ class PerceptorTraining:
             terms["scale"] = self.clip.logit_scale.exp()
         return {name: term.detach() for name, term in terms.items()}
 
-    def _read(self, tokens: Tensor) -> Tensor:
+    def read(self, tokens: Tensor) -> Tensor:
         """What the text tower makes of `tokens` `(n, context)`. Of whole words, whose texts are a third of the context,
         no more is computed than the longest has: nothing that follows the end of a text counts for it."""
         if self.kin is None:
@@ -163,7 +172,7 @@ class PerceptorTraining:
         read: Tensor = ends @ clip.text_projection
         return read
 
-    def _among_kin(self, tokens: Tensor, step: int) -> Tensor:
+    def among_kin(self, tokens: Tensor, step: int) -> Tensor:
         """`tokens` with words that mean nearly the same in the place of some."""
         if self.kin is None or not self.settings.kin:
             return tokens
@@ -172,14 +181,37 @@ class PerceptorTraining:
         changed = torch.rand(tokens.shape, generator=chance) < self.settings.kin
         return torch.where(changed, self.kin[tokens, which], tokens)
 
-    def _losses(self, views: Tensor, words: Tensor, wrong: Tensor, real: int) -> tuple[Tensor, Tensor]:
-        """The two cross-entropies: each real picture among texts, its false caption included; each caption among
-        pictures, garbage included."""
+    @torch.no_grad()
+    def read_names(self, step: int) -> None:
+        """Read all names, if it is time to."""
+        every = self.settings.names_every
+        if every and (self.named is None or step % every == 0):
+            tokens = self.tokenizer([_an(name) for name in self.names]).to(self.device)
+            order = tokens.count_nonzero(dim=1).argsort()  # alike in length go together
+            read = torch.cat([self.read(part) for part in tokens[order].split(256)])
+            self.named = F.normalize(read, dim=-1)[order.argsort()]
+
+    def wrong_names(self, captions: Sequence[str], concepts: Tensor) -> tuple[Tensor, Tensor] | None:
+        """All names as they were last read `(names, d)`, and which of them each picture shows after all
+        `(n, names)`; None where they are not read."""
+        if self.named is None:
+            return None
+        everything = torch.arange(len(self.names))
+        shown = exclusions(captions, concepts, self.names, everything)[:, len(captions) :]
+        return self.named, shown.to(self.device)
+
+    def losses(
+        self, views: Tensor, words: Tensor, wrong: Tensor, real: int, names: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The two cross-entropies: each real picture among texts, its false caption and `names` included; each caption
+        among pictures, garbage included."""
         scale = self.clip.logit_scale.exp().clamp(max=50)
         captions, false, bank = words[:real], words[real : 2 * real], words[2 * real :]
         among = scale * views[:real] @ torch.cat([captions, bank]).T
         own_false = scale * (views[:real] * false).sum(dim=1, keepdim=True)
         among = torch.cat([among.masked_fill(wrong, EXCLUDED), own_false], dim=1)
+        if names is not None:
+            among = torch.cat([among, (scale * views[:real] @ names[0].T).masked_fill(names[1], EXCLUDED)], dim=1)
         answer = torch.arange(real, device=views.device)
         by_picture = F.cross_entropy(among, answer)
         among = scale * captions @ views.T
@@ -191,7 +223,7 @@ class PerceptorTraining:
         caption; the others are garbage."""
         settings = self.settings
         self._learning(False)
-        seen = self._look(pictures, step)
+        seen = self.look(pictures, step)
         ramp = min(1.0, (step - settings.adversarial_from + 1) / settings.ramp)
         chance = generator(settings.seed, rank(), step, "push")
         # each its own reach, up to epsilon: some stay nearly clean.
@@ -199,21 +231,27 @@ class PerceptorTraining:
         start = torch.randn(seen.shape, generator=chance).to(self.device)
         push = (start / _norms(start) * reach * 0.5).requires_grad_(True)
         scale = self.clip.logit_scale.detach().exp().clamp(max=50)
-        views = F.normalize(self.clip.encode_image(seen + push), dim=-1)
-        among = scale * views[:real] @ torch.cat([words[:real], words[2 * real :]]).T
-        answer = torch.arange(real, device=self.device)
-        goal = F.cross_entropy(among.masked_fill(wrong, EXCLUDED), answer, reduction="sum")
+        # of the real ones the first, in a batch without order, and all garbage
+        pushed = round(real * settings.attacked)
+        near = seen + push
+        chosen = near if pushed == real else torch.cat([near[:pushed], near[real:]])
+        views = F.normalize(self.clip.encode_image(chosen.contiguous(memory_format=torch.channels_last)), dim=-1)
+        among = scale * views[:pushed] @ torch.cat([words[:real], words[2 * real :]]).T
+        answer = torch.arange(pushed, device=self.device)
+        goal = F.cross_entropy(among.masked_fill(wrong[:pushed], EXCLUDED), answer, reduction="sum")
         if len(pictures) > real:
             # garbage climbs towards whatever text is nearest.
-            goal = goal + (scale * views[real:] @ words[:real].T).logsumexp(dim=1).sum()
+            goal = goal + (scale * views[pushed:] @ words[:real].T).logsumexp(dim=1).sum()
         (gradient,) = torch.autograd.grad(goal, [push])
         with torch.no_grad():
             push = push + gradient / _norms(gradient) * reach
-            return seen + push * (reach / _norms(push)).clamp(max=1)
+            push = push * (reach / _norms(push)).clamp(max=1)
+            push[pushed:real] = 0
+            return seen + push
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
-    def _look(self, pictures: Tensor, step: int) -> Tensor:
+    def look(self, pictures: Tensor, step: int) -> Tensor:
         """One cutout of each picture, normalised, `(n, 3, side, side)`."""
         settings = self.cutouts.model_copy(update={"number": len(pictures)})
         side = self.composer.side
@@ -259,13 +297,15 @@ class PerceptorTraining:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step needs."""
-        return {"clip": self.clip.state_dict(), "averaged": self.averaged, "adam": self.adam.state_dict()}
+        return {"clip": self.clip.state_dict(), "averaged": self.averaged, "adam": self.adam.state_dict(),
+                "names": self.named}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.clip.load_state_dict(state["clip"])
         self.averaged = {key: value.to(self.device) for key, value in state["averaged"].items()}
         self.adam.load_state_dict(state["adam"])
+        self.named = state.get("names")
 
 
 def _slow_filters(trunk: nn.Module) -> set[int]:
@@ -275,16 +315,32 @@ def _slow_filters(trunk: nn.Module) -> set[int]:
     return {id(layer.weight) for layer in layers if layer.groups > 1 and layer.kernel_size[0] == 5}
 
 
-def _exclusions(captions: Sequence[str], concepts: Tensor, names: Sequence[str], bank: Tensor) -> Tensor:
+def exclusions(captions: Sequence[str], concepts: Tensor, names: Sequence[str], bank: Tensor) -> Tensor:
     """What must not count as wrong, `(n, n + m)`: other captions that are true of picture i too (the same words, or the
     same single concept), and names of the bank that picture i shows."""
     same_words = torch.tensor([[a == b for b in captions] for a in captions])
     same_concept = (concepts[:, None] == concepts[None]) & (concepts[:, None] >= 0)
     others = (same_words | same_concept) & ~torch.eye(len(captions), dtype=torch.bool)
-    said = [f" {caption} " for caption in captions]
-    named = torch.tensor([[f" {name} " in words or f" {plural(name)} " in words for name in names] for words in said])
+    named = torch.zeros(len(captions), len(names), dtype=torch.bool)
+    beginning = _by_first_word(tuple(names))
+    for said, caption in zip(named, captions, strict=True):
+        words = f" {caption.replace(',', '')} "
+        for word in set(words.split()):
+            for phrase, name in beginning.get(word, ()):
+                if phrase in words:
+                    said[name] = True
     shown = concepts[:, None] == bank[None]
-    return torch.cat([others, named.view(len(captions), len(names)) | shown], dim=1)
+    return torch.cat([others, named | shown], dim=1)
+
+
+@lru_cache(4)
+def _by_first_word(names: tuple[str, ...]) -> dict[str, list[tuple[str, int]]]:
+    """The names, singular and plural between blanks, and their places, by their first words."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for place, name in enumerate(names):
+        for form in (name, plural(name)):
+            found.setdefault(form.split()[0], []).append((f" {form} ", place))
+    return found
 
 
 def _norms(x: Tensor) -> Tensor:

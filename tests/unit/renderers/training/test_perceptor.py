@@ -18,7 +18,7 @@ from renderers.training.concepts import Concept
 from renderers.training.embedded_perceptor import MERGES, PERCEPTOR_CONFIG
 from renderers.training.export import write_perceptor, write_vqgan
 from renderers.training.loop import train
-from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings, _exclusions
+from renderers.training.perceptor_training import PerceptorTraining, PerceptorTrainingSettings, exclusions
 from renderers.training.run import TrainingRun
 from renderers.training.scenes import SceneComposer
 from renderers.training.sprites import Sprites
@@ -98,7 +98,7 @@ def test_the_push_hurts_and_stays_within_reach(vqgan, composer):
         words = torch.nn.functional.normalize(learner.clip.eval().encode_text(tokens), dim=-1)
         both = torch.cat([words, words])  # captions, and false captions that are not looked at
     pushed = learner._attack(scenes.pictures, both, wrong, 16, 0)
-    clean = learner._look(scenes.pictures, 0)
+    clean = learner.look(scenes.pictures, 0)
     assert float((pushed - clean).flatten(1).norm(dim=1).max()) <= 2.0 / 0.5 + 1e-4
 
     def loss(seen):
@@ -147,7 +147,7 @@ def test_the_shell_command_takes_what_its_help_says(arguments, monkeypatch):
 def test_what_must_not_count_as_wrong():
     """The same words, the same concept, and names of the bank that the caption has."""
     captions = ["a red ball", "two boxes", "a red ball", "a ball on a blue background"]
-    wrong = _exclusions(captions, torch.tensor([0, -1, 0, 0]), ["ball", "box"], torch.tensor([0, 1]))
+    wrong = exclusions(captions, torch.tensor([0, -1, 0, 0]), ["ball", "box"], torch.tensor([0, 1]))
     assert wrong.tolist() == [
         [False, False, True, True, True, False],
         [False, False, False, False, False, True],
@@ -196,15 +196,15 @@ def test_of_whole_words_no_more_is_computed_than_there_is(vqgan, composer):
     learner.clip.eval()
     tokens = learner.tokenizer(["a ball", "a box and a ball and a globe", ""])
     with torch.no_grad():
-        torch.testing.assert_close(learner._read(tokens), learner.clip.encode_text(tokens), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(learner.read(tokens), learner.clip.encode_text(tokens), atol=1e-5, rtol=1e-4)
 
 
 def test_words_that_mean_the_same_stand_for_some_and_their_vectors_stay(vqgan, composer):
     learner = of_whole_words(vqgan, composer, steps=10, adversarial_from=0, kin=0.5)
     tokens = learner.tokenizer(["a ball a box"] * 100)
-    changed = learner._among_kin(tokens, 3)
-    assert torch.equal(changed, learner._among_kin(tokens, 3))
-    assert not torch.equal(changed, learner._among_kin(tokens, 4))
+    changed = learner.among_kin(tokens, 3)
+    assert torch.equal(changed, learner.among_kin(tokens, 3))
+    assert not torch.equal(changed, learner.among_kin(tokens, 4))
     balls = changed[:, 1]
     assert set(balls.tolist()) == {2, 4}  # ball, globe
     assert 30 < int((balls == 4).sum()) < 70
