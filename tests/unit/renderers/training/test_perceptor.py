@@ -231,3 +231,36 @@ def test_a_locked_picture_tower_stays_until_it_is_free(vqgan, composer):
     assert not any(name.startswith("visual.") for name in first)
     assert any(name.startswith("visual.trunk") for name in second)
     assert any(name.startswith("visual.head") for name in second)
+
+
+def test_all_names_are_wrong_but_those_that_a_picture_shows(vqgan, composer):
+    learner = of_whole_words(vqgan, composer, names_every=5)
+    learner.clip.eval()
+    assert learner.wrong_names(["a ball"], torch.tensor([0])) is None
+    learner.read_names(1)
+    first = learner.named
+    assert first.shape == (2, 16)
+    with torch.no_grad():
+        alone = torch.nn.functional.normalize(learner.read(learner.tokenizer(["a box"])), dim=-1)
+    torch.testing.assert_close(first[1:], alone, atol=1e-5, rtol=1e-4)
+    learner.read_names(4)
+    assert learner.named is first
+    learner.read_names(5)
+    assert learner.named is not first
+    named, shown = learner.wrong_names(["two balls, flat", "a red thing", "a box"], torch.tensor([-1, 0, 1]))
+    assert named is learner.named
+    assert shown.tolist() == [[True, False], [True, False], [False, True]]
+    fewer = learner.losses(alone, torch.cat([alone, -alone]), torch.zeros(1, 1, dtype=torch.bool), 1)
+    more = learner.losses(alone, torch.cat([alone, -alone]), torch.zeros(1, 1, dtype=torch.bool), 1, (named, shown[2:]))
+    assert more[0] > fewer[0]
+    assert more[1] == fewer[1]
+
+
+def test_part_of_the_cutouts_may_stay_clean(vqgan, composer):
+    learner = training(vqgan, composer, steps=10, adversarial_from=0, epsilon=2.0, attacked=0.5)
+    scenes = composer.compose(10, 0, 0)
+    words = torch.nn.functional.normalize(torch.randn(16, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
+    pushed = learner._attack(scenes.pictures, words, torch.zeros(8, 8, dtype=torch.bool), 8, 0)
+    moved = (pushed - learner.look(scenes.pictures, 0)).flatten(1).norm(dim=1)
+    assert moved[4:8].tolist() == [0] * 4
+    assert all(moved[[0, 1, 2, 3, 8, 9]] > 0)
