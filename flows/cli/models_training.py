@@ -122,6 +122,32 @@ def words(
 
 
 @train.command
+def text(
+    *,
+    folder: Path,
+    vqgan: Annotated[Path, Parameter(help="folder of the VQGAN's training, finished or not")],
+    start: Annotated[Path, Parameter(help="folder of the exported perceptor whose picture tower stays as it is")],
+    words: WordVectors = None,
+    sprites: Sprites = None,
+    recipe: Recipe = "embedded128",
+    threads: Threads = 1,
+) -> int:
+    """Fit a text tower of whole words to a picture tower that is there, for `train perceptor --start`.
+
+    Example: nightreel models train text --vqgan runs/vqgan --start pair --words words --folder runs/text
+    """
+    from renderers.training.embedded import fit_text
+
+    with _watched("text tower", threads) as on_progress:
+        fit_text(
+            sprites or sprites_folder(), folder, vqgan=vqgan, start=start, by=recipe, words=words,
+            on_progress=on_progress,
+        )  # fmt: skip
+    say(f"{folder}: open_clip_model.safetensors, checkpoint.pt, curves.csv, curves.png")
+    return 0
+
+
+@train.command
 def vqgan(
     *,
     folder: Path,
