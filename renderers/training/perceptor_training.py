@@ -50,6 +50,12 @@ class PerceptorTrainingSettings(BaseModel):
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of the text tower and the projection")
     trunk_rate: float = Field(0.35, ge=0, le=1, description="that of the pretrained trunk, as a share of it")
+    head_rate: float = Field(
+        1,
+        gt=0,
+        le=1,
+        description="that of the picture tower's head: one of n x n cells moves n x n times as far by a step",
+    )
     trunk_from: int = Field(150, ge=0, description="steps before the trunk begins to learn")
     locked: int = Field(
         0,
@@ -97,13 +103,16 @@ class PerceptorTraining:
         self.side: int = size if isinstance(size, int) else size[0]
         trunk = {id(p) for p in clip.visual.trunk.parameters()}
         self._picture_tower = {id(p) for p in clip.visual.parameters()}
-        matrices = [p for p in clip.parameters() if p.ndim >= 2 and id(p) not in trunk]
+        of_head = [p for p in clip.visual.head.parameters() if p.ndim >= 2] if settings.head_rate != 1 else []
+        apart = trunk | {id(p) for p in of_head}
+        matrices = [p for p in clip.parameters() if p.ndim >= 2 and id(p) not in apart]
         rest = [p for p in clip.parameters() if p.ndim < 2 and id(p) not in trunk]
         self.adam = torch.optim.AdamW(
             [
                 {"params": list(clip.visual.trunk.parameters()), "weight_decay": 0.01},
                 {"params": matrices, "weight_decay": 0.05},
                 {"params": rest, "weight_decay": 0.0},
+                *([{"params": of_head, "weight_decay": 0.05}] if of_head else []),
             ],
             lr=settings.lr,
             betas=(0.9, 0.98),
@@ -282,7 +291,7 @@ class PerceptorTraining:
         settings = self.settings
         rate = settings.lr * trapezoid(step, settings.steps, warm_up=settings.warm_up, cool_down=settings.cool_down)
         trunk = min(1.0, max(0, step - settings.trunk_from) / 100) * settings.trunk_rate
-        for group, share in zip(self.adam.param_groups, (trunk, 1.0, 1.0), strict=True):
+        for group, share in zip(self.adam.param_groups, (trunk, 1.0, 1.0, settings.head_rate), strict=False):
             group["lr"] = rate * share
 
     def _learning(self, on: bool, *, locked: bool = False) -> None:

@@ -264,3 +264,14 @@ def test_part_of_the_cutouts_may_stay_clean(vqgan, composer):
     moved = (pushed - learner.look(scenes.pictures, 0)).flatten(1).norm(dim=1)
     assert moved[4:8].tolist() == [0] * 4
     assert all(moved[[0, 1, 2, 3, 8, 9]] > 0)
+
+
+def test_a_head_may_learn_more_slowly(vqgan, composer):
+    def head_moved(**settings):
+        learner = training(vqgan, composer, steps=10, adversarial_from=10, **settings)
+        before = learner.clip.visual.head.proj.weight.clone()
+        learner.step(0)
+        assert {id(p) for p in learner.weights} == {id(p) for p in learner.clip.parameters()}
+        return float((learner.clip.visual.head.proj.weight - before).detach().abs().max())
+
+    assert head_moved(head_rate=0.1) == pytest.approx(0.1 * head_moved(), rel=0.1)
