@@ -36,8 +36,10 @@ _LOUD = {
     "cut_*": "nightreel has no schedule of overview cutouts yet", "turbo_*": "nightreel has no cadence yet",
     "vr_*": "nightreel has no pictures for two eyes", "extract_nth_frame": "nightreel has no source video yet",
     "video_init_*": "nightreel has no source video yet", "flow_*": "nightreel has no optical flow yet",
-    "colormatch*": "nightreel has no renewal of colours yet",
+    "colormatch*": "nightreel has no colours of a source video yet",
 }  # fmt: skip
+# Of a mirror image that is seen at once, with prompts of weight 1 (infra/docs/colour.md).
+_MIRROR = 20
 
 
 def read(source: Source) -> Imported:
@@ -68,7 +70,9 @@ def read(source: Source) -> Imported:
         source.drop(keys, "no source video is used", shows=False)
     for key in ("use_vertical_symmetry", "use_horizontal_symmetry"):
         if source.flag(key):
-            draft.put("symmetry", "x" if "vertical" in key else "y", key)
+            # its horizontal symmetry copies the left half, turned over, to the right
+            column = "loss.mirror_x" if "horizontal" in key else "loss.mirror_y"
+            draft.put(column, _MIRROR, key, rule="a half is copied to the other at some steps there, drawn to it here")
         else:
             source.drop([key], "it is off", shows=False)
     if not source.flag("turbo_mode"):

@@ -35,11 +35,11 @@ _NOT_YET = {
     "edge", "cutouts.overview": "schedule of overview cutouts", "cutouts.grey": "grey cutouts", "dolly": "dolly",
     "field_of_view": "field of view", "finish.fps": "frame interpolation", "finish.upscaler": "model that enlarges",
     "hold.edges": "hold on edges", "hold.init": "hold on the first picture", "hold.meaning": "hold on meaning",
-    "hold.picture": "hold on the picture", "init": "such a start", "loss.tv2": "smoothing by squares", "mask": "mask",
+    "hold.picture": "hold on the picture", "init": "such a start", "mask": "mask",
     "mask_video": "moving mask", "optimiser.carry": "choice of restarting the optimiser", "pan": "turning camera",
     "plane_x": "tipping plane", "plane_y": "tipping plane", "renew.colours": "renewal of colours", "renew.contrast":
     "renewal of contrast", "renew.grain": "renewal by noise", "renew.noise": "renewal by noise", "renew.sharpen":
-    "renewal of sharpness", "source.video": "source video", "symmetry": "symmetry", "tilt": "turning camera", "tile":
+    "renewal of sharpness", "source.video": "source video", "tilt": "turning camera", "tile":
     "seamless tiles", "zoom_x": "zoom per axis", "zoom_y": "zoom per axis", "regions": "regions",
 }  # fmt: skip
 
