@@ -9,10 +9,11 @@ from typing import Any
 
 import open_clip
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from renderers.checksums import file_sha256
-from renderers.config_file import clipped
+from renderers.config_file import clipped, problems_of
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.models.checkpoint.conversion import convert_checkpoint, convert_state
 from renderers.models.depth_model import described_depth, load_depth
@@ -78,10 +79,18 @@ def add_model(
                 given["perceptors"] = [_perceptor(text, Path(scratch), number) for number, text in enumerate(chosen)]
             if depth is not None:
                 given["depth"] = described_depth(depth, depth_files)
-                load_depth(registry.build(given, folder), torch.device("cpu"))  # now, and not in the night
+                load_depth(_built(registry, given, folder), torch.device("cpu"))  # now, and not in the night
             return registry.register(given, name, replace=replace)
     except OSError as error:
         raise ModelFilesBroken(f"'{name}' can't be added to '{folder}': {error}") from error
+
+
+def _built(registry: Registry, given: dict[str, Any], folder: Path) -> ModelEntry:
+    try:
+        return registry.build(given, folder)
+    except ValueError as error:
+        said = problems_of(error) if isinstance(error, ValidationError) else clipped(error)
+        raise ModelFilesBroken(f"'{given['name']}' can't be added: {said}") from error
 
 
 def _described(name: str, like: str | None, summary: str | None, licence: str | None) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.errors import first_line
+from manifests.schema.texts import short
 from renderers.checksums import file_sha256, verify_file
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.frame_plan.parallax import FARTHEST
@@ -46,15 +50,16 @@ class DepthModel:
             ModelFilesBroken: the network fails, or gives something else than distances.
         """
         try:
-            given = self.network(pictures.detach().float().clone())
+            with _kept_settings():
+                given = self.network(pictures.detach().float().clone())
         except (torch.OutOfMemoryError, MemoryError):
             raise  # whoever asks knows what to do
-        except Exception as error:  # a stranger's code may raise anything
+        except (Exception, SystemExit) as error:  # a stranger's code may raise anything
             raise self._broken(f"failed: {type(error).__name__}: {first_line(error)}") from error
-        found = self._checked(given, pictures).float()
+        found = self._checked(given, pictures)
         finite = torch.isfinite(found)
         middle = torch.stack([depth[there].median() for depth, there in zip(found, finite, strict=True)])
-        relative = (found / middle[:, None, None]).clamp(1 / FARTHEST, FARTHEST)[:, None]
+        relative = (found / middle[:, None, None]).clamp(1 / FARTHEST, FARTHEST)[:, None].float()
         size = pictures.shape[-2:]
         if relative.shape[-2:] != size:
             relative = F.interpolate(relative, size=size, mode="bilinear", align_corners=False)
@@ -67,6 +72,12 @@ class DepthModel:
             raise self._broken(f"gives a {type(given).__name__} for pictures {shape}: {wanted}")
         if given.ndim != 3 or len(given) != shape[0] or not given.numel() or given.is_complex():
             raise self._broken(f"gives {tuple(given.shape)} for pictures {shape}: {wanted}")
+        if given.layout is not torch.strided or given.is_meta or given.is_quantized:
+            raise self._broken(
+                f"gives a tensor of {given.layout} on '{given.device}' that holds no plain numbers: {wanted}"
+            )
+        # not doubles: what is a number there may be none as a float
+        given = given if given.dtype is torch.float64 else given.float()
         if given.isnan().any():
             raise self._broken(f"gives what is no number: {wanted}")
         if not (given > 0).all():
@@ -90,13 +101,60 @@ def described_depth(loader: str, folder: Path | None) -> dict[str, Any]:
     if folder is None:
         return given
     place = at_home(str(folder)).absolute()
-    names = [path.relative_to(place) for path in sorted(place.rglob("*")) if path.is_file()]
-    kept = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    kept = sorted(islice(_files_below(place), MOST_FILES + 1))
     if not 0 < len(kept) <= MOST_FILES:
+        many = f"more than {MOST_FILES}" if kept else "no"
         raise BadInput(
-            f"'{folder}' holds {len(kept)} files for the depth loader '{loader}'; give a folder of 1 to {MOST_FILES}"
+            f"'{folder}' holds {many} files for the depth loader '{loader}'; give a folder of 1 to {MOST_FILES}"
         )
-    return given | {"folder": place, "files": {name.as_posix(): file_sha256(place / name) for name in kept}}
+    return given | {"folder": place, "files": {name: file_sha256(place / name) for name in kept}}
+
+
+def _files_below(place: Path) -> Iterator[str]:
+    """The names of all files below a folder, with slashes; not of hidden ones, nor of what lies in hidden folders."""
+    for folder, folders, files in os.walk(place):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (
+            Path(folder, name).relative_to(place).as_posix()
+            for name in files
+            if not name.startswith(".") and Path(folder, name).is_file()
+        )
+
+
+def _refuse_others(depth: DepthEntry, model: str) -> None:
+    """Of files that no checksum vouches for a loader might take the wrong ones, such as those of an earlier version."""
+    if depth.path is None:
+        return
+    other = next((name for name in _files_below(depth.path) if name not in depth.files), None)
+    if other is not None:
+        raise ModelFilesBroken(
+            f"the folder '{depth.path}' of depth loader '{depth.loader}' of model '{model}' holds '{short(other)}', "
+            "which the model was not added with: remove it there, or add the model again with all files"
+        )
+
+
+@contextmanager
+def _kept_settings() -> Iterator[None]:
+    """Take back what a stranger's code sets in torch for the whole process, or for whoever computes next: frames hang
+    on it. (Sums are split by threads: see `load_models`.)"""
+    threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
+    gradients, cudnn = torch.is_grad_enabled(), torch.backends.cudnn
+    chosen = {name: getattr(cudnn, name) for name in ("benchmark", "deterministic", "allow_tf32")}
+    matmul = torch.get_float32_matmul_precision()
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        if torch.get_float32_matmul_precision() != matmul:
+            torch.set_float32_matmul_precision(matmul)
+        for name, value in chosen.items():
+            if getattr(cudnn, name) != value:
+                setattr(cudnn, name, value)
 
 
 def load_depth(entry: ModelEntry, device: torch.device) -> DepthModel | None:
@@ -113,14 +171,13 @@ def load_depth(entry: ModelEntry, device: torch.device) -> DepthModel | None:
     for name, sha256 in depth.files.items():
         assert depth.path is not None  # the entry's schema sees to it
         verify_file(depth.path / name, sha256)
-    threads = torch.get_num_threads()
+    _refuse_others(depth, entry.name)
     try:
-        network = point.load()(depth.path, device)
-    except Exception as error:
+        with _kept_settings():
+            network = point.load()(depth.path, device)
+    except (Exception, SystemExit) as error:
         message = f"depth loader '{depth.loader}' of model '{entry.name}' can't be loaded: "
         raise ModelFilesBroken(f"{message}{type(error).__name__}: {first_line(error)}") from error
-    finally:
-        torch.set_num_threads(threads)  # sums are split by them: see `load_models`
     found = DepthModel(depth, network, entry.name)
     found.depths(torch.linspace(0, 1, 3 * TRIAL * TRIAL, device=device).view(1, 3, TRIAL, TRIAL))
     return found

@@ -178,7 +178,7 @@ class DepthEntry(_Entry):
         for name, sha256 in self.files.items():
             path = PurePosixPath(name)
             climbs = path.is_absolute() or ".." in path.parts or "\\" in name
-            if climbs or len(name) > 255 or not path.parts or str(path) != name:
+            if climbs or not name.isprintable() or len(name) > 255 or not path.parts or str(path) != name:
                 raise ValueError(f"'{short(name)}' can't be a file below the folder: give names such as sub/file.bin")
             if not re.fullmatch(SHA256, sha256):
                 raise ValueError(f"'{short(sha256)}', of file '{short(name)}', is no SHA-256")

@@ -50,6 +50,21 @@ def without_depth(folder, device):
 
 def negative(folder, device):
     return lambda pictures: pictures[:, 0] - 2
+
+
+def leaves(folder, device):
+    raise SystemExit(3)
+
+
+def settles(folder, device):
+    """As scripts do that have a process for themselves."""
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.set_num_threads(3)
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("medium")
+    return lambda pictures: 2 - pictures[:, 0]
 '''
 
 
@@ -61,6 +76,7 @@ def install_depth(monkeypatch: pytest.MonkeyPatch, folder: Path, *, version: str
     (info / "entry_points.txt").write_text(
         f"[nightreel.depth]\n{LOADER} = brightness_depth:load\nbroken = brightness_depth:broken\n"
         "pictures = brightness_depth:without_depth\nnegative = brightness_depth:negative\n"
+        "leaves = brightness_depth:leaves\nsettles = brightness_depth:settles\nof two words = brightness_depth:load\n"
     )
     (folder / "brightness_depth.py").write_text(CODE)
     monkeypatch.syspath_prepend(str(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -126,11 +127,27 @@ def test_depths_count_as_shares_of_the_middle_one_within_limits() -> None:
         (lambda it: it[:, 0] + torch.inf, "no finite distance"),
         (lambda it: "far", "str"),
         (lambda it: 1 / 0, "ZeroDivisionError"),
+        (lambda it: sys.exit(2), "SystemExit: 2"),
+        (lambda it: (it[:, 0] + 1).to_sparse(), r"torch\.sparse_coo .*no plain numbers"),
+        (lambda it: torch.ones(1, 4, 4, device="meta"), "meta.*no plain numbers"),
     ],
 )
 def test_what_is_no_depth_is_refused_with_the_models_name(network: Callable[[Tensor], Tensor], message: str) -> None:
     with pytest.raises(ModelFilesBroken, match=rf"(?s)'brightness' of model 'deep'.*{message}"):
         model_of(network).depths(torch.zeros(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_doubles_that_are_no_floats_are_distances(scale: float) -> None:
+    given = torch.tensor([[[1.0, 2.0], [2.0, 3.0]]], dtype=torch.float64) * scale
+    found = model_of(lambda pictures: given).depths(torch.zeros(1, 3, 2, 2))
+    torch.testing.assert_close(found, torch.tensor([[[[0.5, 1.0], [1.0, 1.5]]]]))
+
+
+@pytest.mark.parametrize("kind", [torch.uint16, torch.int8, torch.bool, torch.bfloat16, torch.float8_e4m3fn])
+def test_numbers_of_any_kind_are_distances(kind: torch.dtype) -> None:
+    found = model_of(lambda pictures: torch.ones(1, 2, 2).to(kind)).depths(torch.zeros(1, 3, 2, 2))
+    torch.testing.assert_close(found, torch.ones(1, 1, 2, 2))
 
 
 def test_a_network_can_change_nothing_of_the_picture() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from infra.models.bringing import bring_model
 from infra.models.files import missing_files, verify_model
@@ -111,7 +113,9 @@ def test_it_is_published_and_brought_with_the_model(registry: Registry, installe
     load_models(other.entry("deep"), device="cpu")
 
 
-@pytest.mark.parametrize("name", ["../key", "/etc/passwd", "a/../../b", "", ".", "a\\b", "a//b", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["../key", "/etc/passwd", "a/../../b", "", ".", "a\\b", "a//b", "x" * 300, "a\0b", "a\n", "\udcff"]
+)
 def test_no_file_lies_outside_of_its_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="file"):
         DepthEntry(loader="x", version="1", folder=tmp_path, files={name: "0" * 64})
@@ -128,9 +132,50 @@ def test_what_gives_no_depths_is_refused_when_it_is_added(registry: Registry, in
         ("broken", "OSError: no such device"),
         ("pictures", r"gives .*\(1, 3, 64, 64\).* for pictures .*: it must give"),
         ("negative", "distances of 0 or less"),
+        ("leaves", "can't be loaded: SystemExit: 3"),
+        ("of two words", r"'deep' can't be added: depth\.loader: "),
     ):
         with pytest.raises(ModelFilesBroken, match=message):
             add_model(registry, "deep", like="plain", depth=loader)
         assert "deep" not in registry.names
     with pytest.raises(BadInput, match="--depth"):
         add_model(registry, "deep", like="plain", depth_files=installed)
+
+
+def test_what_a_loader_sets_in_torch_for_itself_is_taken_back(registry: Registry, installed: Path) -> None:
+    def settings() -> tuple[object, ...]:
+        cudnn = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
+        return torch.is_grad_enabled(), torch.get_default_dtype(), torch.zeros(1).device, torch.get_num_threads(), cudnn
+
+    before = settings()
+    entry = add_model(registry, "deep", like="plain", depth="settles")
+    assert settings() == before
+    load_models(entry, device="cpu", threads=torch.get_num_threads())
+    assert settings() == before
+
+
+def test_files_that_nobody_vouches_for_are_given_to_no_loader(registry: Registry, installed: Path) -> None:
+    entry = deep(registry, installed)
+    assert entry.depth is not None
+    assert entry.depth.path is not None
+    (entry.depth.path / ".lock").touch()  # what is hidden was not added either
+    load_models(entry, device="cpu")
+    (entry.depth.path / "sub" / "model.safetensors").touch()
+    with pytest.raises(ModelFilesBroken, match=r"'deep' holds 'sub/model\.safetensors', .* not added with: remove"):
+        load_models(entry, device="cpu")
+
+
+def test_a_folder_of_very_many_files_is_not_gone_through(registry: Registry, installed: Path, tmp_path: Path) -> None:
+    for count, said in ((0, "no files"), (101, "more than 100 files")):
+        folder = tmp_path / f"of {count}"
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"{number}.bin").touch()
+        with pytest.raises(BadInput, match=said):
+            deep(registry, folder)
+
+
+def test_a_name_that_no_text_can_hold_is_refused(registry: Registry, installed: Path) -> None:
+    Path(os.fsdecode(os.fsencode(installed) + b"/\xff.bin")).touch()
+    with pytest.raises(ModelFilesBroken, match=r"'deep' can't be added: depth: .*can't be a file below the folder"):
+        deep(registry, installed)
