@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -124,14 +124,25 @@ def _frames_there(plan: VideoPlan, listing: VideoListing) -> frozenset[int]:
     """The frames of a plan that lie in its folder; of a long video as little is planned as answers that."""
     if plan.frames <= LONG:
         return frozenset(frames_present(listing.objects, plan.digests))
-    there, found = set(filter(None, map(frame_of, listing.objects))), set()
-    last = max((index for index, _ in there), default=-1) if plan.handoff == "chain" else plan.frames
-    for frame in plan.as_placed():  # the first one in any case: what can't be planned here is said
-        if (frame.index, frame.digest[:SHORT]) in there:
-            found.add(frame.index)
-        if frame.index >= last or len(found) == len(there):
+    named = filter(None, map(frame_of, listing.objects))
+    there = {(index, digest) for index, digest in named if index < plan.frames}
+    digests = _short_digests(plan, {index for index, _ in there})
+    return frozenset(index for index, digest in there if digests[index] == digest)
+
+
+def _short_digests(plan: VideoPlan, frames: Collection[int]) -> Mapping[int, str]:
+    """The shortened digests of some frames of a plan, which it has; no more of a long one is planned than gives these,
+    and the first in any case: what can't be planned here is said."""
+    if plan.frames <= LONG or "outline" in vars(plan):
+        return {index: plan.digests[index][:SHORT] for index in frames}
+    found: dict[int, str] = {}
+    left = len(frames)
+    for frame in plan.as_placed():
+        if frame.index in frames:
+            found[frame.index], left = frame.digest[:SHORT], left - 1
+        if not left:
             break
-    return frozenset(found)
+    return found
 
 
 def work_of(stored: StoredPlan, listing: VideoListing) -> VideoWork:
@@ -145,19 +156,13 @@ def work_of(stored: StoredPlan, listing: VideoListing) -> VideoWork:
 
 def current_failures(keys: Collection[str], plan: VideoPlan) -> Iterator[str]:
     """Yield the keys of failures of the frames that the plan has, and of the very video that they make."""
-    content = ""
-    for key in keys:
-        found = _FAILURE.search(key)
-        if found is None:
-            continue
-        index = None if found[1] == "video" else int(found[1])
-        if index is None:
-            digest = content = content or content_of(plan)
-        elif index < plan.frames:
-            digest = plan.digests[index]
-        else:
-            continue
-        if digest[:SHORT] == found[2]:
+    found = {key: match for key in keys if (match := _FAILURE.search(key))}
+    of_frames = {key: int(match[1]) for key, match in found.items() if match[1] != "video"}
+    known = {index for index in of_frames.values() if index < plan.frames}
+    digests = _short_digests(plan, known) if known else {}
+    content = content_of(plan)[:SHORT] if len(of_frames) < len(found) else ""
+    for key, match in found.items():
+        if match[2] == (digests.get(of_frames[key]) if key in of_frames else content):
             yield key
 
 

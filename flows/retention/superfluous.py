@@ -56,7 +56,8 @@ def superfluous_of_video(
     plans = {plan_key(video_id, content) for content in works}
     works_now = list(works.values())
     done = bool(works_now) and works_now[0].complete
-    frames = {*_digests(works_now), *(digest[:SHORT] for digest in continued)}
+    there = {named[1] for named in map(frame_of, objects) if named is not None}  # few, where a plan may have a million
+    frames = there.intersection(_digests(works_now)) | {digest[:SHORT] for digest in continued}
     segments = {key for work in works_now for it in work.ranges for key in (it.segment, _record(it.segment))}
     if done:
         segments -= {it.segment for it in works_now[0].ranges}

@@ -64,6 +64,7 @@ def read_grid(output: Storage, video_id: str, registry: Registry) -> VideoGrid |
     published = output.uri(f"{video_id}/{listing.provenance['video']}") if listing.provenance else ""
     try:
         stored = read_plan(output, listing, video_id, registry)
+        _ = None if stored is None else stored.plan.digests  # which this version may have no formulas for
     except (RenderError, ValueError, KeyError):
         stored = None
     if stored is None:

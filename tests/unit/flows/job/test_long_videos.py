@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from flows.job.output_videos import LONG, stored_status
 from flows.job.storage_state import save_plan
 from flows.planning.remaining import VideoWork
+from flows.retry_and_quarantine.records import record_failure
+from flows.watch.grid import read_grid
 from infra.storage.layout import content_digest, frame_key, plan_key
 from infra.storage.storage import Storage
 from manifests.schema import ManifestRow
@@ -70,6 +73,29 @@ def test_one_that_was_begun_is_planned_as_far_as_it_got(tmp_path: Any, addressed
     assert addressed() - before <= 61
 
 
+def test_what_lies_beyond_its_end_costs_nothing(tmp_path: Any, addressed: Count) -> None:
+    output = Storage(str(tmp_path))
+    planned(output, handoff="chain")
+    before = addressed()
+    for key in ("frames/999999999-{}.png", "failures/999999999-{}-20261201T000000000000.json"):
+        output.put("long/" + key.format("a" * 16), b"of a longer row")
+    (status,) = stored_status(output, Registry())
+    assert (status.state, status.done, addressed() - before) == ("missing", 0, 1)
+
+
+def test_a_frame_that_failed_is_found_without_those_behind_it(tmp_path: Any, addressed: Count) -> None:
+    output = Storage(str(tmp_path))
+    plan = planned(output, handoff="chain")
+    frames = [frame for frame, _ in zip(plan.walk(), range(4), strict=False)]
+    given: dict[str, Any] = {"video": "long", "frame": 3, "attempt": 1, "worker": "actor-0", "seconds": 1.0}
+    for digest, message in ((frames[3].digest, "too dark"), ("b" * 64, "of an earlier row")):
+        record_failure(output, ValueError(message), digest=digest, **given)
+    before = addressed()
+    (status,) = stored_status(output, Registry())
+    assert (status.state, status.reason) == ("failed", "too dark")
+    assert addressed() - before <= 5
+
+
 def test_a_long_one_is_looked_at_as_a_short_one_is(tmp_path: Any) -> None:
     for frames, handoff in ((LONG, "chain"), (LONG + 1, "chain"), (LONG + 1, "keyframes")):
         output = Storage(str(tmp_path / f"{frames}{handoff}"))
@@ -79,6 +105,18 @@ def test_a_long_one_is_looked_at_as_a_short_one_is(tmp_path: Any) -> None:
             output.put(frame_key("long", frame, plan.digests[frame]), b"a picture")
         (status,) = stored_status(output, Registry())
         assert set(range(frames)) - set(status.missing) == there
+
+
+def test_the_grid_of_frames_that_this_version_can_not_address_shows_what_lies_there(tmp_path: Any) -> None:
+    output = Storage(str(tmp_path))
+    plan = planned(output, frames=4)
+    output.put(frame_key("long", 1, plan.digests[1]), b"a picture")
+    key = plan_key("long", "c" * 64)
+    document = json.loads(output.read(key))
+    output.put(key, json.dumps({**document, "algorithm": 99}).encode(), existing="replace")
+    grid = read_grid(output, "long", Registry())
+    assert grid is not None
+    assert (grid.plan, grid.states) == (None, "md")
 
 
 def test_what_all_frames_decide_is_their_digest_as_json() -> None:
