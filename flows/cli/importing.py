@@ -41,6 +41,9 @@ def import_(
     steps_from_strength: Annotated[
         bool, Parameter(negative="", help="Deforum's strength as steps: 25*(1 - strength)/.35")
     ] = False,
+    replace: Annotated[
+        bool, Parameter(negative="", help="replace an output that is there and was edited, or is of something else")
+    ] = False,
     strict: Annotated[bool, Parameter(negative="", help="write nothing if anything that shows is dropped")] = False,
     json: Annotated[bool, Parameter(negative="", help="the lists as JSON on stdout")] = False,
 ) -> int:
@@ -64,8 +67,7 @@ def import_(
     found = import_settings(text, name, from_, wishes)
     refused = strict and bool(found.lost)
     if output is not None and not refused:
-        folder, slash, file = output.rpartition("/")
-        Storage(folder or slash or ".").put(file, found.yaml.encode(), existing="replace")
+        _write(output, found.yaml.encode(), replace=replace)
     if json:
         print_json(_document(found, None if refused else output))
     elif output is None and not refused:
@@ -91,12 +93,31 @@ def _read(source: str) -> tuple[str, str]:
     return text_of(io.BytesIO(data), address_without_secrets(source)), address_without_secrets(source)
 
 
+def _write(output: str, text: bytes, *, replace: bool) -> None:
+    folder, slash, file = output.rpartition("/")
+    storage = Storage(folder or slash or ".")
+    # what is imported is gone on with by hand: that work must not be lost by importing again
+    if not replace and storage.exists(file) and storage.read(file) != text:
+        raise BadInput(
+            f"output '{output}' is there already, and something else than would be written: name another file, or add "
+            "--replace"
+        )
+    storage.put(file, text, existing="replace")
+
+
 def _check_output(output: str, source: str) -> None:
     folder, _, name = output.rpartition("/")
     if not name or folder.endswith(":/") or not is_key(name) or not name.lower().endswith((".yaml", ".yml")):
         raise BadInput(f"output '{output}' is no file of YAML: give one, such as `-o row.yaml`")
-    if output == source:
+    if output == source or _is_one_file(output, source):
         raise BadInput(f"output '{output}' is the source itself: name another file")
+
+
+def _is_one_file(output: str, source: str) -> bool:
+    try:
+        return Path(output.removeprefix("file://")).samefile(source.removeprefix("file://"))
+    except (OSError, ValueError):  # a command line, an address, or no file yet
+        return False
 
 
 class _Finder:

@@ -87,8 +87,12 @@ class WorkPool:
             raise BadInput(f"{unused[0]}{shown} is not for a pool of type {self.kind}: {_WHY[self.kind]}")
         if self.kind != "process" and not self.image:
             raise BadInput(f"a pool of type {self.kind} needs --image, one that has nightreel installed")
+        places = set[str]()  # in a container, where two would have docker refuse every run, or one would win
         for secret in self.secrets:
-            (_file if self.kind == "docker" else _variable)(secret)
+            place = _file(secret)[2] if self.kind == "docker" else _variable(secret)["name"]
+            if place in places:
+                raise _not_so(secret, "it is given twice, give it once")
+            places.add(place)
         for name, value in self.environment.items():
             if has_secret(value):
                 raise BadInput(
@@ -111,7 +115,7 @@ _SECRET = re.compile(r"(?P<variable>[A-Za-z_]\w*)=(?P<name>[a-z0-9][a-z0-9.-]*)/
 
 
 # A colon would end the path of a volume.
-_SECRET_FILE = re.compile(r"(?P<variable>[A-Za-z_]\w*)=(?P<path>/[^:]+)", re.A)
+_SECRET_FILE = re.compile(r"(?P<variable>[A-Za-z_]\w*)=(?P<path>/[^:\x00-\x1f\x7f]+)", re.A)
 
 
 def _not_so(secret: str, remedy: str) -> BadInput:

@@ -30,6 +30,35 @@ def test_settings_become_a_manifest(nightreel: Callable[..., Said], tmp_path: Pa
     assert (shown["video_id"], shown["frames"], shown["fps"]) == ("Deforum", 120, 15)
 
 
+def test_what_was_gone_on_with_by_hand_is_not_imported_over(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    row, source = tmp_path / "row.yaml", CORPUS / "muffet.travel.json"
+    assert nightreel("import", source, "-o", row).code == DONE
+    assert nightreel("import", source, "-o", row).code == DONE, "it is the same"
+    edited = row.read_text() + "# and my own words\n"
+    row.write_text(edited)
+    said = nightreel("import", source, "-o", row)
+    assert said.code == BAD_INPUT
+    assert "row.yaml' is there already" in said.err
+    assert "--replace" in said.err
+    assert row.read_text() == edited
+    assert nightreel("import", source, "-o", row, "--replace").code == DONE
+    assert row.read_text() != edited
+
+
+@pytest.mark.parametrize("name", ["./reef.yaml", "link.yaml", "{folder}/reef.yaml"])
+def test_the_source_is_not_written_over_by_another_name(
+    nightreel: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (CORPUS / "reef.pytti.yaml").read_text()
+    Path("reef.yaml").write_text(text)
+    Path("link.yaml").symlink_to("reef.yaml")
+    said = nightreel("import", "reef.yaml", "-o", name.format(folder=tmp_path), "--replace")
+    assert said.code == BAD_INPUT
+    assert "is the source itself" in said.err
+    assert Path("reef.yaml").read_text() == text
+
+
 def test_a_command_line_is_one_as_it_stands_there(nightreel: Callable[..., Said]) -> None:
     said = nightreel("import", "python generate.py -p 'a red apple' -i 60 -sd 3", "--model", "embedded")
     assert said.code == DONE
@@ -71,7 +100,8 @@ def test_pictures_are_looked_for_beside_the_source_and_the_yaml(nightreel: Calla
     assert "old/shells.png" in (tmp_path / "row.yaml").read_text()
     assert "'shells.png' is not there" not in out.out
     (tmp_path / "old" / "shells.png").unlink()
-    assert "'shells.png' is not there: put it beside" in nightreel("import", source, "-o", tmp_path / "row.yaml").out
+    again = nightreel("import", source, "-o", tmp_path / "row.yaml", "--replace")
+    assert "'shells.png' is not there: put it beside" in again.out
 
 
 def test_what_cannot_be_read_is_refused_in_words(nightreel: Callable[..., Said], tmp_path: Path) -> None:

@@ -103,6 +103,18 @@ def test_what_is_ours_in_each() -> None:
             "--secret for RAY_AUTH_TOKEN: write VARIABLE=/FILE",
         ),
         (
+            {"kind": "docker", "image": "i:1", "secrets": ("RAY_AUTH_TOKEN=/a", "RAY_AUTH_TOKEN_PATH=/b")},
+            "--secret for RAY_AUTH_TOKEN_PATH: it is given twice",
+        ),
+        (
+            {"kind": "kubernetes", "image": "i:1", "secrets": ("A=b/c", "A=d/e")},
+            "--secret for A: it is given twice",
+        ),
+        (
+            {"kind": "docker", "image": "i:1", "secrets": ("RAY_AUTH_TOKEN=/a\n",)},
+            "--secret for RAY_AUTH_TOKEN: write VARIABLE=/FILE",
+        ),
+        (
             {"kind": "docker", "image": "i:1", "secrets": ("DATABASE=/etc/n/db",)},
             "--secret for DATABASE: nothing in the image reads it from a file; of these something does: AWS_ACCESS_KEY",
         ),
