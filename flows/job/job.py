@@ -129,6 +129,11 @@ class RenderJob:
         return self._plan.refused
 
     @property
+    def parts_in_all(self) -> int:
+        """How many parts its manifest has, where it renders one of them; else 0."""
+        return self._plan.parts
+
+    @property
     def warnings(self) -> Warnings:
         """What is good in the manifest's rows and may still surprise."""
         return self._plan.warnings

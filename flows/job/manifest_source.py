@@ -69,22 +69,36 @@ class ManifestSource:
         good = (result.row for result in read_rows(files) if isinstance(result, GoodRow))
         return cut(((row.video_id, None if row.parent is None else row.parent.video_id) for row in good), most)
 
-    def _part(self, reading: ReadingPolicy) -> Callable[[str], bool]:
-        """Return which videos are this job's.
+    def _part(self, reading: ReadingPolicy) -> tuple[Callable[[str], bool], int]:
+        """Return which videos are this job's, and how many parts there are; 0 where it renders the whole manifest.
 
         Raises:
-            BadInput: it is to render a part that there is not.
+            BadInput: it is to render a part that there is not; or the manifest is replaced while it is read.
         """
         part, most = self._parameters.part, self._parameters.videos_per_run
-        if part is None or most is None:
-            return lambda _: True
+        if part is None:
+            return lambda _: True, 0
+        if most is None:
+            raise BadInput(
+                f"part {part} of '{self._parameters.manifest}' is no part without videos_per_run, by which a manifest "
+                "is cut: give both, or leave part empty"
+            )
         made = self.cut(most, reading)
         if part > made.many:
             raise BadInput(
                 f"'{self._parameters.manifest}' has no part {part}: cut into parts of {plural(most, 'video')} it has "
                 f"{made.many}. Was it written anew after its parts had been begun? Then Retry the run that began them"
             )
-        return lambda video_id: made.part[video_id] == part
+
+        def is_ours(video_id: str) -> bool:
+            if video_id not in made.part:
+                raise BadInput(
+                    f"'{self._parameters.manifest}' was replaced while it was read (video '{video_id}' is new): Retry "
+                    "the run that began the parts"
+                )
+            return made.part[video_id] == part
+
+        return is_ours, made.many
 
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
         """Return None: what was rendered does not change the plan."""
@@ -116,7 +130,7 @@ class ManifestSource:
         places: dict[str, tuple[int, str]] = {}
         damaged: list[str] = []
         warnings = RowWarnings(Registry(self._settings.models_folder))
-        is_ours = self._part(reading)
+        is_ours, parts = self._part(reading)
 
         def good_rows() -> Iterator[ManifestRow]:
             for result in read_rows(manifest_files(self._parameters.manifest, reading)):
@@ -162,4 +176,4 @@ class ManifestSource:
                 continue
             warnings.look_at_plan(result.plan.row, *places[result.video_id])
             runs[result.video_id] = VideoRun(result)
-        return JobPlan(runs, problems.problems, tuple(refused), errors, tuple(damaged), warnings.found)
+        return JobPlan(runs, problems.problems, tuple(refused), errors, tuple(damaged), warnings.found, parts)

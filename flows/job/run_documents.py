@@ -154,6 +154,7 @@ class RunDocuments:
             manifest=address_without_secrets(job.parameters.manifest),
             part=job.parameters.part or 0,
             videos_per_run=(job.parameters.part and job.parameters.videos_per_run) or 0,
+            parts=job.parts_in_all,
             output=without_secrets(job.output.root),
             priority=job.parameters.priority,
             began=self._began,

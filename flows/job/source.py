@@ -21,8 +21,8 @@ __all__ = ["Comparison", "JobPlan", "WorkSource"]
 class JobPlan:
     """What a job is to do: a run for each video, problems of the manifest's rows, and good rows that can't be rendered
     with the reasons. `errors` has those reasons, by video id, for which the row is not to blame. `damaged` says of
-    documents in the output that can't be read which it is and what to do. `warnings` are of good rows. `runs` is never
-    changed, only replaced by another plan's."""
+    documents in the output that can't be read which it is and what to do. `warnings` are of good rows. `parts` is how
+    many parts the manifest has, where this is one of them. `runs` is never changed, only replaced by another plan's."""
 
     runs: Mapping[str, VideoRun] = field(default_factory=dict)
     problems: Problems = Problems()  # noqa: RUF009 - a tuple
@@ -30,6 +30,7 @@ class JobPlan:
     errors: Mapping[str, Exception] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
     warnings: Warnings = field(default_factory=Warnings)
+    parts: int = 0
 
     @property
     def frames_missing(self) -> tuple[int, int]:

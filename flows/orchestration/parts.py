@@ -46,6 +46,8 @@ SETTLE_SECONDS = 20.0
 # In which the server's automation starts a crashed run again.
 CRASH = timedelta(minutes=1)
 PAGE = 200
+# The label of a run that has begun parts: which of them count, "<videos in each>/<how many>".
+CUT = "nightreel.parts"
 # What happens to a run that waits to be begun, whatever for.
 _IN_BETWEEN = {"Late", "NotBegun", "AwaitingConcurrencySlot"}
 
@@ -98,14 +100,25 @@ def _wake(beginner: UUID, mine: UUID) -> None:
 
 
 def _parts(client: SyncPrefectClient, beginner: UUID) -> list[FlowRun]:
-    """The runs of the parts that a run has begun, in the order of the parts."""
+    """The runs of the parts that a run has begun, in the order of the parts; once it has cut a manifest anew, those of
+    the latest cut."""
+    most, _, many = str(client.read_flow_run(beginner).labels.get(CUT, "")).partition("/")
     chosen = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[beginner]))
     found: list[FlowRun] = []
     while page := client.read_flow_runs(flow_run_filter=chosen, limit=PAGE, offset=len(found)):
         found += page
         if len(page) < PAGE:
             break
-    return sorted(found, key=lambda run: int(run.parameters.get("part") or 0))
+    counts = [
+        run
+        for run in found
+        if not many or (str(run.parameters.get("videos_per_run")) == most and 0 < _number(run) <= int(many))
+    ]
+    return sorted(counts, key=_number)
+
+
+def _number(run: FlowRun) -> int:
+    return int(run.parameters.get("part") or 0)
 
 
 def _begins(client: SyncPrefectClient, mine: UUID) -> bool:
@@ -130,6 +143,7 @@ def _begun(client: SyncPrefectClient, mine: UUID, parameters: RenderParameters) 
             f"'{parameters.manifest}' would be {many:,} runs of up to {plural(most, 'video')}; at most {MOST_PARTS} "
             "are allowed: give a larger videos_per_run, or split the manifest"
         )
+    client.update_flow_run_labels(mine, {CUT: f"{most}/{many}"})
     me = client.read_flow_run(mine)
     given = {name: value for name, value in asdict(parameters).items() if value is not None}
     for part in range(1, many + 1):
@@ -141,7 +155,7 @@ def _begun(client: SyncPrefectClient, mine: UUID, parameters: RenderParameters) 
         if run.state is not None and run.state.is_final():
             client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
     get_run_logger().info("%d parts of up to %s each are runs of their own", many, plural(most, "video"))
-    return [run for run in _parts(client, mine) if int(run.parameters.get("part") or 0) <= many]
+    return _parts(client, mine)
 
 
 def _settled(client: SyncPrefectClient, mine: UUID, parts: list[FlowRun]) -> tuple[list[FlowRun], int]:
@@ -177,7 +191,7 @@ def _concluded(parameters: RenderParameters, parts: Sequence[FlowRun]) -> State[
     """Leave a summary, and return how all of it ended."""
     runs = [
         Ended(
-            str(part.id), int(part.parameters.get("part") or 0), part.name, part.state.name or "",
+            str(part.id), _number(part), part.name, part.state.name or "",
             part.state.message or "", part.state.is_completed(),
         )
         for part in parts

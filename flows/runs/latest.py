@@ -13,7 +13,7 @@ def latest_of(runs: Sequence[StoredRun]) -> list[StoredRun]:
     """Return the latest run of each manifest, or of each of its parts, of `runs`, oldest first, in the same order.
 
     A manifest is rendered whole or in parts, by what its latest run did: the runs of its parts count as far as no other
-    cut, and no run of the whole, has come since.
+    cut, and no run of the whole, has come since. A part that the manifest had when it was longer counts no more.
     """
     latest: dict[str, dict[int, StoredRun]] = {}
     cuts: dict[str, int] = {}
@@ -22,4 +22,6 @@ def latest_of(runs: Sequence[StoredRun]) -> list[StoredRun]:
         if cuts.get(manifest) != most:
             latest[manifest], cuts[manifest] = {}, most
         latest[manifest][run.record.part] = run
+        if many := run.record.parts:
+            latest[manifest] = {part: it for part, it in latest[manifest].items() if part <= many}
     return sorted((run for parts in latest.values() for run in parts.values()), key=lambda run: run.record.run)

@@ -98,7 +98,8 @@ class RefusedVideo(_Document):
 class RunRecord(_Document):
     """What a run is to do; put when it begins. One attempt of a flow run is one record.
 
-    `part` counts from 1 where the run renders a part of its manifest, cut into parts of `videos_per_run`; else 0.
+    `part` counts from 1 where the run renders a part of its manifest, which is cut into `parts` of `videos_per_run`;
+    else 0.
 
     `run` is its folder's name, which sorts by time. `flow_run` and `link` are Prefect's, '' without Prefect; attempts
     of one flow run share them. `output` is where it renders to: a record that lies elsewhere was copied. `began` is in
@@ -116,6 +117,7 @@ class RunRecord(_Document):
     manifest: str = ""
     part: Frames = 0
     videos_per_run: Frames = 0
+    parts: Frames = 0
     output: str = ""
     priority: int = 0
     began: Moment

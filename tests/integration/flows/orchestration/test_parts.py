@@ -11,6 +11,8 @@ from uuid import UUID
 
 import pytest
 
+from flows.job.output_videos import stored_wants
+from infra.storage.storage import Storage
 from tests.helpers.flow_runs import FlowRun, server
 from tests.helpers.render_jobs import quick_row, write_manifest
 
@@ -95,7 +97,7 @@ def test_a_manifest_becomes_runs_of_its_parts_and_a_summary(tmp_path: Path) -> N
         "render m.parquet to " + "/".join(output.parts[-2:]) + ", part 2",
     )
     assert sorted(it.parent.name for it in output.glob("*/video.*")) == ["b", "c"]
-    assert waits(run) > timedelta(minutes=4), "another is not over"
+    assert waits(run) > timedelta(minutes=1), "another is not over"
     assert attempt(parts[0].id).state.name == "Completed"
     assert waits(run) < timedelta(0), "the last one has it look, before runs that came later than it"
 
@@ -135,6 +137,41 @@ def test_a_night_says_which_of_its_parts_went_wrong(tmp_path: Path) -> None:
         "1/3 frames missing; 1 of 3 parts not complete: part 2: FramesMissing (1/1 fr"
     )
     assert whole.state.message.endswith("; 2 frames rendered by this run")
+
+
+@pytest.mark.minutes
+def test_a_retry_after_rows_were_taken_out_counts_the_parts_that_there_are(tmp_path: Path) -> None:
+    from prefect.states import AwaitingRetry
+
+    rows = [quick_row("a"), quick_row("b"), quick_row("c", init_image=str(tmp_path / "nowhere.png"))]
+    manifest, output = write_manifest(tmp_path / "m.parquet", rows), tmp_path / "out"
+    run = deployed_run(manifest=manifest, output=str(output), videos_per_run=1)
+    attempt(run)
+    for part in parts_of(run):
+        attempt(part.id)
+    assert attempt(run).state.name == "FramesMissing"
+
+    write_manifest(tmp_path / "m.parquet", rows[:2])
+    attempt(run, scheduled=AwaitingRetry())
+    for part in parts_of(run)[:2]:
+        attempt(part.id)
+    assert waits(run) < timedelta(0), "the third is a part no more"
+    whole = attempt(run)
+    assert (whole.state.name, whole.state.message) == (
+        "Completed", "2 frames, 2 videos in 2 parts; 2 frames rendered by this run",
+    )  # fmt: skip
+    found = stored_wants(Storage(str(output)))
+    assert (set(found.frames), found.refused) == ({"a", "b"}, {})
+
+
+def test_a_part_by_no_cut_is_refused(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "m.parquet", [quick_row("a"), quick_row("b")])
+    run = deployed_run(manifest=manifest, output=str(tmp_path / "out"), part=2)
+
+    state = attempt(run).state
+    assert state.name == "InputInvalid"
+    assert "part 2 of '" in state.message
+    assert "no part without videos_per_run" in state.message
 
 
 def test_what_is_no_more_than_a_run_may_have_is_rendered_by_it(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def test_of_a_manifest_in_parts_the_latest_run_of_each_counts() -> None:
     assert latest_of([first, one, two, again]) == [two, again]
     assert latest_of([one, two, first]) == [first]
     assert latest_of([one, two, other]) == [other], "another cut"
+    shorter = run("6", "a", "reef", part=1, videos_per_run=1, parts=1)
+    assert latest_of([one, two, shorter]) == [shorter], "the manifest has one part now"
     assert wanted([first, one, two], NOW).problems == (problem(3),)
     assert list(wanted([first, one, two], NOW).frames) == ["reef", "boat"]
 
