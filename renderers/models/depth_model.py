@@ -77,14 +77,14 @@ class DepthModel:
                 f"gives a tensor of {given.layout} on '{given.device}' that holds no plain numbers: {wanted}"
             )
         # not doubles: what is a number there may be none as a float
-        given = given if given.dtype is torch.float64 else given.float()
-        if given.isnan().any():
+        found: Tensor = given if given.dtype is torch.float64 else given.float()
+        if found.isnan().any():
             raise self._broken(f"gives what is no number: {wanted}")
-        if not (given > 0).all():
-            raise self._broken(f"gives distances of 0 or less (such as {float(given.min()):.3g}): {wanted}")
-        if not torch.isfinite(given).flatten(1).any(dim=1).all():
+        if not (found > 0).all():
+            raise self._broken(f"gives distances of 0 or less (such as {float(found.min()):.3g}): {wanted}")
+        if not torch.isfinite(found).flatten(1).any(dim=1).all():
             raise self._broken(f"gives no finite distance: {wanted}")
-        return given
+        return found
 
     def _broken(self, what: str) -> ModelFilesBroken:
         return ModelFilesBroken(f"depth loader '{self.entry.loader}' of model '{self.model}' {what}")
