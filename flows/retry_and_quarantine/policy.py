@@ -140,8 +140,8 @@ class WorkerRecords:
 
 @dataclass
 class StallWatch:
-    """Finds workers that render and do not get on: no step within `seconds`. One that stopped answering in the middle
-    of a frame does not get on either."""
+    """Finds workers that render, or load a model, and do not get on: no step within `seconds`. One that stopped
+    answering in the middle of a frame does not get on either."""
 
     seconds: float
     _since: dict[str, tuple[tuple[str, int, int], float]] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class StallWatch:
         """Look at `progress` at the time `now` (seconds of any clock); return each stalled worker once."""
         for worker in progress:
             at = (worker.video_id, worker.frame, worker.step)
-            if not worker.busy:
+            if not (worker.busy or worker.loading):  # a frame waits for the model that is loaded in advance
                 self._since.pop(worker.worker, None)
             elif self._since.get(worker.worker, (None,))[0] != at:
                 self._since[worker.worker] = (at, now)

@@ -144,6 +144,16 @@ def test_an_idle_worker_and_one_that_begins_another_frame_are_not_hung() -> None
     assert watch.stalled(40, [progress("b", 3, busy=False), progress("a", 2, frame=1)]) == []
 
 
+def test_a_worker_that_loads_a_model_for_ever_is_hung() -> None:
+    def loading(name: str) -> WorkerProgress:
+        return WorkerProgress(name, loading=True)
+
+    watch = StallWatch(10)
+    assert watch.stalled(0, [loading("a"), loading("b"), WorkerProgress("idle")]) == []
+    assert watch.stalled(9, [loading("a"), progress("b", 0), WorkerProgress("idle")]) == []
+    assert watch.stalled(11, [loading("a"), progress("b", 0), WorkerProgress("idle")]) == ["a"]
+
+
 def test_a_job_may_lose_a_share_of_its_frames_and_a_small_one_a_few() -> None:
     assert Budget(1000, 0.2).allowed == 200
     assert (Budget(1000, 0.2).spent(200), Budget(1000, 0.2).spent(201)) == (False, True)
