@@ -14,7 +14,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from infra.models.published import PublishedFile, PublishedModel, content_key, published, published_names
+from infra.models.published import (
+    FETCHING,
+    PublishedFile,
+    PublishedModel,
+    content_key,
+    published,
+    published_names,
+)
 from infra.storage.storage import ObjectMissing, Storage
 from renderers.checksums import file_sha256
 from renderers.errors import FetchFailed, ModelFilesBroken
@@ -22,7 +29,7 @@ from renderers.registry import Registry, shipped_names
 
 __all__ = ["bring_entries", "bring_model"]
 
-FETCHING = ".fetching"
+BROUGHT = "brought"  # a folder in it
 #: Files up to this size are configs, entries and tokenizers: what planning needs of a model.
 SMALL = 8 << 20
 PIECE = 8 << 20
@@ -53,7 +60,8 @@ def bring_model(
 
     Raises:
         FetchFailed: this machine can't hold them, or what is published is damaged.
-        ModelFilesBroken: the folder has another model of that name, which was never published.
+        ModelFilesBroken: the folder has another model of that name, or another file in the place of one, which was
+            never published.
         StorageError: `source` can't be read.
     """
     if source is None or (name in shipped_names() and _complete_in_package(registry, name)):
@@ -64,11 +72,14 @@ def bring_model(
         return False
     try:
         (registry.folder / FETCHING).mkdir(parents=True, exist_ok=True)
-        _refuse_another(registry, model)
+        missing = [file for file in model.files if not _is_there(registry.folder / file.path, file)]
+        for file in missing:
+            _refuse_another(registry, model, file)
         for file in model.files:
-            if weights or file.size <= SMALL:
+            if file in missing and (weights or file.size <= SMALL):
                 _bring(registry.folder, storage, file, on_piece)
-        _note(registry, model)
+            if file not in missing or weights or file.size <= SMALL:
+                _note(registry, file)
     except OSError as error:
         raise FetchFailed(
             f"model '{name}' can't be put into '{registry.folder}': {error.strerror or error}; set "
@@ -137,31 +148,39 @@ def _is_there(target: Path, file: PublishedFile) -> bool:
     return target.is_file() and target.stat().st_size == file.size and file_sha256(target) == file.sha256
 
 
-def _record(registry: Registry, name: str) -> Path:
-    return registry.folder / FETCHING / f"{name}.digest"
+def _record(registry: Registry, path: str) -> Path:
+    """Where it is remembered that the file at `path` was brought, with its checksum then."""
+    if _is_entry(path):
+        return registry.folder / FETCHING / f"{path.removesuffix('.yaml')}.digest"
+    return registry.folder / FETCHING / BROUGHT / path
 
 
-def _note(registry: Registry, model: PublishedModel) -> None:
-    """Remember which entry was brought, by which a later version of it may replace it."""
-    entry = _entry(model)
-    if entry is not None:
-        _record(registry, model.name).write_text(entry.sha256, encoding="ascii")
+def _is_entry(path: str) -> bool:
+    """Whether a model's entry is there, which people edit."""
+    return "/" not in path and path.endswith(".yaml")
 
 
-def _entry(model: PublishedModel) -> PublishedFile | None:
-    return next((file for file in model.files if file.path == f"{model.name}.yaml"), None)
+def _note(registry: Registry, file: PublishedFile) -> None:
+    """Remember which file was brought: a later version may replace it, and what the disk has made of it."""
+    record = _record(registry, file.path)
+    if not record.is_file() or record.read_text(encoding="ascii") != file.sha256:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(file.sha256, encoding="ascii")
 
 
-def _refuse_another(registry: Registry, model: PublishedModel) -> None:
-    """A model that a person made here must not be replaced by a published one of the same name, unasked."""
-    entry, here = _entry(model), registry.folder / f"{model.name}.yaml"
-    if entry is None or not here.is_file():
+def _refuse_another(registry: Registry, model: PublishedModel, file: PublishedFile) -> None:
+    """What a person made here must not be replaced unasked by what a list says, of this model or of any other."""
+    here, record = registry.folder / file.path, _record(registry, file.path)
+    if not here.is_file():
         return
-    found = file_sha256(here)
-    record = _record(registry, model.name)
-    if found == entry.sha256 or (record.is_file() and record.read_text(encoding="ascii") == found):
+    if record.is_file() and (not _is_entry(file.path) or record.read_text(encoding="ascii") == file_sha256(here)):
         return
+    if file.path == f"{model.name}.yaml":
+        raise ModelFilesBroken(
+            f"'{here}' is another model '{model.name}' than the published one: publish it (`nightreel models publish "
+            f"{model.name}`), or give it another name"
+        )
     raise ModelFilesBroken(
-        f"'{here}' is another model '{model.name}' than the published one: publish it (`nightreel models publish "
-        f"{model.name}`), or give it another name"
+        f"the published model '{model.name}' has a file '{file.path}', but '{here}' is another one and was not "
+        "fetched: give yours another name, or delete it if nothing needs it"
     )

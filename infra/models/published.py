@@ -19,9 +19,10 @@ from renderers.checksums import file_sha256
 from renderers.errors import BadInput, ModelFilesBroken
 from renderers.registry import ModelEntry, Registry, shipped_names
 
-__all__ = ["PublishedFile", "PublishedModel", "content_key", "publish", "published", "published_names"]
+__all__ = ["FETCHING", "PublishedFile", "PublishedModel", "content_key", "publish", "published", "published_names"]
 
 FORMAT = 1
+FETCHING = ".fetching"  # of a models folder: what is on its way there, and what was brought
 MOST_LIST = 4_000_000  # bytes of a list of files
 
 
@@ -71,7 +72,13 @@ def published(source: Storage, name: str) -> PublishedModel | None:
             raise ValueError(f"it is of format {document['format']}, and this version reads {FORMAT}")
         files = tuple(PublishedFile(str(it["path"]), str(it["sha256"]), int(it["size"])) for it in document["files"])
         for file in files:
-            if not is_key(file.path) or len(file.sha256) != 64 or not is_key(content_key(file.sha256)) or file.size < 0:
+            if (
+                file.path.split("/")[0] == FETCHING
+                or not is_key(file.path)
+                or len(file.sha256) != 64
+                or not is_key(content_key(file.sha256))
+                or file.size < 0
+            ):
                 raise ValueError(f"'{file.path}' can't be a file of a models folder")
         return PublishedModel(name, str(document["digest"]), files)
     except ObjectMissing:

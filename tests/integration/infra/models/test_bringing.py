@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.models.bringing import FETCHING, SMALL, bring_entries, bring_model
-from infra.models.published import PublishedFile, content_key, publish, published, published_names
+from infra.models.bringing import SMALL, bring_entries, bring_model
+from infra.models.published import FETCHING, PublishedFile, content_key, publish, published, published_names
 from infra.storage.storage import Storage
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
 from renderers.models import load_models
@@ -171,7 +171,28 @@ def test_a_model_of_ones_own_is_not_replaced_unasked(source: str, tmp_path: Path
     assert (registry.folder / "mine.yaml").read_bytes() == b"newer"
 
 
-@pytest.mark.parametrize("path", ["../out.yaml", "/etc/x", "a/../../x", "", ".nightreel-x/\x00"])
+@pytest.mark.parametrize("path", ["mine.yaml", "mine/vqgan.safetensors", "notes.txt"])
+def test_another_models_list_replaces_nothing_of_ones_own(source: str, tmp_path: Path, path: str) -> None:
+    put_model(source, "evil", {path: b"theirs", "evil.yaml": b"entry"})
+    registry = Registry(tmp_path / "models")
+    ours = registry.folder / path
+    ours.parent.mkdir(parents=True)
+    ours.write_bytes(b"ours")
+    with pytest.raises(ModelFilesBroken, match=f"published model 'evil' has a file '{path}', but .* was not fetched"):
+        bring_model(registry, source, "evil")
+    assert ours.read_bytes() == b"ours"
+    assert not (registry.folder / "evil.yaml").exists()
+    # what is the same is nobody's alone, and a later list may say more of it
+    ours.write_bytes(b"theirs")
+    bring_model(registry, source, "evil")
+    put_model(source, "evil", {path: b"newer", "evil.yaml": b"entry"})
+    bring_model(registry, source, "evil")
+    assert ours.read_bytes() == b"newer"
+
+
+@pytest.mark.parametrize(
+    "path", ["../out.yaml", "/etc/x", "a/../../x", "", ".nightreel-x/\x00", ".fetching/mine.digest"]
+)
 def test_a_list_names_files_of_a_models_folder_only(source: str, tmp_path: Path, path: str) -> None:
     listed = {"format": 1, "name": "x", "digest": "", "files": [{"path": path, "sha256": "0" * 64, "size": 1}]}
     Storage(source).put("models/x.json", json.dumps(listed).encode())
