@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from manifests.bounds import ROW_VALUES, has_too_many_values
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, PromptError, SettingsError
-from manifests.schema.describe import allowed_at, known_columns, names_at
+from manifests.schema.describe import allowed_at, dotted, known_columns, names_at
 from manifests.schema.other_tools import foreign_story, foreign_weight
 from manifests.schema.spelling import misread, misread_part, misread_texts
 from manifests.schema.texts import did_you_mean, short
@@ -82,7 +82,7 @@ def check_row(
         text = getattr(row, column)
         if text is not None and (why := misread_part(text)):
             return [RowProblem(file, number, row.video_id, column, short(text, 80), "", f"{column}: {why}", unit)]
-    return [GoodRow(row, file, number)]
+    return [GoodRow(row, file, number, unit)]
 
 
 def _too_many(values: Mapping[str, Any], column: str, file: str, number: int, unit: str) -> RowProblem:
@@ -184,7 +184,7 @@ def _problem(
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, SettingsError):
         location = (*location, *cause.column.split("."))
-    column = _dotted(location)
+    column = dotted(location)
     shown = _shown_value(details["input"] if not isinstance(cause, SettingsError) else _at(values, location))
     allowed = allowed_at(location)
     kind = details["type"]
@@ -207,13 +207,6 @@ def _problem(
 
 def _foreign(prompt: str) -> str | None:
     return foreign_story(prompt) or foreign_weight(prompt)
-
-
-def _dotted(location: Iterable[int | str]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "row"
 
 
 def _at(values: Any, location: Iterable[int | str]) -> Any:

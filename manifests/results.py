@@ -27,6 +27,7 @@ class GoodRow(NamedTuple):
     row: ManifestRow
     file: str
     number: int
+    unit: str = "row"  # what `number` counts
 
 
 @dataclass(frozen=True, slots=True)

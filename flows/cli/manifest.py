@@ -6,7 +6,7 @@ import io
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import cyclopts
 from cyclopts import Parameter
@@ -21,13 +21,14 @@ from flows.cli.presets import presets as presets_command
 from flows.job.lengths import with_lengths
 from flows.job.preset_files import PresetFiles
 from flows.job.row_warnings import RowWarnings
-from flows.job.sounds import Sounds
+from flows.job.sounds import MOST_VALUES, Sounds
 from flows.orchestration.forms.fields import Manifest
 from infra.settings import load_settings
 from infra.storage.storage import (
     FilesBeside,
     SourceReader,
     Storage,
+    StorageUnavailable,
     absolute_uri,
     folder_of_manifest,
     input_address,
@@ -53,6 +54,9 @@ Json = Annotated[bool, Parameter(negative="", help="as JSON on stdout")]
 Strict = Annotated[bool, Parameter(negative="", help="do nothing if any row is bad")]
 
 _SHOWN_ROWS = 10  # the first and the last ones, of a dry run
+
+# Of a column: its name, its text, the lowest and the highest value of each part of the video.
+Curve: TypeAlias = tuple[str, str, list[tuple[float, float] | None]]
 
 app = cyclopts.App(
     name="manifest",
@@ -255,19 +259,25 @@ def show(
     sounds, folder = Sounds(SourceReader(policy)), folder_of_manifest(manifest)
 
     def resolved_of(row: ManifestRow) -> ManifestRow:
-        """With what is heard in its audio, where that is drawn."""
-        resolved = resolve(presets.filled(row), registry.entry(row.model))
-        if not curves or resolved.audio is None:
-            return resolved
-        there = with_addresses(resolved, lambda address: input_address(address, folder, policy))
-        return sounds.heard(there, signals=all_signals(resolved))[0]
+        return resolve(presets.filled(row), registry.entry(row.model))
+
+    def curves_of(resolved: ManifestRow) -> list[Curve]:
+        """What is drawn of a row; of one whose audio can't be heard that is said instead."""
+        if not curves:
+            return []
+        try:
+            there = with_addresses(resolved, lambda address: input_address(address, folder, policy))
+            return list(_curves(sounds.heard(there, signals=_drawn_signals(there))[0]))
+        except (BadInput, StorageUnavailable) as error:
+            problems([str(error)])
+            return []
 
     if json:
         documents = []
         for row in shown:
             without = with_addresses(row, address_without_secrets)
-            resolved = resolved_of(row) if curves else row
-            drawn = {"curves": {column: parts for column, _, parts in _curves(resolved)}} if curves else {}
+            found = curves_of(resolved_of(row)) if curves else []
+            drawn = {"curves": {column: parts for column, _, parts in found}} if curves else {}
             documents.append(without.model_dump(mode="json", exclude_unset=True) | drawn)
         print_json(documents)
         return DONE
@@ -286,7 +296,7 @@ def show(
                 shown_prompts(resolved.scenes),
             )
         )
-        for column, text, parts in _curves(resolved) if curves else ():
+        for column, text, parts in curves_of(resolved):
             known = [part for part in parts if part is not None]
             low, high = (f"{it:.6g}" for it in (min(it[0] for it in known), max(it[1] for it in known)))
             drawings.append(
@@ -303,10 +313,16 @@ def show(
     return DONE
 
 
-def _curves(row: ManifestRow) -> Iterator[tuple[str, str, list[tuple[float, float] | None]]]:
+def _drawn_signals(row: ManifestRow) -> tuple[str, ...]:
+    """All that is heard in a row's audio, as far as a row may keep it: of a very long one only what it uses."""
+    names = all_signals(row)
+    return names if len(names) * row.frames <= MOST_VALUES else ()
+
+
+def _curves(row: ManifestRow) -> Iterator[Curve]:
     """What changes in time in a row: the column, its text, and what it comes to; and what is heard in its audio."""
     if row.frames > 1 and row.heard is not None:
-        for name in all_signals(row):
+        for name in (it.name for it in row.heard.signals or ()):
             yield f"audio: {name}", "", sampled(Keyframes.parse(name, row.timeline), row.frames)
     for column, keyframes in schedules(row).items():
         if row.frames > 1 and keyframes.constant is None:

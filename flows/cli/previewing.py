@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
 from flows.api.manifest import read_manifest
 from flows.api.rendering import PreparedPart, PreparedRow, Renderer, checked_row, prepare, prepare_part
+from flows.cli.assignments import assigned
 from flows.cli.output import Words, fit, print_json, problems, say, stderr
 from flows.job.row_warnings import prompt_warnings
 from flows.report.wording import shorten
@@ -30,7 +30,7 @@ from manifests.building import SOURCE_SUFFIXES
 from manifests.errors import NightreelError
 from manifests.masking import address_without_secrets, has_secret
 from manifests.schema import ManifestRow, parse_frames, with_addresses
-from manifests.schema.texts import plural
+from manifests.schema.texts import plural, short
 from renderers.errors import BadInput
 from renderers.frame_plan.part import check_part
 
@@ -44,8 +44,6 @@ MANIFESTS = (*SOURCE_SUFFIXES, ".parquet")
 LOOK_SECONDS = 0.5
 SHOWN_VIDEOS = 10
 DEEPEST = 8  # settings in each other
-# What PyYAML raises for values that look like dates or numbers and are none, or are nested without end.
-_BROKEN = (yaml.YAMLError, ValueError, TypeError, LookupError, OverflowError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -320,18 +318,15 @@ def _over(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any
 
 def _assign(given: dict[str, Any], assignment: str) -> None:
     """Put `cutouts.number=16` into a nested row; values are YAML scalars."""
-    path, equals, text = assignment.partition("=")
-    if not equals:
-        raise BadInput(f"--set '{assignment}': give column=value, such as cutouts.number=16")
+    path, value = assigned(assignment, "cutouts.number=16")
     place = given
-    *outer, last = path.strip().split(".")
+    *outer, last = path.split(".")
     if len(outer) >= DEEPEST:
-        raise BadInput(f"--set '{assignment}': a column has at most {DEEPEST} names, such as cutouts.number")
+        raise BadInput(
+            f"--set '{short(assignment, 200)}': a column has at most {DEEPEST} names, such as cutouts.number"
+        )
     for key in outer:
         place = place.setdefault(key, {})
         if not isinstance(place, dict):
-            raise BadInput(f"--set '{assignment}': '{key}' holds a value, not settings")
-    try:
-        place[last] = yaml.safe_load(text)
-    except _BROKEN as error:
-        raise BadInput(f"--set '{assignment}': the value is not valid YAML; put quotes around a text") from error
+            raise BadInput(f"--set '{short(assignment, 200)}': '{key}' holds a value, not settings")
+    place[last] = value

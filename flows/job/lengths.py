@@ -10,6 +10,7 @@ from flows.job.sounds import Sounds
 from infra.storage.storage import SourceReader, StorageUnavailable, input_address
 from manifests.results import GoodRow, RowProblem, RowResult
 from manifests.schema import ManifestRow
+from manifests.schema.describe import wrong_in
 from renderers.errors import BadInput
 
 __all__ = ["with_lengths"]
@@ -35,12 +36,12 @@ def _with_length(result: GoodRow, sounds: Sounds, reader: SourceReader, folder: 
         if seconds <= 0:
             return _problem(result, "audio_start", f"audio_start {row.audio_start:g} lies behind the end of the audio")
         values = row.model_dump(exclude_unset=True) | {"seconds": seconds}
-        return GoodRow(ManifestRow.model_validate(values), result.file, result.number)
+        return result._replace(row=ManifestRow.model_validate(values))
     except (BadInput, StorageUnavailable) as error:
         return _problem(result, "audio", str(error))
     except ValidationError as error:
-        return _problem(result, "seconds", "; ".join(problem["msg"] for problem in error.errors()))
+        return _problem(result, "seconds", f"with the {seconds:g} s of its audio: {wrong_in(error)}")
 
 
 def _problem(result: GoodRow, column: str, message: str) -> RowProblem:
-    return RowProblem(result.file, result.number, result.row.video_id, column, "", "", message)
+    return RowProblem(result.file, result.number, result.row.video_id, column, "", "", message, result.unit)

@@ -64,9 +64,9 @@ class Band(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.low >= self.high:
-            raise SettingsError("bands", f"low {self.low:g} lies above high {self.high:g}; give the lower one first")
+            raise SettingsError("low", f"low {self.low:g} lies above high {self.high:g}; give the lower one first")
         if self.name.endswith(PREVIOUS):
-            raise SettingsError("bands", f"'{self.name}' can't end in {PREVIOUS}: band_x{PREVIOUS} is band_x before")
+            raise SettingsError("name", f"'{self.name}' can't end in {PREVIOUS}: band_x{PREVIOUS} is band_x before")
         return self
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from manifests.schema.base import SettingsError
 from manifests.schema.row import ManifestRow
+
+MOST_WRONG = 5  # sentences about one row
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,32 @@ def allowed_at(location: tuple[int | str, ...]) -> str:
         else:
             return ""
     return _allowed(node)
+
+
+def wrong_in(error: ValidationError) -> str:
+    """Say of the columns of a row that pydantic refuses which they are and why; not their values, which may be of any
+    size."""
+    found = error.errors(include_url=False, include_input=False)
+    more = f"; and {len(found) - MOST_WRONG} more" if len(found) > MOST_WRONG else ""
+    return "; ".join(map(_wrong, found[:MOST_WRONG])) + more
+
+
+def _wrong(details: ErrorDetails) -> str:
+    location, cause = details["loc"], details.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        location = (*location, *cause.column.split("."))
+    said, allowed = str(cause or ""), allowed_at(location)
+    if not said:
+        said = f"allowed is {allowed}" if allowed and details["type"] != "extra_forbidden" else details["msg"]
+    return f"{dotted(location)}: {said}"
+
+
+def dotted(location: Iterable[int | str]) -> str:
+    """Pydantic's error `location` as people write it: `bands[0].low`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "row"
 
 
 def names_at(location: tuple[int | str, ...]) -> list[str]:
@@ -106,7 +138,8 @@ def _allowed(raw: dict[str, Any]) -> str:
     if kind == "boolean":
         return "true or false"
     if kind == "array":
-        return "a list of " + ", ".join(_resolve(node["items"]).get("properties", {}))
+        most = f"up to {node['maxItems']:,} of " if "maxItems" in node else ""
+        return f"a list of {most}" + ", ".join(_resolve(node["items"]).get("properties", {}))
     if kind == "object":
         return "settings: " + ", ".join(node.get("properties", {}))
     return ""

@@ -50,4 +50,6 @@ def check_format(row: ManifestRow) -> None:
     if row.audio is None or row.length_unknown or row.format in FORMATS_WITH_SOUND:
         return
     what = "a still" if row.frames == 1 and "format" not in row.model_fields_set else f"a {row.format}"
-    raise SettingsError("audio", f"{what} holds no sound: choose format {' or '.join(FORMATS_WITH_SOUND)}")
+    raise SettingsError(
+        "audio", f"{what} holds no sound: leave out audio, or choose format {' or '.join(FORMATS_WITH_SOUND)}"
+    )

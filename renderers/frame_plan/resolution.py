@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from manifests.masking import address_without_secrets
 from manifests.schema import ManifestRow
+from manifests.schema.describe import wrong_in
 from manifests.schema.presets import Preset, is_file, shipped_preset
 from manifests.schema.texts import short
 from renderers.errors import BadInput
@@ -44,9 +45,8 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
         resolved = ManifestRow.model_validate(merged)
     except ValidationError as error:
         # each is valid by itself: a limit that the row moves may lie beyond the other one, which the model sets.
-        wrong = "; ".join(problem["msg"] for problem in error.errors())
         raise BadInput(
-            f"video '{row.video_id}' does not go with the defaults of model '{entry.name}': {wrong}"
+            f"video '{row.video_id}' does not go with the defaults of model '{entry.name}': {wrong_in(error)}"
         ) from error
     if resolved.candidates > 1 and resolved.init == "image" and not resolved.optimiser.latent_noise:
         raise BadInput(
@@ -106,8 +106,9 @@ def fill(row: ManifestRow, preset: Preset) -> ManifestRow:
     try:
         return ManifestRow.model_validate(_merge(usual, given))
     except ValidationError as error:
-        wrong = "; ".join(problem["msg"] for problem in error.errors())
-        raise BadInput(f"video '{row.video_id}' does not go with the preset '{preset.name}': {wrong}") from error
+        raise BadInput(
+            f"video '{row.video_id}' does not go with the preset '{preset.name}': {wrong_in(error)}"
+        ) from error
 
 
 def _without_starts(settings: Mapping[str, Any], row: ManifestRow) -> dict[str, Any]:

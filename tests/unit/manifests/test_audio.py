@@ -89,7 +89,7 @@ def test_values_are_checked_once_they_are_known() -> None:
             {"audio": "a.mp3", "zoom": "1 + band_kick", "bands": [{"name": "snare", "low": 180, "high": 400}]},
             "'band_kick' is none of the row's bands: there are loud, bass, mid, high, onset, band_snare",
         ),
-        ({"audio": "a.mp3", "format": "gif"}, "a gif holds no sound: choose format mp4 or webm or mov"),
+        ({"audio": "a.mp3", "format": "gif"}, "a gif holds no sound: leave out audio, or choose format mp4 or"),
         ({"audio": "a.mp3", "format": "png"}, "a png holds no sound"),
         ({"audio": "a.mp3", "frames": 1}, "a still holds no sound"),
         ({"audio": "a.mp3", "bands": [{"name": "x", "low": 300, "high": 200}]}, "low 300 lies above high 200"),

@@ -341,3 +341,32 @@ def test_what_is_heard_is_drawn_and_decides_the_length(nightreel: Callable[..., 
     assert "heard" not in found
     planned = nightreel("manifest", "build", tmp_path / "night.yaml", "--dry-run", "--json").json
     assert (planned["frames"], planned["rows_without_estimate"]) == (96, 0)
+
+
+def test_a_row_whose_audio_is_gone_costs_its_own_curves(nightreel: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "night.yaml").write_text(
+        "videos:\n- {video_id: gone, prompt: a reef, frames: 9, audio: nowhere.wav, zoom: 1+.1*onset}\n"
+        "- {video_id: reef, prompt: a reef, frames: 9, zoom: 1+.1*t}\n"
+    )
+    manifest = tmp_path / "night.parquet"
+    nightreel("manifest", "build", tmp_path / "night.yaml", "-o", manifest)
+    shown = nightreel("manifest", "show", manifest, "--curves")
+    assert "nowhere.wav' of video 'gone' does not exist" in shown.err
+    assert "1 to 1.8" in shown.out
+    gone, reef = nightreel("manifest", "show", manifest, "--curves", "--json").json
+    assert (gone["curves"], list(reef["curves"])) == ({}, ["zoom"])
+
+
+def test_what_the_length_of_a_row_does_not_go_with_is_told_with_its_place(
+    nightreel: Callable[..., Said], tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "song.wav", clicks(120, 4.0)[0])
+    (tmp_path / "night.yaml").write_text(
+        "videos:\n- {video_id: reef, prompt: a reef, seconds: audio, frames: 3, audio: song.wav}\n"
+        "- {video_id: bands, prompt: a reef, frames: 3, audio: song.wav, bands: [{name: a, low: 9, high: 3}]}\n"
+    )
+    said = nightreel("manifest", "build", tmp_path / "night.yaml", "-o", tmp_path / "night.parquet").err
+    assert "with the 4 s of its audio: frames: give either 'frames' or 'seconds', not both" in said
+    assert "(item 1, video 'reef'" in said
+    assert "bands[0].low: low 9 lies above high 3" in said
+    assert "Value error" not in said
