@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
 from cyclopts import Parameter
 
+from flows.cli.assignments import assigned
 from flows.cli.options import with_help
-from flows.cli.output import waiting
+from flows.cli.output import problems, waiting
 from flows.cli.render import conclude, watching
 from flows.job.dispatch import run_job
 from flows.job.remastering import Wish, remaster_job
@@ -18,7 +18,6 @@ from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import RenderedOutput, Video
 from infra.settings import load_settings
 from infra.workers.local_pool import LocalPool
-from renderers.errors import BadInput
 
 __all__ = ["remaster"]
 
@@ -45,9 +44,10 @@ def remaster(
     """
     refuse_secrets(output=output)
     settings = load_settings()
-    job = remaster_job(output, video, [_wish(it) for it in set or ()], settings)
+    job = remaster_job(output, video, [Wish(*assigned(it, "codec=h265")) for it in set or ()], settings)
     with waiting("planning"):
         job.read()
+    problems(job.warnings.lines())
     if job.pending:
         job.output.check(write=True)
         size = max(1, min((os.cpu_count() or 2) // 2, len(job.chunks(64))))
@@ -57,14 +57,3 @@ def remaster(
         gathered = OutputReport(job).gather(actors=None, ended=("Completed" if job.complete else "Incomplete", ""))
         publish_report(job.output, gathered)
     return conclude(job, None, json)
-
-
-def _wish(assignment: str) -> Wish:
-    column, equals, text = assignment.partition("=")
-    if not equals:
-        raise BadInput(f"--set '{assignment}': give column=value, such as codec=h265")
-    try:
-        value: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"--set '{assignment}': the value is not valid YAML; put quotes around a text") from error
-    return Wish(column.strip(), value)

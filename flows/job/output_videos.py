@@ -24,6 +24,7 @@ from infra.storage.layout import SHORT, frame_of, frames_present
 from infra.storage.storage import PlaceForbidden, Storage
 from manifests.masking import without_secrets
 from manifests.schema import format_frames, may_be_video
+from manifests.schema.texts import short
 from renderers.errors import RenderError
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
@@ -232,10 +233,10 @@ def no_such_video(output: Storage, video: str) -> str:
     """Return what is said of a video that does not lie in `output`."""
     known = [name for name in output.folders() if may_be_video(name)]
     if not known or not holds_output(output):
-        return f"no frames of video '{video}' can be rendered again: {not_an_output(output)}"
+        return f"there is no video '{short(video)}': {not_an_output(output)}"
     near = get_close_matches(video, known, 3) or known[:5]
     names = ", ".join(f"'{name}'" for name in near)
-    return f"there is no video '{video}' in '{output.root}': it has {len(known)}, such as {names}"
+    return f"there is no video '{short(video)}' in '{output.root}': it has {len(known)}, such as {names}"
 
 
 def stored_wants(output: Storage, damaged: list[str] | None = None) -> Wanted:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from flows.job.job import RenderJob
 from flows.job.output_videos import no_such_video
 from flows.job.parameters import RenderParameters
-from flows.job.sounds import Sounds
+from flows.job.row_warnings import warnings_of_sound
+from flows.job.sounds import Sounds, require_sound
 from flows.job.source import JobPlan
 from flows.job.state import VideoRun
 from flows.job.storage_state import StoredPlan, list_video, read_plan
@@ -20,6 +21,7 @@ from infra.settings import InfraSettings
 from infra.storage.layout import frames_present
 from infra.storage.storage import ReadingPolicy, SourceReader, Storage, absolute_uri
 from manifests.schema import ManifestRow, may_be_video
+from manifests.schema.describe import wrong_in
 from manifests.schema.texts import did_you_mean, plural, short
 from renderers.errors import BadInput
 from renderers.frame_plan.video_plan import VideoPlan
@@ -63,7 +65,8 @@ class RemasterSource:
         """Plan what is to be encoded and stitched.
 
         Raises:
-            BadInput: there is no such video, frames of it are missing, or would be others; or a wish can't be had.
+            BadInput: there is no such video, frames of it are missing, or would be others; a wish can't be had; or its
+                sound is not there any more, or another one.
             StorageError: the output can't be used.
         """
         _check(self._wishes)
@@ -90,7 +93,12 @@ class RemasterSource:
             plan, range(plan.frames), listing.objects.keys(), published_content=listing.content,
             chunk_seconds=self._settings.chunk_seconds, range_frames=stored.range_frames,
         )  # fmt: skip
-        return JobPlan({self._video: VideoRun(work)})
+        if not work.complete:  # the plan is stored before the stitch: what that would lack is said before both
+            require_sound(
+                output, plan.row, plan.images, SourceReader(reading),
+                remedy="put it back, or name what is to be heard by --set audio=FILE (audio=null for none)",
+            )  # fmt: skip
+        return JobPlan({self._video: VideoRun(work)}, warnings=warnings_of_sound(plan.row))
 
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:
         """Return None: nothing is drawn that could change the plan."""
@@ -107,12 +115,13 @@ class RemasterSource:
         # as many frames as there are, whatever their rate
         given = {name: it for name, it in plan.row.model_dump(exclude_unset=True).items() if name != "seconds"}
         values = given | {"frames": plan.frames}
-        if "format" in wishes:  # a codec or a level of the former one says nothing of another
+        # a codec or a level of the former format says nothing of another
+        if wishes.get("format", plan.row.format) != plan.row.format:
             values = {name: it for name, it in values.items() if name not in ("codec", "quality")}
         values |= {name: absolute_uri(it) if name == "audio" and it else it for name, it in wishes.items()}
         row = self._valid({name: it for name, it in values.items() if it is not None})
         images = dict(plan.images)
-        if row.audio != plan.row.audio:
+        if "audio" in wishes:  # be it of the same name: the file may be another one by now
             images.pop(plan.row.audio or "", None)
             if row.audio is not None:
                 # what its schedules heard of the former one is in its frames, and stays
@@ -130,8 +139,7 @@ class RemasterSource:
         try:
             return ManifestRow.model_validate(values)
         except ValidationError as error:
-            wrong = "; ".join(problem["msg"] for problem in error.errors())
-            raise BadInput(f"video '{self._video}' can't be made again like this: {wrong}") from error
+            raise BadInput(f"video '{self._video}' can't be made again like this: {wrong_in(error)}") from error
 
 
 def _check(wishes: Iterable[Wish]) -> None:
@@ -139,6 +147,11 @@ def _check(wishes: Iterable[Wish]) -> None:
         if wish.column not in FINISH:
             hint = did_you_mean(wish.column, FINISH)
             raise BadInput(
-                f"{short(wish.column)} is none of what is done with finished frames: {', '.join(FINISH)}"
+                f"'{short(wish.column)}' is none of what is done with finished frames: {', '.join(FINISH)}"
                 + (f"; {hint}" if hint else "")
+            )
+        if wish.column == "audio" and not isinstance(wish.value, str | None):
+            raise BadInput(
+                f"audio is {short(str(wish.value))}, which is no text: name a file or an address; a name that looks "
+                "like a number or a list needs quotes of its own, such as --set 'audio=\"1\"'"
             )

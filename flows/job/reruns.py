@@ -13,6 +13,7 @@ from flows.job.job import RenderJob
 from flows.job.meanwhile import left_open
 from flows.job.output_videos import LATEST_RUNS, no_such_video
 from flows.job.parameters import RenderParameters
+from flows.job.sounds import require_sound
 from flows.job.source import Comparison, JobPlan
 from flows.job.state import VideoRun
 from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_plan, save_retakes
@@ -21,7 +22,14 @@ from flows.planning.retakes import After, Retaking, choose_frames, describe, kee
 from flows.runs.stored import stored_runs
 from infra.settings import InfraSettings
 from infra.storage.layout import frame_key, frames_present
-from infra.storage.storage import ReadingPolicy, Storage, StorageError, absolute_uri, folder_of_manifest
+from infra.storage.storage import (
+    ReadingPolicy,
+    SourceReader,
+    Storage,
+    StorageError,
+    absolute_uri,
+    folder_of_manifest,
+)
 from infra.workers.tasks import FrameReport
 from manifests.schema import may_be_video
 from manifests.schema.texts import short
@@ -93,10 +101,11 @@ class RerunSource:
 
     def read(self, output: Storage, *, write: bool, reading: ReadingPolicy) -> JobPlan:
         """Plan the re-run. `write` False, or a dry run, promises to leave no trace. Pictures have their digests in the
-        stored plan, and are read by workers only.
+        stored plan, and are read by workers only; that its sound is there still is looked at, since the video can't be
+        stitched without.
 
         Raises:
-            BadInput: there is no such video, or it has no such frames.
+            BadInput: there is no such video, it has no such frames, or its sound is gone.
             StorageError: the output can't be used.
         """
         asked = self._asked
@@ -116,10 +125,15 @@ class RerunSource:
             asked.frames, plan.frames, missing=missing, failed=_failed_frames(listing, plan, asked.video)
         )
         retaking = retake(plan, chosen, present, after=asked.after, seed=asked.seed)
+        work = self._work(stored, listing, retaking, waiting=retaking.renewed)
+        if not work.complete:  # what the stitch would lack is said before anything is rendered, or kept of it
+            require_sound(
+                output, plan.row, plan.images, SourceReader(reading),
+                remedy=f"put it back, or let `nightreel remaster` put another under video '{asked.video}' first",
+            )  # fmt: skip
         if write and retaking.retakes:
             save_retakes(output, asked.video, retaking.retakes)
         self._decided = _Decided(plan, retaking)
-        work = self._work(stored, listing, retaking, waiting=retaking.renewed)
         run = VideoRun(work, retaking.renewed, retaking.skipped)
         if asked.after == "until-same":
             self.comparison = UntilSame(output, plan, first=max(chosen, default=0))

@@ -21,7 +21,7 @@ from renderers.prompt_length import unread_texts
 from renderers.registry import ModelEntry, Registry
 from renderers.unknown_words import unknown_words
 
-__all__ = ["RowWarnings", "Warnings", "prompt_warnings", "sound_warnings"]
+__all__ = ["RowWarnings", "Warnings", "prompt_warnings", "sound_warnings", "warnings_of_sound"]
 
 _LENGTH = "a prompt is longer than its model reads"
 _WORDS = "a prompt has words that its model does not know"
@@ -105,6 +105,12 @@ def _of_sound(row: ManifestRow) -> Iterator[tuple[str, str]]:
         )
     elif left < wanted - 1 / row.fps:
         yield _SHORT, f"the audio ends after {left:.2f} of the video's {wanted:.2f} s: silence follows"
+
+
+def warnings_of_sound(row: ManifestRow) -> Warnings:
+    """Return what `sound_warnings` says, as a plan holds it."""
+    found = list(_of_sound(row))
+    return Warnings(tuple(text for _, text in found), Counter(kind for kind, _ in found))
 
 
 def prompt_warnings(row: ManifestRow, entry: ModelEntry | None) -> list[str]:

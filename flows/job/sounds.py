@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -15,15 +15,17 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from flows.job.named_files import reading_named, shown
-from infra.storage.storage import SourceReader, absolute_uri
+from infra.storage.storage import SourceReader, Storage, absolute_uri
 from infra.video.encoding import exact_rate
 from infra.video.signals import Track
 from infra.video.sound import listen
+from infra.workers.row_pictures import read_picture
 from manifests.schema import Address, ManifestRow
 from manifests.schema.audio import BAND, heard_values, signals_used
+from manifests.schema.describe import wrong_in
 from renderers.errors import BadInput
 
-__all__ = ["MOST_VALUES", "Sounds"]
+__all__ = ["MOST_VALUES", "Sounds", "require_sound", "sound_bytes"]
 
 MOST_VALUES = 1_000_000
 """of one row: it travels to workers with each of its frames"""
@@ -122,12 +124,39 @@ class Sounds:
             return _Heard(sha256, listen(Path(file.name), shown(key.uri), own, measure=key.measure))
 
 
+def sound_bytes(
+    output: Storage, row: ManifestRow, images: Mapping[str, str], sources: SourceReader, **said: str
+) -> bytes:
+    """Return the file of sound that a planned `row` names, as it was heard: by its address, or from the copy in the
+    output; `images` has the SHA-256 of its bytes.
+
+    Raises:
+        BadInput: it is not there any more, or another one.
+        StorageUnavailable: where it lies can't be read.
+    """
+    assert row.audio is not None
+    with reading_named(Address("audio", row.audio), row.video_id, copied=True):
+        return read_picture(output, row.video_id, row.audio, images[row.audio], sources, **said)
+
+
+def require_sound(
+    output: Storage, row: ManifestRow, images: Mapping[str, str], sources: SourceReader, *, remedy: str
+) -> None:
+    """Raise what `sound_bytes` raises, with a `remedy`, where a video that is stitched again would lack its sound: to
+    be known before anything is rendered for it."""
+    if row.audio is None:
+        return
+    try:
+        sound_bytes(output, row, images, sources, changed="is another file than the one that was heard")
+    except BadInput as error:
+        raise BadInput(f"{error}; {remedy}") from error
+
+
 def _with(row: ManifestRow, heard: dict[str, object]) -> ManifestRow:
     """`row` with what was heard; checked again, now that its values are known."""
     try:
         return ManifestRow.model_validate(row.model_dump(exclude_unset=True) | {"heard": heard})
     except ValidationError as error:
-        wrong = "; ".join(problem["msg"] for problem in error.errors())
         raise BadInput(
-            f"video '{row.video_id}' does not go with its audio '{shown(row.audio or '')}': {wrong}"
+            f"video '{row.video_id}' does not go with its audio '{shown(row.audio or '')}': {wrong_in(error)}"
         ) from error

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from flows.job.named_files import reading_named
+from flows.job.sounds import sound_bytes
 from flows.job.stored_documents import MOST_BYTES
 from flows.planning.remaining import VideoWork
 from infra.storage.layout import CONTACT_SHEET, PROVENANCE, video_key
@@ -26,10 +26,8 @@ from infra.video.ffmpeg import decode, ffmpeg_version
 from infra.video.seal import read_seal
 from infra.video.segments import join_segments
 from infra.video.sound import Sound
-from infra.workers.row_pictures import read_picture
 from infra.workers.segments import put_segment
 from infra.workers.tasks import SegmentTask
-from manifests.schema import Address
 from renderers.errors import BadInput
 from renderers.frame_plan.documents import plan_document
 
@@ -135,8 +133,7 @@ def _sound(output: Storage, work: VideoWork, folder: Path, sources: SourceReader
         return None
     heard = row.heard.seconds if row.heard is not None else 0.0
     path = folder / "sound"
-    with reading_named(Address("audio", row.audio), row.video_id, copied=True):
-        path.write_bytes(read_picture(output, row.video_id, row.audio, work.plan.images[row.audio], sources))
+    path.write_bytes(sound_bytes(output, row, work.plan.images, sources))
     return Sound(path, row.audio_start, row.audio_gain, heard)
 
 

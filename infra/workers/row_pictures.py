@@ -17,8 +17,12 @@ from renderers.errors import BadInput
 __all__ = ["read_picture"]
 
 
-def read_picture(output: Storage, video_id: str, address: str, sha256: str, sources: SourceReader) -> bytes:
-    """Return the bytes of a picture, which must be those that the plan saw; `sources` reads its address.
+def read_picture(
+    output: Storage, video_id: str, address: str, sha256: str, sources: SourceReader, *,
+    changed: str = "changed since the job was planned: start the job again",
+) -> bytes:  # fmt: skip
+    """Return the bytes of a picture, which must be those that the plan saw; `sources` reads its address, and `changed`
+    is said of other bytes there.
 
     Raises:
         BadInput: they are others, or nothing says where they are.
@@ -35,7 +39,7 @@ def read_picture(output: Storage, video_id: str, address: str, sha256: str, sour
                     f"there is no copy of it: put the picture's file, as it was, at '{output.uri(key)}'"
                 ) from None
     shown = address_without_secrets(address)
-    data = _checked(sources.read(address), sha256, f"'{shown}' changed since the job was planned: start the job again")
+    data = _checked(sources.read(address), sha256, f"'{shown}' {changed}")
     if secret:
         output.put(key, data, existing="keep")
     return data

@@ -76,7 +76,7 @@ def test_what_would_draw_other_frames_is_refused(output: Path) -> None:
             remaster(str(output), video=video, set=list(wishes))
         return str(caught.value)
 
-    assert "zoom is none of what is done with finished frames: format, codec" in refused("zoom=1.5")
+    assert "'zoom' is none of what is done with finished frames: format, codec" in refused("zoom=1.5")
     assert "did you mean 'codec'" in refused("codek=h265")
     assert "a gif holds no sound" in refused("format=gif")
     assert "name a file of it in the column audio" in refused("audio=null")
@@ -85,6 +85,55 @@ def test_what_would_draw_other_frames_is_refused(output: Path) -> None:
     assert "give column=value" in refused("fps")
     (output / "reef" / "frames").rename(output / "reef" / "away")
     assert "8 of its 8 frames are not there: render it first" in refused("fps=9")
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ("fps=2026-99-99", "the value is not valid YAML"),  # a date that is none
+        ("fps=0", "fps: allowed is a number above 0 to 240"),
+        ("fps=.nan", "fps: allowed is a number above 0 to 240"),
+        ("codec=prores", "codec: codec prores is none of a mp4"),
+        ("format=gif", "audio: a gif holds no sound: leave out audio"),
+        ("audio=1", "audio is 1, which is no text: name a file"),
+        ("audio=[a]", "audio is ['a'], which is no text"),
+        ("=1", "give column=value"),
+        ("audio=https://u:hunter2@host/x: y", "https://***@host/x"),
+    ],
+)
+def test_a_wish_that_is_none_is_told_with_its_column(output: Path, wish: str, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        remaster(str(output), video="reef", set=[wish])
+    assert said in str(caught.value)
+    assert "Value error" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_format_that_it_has_keeps_its_codec(output: Path) -> None:
+    made_again(output, codec="h265", quality="draft")
+    found = made_again(output, format="mp4", upscale=2)
+    assert (found["row"]["codec"], found["row"]["quality"]) == ("h265", "draft")  # type: ignore[index]
+
+
+def test_a_sound_that_is_gone_or_another_spoils_no_finished_video(output: Path, tmp_path: Path) -> None:
+    song = tmp_path / "song.wav"
+    write_wav(song, tone(300, 2.0))
+    with pytest.raises(BadInput, match=r"another file than the one that was heard; .* --set audio=FILE"):
+        remaster(str(output), video="reef", set=["upscale=2"])
+    kept = song.rename(tmp_path / "kept.wav")
+    with pytest.raises(BadInput, match=r"song.wav' of video 'reef' does not exist: .* --set audio=FILE"):
+        remaster(str(output), video="reef", set=["upscale=2"])
+    (done, _) = stored_status(Storage(str(output)), Registry())
+    assert (done.video_id, done.state) == ("reef", "done")
+    kept.rename(song)
+    made_again(output, upscale=2, audio=song)  # named again, it is what lies there now
+    heard = samples_of(output / "reef" / "video.mp4")
+    assert np.abs(heard[2000:3000]).max() == pytest.approx(0.5, abs=0.1)
+
+
+def test_silence_is_told(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_again(output, audio_start=50)
+    assert "audio_start 50 lies behind the audio's end (2.00 s): silence" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_rate_that_schedules_count_in_is_refused(tmp_path: Path) -> None:

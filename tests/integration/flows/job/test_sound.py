@@ -20,6 +20,7 @@ from infra.storage.storage import Storage
 from infra.video import ffmpeg
 from infra.workers.local_pool import LocalPool
 from manifests.schema import ManifestRow
+from renderers.errors import BadInput
 from renderers.frame_rendering.frame_object import FrameObject
 from tests.helpers.music import clicks, convert, noise, samples_of, tone, write_wav
 from tests.helpers.render_jobs import frame_files, frame_objects, planned, quick_row, render, rerun, write_manifest
@@ -112,14 +113,17 @@ def test_a_rerun_and_a_video_that_lost_its_segments_have_their_sound(tmp_path: P
     video.unlink()
     rendered(tmp_path, sounding(music, zoom="1 + .1*onset"))
     assert np.abs(samples_of(video)).max() > 0.1
-    # without its file what was heard is known still, and the stitch says what it lacks
+    # without its file nothing is rendered that could not be stitched
     music.rename(tmp_path / "elsewhere.wav")
-    job = rerun(str(out), "reef", "7", "keep", seed=6)
-    (run,) = job.runs.values()
-    assert "audio" in run.reason
-    assert "does not exist" in run.reason
+    before = frame_files(str(out), "reef")
+    with pytest.raises(BadInput, match=r"song.wav' of video 'reef' does not exist: .*nightreel remaster"):
+        rerun(str(out), "reef", "7", "keep", seed=6)
+    write_wav(music, tone(500, 1.0))
+    with pytest.raises(BadInput, match="another file than the one that was heard"):
+        rerun(str(out), "reef", "7", "keep", seed=6)
+    assert frame_files(str(out), "reef") == before
     (tmp_path / "elsewhere.wav").rename(music)
-    assert rerun(str(out), "reef", "failed").complete
+    assert rerun(str(out), "reef", "7", "keep", seed=6).complete
 
 
 def test_music_that_changed_between_plan_and_stitch_is_told(tmp_path: Path, music: Path) -> None:
