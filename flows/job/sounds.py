@@ -30,7 +30,8 @@ __all__ = ["MOST_VALUES", "Sounds", "require_sound", "sound_bytes"]
 MOST_VALUES = 1_000_000
 """of one row: it travels to workers with each of its frames"""
 
-_REMEMBERED = 16  # tracks: some MB for each hour
+_REMEMBERED = 16  # tracks
+_REMEMBERED_BYTES = 100_000_000  # of all of them but the last: 12 MB for each hour, and 2.5 for each further band
 
 Bands = tuple[tuple[str, float, float], ...]
 
@@ -67,7 +68,7 @@ class Sounds:
         if row.audio is None:
             return row, {}
         wanted = sorted({*signals_used(row), *signals})
-        found = self._found(row, measure=bool(wanted))
+        found = self._found(row, wanted)
         known = _with(row, {"seconds": found.track.seconds})
         if not wanted:
             return _with(row, {"seconds": found.track.seconds, "signals": []}), {row.audio: found.sha256}
@@ -92,10 +93,11 @@ class Sounds:
         """Return how long the audio of a row is, from where it begins; see `heard` for errors."""
         return self._found(row).track.seconds - row.audio_start
 
-    def _found(self, row: ManifestRow, *, measure: bool = False) -> _Heard:
+    def _found(self, row: ManifestRow, wanted: Collection[str] = ()) -> _Heard:
+        """The audio of a row, measured for the signals that are `wanted`."""
         assert row.audio is not None
-        bands = tuple((band.name, band.low, band.high) for band in row.bands or ()) if measure else ()
-        key = _Key(row.audio, bands, measure)
+        bands = tuple((it.name, it.low, it.high) for it in row.bands or () if BAND + it.name in wanted)
+        key = _Key(row.audio, bands, bool(wanted))
         with self._lock:
             mine = self._hearing.setdefault(key, Lock())
         with mine:
@@ -105,9 +107,15 @@ class Sounds:
                     found = self._hear(key)
                 with self._lock:
                     self._known[key] = found
-                    if len(self._known) > _REMEMBERED:
-                        self._known.popitem(last=False)
+                    self._forget()
             return found
+
+    def _forget(self) -> None:
+        """Let the earliest ones go where there are too many; the last one stays."""
+        while len(self._known) > 1 and (
+            len(self._known) > _REMEMBERED or sum(it.track.bytes for it in self._known.values()) > _REMEMBERED_BYTES
+        ):
+            self._known.popitem(last=False)
 
     def _hear(self, key: _Key) -> _Heard:
         with tempfile.NamedTemporaryFile(prefix="nightreel-sound-") as file:

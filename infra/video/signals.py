@@ -51,6 +51,11 @@ class Track:
         """How long it is."""
         return self.samples / RATE
 
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes."""
+        return sum(looks.nbytes for looks in self.looks.values())
+
     def signals(self, *, fps: Fraction, start: float, frames: int, release: float) -> dict[str, Floats]:
         """Return the values of `frames` frames of a video that begins `start` seconds into the track, by name: each
         measure of the time in which a frame is shown, divided by the 95th percentile of what is not silent in the
@@ -104,7 +109,8 @@ class Listener:
             self._look(min(wanted, _LOOKS))
             wanted -= _LOOKS
         empty = np.zeros(0)
-        return Track(self._samples, {name: np.concatenate([empty, *it]) for name, it in self._looks.items()})
+        # one after the other: hours of dozens of bands, twice, are a gigabyte
+        return Track(self._samples, {name: np.concatenate([empty, *self._looks.pop(name)]) for name in [*self._looks]})
 
     def _look(self, count: int) -> None:
         windows = sliding_window_view(self._left, _WINDOW)[: count * _HOP : _HOP]

@@ -138,7 +138,7 @@ def _allowed(raw: dict[str, Any]) -> str:
     if kind == "boolean":
         return "true or false"
     if kind == "array":
-        most = f"up to {node['maxItems']:,} of " if "maxItems" in node else ""
+        most = f"up to {node['maxItems']:,} entries of " if "maxItems" in node else ""
         return f"a list of {most}" + ", ".join(_resolve(node["items"]).get("properties", {}))
     if kind == "object":
         return "settings: " + ", ".join(node.get("properties", {}))

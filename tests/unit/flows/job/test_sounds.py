@@ -55,6 +55,29 @@ def test_only_what_is_used_travels(music: Path) -> None:
     assert Sounds(SourceReader()).heard(used)[0] == used  # as a plan that is planned again
 
 
+def test_bands_that_nobody_uses_are_not_measured(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[object] = []
+
+    def listen(path: Path, name: str, bands: object = None, *, measure: bool = True) -> object:
+        measured.append(bands)
+        return real(path, name, bands, measure=measure)  # type: ignore[arg-type]
+
+    real = sounds.listen
+    monkeypatch.setattr(sounds, "listen", listen)
+    bands = [{"name": f"b{number}", "low": 100 * number, "high": 100 * number + 99} for number in range(32)]
+    Sounds(SourceReader()).heard(row(music, bands=bands, zoom="1+.1*band_b3"))
+    assert measured == [{"band_b3": (300.0, 399.0)}]
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sounds, "_REMEMBERED_BYTES", 100_000)
+    known = Sounds(SourceReader())
+    for number in range(6):
+        known.heard(row(write_wav(tmp_path / f"{number}.wav", tone(300, 10.0)), zoom="1+.1*loud"))
+        assert known._known
+        assert sum(it.track.bytes for it in known._known.values()) < 100_000
+
+
 def test_a_loop_has_a_value_more(music: Path) -> None:
     looped, _ = Sounds(SourceReader()).heard(row(music, frames=72, loop=True, zoom="1+.1*loud"))
     assert looped.heard is not None
