@@ -18,7 +18,7 @@ from flows.api.manifest import read_manifest
 from flows.api.rendering import PreparedPart, PreparedRow, Renderer, checked_row, prepare, prepare_part
 from flows.cli.assignments import assigned
 from flows.cli.output import Words, fit, print_json, problems, say, stderr
-from flows.job.row_warnings import prompt_warnings
+from flows.job.row_warnings import prompt_warnings, sound_warnings
 from flows.report.wording import shorten
 from infra.settings import load_settings
 from infra.storage.storage import SourceReader, absolute_uri, input_address
@@ -139,7 +139,8 @@ def write_preview(wanted: Wanted) -> PreparedRow:
     wanted.check_output()
     frames = wanted.range(prepared.plan.frames)
     check_part(prepared.plan, frames)
-    problems(f"warning: {it}" for it in prompt_warnings(prepared.plan.row, prepared.plan.entry))
+    row = prepared.plan.row
+    problems(f"warning: {it}" for it in (*prompt_warnings(row, prepared.plan.entry), *sound_warnings(row)))
     began = time.monotonic()
     if wanted.motion:
         _write_motion(wanted, prepared, frames)

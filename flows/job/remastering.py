@@ -15,7 +15,7 @@ from flows.job.row_warnings import warnings_of_sound
 from flows.job.sounds import Sounds, require_sound
 from flows.job.source import JobPlan
 from flows.job.state import VideoRun
-from flows.job.storage_state import StoredPlan, list_video, read_plan
+from flows.job.storage_state import StoredPlan, list_video, read_plan, save_plan
 from flows.planning.remaining import plan_video
 from infra.settings import InfraSettings
 from infra.storage.layout import frames_present
@@ -93,11 +93,14 @@ class RemasterSource:
             plan, range(plan.frames), listing.objects.keys(), published_content=listing.content,
             chunk_seconds=self._settings.chunk_seconds, range_frames=stored.range_frames,
         )  # fmt: skip
-        if not work.complete:  # the plan is stored before the stitch: what that would lack is said before both
+        moved = plan.row.audio != stored.plan.row.audio
+        if moved or not work.complete:  # the plan is stored before the stitch: what that would lack is said before both
             require_sound(
                 output, plan.row, plan.images, SourceReader(reading),
                 remedy="put it back, or name what is to be heard by --set audio=FILE (audio=null for none)",
             )  # fmt: skip
+        if moved and work.complete and write:  # the same sound elsewhere: re-runs look for it there from now on
+            save_plan(output, work)
         return JobPlan({self._video: VideoRun(work)}, warnings=warnings_of_sound(plan.row))
 
     def plan_again(self, output: Storage, plan: JobPlan) -> JobPlan | None:

@@ -148,3 +148,11 @@ def test_a_preview_has_its_part_of_the_sound(tmp_path: Path, capsys: pytest.Capt
     said(capsys, tmp_path / "night.yaml", "-o", tmp_path / "c.gif", "--motion", "--frames", "0-3")  # holds none
     said(capsys, tmp_path / "night.yaml", "-o", tmp_path / "d.mp4", "--frames", "16-19")
     assert np.abs(samples_of(tmp_path / "d.mp4")).max() > 0.3
+
+
+def test_a_preview_without_a_sound_to_hear_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_wav(tmp_path / "song.wav", tone(300, 1.0))
+    reef = {"video_id": "reef", "prompt": "a reef", "frames": 4, "audio": "song.wav", "audio_start": 9}
+    (tmp_path / "night.yaml").write_text(yaml.safe_dump([{**reef, **QUICK}]))
+    assert run(["preview", str(tmp_path / "night.yaml"), "-o", str(tmp_path / "a.mp4"), "--motion", "--json"]) == 0
+    assert "audio_start 9 lies behind the audio's end (1.00 s): silence" in " ".join(capsys.readouterr().err.split())

@@ -131,6 +131,15 @@ def test_a_sound_that_is_gone_or_another_spoils_no_finished_video(output: Path, 
     assert np.abs(heard[2000:3000]).max() == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_sound_that_was_moved_is_found_where_it_is_now(output: Path, tmp_path: Path) -> None:
+    moved = (tmp_path / "song.wav").rename(tmp_path / "a song, 50%.wav")
+    before = (output / "reef" / "video.mp4").read_bytes()
+    made_again(output, audio=f"'{moved}'")
+    assert (output / "reef" / "video.mp4").read_bytes() == before
+    found = made_again(output, upscale=2)
+    assert found["row"]["audio"] == str(moved)  # type: ignore[index]
+
+
 def test_silence_is_told(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_again(output, audio_start=50)
     assert "audio_start 50 lies behind the audio's end (2.00 s): silence" in " ".join(capsys.readouterr().err.split())
