@@ -109,7 +109,7 @@ class Listener:
             self._look(min(wanted, _LOOKS))
             wanted -= _LOOKS
         empty = np.zeros(0)
-        # one after the other: hours of dozens of bands, twice, are a gigabyte
+        # one after the other: hours of dozens of bands are hundreds of megabytes
         return Track(self._samples, {name: np.concatenate([empty, *self._looks.pop(name)]) for name in [*self._looks]})
 
     def _look(self, count: int) -> None:
