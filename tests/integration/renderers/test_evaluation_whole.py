@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from renderers.errors import ModelFilesBroken
-from renderers.evaluation.evaluation import CONCEPTS, EvaluationSettings, Stage, evaluate
+from renderers.evaluation.evaluation import EvaluationSettings, Stage, evaluate
 from renderers.evaluation.judge import Judge, JudgeSettings, fit_judge
 from renderers.evaluation.judge_pictures import PLAIN_GUISE, Sitters, compose
 from renderers.evaluation.prompts import load_prompts
@@ -25,6 +25,8 @@ from renderers.training.concepts import load_concepts
 from renderers.training.run import TrainingProgress
 from renderers.training.sprites import SIDE, STYLES
 from tests.helpers.random_model import write_model
+
+CONCEPTS = tuple(prompt.concept for prompt in load_prompts())  # the judge's classes
 
 TINY = JudgeSettings(
     widths=(8, 16), blocks=(1, 1), steps_crisp=4, steps=4, batch=8, pool=16, renewed=2, checkpoint_every=2, log_every=1
