@@ -20,7 +20,7 @@ from infra.video.signals import RATE, Listener, Track
 
 __all__ = ["DECODING_SECONDS", "MOST_SECONDS", "Sound", "listen", "sound_arguments"]
 
-MOST_SECONDS = 4 * 3600
+MOST_SECONDS = 2 * 3600  # of which dozens of bands take half a gigabyte
 """of sound: more is no music for a video, or a file that plays for ever"""
 DECODING_SECONDS = 300.0
 
