@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from flows.job.named_files import reading_named, shown
 from flows.job.preset_files import PresetFiles
 from flows.job.sounds import Sounds
 from infra.models.bringing import bring_model
@@ -19,11 +20,12 @@ from infra.storage.storage import ObjectMissing, SourceReader
 from manifests.checking import check_row
 from manifests.masking import address_without_secrets
 from manifests.results import GoodRow
-from manifests.schema import ManifestRow, addresses_of
+from manifests.schema import Address, ManifestRow, addresses_of
 from renderers.errors import BadInput
 from renderers.frame_plan.part import part_plans, smaller
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.pictures.masks import read_mask
 from renderers.registry import Registry
 
 if TYPE_CHECKING:
@@ -81,7 +83,11 @@ def prepare(row: ManifestRow) -> PreparedRow:
             what = f"{named.place} '{address_without_secrets(named.address)}' of video '{row.video_id}'"
             raise BadInput(f"{what} does not exist: correct its path") from error
     digests |= {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
-    return PreparedRow(VideoPlan.of(row, digests, entry=entry), images)
+    plan = VideoPlan.of(row, digests, entry=entry)
+    if (mask := plan.row.mask) is not None:
+        with reading_named(Address("mask", mask), row.video_id):
+            read_mask(images[mask], shown(mask)).check(plan.row.width, plan.row.height, entry.downsampling)
+    return PreparedRow(plan, images)
 
 
 @dataclass(frozen=True)

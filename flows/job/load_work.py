@@ -69,6 +69,9 @@ def load_work(
         try:
             row = presets.filled(row)
             images = dict(pictures.of(row))
+            if row.mask is not None:
+                entry = entries(row.model)
+                pictures.check_mask(resolve(row, entry), entry.downsampling)
             if row.audio is not None:
                 if row.length_unknown:
                     raise BadInput(_of_unknown_length(row))

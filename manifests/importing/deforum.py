@@ -244,6 +244,16 @@ def _flip(source: Source, draft: Draft, mode: str) -> None:
     source.drop(rest, "of the perspective flip only the two angles are said")
 
 
+def _mask(source: Source, draft: Draft) -> None:
+    keys = ("use_mask", "mask_file")
+    if "init_image" not in draft.columns:
+        source.drop(keys, "a mask keeps parts of a first picture, and there is none")
+    elif source.flag("invert_mask"):
+        source.drop((*keys, "invert_mask"), "white is what may change: turn the picture's black and white round first")
+    elif (found := source.picture(source.text("mask_file"), "mask_file")) is not None:
+        draft.put("mask", found, *source.has(*keys), rule="by whole tokens, of half of their area")
+
+
 def _picture(source: Source, draft: Draft) -> None:
     if source.flag("use_init"):
         source.init_image(draft, "init_image")
@@ -251,7 +261,7 @@ def _picture(source: Source, draft: Draft) -> None:
     else:
         source.drop(("use_init", "init_image"), "no first picture is used", shows=False)
     if source.flag("use_mask"):
-        draft.put("mask", source.text("mask_file"), *source.has("use_mask", "mask_file"))
+        _mask(source, draft)
     else:
         others = ("hybrid_", "cn_", "use_mask_video", "video_mask_path")
         quiet = [it for it in source if "mask" in it and not it.startswith(others)]

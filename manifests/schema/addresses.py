@@ -15,7 +15,7 @@ from manifests.schema.scenes import ImagePrompt
 
 __all__ = ["ADDRESS_COLUMNS", "Address", "addresses_of", "with_addresses"]
 
-ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts", "prompts", "renew", "audio"})
+ADDRESS_COLUMNS = frozenset({"init_image", "mask", "image_prompts", "prompts", "renew", "audio"})
 
 
 class Address(NamedTuple):
@@ -43,6 +43,8 @@ def addresses_of(row: ManifestRow) -> Iterator[Address]:
     """Yield each address of a picture that `row` names, and that of its sound."""
     if row.init_image is not None:
         yield Address("init_image", row.init_image)
+    if row.mask is not None:
+        yield Address("mask", row.mask)
     for prompt in row.image_prompts or ():
         yield Address("image_prompts", prompt.image)
     for scene in row.prompts or ():
@@ -60,6 +62,8 @@ def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRo
     update: dict[str, Any] = {}
     if row.init_image is not None:
         update["init_image"] = change(row.init_image)
+    if row.mask is not None:
+        update["mask"] = change(row.mask)
     if row.image_prompts:
         update["image_prompts"] = _moved(row.image_prompts, change)
     if any(scene.images for scene in row.prompts or ()):

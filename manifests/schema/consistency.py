@@ -34,6 +34,7 @@ def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
     _check_warm(row)
     _check_palette(row)
     _check_hold(row)
+    _check_mask(row)
 
 
 def _check_story(row: ManifestRow) -> None:
@@ -140,6 +141,24 @@ def _check_hold(row: ManifestRow) -> None:
             "hold.init",
             f"hold.init '{short(weight)}' holds frames to init_image, but none is given: name a picture, or leave out "
             "hold.init (hold.picture holds frames to the one before)",
+        )
+
+
+def _check_mask(row: ManifestRow) -> None:
+    if row.mask is None:
+        if row.mask_moves:
+            raise SettingsError("mask_moves", "mask_moves lets a mask go with the camera, but no mask is given")
+        return
+    if row.init_image is None and row.continues is None:
+        raise SettingsError(
+            "mask",
+            "a mask keeps parts of what a video begins with, but it begins with nothing: give it an init_image, or let "
+            "it continue another one",
+        )
+    if row.mask_moves and row.depth.shape != "plane":
+        raise SettingsError(
+            "mask_moves",
+            f"a mask goes with a camera before a plane, but depth.shape is {row.depth.shape}: leave out one of them",
         )
 
 

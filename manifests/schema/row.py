@@ -24,6 +24,7 @@ from manifests.schema.fades import Fades
 from manifests.schema.formats import check_format
 from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframe_text import KeyframeText
+from manifests.schema.mask import Mask, MaskMoves
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
@@ -192,6 +193,8 @@ class ManifestRow(Settings):
     init_image: Annotated[Uri | None, Neutral(None)] = Field(
         None, description="Picture that the first frame starts from: a URI, or a path (from the manifest's folder)."
     )
+    mask: Mask = None
+    mask_moves: MaskMoves = False
     continues: Annotated[
         Annotated[str, Field(max_length=200), AfterValidator(_check_parent_text)] | None, Neutral(None, in_time=True)
     ] = Field(

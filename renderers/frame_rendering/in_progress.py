@@ -139,6 +139,7 @@ class FrameInProgress:
             )
         goals = (*start.goals, *starts.init_goals(plan, frame, request.images))
         self._goals = FrameGoals(goals, models, frame.steps)
+        self._kept = starts.kept(plan, frame, request.images, start, request.start_state)
         self._begin(start)
         self.seconds = time.perf_counter() - self.began
 
@@ -165,7 +166,8 @@ class FrameInProgress:
             return self.latent
         noise = torch.randn(self.latent.shape, generator=generator(self.chance, frame.index, self.step, "latent"))
         amount = settings.latent_noise * self._starts.code_std * self._remaining
-        return self.latent + send(noise, self._models.device) * amount
+        noisy = self.latent + send(noise, self._models.device) * amount
+        return noisy if self._kept is None else self._kept.put_back(noisy)
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
@@ -209,6 +211,8 @@ class FrameInProgress:
         self._adam.step(gradient, settings.lr * rate * (1 - self.frame.share**HOLD))
         with torch.no_grad():
             self.latent.clamp_(self._starts.low, self._starts.high)
+            if self._kept is not None:
+                self.latent.copy_(self._kept.put_back(self.latent))
         stairs = self.plan.row.loss.z_decay_every
         if stairs and self.step and self.step % stairs == 0 and self.step <= STAIRS * stairs:
             self._renew_adam()
@@ -245,14 +249,15 @@ class FrameInProgress:
 
     def _begin(self, start: Start) -> None:
         self._reference = start.reference
-        self.latent = start.latent.requires_grad_(True)
+        latent = start.latent if self._kept is None else self._kept.put_back(start.latent)
+        self.latent = latent.requires_grad_(True)
         self._renew_adam()
         if start.memory is not None:
             self._adam.resume(*start.memory)
 
     def _renew_adam(self) -> None:
-        settings = self.plan.row.optimiser
-        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        settings, free = self.plan.row.optimiser, None if self._kept is None else self._kept.free
+        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even, free=free)
 
     @torch.no_grad()
     def _end(self) -> None:
@@ -263,9 +268,14 @@ class FrameInProgress:
             for _ in range(ENCODED_AGAIN):
                 encoded = vqgan.encode(decode_tokens(vqgan, vqgan.tokenise(latent)))
                 latent = encoded.clamp(self._starts.low, self._starts.high).contiguous()
+                if self._kept is not None:
+                    latent = self._kept.put_back(latent)
         moments = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
         low, high = self._starts.low, self._starts.high
-        self.state = FrameState.of(vqgan.tokenise(latent), latent, low, high, moments, self._reference)
+        tokens = vqgan.tokenise(latent)
+        if self._kept is not None:
+            tokens = self._kept.put_back_tokens(tokens)
+        self.state = FrameState.of(tokens, latent, low, high, moments, self._reference)
 
     def _check_finite(self) -> None:
         if all(map(math.isfinite, self.losses)) and bool(self.latent.isfinite().all()):

@@ -18,6 +18,7 @@ from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
 from renderers.frame_rendering.holding import own_goals
+from renderers.frame_rendering.keeping import Kept, Masks
 from renderers.frame_rendering.pictures import FittedPictures, read_picture
 from renderers.frame_rendering.renewing import colours_of, grain, renewed
 from renderers.frame_rendering.state import FrameState
@@ -52,7 +53,7 @@ class Starts:
 
     def __init__(self, models: Models, fitted: FittedPictures) -> None:
         """`fitted` holds pictures of rows that were read before, in the size of frames."""
-        self._models, self._fitted = models, fitted
+        self._models, self._fitted, self._masks = models, fitted, Masks(models.device)
         self.low, self.high = (b.view(1, -1, 1, 1) for b in torch.aminmax(models.vqgan.codebook, dim=0))
         self.code_std = float(models.vqgan.codebook.std())
         self._colours: dict[tuple[str, int, int], Tensor] = {}  # of pictures of rows, by digest and size
@@ -102,6 +103,32 @@ class Starts:
         kind, vqgan = row.hold.init_as, self._models.vqgan
         latent = vqgan.encode(picture).contiguous() if kind == "latent" else None
         return (Goal(kind, picture, weight, latent=latent, fade=row.hold.init_fade),)
+
+    @torch.no_grad()
+    def kept(
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        images: Mapping[str, bytes],
+        start: Start,
+        start_state: FrameState | None,
+    ) -> Kept | None:
+        """What of `start`, that of a frame, the row's mask keeps; None for a row without one. Where nothing moves it
+        is the very tokens of `start_state`.
+
+        Raises:
+            BadInput: the mask can't be read.
+        """
+        height, width = start.latent.shape[-2:]
+        free = self._masks.free(plan, frame.index, images, (height, width))
+        if free is None:
+            return None
+        vqgan = self._models.vqgan
+        if start_state is not None and frame.motion.still and not frame.target_digest:
+            tokens = start_state.tokens.to(start.latent.device).long()
+        else:
+            tokens = vqgan.tokenise(start.latent)
+        return Kept.of(vqgan, free, tokens)
 
     @torch.no_grad()
     def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:

@@ -9,7 +9,8 @@ from manifests.schema import ManifestRow, addresses_of, with_addresses
 from manifests.schema.scenes import Uri
 
 ROW = ManifestRow(
-    video_id="reef", init_image="a.png", image_prompts=[{"image": "b.png"}, {"image": "c.png"}], frames=20,
+    video_id="reef", init_image="a.png", mask="m.png", frames=20,
+    image_prompts=[{"image": "b.png"}, {"image": "c.png"}],
     prompts=[{"at": 9, "images": [{"image": "d.png"}, {"image": "e.png"}]}, {"prompts": [{"text": "a reef"}]}],
     renew={"colours": "1", "colours_from": "f.png"}, audio="g.mp3",
 )  # fmt: skip
@@ -17,15 +18,17 @@ ROW = ManifestRow(
 
 def test_all_addresses_are_named_and_changed() -> None:
     assert [tuple(it) for it in addresses_of(ROW)] == [
-        ("init_image", "a.png", None), ("image_prompts", "b.png", None), ("image_prompts", "c.png", None),
+        ("init_image", "a.png", None), ("mask", "m.png", None),
+        ("image_prompts", "b.png", None), ("image_prompts", "c.png", None),
         ("prompts", "d.png", 9), ("prompts", "e.png", 9), ("renew", "f.png", None), ("audio", "g.mp3", None),
     ]  # fmt: skip
-    assert [it.place for it in addresses_of(ROW)][2:4] == ["image_prompts", "prompts (the scene at frame 9)"]
+    assert [it.place for it in addresses_of(ROW)][3:5] == ["image_prompts", "prompts (the scene at frame 9)"]
     assert [it.place for it in addresses_of(ROW)][-2:] == ["renew.colours_from", "audio"]
     assert [it.column for it in addresses_of(ROW) if not it.is_picture] == ["audio"]
     changed = with_addresses(ROW, str.upper)
     assert [it.address for it in addresses_of(changed)] == [
         "A.PNG",
+        "M.PNG",
         "B.PNG",
         "C.PNG",
         "D.PNG",
