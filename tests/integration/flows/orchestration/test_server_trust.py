@@ -25,7 +25,7 @@ from flows.orchestration.inspection import server_trust
 class Refusing(BaseHTTPRequestHandler):
     """Asks everybody for a key."""
 
-    def do_POST(self) -> None:  # noqa: N802 (the name that http.server wants)
+    def do_POST(self) -> None:
         self.send_response(401)
         self.send_header("Content-Length", "0")
         self.end_headers()
