@@ -21,7 +21,7 @@ from renderers.hub_tokenizer import HubTokenizer, hub_tokenizer
 from renderers.registry import ModelEntry, PerceptorEntry
 from renderers.word_table import WordTable, plain_text, read_words
 
-__all__ = ["TextEnd", "text_end", "unread_texts"]
+__all__ = ["TextEnd", "text_end", "unread_text", "unread_texts"]
 
 CONTEXT = 77  # tokens, start and end included, where a config does not say
 SHOWN = 40  # characters of what is read
@@ -54,16 +54,20 @@ class _WholeWords:
 
 def unread_texts(row: ManifestRow, entry: ModelEntry) -> list[str]:
     """Say of each text of a row's prompts that is longer than the model `entry` reads where it ends for it."""
-    said = []
-    for text in dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts):
-        ends = [end for perceptor in entry.perceptors if (end := text_end(text, perceptor)) is not None]
-        if ends:
-            end = min(ends, key=lambda it: it.read / it.tokens)
-            said.append(
-                f"prompt '{short(text, 40)}' is longer than model '{entry.name}' reads, {end.read} of {end.tokens} "
-                f"tokens: for it the text ends after '{short(end.tail, 60)}'"
-            )
-    return said
+    texts = dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts)
+    return [said for text in texts if (said := unread_text(text, entry)) is not None]
+
+
+def unread_text(text: str, entry: ModelEntry) -> str | None:
+    """Say where a prompt's `text` ends for the model `entry`; None where it reads all of it."""
+    ends = [end for perceptor in entry.perceptors if (end := text_end(text, perceptor)) is not None]
+    if not ends:
+        return None
+    end = min(ends, key=lambda it: it.read / it.tokens)
+    return (
+        f"prompt '{short(text, 40)}' is longer than model '{entry.name}' reads, {end.read} of {end.tokens} "
+        f"tokens: for it the text ends after '{short(end.tail, 60)}'"
+    )
 
 
 def text_end(text: str, perceptor: PerceptorEntry) -> TextEnd | None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn as nn
@@ -48,7 +48,6 @@ class TrunkAndHead(nn.Module):
         super().__init__()
         self.image_size = image_size
         self.trunk = EfficientNet()
-        self.pool = nn.AdaptiveAvgPool2d(1) if cells is None else nn.Identity()
         if cells is None:
             proj = nn.Linear(CHANNELS, dimensions, bias=bias)
             self.pool: nn.Module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
@@ -147,12 +146,12 @@ def _known(config: Mapping[str, Any], cells: int | None) -> _Described | None:
     if "timm_model_name" not in vision:
         seen = _numbers(vision, _VIT)
         fits = seen is not None and cells is None and seen["patch_size"] <= seen["image_size"]
-        return _Described(int(dimensions), quick, words, seen) if fits and seen else None
+        return _Described(dimensions, quick, words, seen) if fits and seen else None
     size, bias = vision.get("image_size", 224), vision.get("timm_proj_bias", False)
     others = {key: value for key, value in vision.items() if key not in ("image_size", "timm_proj_bias")}
     if {**_TIMM, **others} != _TIMM or not _is_number(size) or type(bias) is not bool:
         return None
-    return _Described(int(dimensions), quick, words, {"image_size": size, "bias": bias}, cells)
+    return _Described(dimensions, quick, words, {"image_size": size, "bias": bias}, cells)
 
 
 def _numbers(given: Mapping[str, Any], known: Mapping[str, int]) -> dict[str, int] | None:
@@ -162,5 +161,5 @@ def _numbers(given: Mapping[str, Any], known: Mapping[str, int]) -> dict[str, in
     return {**known, **given}
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int]:
     return type(value) is int and 1 <= value <= MOST
