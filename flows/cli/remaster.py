@@ -12,7 +12,7 @@ from flows.cli.options import with_help
 from flows.cli.output import problems, waiting
 from flows.cli.render import conclude, watching
 from flows.job.dispatch import run_job
-from flows.job.remastering import Wish, remaster_job
+from flows.job.remastering import FINISH, Wish, remaster_job
 from flows.job.report_data import OutputReport, publish_report
 from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import RenderedOutput, Video
@@ -31,7 +31,7 @@ def remaster(
         list[str] | None,
         Parameter(
             name=["--set", "-s"], negative="",
-            help="column=value: format, codec, quality, fps, upscale, audio, audio_start, audio_gain",
+            help=f"column=value: {', '.join(FINISH)}",
         ),
     ] = None,
     json: Annotated[bool, Parameter(negative="", help="the result as JSON on stdout, no progress bars")] = False,
@@ -39,8 +39,9 @@ def remaster(
     """Make a video again from its stored frames. Example: nightreel remaster out --video reef --set codec=h265
 
     Nothing is drawn, and no model, Ray or server is needed: the frames are encoded and stitched in this process, as
-    another codec, at another rate or size, with another sound (audio=null: none). The video is replaced; one of another
-    format lies beside the former. A video whose camera or prompts followed its music keeps the pictures that it has.
+    another codec, at another rate or size, with frames between or smoothed, with another sound (audio=null: none). The
+    video is replaced; one of another format lies beside the former. A video whose camera or prompts followed its music
+    keeps the pictures that it has.
     """
     refuse_secrets(output=output)
     settings = load_settings()
