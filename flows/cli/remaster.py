@@ -18,6 +18,7 @@ from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import RenderedOutput, Video
 from infra.settings import load_settings
 from infra.workers.local_pool import LocalPool
+from renderers.registry import Registry
 
 __all__ = ["remaster"]
 
@@ -54,7 +55,9 @@ def remaster(
         size = max(1, min((os.cpu_count() or 2) // 2, len(job.chunks(64))))
         with watching(job, disable=json) as served:
             served.set()
-            run_job(job, LocalPool(job.output, size=size, reading=job.reading) if job.needs_workers else None)
+            registry = Registry(settings.models_folder)
+            pool = LocalPool(job.output, size=size, registry=registry, reading=job.reading)
+            run_job(job, pool if job.needs_workers else None)
         gathered = OutputReport(job).gather(actors=None, ended=("Completed" if job.complete else "Incomplete", ""))
         publish_report(job.output, gathered)
     return conclude(job, None, json)

@@ -109,14 +109,12 @@ def load_upscaler(registry: Registry, name: str, sha256: str, device: str = "aut
         ModelFilesBroken: this machine does not have it, or another one of that name; spandrel is not installed.
     """
     path = upscaler_path(registry, name)
-    try:
-        found = file_sha256(path)
-    except OSError as error:
+    if not path.exists():
         raise ModelFilesBroken(
             f"upscaler '{name}' is not in the models folder '{registry.folder}' here: have all machines share the "
             "folder, or add it here by `nightreel models add-upscaler`"
-        ) from error
-    if found != sha256:
+        )
+    if (found := file_sha256(path)) != sha256:
         raise ModelFilesBroken(
             f"the models folder '{registry.folder}' has another upscaler '{name}' ({found[:16]}) than the one that the "
             f"job was planned with ({sha256[:16]}): have all machines share the folder, or add it again"

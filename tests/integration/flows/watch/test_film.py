@@ -8,10 +8,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from flows.watch import film
+from flows.watch.outputs import name_of
 from infra.storage.storage import Storage
 from tests.helpers.live_client import client_of
 
-FILM = "/live/api/film?video=reef"
+
+def address(output: Storage, video: str) -> str:
+    return f"/live/api/film?o={name_of(output.root)}&video={video}"
 
 
 @pytest.fixture
@@ -19,9 +22,12 @@ def whole(output: Storage) -> bytes:
     return output.read("reef/video.mp4")
 
 
-def test_a_video_comes_whole_or_in_parts(page: TestClient, whole: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_comes_whole_or_in_parts(
+    page: TestClient, output: Storage, whole: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(film, "PIECE", 1000)
-    answer = page.get(FILM)
+    reef = address(output, "reef")
+    answer = page.get(reef)
     assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, whole, "video/mp4")
     assert answer.headers["accept-ranges"] == "bytes"
     assert int(answer.headers["content-length"]) == len(whole)
@@ -29,24 +35,24 @@ def test_a_video_comes_whole_or_in_parts(page: TestClient, whole: bytes, monkeyp
         ("bytes=0-", 0, 1000), ("bytes=5-9", 5, 10), ("bytes=-7", len(whole) - 7, len(whole)),
         ("bytes=500-99999999", 500, 1500), (f"bytes={len(whole) - 3}-", len(whole) - 3, len(whole)),
     ):  # fmt: skip
-        answer = page.get(FILM, headers={"Range": asked, "Accept-Encoding": "gzip"})
+        answer = page.get(reef, headers={"Range": asked, "Accept-Encoding": "gzip"})
         assert (answer.status_code, answer.content) == (206, whole[start:stop]), asked
         assert answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(whole)}"
     for asked in (f"bytes={len(whole)}-", "bytes=9-5", "bytes=-0"):
-        answer = page.get(FILM, headers={"Range": asked})
+        answer = page.get(reef, headers={"Range": asked})
         assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(whole)}")
     for asked in ("bytes=-", "bytes=a-b", "bytes=0-1,3-4", "lines=0-1", "bytes=" + "9" * 500 + "-"):
-        assert page.get(FILM, headers={"Range": asked}).status_code == 200, asked
+        assert page.get(reef, headers={"Range": asked}).status_code == 200, asked
 
 
 def test_what_is_not_there_or_not_ours_is_refused(page: TestClient, output: Storage) -> None:
-    assert page.get("/live/api/film?video=poisoned").status_code == 404
-    assert page.get("/live/api/film?video=../reef").status_code == 422
+    assert page.get(address(output, "poisoned")).status_code == 404
+    assert page.get(address(output, "../reef")).status_code == 422
     with client_of(output) as stranger:
-        assert stranger.get(FILM).status_code == 401
+        assert stranger.get(address(output, "reef")).status_code == 401
     before = output.read("reef/provenance.json")
     said = json.loads(before)
     for document in ({}, said | {"video": "../poisoned/provenance.json"}, said | {"video": "video.exe"}, []):
         output.put("reef/provenance.json", json.dumps(document).encode(), existing="replace")
-        assert page.get(FILM).status_code == 404, document
+        assert page.get(address(output, "reef")).status_code == 404, document
     output.put("reef/provenance.json", before, existing="replace")
