@@ -32,7 +32,7 @@ from manifests.schema.texts import plural
 from renderers.errors import BadInput, RenderError
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
-from renderers.registry import Registry
+from renderers.registry import DigestsRemembered, Registry
 from renderers.registry.upscalers import upscaler_digest, upscaler_key
 
 __all__ = ["load_work", "sized"]
@@ -53,7 +53,9 @@ def load_work(
     account, or it brings all rows together beyond `most_frames`) comes with its error instead; the storage's own
     failure is raised. Rows that continue others are refused where those `refuses` says something, or `unread` has them
     (see `Parents`)."""
-    entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
+    digests = DigestsRemembered()
+    # one look at the registry, and at a model's files, for all rows
+    entries = cache(lambda name: digests.of(registry.entry(name)))
     reader = SourceReader(reading)
     pictures, presets, sounds = PictureDigests(reader), PresetFiles(reader, folder), Sounds(reader)
 
@@ -137,7 +139,7 @@ def load_work(
             parents.add(result)
             yield result
 
-    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
+    with digests, ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
         yield from planned(beginning())
         for generation in in_generations(later):
             yield from planned(generation)

@@ -13,6 +13,7 @@ from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import STILL
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_plan.weights import without_a_start
 
 __all__ = ["check_part", "part_plans", "smaller"]
 
@@ -55,6 +56,7 @@ def part_plans(plan: VideoPlan, frames: range, scale: float = 1.0) -> tuple[Fram
         needs=(),
         motion=STILL,
         renewal=None,
+        holds=without_a_start(plans[0].holds),
         steps=plan.row.steps_first,
     )
     return tuple(plans)
