@@ -158,7 +158,7 @@ write_locks() {
             --no-emit-index-url --no-emit-find-links pyproject.toml "$@"
     }
     compile --extra cluster -o requirements.lock "$@"
-    compile --group dev --extra training --extra cluster -c requirements.lock -o requirements-dev.lock "$@"
+    compile --group dev --extra training --extra upscale --extra cluster -c requirements.lock -o requirements-dev.lock "$@"
     say "Wrote requirements.lock ($(grep -c == requirements.lock) packages) and requirements-dev.lock ($(grep -c == requirements-dev.lock) packages)"
 }
 

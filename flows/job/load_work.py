@@ -33,6 +33,7 @@ from renderers.errors import BadInput, RenderError
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import DigestsRemembered, Registry
+from renderers.registry.upscalers import upscaler_digest, upscaler_key
 
 __all__ = ["load_work", "sized"]
 
@@ -79,6 +80,8 @@ def load_work(
                     raise BadInput(_of_unknown_length(row))
                 row, digests = sounds.heard(resolve(row, entries(row.model)))
                 images |= digests
+            if (upscaler := row.finish.upscaler) is not None:
+                images[upscaler_key(upscaler)] = upscaler_digest(registry, upscaler)
         except (
             RenderError,
             VideoError,

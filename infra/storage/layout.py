@@ -162,9 +162,11 @@ def _digest_of_all(encoder: dict[str, object], digests: Sequence[str]) -> str:
     return found.hexdigest()
 
 
-def segment_digest(encoder: dict[str, object], digests: Sequence[str]) -> str:
-    """Digest what decides a segment: how it is encoded, and its frames."""
-    return _digest({"encoder": encoder, "frames": list(digests)})
+def segment_digest(encoder: dict[str, object], digests: Sequence[str], beside: Sequence[Sequence[str]] = ()) -> str:
+    """Digest what decides a segment: how it is encoded, its frames, and those before and behind them that it looks at,
+    if it looks at any."""
+    around = {"beside": [list(it) for it in beside]} if any(beside) else {}
+    return _digest({"encoder": encoder, "frames": list(digests), **around})
 
 
 def content_digest(

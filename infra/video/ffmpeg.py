@@ -27,7 +27,7 @@ from infra.video.check import Packets, VideoInfo, parse_packets, require_regular
 from infra.video.encoding import Encoding
 from infra.video.errors import FfmpegError, FfmpegTooSlow, VideoDefect
 
-__all__ = ["check", "decode", "decoded_frames", "feed", "ffmpeg_version", "probe", "run", "stream"]
+__all__ = ["check", "decode", "decoded_frames", "feed", "ffmpeg_version", "probe", "run", "stream", "through"]
 
 Picture = NDArray[np.uint8]
 
@@ -249,6 +249,44 @@ def feed(arguments: list[str], chunks: Iterable[memoryview], doing: str) -> None
                 process.stdin.write(chunk)
             process.stdin.close()
         _require_success(process, errors, doing)
+
+
+def through(arguments: list[str], chunks: Iterable[memoryview], doing: str, *, size: int) -> Iterator[bytes]:
+    """Run ffmpeg on what is written to its stdin, and yield its output, `size` bytes at a time. A thread of its own
+    takes the chunks and writes them, since a full pipe on one side would wait for the other for ever.
+
+    Raises FfmpegError, and whatever taking the chunks raised.
+    """
+    failed: list[BaseException] = []
+
+    with _process(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as (process, errors):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pipe = process.stdin
+
+        def write() -> None:
+            try:
+                with contextlib.suppress(BrokenPipeError):  # its last words, below, say why
+                    for chunk in chunks:
+                        pipe.write(chunk)
+            except BaseException as error:
+                failed.append(error)
+            finally:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+        writer = threading.Thread(target=write, name="ffmpeg-input", daemon=True)
+        writer.start()
+        try:
+            while len(piece := process.stdout.read(size)) == size:
+                yield piece
+            if not failed:
+                _require_success(process, errors, doing)
+        finally:
+            process.kill()  # where the reader goes early, the writer waits for a pipe that nobody empties
+            writer.join()
+        if failed:
+            raise failed[0]
 
 
 def _require_success(process: subprocess.Popen[bytes], errors: IO[bytes], doing: str) -> str:

@@ -169,7 +169,9 @@ class Worker:
     def encode_segment(self, task: SegmentTask) -> SegmentReport:
         """See `put_segment`: encode a range whose frames are in storage, and put it."""
         self._check_output()
-        report = put_segment(self.output, self._plan(task.row), task, self._recent.pictures(task.row.video_id))
+        report = put_segment(
+            self.output, self._plan(task.row), task, self._recent.pictures(task.row.video_id), self.registry
+        )
         metrics.observe(metrics.ENCODE_SECONDS, report.seconds)
         return report
 

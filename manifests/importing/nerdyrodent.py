@@ -443,10 +443,5 @@ def _zoom_script(source: Source, where: str) -> Draft:
     story.scene(0, pieces)
     draft.put("prompts", story.values(draft.frames)[0], *source.has(text))
     draft.put("zoom", "1.01")
-    if draft.knows("finish.fps"):
-        draft.put("finish.fps", 60.0)
-    else:
-        draft.advice.append(
-            "zoom.sh plays 60 frames a second with frames between; nightreel has no frame interpolation yet"
-        )
+    draft.put("finish.fps", 60.0)
     return draft

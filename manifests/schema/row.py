@@ -13,7 +13,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from manifests.schema import camera, finish
+from manifests.schema import camera
+from manifests.schema import finish as finish_columns
 from manifests.schema.affixes import Affix, joined, parse_affix
 from manifests.schema.audio import AS_AUDIO, check_bands, frames_of, signals_of
 from manifests.schema.base import Settings, SettingsError
@@ -21,6 +22,7 @@ from manifests.schema.changing import ChangingValue, changing_values
 from manifests.schema.consistency import check_consistent
 from manifests.schema.continues import Continued, continued
 from manifests.schema.fades import Fades
+from manifests.schema.finish import check_finish
 from manifests.schema.formats import check_format
 from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframe_text import KeyframeText
@@ -114,13 +116,13 @@ class ManifestRow(Settings):
         le=100_000,
         description="Beats that pass before the one that b counts from.",
     )
-    seconds: finish.Seconds = None
-    audio: finish.Audio = None
-    audio_start: finish.AudioStart = 0.0
-    audio_gain: finish.AudioGain = 0.0
-    audio_release: finish.AudioRelease = 0.15
-    bands: finish.Bands = None
-    heard: finish.HeardInAudio = None
+    seconds: finish_columns.Seconds = None
+    audio: finish_columns.Audio = None
+    audio_start: finish_columns.AudioStart = 0.0
+    audio_gain: finish_columns.AudioGain = 0.0
+    audio_release: finish_columns.AudioRelease = 0.15
+    bands: finish_columns.Bands = None
+    heard: finish_columns.HeardInAudio = None
     width: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Width of a frame in pixels.")
     height: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Height of a frame in pixels.")
     seed: Annotated[int, Neutral(0)] = Field(0, ge=0, lt=2**63, description="Seed of all randomness of the video.")
@@ -228,9 +230,9 @@ class ManifestRow(Settings):
         le=10_000,
         description="Steps of a keyframe that runs ahead, four of the former apart: three times `steps` unless given.",
     )
-    format: finish.Format = "mp4"
-    codec: finish.Codec = None
-    quality: finish.Quality = "good"
+    format: finish_columns.Format = "mp4"
+    codec: finish_columns.Codec = None
+    quality: finish_columns.Quality = "good"
     upscale: Annotated[int, NO_PICTURE] = Field(
         1, ge=1, le=8, description="Factor by which the finished video is enlarged."
     )
@@ -254,6 +256,9 @@ class ManifestRow(Settings):
     )
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
     warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
+    finish: Annotated[finish_columns.FinishSettings, NO_PICTURE] = Field(
+        finish_columns.FinishSettings(), description="What is done with drawn frames before they are encoded."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -265,6 +270,7 @@ class ManifestRow(Settings):
         self._imply(given)
         check_bands(self)
         check_format(self)
+        check_finish(self)
         return self
 
     def closing(self, handoff: str) -> int:

@@ -70,10 +70,11 @@ class VideoPlan:
     """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
 
     `images` maps the URI of each picture that the row names (`addresses_of`), and of its sound, to the SHA-256 of its
-    bytes: the content decides, not the name. Of several `retakes` of one frame the last holds. `algorithm` says by
-    which formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`. `parent` is the frame that the row
-    `continues`; without it frames can't be addressed. `drawn_at` is the share of the size for which the camera's pixels
-    are meant at which `row` has it drawn, for whoever tries it out.
+    bytes, and the upscaler that it names to that of its weights: the content decides, not the name. Of several
+    `retakes` of one frame the last holds. `algorithm` says by which formulas frames are addressed: the present ones, or
+    of `OLDER_ALGORITHMS`. `parent` is the frame that the row `continues`; without it frames can't be addressed.
+    `drawn_at` is the share of the size for which the camera's pixels are meant at which `row` has it drawn, for whoever
+    tries it out.
     """
 
     row: ManifestRow
@@ -109,7 +110,7 @@ class VideoPlan:
     @cached_property
     def pictures(self) -> Mapping[str, str]:
         """Those of `images` that frames are drawn with."""
-        if self.row.audio is None:
+        if self.row.audio is None and self.row.finish.upscaler is None:
             return self.images
         named = {it.address for it in addresses_of(self.row) if it.is_picture}
         return {address: sha256 for address, sha256 in self.images.items() if address in named}
