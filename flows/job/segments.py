@@ -41,4 +41,4 @@ def _segment_task(run: VideoRun, number: int) -> SegmentTask:
     following = work.plan.following(frame_range.stop - 1)
     after = "" if following is None else work.frames[following].digest
     reports = run.reports_of(frame.index for frame in frames)
-    return SegmentTask(work.plan.row, frames, reports, run.renews(frame_range), before, after)
+    return SegmentTask(work.plan.row_of_frames, frames, reports, run.renews(frame_range), before, after)

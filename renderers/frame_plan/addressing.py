@@ -87,6 +87,8 @@ class CurrentAddressing:
             values["renew"] = canonical(decided)
         if settings.weights:
             values["loss"] = self._weights_text(settings.weights)
+        if settings.source is not None:
+            values["source"] = canonical(settings.source.decides())
         if place.ahead:
             values["keyframe"] = "true"
             leap = place.leap
