@@ -135,8 +135,8 @@ class Films:
         if row.source.fps is not None:
             if film.rate is None:
                 raise BadInput(
-                    f"source.fps {row.source.fps:g} of video '{row.video_id}': pictures have no rate of their own, each "
-                    "becomes a frame of the video: leave it out, and give fps"
+                    f"source.fps {row.source.fps:g} of video '{row.video_id}': pictures have no rate of their own, "
+                    "each becomes a frame of the video: leave it out, and give fps"
                 )
             return exact_rate(row.source.fps)
         return exact_rate(row.fps) if "fps" in row.model_fields_set or film.rate is None else film.rate

@@ -52,7 +52,12 @@ class SourceReader:
         """Return one that reads as much of a source as a film may have, and as long as that takes."""
         policy = self.policy
         ratio = max(1.0, policy.film_bytes / policy.most_bytes)
-        larger = replace(policy, most_bytes=max(policy.film_bytes, policy.most_bytes), seconds=policy.seconds * min(ratio, 20.0), setting=FILM_MEGABYTES)
+        larger = replace(
+            policy,
+            most_bytes=max(policy.film_bytes, policy.most_bytes),
+            seconds=policy.seconds * min(ratio, 20.0),
+            setting=FILM_MEGABYTES,
+        )
         found = SourceReader(larger, self._retry_policy)
         found._hung = self._hung
         return found

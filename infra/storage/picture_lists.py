@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from infra.storage.errors import ObjectMissing, SourceRefused
+from infra.storage.errors import SourceRefused
 from infra.storage.filesystems import absolute_uri, filesystem_of, translated
 from infra.storage.reading_policy import ReadingPolicy, check_below, check_scheme
 from infra.storage.source_files import resolved_roots
@@ -35,8 +35,7 @@ def listed_pictures(uri: str, suffixes: Iterable[str], policy: ReadingPolicy, *,
     in the order of the numbers in their names.
 
     Raises:
-        SourceRefused: it lies where nothing may be read, or holds more than `most`.
-        ObjectMissing: there is none.
+        SourceRefused: it lies where nothing may be read, or holds none, or more than `most`.
         StorageError
     """
     place, endings = short(without_secrets(uri), 300), tuple(suffixes)
@@ -63,7 +62,7 @@ def listed_pictures(uri: str, suffixes: Iterable[str], policy: ReadingPolicy, *,
     if len(found) > most:
         raise SourceRefused(f"'{place}' holds more than {most:,} pictures", "name fewer by a pattern")
     if not found:
-        raise ObjectMissing(f"no picture ({', '.join(sorted(endings))}) in '{place}'", "check the path")
+        raise SourceRefused(f"'{place}' holds no picture ({', '.join(sorted(endings))})", "check the path")
     return in_order(found)
 
 

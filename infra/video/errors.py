@@ -13,7 +13,15 @@ from __future__ import annotations
 
 from manifests.errors import ErrorKind, NightreelError
 
-__all__ = ["EncodingInvalid", "FfmpegError", "FfmpegTooSlow", "FilmInvalid", "SoundInvalid", "VideoDefect", "VideoError"]
+__all__ = [
+    "EncodingInvalid",
+    "FfmpegError",
+    "FfmpegTooSlow",
+    "FilmInvalid",
+    "SoundInvalid",
+    "VideoDefect",
+    "VideoError",
+]
 
 
 class VideoError(NightreelError):

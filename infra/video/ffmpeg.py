@@ -27,7 +27,18 @@ from infra.video.check import Packets, VideoInfo, parse_packets, require_regular
 from infra.video.encoding import Encoding
 from infra.video.errors import FfmpegError, FfmpegTooSlow, VideoDefect
 
-__all__ = ["check", "decode", "decoded_frames", "feed", "ffmpeg_version", "log_of", "pictures", "probe", "run", "stream"]
+__all__ = [
+    "check",
+    "decode",
+    "decoded_frames",
+    "feed",
+    "ffmpeg_version",
+    "log_of",
+    "pictures",
+    "probe",
+    "run",
+    "stream",
+]
 
 Picture = NDArray[np.uint8]
 
@@ -250,7 +261,9 @@ def pictures(
                 break
             yield np.frombuffer(frame, np.uint8).reshape(shape)
         if late.is_set():
-            raise FfmpegTooSlow(f"ffmpeg takes longer than {stall_seconds:g} s for a picture: it was ended while {doing}")
+            raise FfmpegTooSlow(
+                f"ffmpeg takes longer than {stall_seconds:g} s for a picture: it was ended while {doing}"
+            )
         log = _require_success(process, errors, doing)
         if cut := _CUT_SHORT.search(log):
             raise FfmpegError(f"the file does not end where it should, says ffmpeg while {doing}:\n{cut[0]}")

@@ -94,8 +94,8 @@ def look(path: Path, name: str) -> FilmLook:
         )
     if max(width, height) > MAX_RATIO * min(width, height):
         raise FilmInvalid(
-            f"'{name}': the sides of its frames, {width} x {height} pixels, differ by more than {MAX_RATIO} times: crop "
-            "it"
+            f"'{name}': the sides of its frames, {width} x {height} pixels, differ by more than {MAX_RATIO} times: "
+            "crop it"
         )
     unnamed = height >= _HD and not _NAMED_COLOURS.search(said) and "rgb" not in said.split(", ")[1:2]
     return FilmLook(width, height, _rate_of(said), unnamed)
@@ -133,6 +133,8 @@ def film_pictures(path: Path, name: str, film: FilmLook, taken: Taken) -> Iterat
         for picture in ffmpeg.pictures(arguments, shape, f"decoding '{name}'", stall_seconds=STALL_SECONDS):
             yield picture
             count += 1
+            if count == taken.most:
+                return  # what is wrong with the rest is nobody's business
     except FfmpegTooSlow as error:
         raise FilmInvalid(
             f"'{name}' takes longer than {STALL_SECONDS:g} s for frame {count}: convert it to an mp4 of h264"

@@ -56,7 +56,9 @@ class SourceFrames:
         try:
             data = self._output.read(key)
         except ObjectMissing as error:
-            raise BadInput(f"the frame '{key}' of the film of video '{video_id}' is not there any more: {remedy}") from error
+            raise BadInput(
+                f"the frame '{key}' of the film of video '{video_id}' is not there any more: {remedy}"
+            ) from error
         try:
             with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
                 return np.array(image.convert("RGB"))

@@ -19,8 +19,8 @@ ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts", "prompts", "renew", 
 
 
 class Address(NamedTuple):
-    """Where a picture, the film, or the sound, lies that a row names, and in which `column`; `scene` is the frame at which the
-    scene starts that names it, None for what holds throughout."""
+    """Where a picture, the film, or the sound, lies that a row names, and in which `column`; `scene` is the frame at
+    which the scene starts that names it, None for what holds throughout."""
 
     column: str
     address: str

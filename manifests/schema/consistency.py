@@ -13,8 +13,8 @@ from manifests.schema.limits import check_values
 from manifests.schema.palette import colours_in
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import PromptError, order_scenes
-from manifests.schema.source import SOURCE_LIMITS, check_source
 from manifests.schema.settings import LOSS_LIMITS, LossSettings
+from manifests.schema.source import SOURCE_LIMITS, check_source
 from manifests.schema.texts import short
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
 from manifests.schema.renew import RenewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, Scene, Uri, order_scenes
-from manifests.schema.source import SourceSettings, imply_from_source
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
+from manifests.schema.source import SourceSettings, imply_from_source
 from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"

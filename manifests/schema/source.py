@@ -86,8 +86,8 @@ class SourceSettings(Settings):
     )
     blend: Annotated[KeyframeText, Neutral(0.05, in_time=True)] = Field(
         "0.05",
-        description="Share, 0 to 1, of the film's own frame in what a frame of flow starts from: more keeps to the film, "
-        "less flickers less.",
+        description="Share, 0 to 1, of the film's own frame in what a frame of flow starts from: more keeps to the "
+        "film, less flickers less.",
     )
     occluded: Annotated[Literal["source", "moved"], Neutral("source", in_time=True)] = Field(
         "source",
@@ -131,7 +131,8 @@ def check_source(row: ManifestRow, given: Collection[str]) -> None:
         raise SettingsError(
             "frames",
             f"frames is {row.frames:,}, but the film '{short(source.video)}' has {source.found.count:,} from "
-            f"source.start {source.start:g} on, at {source.found.fps:g} a second: give as many at most, or leave it out",
+            f"source.start {source.start:g} on, at {source.found.fps:g} a second: give as many at most, or leave it "
+            "out",
         )
     for column, stated, why in (
         ("init_image", row.init_image is not None, "its first frame starts from the film's"),

@@ -18,8 +18,8 @@ __all__ = ["plan_document"]
 
 
 def plan_document(plan: VideoPlan, *, heard: bool = True) -> dict[str, Any]:
-    """The `row` of a plan and its `images`, digests by address, as plain values; without what was `heard` in its audio, or found in its
-    film, where that is not asked for: it is a value for each frame."""
+    """The `row` of a plan and its `images`, digests by address, as plain values; without what was `heard` in its audio,
+    or found in its film, where that is not asked for: it is a value for each frame."""
     names = {address: reference(address, sha256) for address, sha256 in plan.images.items()}
     # who renders a frame knows the digests of pictures alone
     row = with_addresses(plan.row, lambda address: names.get(address) or address_without_secrets(address))

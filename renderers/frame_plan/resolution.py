@@ -112,7 +112,8 @@ def fill(row: ManifestRow, preset: Preset) -> ManifestRow:
 
 
 def _without_starts(settings: Mapping[str, Any], row: ManifestRow) -> dict[str, Any]:
-    """`settings` of a row that continues another video, or is drawn over a film, without what a model or a preset says of cold starts."""
+    """`settings` of a row that continues another video, or is drawn over a film, without what a model or a preset says
+    of cold starts."""
     return {
         name: value
         for name, value in settings.items()

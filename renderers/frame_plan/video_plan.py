@@ -71,11 +71,11 @@ class VideoPlan:
     """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
 
     `images` maps the URI of each picture that the row names (`addresses_of`), and of its sound, to the SHA-256 of its
-    bytes: the content decides, not the name. So it has that of its film, or of all files of it. Of several `retakes` of one frame the last holds. `algorithm` says by
-    which formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`. `parent` is the frame that the row
-    `continues`; without it frames can't be addressed. `drawn_at` is the share of the size for which the camera's pixels
-    are meant at which `row` has it drawn, for whoever tries it out.
-    """
+    bytes: the content decides, not the name. So it has that of its film, or of all files of it. Of several `retakes` of
+    one frame the last holds. `algorithm` says by which formulas frames are addressed: the present ones, or of
+    `OLDER_ALGORITHMS`. `parent` is the frame that the row `continues`; without it frames can't be addressed. `drawn_at`
+    is the share of the size for which the camera's pixels are meant at which `row` has it drawn, for whoever tries it
+    out."""
 
     row: ManifestRow
     entry: ModelEntry
@@ -203,7 +203,8 @@ class VideoPlan:
 
     @cached_property
     def handoff(self) -> Literal["chain", "keyframes", "single"]:
-        """How frames follow each other, single where none follows any; `auto` takes keyframes where one actor would be busy for hours with a chain.
+        """How frames follow each other, single where none follows any; `auto` takes keyframes where one actor would be
+        busy for hours with a chain.
 
         By the row and its model alone: a cluster that decided it would make other frames on another day.
 

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from renderers.errors import ModelFilesBroken
+from renderers.errors import OpenCVMissing
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["FilmMotion", "OpenCVMissing", "film_motion"]
+__all__ = ["FilmMotion", "film_motion"]
 
 SOFT = 2.0
 """pixels: the deviation by which the mask of what is seen is softened"""
@@ -28,10 +28,6 @@ LARGE = 384
 
 Picture = NDArray[np.uint8]
 Field = NDArray[np.float32]
-
-
-class OpenCVMissing(ModelFilesBroken):
-    """OpenCV is not installed."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +65,9 @@ class FilmMotion:
 def film_motion(before: Picture, now: Picture) -> FilmMotion:
     """Find the motion between two frames of a film, `(height, width, 3)` uint8 RGB.
 
-    Dense inverse search (Kroeger et al. 2016), OpenCV's preset medium, on luma, both ways; of small frames at their full
-    resolution (`LARGE`), which is a third of the error for four times the work. Of the two checks of Ruder et
-    al. 2016 ("Artistic style transfer for videos", section 4.1, equations 5 and 6) the first finds what was hidden,
+    Dense inverse search (Kroeger et al. 2016), OpenCV's preset medium, on luma, both ways; of small frames at their
+    full resolution (`LARGE`), which is a third of the error for four times the work. Of the two checks of Ruder et al.
+    2016 ("Artistic style transfer for videos", section 4.1, equations 5 and 6) the first finds what was hidden,
     where going there and back does not lead home, the second the edges of what moves. Both flows are in pixels.
 
     DIS divides its search into a fixed number of stripes, so that the number of threads does not change what it finds.
