@@ -32,15 +32,16 @@ KINDS = {
     },
     ErrorKind.BAD_INPUT: {
         "BadInput", "BadPages", "BadThrift", "ChoiceError", "DocumentDamaged", "EncodingInvalid", "FilmInvalid",
-        "FrameRangeError", "KeyframeError", "ManifestError", "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError",
-        "SoundInvalid", "SourceRefused", "TemplateError", "TrainingBroken", "UnknownModel", "VideoDiffers",
+        "FrameRangeError", "KeyframeError", "ManifestError", "ObjectConflict", "ObjectMissing", "PromptError",
+        "SettingsError", "SoundInvalid", "SourceRefused", "TemplateError", "TrainingBroken", "UnknownModel",
+        "VideoDiffers",
     },
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},
     ErrorKind.ENVIRONMENT: {
         "CheckpointUnsafe", "DownloadFailed", "FetchFailed", "ModelFilesBroken", "ModelLacking", "OpenCVMissing",
-        "PageUnavailable", "RayUnavailable", "ServerUnavailable", "SettingsInvalid", "SourceMissing", "UpUnavailable", "VersionsMixed",
-        "_Mismatch",
+        "PageUnavailable", "RayUnavailable", "ServerUnavailable", "SettingsInvalid", "SourceMissing",
+        "UpUnavailable", "VersionsMixed", "_Mismatch",
     },
     ErrorKind.INFRASTRUCTURE: {
         "AnswerCutOff", "AnswerLate", "FrameGone", "RerunUnavailable", "StorageBusy", "WorkerLost",

@@ -80,6 +80,14 @@ def test_frames_follow_the_films_own_pictures(tmp_path: Path, movie: Path) -> No
         assert np.corrcoef(shown.ravel(), small.ravel())[0, 1] > 0.5
 
 
+def test_into_a_bucket_as_into_a_folder(tmp_path: Path, movie: Path, s3_root: str) -> None:
+    rows = [over(movie, "flow"), over(movie, "each", mode="each")]
+    rendered(tmp_path, *rows)
+    job = render(write_manifest(tmp_path / "night.parquet", rows), s3_root, workers=2)
+    assert job.complete, [*job.refused, *(run.reason for run in job.runs.values())]
+    assert frame_objects(s3_root) == frame_objects(str(tmp_path / "out"))  # whoever rendered which of them
+
+
 KILLED = """
 import sys
 from pathlib import Path
