@@ -33,7 +33,7 @@ from manifests.schema.texts import plural
 from renderers.errors import BadInput, RenderError
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
-from renderers.registry import Registry
+from renderers.registry import DigestsRemembered, Registry
 
 __all__ = ["load_work", "sized"]
 
@@ -54,7 +54,9 @@ def load_work(
     failure is raised. Rows that continue others are refused where those `refuses` says something, or `unread` has them
     (see `Parents`). Films that rows are drawn over are prepared in the output, but looked through only where
     nothing is to be left there (not `write`); `say` hears of each."""
-    entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
+    digests = DigestsRemembered()
+    # one look at the registry, and at a model's files, for all rows
+    entries = cache(lambda name: digests.of(registry.entry(name)))
     reader = SourceReader(reading)
     pictures, presets, sounds = PictureDigests(reader), PresetFiles(reader, folder), Sounds(reader)
     films = Films(reader, output, write=write, most_frames=most_frames, say=say)
@@ -140,7 +142,7 @@ def load_work(
             parents.add(result)
             yield result
 
-    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
+    with digests, ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
         try:
             yield from planned(beginning())
             for generation in in_generations(later):

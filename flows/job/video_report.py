@@ -17,7 +17,7 @@ from flows.job.row_warnings import prompt_warnings, sound_warnings
 from flows.job.state import VideoSnapshot
 from flows.job.stored_documents import DAMAGE, MOST_BYTES, parse
 from flows.planning.remaining import RangeWork, VideoWork
-from flows.report import VideoReport
+from flows.report.model import VideoReport
 from flows.report.posters import BUDGET, fitted
 from flows.report.series import Series
 from flows.retry_and_quarantine.records import PLANNER, FailureRecord

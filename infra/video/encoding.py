@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -224,6 +225,7 @@ def with_sound() -> tuple[VideoFormat, ...]:
     return tuple(name for name, spec in FORMATS.items() if spec.sound)
 
 
+@lru_cache(1000)
 def exact_rate(fps: float) -> Fraction:
     """Find the rational frame rate that a person means: 24 -> 24/1, 12.5 -> 25/2, 23.976 or 23.98 -> 24000/1001 (NTSC).
 

@@ -6,6 +6,7 @@ from manifests.schema.base import SettingsError
 from manifests.schema.expressions import KeyframeError
 from manifests.schema.files import NamedFile
 from manifests.schema.frames import FrameRangeError, brief_frames, format_frames, parse_frames
+from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframes import Keyframes
 from manifests.schema.prompts import format_prompts, parse_prompts, shown_prompts
 from manifests.schema.renew import RenewSettings
@@ -21,6 +22,7 @@ __all__ = [
     "AxisValue",
     "CutoutSettings",
     "FrameRangeError",
+    "HoldSettings",
     "ImagePrompt",
     "KeyframeError",
     "Keyframes",

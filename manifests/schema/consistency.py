@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from manifests.schema import camera
 from manifests.schema.base import SettingsError
 from manifests.schema.effort import Computed, check_effort
+from manifests.schema.hold import HOLD_LIMITS, HoldSettings
 from manifests.schema.keyframes import Keyframes
 from manifests.schema.limits import check_values
 from manifests.schema.palette import colours_in
@@ -33,6 +34,7 @@ def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
     _check_values(row, given)
     _check_warm(row)
     _check_palette(row)
+    _check_hold(row)
     if "source" in given:
         check_source(row, given)
 
@@ -90,6 +92,8 @@ def _limited(row: ManifestRow, given: Collection[str]) -> Iterator[tuple[str, st
         yield f"loss.{name}", getattr(row.loss, name), LOSS_LIMITS[name]
     for name in row.source.model_fields_set & SOURCE_LIMITS.keys() if "source" in given else ():
         yield f"source.{name}", getattr(row.source, name), SOURCE_LIMITS[name]
+    for name in row.hold.model_fields_set & HOLD_LIMITS.keys() if "hold" in given else ():
+        yield f"hold.{name}", getattr(row.hold, name), HOLD_LIMITS[name]
 
 
 def _check_travel(row: ManifestRow, given: Collection[str]) -> None:
@@ -129,6 +133,18 @@ def _check_palette(row: ManifestRow) -> None:
             "loss.palette_colours",
             f"loss.palette '{short(weight)}' draws the picture to colours, but no palette_colours are given: name "
             "some, such as '#102030 #ffcc00'",
+        )
+
+
+def _check_hold(row: ManifestRow) -> None:
+    weight = row.hold.init
+    if weight == HoldSettings.model_fields["init"].default or row.init_image is not None:
+        return
+    if Keyframes.parse(weight, row.timeline).constant != 0.0:
+        raise SettingsError(
+            "hold.init",
+            f"hold.init '{short(weight)}' holds frames to init_image, but none is given: name a picture, or leave out "
+            "hold.init (hold.picture holds frames to the one before)",
         )
 
 

@@ -22,6 +22,7 @@ from manifests.schema.consistency import check_consistent
 from manifests.schema.continues import Continued, continued
 from manifests.schema.fades import Fades
 from manifests.schema.formats import check_format
+from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframe_text import KeyframeText
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
@@ -245,6 +246,7 @@ class ManifestRow(Settings):
     )
     cutouts: CutoutSettings = Field(CutoutSettings(), description="How the crops are made that the perceptor sees.")
     loss: LossSettings = Field(LossSettings(), description="Terms of the loss besides the prompts.")
+    hold: HoldSettings = Field(HoldSettings(), description="What frames are held to besides the prompts.")
     renew: RenewSettings = Field(
         RenewSettings(), description="What is done to the moved picture before the next frame begins."
     )

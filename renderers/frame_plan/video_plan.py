@@ -36,7 +36,7 @@ from renderers.frame_plan.renewal import Renewals
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.source import Sources
 from renderers.frame_plan.story import Story
-from renderers.frame_plan.weights import WeightsInTime
+from renderers.frame_plan.weights import WeightsInTime, without_a_start
 from renderers.registry import ModelEntry, depth_digest
 
 __all__ = ["ALGORITHM", "OLDER_ALGORITHMS", "VideoPlan", "json_safe"]
@@ -156,7 +156,12 @@ class VideoPlan:
     @cached_property
     def weights(self) -> WeightsInTime:
         """The weights of the loss that change in time."""
-        return WeightsInTime(self.row)
+        return WeightsInTime.of_loss(self.row)
+
+    @cached_property
+    def holds(self) -> WeightsInTime:
+        """The weights of what frames are held to."""
+        return WeightsInTime.of_holds(self.row)
 
     @cached_property
     def sources(self) -> Sources | None:
@@ -307,6 +312,7 @@ class VideoPlan:
             retaken_from=retaken_from,
             renewal=settings.renewal,
             weights=settings.weights,
+            holds=settings.holds,
             source=settings.source,
             needs=tuple(needs),
             parent=parent,
@@ -330,16 +336,18 @@ class VideoPlan:
                 path.check_leap(motion, start, index)
         target_motion = None if target is None else path.back(index, target)
         prompts, steps, renewals = self.story.prompts(index), self._steps(place), self.renewals
-        weights = self.weights.at(index)
+        weights, holds = self.weights.at(index), self.holds.at(index)
         source = None if self.sources is None else self.sources.at(index)
+        if start is None and not self.parent:
+            holds = without_a_start(holds)
         if renewals is None:
-            return FrameSettings(prompts, steps, motion, target_motion, None, weights, source)
+            return FrameSettings(prompts, steps, motion, target_motion, None, weights, holds, source)
         if start is None:
             renewal = renewals.first(index, continued=self.parent is not None)
         else:
             before = made[start].renewal
             renewal = renewals.at(index, before.colours_of if before is not None else 0)
-        return FrameSettings(prompts, steps, motion, target_motion, renewal, weights, source)
+        return FrameSettings(prompts, steps, motion, target_motion, renewal, weights, holds, source)
 
     def _steps(self, place: Place) -> int:
         row = self.row

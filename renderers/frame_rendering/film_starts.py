@@ -16,6 +16,7 @@ from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
+from renderers.frame_rendering.holding import own_goals
 from renderers.frame_rendering.optical_flow import FilmMotion, film_motion
 from renderers.frame_rendering.renewing import renewed
 from renderers.frame_rendering.starts import Start, Starts
@@ -95,7 +96,8 @@ class FilmStarts:
         first, second = state.moments.expand(device)
         first = warp.move(first, mode="bilinear", border="reflect")
         memory = (first, second, state.moments.steps)
-        return Start(latent, memory, reference=reference if renewal.carries else None, covered=motion.covered)
+        goals = own_goals(frame.holds, picture, None, latent)
+        return Start(latent, memory, goals, reference=reference if renewal.carries else None, covered=motion.covered)
 
 
 def _sized(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

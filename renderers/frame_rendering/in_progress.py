@@ -18,6 +18,7 @@ from renderers.frame_plan.handoff import HOLD, LEAP
 from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.film_starts import FilmStarts
+from renderers.frame_rendering.holding import FrameGoals
 from renderers.frame_rendering.memory import send
 from renderers.frame_rendering.starts import Start, Starts
 from renderers.frame_rendering.state import FrameState, Moments
@@ -25,7 +26,7 @@ from renderers.models import Models, decode_tokens
 from renderers.randomness import address, generator
 from renderers.step.cutout_methods import make_cutouts
 from renderers.step.cutouts import CutoutDraw, draw_cutouts
-from renderers.step.guidance import Targets
+from renderers.step.guidance import Target, Targets
 from renderers.step.optimiser import LatentAdam
 from renderers.step.terms import STAIRS, TERMS, FrameTerms, Latent, Picture, Term
 
@@ -151,6 +152,8 @@ class FrameInProgress:
             start = starts.warm(
                 plan, frame, request.start_state, request.target_state, seed=self.chance, images=request.images
             )
+        goals = (*start.goals, *starts.init_goals(plan, frame, request.images))
+        self._goals = FrameGoals(goals, models, self.steps)
         self._begin(start)
         self.seconds = time.perf_counter() - self.began
 
@@ -197,9 +200,14 @@ class FrameInProgress:
         pictures = (F.interpolate(it.picture, size=size, mode="area") for it in targets.aligned)
         return [make_cutouts(quiet, it, side, *self._chances(which)) for it in pictures]
 
+    def meanings(self, which: int) -> tuple[Target, ...]:
+        """What it is held to of what perceptor number `which` sees, at this step."""
+        return self._goals.meanings(self.step, which)
+
     def add_regularisers(self, total: Tensor, picture: Tensor) -> Tensor:
         """`total` with those terms of the loss that look at the latent or at `picture` `(1, 3, H, W)` as a whole."""
-        return self.terms.add(total, Latent(self.latent, self.step), Picture(picture, self._goal))
+        goals = self._goals.at(self.step)
+        return self.terms.add(total, Latent(self.latent, self.step, goals), Picture(picture, goals))
 
     def apply_gradient(self, loss: Tensor, gradient: Tensor) -> None:
         """Take the step down `gradient`, that of `loss` with respect to `latent`.
@@ -220,6 +228,8 @@ class FrameInProgress:
         if stairs and self.step and self.step % stairs == 0 and self.step <= STAIRS * stairs:
             self._renew_adam()
         self._step_losses.append(loss.detach())
+        if not self.done and self._goals.climb(self.step, self.latent):
+            self._renew_adam()
         done, steps = self.step, self.steps
         # reading a loss waits for the GPU: only now and then
         if request.on_step and self.heard and (self._models.device.type == "cpu" or done % 10 == 0 or done == steps):
@@ -249,7 +259,7 @@ class FrameInProgress:
         return 1 - self.step / self.steps
 
     def _begin(self, start: Start) -> None:
-        self._goal, self._reference = start.goal, start.reference
+        self._reference = start.reference
         self.latent = start.latent.requires_grad_(True)
         self._renew_adam()
         if start.memory is not None:

@@ -68,9 +68,9 @@ class FrameRenderer:
         """Up to `max_batch` frames go through the networks together: all that are asked for, or as many as were found
         to pay (renderers/frame_rendering/batch_curve.py). `terms` are what the loss of a frame can be made of."""
         self.models = models
-        self.starts = Starts(models)
         self._max_batch, self._terms = max_batch, terms
         fitted = FittedPictures(models.device)
+        self.starts = Starts(models, fitted)
         self._guides = [Guide(it, models.entry.concepts, models.device, fitted) for it in models.perceptors]
         self._fitting: dict[torch.Size, int] = {}  # frames of a shape that memory was found to hold
         self._curves: defaultdict[Hashable, BatchCurve] = defaultdict(BatchCurve)
@@ -249,7 +249,8 @@ class FrameRenderer:
         memory. `aligned` are the embeddings of what was cut from each frame's aligned pictures."""
 
         def loss(frame: FrameInProgress, embeddings: Tensor, *aligned: Tensor) -> Tensor:
-            view = Embeddings(embeddings, frame.targets[which].with_aligned(aligned), guide.concepts)
+            targets, held = frame.targets[which].with_aligned(aligned), frame.meanings(which)
+            view = Embeddings(embeddings, targets, guide.concepts, held)
             return frame.terms.add(embeddings.new_zeros(()), view)
 
         def loss_of_part(frame: FrameInProgress, part: Tensor, *aligned: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from manifests.building import build
 from manifests.results import GoodRow
 from manifests.schema import (
     CutoutSettings,
+    HoldSettings,
     ImagePrompt,
     LossSettings,
     ManifestRow,
@@ -222,6 +223,7 @@ CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
     "warm.": WarmSettings,
     "renew.": RenewSettings, "source.": SourceSettings,
+    "hold.": HoldSettings,
     "depth.": DepthSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
 }  # fmt: skip
