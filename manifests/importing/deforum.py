@@ -55,7 +55,8 @@ _LOUD = {
         "init_sample", "init_c", "prompt", "diffusion_redo", "animatediff_*", "skip_steps",
     ), _DIFFUSION),
     **dict.fromkeys(("cn_*", "controlnet*"), "nightreel has no ControlNet"),
-    **dict.fromkeys(("hybrid_*", "extract_*"), "nightreel has no source video yet"),
+    "hybrid_*": "source.mode flow mixes and moves in a way of its own: see source.blend",
+    "extract_*": "source.start and source.fps say which frames are taken, in seconds",
     **dict.fromkeys(("optical_flow_*", "cadence_flow*", "redo_flow*"), "nightreel has no optical flow yet"),
     **dict.fromkeys((
         "mask_*", "noise_mask*", "use_noise_mask", "use_alpha_as_mask", "overlay_mask", "invert_mask", "fill",
@@ -325,7 +326,13 @@ def _others(source: Source, draft: Draft, mode: str) -> None:
         draft.put("cadence", cadence, *source.has("diffusion_cadence"))
     uses_video = mode == "Video Input" or source.flag("hybrid_composite") or not source.is_off("hybrid_motion")
     if uses_video and source.text("video_init_path"):
-        draft.put("source.video", source.text("video_init_path"), *source.has("video_init_path"))
+        flows = not source.is_off("hybrid_motion") or source.flag("hybrid_composite")
+        draft.restyle(
+            source.text("video_init_path"),
+            "flow" if flows else "each",
+            *source.has("video_init_path"),
+            rule="as many frames as the film has; the former frame is moved by OpenCV's DIS" if flows else "",
+        )
     else:
         keys = [it for it in source if it.startswith(("hybrid_", "extract_"))]
         source.drop(["video_init_path", *keys], "no source video is used", shows=False)

@@ -15,6 +15,7 @@ from manifests.schema.palette import colours_in
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import PromptError, order_scenes
 from manifests.schema.settings import LOSS_LIMITS, LossSettings
+from manifests.schema.source import SOURCE_LIMITS, check_source
 from manifests.schema.texts import short
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
     _check_palette(row)
     _check_hold(row)
     _check_mask(row)
+    if "source" in given:
+        check_source(row, given)
 
 
 def _check_story(row: ManifestRow) -> None:
@@ -88,6 +91,8 @@ def _limited(row: ManifestRow, given: Collection[str]) -> Iterator[tuple[str, st
         yield f"renew.{name}", getattr(row.renew, name), RENEW_LIMITS[name]
     for name in row.loss.model_fields_set & LOSS_LIMITS.keys() if "loss" in given else ():
         yield f"loss.{name}", getattr(row.loss, name), LOSS_LIMITS[name]
+    for name in row.source.model_fields_set & SOURCE_LIMITS.keys() if "source" in given else ():
+        yield f"source.{name}", getattr(row.source, name), SOURCE_LIMITS[name]
     for name in row.hold.model_fields_set & HOLD_LIMITS.keys() if "hold" in given else ():
         yield f"hold.{name}", getattr(row.hold, name), HOLD_LIMITS[name]
 

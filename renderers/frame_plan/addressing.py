@@ -90,6 +90,8 @@ class CurrentAddressing:
             values["renew"] = canonical(decided)
         if settings.weights:
             values["loss"] = self._weights_text(settings.weights)
+        if settings.source is not None:
+            values["source"] = canonical(settings.source.decides())
         if settings.holds:
             values["hold"] = self._holds_text(settings.holds)
         if place.ahead:

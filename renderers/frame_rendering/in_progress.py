@@ -15,7 +15,9 @@ from torch import Tensor
 from renderers.errors import NonFiniteLoss, Stopped
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import HOLD, LEAP
+from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.film_starts import FilmStarts
 from renderers.frame_rendering.holding import FrameGoals
 from renderers.frame_rendering.memory import send
 from renderers.frame_rendering.starts import Start, Starts
@@ -50,7 +52,8 @@ class FrameRequest:
     """A frame to render: `frame` of `plan`, from `start_state` (None for the first frame), drawn to the keyframe of
     state `target_state` where the plan says so.
 
-    `images` holds the bytes of every picture that the row names, by URI. `should_stop` is asked between steps.
+    `source` holds what the frame is drawn over, where the plan says so. `images` holds the bytes of every picture that
+    the row names, by URI. `should_stop` is asked between steps.
     `cutouts_at_once` go through a perceptor together (None: all of a step): fewer need less memory and more time, and
     sums that round otherwise. `reseeded` takes all random numbers from another seed, which the row's decides.
     """
@@ -64,6 +67,7 @@ class FrameRequest:
     reseeded: bool = False
     on_step: Callable[[StepProgress], None] | None = None
     should_stop: Callable[[], bool] | None = None
+    source: SourcePictures | None = None
 
     def __str__(self) -> str:
         row, at_once = self.plan.row, self.cutouts_at_once or self.plan.row.cutouts.number
@@ -107,6 +111,7 @@ class FrameInProgress:
         for given, wanted, what in (
             (request.start_state, frame.start_digest, "state to start from"),
             (request.target_state, frame.target_frame, "state to be drawn to"),
+            (request.source, frame.source, "pictures of a film"),
         ):
             if (given is None) != (wanted is None):
                 raise ValueError(f"frame {frame.index} {'needs' if given is None else 'takes no'} {what}")
@@ -129,7 +134,17 @@ class FrameInProgress:
         self._models, self._starts = models, starts
         self._step_losses: list[Tensor] = []
         self._cold_start, self._coarse_steps = request.start_state is None, 0
-        if request.start_state is None:
+        self.steps = frame.steps
+        """That it takes: the plan's, but for a frame after a cut of its film, which starts anew."""
+        self.covered: float | None = None
+        """The share of its film's frame that the one before showed, where that was looked at."""
+        if request.source is not None:
+            films = FilmStarts(models, starts)
+            start = films.of(plan, frame, request.source, request.start_state, request.images, self.chance)
+            self._cold_start, self.covered = start.cold, start.covered
+            if start.cold and request.start_state is not None:
+                self.steps = plan.row.steps_first
+        elif request.start_state is None:
             if plan.row.init != "image":  # a picture of the author's keeps its details
                 self._coarse_steps = min(round(plan.row.optimiser.coarse * frame.steps), frame.steps - 1)
             start = starts.cold(plan, request.images, self.chance, coarse=self._coarse_steps > 0)
@@ -138,7 +153,7 @@ class FrameInProgress:
                 plan, frame, request.start_state, request.target_state, seed=self.chance, images=request.images
             )
         goals = (*start.goals, *starts.init_goals(plan, frame, request.images))
-        self._goals = FrameGoals(goals, models, frame.steps)
+        self._goals = FrameGoals(goals, models, self.steps)
         self._kept = starts.kept(plan, frame, request.images, start, request.start_state)
         self._begin(start)
         self.seconds = time.perf_counter() - self.began
@@ -146,7 +161,7 @@ class FrameInProgress:
     @property
     def done(self) -> bool:
         """Whether all its steps are taken."""
-        return self.step == self.frame.steps
+        return self.step == self.steps
 
     @property
     def step(self) -> int:
@@ -219,7 +234,7 @@ class FrameInProgress:
         self._step_losses.append(loss.detach())
         if not self.done and self._goals.climb(self.step, self.latent):
             self._renew_adam()
-        done, steps = self.step, self.frame.steps
+        done, steps = self.step, self.steps
         # reading a loss waits for the GPU: only now and then
         if request.on_step and self.heard and (self._models.device.type == "cpu" or done % 10 == 0 or done == steps):
             seconds = time.perf_counter() - self.began
@@ -245,7 +260,7 @@ class FrameInProgress:
     @property
     def _remaining(self) -> float:
         """The share of the steps that are still to be taken."""
-        return 1 - self.step / self.frame.steps
+        return 1 - self.step / self.steps
 
     def _begin(self, start: Start) -> None:
         self._reference = start.reference

@@ -39,12 +39,15 @@ MEMORY_BORDERS = {"paint": "black"}
 class Start:
     """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
     steps), None for none; the `goals` that it is held to; and the colours that it hands on as those that others are
-    held to (see FrameState)."""
+    held to (see FrameState). A `cold` one is no other frame's, and takes all the steps of a first frame; `covered` is
+    the share of a film's frame that the one before it showed, where that was looked at."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
     goals: tuple[Goal, ...] = ()
     reference: Tensor | None = None
+    cold: bool = False
+    covered: float | None = None
 
 
 class Starts:
@@ -168,7 +171,7 @@ class Starts:
         if still and not (renewal.carries or holds):
             return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
         shown, goal, weight = decode_tokens(vqgan, start_state.tokens.to(device)), None, None
-        reference = self._reference(plan, renewal, start_state, shown, images or {})
+        reference = self.reference(plan, renewal, start_state, shown, images or {})
         handed_on = reference if renewal.carries else None
         if still:
             memory, latent = (first, second, start_state.moments.steps), start_state.expand(self.low, self.high)
@@ -214,7 +217,7 @@ class Starts:
             )
         return depth.depths(shown)
 
-    def _reference(
+    def reference(
         self,
         plan: VideoPlan,
         renewal: Renewal,

@@ -41,6 +41,16 @@ def test_all_addresses_are_named_and_changed() -> None:
     assert with_addresses(preset, str.upper).preset == "MINE.YAML"
 
 
+def test_a_film_is_named_too() -> None:
+    film = ManifestRow.model_validate({"video_id": "reef", "prompt": "a reef", "source": {"video": "h.mp4"}})
+    assert [(*it, it.place, it.is_picture) for it in addresses_of(film)] == [
+        ("source", "h.mp4", None, "source.video", False)
+    ]
+    changed = with_addresses(film, str.upper)
+    assert changed.source.video == "H.MP4"
+    assert with_addresses(changed, str.lower) == film
+
+
 def test_what_was_computed_of_a_row_is_not_kept_with_its_former_addresses() -> None:
     row = ROW.model_copy()
     assert row.scenes[1].images is not None  # computed, and remembered
@@ -77,4 +87,4 @@ def test_no_column_of_addresses_is_forgotten() -> None:
 
     whole = ManifestRow.model_json_schema()
     definitions = whole.get("$defs", {})
-    assert set(columns(whole)) == {it.column for it in addresses_of(ROW)} | {"preset"}
+    assert set(columns(whole)) == {it.column for it in addresses_of(ROW)} | {"source", "preset"}
