@@ -29,10 +29,10 @@ from infra.video.errors import VideoError
 from manifests.errors import NightreelError
 from manifests.schema import ManifestRow, with_addresses
 from manifests.schema.texts import plural
-from renderers.errors import BadInput, RenderError
+from renderers.errors import BadInput, RenderError, UnknownModel
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
-from renderers.registry import Registry
+from renderers.registry import ModelEntry, Registry, judges_of
 
 __all__ = ["load_work", "sized"]
 
@@ -44,14 +44,14 @@ def load_work(
     output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
     range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
     most_frames: int | None = None, refuses: Callable[[VideoWork], NightreelError | None] = lambda _: None,
-    unread: Mapping[str, str] | None = None,
+    unread: Mapping[str, str] | None = None, judge: str | None = None,
 ) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
     """Plan every row against storage, in order, those that continue others after these; what rows name is read as
     `reading` allows, from the manifest's `folder` where that is meant (`input_address`). A row that can't be planned
     (its picture is missing, its model unknown, its size odd, its rate beyond the format, its folder closed to this
     account, or it brings all rows together beyond `most_frames`) comes with its error instead; the storage's own
     failure is raised. Rows that continue others are refused where those `refuses` says something, or `unread` has them
-    (see `Parents`)."""
+    (see `Parents`). `judge` is the `review.judge` of rows that have none."""
     entries = cache(registry.entry)  # one look at the registry for all rows: it reads files
     reader = SourceReader(reading)
     pictures, presets, sounds = PictureDigests(reader), PresetFiles(reader, folder), Sounds(reader)
@@ -82,6 +82,7 @@ def load_work(
             return row, error
         try:
             resolved = VideoPlan.of(row, images, entry=entries(row.model))
+            resolved = _judged(resolved, judge, entries)
             resolved = replace(resolved, parent=parents.of(resolved))
             listing = list_video(output, row.video_id)
             plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
@@ -138,6 +139,28 @@ def load_work(
         yield from planned(beginning())
         for generation in in_generations(later):
             yield from planned(generation)
+
+
+def _judged(plan: VideoPlan, usual: str | None, entries: Callable[[str], ModelEntry]) -> VideoPlan:
+    """`plan` with the usual judge where its row has none.
+
+    Raises:
+        BadInput: its judge is no model, or can't judge its model.
+    """
+    review, video = plan.row.review, plan.video_id
+    name = review.judge or usual
+    if name is None:
+        return plan
+    if review.judge is None:
+        plan = replace(plan, row=plan.row.model_copy(update={"review": review.model_copy(update={"judge": name})}))
+        where = "NIGHTREEL_REVIEW_JUDGE, the review.judge"
+    else:
+        where = "review.judge"
+    try:
+        judges_of(entries(name), plan.entry)
+    except (BadInput, UnknownModel) as error:
+        raise BadInput(f"{where} of video '{video}': {error}") from error
+    return plan
 
 
 def _too_many(row: ManifestRow, frames: int, most: int) -> str:

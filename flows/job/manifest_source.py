@@ -160,6 +160,7 @@ class ManifestSource:
             most_frames=self._settings.planned_frames,
             refuses=clash_of,
             unread=unread,
+            judge=self._settings.review_judge,
         ):
             if isinstance(result, tuple):
                 row, error = result

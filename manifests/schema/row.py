@@ -27,6 +27,7 @@ from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
 from manifests.schema.renew import RenewSettings
+from manifests.schema.review import ReviewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
 from manifests.schema.timeline import Timeline
@@ -249,6 +250,9 @@ class ManifestRow(Settings):
     )
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
     warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
+    review: Annotated[ReviewSettings, NO_PICTURE] = Field(
+        ReviewSettings(), description="Which scores of its frames have the video looked at by a person."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -34,13 +34,15 @@ MEMORY_BORDERS = {"paint": "black"}
 @dataclass(frozen=True)
 class Start:
     """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
-    steps), None for none; the picture `(1, 3, H, W)` that it is held to, if it is; and the colours that it hands on as
-    those that others are held to (see FrameState)."""
+    steps), None for none; the picture `(1, 3, H, W)` that it is held to, if it is; the colours that it hands on as
+    those that others are held to (see FrameState); and the picture `(1, 3, H, W)` of the frame `before` with what moves
+    it, None for a cold one."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
     goal: Tensor | None = None
     reference: Tensor | None = None
+    before: tuple[Tensor, Warp] | None = None
 
 
 class Starts:
@@ -115,15 +117,13 @@ class Starts:
         renewal, seed = frame.renewal or Renewal(), plan.row.seed if seed is None else seed
         first, second = start_state.moments.expand(device)
         still = frame.motion.still and target_state is None and not renewal.acts
-        if still and not renewal.carries:
-            return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
         shown, goal, weight = decode_tokens(vqgan, start_state.tokens.to(device)), None, None
         reference = self._reference(plan, renewal, start_state, shown, images or {})
         handed_on = reference if renewal.carries else None
+        warp = warp_of(frame.motion, shown, None if still else self._depth(frame.motion, shown))
         if still:
             memory = (first, second, start_state.moments.steps)
-            return Start(start_state.expand(self.low, self.high), memory, reference=handed_on)
-        warp = warp_of(frame.motion, shown, self._depth(frame.motion, shown))
+            return Start(start_state.expand(self.low, self.high), memory, None, handed_on, (shown, warp))
         picture = moved = warp.move(shown, border=border).clamp(0, 1)
         if renewal.acts:
             seen = 1 - warp.outside(*moved.shape[-2:]) if border == "black" else None
@@ -141,7 +141,7 @@ class Starts:
             chance = generator(seed, frame.index, 0, "paint")
             latent = self._painted(latent, _new_ground(warp, picture, weight), chance)
         first = warp.move(first, mode="bilinear", border=MEMORY_BORDERS.get(border, border))
-        return Start(latent, (first, second, start_state.moments.steps), goal, handed_on)
+        return Start(latent, (first, second, start_state.moments.steps), goal, handed_on, (shown, warp))
 
     def _depth(self, motion: Motion, shown: Tensor) -> Tensor | None:
         """How far away is what a picture shows, if `motion` asks for it.

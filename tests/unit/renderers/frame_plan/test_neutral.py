@@ -23,6 +23,7 @@ from manifests.schema import (
     NoisePrompt,
     OptimiserSettings,
     RenewSettings,
+    ReviewSettings,
     WarmSettings,
 )
 from manifests.schema.camera import DepthSettings
@@ -222,6 +223,7 @@ CLASSES: dict[str, type[BaseModel]] = {
     "warm.": WarmSettings,
     "renew.": RenewSettings,
     "depth.": DepthSettings,
+    "review.": ReviewSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
 }  # fmt: skip
 
