@@ -17,10 +17,12 @@ from flows.job.output_videos import stored_status, stored_wants
 from flows.job.report_data import FRAMES_TABLE, SUMMARY
 from flows.job.report_keeper import ReportKeeper
 from flows.job.reruns import RerunParameters, rerun_job
+from flows.job.reviewed_again import review_again
 from flows.job.run_documents import RunIdentity, documenting
 from infra.settings import InfraSettings
 from infra.storage.storage import Storage
 from infra.workers.local_pool import LocalPool
+from manifests.schema import ManifestRow
 from renderers.registry import Registry
 from tests.helpers.render_jobs import frame_objects, planned, quick_row, write_manifest
 
@@ -39,12 +41,16 @@ def run(job: RenderJob, flow: str = "render-manifest") -> int:
     return end.counts.rendered
 
 
-def rendered(folder: Path, output: Path, settings: InfraSettings | None = None, **reef: Any) -> int:
-    rows = [
+def rows_of(**reef: Any) -> list[ManifestRow]:
+    return [
         quick_row("reef", "a fish", frames=4, steps=1, zoom="1.05", **reef),
         quick_row("gap", "a boat", frames=5, steps=1, handoff="keyframes", keyframe_every=2),
         quick_row("still", "a boat"),
     ]
+
+
+def rendered(folder: Path, output: Path, settings: InfraSettings | None = None, **reef: Any) -> int:
+    rows = rows_of(**reef)
     return run(planned(write_manifest(folder / "m.parquet", rows), str(output), settings))
 
 
@@ -111,6 +117,27 @@ def test_a_limit_that_is_moved_renders_nothing_and_is_heard_of(output: Path, tmp
     assert rendered(tmp_path, output, **SHARP) == 0
     assert to_review(output).keys() == {"reef"}
     assert frame_objects(str(output)) == before
+
+
+def test_where_nothing_is_to_do_a_moved_limit_is_heard_of_and_then_nothing_is_put(output: Path, tmp_path: Path) -> None:
+    def read(settings: InfraSettings | None = None, **reef: Any) -> RenderJob:
+        return planned(write_manifest(tmp_path / "m.parquet", rows_of(**reef)), str(output), settings)
+
+    assert rendered(tmp_path, output) == 0
+    runs = len(list((output / "report" / "runs").iterdir()))
+    assert review_again(read(), "render-manifest") is None, "nobody asks for a review"
+    concluded = review_again(read(**SHARP), "render-manifest")
+    assert concluded is not None
+    assert [it.video_id for it in concluded.report.to_review] == ["reef"]
+    assert to_review(output).keys() == {"reef"}
+    assert review_again(read(**SHARP), "render-manifest") is None
+    assert len(list((output / "report" / "runs").iterdir())) == runs + 1
+    usual = InfraSettings(review_likeness_below=1)
+    assert review_again(read(usual, **SHARP), "render-manifest") is not None
+    assert sorted(reported(output)) == ["gap", "reef", "still"]
+    assert review_again(read(usual, **SHARP), "render-manifest") is None
+    assert review_again(read(), "render-manifest") is not None
+    assert reported(output) == []
 
 
 def test_a_rerun_scores_anew_and_says_nothing_of_limits(output: Path, tmp_path: Path) -> None:
