@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import stat
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -61,10 +62,10 @@ def _check_privacy(prefect_home: Path) -> Iterator[Finding]:
         yield Finding("installation", "ok", f"keys and runs in '{prefect_home}' are nobody else's to read")
 
 
-def check_server_asks(url: str) -> Iterator[Finding]:
-    """Ask the server at the API's `url` for something without a key."""
+def check_server_asks(url: str, trust: ssl.SSLContext) -> Iterator[Finding]:
+    """Ask the server at the API's `url`, whose certificate `trust` vouches for, for something without a key."""
     try:
-        answer = httpx.post(f"{url.rstrip('/')}/flow_runs/count", json={}, timeout=10.0)
+        answer = httpx.post(f"{url.rstrip('/')}/flow_runs/count", json={}, timeout=10.0, verify=trust)
     except httpx.HTTPError as error:
         shown = without_secrets(url)
         yield not_looked_at(

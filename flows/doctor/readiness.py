@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from flows.doctor.findings import Finding
 from flows.doctor.privacy import check_server_asks
 from flows.doctor.runs import judge_version
-from flows.orchestration.inspection import CLIENT_VERSION, Inspection
+from flows.orchestration.inspection import CLIENT_VERSION, Inspection, server_trust
 from manifests.masking import without_secrets
 
 __all__ = ["check_answers", "check_services"]
@@ -29,7 +29,7 @@ def check_answers(server: Inspection, url: str) -> Iterator[Finding]:
         yield Finding("server", "problem", f"Prefect's server '{shown}' does not take this process's key", remedy)
         return
     yield judge_version(shown, server.version(), CLIENT_VERSION)
-    yield from check_server_asks(url)
+    yield from check_server_asks(url, server_trust())
 
 
 def check_services(server: Inspection, pool: str | None, *, write: bool) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from flows.orchestration.inspection import (
     inspecting,
     install_automations,
     missing_automations,
+    server_trust,
 )
 from flows.orchestration.interrupted import RunUnderWay
 from flows.orchestration.overdue import overdue_message
@@ -58,7 +59,7 @@ def check_server(
             )
             return
         yield judge_version(shown, server.version(), CLIENT_VERSION)
-        yield from check_server_asks(url)
+        yield from check_server_asks(url, server_trust())
         for name in NAMES:
             yield _deployment(name, server.deployment(name))
         yield from _schedules(server, log)

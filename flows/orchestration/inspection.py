@@ -6,6 +6,7 @@ Nothing here changes the server but `install_automations` and `end_dead_run`; `k
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from uuid import uuid4
 import prefect
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import get_current_settings
 
 from flows.orchestration import automations
 from flows.orchestration.deployments import NAMES
@@ -32,6 +34,7 @@ __all__ = [
     "inspecting",
     "install_automations",
     "missing_automations",
+    "server_trust",
 ]
 
 PAGE = 200
@@ -46,6 +49,15 @@ def inspecting() -> Iterator[Inspection]:
     """Look at the server that Prefect's settings name, until the block ends."""
     with get_client(sync_client=True) as client:
         yield Inspection(client)
+
+
+def server_trust() -> ssl.SSLContext:
+    """Whose certificates Prefect's settings take for the server's, for a request that its client can't make."""
+    api = get_current_settings().api
+    context = ssl.create_default_context(cafile=api.ssl_cert_file or None)
+    if api.tls_insecure_skip_verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 class Inspection:

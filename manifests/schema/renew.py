@@ -14,7 +14,13 @@ from manifests.schema.texts import did_you_mean, short
 
 __all__ = ["RENEW_LIMITS", "RenewSettings", "names_picture"]
 
-RENEW_LIMITS = {"colours": (0.0, 1.0), "contrast": (0.5, 1.5), "sharpen": (0.0, 2.0), "noise": (0.0, 1.0)}
+RENEW_LIMITS = {
+    "colours": (0.0, 1.0),
+    "contrast": (0.5, 1.5),
+    "sharpen": (0.0, 2.0),
+    "detail": (0.0, 1.0),
+    "noise": (0.0, 1.0),
+}
 
 _FRAMES = ("first", "scene")
 
@@ -47,8 +53,8 @@ class RenewSettings(Settings):
     )
     colours_from: Annotated[Reference, Neutral("scene", in_time=True)] = Field(
         "scene",
-        description="Whose colours: those of the first frame; of the frame that first shows the scene alone; or of a "
-        "picture, a URI or a path (from the manifest's folder).",
+        description="Whose colours and detail: those of the first frame; of the frame that first shows the scene "
+        "alone; or of a picture, a URI or a path (from the manifest's folder).",
         json_schema_extra={"allowed": "first, scene, or the address of a picture"},
     )
     contrast: Annotated[KeyframeText, Neutral(1.0, in_time=True)] = Field(
@@ -56,6 +62,11 @@ class RenewSettings(Settings):
     )
     sharpen: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
         "0", description="Strength, 0 to 2, of an unsharp mask: what differs from the picture blurred is added."
+    )
+    detail: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0",
+        description="Share, 0 to 1, of the way by which the sharpness goes back to colours_from's, by as much of an "
+        "unsharp mask, or of a blur, as that takes.",
     )
     noise: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
         "0", description="Standard deviation, 0 to 1, of noise that gives the perceptor something to see things in."

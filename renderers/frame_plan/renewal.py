@@ -19,36 +19,43 @@ __all__ = ["Renewal", "Renewals"]
 class Renewal:
     """What is done to a frame's moved picture before the frame begins: nothing of it at these values.
 
-    `colours` is the share of the way to the reference's. That is the picture at the address `picture`; without one,
-    what the state that the frame starts from carries of its colours, or, where that carries nothing, what it shows.
-    `carries` says whether the frame's own state carries it further, and `colours_of` of which scene, by its number, the
-    reference is that those are held to that start from the frame.
+    `colours` and `detail` are shares of the way to the reference's. That is the picture at the address `picture`;
+    without one, what the state that the frame starts from carries of it, or, where that carries nothing, what it shows.
+    `carries` says whether the frame's own state carries it further, `detailed` whether with its sharpness, and
+    `colours_of` of which scene, by its number, the reference is that those are held to that start from the frame.
     """
 
     colours: float = 0.0
     contrast: float = 1.0
     sharpen: float = 0.0
+    detail: float = 0.0
     noise: float = 0.0
     grain: str = "fractal"
     picture: str = ""
     carries: bool = False
+    detailed: bool = False
     colours_of: int = 0
 
     @property
     def acts(self) -> bool:
         """Whether it changes the picture."""
-        return bool(self.colours or self.contrast != 1.0 or self.sharpen or self.noise)
+        return bool(self.colours or self.contrast != 1.0 or self.sharpen or self.detail or self.noise)
+
+    @property
+    def refers(self) -> bool:
+        """Whether it holds the picture to a reference, or hands one on."""
+        return bool(self.colours or self.detail or self.carries)
 
     def decides(self, images: Mapping[str, str]) -> dict[str, Any]:
         """What of it a digest holds; `images` are the digests of pictures by their addresses."""
-        numbers = {"colours": self.colours, "contrast": self.contrast, "sharpen": self.sharpen, "noise": self.noise}
+        numbers = {name: getattr(self, name) for name in RENEW_LIMITS}
         found = differing(numbers, NEUTRAL, "renew.")
         if self.noise and self.grain != NEUTRAL["renew.grain"]:
             found["grain"] = self.grain
-        if self.colours and self.picture:
+        if (self.colours or self.detail) and self.picture:
             found["picture"] = images[self.picture]
         if self.carries:
-            found["carries"] = True
+            found["carries"] = "detail" if self.detailed else True
         return found
 
 
@@ -67,7 +74,8 @@ class Renewals:
         self._grain = row.renew.grain
         self._picture = row.renew.colours_from if names_picture(row.renew.colours_from) else ""
         self._schedules = Schedules(row, "renew", RENEW_LIMITS, RENEW_LIMITS)
-        self._carries = not self._picture and constant_of(row, "renew.colours") != 0.0
+        self._detailed = constant_of(row, "renew.detail") != 0.0
+        self._carries = not self._picture and (self._detailed or constant_of(row, "renew.colours") != 0.0)
 
     @classmethod
     def of(cls, row: ManifestRow, closing: int = 0) -> Renewals | None:
@@ -76,7 +84,7 @@ class Renewals:
 
     def first(self, index: int, *, continued: bool) -> Renewal:
         """The same as `at` for frame `index`, the first of a video: where that is `continued` from a frame of another
-        one, what it starts from is renewed, but held to no colours of that one's.
+        one, what it starts from is renewed, but held to no colours and no detail of that one's.
 
         Raises:
             BadInput: as `at`.
@@ -86,8 +94,10 @@ class Renewals:
             return Renewal(colours_of=scene)
         values = self._schedules.at(index)
         if not self._picture:
-            values["colours"] = 0.0
-        return Renewal(**values, grain=self._grain, picture=self._picture, carries=False, colours_of=scene)
+            values["colours"] = values["detail"] = 0.0
+        return Renewal(
+            **values, grain=self._grain, picture=self._picture, carries=False, detailed=self._detailed, colours_of=scene
+        )
 
     def at(self, index: int, scene: int) -> Renewal:
         """The renewal of frame `index`, which starts from one whose reference is of `scene`.
@@ -99,11 +109,15 @@ class Renewals:
         carries = self._carries
         if self._by_scene:
             shares = self._shares(index)
-            values["colours"] = rounded(values["colours"] * shares.get(scene, 0.0))
+            for name in ("colours", "detail"):
+                values[name] = rounded(values[name] * shares.get(scene, 0.0))
             if len(shares) == 1 and scene not in shares:  # another scene, alone for the first time
                 (scene,) = shares
                 carries = False
-        return Renewal(**values, grain=self._grain, picture=self._picture, carries=carries, colours_of=scene)
+        return Renewal(
+            **values, grain=self._grain, picture=self._picture, carries=carries, detailed=self._detailed,
+            colours_of=scene,
+        )  # fmt: skip
 
     def _shares(self, index: int) -> dict[int, float]:
         """The scenes that frame `index` shows, by number, each with its share."""

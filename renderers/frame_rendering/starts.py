@@ -17,7 +17,7 @@ from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
 from renderers.frame_rendering.pictures import read_picture
-from renderers.frame_rendering.renewing import colours_of, grain, renewed
+from renderers.frame_rendering.renewing import grain, reference_of, renewed
 from renderers.frame_rendering.state import FrameState
 from renderers.frame_rendering.warp import Warp, warp_of
 from renderers.models import Models, decode_tokens
@@ -53,7 +53,7 @@ class Starts:
         self._models = models
         self.low, self.high = (b.view(1, -1, 1, 1) for b in torch.aminmax(models.vqgan.codebook, dim=0))
         self.code_std = float(models.vqgan.codebook.std())
-        self._colours: dict[tuple[str, int, int], Tensor] = {}  # of pictures of rows, by digest and size
+        self._references: dict[tuple[str, int, int], Tensor] = {}  # pictures of rows, by digest and size
 
     @torch.no_grad()
     def cold(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int, *, coarse: bool = False) -> Start:
@@ -127,7 +127,7 @@ class Starts:
         picture = moved = warp.move(shown, border=border).clamp(0, 1)
         if renewal.acts:
             seen = 1 - warp.outside(*moved.shape[-2:]) if border == "black" else None
-            picture = renewed(moved, renewal, reference, generator(seed, frame.index, 0, "renew"), seen)
+            picture = renewed(moved, renewal, reference, generator(seed, frame.index, 0, "renew"), seen, shown)
         if target_state is not None:
             assert frame.target_motion is not None
             ahead = decode_tokens(vqgan, target_state.tokens.to(device))
@@ -167,16 +167,18 @@ class Starts:
         shown: Tensor,
         images: Mapping[str, bytes],
     ) -> Tensor | None:
-        """The colours that a frame is held to; None if it is held to none and carries none further."""
-        if not (renewal.colours or renewal.carries):
+        """The colours and the detail that a frame is held to; None if it is held to none and carries none further."""
+        if not renewal.refers:
             return None
         if not renewal.picture:
-            return colours_of(shown).cpu() if start_state.reference is None else start_state.reference
+            carried, detailed = start_state.reference, renewal.detailed
+            return reference_of(shown, detailed=detailed).cpu() if carried is None else carried
         height, width = shown.shape[-2:]
         key = plan.images[renewal.picture], width, height
-        if key not in self._colours:
-            self._colours[key] = colours_of(read_picture(images, renewal.picture, width, height))
-        return self._colours[key]
+        if key not in self._references:
+            picture = read_picture(images, renewal.picture, width, height)
+            self._references[key] = reference_of(picture, detailed=True)
+        return self._references[key]
 
     def _latent(
         self,

@@ -51,8 +51,8 @@ class Moments:
 class FrameState:
     """`tokens` `(1, h, w)` int32, which determine the picture completely; the `latent` `(1, c, h, w)` uint8 that was
     snapped to them, 0 at the codebook's lower bound of a channel and 255 at its upper; the optimiser's `moments`; and
-    the colours `(6,)` float32 that those are held to that start from it (`renewing.colours_of`), None for those of its
-    own picture, if any."""
+    the colours `(6,)` float32 that those are held to that start from it, with how sharp they are to be `(7,)` where
+    that is asked for (`renewing.reference_of`), None for those of its own picture, if any."""
 
     tokens: Tensor
     latent: Tensor

@@ -33,7 +33,7 @@ from tests.benchmarks.machine import machine
 PROMPTS = ("a green tree", "a red apple", "a fish", "a birthday cake")
 WINDOW = 25  # frames
 LUMA = np.array([0.2126, 0.7152, 0.0722])
-RENEW = {"colours": "1", "colours_from": "first", "contrast": "1.04", "sharpen": "0.15"}
+RENEW = {"colours": "1", "colours_from": "first", "contrast": "1.04", "detail": "1"}
 
 
 def luma(picture: np.ndarray) -> np.ndarray:

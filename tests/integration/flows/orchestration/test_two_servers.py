@@ -94,6 +94,7 @@ def test_a_run_outlives_one_of_two_api_servers(servers: TwoServers, cluster: str
         assert held(servers, "/artifacts/filter", artifacts={"flow_run_id": {"any_": [run["id"]]}})
         looked = nightreel("doctor")
         assert "error" not in looked.out.lower(), looked.out
+        assert "the server asks for a key" in looked.out, looked.out
     finally:
         with suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import stat
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_a_folder_that_nobody_may_enter_is_not_called_private(home: Path, monkey
 
 
 def test_a_server_that_can_not_be_asked_is_not_called_open_or_closed() -> None:
-    (found,) = check_server_asks("http://127.0.0.1:1/api")
+    (found,) = check_server_asks("http://127.0.0.1:1/api", ssl.create_default_context())
     assert found.level == "warning"
     assert "asks for a key could not be looked at: " in found.what
 

@@ -28,7 +28,13 @@ def renewals(plan: Any) -> list[Renewal | None]:
 
 def test_neutral_values_leave_every_digest(planned: Planner) -> None:
     before = planned(**CAMERA)
-    neutral = {"colours": "0", "contrast": "1.0", "sharpen": "0:(0), 3:(0)", "noise": "where(t > 99, 1, 0)"}
+    neutral = {
+        "colours": "0",
+        "contrast": "1.0",
+        "sharpen": "0:(0), 3:(0)",
+        "detail": "0:(0), 3:(0)",
+        "noise": "where(t > 99, 1, 0)",
+    }
     for renew in (neutral, {"grain": "white", "colours_from": "first"}, {}):
         after = planned(**CAMERA, renew=renew)
         assert after.digests == before.digests
@@ -62,6 +68,27 @@ def test_colours_that_begin_late_are_carried_from_the_first_frame_on(planned: Pl
     before = planned(**CAMERA).digests
     assert plan.digests[0] == before[0]  # of which no other state is wanted
     assert plan.digests[1] != before[1]
+
+
+@pytest.mark.parametrize("name", ["colours", "detail"])
+def test_what_another_video_begins_from_is_held_to_nothing_of_that_ones(planned: Planner, name: str) -> None:
+    renewal = Renewals.of(planned(**CAMERA, renew={name: "0.5"}).row)
+    assert renewal is not None
+    assert not renewal.first(0, continued=True).acts
+    assert renewal.at(1, 0).acts
+    assert renewal.at(1, 0).carries
+
+
+def test_detail_is_carried_beside_colours_and_both_decide(planned: Planner) -> None:
+    plans = [planned(**CAMERA, renew=it) for it in ({"colours": "1"}, {"detail": "1"}, {"colours": "1", "detail": "1"})]
+    assert len({plan.digests[1] for plan in plans}) == 3
+    assert [next(it and (it.carries, it.detailed) for it in renewals(plan)[1:]) for plan in plans] == [
+        (True, False), (True, True), (True, True)
+    ]  # fmt: skip
+    # detail that begins late is carried from the first frame on, so that frames before it have other states
+    late = planned(**CAMERA, renew={"colours": "1", "detail": "where(t < 4, 0, 1)"}).digests
+    assert late[0] == plans[0].digests[0]
+    assert late[1] != plans[0].digests[1]
 
 
 def test_a_picture_counts_by_its_content(planned: Planner) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from renderers.frame_plan.renewal import Renewal
 from renderers.frame_rendering.renderer import FrameRenderer, FrameRequest, RenderedFrame
-from renderers.frame_rendering.renewing import colours_of, grain, renewed
+from renderers.frame_rendering.renewing import GAIN, colours_of, detail_of, grain, reference_of, renewed
 from renderers.frame_rendering.state import FrameState
 from renderers.pictures.lab import lab, rgb
 from renderers.randomness import generator
@@ -76,6 +76,57 @@ def test_contrast_and_sharpness_are_what_they_say() -> None:
     assert 9 <= int(moved.sum()) <= 14  # three deviations of two pixels at each side
 
 
+def blurred(picture: torch.Tensor, times: int = 1) -> torch.Tensor:
+    """By a box of three pixels, so many times."""
+    for _ in range(times):
+        padded = torch.nn.functional.pad(picture, (1, 1, 1, 1), mode="replicate")
+        picture = torch.nn.functional.avg_pool2d(padded, 3, stride=1)
+    return picture
+
+
+def test_how_sharp_a_picture_is_is_the_mean_length_of_its_slopes() -> None:
+    ramp = torch.linspace(0, 0.47, 48).expand(1, 3, 48, 48)  # a hundredth a pixel
+    assert float(detail_of(ramp)) == pytest.approx(0.01, rel=1e-3)
+    assert float(detail_of(ramp.transpose(2, 3))) == pytest.approx(0.01, rel=1e-3)
+    half = torch.zeros(1, 1, 48, 48)
+    half[..., :23] = 1  # what lies beside the edge sees it
+    steep = torch.cat([ramp[..., :24], ramp[..., :24] * 3], dim=-1)
+    assert float(detail_of(steep, half)) == pytest.approx(0.01, rel=1e-3)
+    assert reference_of(ramp, detailed=False).shape == (6,)
+    assert float(reference_of(ramp, detailed=True)[6]) == float(detail_of(ramp))
+
+
+@pytest.mark.parametrize("softer", [True, False])
+def test_detail_at_1_is_as_sharp_as_the_reference(softer: bool) -> None:
+    picture = blurred(torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(1)) * 0.4 + 0.3, 2)
+    other = picture + (-0.1 if softer else 0.1) * (picture - blurred(picture))
+    reference, steady = reference_of(picture, detailed=True), Renewal(detail=1.0)
+    # the frame before came out as it should: this one begins as it should, too
+    found = renewed(other, steady, reference, chance(), None, picture)
+    assert float(detail_of(found)) == pytest.approx(float(reference[6]), rel=0.01)
+    half = renewed(other, Renewal(detail=0.5), reference, chance(), None, picture)
+    between = float(detail_of(other) * reference[6]) ** 0.5
+    assert float(detail_of(half)) == pytest.approx(between, rel=0.01)
+    torch.testing.assert_close(found.mean(), other.mean(), atol=2e-3, rtol=0)  # no other brightness
+
+
+def test_what_came_out_too_soft_begins_the_next_frame_sharper_than_the_reference() -> None:
+    picture = blurred(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 0.4 + 0.3, 2)
+    before = 0.5 + (picture - 0.5) * 0.95  # by a twentieth
+    reference = reference_of(picture, detailed=True)
+    found = renewed(picture, Renewal(detail=1.0), reference, chance(), None, before)
+    assert float(detail_of(found) / reference[6]) == pytest.approx(0.95**-GAIN, rel=0.01)
+
+
+def test_detail_leaves_what_has_none() -> None:
+    reference = reference_of(scene(1), detailed=True)
+    for grey in (torch.full((1, 3, 16, 16), 0.5), torch.zeros(1, 3, 16, 16)):
+        assert torch.equal(renewed(grey, Renewal(detail=1.0), reference, chance()), grey)
+        assert torch.equal(
+            renewed(scene(1), Renewal(detail=1.0), reference_of(grey, detailed=True), chance()), scene(1)
+        )
+
+
 @pytest.mark.parametrize("kind", ["white", "fractal"])
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (64, 96), (16, 512)])
 def test_noise_has_the_deviation_that_is_asked_for_and_no_mean(kind: str, height: int, width: int) -> None:
@@ -99,9 +150,9 @@ def test_fractal_noise_has_spots_of_all_sizes_and_no_colour() -> None:
 
 
 def test_a_renewed_picture_stays_in_bounds() -> None:
-    extreme = Renewal(colours=1.0, contrast=1.5, sharpen=2.0, noise=1.0)
+    extreme = Renewal(colours=1.0, contrast=1.5, sharpen=2.0, detail=1.0, noise=1.0)
     for picture in (torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16), torch.rand(1, 3, 16, 16)):
-        found = renewed(picture, extreme, colours_of(scene(1)), chance())
+        found = renewed(picture, extreme, reference_of(scene(1), detailed=True), chance())
         assert torch.isfinite(found).all()
         assert float(found.min()) >= 0
         assert float(found.max()) <= 1
@@ -109,7 +160,7 @@ def test_a_renewed_picture_stays_in_bounds() -> None:
 
 # --- frames -----------------------------------------------------------------------------------------------------------
 
-RENEW = {"colours": "0.8", "contrast": "1.05", "sharpen": "0.5", "noise": "0.05"}
+RENEW = {"colours": "0.8", "contrast": "1.05", "sharpen": "0.5", "detail": "0.7", "noise": "0.05"}
 
 
 def test_neutral_values_draw_the_same_pictures(renderer: FrameRenderer, planned: Planner) -> None:
