@@ -142,6 +142,18 @@ class InfraSettings(BaseSettings):
     failure_share: float = Field(
         0.2, gt=0, le=1, description="share of a job's frames (or 20, if that is more) past which it gives up"
     )
+    review_likeness_below: float | None = Field(
+        None, ge=-1, le=1, description="review.likeness_below of rows that have none: see the manifest's columns"
+    )
+    review_flicker_above: float | None = Field(
+        None, ge=0, le=255, description="review.flicker_above of rows that have none"
+    )
+    review_sharpness_below: float | None = Field(
+        None, ge=0, le=1_000_000, description="review.sharpness_below of rows that have none"
+    )
+    review_judge: str | None = Field(
+        None, min_length=1, max_length=200, description="review.judge of rows, and of their models, that have none"
+    )
     notify_url: SecretStr | None = Field(
         None, description="webhook that is called when a run ends or a night does not begin, with JSON; kept secret"
     )

@@ -24,6 +24,7 @@ from flows.job.job import JobProgress, RenderJob
 from flows.job.outcome import JobCounts
 from flows.job.parameters import RenderParameters
 from flows.job.report_data import REPORT_PAGE
+from flows.job.reviewed_again import review_again
 from flows.local.own_server import begin_server, prefect_server
 from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, RangeFrames, Strict
@@ -77,7 +78,11 @@ def render(
         return BAD_INPUT
     if not job.pending and not bad and prefect_api_url() is None:
         # nothing to do, and nobody watches: no server, no cluster
-        return conclude(job, None, json)
+        ended = conclude(job, None, json)
+        if (again := review_again(job, "render-manifest")) is not None and not json:
+            say(f"limits of scores have changed: {plural(len(again.report.to_review), 'video')} to review; report: "
+                f"{again.page or again.problem}")  # fmt: skip
+        return ended
     state = run_flow(job, partial(_flow, parameters), quiet_progress=json)
     return conclude(job, state, json)
 

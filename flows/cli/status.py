@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from flows.cli.errors import BAD_INPUT, DONE, INCOMPLETE
 from flows.cli.output import print_json, print_table, problems, say
 from flows.job.output_videos import VideoStatus, not_an_output, stored_status, stored_wants
+from flows.job.reviewing import usual_limits
 from flows.report.wording import first_of
 from infra.settings import load_settings
 from infra.storage.storage import Storage
@@ -31,10 +32,11 @@ def status(
     Args:
         output: the root that was rendered to.
     """
-    storage, registry = Storage(output), Registry(load_settings().models_folder)
+    storage, settings = Storage(output), load_settings()
+    registry = Registry(settings.models_folder)
     damaged: list[str] = []
     wants = stored_wants(storage, damaged)
-    found = sorted(stored_status(storage, registry, wants), key=lambda it: it.video_id)
+    found = sorted(stored_status(storage, registry, wants, usual_limits(settings)), key=lambda it: it.video_id)
     bad = wants.problems.rows
     problems(first_of(sorted(damaged)))
     if not found and not bad:
@@ -43,14 +45,21 @@ def status(
     counts = Counter(video.state for video in found)
     if json:
         videos = [video.to_dict() for video in found]
-        print_json({"output": output, "counts": counts, "bad_rows": bad, "videos": videos})
+        print_json({
+            "output": output, "counts": counts, "bad_rows": bad, "to_review": sum(bool(it.review) for it in found),
+            "videos": videos,
+        })  # fmt: skip
     else:
         shown = [video for video in found if all_ or video.state != "done"]
         if shown:
             print_table(("video", "state", "frames", "missing", "reason"), [_row(video) for video in shown])
+        reviewed = [it for it in found if it.review]
+        if reviewed:
+            print_table(("video", "to review"), [(it.video_id, "; ".join(it.review)) for it in reviewed])
         problems(wants.problems.lines())
         states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
         states += f", {plural(bad, 'bad row')}" if bad else ""
+        states += f", {len(reviewed):,} to review" if reviewed else ""
         frames, done = sum(video.frames for video in found), sum(video.done for video in found)
         say(f"{plural(len(found), 'video')}: {states.removeprefix(', ')}; {done:,} of {plural(frames, 'frame')}")
     return DONE if set(counts) == {"done"} and not bad else INCOMPLETE

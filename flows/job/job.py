@@ -78,6 +78,11 @@ class RenderJob:
         self.began = time.time()
         self._plan = JobPlan()
 
+    @property
+    def of_manifest(self) -> bool:
+        """Whether it renders the rows of a manifest, and not what lies in storage already once more."""
+        return isinstance(self.source, ManifestSource)
+
     # -- what is to be done --------------------------------------------------------------------------------------------
 
     def confine(self) -> None:

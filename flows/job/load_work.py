@@ -30,10 +30,10 @@ from infra.video.errors import VideoError
 from manifests.errors import NightreelError
 from manifests.schema import ManifestRow, with_addresses
 from manifests.schema.texts import plural
-from renderers.errors import BadInput, RenderError
+from renderers.errors import BadInput, RenderError, UnknownModel
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
-from renderers.registry import DigestsRemembered, Registry
+from renderers.registry import DigestsRemembered, ModelEntry, Registry, judges_of
 from renderers.registry.upscalers import upscaler_digest, upscaler_key
 
 __all__ = ["load_work", "sized"]
@@ -46,15 +46,16 @@ def load_work(
     output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
     range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
     most_frames: int | None = None, refuses: Callable[[VideoWork], NightreelError | None] = lambda _: None,
-    unread: Mapping[str, str] | None = None, write: bool = True, say: Callable[[str], None] = lambda _: None,
+    unread: Mapping[str, str] | None = None, judge: str | None = None, write: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
     """Plan every row against storage, in order, those that continue others after these; what rows name is read as
     `reading` allows, from the manifest's `folder` where that is meant (`input_address`). A row that can't be planned
     (its picture is missing, its model unknown, its size odd, its rate beyond the format, its folder closed to this
     account, or it brings all rows together beyond `most_frames`) comes with its error instead; the storage's own
     failure is raised. Rows that continue others are refused where those `refuses` says something, or `unread` has them
-    (see `Parents`). Films that rows are drawn over are prepared in the output, but looked through only where
-    nothing is to be left there (not `write`); `say` hears of each."""
+    (see `Parents`). `judge` is the `review.judge` of rows that have none. Films that rows are drawn over are prepared
+    in the output, but looked through only where nothing is to be left there (not `write`); `say` hears of each."""
     digests = DigestsRemembered()
     # one look at the registry, and at a model's files, for all rows
     entries = cache(lambda name: digests.of(registry.entry(name)))
@@ -96,6 +97,7 @@ def load_work(
             return row, error
         try:
             resolved = VideoPlan.of(row, images, entry=entries(row.model))
+            resolved = _judged(resolved, judge, entries)
             resolved = replace(resolved, parent=parents.of(resolved))
             listing = list_video(output, row.video_id)
             plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
@@ -155,6 +157,28 @@ def load_work(
                 yield from planned(generation)
         finally:
             films.close()  # whoever is interrupted does not wait for a film
+
+
+def _judged(plan: VideoPlan, usual: str | None, entries: Callable[[str], ModelEntry]) -> VideoPlan:
+    """`plan` with the usual judge where its row has none.
+
+    Raises:
+        BadInput: its judge is no model, or can't judge its model.
+    """
+    review, video = plan.row.review, plan.video_id
+    name = review.judge or usual
+    if name is None:
+        return plan
+    if review.judge is None:
+        plan = replace(plan, row=plan.row.model_copy(update={"review": review.model_copy(update={"judge": name})}))
+        where = "NIGHTREEL_REVIEW_JUDGE, the review.judge"
+    else:
+        where = "review.judge"
+    try:
+        judges_of(entries(name), plan.entry)
+    except (BadInput, UnknownModel) as error:
+        raise BadInput(f"{where} of video '{video}': {error}") from error
+    return plan
 
 
 def _too_many(row: ManifestRow, frames: int, most: int) -> str:

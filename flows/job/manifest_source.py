@@ -163,6 +163,7 @@ class ManifestSource:
             unread=unread,
             write=write,
             say=logging.getLogger("nightreel").info,
+            judge=self._settings.review_judge,
         ):
             if isinstance(result, tuple):
                 row, error = result

@@ -14,6 +14,8 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal
 
+from flows.job.known_frames import known_frames, series_of_scores
+from flows.job.reviewing import limits_of
 from flows.job.state import VideoSnapshot
 from flows.job.storage_state import StoredPlan, VideoListing, list_video, read_failures, read_plan
 from flows.planning.remaining import VideoWork, content_of, plan_video
@@ -175,7 +177,8 @@ def _refusals(output: Storage, listing: VideoListing, video_id: str) -> tuple[Fa
 
 @dataclass(frozen=True)
 class VideoStatus:
-    """What storage knows of one video: `missing` frames, and the `reason` of its last failure if it is not done."""
+    """What storage knows of one video: `missing` frames, and the `reason` of its last failure if it is not done;
+    `review` says which of its scores have it looked at by a person."""
 
     video_id: str
     state: VideoState
@@ -183,6 +186,7 @@ class VideoStatus:
     missing: Sequence[int]
     reason: str
     video: str | None
+    review: tuple[str, ...] = ()
 
     @property
     def done(self) -> int:
@@ -195,6 +199,7 @@ class VideoStatus:
         return {
             "video_id": self.video_id, "state": self.state, "frames": self.frames, "done": self.done,
             "missing": missing, "reason": self.reason, "video": self.video,
+            "review": list(self.review),
         }  # fmt: skip
 
 
@@ -244,10 +249,13 @@ def stored_wants(output: Storage, damaged: list[str] | None = None) -> Wanted:
     return wanted(stored_runs(output, latest=LATEST_RUNS, tell=([] if damaged is None else damaged).append))
 
 
-def stored_status(output: Storage, registry: Registry, wants: Wanted | None = None) -> Iterator[VideoStatus]:
+def stored_status(
+    output: Storage, registry: Registry, wants: Wanted | None = None, usual: Mapping[str, float] | None = None
+) -> Iterator[VideoStatus]:
     """The status of every video of `output` from storage alone: those in its folders by their latest plans, and those
     that its runs want (`wants`, where that is known) and whose turn has not come. A plan that is damaged, or names a
     model that this installation does not know, is its video's `reason`; so is a folder that this account may not enter.
+    Scores are read where limits hold for them: the row's, and the `usual` ones by their names in `review`.
     """
     wants = stored_wants(output) if wants is None else wants
 
@@ -268,8 +276,24 @@ def stored_status(output: Storage, registry: Registry, wants: Wanted | None = No
         missing = every if is_long else tuple(index for index in every if index not in was.available)
         reason = was.reason or (was.failures[-1].message if was.failures else "")
         video = output.uri(stored.video) if stored.video and stored.planned is not None else None
-        return VideoStatus(video_id, state, stored.frames, missing, "" if state == "done" else reason, video)
+        review = _to_review(output, stored, wants, usual or {}, records)
+        return VideoStatus(video_id, state, stored.frames, missing, "" if state == "done" else reason, video, review)
 
     names = tuple(dict.fromkeys((*output.folders(), *wants.videos)))
-    with ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="status") as threads:
+    with (
+        ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="records") as records,
+        ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="status") as threads,
+    ):
         yield from filter(None, threads.map(one, names))
+
+
+def _to_review(
+    output: Storage, stored: StoredVideo, wants: Wanted, usual: Mapping[str, float], threads: ThreadPoolExecutor
+) -> tuple[str, ...]:
+    """What has a video looked at by a person. Of one without limits nothing is read, and nothing planned."""
+    if stored.planned is None or not stored.was.available:
+        return ()
+    limits = limits_of(stored.planned[0].plan.row, wants, usual)
+    if not limits or (work := stored.work) is None:
+        return ()
+    return tuple(flag.text for flag in limits.flags(series_of_scores(known_frames(output, work, {}, threads))))

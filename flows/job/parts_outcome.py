@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from flows.job.report_data import REPORT_PAGE
+from flows.job.report_data import REPORT_PAGE, SUMMARY
+from flows.job.stored_documents import DAMAGE, MOST_BYTES, parse
 from flows.report.markdown import escape_markdown
 from flows.runs.record import RunState
 from flows.runs.stored import stored_runs
@@ -80,9 +82,17 @@ def parts_markdown(output: str, end: PartsOutcome) -> str:
         for part, state in end.parts
     )
     return (
-        f"{escape_markdown(end.message)}\n\nReport of all parts: {page}\n\n"
+        f"{escape_markdown(end.message)}\n\nReport of all parts: {page}{_to_review(output)}\n\n"
         f"| part | run | ended | frames | videos | |\n|---|---|---|---|---|---|\n{rows}\n"
     )
+
+
+def _to_review(output: str) -> str:
+    """What the report, which the part that ended last has put, says of videos to review."""
+    with suppress(StorageError, *DAMAGE):
+        if many := int(parse(Storage(output).read(SUMMARY, most=MOST_BYTES)).get("to_review", 0)):
+            return f"\n\n{plural(many, 'video')} to review"
+    return ""
 
 
 def _counts(state: RunState | None) -> str:

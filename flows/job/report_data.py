@@ -21,16 +21,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.job.job import RenderJob
+from flows.job.known_frames import known_frames
 from flows.job.output_videos import LATEST_RUNS, StoredVideo, current_failures, stored_video
+from flows.job.reviewing import limits_of, usual_limits
 from flows.job.run_documents import RunDocuments, RunIdentity
 from flows.job.state import VideoRun, VideoSnapshot
 from flows.job.storage_state import VideoListing, read_failures
-from flows.job.video_report import FRAMES, frames_table, known_frames, planned_report, unplanned_report
+from flows.job.video_report import FRAMES, frames_table, planned_report, unplanned_report
 from flows.report.document import summary_document
 from flows.report.grid import render_grid
 from flows.report.html import render_html
 from flows.report.model import JobReport, VideoReport
 from flows.report.posters import share
+from flows.report.review import Limits
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.record import RunState
 from flows.runs.stored import StoredRun, read_run, run_names
@@ -97,6 +100,7 @@ class OutputReport:
         self._runs: dict[str, StoredRun] = {}
         self._earlier: dict[str, tuple[FailureRecord, ...]] = {}
         self._looks: dict[str, tuple[RunState | None, bool]] = {}
+        self._usual = usual_limits(job.settings)
 
     def gather(
         self, *, actors: int | None, gpus_per_actor: float = 0.0, ended: tuple[str, str] | None = None
@@ -187,8 +191,8 @@ class OutputReport:
     def _video(self, name: str, wants: Wanted, poster_bytes: int, records: ThreadPoolExecutor) -> _Gathered | None:
         turn, run = wants.turns.get(name), self._job.runs.get(name)
         if run is not None and name not in wants.refused:
-            return self._own_video(run, turn, poster_bytes, records)
-        mark = (turn, name in wants.refused)
+            return self._own_video(run, turn, poster_bytes, limits_of(run.work.plan.row, wants, self._usual), records)
+        mark = (turn, name in wants.refused, wants.reviews.get(name))
         known = self._videos.get(name)
         if known is not None and known.mark == mark:
             return known
@@ -203,22 +207,25 @@ class OutputReport:
         if stored.work is None:
             return _Gathered(mark, unplanned_report(stored, wants), FRAMES.empty_table())
         frames = known_frames(self._output, stored.work, {}, records)
-        report = planned_report(self._output, stored.work, stored.was, frames, turn, poster_bytes)
+        limits = limits_of(stored.work.plan.row, wants, self._usual)
+        report = planned_report(self._output, stored.work, stored.was, frames, turn, poster_bytes, limits)
         return _Gathered(mark, report, frames_table(frames))
 
-    def _own_video(self, run: VideoRun, turn: Turn | None, poster_bytes: int, records: ThreadPoolExecutor) -> _Gathered:
+    def _own_video(
+        self, run: VideoRun, turn: Turn | None, poster_bytes: int, limits: Limits, records: ThreadPoolExecutor
+    ) -> _Gathered:
         was, name = run.snapshot(), run.work.video_id
         mark = (
-            turn, len(was.available), was.rendered, len(was.failures), was.reason, was.published, len(run.ranges_left)
+            turn, len(was.available), was.rendered, len(was.failures), was.reason, was.published, len(run.ranges_left),
+            limits,
         )  # fmt: skip
         known = self._videos.get(name)
         if known is not None and known.mark == mark:
             return known
         was = self._with_earlier_failures(run, was)
         frames = known_frames(self._output, run.work, was.reports, records)
-        return _Gathered(
-            mark, planned_report(self._output, run.work, was, frames, turn, poster_bytes), frames_table(frames)
-        )
+        report = planned_report(self._output, run.work, was, frames, turn, poster_bytes, limits)
+        return _Gathered(mark, report, frames_table(frames))
 
     def _with_earlier_failures(self, run: VideoRun, was: VideoSnapshot) -> VideoSnapshot:
         """Add the failures of earlier runs, which are read once."""

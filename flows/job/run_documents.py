@@ -19,6 +19,7 @@ from itertools import islice
 
 from flows.job.job import RenderJob
 from flows.job.outcome import outcome_of_error
+from flows.job.reviewing import limits_in
 from flows.job.state import VideoRun
 from flows.job.workers import carry_out, worker_states
 from flows.runs.record import (
@@ -164,6 +165,7 @@ class RunDocuments:
             problems=tuple(job.problems),
             bad_rows=job.problems.rows,
             problem_kinds=job.problems.kinds,
+            reviews=_reviews(job) if job.of_manifest else None,
         )
 
     def state(self, phase: Phase, result: str = "", message: str = "") -> RunState:
@@ -243,6 +245,12 @@ def _refused(row: ManifestRow, reason: str) -> RefusedVideo:
         prompt=without_secrets(shown_prompts(row.scenes)),
         model=without_secrets(row.model), **given,  # an address perhaps, in the wrong column
     )  # fmt: skip
+
+
+def _reviews(job: RenderJob) -> dict[str, dict[str, float]]:
+    """The limits of the rows that set some, by their videos."""
+    found = {run.work.video_id: limits_in(run.work.plan.row) for run in job.runs.values()}
+    return {video: limits for video, limits in found.items() if limits}
 
 
 def _video_phase(job: RenderJob, run: VideoRun) -> VideoPhase:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from flows.job.known_frames import series_of_scores
 from flows.job.output_videos import StoredVideo, VideoState, video_state
 from flows.job.row_warnings import prompt_warnings, sound_warnings
 from flows.job.state import VideoSnapshot
-from flows.job.stored_documents import DAMAGE, MOST_BYTES, parse
-from flows.planning.remaining import RangeWork, VideoWork
+from flows.job.stored_documents import DAMAGE, parse
+from flows.planning.remaining import VideoWork
 from flows.report.model import VideoReport
 from flows.report.posters import BUDGET, fitted
+from flows.report.review import NO_LIMITS, Limits, worst_frames
 from flows.report.series import Series
 from flows.retry_and_quarantine.records import PLANNER, FailureRecord
 from flows.runs.wanted import Turn, Wanted
@@ -36,7 +35,7 @@ from renderers.frame_rendering.chunks import PROVENANCE, open_frame
 from renderers.frame_rendering.seams import seam_scores
 from renderers.pictures.errors import PICTURE_ERRORS
 
-__all__ = ["FRAMES", "frames_table", "known_frames", "planned_report", "unplanned_report"]
+__all__ = ["FRAMES", "frames_table", "planned_report", "unplanned_report"]
 
 POSTER_SIDE = 320
 MOST_CANDIDATES = 64  # as many as a row may have
@@ -52,6 +51,12 @@ _COLUMNS: dict[str, pa.DataType] = {
     "seconds": pa.float32(),
     "worker": pa.string(),
     "change": pa.float32(),
+    "luma": pa.float32(),
+    "flicker": pa.float32(),
+    "sharpness": pa.float32(),
+    "likeness": pa.float32(),
+    "fit": pa.float32(),
+    "judge": pa.string(),
 }
 FRAMES = pa.schema(_COLUMNS)
 #: Columns of the row that have places of their own in the report.
@@ -67,23 +72,19 @@ def frames_table(known: Iterable[FrameReport]) -> pa.Table:
     return pa.table(columns, schema=FRAMES)
 
 
-def known_frames(
-    output: Storage, work: VideoWork, reports: dict[int, FrameReport], threads: ThreadPoolExecutor
-) -> list[FrameReport]:
-    """Return what is known of a video's frames, in order: `reports` of this run, and for the others the records that
-    lie beside the segments."""
-    return sorted(_known_frames(output, work, reports, threads), key=lambda report: report.frame)
-
-
 def planned_report(
-    output: Storage, work: VideoWork, was: VideoSnapshot, known: list[FrameReport], turn: Turn | None, poster_bytes: int
-) -> VideoReport:
-    """Return the report of a video that has a plan; `known` are its frames in storage, in order."""
+    output: Storage, work: VideoWork, was: VideoSnapshot, known: list[FrameReport], turn: Turn | None,
+    poster_bytes: int, limits: Limits = NO_LIMITS,
+) -> VideoReport:  # fmt: skip
+    """Return the report of a video that has a plan; `known` are its frames in storage, in order, `limits` what has it
+    looked at by a person."""
     row, done = work.plan.row, len(was.available)
     state = video_state(work.plan.frames, was, turn)
     file_type = Encoding.of(row).file_type(row.frames)
     first = next((report for report in known if report.frame == 0), None)
     candidates, chosen = _candidates(output, work) if first and row.candidates > 1 else ((), 0)
+    scores = series_of_scores(known)
+    worst = worst_frames(scores, limits)
     return VideoReport(
         video_id=work.video_id,
         prompt=without_secrets(shown_prompts(row.scenes)),
@@ -100,7 +101,14 @@ def planned_report(
         frame_losses=Series((report.frame, report.loss) for report in known),
         first_frame_losses=first.losses if first else (),
         frame_seconds=Series((report.frame, report.seconds) for report in known if report.seconds is not None),
-        frame_lumas=Series((report.frame, report.luma) for report in known if report.luma is not None),
+        frame_lumas=Series((report.frame, report.luma) for report in known if report.luma is not None)
+        if work.plan.renewals is not None
+        else (),
+        frame_scores=scores,
+        judge=next((report.judge for report in reversed(known) if report.judge is not None), ""),
+        flags=limits.flags(scores),
+        worst=worst,
+        frame_hrefs={it.frame: f"../{frame_key(work.video_id, it.frame, work.plan.digests[it.frame])}" for it in worst},
         candidates=candidates,
         chosen=chosen,
         segments=len(work.ranges),
@@ -151,45 +159,6 @@ def _seams(work: VideoWork, known: list[FrameReport]) -> tuple[tuple[int, float]
     if work.plan.row.loop:
         seams = [0, *(seam for seam in seams if seam)]
     return tuple(seam_scores(changes, seams).items())
-
-
-def _known_frames(
-    output: Storage, work: VideoWork, reports: dict[int, FrameReport], threads: ThreadPoolExecutor
-) -> Iterator[FrameReport]:
-    known, after = dict(reports), dict[int, float | None]()
-    others = [it for it in work.ranges if not all(index in reports for index in range(it.start, it.stop))]
-
-    def read(frame_range: RangeWork) -> bytes | None:
-        try:
-            return output.read(frame_range.segment.removesuffix(".seg") + ".json", most=MOST_BYTES)
-        except StorageError:
-            return None  # the range was never finished; or storage does not answer: a report tells what it can
-
-    for frame_range, data in zip(others, threads.map(read, others), strict=True):
-        if data is None:
-            continue
-        with suppress(*DAMAGE):  # what a damaged record knew is not known
-            record = parse(data)
-            last = record.get("change_after")
-            found = [_frame_report(frame) for frame in record["frames"]]
-            after[frame_range.stop] = None if last is None else float(last)
-            for one in found:
-                known.setdefault(one.frame, one)
-    for report in known.values():
-        # a range that was encoded before the one before it could not know its first frame's change; that one does
-        change = after.get(report.frame) if report.frame else after.get(work.plan.frames)
-        yield replace(report, change=change) if report.change is None and change is not None else report
-
-
-def _frame_report(document: Any) -> FrameReport:
-    """What a segment's record says of a frame; raises any of DAMAGE."""
-    report = FrameReport(**{**document, "losses": tuple(map(float, document["losses"]))})
-    numbers = (report.loss, report.seconds, report.total_seconds, report.change, report.luma)
-    if not all(value is None or isinstance(value, int | float) for value in numbers):
-        raise TypeError("a number that is none")
-    if type(report.frame) is not int or not isinstance(report.worker, str):
-        raise TypeError("a frame or a worker that is none")
-    return report
 
 
 def _candidates(output: Storage, work: VideoWork) -> tuple[tuple[float | None, ...], int]:

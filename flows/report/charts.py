@@ -30,6 +30,7 @@ class Chart:
     path: str
     grid: str
     marks: str
+    marked: str
     y_labels: tuple[str, ...]
     x_labels: tuple[str, ...]
     headline: str
@@ -43,11 +44,13 @@ def line_chart(
     columns: int = 200,
     from_zero: bool = False,
     marks: Iterable[float] = (),
+    marked: str = "failed",
     value_text: Callable[[float], str] = lambda value: f"{value:.3g}",
 ) -> Chart | None:
     """The chart of `points` (x, y), or None if no y is a finite number.
 
-    columns: at most twice as many points are drawn. marks: positions on the x axis to point out (failed frames).
+    columns: at most twice as many points are drawn. marks: positions on the x axis to point out, which are
+    `marked` (failed frames).
     NaN, infinite and absurd values become gaps, and the summary (read by screen readers) counts them.
     """
     ordered = sorted(points, key=lambda point: point[0])
@@ -75,6 +78,7 @@ def line_chart(
         path="".join(_path([place(point) for point in run]) for run in _runs(ordered, columns)),
         grid="".join(f"M0,{round(index * HEIGHT / (len(ticks) - 1))}h{WIDTH}" for index in range(len(ticks))),
         marks="".join(f"M{x},0v{HEIGHT}" for x in sorted(positions)),
+        marked=marked,
         y_labels=tuple(tick_labels(ticks)[::-1]),
         x_labels=tuple(f"{x:,.0f}" for x in sorted({left, (left + right) // 2, right})),
         headline=last if len(finite) == 1 else f"{value_text(finite[0][1])} → {last}",

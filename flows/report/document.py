@@ -18,6 +18,8 @@
 | `incomplete` | videos that are not done, worst first: `video_id`, `state`, `frames`, `done`, `reason` |
 | `notes` | of the first hundred videos that have some: `video_id`, `notes`, what may surprise in their prompts |
 | `noted` | how many videos have notes |
+| `review` | of the first thousand videos to review: `video_id`, `reasons`, a sentence for each limit that is passed |
+| `to_review` | how many videos are to be reviewed |
 | `slowest` | at most ten videos: `video_id`, `render_seconds`, `frames`, `seconds_per_frame` |
 | `runs` | newest first: `run`, `name`, `flow`, `manifest`, `link`, `attempts`, `began`, `ended`, `result`, `message`, |
 | | `rendered`, `failed`, `actors`, `wall_seconds`, `render_seconds`; `result` is `running` or `died` without an end |
@@ -38,6 +40,9 @@ from flows.report.wording import iso_text, one_line
 from manifests.problems import LISTED
 
 __all__ = ["summary_document"]
+
+#: Videos to review that are named.
+REVIEWS = 1000
 
 
 def summary_document(report: JobReport) -> dict[str, Any]:
@@ -85,6 +90,11 @@ def summary_document(report: JobReport) -> dict[str, Any]:
             {"video_id": it.video_id, "notes": [one_line(note) for note in it.notes]} for it in noted[:LISTED]
         ],
         "noted": len(noted),
+        "review": [
+            {"video_id": it.video_id, "reasons": [one_line(flag.text) for flag in it.flags]}
+            for it in report.to_review[:REVIEWS]
+        ],
+        "to_review": len(report.to_review),
         "slowest": [
             {"video_id": it.video_id, "render_seconds": _number(it.render_seconds), "frames": it.frames,
              "seconds_per_frame": _number(per_frame(it))}

@@ -22,6 +22,7 @@ from markupsafe import Markup
 from flows.report import posters, wording
 from flows.report.charts import Chart, line_chart
 from flows.report.model import STATE_MEANING, JobReport, VideoReport, per_frame
+from flows.report.review import SCORES
 from manifests.schema import KeyframeError, Keyframes
 from manifests.schema.texts import plural
 
@@ -33,6 +34,11 @@ DETAILED_VIDEOS = 2000
 # Points of a chart, two per column: what a wide screen shows, and what keeps the page of 1,000 videos at some 10 MB.
 _COLUMNS_MOST, _COLUMNS_LEAST, _COLUMNS_IN_ALL = 200, 40, 60_000
 _MARKS = 200
+#: What people call the scores.
+SCORE_TITLES = {
+    "likeness": "Likeness to the prompt (cosine)", "fit": "Fit to the prompt (cosine)",
+    "flicker": "Flicker (change along the camera, of 255)", "sharpness": "Sharpness (variance of the Laplacian)",
+}  # fmt: skip
 #: Charts of what changes in time, and frames that are looked at for each column of one.
 _SCHEDULES, _SAMPLES = 8, 10
 
@@ -50,9 +56,19 @@ class Card:
     video_href: str | None
     sheet_href: str | None
     charts: tuple[Chart, ...]
+    worst: tuple[WorstOf, ...]
     settings: list[tuple[str, list[tuple[str, str]]]]
     seconds: float
     loss: float | None
+
+
+@dataclass(frozen=True)
+class WorstOf:
+    """The worst frames of a video by one score: each with its value, a link to its picture, and whether it is beyond a
+    limit."""
+
+    title: str
+    frames: tuple[tuple[int, str, str | None, bool], ...]
 
 
 def render_html(report: JobReport, *, detailed_videos: int = DETAILED_VIDEOS) -> str:
@@ -99,6 +115,7 @@ def _card(video: VideoReport, number: int, *, columns: int, poster_bytes: int, d
         video_href=_href(video.video_href),
         sheet_href=_href(video.sheet_href),
         charts=_charts(video, columns) if detailed else (),
+        worst=_worst(video),
         settings=wording.setting_groups(video.settings) if detailed else [],
         seconds=video.render_seconds,
         loss=losses[-1] if losses else None,
@@ -145,6 +162,18 @@ def _charts(video: VideoReport, columns: int) -> tuple[Chart, ...]:
         )
         if len(video.frame_seconds) > 1
         else None,
+        *(
+            line_chart(
+                video.frame_scores[score],
+                title=f"{SCORE_TITLES[score]} per frame",
+                columns=columns,
+                from_zero=score in ("flicker", "sharpness"),
+                marks=[it.frame for it in video.worst if it.score == score and it.beyond],
+                marked="worst",
+            )
+            for score in SCORES
+            if len(video.frame_scores.get(score, ())) > 1
+        ),
         line_chart(video.frame_lumas, title="Brightness per frame (luma, of 255)", columns=columns)
         if len(video.frame_lumas) > 1
         else None,
@@ -154,6 +183,21 @@ def _charts(video: VideoReport, columns: int) -> tuple[Chart, ...]:
         ),
     ]
     return tuple(chart for chart in charts if chart is not None)
+
+
+def _worst(video: VideoReport) -> tuple[WorstOf, ...]:
+    return tuple(
+        WorstOf(
+            SCORE_TITLES[score],
+            tuple(
+                (it.frame, f"{it.value:.4g}", _href(video.frame_hrefs.get(it.frame)), it.beyond)
+                for it in video.worst
+                if it.score == score
+            ),
+        )
+        for score in SCORES
+        if any(it.score == score for it in video.worst)
+    )
 
 
 def _points(keyframes: Keyframes, frames: int, most: int) -> Iterator[tuple[int, float]]:

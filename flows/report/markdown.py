@@ -100,6 +100,12 @@ def summary_markdown(
         forms = [(it.video_id, rerun(it.video_id, "missing")) for it in report.incomplete[:_ROWS] if it.settings]
         links = [_link(video, address) for video, address in forms if address]
         parts += ["Render their missing frames again, with other settings: " + " · ".join(links)] if links else []
+    if report.to_review:
+        reviewed = [(it.video_id, "; ".join(flag.text for flag in it.flags)) for it in report.to_review[:_ROWS]]
+        parts += [
+            f"## {plural(len(report.to_review), 'video')} to review",
+            _table(("video", "why"), reviewed, more=len(report.to_review) - _ROWS),
+        ]
     if report.hosts:
         shown, more = report.hosts[:_ROWS], len(report.hosts) - _ROWS
         parts += [
@@ -253,6 +259,7 @@ def _totals(report: JobReport) -> str:
     rows: list[tuple[object, object]] = [
         ("videos", states),
         ("frames", f"{report.rendered:,} rendered now, {report.skipped:,} kept"),
+        *([("to review", plural(len(report.to_review), "video"))] if report.to_review else []),
         ("wall time", seconds_text(report.wall_seconds)),
         ("render time", seconds_text(report.render_seconds)),
         ("actor hours", hours_text(report.actor_hours)),

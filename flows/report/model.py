@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from flows.report.review import Flag, WorstFrame
 from flows.report.series import Series
 from flows.retry_and_quarantine.records import FailureRecord
 from flows.runs.summed import RunSummary
@@ -60,6 +61,9 @@ class VideoReport:
     `chosen` is the number of the one that it went on with.
     `first_frame_losses` holds one loss per step of the first frame. `seams` are (frame number, seam score) pairs.
     `schedules` are the columns that change in time, by name.
+    `frame_scores` are those of `flows.report.review.SCORES` that were measured, each as pairs; `judge` is the model by
+    which the likeness is. `flags` have the video looked at by a person; `worst` are its worst frames by each score, and
+    `frame_hrefs` their pictures, relative as the others.
     `axes` say which of a source's combinations it is.
     `notes` are what people should know of a video that is none the worse for it.
     """
@@ -92,12 +96,18 @@ class VideoReport:
     candidates: tuple[float | None, ...] = ()
     chosen: int = 0
     schedules: Mapping[str, Keyframes] = field(default_factory=dict)
+    frame_scores: Mapping[str, Pairs] = field(default_factory=dict)
+    judge: str = ""
+    flags: tuple[Flag, ...] = ()
+    worst: tuple[WorstFrame, ...] = ()
+    frame_hrefs: Mapping[int, str] = field(default_factory=dict)
     axes: tuple[AxisValue, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for a link that would leave the folder of the job."""
-        for name in ("video_href", "sheet_href"):
-            href = getattr(self, name)
+        hrefs = {name: getattr(self, name) for name in ("video_href", "sheet_href")}
+        hrefs |= {f"frame_hrefs[{frame}]": href for frame, href in self.frame_hrefs.items()}
+        for name, href in hrefs.items():
             if href is not None and (_SCHEME.match(href) or href.startswith(("/", "\\"))):
                 raise ValueError(
                     f"{name} {href!r} of video {self.video_id!r} is not relative: "
@@ -198,6 +208,12 @@ class JobReport:
     def incomplete(self) -> tuple[VideoReport, ...]:
         """Videos that are not done, worst state first, in manifest order within a state."""
         return tuple(sorted((v for v in self.videos if v.state != "done"), key=lambda video: STATES.index(video.state)))
+
+    @property
+    def to_review(self) -> tuple[VideoReport, ...]:
+        """Videos that a person is to look at, those with the most frames beyond a limit first."""
+        flagged = [video for video in self.videos if video.flags]
+        return tuple(sorted(flagged, key=lambda video: -max(len(flag.frames) for flag in video.flags)))
 
     @property
     def bad_rows(self) -> int:

@@ -31,7 +31,7 @@
     const state = tools.elements.state.value;
     let shown = 0;
     for (const card of cards) {
-      const fits = (!state || card.dataset.state === state) && words.every((word) => text.get(card).includes(word));
+      const fits = (!state || (state === "review" ? "review" in card.dataset : card.dataset.state === state)) && words.every((word) => text.get(card).includes(word));
       card.hidden = !fits;
       shown += fits;
     }

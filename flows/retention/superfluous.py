@@ -95,7 +95,9 @@ def _digests(works: Iterable[VideoWork]) -> Iterator[str]:
 def _film(video_id: str, work: VideoWork) -> Iterator[str]:
     """The keys of the frames of the film that a video is drawn over."""
     found = work.plan.row.source.found
-    for index in range(0 if found is None else found.count):
+    if found is None:
+        return
+    for index in range(found.count):
         yield source_frame_key(video_id, index, found.hash_of(index))
 
 

@@ -103,7 +103,9 @@ class RunRecord(_Document):
 
     `run` is its folder's name, which sorts by time. `flow_run` and `link` are Prefect's, '' without Prefect; attempts
     of one flow run share them. `output` is where it renders to: a record that lies elsewhere was copied. `began` is in
-    UTC. `problems` are the first, `bad_rows` and `problem_kinds` count all of them.
+    UTC. `problems` are the first, `bad_rows` and `problem_kinds` count all of them. `reviews` holds the limits of
+    those of its videos whose rows set some, by their names in `review`; None where the run had no rows of a manifest: a
+    re-run's are those that there were.
     """
 
     schema_: int = Field(1, alias="schema", serialization_alias="schema")
@@ -127,6 +129,7 @@ class RunRecord(_Document):
     problems: Items[RowProblem] = ()
     bad_rows: int | None = None
     problem_kinds: dict[str, int] | None = None
+    reviews: dict[VideoId, dict[str, float]] | None = None
 
     @property
     def all_problems(self) -> Problems:

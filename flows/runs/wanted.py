@@ -28,12 +28,15 @@ class Wanted:
 
     `frames` holds how many frames each wanted video has, `turns` those that a living run is still to finish, `refused`
     the good rows that can't be rendered and that no later run has taken, `problems` what is wrong with bad rows.
+    `reviews` are the limits of scores that the latest runs' rows set, by their names in `review`: of every video of
+    which a run says so, be it that there are none. A limit that is moved leaves the stored plan as it was.
     """
 
     frames: Mapping[str, int] = field(default_factory=dict)
     turns: Mapping[str, Turn] = field(default_factory=dict)
     refused: Mapping[str, RefusedVideo] = field(default_factory=dict)
     problems: Problems = Problems()  # noqa: RUF009 - a tuple
+    reviews: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -55,7 +58,19 @@ def wanted(runs: Sequence[StoredRun], now: datetime | None = None) -> Wanted:
             if taken.get(video.video_id, "") <= run.record.run
         },
         problems=_problems(last, taken),
+        reviews=_reviews(runs),
     )
+
+
+def _reviews(runs: Sequence[StoredRun]) -> dict[str, Mapping[str, float]]:
+    """The limits that rows set, as the latest run of each video had them."""
+    none: Mapping[str, float] = {}
+    found: dict[str, Mapping[str, float]] = {}
+    for run in runs:
+        if run.record.reviews is not None:
+            found |= dict.fromkeys((video.video_id for video in run.record.videos), none)
+            found |= run.record.reviews
+    return found
 
 
 def _problems(last: Sequence[StoredRun], taken: Mapping[str, str]) -> Problems:

@@ -9,15 +9,20 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flows.job.output_videos import stored_status
+from flows.job.report_data import SUMMARY
+from flows.job.stored_documents import DAMAGE, MOST_BYTES, parse
+from flows.report.document import REVIEWS
+from flows.report.wording import one_line
 from flows.runs.record import RunRecord, RunState
 from flows.runs.stored import PARALLEL_READS, StoredRun, read_record, read_state, run_documents
-from flows.watch.videos import Snapshot, StoredVideo
+from flows.watch.videos import MESSAGE, Snapshot, StoredVideo
 from infra.storage.layout import run_record_key, run_state_key
-from infra.storage.storage import ObjectInfo, Storage
+from infra.storage.storage import ObjectInfo, ObjectMissing, SourceRefused, Storage
 from manifests.errors import NightreelError
 from manifests.masking import without_secrets
 from manifests.schema import format_frames
@@ -34,6 +39,8 @@ LATEST_RUNS = 200
 SETTLED_SECONDS = 30.0
 # Between two looks into the folders of videos that no run names, each of which is a listing.
 OTHERS_SECONDS = 600.0
+# Between two looks into the report's summary, which a run puts once a minute at most.
+REVIEWS_SECONDS = 15.0
 NO_FOLDERS = frozenset({"report"})
 
 
@@ -59,6 +66,8 @@ class OutputReader:
         self._others: tuple[StoredVideo, ...] = ()
         self._others_at = float("-inf")
         self._looking = False
+        self._reviews: dict[str, str] = {}
+        self._reviews_at = float("-inf")
 
     def snapshot(self) -> Snapshot:
         """Return the output as it is, or was two seconds ago.
@@ -84,7 +93,20 @@ class OutputReader:
         self._look_for_others(runs)
         named = _named(runs)
         others = tuple(it for it in self._others if it.video_id not in named)
-        return Snapshot(without_secrets(self.output.root), now, runs, others, len(names) - len(read))
+        self._look_for_reviews()
+        root, more = without_secrets(self.output.root), len(names) - len(read)
+        return Snapshot(root, now, runs, others, more, self._reviews)
+
+    def _look_for_reviews(self) -> None:
+        """Read, now and then, which videos the report has a person look at."""
+        if self._clock() - self._reviews_at < REVIEWS_SECONDS:
+            return
+        self._reviews_at = self._clock()
+        with suppress(ObjectMissing, SourceRefused, *DAMAGE):  # none yet, or what is no report of ours
+            listed = parse(self.output.read(SUMMARY, most=MOST_BYTES)).get("review", ())
+            self._reviews = {
+                str(it["video_id"]): one_line("; ".join(map(str, it["reasons"])), MESSAGE) for it in listed[:REVIEWS]
+            }
 
     def _look(self, name: str, listed: dict[str, ObjectInfo], now: datetime) -> _Known:
         known = self._known.get(name) or _Known()

@@ -3,8 +3,8 @@ operator wants to see them. No storage and no clock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -13,12 +13,26 @@ from flows.report.wording import one_line
 from flows.runs.stored import StoredRun
 from flows.runs.wanted import Wanted, wanted
 
-__all__ = ["MESSAGE", "MOST_A_PAGE", "PAGE", "STATES", "Query", "Snapshot", "StoredVideo", "VideoRow", "VideoState"]
+__all__ = [
+    "MESSAGE",
+    "MOST_A_PAGE",
+    "PAGE",
+    "REVIEW",
+    "STATES",
+    "Query",
+    "Snapshot",
+    "StoredVideo",
+    "VideoRow",
+    "VideoState",
+]
 
 VideoState = Literal["failed", "rendering", "stitching", "waiting", "missing", "done"]
 
 #: In the order in which an operator wants to see them.
 STATES: tuple[VideoState, ...] = ("failed", "rendering", "stitching", "missing", "waiting", "done")
+
+#: What the page asks for to see the videos to review, of whatever state.
+REVIEW = "review"
 
 PAGE = 100
 MOST_A_PAGE = 500
@@ -43,18 +57,24 @@ class StoredVideo:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An output at the moment `now` (UTC): its `runs`, oldest first, and `others`, videos that none of them names."""
+    """An output at the moment `now` (UTC): its `runs`, oldest first, and `others`, videos that none of them names.
+    `reviews` are the videos that the report has a person look at, with the reasons."""
 
     output: str
     now: datetime
     runs: tuple[StoredRun, ...] = ()
     others: tuple[StoredVideo, ...] = ()
     more_runs: int = 0
+    reviews: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> list[VideoRow]:
         """Every video, in the order of `STATES`: for as long as nothing is read, the same for all who look."""
-        return _videos_of(self)
+        rows = _videos_of(self)
+        if not self.reviews:
+            return rows
+        return [replace(row, review=self.reviews[row.video_id]) if row.video_id in self.reviews else row
+                for row in rows]  # fmt: skip
 
     @cached_property
     def wants(self) -> Wanted:
@@ -64,7 +84,8 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Query:
-    """Which videos to show: in one of the `states` (none: in any), whose id holds `text`, so many from `offset` on."""
+    """Which videos to show: in one of the `states` (none: in any; REVIEW: those to review), whose id holds `text`, so
+    many from `offset` on."""
 
     states: frozenset[str] = frozenset()
     text: str = ""
@@ -72,13 +93,14 @@ class Query:
     limit: int = PAGE
 
     def takes(self, row: VideoRow) -> bool:
-        return (not self.states or row.state in self.states) and self.text.lower() in row.video_id.lower()
+        wanted = not self.states or row.state in self.states or (REVIEW in self.states and bool(row.review))
+        return wanted and self.text.lower() in row.video_id.lower()
 
 
 @dataclass(frozen=True)
 class VideoRow:
     """A video as the page lists it: `run` is the newest run that names it, '' if none does. One that is `refused` can't
-    be rendered as its row is written, and failed with all its frames."""
+    be rendered as its row is written, and failed with all its frames. `review` is why a person is to look at it."""
 
     video_id: str
     state: VideoState
@@ -87,6 +109,7 @@ class VideoRow:
     run: str = ""
     reason: str = ""
     refused: bool = False
+    review: str = ""
 
 
 @dataclass

@@ -45,6 +45,7 @@ def view(snapshot: Snapshot, query: Query) -> dict[str, Any]:
         "failed": failed_counts(snapshot, rows),
         "latest": _latest(newest, snapshot.now),
         "counts": {state: counts[state] for state in STATES},
+        "to_review": sum(bool(row.review) for row in rows),
         "videos": len(rows),
         "frames": sum(row.frames for row in rows),
         "frames_done": sum(min(row.done, row.frames) for row in rows),
@@ -53,7 +54,7 @@ def view(snapshot: Snapshot, query: Query) -> dict[str, Any]:
         "rows": [
             {
                 "video": row.video_id, "state": row.state, "frames": row.frames, "done": row.done,
-                "reason": row.reason, "run": row.run, "refused": row.refused,
+                "reason": row.reason, "run": row.run, "refused": row.refused, "review": row.review,
             }
             for row in matching[offset : offset + limit]
         ],

@@ -90,7 +90,11 @@ LAYOUT = (
     ("report/runs/<run>/run.json", "What a run is to do: its videos, rows that are no good, who started it."),
     ("report/runs/<run>/state.json", "Where it stands, every few seconds; `nightreel watch` shows it."),
     ("report/runs/<run>/requests/<stamp>.json", "What a person asked of it: a worker drained, another priority."),
-    ("report/frames.parquet", "One row per frame: loss, seconds, worker, change from the frame before."),
+    (
+        "report/frames.parquet",
+        "One row per frame: loss, seconds, worker, change from the frame before, and scores: luma, flicker, sharpness, "
+        "likeness (by a judge) or fit.",
+    ),
 )
 
 # Folders in each other, of which objects of ours need four: what lies deeper is somebody else's.

@@ -17,6 +17,7 @@ from renderers.registry import ModelEntry, Registry
 if TYPE_CHECKING:  # torch is imported by the process that renders, not by the one that plans
     from renderers.frame_rendering.renderer import FrameRenderer, FrameRequest, RenderedFrame
     from renderers.hardware import Precision
+    from renderers.models import Perceptor
 
 __all__ = ["LoadedModels", "Renderer", "RendererSource", "entry_here"]
 
@@ -56,6 +57,7 @@ class LoadedModels:
         self._how: dict[str, Any] = {"device": device, "threads": threads, "precision": precision, "graphs": graphs}
         self._batch = batch
         self._renderer: FrameRenderer | None = None
+        self._judges: tuple[ModelEntry, tuple[Perceptor, ...]] | None = None
 
     def __call__(self, model: str) -> FrameRenderer:
         """The renderer of `model`. Raises what `load_models` and `bring_model` raise."""
@@ -67,10 +69,27 @@ class LoadedModels:
         entry = entry_here(self._registry, model)
         # the whole entry: a model of that name may have been replaced since
         if self._renderer is None or self._renderer.models.entry != entry:
-            self._renderer = None
+            self._renderer = self._judges = None
             models = load_models(entry, **self._how)
-            self._renderer = FrameRenderer(models, self._batch or ("auto" if models.device.type == "cuda" else 1))
+            self._renderer = FrameRenderer(
+                models, self._batch or ("auto" if models.device.type == "cuda" else 1), judges=self._judges_of
+            )
         return self._renderer
+
+    def _judges_of(self, name: str) -> tuple[Perceptor, ...]:
+        """The perceptors of the model called `name` that draw nothing of what the loaded one draws; they stay loaded
+        beside it until a row names others. Raises what `load_judges` and `bring_model` raise."""
+        from renderers.models import load_judges
+
+        assert self._renderer is not None
+        if self._source is not None and (self._judges is None or self._judges[0].name != name):
+            bring_model(self._registry, self._source, name)
+        entry = entry_here(self._registry, name)
+        if self._judges is None or self._judges[0] != entry:
+            self._judges = None
+            found = load_judges(entry, self._renderer.models, precision=self._how["precision"])
+            self._judges = entry, found
+        return self._judges[1]
 
 
 def entry_here(registry: Registry, model: str) -> ModelEntry:

@@ -19,7 +19,7 @@ from infra.video.finishing import Finishing
 from infra.video.segments import encode_segment
 from infra.workers.finishing import finished
 from infra.workers.stored_frames import read_frame
-from infra.workers.tasks import FrameReport, SegmentReport, SegmentTask
+from infra.workers.tasks import SCORES, FrameReport, SegmentReport, SegmentTask, scores_in
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
@@ -86,7 +86,7 @@ class _Pictures:
             report = self._known.get(frame.index, report)
             if before is not None:
                 report = replace(report, change=frame_change(before, picture, plan.camera(frame.index)))
-            if plan.renewals is not None:  # what wears away is looked for
+            if report.luma is None:  # of a frame that an earlier release rendered
                 report = replace(report, luma=_luma(picture))
             self.reports.append(report)
             before = picture
@@ -135,13 +135,12 @@ def _luma(picture: np.ndarray) -> float:
 
 
 def _document(report: FrameReport) -> dict[str, Any]:
-    """A frame's part of the record; without a luma that nobody has measured it is what earlier versions wrote."""
-    document = asdict(report)
-    if report.luma is None:
-        del document["luma"]
-    return document
+    """A frame's part of the record; what nobody has measured is not in it, as in those of earlier versions."""
+    measured = {*SCORES}
+    return {name: it for name, it in asdict(report).items() if it is not None or name not in measured}
 
 
 def _report_of(video_id: str, frame: FramePlan, provenance: Mapping[str, Any]) -> FrameReport:
     """What a frame of an earlier run says about itself."""
-    return FrameReport(video_id, frame.index, provenance["loss"], tuple(provenance["losses"]), frame.steps)
+    return FrameReport(video_id, frame.index, provenance["loss"], tuple(provenance["losses"]), frame.steps,
+                       **scores_in(provenance, frame))  # fmt: skip

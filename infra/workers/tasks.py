@@ -4,15 +4,17 @@ pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from manifests.errors import ErrorKind, NightreelError
 from manifests.schema import ManifestRow
 from renderers.frame_plan.frame_plan import FramePlan
 
-__all__ = ["FrameGone", "FrameReport", "FrameTask", "ModelLacking", "SegmentReport", "SegmentTask", "StorageLacking",
-           "WorkerLacks", "WorkerProgress"]  # fmt: skip
+__all__ = ["SCORES", "FrameGone", "FrameReport", "FrameTask", "ModelLacking", "SegmentReport", "SegmentTask",
+           "StorageLacking", "WorkerLacks", "WorkerProgress", "scores_in"]  # fmt: skip
 
 
 class FrameGone(NightreelError):
@@ -76,7 +78,36 @@ class FrameReport:
     change: float | None = None
     """from the frame before, the camera's move undone (`frame_change`); known once it is encoded"""
     luma: float | None = None
-    """the mean brightness of its picture, 0 to 255 (ITU-R BT.601), of rows that renew; known once it is encoded"""
+    """the mean brightness of its picture, 0 to 255 (ITU-R BT.601)"""
+    likeness: float | None = None
+    """this and what follows: see `renderers.frame_rendering.scores`; frames of earlier releases have none of it"""
+    judge: str | None = None
+    fit: float | None = None
+    flicker: float | None = None
+    """from the frame before; one that starts from another frame is known once it is encoded, as `change`"""
+    sharpness: float | None = None
+
+
+LONGEST_NAME = 200  # of a model
+
+#: What a frame's provenance says of its scores, by the names that a report has for them.
+SCORES = ("likeness", "judge", "fit", "flicker", "sharpness", "luma")
+
+
+def scores_in(provenance: Mapping[str, Any], frame: FramePlan) -> dict[str, Any]:
+    """Return what a frame says of its scores, for its report; nothing that is none. A flicker from another frame than
+    the one before is none of the video's."""
+    said = provenance.get("scores")
+    found = {name: it for name, it in said.items() if _is_score(name, it)} if isinstance(said, Mapping) else {}
+    if frame.start is not None and frame.start != frame.index - 1:
+        found.pop("flicker", None)
+    return found
+
+
+def _is_score(name: str, value: Any) -> bool:
+    if name == "judge":
+        return isinstance(value, str) and len(value) <= LONGEST_NAME
+    return name in SCORES and type(value) in (int, float) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

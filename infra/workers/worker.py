@@ -41,6 +41,7 @@ from infra.workers.tasks import (
     SegmentTask,
     StorageLacking,
     WorkerProgress,
+    scores_in,
 )
 from manifests.schema import ManifestRow
 from renderers.errors import FrameCorrupt, ModelFilesBroken
@@ -160,6 +161,7 @@ class Worker:
             report = FrameReport(
                 row.video_id, frame.index, rendered.losses[-1], rendered.losses[::every], frame.steps,
                 rendered.seconds, mine.seconds + time.perf_counter() - began, self.name,
+                **scores_in(made.provenance, frame),
             )  # fmt: skip
             self._recent.committed(row.video_id, frame.digest, made.picture, report)
             return report

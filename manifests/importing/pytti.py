@@ -489,11 +489,11 @@ def _cutouts(source: Source, draft: Draft) -> None:
 def _source_and_sound(source: Source, draft: Draft) -> None:
     if source.text("animation_mode") == "Video Source" and source.text("video_path"):
         each = source.flag("reencode_each_frame")
-        keys = ("video_path", "animation_mode", "reencode_each_frame")
-        draft.restyle(source.text("video_path"), "each" if each else "flow", *source.has(*keys))
+        used = source.has("video_path", "animation_mode", "reencode_each_frame")
+        draft.restyle(source.text("video_path"), "each" if each else "flow", *used)
     else:
-        keys = ("video_path", "frame_stride", "reencode_each_frame", "flow_long_term_samples")
-        source.drop(keys, "no source video is used", shows=False)
+        unused = ("video_path", "frame_stride", "reencode_each_frame", "flow_long_term_samples")
+        source.drop(unused, "no source video is used", shows=False)
     if source.text("input_audio"):
         draft.put("audio", source.text("input_audio"), *source.has("input_audio"))
         if "input_audio_offset" in source:

@@ -10,6 +10,7 @@ from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframes import Keyframes
 from manifests.schema.prompts import format_prompts, parse_prompts, shown_prompts
 from manifests.schema.renew import RenewSettings
+from manifests.schema.review import ReviewSettings
 from manifests.schema.row import ManifestRow, may_be_video
 from manifests.schema.scenes import AnyPrompt, ImagePrompt, NoisePrompt, Prompt, PromptError, Scene
 from manifests.schema.schedules import schedules
@@ -34,6 +35,7 @@ __all__ = [
     "Prompt",
     "PromptError",
     "RenewSettings",
+    "ReviewSettings",
     "Scene",
     "SettingsError",
     "SourceSettings",

@@ -31,6 +31,7 @@ from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
 from manifests.schema.renew import RenewSettings
+from manifests.schema.review import ReviewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
 from manifests.schema.source import SourceSettings, imply_from_source
@@ -260,6 +261,9 @@ class ManifestRow(Settings):
     warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
     finish: Annotated[finish_columns.FinishSettings, NO_PICTURE] = Field(
         finish_columns.FinishSettings(), description="What is done with drawn frames before they are encoded."
+    )
+    review: Annotated[ReviewSettings, NO_PICTURE] = Field(
+        ReviewSettings(), description="Which scores of its frames have the video looked at by a person."
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from manifests.masking import address_without_secrets, reference
-from manifests.schema import with_addresses
+from manifests.schema import ReviewSettings, with_addresses
 from renderers.canonical import json_safe
 from renderers.frame_plan.video_plan import VideoPlan
 
@@ -23,10 +23,15 @@ def plan_document(plan: VideoPlan, *, heard: bool = True) -> dict[str, Any]:
     names = {address: reference(address, sha256) for address, sha256 in plan.images.items()}
     # who renders a frame knows the digests of pictures alone
     row = with_addresses(plan.row, lambda address: names.get(address) or address_without_secrets(address))
-    # a row with both is refused, and this one is read again
-    without = {*(["crossfade"] if row.travel else []), *([] if heard else ["heard"])}
     if not heard and plan.row.source.found is not None:
         row = row.model_copy(update={"source": row.source.model_copy(update={"found": None})})
+    # a row with both is refused, and this one is read again; of a review that nobody asked for earlier releases know
+    # nothing
+    without = {
+        *(["crossfade"] if row.travel else []),
+        *([] if heard else ["heard"]),
+        *(["review"] if row.review == ReviewSettings() else []),
+    }
     return {
         "row": json_safe(row.model_dump(mode="json", exclude_none=True, exclude=without)),
         "images": {names[address]: sha256 for address, sha256 in plan.images.items()},

@@ -97,7 +97,8 @@ class FilmStarts:
         first = warp.move(first, mode="bilinear", border="reflect")
         memory = (first, second, state.moments.steps)
         goals = own_goals(frame.holds, picture, None, latent)
-        return Start(latent, memory, goals, reference=reference if renewal.carries else None, covered=motion.covered)
+        handed_on = reference if renewal.carries else None
+        return Start(latent, memory, goals, handed_on, (shown, warp), covered=motion.covered)
 
 
 def _sized(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

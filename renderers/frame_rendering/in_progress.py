@@ -22,6 +22,7 @@ from renderers.frame_rendering.holding import FrameGoals
 from renderers.frame_rendering.memory import send
 from renderers.frame_rendering.starts import Start, Starts
 from renderers.frame_rendering.state import FrameState, Moments
+from renderers.frame_rendering.warp import Warp
 from renderers.models import Models, decode_tokens
 from renderers.randomness import address, generator
 from renderers.step.cutout_methods import make_cutouts
@@ -124,6 +125,8 @@ class FrameInProgress:
         self.candidate, self.heard, self.chance = candidate, candidate == 0, self.seed
         self.choice: Choice | None = None
         """Why it goes on, of several candidates."""
+        self.before: tuple[Tensor, Warp] | None = None
+        """The picture `(1, 3, H, W)` that it starts from, and what moves it; None for a cold start."""
         if candidate:
             self.chance = address(self.seed, frame.index, 0, f"candidate {candidate}")
         self.seconds = 0.0
@@ -263,7 +266,7 @@ class FrameInProgress:
         return 1 - self.step / self.steps
 
     def _begin(self, start: Start) -> None:
-        self._reference = start.reference
+        self._reference, self.before = start.reference, start.before
         latent = start.latent if self._kept is None else self._kept.put_back(start.latent)
         self.latent = latent.requires_grad_(True)
         self._renew_adam()

@@ -17,27 +17,26 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from renderers.errors import OutOfMemory
-from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import FramePlan
-from renderers.frame_plan.parallax import asked_depth
 from renderers.frame_plan.source import SourcePictures
-from renderers.frame_plan.video_plan import ALGORITHM, VideoPlan
+from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.batch_curve import BatchCurve, DeviceMemory
 from renderers.frame_rendering.candidates import Candidates, numbers_of
 from renderers.frame_rendering.frame_object import FrameObject
 from renderers.frame_rendering.in_progress import FrameInProgress, FrameRequest, StepProgress
 from renderers.frame_rendering.memory import memory_errors, microbatched
 from renderers.frame_rendering.pictures import FittedPictures
+from renderers.frame_rendering.provenance import provenance_of
+from renderers.frame_rendering.scores import Scorer
 from renderers.frame_rendering.starts import Starts
 from renderers.frame_rendering.state import FrameState
-from renderers.models import Models, decode_tokens
+from renderers.models import Models, Perceptor, decode_tokens
 from renderers.step.guidance import Guide
 from renderers.step.losses import ClampWithGradient
 from renderers.step.terms import TERMS, Embeddings, Term
@@ -64,14 +63,20 @@ class FrameRenderer:
         max_batch: int | Literal["all", "auto"] = "all",
         *,
         terms: Sequence[type[Term[Any]]] = TERMS,
+        judges: Callable[[str], Sequence[Perceptor]] | None = None,
     ) -> None:
         """Up to `max_batch` frames go through the networks together: all that are asked for, or as many as were found
-        to pay (renderers/frame_rendering/batch_curve.py). `terms` are what the loss of a frame can be made of."""
+        to pay (renderers/frame_rendering/batch_curve.py). `terms` are what the loss of a frame can be made of; `judges`
+        gives the perceptors of a model that did not draw, by the model's name, for the scores of rows that name one.
+        Without them all frames are scored by the perceptors that draw."""
         self.models = models
         self._max_batch, self._terms = max_batch, terms
         fitted = FittedPictures(models.device)
         self.starts = Starts(models, fitted)
         self._guides = [Guide(it, models.entry.concepts, models.device, fitted) for it in models.perceptors]
+        self._judges, self._fitted = judges, fitted
+        self._judging: tuple[str, Sequence[Perceptor], Sequence[Guide]] | None = None
+        self._scorer = Scorer(models, self._guides, None if judges is None else self._judge)
         self._fitting: dict[torch.Size, int] = {}  # frames of a shape that memory was found to hold
         self._curves: defaultdict[Hashable, BatchCurve] = defaultdict(BatchCurve)
         self._memories: defaultdict[Hashable, DeviceMemory] = defaultdict(lambda: DeviceMemory(models.device))
@@ -277,40 +282,18 @@ class FrameRenderer:
         assert frame.state is not None
         picture = decode_tokens(self.models.vqgan, frame.state.tokens.to(self.models.device))
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-        finished = FrameObject(pixels, frame.state, self._provenance(frame))
+        provenance = provenance_of(frame, self.models, self._scorer.scores(frame, picture))
+        finished = FrameObject(pixels, frame.state, provenance)
         return RenderedFrame(finished, frame.losses, frame.seconds + time.perf_counter() - began)
 
-    def _provenance(self, done: FrameInProgress) -> dict[str, object]:
-        """What made this frame: enough to make it again."""
-        plan, frame, losses = done.plan, done.frame, done.losses
-        return {
-            "digest": frame.digest,
-            "parent": frame.start_digest,
-            **({"towards": frame.target_digest} if frame.target_digest else {}),
-            "video_id": plan.video_id,
-            "frame": frame.index,
-            "frames": plan.frames,
-            "steps": done.steps,
-            **({} if done.covered is None else {"covered": round(done.covered, 4)}),
-            "loss": losses[-1],
-            "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
-            **plan_document(plan, heard=False),
-            # of a retake, or of a try after a non-finite loss; the row's otherwise
-            **({"seed": done.seed} if done.seed != plan.row.seed else {}),
-            **({"candidates": done.choice.to_dict()} if done.choice else {}),
-            "model": {"name": plan.entry.name, "digest": plan.entry.digest, **_depth_model(done)},
-            "device": self.models.device.type,
-            "precision": str(self.models.vqgan.dtype).removeprefix("torch."),
-            "software": {"nightreel": version("nightreel"), "algorithm": ALGORITHM, "torch": torch.__version__},
-        }
-
-
-def _depth_model(done: FrameInProgress) -> dict[str, object]:
-    """The depth model that the frame's camera went by, if it asked one."""
-    depth = done.plan.entry.depth
-    if depth is None or not asked_depth(done.frame.motion):
-        return {}
-    return {"depth": {"loader": depth.loader, "version": depth.version, "digest": depth.digest}}
+    def _judge(self, name: str) -> Sequence[Guide]:
+        """The guides of the judges of a model; they remember what they have read as long as they stay loaded."""
+        assert self._judges is not None
+        perceptors = self._judges(name)
+        if self._judging is None or self._judging[0] != name or self._judging[1] is not perceptors:
+            guides = [Guide(it, (), self.models.device, self._fitted) for it in perceptors]
+            self._judging = name, perceptors, guides
+        return self._judging[2]
 
 
 @torch.no_grad()

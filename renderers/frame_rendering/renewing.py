@@ -103,11 +103,11 @@ def _redetailed(picture: Tensor, share: float, wanted: Tensor, before: Tensor, s
     aim = float(wanted) * (float(wanted) / float(came_out)) ** GAIN
     aim = float(own) ** (1 - share) * aim**share
     difference = picture - _blurred(picture)
-    slopes, more = _slopes(_luma(picture)), _slopes(_luma(difference))
+    (down, right), (more_down, more_right) = _slopes(_luma(picture)), _slopes(_luma(difference))
     low, high = LEAST_AMOUNT, GREATEST_AMOUNT
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        sharp = _steepness(*(slope + middle * other for slope, other in zip(slopes, more, strict=True)), seen)
+        sharp = _steepness(down + middle * more_down, right + middle * more_right, seen)
         low, high = (middle, high) if float(sharp) < aim else (low, middle)
     return picture + (low + high) / 2 * difference
 

@@ -38,14 +38,16 @@ MEMORY_BORDERS = {"paint": "black"}
 @dataclass(frozen=True)
 class Start:
     """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
-    steps), None for none; the `goals` that it is held to; and the colours that it hands on as those that others are
-    held to (see FrameState). A `cold` one is no other frame's, and takes all the steps of a first frame; `covered` is
-    the share of a film's frame that the one before it showed, where that was looked at."""
+    steps), None for none; the `goals` that it is held to; the colours that it hands on as those that others are held to
+    (see FrameState); and the picture `(1, 3, H, W)` of the frame `before` with what moves it, None for a cold one. A
+    `cold` one is no other frame's, and takes all the steps of a first frame; `covered` is the share of a film's frame
+    that the one before it showed, where that was looked at."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
     goals: tuple[Goal, ...] = ()
     reference: Tensor | None = None
+    before: tuple[Tensor, Warp] | None = None
     cold: bool = False
     covered: float | None = None
 
@@ -168,15 +170,13 @@ class Starts:
         holds = tuple(it for it in frame.holds if it[0] != "init")
         first, second = start_state.moments.expand(device)
         still = frame.motion.still and target_state is None and not renewal.acts
-        if still and not (renewal.carries or holds):
-            return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
         shown, goal, weight = decode_tokens(vqgan, start_state.tokens.to(device)), None, None
         reference = self.reference(plan, renewal, start_state, shown, images or {})
         handed_on = reference if renewal.carries else None
+        warp = warp_of(frame.motion, shown, None if still else self._depth(frame.motion, shown))
         if still:
             memory, latent = (first, second, start_state.moments.steps), start_state.expand(self.low, self.high)
-            return Start(latent, memory, own_goals(holds, shown, None, latent), handed_on)
-        warp = warp_of(frame.motion, shown, self._depth(frame.motion, shown))
+            return Start(latent, memory, own_goals(holds, shown, None, latent), handed_on, (shown, warp))
         picture = moved = warp.move(shown, border=border).clamp(0, 1)
         if renewal.acts:
             seen = 1 - warp.outside(*moved.shape[-2:]) if border == "black" else None
@@ -199,7 +199,7 @@ class Starts:
             chance = generator(seed, frame.index, 0, "paint")
             latent = self._painted(latent, _new_ground(warp, picture, weight), chance)
         first = warp.move(first, mode="bilinear", border=MEMORY_BORDERS.get(border, border))
-        return Start(latent, (first, second, start_state.moments.steps), goals, handed_on)
+        return Start(latent, (first, second, start_state.moments.steps), goals, handed_on, (shown, warp))
 
     def _depth(self, motion: Motion, shown: Tensor) -> Tensor | None:
         """How far away is what a picture shows, if `motion` asks for it.

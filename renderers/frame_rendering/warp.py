@@ -20,7 +20,7 @@ from renderers.frame_plan.motion import Homography, Motion
 from renderers.frame_plan.parallax import Parallax
 from renderers.frame_rendering.depth import DEPTHS, depths_after
 
-__all__ = ["Warp", "frame_change", "sampling_matrix", "warp_of"]
+__all__ = ["Warp", "change_between", "frame_change", "sampling_matrix", "warp_of"]
 
 # The cover of one picture by another fades out over this share of it at most, lest its edge be seen.
 FEATHER = 0.1
@@ -155,7 +155,11 @@ def frame_change(before: np.ndarray, after: np.ndarray, motion: Motion) -> float
     """Mean absolute difference, in levels of 0 to 255, of picture `after` from `before` `(h, w, 3)` uint8 moved by
     `motion`, over what both of them show."""
     old, new = (torch.from_numpy(picture).permute(2, 0, 1)[None].float() for picture in (before, after))
-    warp = warp_of(motion, old)
+    return change_between(old, warp_of(motion, old), new)
+
+
+def change_between(old: Tensor, warp: Warp, new: Tensor) -> float:
+    """Mean absolute difference of `new` from `old` `(1, 3, h, w)` moved by `warp`, over what both of them show."""
     weight = warp.coverage(*old.shape[-2:])
     difference = (warp.move(old, mode="bilinear") - new).abs().mean(dim=1, keepdim=True)
     return float((difference * weight).sum() / weight.sum().clamp(min=1e-9))

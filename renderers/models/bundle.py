@@ -15,9 +15,9 @@ from renderers.models.checkpoint.conversion import recorded
 from renderers.models.depth_model import DepthModel, load_depth
 from renderers.models.perceptor.perceptor import Perceptor
 from renderers.models.vqgan.vqgan import VQGAN, VQGANConfig
-from renderers.registry import ModelEntry, not_fetched
+from renderers.registry import ModelEntry, PerceptorEntry, judges_of, not_fetched
 
-__all__ = ["Models", "check_config", "load_models"]
+__all__ = ["Models", "check_config", "load_judges", "load_models"]
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,36 @@ def load_models(
     except RuntimeError as error:
         raise BadInput(f"device '{device}' is unknown to PyTorch: give auto, cpu, cuda or cuda:0") from error
     vqgan = _load_vqgan(entry)
-    perceptors = []
-    for perceptor in entry.perceptors:
-        if perceptor.sha256 is not None:
-            verify_file(perceptor.weights_path, perceptor.sha256)
-        perceptors.append(Perceptor.open(perceptor))
+    perceptors = [_open_perceptor(perceptor) for perceptor in entry.perceptors]
     try:
         depth = load_depth(entry, chosen)
         how: dict[str, Any] = {"threads": threads, "precision": precision, "graphs": graphs, "depth": depth}
         return Models.of(entry, vqgan, perceptors, chosen, **how)
     except (RuntimeError, AssertionError) as error:
         raise BadInput(f"device '{device}' can't be used here: {error}") from error
+
+
+def load_judges(judge: ModelEntry, models: Models, *, precision: Precision = "auto") -> tuple[Perceptor, ...]:
+    """Load those perceptors of `judge` that draw nothing of what `models` do, to judge it, where these are; `precision`
+    is as for `load_models`.
+
+    Raises:
+        FetchFailed, ModelFilesBroken: as `load_models`.
+        BadInput: all of them draw.
+    """
+    perceptors = tuple(map(_open_perceptor, judges_of(judge, models.entry)))
+    dtype = step_dtype(models.device, precision)
+    for perceptor in perceptors:
+        perceptor.eval().requires_grad_(False).to(models.device).to(memory_format=torch.channels_last)
+        # without recordings: it is asked once a frame
+        perceptor.freeze_for_rendering(dtype)
+    return perceptors
+
+
+def _open_perceptor(entry: PerceptorEntry) -> Perceptor:
+    if entry.sha256 is not None:
+        verify_file(entry.weights_path, entry.sha256)
+    return Perceptor.open(entry)
 
 
 def _load_vqgan(entry: ModelEntry) -> VQGAN:

@@ -15,6 +15,7 @@ from renderers.registry.entry import (
     VQGANSource,
     depth_digest,
 )
+from renderers.registry.judges import judges_of
 from renderers.registry.reading import not_fetched, shipped_configs, shipped_names
 from renderers.registry.registry import Registry
 
@@ -28,6 +29,7 @@ __all__ = [
     "VQGANEntry",
     "VQGANSource",
     "depth_digest",
+    "judges_of",
     "not_fetched",
     "shipped_configs",
     "shipped_names",

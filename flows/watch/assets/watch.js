@@ -130,6 +130,7 @@ function showTotals(it, living) {
     : silent ? `last heard of ${moment(last.heard, now())}` : last ? `last run ${ended(last)} ${moment(last.over ?? last.heard, now())}` : "";
   const { counts, failed } = it;
   const parts = ["failed", "rendering", "stitching", "waiting", "missing"].filter((state) => counts[state]).map((state) => `${number(counts[state])} ${state}`);
+  if (it.to_review) parts.push(`${number(it.to_review)} to review`);
   const [end, when] = theEnd(living, workers);
   const wrong = [failed.frames && `${plural(failed.frames, "frame")}`, failed.bad_rows && plural(failed.bad_rows, "bad row")].filter(Boolean).join(", ");
   const node = [
@@ -178,16 +179,18 @@ function showLatest(it) {
 
 function showVideos(it) {
   byId("videos-title").textContent = `Videos: ${number(it.videos)}`;
-  const states = [["", it.videos], ...Object.entries(it.counts).filter(([state, count]) => count || state === asked.state)];
+  const counts = { ...it.counts, review: it.to_review };
+  const states = [["", it.videos], ...Object.entries(counts).filter(([state, count]) => count || state === asked.state)];
   fill(byId("states"), states, ([state]) => state, ([state, count]) => {
     const input = el("input", { type: "radio", name: "state", value: state, checked: state === asked.state, "data-name": "state" });
-    return el("label", {}, input, el("span", { class: state || null }, `${state || "all"} ${number(count)}`));
+    return el("label", {}, input, el("span", { class: state || null }, `${state === "review" ? "to review" : state || "all"} ${number(count)}`));
   });
   fill(byId("videos"), it.rows, (row) => row.video, (row) => {
     const node = el("button", { type: "button", class: "plain video", "data-name": "open" },
-      el("span", { class: "row" }, el("b", { dir: "auto" }, row.video), badge(row.state, row.state)),
+      el("span", { class: "row" }, el("b", { dir: "auto" }, row.video), badge(row.state, row.state), row.review ? badge("review", "to review") : null),
       el("span", { class: `amount ${row.state}` }, bar(row.done, row.frames), el("span", { class: "counts" }, `${number(row.done)} / ${number(row.frames)}`)),
-      row.reason ? el("span", { class: "counts line", dir: "auto" }, row.reason) : null);
+      row.reason ? el("span", { class: "counts line", dir: "auto" }, row.reason) : null,
+      row.review ? el("span", { class: "counts line", dir: "auto" }, row.review) : null);
     node.addEventListener("click", () => openGrid(asked.o, row.video));
     return el("li", { class: row.state }, node);
   });

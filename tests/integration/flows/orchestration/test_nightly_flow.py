@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.helpers.flow_runs import FlowRun, server
+from tests.helpers.flow_runs import FlowRun, latest_run, server
 from tests.helpers.render_jobs import quick_row, write_manifest
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -58,7 +58,9 @@ def test_a_late_and_retried_run_is_for_the_night_that_it_was_scheduled_for(tmp_p
     assert state.message.startswith(f"the night of 2026-01-10: no manifest at '{tmp_path}/2026-01-10.parquet'")
     assert state.message.endswith("Press Retry once it is there")
 
-    write_manifest(tmp_path / "2026-01-10.parquet", [quick_row("apple"), quick_row("pear", "a green pear")])
+    write_manifest(tmp_path / "2026-01-10.parquet", [
+        quick_row("apple"), quick_row("pear", "a green pear", review={"sharpness_below": 1_000_000}),
+    ])  # fmt: skip
     with server() as client:
         client.set_flow_run_state(run, AwaitingRetry())  # what the UI's Retry does
     state, name = start(run)
@@ -71,6 +73,10 @@ def test_a_late_and_retried_run_is_for_the_night_that_it_was_scheduled_for(tmp_p
     assert summary["frames"] == {"wanted": 2, "done": 2, "missing": 0, "rendered": 2, "kept": 0}
     assert {it["video_id"] for it in summary["slowest"]} == {"apple", "pear"}
     assert summary["render_seconds"] > 0
+    assert (summary["to_review"], summary["review"][0]["video_id"]) == (1, "pear")
+    told = latest_run().artifacts()["summary"]
+    assert "| to review | 1 video |" in told
+    assert "## 1 video to review" in told
     assert "Slowest videos" in (output / "report" / "index.html").read_text()
 
 

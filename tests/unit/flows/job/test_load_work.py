@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.job import load_work as load_work_module
 from flows.job.load_work import load_work
+from flows.planning.remaining import VideoWork
 from infra.storage.storage import ObjectInfo, Storage, StorageUnavailable
 from infra.video.errors import EncodingInvalid
 from manifests.errors import ErrorKind
@@ -73,3 +75,36 @@ def test_rows_beyond_what_a_job_plans_are_refused_and_the_others_planned(tmp_pat
     row, error = found[1]  # type: ignore[misc]
     assert (row.video_id, error.kind) == ("b", ErrorKind.BAD_INPUT)
     assert "has 5 frames, and the rows before it 6: a job plans up to 10 (NIGHTREEL_PLANNED_FRAMES)" in str(error)
+
+
+def test_a_judge_that_can_not_judge_is_the_rows_own_bad_input(tmp_path: Path) -> None:
+    output = Storage(str(tmp_path))
+    results = loaded(
+        output, quick_row("same", review={"judge": "embedded"}), quick_row("none", review={"judge": "embeded"}),
+        quick_row("other", review={"judge": "imagenet-f16-16384"}), quick_row("apple"),
+    )  # fmt: skip
+    same, none, other, apple = results
+    assert isinstance(same, tuple)
+    assert isinstance(same[1], BadInput)
+    assert str(same[1]).startswith("review.judge of video 'same': model 'embedded' can't judge what model 'embedded'")
+    assert isinstance(none, tuple)
+    assert str(none[1]).startswith("review.judge of video 'none': ")
+    assert "embedded" in str(none[1])
+    assert isinstance(other, VideoWork)
+    assert isinstance(apple, VideoWork)
+    assert apple.plan.row.review.judge is None
+
+
+def test_a_runs_judge_is_that_of_rows_that_name_none_and_moves_no_digest(tmp_path: Path) -> None:
+    output, rows = Storage(str(tmp_path)), [quick_row("apple"), quick_row("pear", review={"judge": "embedded"})]
+    given: dict[str, Any] = {"chunk_seconds": 60, "range_frames": None}
+    apple, pear = load_work(output, rows, Registry(), judge="imagenet-f16-16384", **given)
+    (plain,) = load_work(output, rows[:1], Registry(), **given)
+    assert isinstance(apple, VideoWork)
+    assert isinstance(plain, VideoWork)
+    assert isinstance(pear, tuple)
+    assert apple.plan.row.review.judge == "imagenet-f16-16384"
+    assert (apple.content, apple.plan.digests) == (plain.content, plain.plan.digests)
+    (refused,) = load_work(output, rows[:1], Registry(), judge="embedded", **given)
+    assert isinstance(refused, tuple)
+    assert str(refused[1]).startswith("NIGHTREEL_REVIEW_JUDGE, the review.judge of video 'apple': ")

@@ -100,3 +100,11 @@ def test_attempts_of_one_flow_run_are_one_run() -> None:
     assert (second.name, second.result, second.attempts) == ("render b", "died", 1)
     assert [state.run for state in earlier_attempts(runs, "x", "3")] == ["1"]
     assert earlier_attempts(runs, "", "3") == ()
+
+
+def test_of_the_limits_of_scores_the_latest_run_of_rows_counts() -> None:
+    limited = run("1", "a", "reef", "boat", reviews={"reef": {"flicker_above": 3.0}})
+    rerun = run("2", "frames 3 of reef", "reef")
+    assert wanted([limited, rerun], NOW).reviews == {"reef": {"flicker_above": 3.0}, "boat": {}}, "it had no rows"
+    assert wanted([limited, run("3", "a", "reef", reviews={})], NOW).reviews == {"reef": {}, "boat": {}}
+    assert wanted([rerun], NOW).reviews == {}, "of its rows nothing is known: their plans tell"

@@ -260,3 +260,14 @@ def test_documents_of_any_content_are_shown_as_text() -> None:
 def test_only_addresses_of_the_web_become_links(address: str) -> None:
     assert safe_link(address) == ""
     assert safe_link("https://host/runs/1") == "https://host/runs/1"
+
+
+def test_videos_to_review_are_counted_marked_and_found() -> None:
+    night = run("night", {"reef": 2, "boat": 1}, phase="ended", result="Completed", done=(2, 1), phases="dd")
+    snapshot = Snapshot("out", NOW, (night,), reviews={"boat": "flicker 9 at frame 0 is above 3", "gone": "nothing"})
+    answer = view(snapshot, Query())
+    assert answer["to_review"] == 1
+    assert {row["video"]: row["review"] for row in answer["rows"]} == {
+        "reef": "", "boat": "flicker 9 at frame 0 is above 3",
+    }  # fmt: skip
+    assert [row["video"] for row in view(snapshot, Query(frozenset({"review"})))["rows"]] == ["boat"]

@@ -24,6 +24,7 @@ from manifests.schema import (
     NoisePrompt,
     OptimiserSettings,
     RenewSettings,
+    ReviewSettings,
     SourceSettings,
     WarmSettings,
 )
@@ -225,6 +226,7 @@ CLASSES: dict[str, type[BaseModel]] = {
     "renew.": RenewSettings, "source.": SourceSettings,
     "hold.": HoldSettings,
     "depth.": DepthSettings,
+    "review.": ReviewSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
 }  # fmt: skip
 
