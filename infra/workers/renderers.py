@@ -7,10 +7,12 @@ one that looks at every request first and fails chosen frames.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.models.bringing import bring_model
+from infra.workers.tasks import ModelLacking
 from renderers.errors import ModelFilesBroken, UnknownModel
 from renderers.registry import ModelEntry, Registry
 
@@ -78,17 +80,21 @@ class LoadedModels:
 
     def _judges_of(self, name: str) -> tuple[Perceptor, ...]:
         """The perceptors of the model called `name` that draw nothing of what the loaded one draws; they stay loaded
-        beside it until a row names others. Raises what `load_judges` and `bring_model` raise."""
+        beside it until a row names others. Raises ModelLacking where they are not there or not whole, and what else
+        `load_judges` and `bring_model` raise."""
         from renderers.models import load_judges
 
         assert self._renderer is not None
-        if self._source is not None and (self._judges is None or self._judges[0].name != name):
-            bring_model(self._registry, self._source, name)
-        entry = entry_here(self._registry, name)
-        if self._judges is None or self._judges[0] != entry:
-            self._judges = None
-            found = load_judges(entry, self._renderer.models, precision=self._how["precision"])
-            self._judges = entry, found
+        try:
+            if self._source is not None and (self._judges is None or self._judges[0].name != name):
+                bring_model(self._registry, self._source, name)
+            entry = entry_here(self._registry, name)
+            if self._judges is None or self._judges[0] != entry:
+                self._judges = None
+                found = load_judges(entry, self._renderer.models, precision=self._how["precision"])
+                self._judges = entry, found
+        except ModelFilesBroken as error:
+            raise ModelLacking(str(error), socket.gethostname(), f"model '{name}'") from error
         return self._judges[1]
 
 
