@@ -7,36 +7,26 @@ tokenizer of Hugging Face's that is on this machine (renderers/hub_tokenizer.py)
 
 from __future__ import annotations
 
-import gzip
-import html
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
-from itertools import pairwise
 from pathlib import Path
-
-import ftfy
-import regex
 
 from manifests.schema import ManifestRow
 from manifests.schema.texts import short
+from renderers.byte_pairs import END, START, WORDS, cleaned, ranks_of, signs_of
 from renderers.errors import ModelFilesBroken
 from renderers.hub_tokenizer import HubTokenizer, hub_tokenizer
 from renderers.registry import ModelEntry, PerceptorEntry
 from renderers.word_table import WordTable, plain_text, read_words
 
-__all__ = ["TextEnd", "text_end", "unread_texts"]
+__all__ = ["TextEnd", "text_end", "unread_text", "unread_texts"]
 
 CONTEXT = 77  # tokens, start and end included, where a config does not say
-MERGES = 49152 - 256 - 2
 SHOWN = 40  # characters of what is read
 # Of a longer word, or text, the rest is beyond every context.
 LONGEST_WORD, LONGEST_TEXT = 1000, 20_000
-_WORDS = regex.compile(
-    r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", regex.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -64,16 +54,20 @@ class _WholeWords:
 
 def unread_texts(row: ManifestRow, entry: ModelEntry) -> list[str]:
     """Say of each text of a row's prompts that is longer than the model `entry` reads where it ends for it."""
-    said = []
-    for text in dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts):
-        ends = [end for perceptor in entry.perceptors if (end := text_end(text, perceptor)) is not None]
-        if ends:
-            end = min(ends, key=lambda it: it.read / it.tokens)
-            said.append(
-                f"prompt '{short(text, 40)}' is longer than model '{entry.name}' reads, {end.read} of {end.tokens} "
-                f"tokens: for it the text ends after '{short(end.tail, 60)}'"
-            )
-    return said
+    texts = dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts)
+    return [said for text in texts if (said := unread_text(text, entry)) is not None]
+
+
+def unread_text(text: str, entry: ModelEntry) -> str | None:
+    """Say where a prompt's `text` ends for the model `entry`; None where it reads all of it."""
+    ends = [end for perceptor in entry.perceptors if (end := text_end(text, perceptor)) is not None]
+    if not ends:
+        return None
+    end = min(ends, key=lambda it: it.read / it.tokens)
+    return (
+        f"prompt '{short(text, 40)}' is longer than model '{entry.name}' reads, {end.read} of {end.tokens} "
+        f"tokens: for it the text ends after '{short(end.tail, 60)}'"
+    )
 
 
 def text_end(text: str, perceptor: PerceptorEntry) -> TextEnd | None:
@@ -96,10 +90,10 @@ def text_end(text: str, perceptor: PerceptorEntry) -> TextEnd | None:
 
 
 def _end_of(text: str, merges: Path, limit: int) -> TextEnd | None:
-    text = _plain(text).lower()
+    text = cleaned(text).lower()
     count, stop = 0, 0
-    for word in _WORDS.finditer(text):
-        parts = 1 if word[0] in ("<start_of_text>", "<end_of_text>") else _parts(merges, word[0][:LONGEST_WORD])
+    for word in WORDS.finditer(text):
+        parts = 1 if word[0] in (START, END) else len(signs_of(merges, word[0][:LONGEST_WORD]))
         if count < limit:
             stop = word.end()
         count += parts
@@ -107,16 +101,9 @@ def _end_of(text: str, merges: Path, limit: int) -> TextEnd | None:
 
 
 def _end_for(text: str, tokenizer: HubTokenizer | _WholeWords) -> TextEnd | None:
-    text = tokenizer.cleaned(_plain(text))
+    text = tokenizer.cleaned(cleaned(text))
     count, stop = tokenizer.count(text)
     return TextEnd(tokenizer.limit, count, _tail(text[:stop])) if count > tokenizer.limit else None
-
-
-def _plain(text: str) -> str:
-    """A text as open_clip cleans it for all its tokenizers."""
-    if not text.isascii() or not text.isprintable():
-        text = ftfy.fix_text(text)
-    return " ".join(html.unescape(html.unescape(text)).split())
 
 
 def _tail(read: str) -> str:
@@ -147,52 +134,10 @@ def _tokenizer(perceptor: PerceptorEntry) -> tuple[Path, int] | HubTokenizer | _
         merges = package / "bpe_simple_vocab_16e6.txt.gz"
         if perceptor.architecture is None and perceptor.merges:
             merges = perceptor.path / perceptor.merges
-        _ranks(merges)
+        ranks_of(merges)
         return merges, context - 2
     except (
         OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError, PackageNotFoundError,
         ModelFilesBroken,
     ):  # fmt: skip
         return None  # whoever loads it says what is wrong with it
-
-
-@cache
-def _ranks(merges: Path) -> dict[tuple[str, str], int]:
-    lines = gzip.decompress(merges.read_bytes()).decode().split("\n")[1 : MERGES + 1]
-    pairs = (tuple(line.split()) for line in lines)
-    return {(pair[0], pair[1]): rank for rank, pair in enumerate(pairs) if len(pair) == 2}
-
-
-@lru_cache(100_000)
-def _parts(merges: Path, word: str) -> int:
-    """How many tokens a word is: of the pairs that stand in it the first to be learnt is joined, again and again."""
-    ranks = _ranks(merges)
-    signs = [_BYTES[byte] for byte in word.encode()]
-    signs[-1] += "</w>"
-    while len(signs) > 1:
-        best = min(pairwise(signs), key=lambda pair: ranks.get(pair, len(ranks)))
-        if best not in ranks:
-            break
-        signs = list(_joined(signs, best))
-    return len(signs)
-
-
-def _joined(signs: list[str], pair: tuple[str, str]) -> Iterator[str]:
-    place = 0
-    while place < len(signs):
-        if place + 1 < len(signs) and (signs[place], signs[place + 1]) == pair:
-            yield pair[0] + pair[1]
-            place += 2
-        else:
-            yield signs[place]
-            place += 1
-
-
-def _signs_of_bytes() -> dict[int, str]:
-    """A sign for each byte, as GPT-2 has them: printable ones for themselves, the others from 256 on."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {**{byte: chr(byte) for byte in plain}, **{byte: chr(256 + place) for place, byte in enumerate(others)}}
-
-
-_BYTES = _signs_of_bytes()

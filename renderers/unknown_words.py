@@ -12,7 +12,7 @@ from renderers.errors import ModelFilesBroken
 from renderers.registry import ModelEntry, PerceptorEntry
 from renderers.word_table import KNOWN, WordTable, read_words
 
-__all__ = ["unknown_words"]
+__all__ = ["unknown_words", "unknown_words_of"]
 
 SHOWN = 5  # words of a prompt
 ONLY_TAUGHT = 100
@@ -20,21 +20,20 @@ ONLY_TAUGHT = 100
 
 def unknown_words(row: ManifestRow, entry: ModelEntry) -> list[str]:
     """Say of each text of a row's prompts which of its words mean nothing to the model `entry`."""
+    texts = dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts)
+    return [said for text in texts if (said := unknown_words_of(text, entry)) is not None]
+
+
+def unknown_words_of(text: str, entry: ModelEntry) -> str | None:
+    """Say which words of a prompt's `text` mean nothing to the model `entry`; None where it knows all, or it is not
+    known what it knows."""
     tables = [_table(perceptor) for perceptor in entry.perceptors]
-    if None in tables:
-        return []
-    said = []
-    for text in dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts):
-        unknown = _unknown(text, [table for table in tables if table is not None])
-        if unknown:
-            words = [
-                f"'{short(word, 30)}'" + (f" (nearest: '{near}')" if near else "") for word, near in unknown.items()
-            ]
-            more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-            said.append(
-                f"model '{entry.name}' does not know {', '.join(words[:SHOWN])}{more} of prompt '{short(text, 40)}'"
-            )
-    return said
+    unknown = {} if None in tables else _unknown(text, [table for table in tables if table is not None])
+    if not unknown:
+        return None
+    words = [f"'{short(word, 30)}'" + (f" (nearest: '{near}')" if near else "") for word, near in unknown.items()]
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return f"model '{entry.name}' does not know {', '.join(words[:SHOWN])}{more} of prompt '{short(text, 40)}'"
 
 
 def _unknown(text: str, tables: list[tuple[WordTable, int]]) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.padding import Padding
@@ -19,10 +19,12 @@ from rich.progress import Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from flows.job.job import RenderJob
 from flows.report.wording import REORDERING, first_of, visible
 from manifests.masking import values_without_secrets, without_secrets
-from renderers.frame_plan.video_plan import json_safe
+from renderers.canonical import json_safe
+
+if TYPE_CHECKING:
+    from flows.job.job import RenderJob
 
 __all__ = ["Words", "damage_lines", "duration", "fit", "out", "print_json", "print_table", "problems", "row_lines",
            "say", "stderr", "waiting"]  # fmt: skip

@@ -25,7 +25,7 @@ from flows.job.outcome import JobCounts
 from flows.job.parameters import RenderParameters
 from flows.job.report_data import REPORT_PAGE
 from flows.job.reviewed_again import review_again
-from flows.local.own_server import prefect_server
+from flows.local.own_server import begin_server, prefect_server
 from flows.orchestration.forms.addresses import refuse_secrets
 from flows.orchestration.forms.fields import Force, Manifest, Output, Priority, RangeFrames, Strict
 from flows.orchestration.handover import handing_over, start_pool
@@ -90,9 +90,10 @@ def render(
 def run_flow(job: RenderJob, flow: Callable[[], Any], *, quiet_progress: bool) -> Any:
     """Run `flow` for a planned job with progress bars; gives the state that it ended in."""
     settings = job.settings
-    if job.needs_workers:
-        start_pool(job, settings)  # comes up while Prefect does
     prepare_prefect(quiet=True)
+    begin_server()  # first: a process of its own, which takes longest; Ray comes up meanwhile, and Prefect is imported
+    if job.needs_workers:
+        start_pool(job, settings)
     with watching(job, disable=quiet_progress) as served:
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         with prefect_server("flows.orchestration.run"), handing_over(job):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -161,6 +162,8 @@ class ManifestSource:
             refuses=clash_of,
             unread=unread,
             judge=self._settings.review_judge,
+            write=write,
+            say=logging.getLogger("nightreel").info,
         ):
             if isinstance(result, tuple):
                 row, error = result

@@ -28,7 +28,10 @@ from flows.job.run_documents import RunDocuments, RunIdentity
 from flows.job.state import VideoRun, VideoSnapshot
 from flows.job.storage_state import VideoListing, read_failures
 from flows.job.video_report import FRAMES, frames_table, planned_report, unplanned_report
-from flows.report import JobReport, VideoReport, render_grid, render_html, summary_document
+from flows.report.document import summary_document
+from flows.report.grid import render_grid
+from flows.report.html import render_html
+from flows.report.model import JobReport, VideoReport
 from flows.report.posters import share
 from flows.report.review import Limits
 from flows.retry_and_quarantine.records import FailureRecord

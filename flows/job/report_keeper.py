@@ -13,7 +13,7 @@ from flows.job.job import RenderJob
 from flows.job.outcome import outcome_of_error
 from flows.job.report_data import OutputReport, publish_report
 from flows.job.run_documents import RunDocuments
-from flows.report import JobReport
+from flows.report.model import JobReport
 from infra.storage.storage import StorageError
 
 __all__ = ["Concluded", "ReportKeeper", "reporting"]

@@ -6,7 +6,7 @@ A hundred warnings are kept whole, and all are counted: a manifest may have mill
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -17,9 +17,9 @@ from manifests.schema import ManifestRow
 from manifests.schema.spelling import doubtful
 from manifests.schema.texts import plural
 from renderers.errors import RenderError
-from renderers.prompt_length import unread_texts
+from renderers.prompt_length import unread_text
 from renderers.registry import ModelEntry, Registry
-from renderers.unknown_words import unknown_words
+from renderers.unknown_words import unknown_words_of
 
 __all__ = ["RowWarnings", "Warnings", "prompt_warnings", "sound_warnings", "warnings_of_sound"]
 
@@ -28,6 +28,11 @@ _WORDS = "a prompt has words that its model does not know"
 _SPELLING = "a prompt has signs of another tool's spelling"
 _SHORT = "a video is longer than its audio"
 _ID = "a video_id that some stores can't hold"
+
+_REMEMBERED = 1000  # texts, of which each may be long
+
+#: What is said of a text: where a model's reading ends, and which words it does not know.
+_OfText = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class RowWarnings:
     def __init__(self, registry: Registry) -> None:
         self._entry = cache(registry.entry)
         self._ids = PortableIds()
+        self._texts: dict[tuple[str, str], _OfText] = {}
         self._first: list[str] = []
         self._kinds: Counter[str] = Counter()
 
@@ -64,7 +70,7 @@ class RowWarnings:
         """Look at one."""
         if said := self._ids.warning(row):
             self._note(_ID, said)
-        for kind, text in _of_prompts(row.row, self._known(row.row.model)):
+        for kind, text in _of_prompts(row.row, self._known(row.row.model), self._of_text):
             self._note(kind, f"{text} (row {row.number}, video '{row.row.video_id}', {row.file})")
 
     def look_at_plan(self, row: ManifestRow, number: int, file: str) -> None:
@@ -81,6 +87,15 @@ class RowWarnings:
         self._kinds[kind] += 1
         if len(self._first) < LISTED:
             self._first.append(text)
+
+    def _of_text(self, text: str, entry: ModelEntry) -> _OfText:
+        """As `_of_text`, remembered: a manifest has a prompt with many seeds, or one word in many."""
+        key = text, entry.name
+        if key not in self._texts:
+            if len(self._texts) == _REMEMBERED:
+                self._texts.clear()
+            self._texts[key] = _of_text(text, entry)
+        return self._texts[key]
 
     def _known(self, model: str) -> ModelEntry | None:
         try:
@@ -118,12 +133,18 @@ def prompt_warnings(row: ManifestRow, entry: ModelEntry | None) -> list[str]:
     return [text for _, text in _of_prompts(row, entry)]
 
 
-def _of_prompts(row: ManifestRow, entry: ModelEntry | None) -> Iterator[tuple[str, str]]:
+def _of_prompts(
+    row: ManifestRow, entry: ModelEntry | None, of_text: Callable[[str, ModelEntry], _OfText] | None = None
+) -> Iterator[tuple[str, str]]:
     if row.prompt is not None and (why := doubtful(row.prompt)):
         yield _SPELLING, why
     if entry is None:
         return
-    for text in unread_texts(row, entry):
-        yield _LENGTH, text
-    for text in unknown_words(row, entry):
-        yield _WORDS, text
+    texts = dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts)
+    found = [(of_text or _of_text)(text, entry) for text in texts]
+    yield from ((_LENGTH, unread) for unread, _ in found if unread is not None)
+    yield from ((_WORDS, unknown) for _, unknown in found if unknown is not None)
+
+
+def _of_text(text: str, entry: ModelEntry) -> _OfText:
+    return unread_text(text, entry), unknown_words_of(text, entry)

@@ -15,7 +15,7 @@ from flows.job.row_warnings import prompt_warnings, sound_warnings
 from flows.job.state import VideoSnapshot
 from flows.job.stored_documents import DAMAGE, parse
 from flows.planning.remaining import VideoWork
-from flows.report import VideoReport
+from flows.report.model import VideoReport
 from flows.report.posters import BUDGET, fitted
 from flows.report.review import NO_LIMITS, Limits, worst_frames
 from flows.report.series import Series

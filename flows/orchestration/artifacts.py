@@ -22,7 +22,7 @@ from flows.job.job import RenderJob
 from flows.job.outcome import JobCounts
 from flows.job.report_keeper import Concluded
 from flows.orchestration.links import rerun_address
-from flows.report import failure_table, summary_markdown, video_table
+from flows.report.markdown import failure_table, summary_markdown, video_table
 
 __all__ = ["LAST", "ProgressArtifact", "create_artifacts", "create_live_link", "create_summary", "remove_artifacts"]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -156,8 +157,14 @@ class Encoding:
 
     @classmethod
     def of(cls, row: ManifestRow) -> Self:
-        """Take the encoding that a row asks for: each field is the column of its name."""
-        return cls(**{it.name: getattr(row, it.name) for it in fields(cls) if it.init})
+        """Take the encoding that a row asks for: each field is the column of its name, but that frames are shown at
+        another rate than they are drawn where `finish.fps` says so, and come enlarged where there is an upscaler."""
+        given = {it.name: getattr(row, it.name) for it in fields(cls) if it.init}
+        if row.finish.fps is not None and row.frames > 1:
+            given["fps"] = row.finish.fps
+        if row.finish.upscaler is not None:
+            given["upscale"] = 1
+        return cls(**given)
 
     @property
     def spec(self) -> Format:
@@ -224,6 +231,7 @@ def with_sound() -> tuple[VideoFormat, ...]:
     return tuple(name for name, spec in FORMATS.items() if spec.sound)
 
 
+@lru_cache(1000)
 def exact_rate(fps: float) -> Fraction:
     """Find the rational frame rate that a person means: 24 -> 24/1, 12.5 -> 25/2, 23.976 or 23.98 -> 24000/1001 (NTSC).
 

@@ -81,8 +81,7 @@ def _bytes_of_rows(array: Any) -> Any:
     kind = array.type
     if pa.types.is_dictionary(kind):
         each = _bytes_of_rows(array.dictionary)
-        index = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        return np.append(each, 0)[index]
+        return np.append(each, 0)[_places(array.indices, len(each))]
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return _lengths(array, np.int32)
     if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
@@ -91,12 +90,32 @@ def _bytes_of_rows(array: Any) -> Any:
         return sum((_bytes_of_rows(it) for it in array.flatten()), np.zeros(len(array), np.int64))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         inner = np.concatenate(([0], np.cumsum(_bytes_of_rows(array.values) + 8)))
-        offsets = array.offsets.to_numpy(zero_copy_only=False)
+        offsets = _numbers(array.offsets)
         return inner[offsets[1:]] - inner[offsets[:-1]]
     if pa.types.is_fixed_size_list(kind):
         values = _bytes_of_rows(array.values)[array.offset * kind.list_size :]
         return values[: len(array) * kind.list_size].reshape(len(array), kind.list_size).sum(axis=1)
     return np.full(len(array), 8, np.int64)
+
+
+def _numbers(whole: Any) -> Any:
+    """The values of an array of whole numbers; what nulls have for theirs is anything. Arrow's own `to_numpy` imports
+    pandas, where that is installed: a second and more."""
+    kind = np.dtype(whole.type.to_pandas_dtype())
+    buffer = whole.buffers()[1]
+    if not buffer:
+        return np.zeros(len(whole), kind)
+    return np.frombuffer(buffer, kind)[whole.offset : whole.offset + len(whole)]
+
+
+def _places(indices: Any, beyond: int) -> Any:
+    """The numbers of a dictionary's values, `beyond` in the place of nulls."""
+    numbers = _numbers(indices).astype(np.int64)
+    valid = indices.buffers()[0]
+    if not valid:
+        return numbers
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
+    return np.where(bits[indices.offset : indices.offset + len(indices)], numbers, beyond)
 
 
 def _lengths(texts: Any, offsets: type[np.int32 | np.int64]) -> Any:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from renderers.errors import OutOfMemory
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.batch_curve import BatchCurve, DeviceMemory
 from renderers.frame_rendering.candidates import Candidates, numbers_of
@@ -69,9 +70,9 @@ class FrameRenderer:
         gives the perceptors of a model that did not draw, by the model's name, for the scores of rows that name one.
         Without them all frames are scored by the perceptors that draw."""
         self.models = models
-        self.starts = Starts(models)
         self._max_batch, self._terms = max_batch, terms
         fitted = FittedPictures(models.device)
+        self.starts = Starts(models, fitted)
         self._guides = [Guide(it, models.entry.concepts, models.device, fitted) for it in models.perceptors]
         self._judges, self._fitted = judges, fitted
         self._judging: tuple[str, Sequence[Perceptor], Sequence[Guide]] | None = None
@@ -92,6 +93,7 @@ class FrameRenderer:
         reseeded: bool = False,
         on_step: Callable[[StepProgress], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        source: SourcePictures | None = None,
     ) -> RenderedFrame:
         """Render one frame; see `FrameRequest` for the arguments.
 
@@ -102,7 +104,7 @@ class FrameRenderer:
             Stopped: `should_stop` asked for it.
         """
         request = FrameRequest(
-            plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop
+            plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop, source
         )
         (rendered,) = self.render_together([request])
         if isinstance(rendered, Exception):
@@ -252,7 +254,8 @@ class FrameRenderer:
         memory. `aligned` are the embeddings of what was cut from each frame's aligned pictures."""
 
         def loss(frame: FrameInProgress, embeddings: Tensor, *aligned: Tensor) -> Tensor:
-            view = Embeddings(embeddings, frame.targets[which].with_aligned(aligned), guide.concepts)
+            targets, held = frame.targets[which].with_aligned(aligned), frame.meanings(which)
+            view = Embeddings(embeddings, targets, guide.concepts, held)
             return frame.terms.add(embeddings.new_zeros(()), view)
 
         def loss_of_part(frame: FrameInProgress, part: Tensor, *aligned: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ A model's `defaults` stand between the row and the schema: what the row leaves o
 `registering` copies them.
 """
 
+from renderers.registry.digest import DigestsRemembered
 from renderers.registry.entry import (
     DepthEntry,
     ModelEntry,
@@ -20,6 +21,7 @@ from renderers.registry.registry import Registry
 
 __all__ = [
     "DepthEntry",
+    "DigestsRemembered",
     "ModelEntry",
     "PerceptorEntry",
     "Registry",

@@ -8,6 +8,7 @@ that does not use it. Neutral values are frozen; what a new field needs is one l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -19,7 +20,7 @@ from renderers.errors import ModelFilesBroken
 if TYPE_CHECKING:
     from renderers.registry.entry import ModelEntry, PerceptorEntry, VQGANEntry
 
-__all__ = ["NEUTRAL", "NOT_IN_PICTURES", "deviations", "model_digest"]
+__all__ = ["NEUTRAL", "NOT_IN_PICTURES", "DigestsRemembered", "deviations", "model_digest"]
 
 NEUTRAL: Mapping[str, Any] = {
     "concepts": (),
@@ -47,6 +48,30 @@ NOT_IN_PICTURES = frozenset({
 _PARTS = frozenset({"vqgan", "perceptors"})
 
 
+# Entries whose digest is known for a while, by identity: a copy of one, with another perceptor, is another one.
+_REMEMBERED: dict[int, tuple[ModelEntry, str]] = {}
+
+
+class DigestsRemembered:
+    """While the block lasts the digests of the very entries that it was told of are not computed again: that reads
+    files, and a manifest may have a million rows of one model."""
+
+    def __enter__(self) -> DigestsRemembered:
+        self._mine: list[ModelEntry] = []
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for entry in self._mine:
+            _REMEMBERED.pop(id(entry), None)
+
+    def of(self, entry: ModelEntry) -> ModelEntry:
+        """Remember the digest of `entry`, and return that; one whose files can't be read says so to whoever asks."""
+        with suppress(ModelFilesBroken):
+            _REMEMBERED[id(entry)] = entry, model_digest(entry)
+            self._mine.append(entry)
+        return entry
+
+
 def model_digest(entry: ModelEntry) -> str:
     """What of a model decides a picture: weights, configs, merges or words, templates and concepts.
 
@@ -55,6 +80,9 @@ def model_digest(entry: ModelEntry) -> str:
     Raises:
         ModelFilesBroken: a config, the merges or the words can't be read.
     """
+    known = _REMEMBERED.get(id(entry))
+    if known is not None and known[0] is entry:
+        return known[1]
     try:
         return sha256_of(
             _differing(entry)

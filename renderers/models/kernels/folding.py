@@ -6,17 +6,23 @@ from typing import Any
 
 import torch
 import torch.nn as nn
-from timm.layers import BatchNormAct2d
-from timm.models import EfficientNet
-from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 
 __all__ = ["fold_batch_norms"]
 
-# Which norm follows which convolution: the order in which modules are registered does not say it.
-FOLLOWS: dict[type, dict[str, str]] = {
-    EfficientNet: {"conv_stem": "bn1", "conv_head": "bn2"},
-    DepthwiseSeparableConv: {"conv_dw": "bn1", "conv_pw": "bn2"},
-    InvertedResidual: {"conv_pw": "bn1", "conv_dw": "bn2", "conv_pwl": "bn3"},
+_TIMM, _OURS = "timm.models", "renderers.models.perceptor.efficientnet"
+_WHOLE = {"conv_stem": "bn1", "conv_head": "bn2"}
+_SEPARABLE = {"conv_dw": "bn1", "conv_pw": "bn2"}
+_INVERTED = {"conv_pw": "bn1", "conv_dw": "bn2", "conv_pwl": "bn3"}
+
+# Which norm follows which convolution: the order in which modules are registered does not say it. Classes by their
+# names, since timm takes seconds to import and most perceptors have nothing of it.
+FOLLOWS: dict[str, dict[str, str]] = {
+    f"{_TIMM}.efficientnet.EfficientNet": _WHOLE,
+    f"{_TIMM}._efficientnet_blocks.DepthwiseSeparableConv": _SEPARABLE,
+    f"{_TIMM}._efficientnet_blocks.InvertedResidual": _INVERTED,
+    f"{_OURS}.EfficientNet": _WHOLE,
+    f"{_OURS}.SeparableConvolution": _SEPARABLE,
+    f"{_OURS}.InvertedResidual": _INVERTED,
 }
 
 
@@ -29,13 +35,22 @@ def fold_batch_norms(network: nn.Module) -> int:
     """
     folded = 0
     for module in list(network.modules()):
-        for conv_name, norm_name in FOLLOWS.get(type(module), {}).items():
+        for conv_name, norm_name in FOLLOWS.get(_name(type(module)), {}).items():
             conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, BatchNormAct2d) and _frozen(conv, norm):
+            if (
+                isinstance(conv, nn.Conv2d)
+                and isinstance(norm, nn.BatchNorm2d)
+                and hasattr(norm, "act")
+                and _frozen(conv, norm)
+            ):
                 _fold(conv, norm)
                 setattr(module, norm_name, norm.act)
                 folded += 1
     return folded
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _frozen(conv: nn.Conv2d, norm: Any) -> bool:

@@ -12,14 +12,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-import open_clip
-import torch
 from safetensors import safe_open
 
 from renderers.config_file import read_json_config, shown_value
 from renderers.errors import CheckpointUnsafe, ModelFilesBroken
 from renderers.hub_tokenizer import TOKENIZER_WORDS
 from renderers.models.perceptor.quiet import quiet
+from renderers.models.shapes import shapes_alone
 
 __all__ = ["CONFIG", "WEIGHTS", "check_described", "check_words"]
 
@@ -76,8 +75,10 @@ def check_described(folder: Path) -> None:
             raise ModelFilesBroken(f"{name} has {shown_value(layers)} layers, and '{WEIGHTS}' {len(shapes)} tensors")
         if tower.get("context_length", 0) > MAX_CONTEXT:
             raise ModelFilesBroken(f"the context_length of {name} is above {MAX_CONTEXT:,}")
+    import open_clip  # takes seconds
+
     # shapes without numbers, and without the warning that there are none
-    with torch.device("meta"), quiet(logging.ERROR):
+    with shapes_alone(), quiet(logging.ERROR):
         network = open_clip.create_model(
             f"local-dir:{folder}", load_weights=False, pretrained_text=False, device="meta"
         )

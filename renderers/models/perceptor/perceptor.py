@@ -1,4 +1,4 @@
-"""A CLIP in the role of judge, as open_clip loads it."""
+"""A CLIP in the role of judge: of a kind known here (`plain_clip`), or as open_clip loads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -17,15 +16,16 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from renderers.config_file import clipped
+from renderers.config_file import clipped, read_json_config
 from renderers.errors import CheckpointUnsafe, FetchFailed, ModelFilesBroken
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.kernels.folding import fold_batch_norms
-from renderers.models.perceptor.folder import CONFIG, WEIGHTS, check_described
+from renderers.models.perceptor.byte_pair_tokenizer import BytePairTokenizer
+from renderers.models.perceptor.folder import CONFIG, WEIGHTS, check_described, check_words
 from renderers.models.perceptor.grid_head import cells_of, give_grid_head
-from renderers.models.perceptor.open_clip_tags import find_tag
+from renderers.models.perceptor.plain_clip import PlainCLIP, architecture_config, load_plain, simple_tokenizer_merges
 from renderers.models.perceptor.quiet import quiet
-from renderers.models.perceptor.towers import picture_features
+from renderers.models.perceptor.towers import is_open_clips, picture_features
 from renderers.models.perceptor.word_tokenizer import WordTokenizer
 from renderers.registry import PerceptorEntry
 
@@ -77,6 +77,8 @@ class Perceptor(nn.Module):
             return cls.load(entry.path, merges=entry.merges, words=entry.words, templates=entry.templates)
         if entry.pretrained is None:
             return cls.load_architecture(entry.architecture, entry.weights_path, cache=cache, templates=entry.templates)
+        from renderers.models.perceptor.open_clip_tags import find_tag  # open_clip takes seconds to import
+
         tag = find_tag(entry.architecture, entry.pretrained)
         weights = tag.cached(cache)
         if weights is None:
@@ -103,16 +105,25 @@ class Perceptor(nn.Module):
             CheckpointUnsafe: its config would have code run. It was not.
             ModelFilesBroken: a file is missing or damaged, or the config describes another network than the weights.
         """
-        name = f"local-dir:{folder}"
         with _loading(f"a model from '{folder}'"):
-            check_described(folder)
-            cells = cells_of(folder / CONFIG)
-            clip = open_clip.create_model(name, require_pretrained=True) if cells is None else _ours(folder, cells)
+            model, cells = check_words(folder), cells_of(folder / CONFIG)
+            preprocess = read_json_config(folder / CONFIG).get("preprocess_cfg") or {}
+            clip: Any = load_plain(model, folder / WEIGHTS, preprocess, cells=cells)
+            if clip is None:
+                check_described(folder)
+                clip = _open_clips(folder) if cells is None else _ours(folder, cells)
             if words:
                 tokenizer: Any = WordTokenizer.read(folder / words, clip.context_length)
                 _check_vocabulary(clip, tokenizer)
+            elif isinstance(clip, PlainCLIP):
+                tokenizer = BytePairTokenizer(
+                    folder / merges if merges else simple_tokenizer_merges(), clip.context_length
+                )
             else:
-                tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(folder / merges)} if merges else {}))
+                import open_clip  # takes seconds
+
+                given = {"bpe_path": str(folder / merges)} if merges else {}
+                tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", **given)
             return cls(clip, tokenizer, templates).eval().requires_grad_(False)
 
     @classmethod
@@ -135,6 +146,13 @@ class Perceptor(nn.Module):
         """
         folder = None if cache is None else str(cache)
         with _loading(f"{architecture} with the weights '{weights}'"):
+            config = architecture_config(architecture)
+            plain = None if config is None else load_plain(config, weights, preprocess or {})
+            if plain is not None:
+                words = BytePairTokenizer(simple_tokenizer_merges(), plain.context_length)
+                return cls(plain, words, templates).eval().requires_grad_(False)
+            import open_clip  # takes seconds
+
             clip = open_clip.create_model(
                 architecture,
                 pretrained=str(weights),
@@ -179,8 +197,17 @@ class Perceptor(nn.Module):
         return int(self.embed_texts([""]).shape[1])
 
 
+def _open_clips(folder: Path) -> Any:
+    """The CLIP in `folder`, as open_clip loads it."""
+    import open_clip  # takes seconds
+
+    return open_clip.create_model(f"local-dir:{folder}", require_pretrained=True)
+
+
 def _ours(folder: Path, cells: int) -> Any:
     """A CLIP of open_clip's with a head of ours, of so many cells each way, from `folder`."""
+    import open_clip  # takes seconds
+
     # without the warning that there are no weights
     with quiet(logging.ERROR):
         clip = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
@@ -199,7 +226,9 @@ def _check_vocabulary(clip: Any, tokenizer: WordTokenizer) -> None:
 
 def _features(clip: Any, pictures: Tensor) -> Tensor:
     """What the picture tower of `clip` makes of normalised pictures."""
-    if type(clip) in (open_clip.CLIP, open_clip.CustomTextCLIP):  # others do more than run their tower
+    if isinstance(clip, PlainCLIP) or is_open_clips(
+        clip, "open_clip.model", "CLIP", "CustomTextCLIP"
+    ):  # others do more than run their tower
         return picture_features(clip.visual, pictures)
     features: Tensor = clip.encode_image(pictures)
     return features

@@ -1,24 +1,31 @@
 """open_clip's picture towers, computed with fewer passes: the same numbers within rounding.
 
-Only what is known by its type is computed here; every other tower runs its own `forward`.
+Only what is known by its type is computed here; every other tower runs its own `forward`. Types are known by their
+names: open_clip is imported by those who need it, and takes five seconds.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import open_clip.transformer as towers
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["is_plain_vit", "picture_features", "quick_gelu"]
+__all__ = ["is_open_clips", "is_plain_vit", "picture_features", "plain_vision_transformer", "quick_gelu"]
+
+_TOWERS = "open_clip.transformer"
+
+
+def is_open_clips(thing: object, module: str, *names: str) -> bool:
+    """Whether the very class of `thing` is one of those `names` of a `module` of open_clip's."""
+    return type(thing).__module__ == module and type(thing).__qualname__ in names
 
 
 def picture_features(visual: Any, pictures: Tensor) -> Tensor:
     """The features `(n, d)` that the tower `visual` gives `pictures` `(n, 3, side, side)`, not normalised."""
-    features: Tensor = _vision_transformer(visual, pictures) if is_plain_vit(visual) else visual(pictures)
+    features: Tensor = plain_vision_transformer(visual, pictures) if is_plain_vit(visual) else visual(pictures)
     return features
 
 
@@ -26,7 +33,7 @@ def is_plain_vit(visual: Any) -> bool:
     """Whether `visual` is a plain vision transformer (Dosovitskiy et al. 2021) read out at its class token, as
     OpenAI's ViTs are."""
     return (
-        type(visual) is towers.VisionTransformer
+        is_open_clips(visual, _TOWERS, "VisionTransformer")
         and visual.attn_pool is None
         and visual.pool_type == "tok"
         and not visual.output_tokens
@@ -37,7 +44,7 @@ def is_plain_vit(visual: Any) -> bool:
 
 
 def _is_plain_block(block: Any) -> bool:
-    if type(block) is not towers.ResidualAttentionBlock or hasattr(block, "ln_1_kv"):
+    if not is_open_clips(block, _TOWERS, "ResidualAttentionBlock") or hasattr(block, "ln_1_kv"):
         return False
     attention = block.attn
     return (
@@ -50,7 +57,8 @@ def _is_plain_block(block: Any) -> bool:
     )
 
 
-def _vision_transformer(visual: Any, pictures: Tensor) -> Tensor:
+def plain_vision_transformer(visual: Any, pictures: Tensor) -> Tensor:
+    """The features of `picture_features` from a plain vision transformer's parts, as open_clip names them."""
     x: Tensor = visual.ln_pre(_embed(visual, pictures))
     *blocks, last = visual.transformer.resblocks
     for block in blocks:
@@ -89,7 +97,7 @@ def _block(block: Any, x: Tensor, read: int) -> Tensor:
     x = x[:, :read] + block.ls_1(F.linear(mixed, attention.out_proj.weight, attention.out_proj.bias))
     mlp = block.mlp
     hidden: Tensor = mlp.c_fc(block.ln_2(x))
-    hidden = quick_gelu(hidden) if type(mlp.gelu) is towers.QuickGELU else mlp.gelu(hidden)
+    hidden = quick_gelu(hidden) if type(mlp.gelu).__name__ == "QuickGELU" else mlp.gelu(hidden)
     out: Tensor = x + block.ls_2(mlp.c_proj(hidden))
     return out
 

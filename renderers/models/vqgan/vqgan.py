@@ -24,6 +24,7 @@ from torch import Tensor
 from renderers.config_file import clipped, problems_of, read_config, shown_value
 from renderers.errors import ModelFilesBroken
 from renderers.models.kernels.cuda_graphs import Graphed
+from renderers.models.shapes import give_numbers, shapes_alone
 from renderers.models.vqgan.blocks import Decoder, Encoder, our_blocks
 
 __all__ = ["VQGAN", "DDConfig", "VQGANConfig", "decode_tokens"]
@@ -146,12 +147,10 @@ class VQGAN(nn.Module):
             ModelFilesBroken: a file is missing or damaged, or its keys are not those of the config's network.
         """
         try:
-            state = {key: value.float() for key, value in load_file(weights_path).items()}
-            with torch.device("meta"):  # shapes without numbers: a config of a few bytes may describe any size
-                shapes = {key: torch.empty(value.shape) for key, value in state.items()}
-                cls.build(config_path).load_state_dict(shapes)
-            model = cls.build(config_path)
-            model.load_state_dict(state)
+            state = load_file(weights_path)
+            with shapes_alone():  # a config of a few bytes may describe any size
+                model = cls.build(config_path)
+            give_numbers(model, state)
         except (OSError, SafetensorError) as error:
             raise ModelFilesBroken(f"can't read the VQGAN weights '{weights_path}': {error}") from error
         except RuntimeError as error:

@@ -15,7 +15,7 @@ from flows.job.outcome import JobCounts, outcome
 from flows.job.output_videos import stored_status, stored_wants
 from flows.job.report_keeper import ReportKeeper
 from flows.job.run_documents import RunIdentity, documenting
-from flows.report import summary_document
+from flows.report.document import summary_document
 from infra.workers.local_pool import LocalPool
 from manifests.results import bad_rows
 from manifests.schema import arrow_schema, row_to_arrow

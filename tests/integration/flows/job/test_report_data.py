@@ -23,7 +23,7 @@ from flows.job.report_data import FRAMES_TABLE, SUMMARY, OutputReport, publish_r
 from flows.job.report_keeper import Concluded, ReportKeeper
 from flows.job.reruns import RerunParameters, rerun_job
 from flows.job.run_documents import RunIdentity, documenting
-from flows.report import render_html
+from flows.report.html import render_html
 from infra.settings import InfraSettings
 from infra.storage.layout import run_state_key
 from infra.storage.storage import Existing, PutOutcome, Storage, StorageUnavailable

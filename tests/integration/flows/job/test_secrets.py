@@ -21,7 +21,7 @@ from flows.cli import run
 from flows.job.report_data import publish_report
 from flows.job.run_documents import RunIdentity, documenting
 from flows.job.storage_state import list_video, read_plan
-from flows.report import summary_markdown
+from flows.report.markdown import summary_markdown
 from flows.watch.access import Access
 from flows.watch.app import make_app
 from flows.watch.outputs import OneOutput, name_of

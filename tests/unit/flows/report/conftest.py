@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.report import JobReport, VideoReport
+from flows.report.model import JobReport, VideoReport
 from flows.retry_and_quarantine.records import FailureRecord
 from manifests.problems import Problems
 from manifests.results import RowProblem

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from flows.report import document, summary_document
+from flows.report import document
+from flows.report.document import summary_document
 
 
 def test_numbers_and_lists(make_video, make_job, make_failure, bad_rows):

@@ -8,8 +8,10 @@ from itertools import product
 
 import pytest
 
-from flows.report import JobReport, VideoReport, render_grid, render_html
 from flows.report import grid as grid_page
+from flows.report.grid import render_grid
+from flows.report.html import render_html
+from flows.report.model import JobReport, VideoReport
 from manifests.schema import AxisValue
 
 Video = Callable[..., VideoReport]

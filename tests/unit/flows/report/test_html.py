@@ -13,8 +13,8 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from flows.report import posters, render_html
-from flows.report.html import LIST_LIMIT
+from flows.report import posters
+from flows.report.html import LIST_LIMIT, render_html
 from flows.runs.summed import RunSummary
 from manifests.schema import Keyframes, ManifestRow
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from flows.report import escape_markdown, failure_table, inert_text, summary_markdown, video_table
+from flows.report.markdown import escape_markdown, failure_table, inert_text, summary_markdown, video_table
 from flows.report.wording import one_line
 
 HOSTILE = [

@@ -17,6 +17,7 @@ from manifests.building import build
 from manifests.results import GoodRow
 from manifests.schema import (
     CutoutSettings,
+    HoldSettings,
     ImagePrompt,
     LossSettings,
     ManifestRow,
@@ -24,6 +25,7 @@ from manifests.schema import (
     OptimiserSettings,
     RenewSettings,
     ReviewSettings,
+    SourceSettings,
     WarmSettings,
 )
 from manifests.schema.camera import DepthSettings
@@ -221,7 +223,8 @@ ALWAYS = {"prompt.text", "image_prompt.image", "noise_prompt.seed", "scene.at", 
 CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
     "warm.": WarmSettings,
-    "renew.": RenewSettings,
+    "renew.": RenewSettings, "source.": SourceSettings,
+    "hold.": HoldSettings,
     "depth.": DepthSettings,
     "review.": ReviewSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
