@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,14 @@ from infra.models.files import OnFile, fetch_model, verify_model
 from infra.models.published import publish as publish_model
 from infra.settings import load_settings
 from infra.storage.storage import Storage
-from manifests.schema.texts import plural
-from renderers.errors import ModelFilesBroken
+from manifests.schema.finish import UPSCALER_PATTERN
+from manifests.schema.texts import plural, short
+from renderers.errors import BadInput, ModelFilesBroken
 from renderers.registry import Registry
+from renderers.registry.upscalers import upscaler_digest
+from renderers.user_paths import at_home
 
-__all__ = ["add", "fetch", "file_bars", "publish", "verify"]
+__all__ = ["add", "add_upscaler", "fetch", "file_bars", "publish", "verify"]
 
 Json = Annotated[bool, Parameter(negative="", help="as JSON on stdout")]
 
@@ -187,4 +191,37 @@ def add(
         say(f"still to fetch: nightreel models fetch {name}")
     else:
         say(f'try it: nightreel preview "a red apple" --model {name} -o apple.png')
+    return DONE
+
+
+def add_upscaler(
+    file: Path,
+    *,
+    name: Annotated[str | None, Parameter(help="what a manifest's finish.upscaler will say; the file's unless given")]
+    = None,
+    replace: Annotated[bool, Parameter(negative="", help="replace an upscaler of that name")] = False,
+    json: Json = False,
+) -> int:  # fmt: skip
+    """Add a net that enlarges finished frames. Example: nightreel models add-upscaler RealESRGAN_x4plus.safetensors
+
+    Rows use it by finish.upscaler and upscale. It is built by the package spandrel (pip install 'nightreel[upscale]'),
+    which knows ESRGAN, Compact, SwinIR and others by their weights, and lies in the models folder as safetensors. No
+    checkpoint is run to read it.
+
+    Args:
+        file: safetensors, or a checkpoint (.pth).
+    """
+    from renderers.models.upscaler import add_upscaler as put  # torch takes seconds to import
+
+    registry, chosen = Registry(load_settings().models_folder), name or file.stem
+    if not re.fullmatch(UPSCALER_PATTERN, chosen):
+        raise BadInput(
+            f"'{short(chosen)}' can't name an upscaler: give letters, digits, dots, dashes, at most 64 of them"
+        )
+    upscaler = put(registry, at_home(str(file)), chosen, replace=replace)
+    if json:
+        print_json({"name": chosen, "scale": upscaler.scale, "digest": upscaler_digest(registry, chosen)})
+    else:
+        say(f"added '{chosen}' to '{registry.folder}': it enlarges by {upscaler.scale}")
+        say(f"in a row: finish: {{upscaler: {chosen}}}, upscale: {max(2, upscaler.scale)}")
     return DONE

@@ -18,6 +18,7 @@ from flows.job.state import VideoRun
 from flows.planning.chunks import Chunk, Part
 from flows.retry_and_quarantine.attempts import Attempts, WorkerLease
 from flows.retry_and_quarantine.records import PLANNER
+from infra.video.finishing import Finishing
 from infra.workers.pool import Pool
 from renderers.errors import BadInput
 
@@ -127,9 +128,11 @@ class ChunkRunner:
                 for run, part in runs:
                     if self._job.stopped:
                         return
-                    if part.index is not None:
+                    if part.index is not None and not Finishing.of(run.work.plan.row).reach:
                         self._segments.encode(lease, run, part.index)
                         continue
+                    # wherever they lie: a segment that looks at its neighbours waits for those, and whoever puts the
+                    # last of all that it needs encodes it
                     while self._segments.encode_claimed(lease, run):
                         pass
 

@@ -15,6 +15,7 @@ from infra.settings import InfraSettings
 from infra.storage.storage import ReadingPolicy, SourceReader, Storage
 from infra.video.errors import VideoDefect
 from manifests.errors import ErrorKind, kind_of
+from renderers.registry import Registry
 
 __all__ = ["Publisher"]
 
@@ -48,7 +49,7 @@ class Publisher:
             try:
                 self.save_plan(run)
                 if damaged:
-                    encode_damaged(self._output, run.work)
+                    encode_damaged(self._output, run.work, Registry(self._settings.models_folder))
                 published = stitch(self._output, run.work, force=self._force, sources=self._sources)
             except Exception as error:
                 failures.append(Attempt(kind_of(error), "stitch"))

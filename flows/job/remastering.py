@@ -20,16 +20,22 @@ from flows.planning.remaining import plan_video
 from infra.settings import InfraSettings
 from infra.storage.layout import frames_present
 from infra.storage.storage import ReadingPolicy, SourceReader, Storage, absolute_uri
+from manifests.checking import drop_unset, nest
 from manifests.schema import ManifestRow, may_be_video
 from manifests.schema.describe import wrong_in
+from manifests.schema.finish import FinishSettings
 from manifests.schema.texts import did_you_mean, plural, short
 from renderers.errors import BadInput
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import Registry
+from renderers.registry.upscalers import upscaler_digest, upscaler_key
 
 __all__ = ["FINISH", "RemasterSource", "Wish", "remaster_job"]
 
-FINISH = ("format", "codec", "quality", "fps", "upscale", "audio", "audio_start", "audio_gain")
+FINISH = (
+    "format", "codec", "quality", "fps", "upscale", "audio", "audio_start", "audio_gain",
+    *(f"finish.{name}" for name in FinishSettings.model_fields),
+)  # fmt: skip
 """Columns of what is done with finished frames."""
 
 
@@ -121,8 +127,9 @@ class RemasterSource:
         # a codec or a level of the former format says nothing of another
         if wishes.get("format", plan.row.format) != plan.row.format:
             values = {name: it for name, it in values.items() if name not in ("codec", "quality")}
-        values |= {name: absolute_uri(it) if name == "audio" and it else it for name, it in wishes.items()}
-        row = self._valid({name: it for name, it in values.items() if it is not None})
+        asked = {name: absolute_uri(it) if name == "audio" and it else it for name, it in wishes.items()}
+        values = nest({**values, **asked})
+        row = self._valid(drop_unset(values))
         images = dict(plan.images)
         if "audio" in wishes:  # be it of the same name: the file may be another one by now
             images.pop(plan.row.audio or "", None)
@@ -134,6 +141,10 @@ class RemasterSource:
                 row = self._valid(row.model_dump(exclude_unset=True) | {
                     "heard": {"seconds": seconds, **({"signals": signals} if signals is not None else {})}
                 })  # fmt: skip
+        if "finish.upscaler" in wishes:
+            images = {name: it for name, it in images.items() if not name.startswith(upscaler_key(""))}
+            if row.finish.upscaler is not None:
+                images[upscaler_key(row.finish.upscaler)] = upscaler_digest(self._registry, row.finish.upscaler)
         return VideoPlan.of(
             row, images, plan.retakes, entry=plan.entry, algorithm=plan.algorithm, parent=plan.parent
         )  # fmt: skip

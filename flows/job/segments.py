@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flows.job.frames import FrameRendering
 from flows.job.state import VideoRun
+from flows.planning.segment_tasks import segment_task
 from flows.retry_and_quarantine.attempts import WorkerLease
-from infra.workers.tasks import SegmentTask
 
 __all__ = ["SegmentEncoding"]
 
@@ -28,17 +28,9 @@ class SegmentEncoding:
         """Encode range `number` of a video, if all its frames are there."""
         if not run.whole(number):
             return
-        task = _segment_task(run, number)
+        frame_range = run.work.ranges[number]
+        reports = run.reports_of(range(frame_range.start, frame_range.stop))
+        task = segment_task(run.work, number, reports, replace=run.renews(frame_range))
         done = self._frames.attempt(lease, run, None, lambda worker, _: worker.encode_segment(task))
         if done is not None:
             run.encoded(number, done)
-
-
-def _segment_task(run: VideoRun, number: int) -> SegmentTask:
-    work, frame_range = run.work, run.work.ranges[number]
-    frames = work.frames[frame_range.start : frame_range.stop]
-    before = work.frames[frame_range.start - 1].digest if frame_range.start else ""
-    following = work.plan.following(frame_range.stop - 1)
-    after = "" if following is None else work.frames[following].digest
-    reports = run.reports_of(frame.index for frame in frames)
-    return SegmentTask(work.plan.row, frames, reports, run.renews(frame_range), before, after)

@@ -166,9 +166,9 @@ class VideoRun:
             return frozenset(self._ranges_left)
 
     def whole(self, number: int) -> bool:
-        """Return whether all frames of a range lie in storage."""
+        """Return whether all frames lie in storage that a range's segment is made of."""
         frame_range = self.work.ranges[number]
-        return self.has_all(range(frame_range.start, frame_range.stop))
+        return self.has_all((*range(frame_range.start, frame_range.stop), *frame_range.before, *frame_range.behind))
 
     def claim(self) -> int | None:
         """Return the number of a range whose frames are all there, for the caller to encode: nobody else gets it."""
@@ -180,8 +180,9 @@ class VideoRun:
         return None
 
     def renews(self, frame_range: RangeWork) -> bool:
-        """Return whether frames of a range take the place of others, and so does its segment."""
-        return any(frame_range.start <= frame < frame_range.stop for frame in self.renewed)
+        """Return whether frames that a range's segment is made of take the place of others, and so does that."""
+        beside = {*frame_range.before, *frame_range.behind}
+        return any(frame_range.start <= frame < frame_range.stop or frame in beside for frame in self.renewed)
 
     def reports_of(self, frames: Iterable[int]) -> tuple[FrameReport, ...]:
         """Return this run's reports of `frames`; others have none."""

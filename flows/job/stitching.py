@@ -17,19 +17,21 @@ from pathlib import Path
 from flows.job.sounds import sound_bytes
 from flows.job.stored_documents import MOST_BYTES
 from flows.planning.remaining import VideoWork
+from flows.planning.segment_tasks import segment_task
 from infra.storage.layout import CONTACT_SHEET, PROVENANCE, video_key
 from infra.storage.storage import ObjectConflict, SourceReader, Storage
 from infra.video.contact_sheet import contact_sheet
 from infra.video.encoding import Encoding
 from infra.video.errors import VideoDefect
 from infra.video.ffmpeg import decode, ffmpeg_version
+from infra.video.finishing import Finishing
 from infra.video.seal import read_seal
 from infra.video.segments import join_segments
 from infra.video.sound import Sound
 from infra.workers.segments import put_segment
-from infra.workers.tasks import SegmentTask
 from renderers.errors import BadInput
 from renderers.frame_plan.documents import plan_document
+from renderers.registry import Registry
 
 __all__ = ["Published", "VideoDiffers", "encode_damaged", "stitch", "would_overwrite"]
 
@@ -88,7 +90,8 @@ def stitch(output: Storage, work: VideoWork, *, force: bool = False, sources: So
             segments.append(local)
         target = Path(folder) / f"video.{suffix}"
         sound = _sound(output, work, Path(folder), sources or SourceReader())
-        info = join_segments(segments, encoding, frames=row.frames, target=target, sound=sound)
+        shown = Finishing.of(row).shown_of(0, row.frames)
+        info = join_segments(segments, encoding, frames=len(shown), target=target, sound=sound)
         with target.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = target.stat().st_size
@@ -137,21 +140,20 @@ def _sound(output: Storage, work: VideoWork, folder: Path, sources: SourceReader
     return Sound(path, row.audio_start, row.audio_gain, heard)
 
 
-def encode_damaged(output: Storage, work: VideoWork) -> None:
+def encode_damaged(output: Storage, work: VideoWork, registry: Registry) -> None:
     """Encode again, in this process, the segments that are not what their seals say. Their frames are in storage.
 
     Raises:
         FrameCorrupt, ObjectMissing: a frame can't be read back.
     """
-    for frame_range in work.ranges:
+    for number, frame_range in enumerate(work.ranges):
         with tempfile.TemporaryDirectory(prefix="nightreel-stitch-") as folder:
             local = Path(folder) / Path(frame_range.segment).name
             local.write_bytes(output.read(frame_range.segment))
             try:
                 read_seal(local)
             except VideoDefect:
-                frames = work.frames[frame_range.start : frame_range.stop]
-                put_segment(output, work.plan, SegmentTask(work.plan.row, frames, (), replace=True), recent={})
+                put_segment(output, work.plan, segment_task(work, number), {}, registry)
 
 
 def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
@@ -175,12 +177,14 @@ def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:
 
 def _sheet(video: Path, work: VideoWork) -> bytes:
     """Return a sheet of up to 24 frames evenly spread over the video, first and last among them."""
-    count = work.plan.frames
+    count, finishing = work.plan.frames, Finishing.of(work.plan.row)
     cells = min(SHEET_CELLS, count)
     wanted = sorted({round(i * (count - 1) / max(1, cells - 1)) for i in range(cells)})
+    # what is shown first while a drawn frame is
+    drawn = {finishing.shown_of(index, index + 1).start: index for index in wanted}
     pictures, labels = [], []
-    for index, picture in enumerate(decode(video)):
-        if index in wanted:
+    for shown, picture in enumerate(decode(video)):
+        if shown in drawn:
             pictures.append(picture)
-            labels.append(str(index))
+            labels.append(str(drawn[shown]))
     return contact_sheet(pictures, labels)

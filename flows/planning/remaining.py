@@ -15,10 +15,12 @@ from flows.planning.earlier_takes import earlier_plans
 from infra.storage.layout import content_digest, segment_digest, segment_key
 from infra.video.arguments import encoder_settings
 from infra.video.encoding import Encoding
+from infra.video.finishing import Finishing
 from renderers.frame_plan.frame_plan import FramePlan, ParentFrame
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.registry.upscalers import upscaler_key
 
-__all__ = ["RangeWork", "VideoWork", "content_of", "cut", "plan_video"]
+__all__ = ["RangeWork", "VideoWork", "content_of", "cut", "plan_video", "upscaler_of"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class RangeWork:
     segment: str
     encode: bool  # the segment is not in storage, or will be made of new frames
     seconds: float  # estimated, for what is missing
+    before: tuple[int, ...] = ()  # frames of other ranges that the segment looks at, in their order
+    behind: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,19 @@ def content_of(plan: VideoPlan) -> str:
     """Return the digest of the finished video that a plan makes."""
     # a first frame has none before it that is shown
     kept = [index for index in plan.outline.kept if index]
-    encoder = encoder_settings(Encoding.of(plan.row)) | sound_settings(plan)
+    encoder = segment_settings(plan) | sound_settings(plan)
     return content_digest(encoder, plan.digests, kept, chain=plan.handoff == "chain")
+
+
+def upscaler_of(plan: VideoPlan) -> str:
+    """Return the digest of the net that enlarges its frames, '' where none does."""
+    name = plan.row.finish.upscaler
+    return plan.images.get(upscaler_key(name), "") if name is not None else ""
+
+
+def segment_settings(plan: VideoPlan) -> dict[str, object]:
+    """Return what decides a segment apart from its frames."""
+    return encoder_settings(Encoding.of(plan.row)) | Finishing.of(plan.row).settings(upscaler_of(plan))
 
 
 def sound_settings(plan: VideoPlan) -> dict[str, object]:
@@ -137,13 +152,15 @@ def plan_video(
     """
     row = plan.row
     digests, steps = plan.digests, plan.outline.steps
-    encoder = encoder_settings(Encoding.of(row))
+    encoder, finishing = segment_settings(plan), Finishing.of(row)
     ranges = []
     for indexes in cut(plan.frames, plan.seconds(1, 2), chunk_seconds, range_frames):
         missing = tuple(index for index in indexes if index not in present)
-        digest = segment_digest(encoder, digests[indexes.start : indexes.stop])
+        before, behind = finishing.beside(indexes.start, indexes.stop, plan.frames, loop=row.loop)
+        around = [[digests[index] for index in it] for it in (before, behind)]
+        digest = segment_digest(encoder, digests[indexes.start : indexes.stop], around)
         key = segment_key(plan.video_id, indexes.start, indexes.stop, digest)
         seconds = sum(steps[index] for index in missing) * plan.step_seconds
-        encode = bool(missing) or key not in segments or any(index in stale for index in indexes)
-        ranges.append(RangeWork(indexes.start, indexes.stop, missing, key, encode, seconds))
+        encode = bool(missing) or key not in segments or any(index in stale for index in (*before, *indexes, *behind))
+        ranges.append(RangeWork(indexes.start, indexes.stop, missing, key, encode, seconds, before, behind))
     return VideoWork(plan, tuple(ranges), content_of(plan), None if stale else published_content)

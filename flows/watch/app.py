@@ -20,6 +20,7 @@ from flows.watch.access import COOKIE_SECONDS, PREFIX, Access, Refusal
 from flows.watch.again import branches_again, rendered_again
 from flows.watch.asking import AskedOfRun, AskedRerun, BeginRerun, VideoId, ask_of_run, rerun_command
 from flows.watch.failures import refusal_of, safe_link
+from flows.watch.film import film
 from flows.watch.grid import MOST_FRAMES, VideoGrid, frame_details, grid_page
 from flows.watch.outputs import Outputs
 from flows.watch.overview import overview as overview_of
@@ -38,8 +39,8 @@ __all__ = ["make_app"]
 
 # What the browser may load: nothing but what this page serves, and no text can become a script.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _KINDS = {".js": "text/javascript", ".css": "text/css"}
 # The page's scripts and styles, and the report's style, on which they build; the page itself is served by its path.
@@ -197,6 +198,10 @@ def _looking(shown: ShownOutputs, clock: Callable[[], float]) -> APIRouter:
     @router.get("/picture")
     def picture(name: Name, video: Video, frame: Frame, digest: Digest) -> Response:
         return _picture(whole_picture(shown.get(name).storage, video, frame, digest), "image/png")
+
+    @router.get("/film")
+    def whole_video(request: Request, name: Name, video: Video) -> Response:
+        return film(shown.get(name).storage, video, request.headers.get("range"))
 
     return router
 

@@ -59,7 +59,7 @@ def encode_arguments(width: int, height: int, encoding: Encoding, *, target: Pat
     """
     codec = encoding.codec_used
     assert codec is not None, "pictures in a zip are not ffmpeg's work"
-    filters = _filter(width, height, encoding)
+    filters = ",".join(filter(None, (_filter(width, height, encoding), codec.said)))
     return [
         *(argument for argument in _QUIET if argument != "-nostdin"),
         "-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", f"{width}x{height}",
@@ -110,9 +110,10 @@ def _copy_arguments(
     timescale, ticks = _clock(encoding.rate)
     stamp = f"setts=pts=N*{ticks}:dts=N*{ticks}:duration={ticks}:time_base=1/{timescale}:prescale=1"
     source, codec = (sound.source, sound.codec) if sound is not None else ((), ())
+    copied = encoding.codec_used.copied if encoding.codec_used is not None else ()
     return [
         *_QUIET, "-f", "concat", "-safe", "0", "-i", _file(listing), *source,
-        "-map", "0:v:0", "-c", "copy", "-bsf:v", stamp, *codec,
+        "-map", "0:v:0", "-c", "copy", *copied, "-bsf:v", stamp, *codec,
         *_REPRODUCIBLE, *(option.format(timescale=timescale) for option in encoding.spec.container),
         "-y", _file(target),
     ]  # fmt: skip

@@ -23,6 +23,10 @@ class Codec:
 
     options: Callable[[Encoding], list[str]]
     colours: Callable[[Encoding], str] = lambda _: ""
+    said: str = ""
+    """a further filter, which changes no pixel; it is no part of what decides a segment"""
+    copied: tuple[str, ...] = ()
+    """ffmpeg's options for the stream once it is copied into a finished file"""
 
 
 # Browsers guess BT.601 for small untagged videos and BT.709 for large ones; convert to and tag as BT.709, always.
@@ -105,13 +109,14 @@ def _group(encoding: Encoding) -> str:
     return str(max(1, round(4 * encoding.rate)))
 
 
-# Filters hand primaries and transfer on as unknown, whatever the options say. H.264 and VP9 go without them: who set
-# them would encode every segment of every old output anew, and players take them for those of the matrix.
+# Filters hand primaries and transfer on as unknown, whatever the options say. Segments of H.264 and VP9 were made
+# without for long: to count them among what decides a segment would encode those of every old output anew, for a word
+# about their colours. The finished file says it of the old ones, too.
 _SAID = "setparams=color_primaries=bt709:color_trc=bt709"
 
-H264 = Codec(_x264, _yuv420)
-H265 = Codec(_x265, lambda encoding: f"{_yuv420(encoding)},{_SAID}")
+H264 = Codec(_x264, _yuv420, said=_SAID, copied=tuple(_COLOUR_TAGS))
+H265 = Codec(_x265, lambda encoding: f"{_yuv420(encoding)},{_SAID}", copied=("-tag:v", "hvc1"))
 AV1 = Codec(_svt_av1, lambda encoding: f"{_yuv420(encoding)},{_SAID}")
-VP9 = Codec(_vp9, _yuv420)
+VP9 = Codec(_vp9, _yuv420, said=_SAID, copied=tuple(_COLOUR_TAGS))
 PRORES = Codec(_prores, lambda encoding: f"{_BT709},format={_prores_format(encoding)},{_SAID}")
 FFV1 = Codec(_ffv1)

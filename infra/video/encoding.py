@@ -157,8 +157,14 @@ class Encoding:
 
     @classmethod
     def of(cls, row: ManifestRow) -> Self:
-        """Take the encoding that a row asks for: each field is the column of its name."""
-        return cls(**{it.name: getattr(row, it.name) for it in fields(cls) if it.init})
+        """Take the encoding that a row asks for: each field is the column of its name, but that frames are shown at
+        another rate than they are drawn where `finish.fps` says so, and come enlarged where there is an upscaler."""
+        given = {it.name: getattr(row, it.name) for it in fields(cls) if it.init}
+        if row.finish.fps is not None and row.frames > 1:
+            given["fps"] = row.finish.fps
+        if row.finish.upscaler is not None:
+            given["upscale"] = 1
+        return cls(**given)
 
     @property
     def spec(self) -> Format:

@@ -27,7 +27,19 @@ from infra.video.check import Packets, VideoInfo, parse_packets, require_regular
 from infra.video.encoding import Encoding
 from infra.video.errors import FfmpegError, FfmpegTooSlow, VideoDefect
 
-__all__ = ["check", "decode", "decoded_frames", "feed", "ffmpeg_version", "probe", "run", "stream"]
+__all__ = [
+    "check",
+    "decode",
+    "decoded_frames",
+    "feed",
+    "ffmpeg_version",
+    "log_of",
+    "pictures",
+    "probe",
+    "run",
+    "stream",
+    "through",
+]
 
 Picture = NDArray[np.uint8]
 
@@ -35,6 +47,9 @@ NICE = 10
 _PIECE = 1 << 18  # bytes
 
 _READ = ["-hide_banner", "-nostdin", "-nostats"]
+
+# What demuxers say of a file that was cut off, without any error.
+_CUT_SHORT = re.compile(r"^.*(?:File ended prematurely|partial file|Truncat).*$", re.MULTILINE | re.IGNORECASE)
 
 _COUNTED_RATE = 8000  # samples a second, of sound that is counted only
 _PACKET_SECONDS = 0.022  # of AAC, at 48 kHz
@@ -211,6 +226,50 @@ def run(arguments: list[str], doing: str) -> bytes:
     return output
 
 
+def log_of(arguments: list[str], doing: str) -> str:
+    """Run ffmpeg and return what it logs. Raises FfmpegError."""
+    with _process(arguments) as (process, errors):
+        return _require_success(process, errors, doing)
+
+
+def pictures(
+    arguments: list[str], shape: tuple[int, int, int], doing: str, *, stall_seconds: float
+) -> Iterator[Picture]:
+    """Run ffmpeg, whose output is raw pictures of one `shape`, and yield them one by one. Whoever takes them may take
+    its time, and may stop early.
+
+    Raises:
+        FfmpegTooSlow: one took longer than `stall_seconds`.
+        FfmpegError: it ended with an error, or says that the file does not end where it should.
+    """
+    late, size = threading.Event(), shape[0] * shape[1] * shape[2]
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    with _process(arguments, stdout=subprocess.PIPE) as (process, errors):
+        assert process.stdout is not None
+        while True:
+            timer = threading.Timer(stall_seconds, end)
+            timer.daemon = True
+            timer.start()
+            try:
+                frame = process.stdout.read(size)
+            finally:
+                timer.cancel()
+            if len(frame) < size:
+                break
+            yield np.frombuffer(frame, np.uint8).reshape(shape)
+        if late.is_set():
+            raise FfmpegTooSlow(
+                f"ffmpeg takes longer than {stall_seconds:g} s for a picture: it was ended while {doing}"
+            )
+        log = _require_success(process, errors, doing)
+        if cut := _CUT_SHORT.search(log):
+            raise FfmpegError(f"the file does not end where it should, says ffmpeg while {doing}:\n{cut[0]}")
+
+
 def stream(arguments: list[str], doing: str, *, seconds: float | None = None) -> Iterator[bytes]:
     """Run ffmpeg and yield its output piece by piece. Raises FfmpegError; also where it takes longer than `seconds`."""
     late = threading.Event()
@@ -249,6 +308,44 @@ def feed(arguments: list[str], chunks: Iterable[memoryview], doing: str) -> None
                 process.stdin.write(chunk)
             process.stdin.close()
         _require_success(process, errors, doing)
+
+
+def through(arguments: list[str], chunks: Iterable[memoryview], doing: str, *, size: int) -> Iterator[bytes]:
+    """Run ffmpeg on what is written to its stdin, and yield its output, `size` bytes at a time. A thread of its own
+    takes the chunks and writes them, since a full pipe on one side would wait for the other for ever.
+
+    Raises FfmpegError, and whatever taking the chunks raised.
+    """
+    failed: list[BaseException] = []
+
+    with _process(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as (process, errors):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pipe = process.stdin
+
+        def write() -> None:
+            try:
+                with contextlib.suppress(BrokenPipeError):  # its last words, below, say why
+                    for chunk in chunks:
+                        pipe.write(chunk)
+            except BaseException as error:
+                failed.append(error)
+            finally:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+        writer = threading.Thread(target=write, name="ffmpeg-input", daemon=True)
+        writer.start()
+        try:
+            while len(piece := process.stdout.read(size)) == size:
+                yield piece
+            if not failed:
+                _require_success(process, errors, doing)
+        finally:
+            process.kill()  # where the reader goes early, the writer waits for a pipe that nobody empties
+            writer.join()
+        if failed:
+            raise failed[0]
 
 
 def _require_success(process: subprocess.Popen[bytes], errors: IO[bytes], doing: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -15,11 +15,14 @@ from infra.storage.layout import record_key, segment_digest, segment_key
 from infra.storage.storage import Existing, ObjectMissing, Storage
 from infra.video.arguments import encoder_settings
 from infra.video.encoding import Encoding
+from infra.video.finishing import Finishing
 from infra.video.segments import encode_segment
+from infra.workers.finishing import finished
 from infra.workers.stored_frames import read_frame
 from infra.workers.tasks import FrameReport, SegmentReport, SegmentTask
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.registry import Registry
 
 __all__ = ["put_segment"]
 
@@ -27,21 +30,27 @@ RecentPictures = Mapping[str, tuple[np.ndarray, FrameReport]]
 """pictures in memory, `(height, width, 3)` uint8, with what is known of them, by their frames' digests"""
 
 
-def put_segment(output: Storage, plan: VideoPlan, task: SegmentTask, recent: RecentPictures) -> SegmentReport:
+def put_segment(
+    output: Storage, plan: VideoPlan, task: SegmentTask, recent: RecentPictures, registry: Registry
+) -> SegmentReport:
     """Encode a range of the video of `plan` and put it under its digest, with a record of its frames beside it.
 
-    Frames are read from storage unless they are among the `recent`.
+    Frames are read from storage unless they are among the `recent`; nets that enlarge them are those of `registry`.
 
     Raises:
         FrameCorrupt, ObjectMissing: a frame can't be read back.
+        ModelLacking: the net that enlarges them is not here.
         VideoError: ffmpeg failed.
     """
     began = time.perf_counter()
     row, frames = task.row, task.frames
-    encoding, pictures = Encoding.of(row), _Pictures(output, plan, task, recent)
-    data = encode_segment(pictures, encoding)
+    encoding, finishing = Encoding.of(row), Finishing.of(row)
+    pictures = _Pictures(output, plan, task, recent)
+    data = encode_segment(finished(pictures, pictures.others, plan, task, registry), encoding)
     start, stop = frames[0].index, frames[-1].index + 1
-    digest = segment_digest(encoder_settings(encoding), [frame.digest for frame in frames])
+    around = [[digest for _, digest in it] for it in (task.leading, task.trailing)]
+    settings = encoder_settings(encoding) | finishing.settings(task.upscaler)
+    digest = segment_digest(settings, [frame.digest for frame in frames], around)
     record = {
         "video_id": row.video_id,
         "start": start,
@@ -86,6 +95,20 @@ class _Pictures:
         after = None if following is None else self._neighbour(following, self._task.after)
         if before is not None and after is not None:
             self.change_after = frame_change(before, after, plan.camera(frames[-1].index + 1))
+
+    def others(self, frames: Sequence[tuple[int, str]]) -> Iterator[np.ndarray]:
+        """Yield the pictures of frames beside the range, by number and digest.
+
+        Raises:
+            FrameCorrupt, ObjectMissing: one can't be read back.
+        """
+        for index, digest in frames:
+            kept = self._recent.get(digest)
+            yield (
+                kept[0]
+                if kept is not None
+                else read_frame(self._output, self._task.row.video_id, index, digest).picture
+            )
 
     def _one(self, frame: FramePlan) -> tuple[np.ndarray, FrameReport]:
         kept = self._recent.get(frame.digest)

@@ -83,7 +83,8 @@ class FrameReport:
 class SegmentTask:
     """Frames `frames` of a video, all in storage, to encode; `reports` are those of the frames just rendered. `replace`
     says that some of them took the place of others, so that a segment that is there may show those. `before`
-    and `after` are the digests of the frames beside these, where there are any."""
+    and `after` are the digests of the frames beside these, where there are any. `leading` and `trailing` are the frames
+    before and behind them that the segment is made of as well: number and digest of each, in their order."""
 
     row: ManifestRow
     frames: tuple[FramePlan, ...]
@@ -91,6 +92,10 @@ class SegmentTask:
     replace: bool = False
     before: str = ""
     after: str = ""
+    leading: tuple[tuple[int, str], ...] = ()
+    trailing: tuple[tuple[int, str], ...] = ()
+    upscaler: str = ""
+    """the digest of the net that enlarges them"""
 
 
 @dataclass(frozen=True)

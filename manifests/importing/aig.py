@@ -165,7 +165,9 @@ def _settings(source: Source, labels: Mapping[str, str]) -> Draft:
             source.drop([label], "a setting of a diffusion model, which does not draw here", shows=diffuses)
         elif name == "USE_UPSCALE" or name.startswith("UPSCALE"):
             on = source.text(key.get("USE_UPSCALE", "") or label).lower() == "yes"
-            source.drop([label], "nightreel has no model that enlarges yet", shows=on)
+            source.drop(
+                [label], "add the net by `nightreel models add-upscaler` and name it by finish.upscaler", shows=on
+            )
         elif name in _FILES or name == "SAMPLES":
             source.drop([label], "says how it runs", shows=False)
         else:

@@ -154,7 +154,8 @@ def _row(source: Source, command: Command, where: str) -> Draft:
     else:
         source.account.dropped(flags.has(*_ZOOM), "without -zvid it does nothing there either", shows=False)
     if flags.has("-vsd"):
-        draft.put("source.video", flags.text("-vsd"), *flags.has("-vsd"))
+        draft.restyle(flags.text("-vsd"), "each", *flags.has("-vsd"))
+        draft.put("steps", flags.whole("-i", 500, 1, 10_000), *flags.has("-i"))
     source.account.dropped(flags.has("-se"), "how often it shows a picture", shows=False)
     source.account.dropped(flags.has("-d", "-cd"), "how it runs: pictures are repeatable here", shows=False)
     unknown = [key for key in source if key.removeprefix(where) not in LONG and source.account.fate(key) is None]
@@ -443,10 +444,5 @@ def _zoom_script(source: Source, where: str) -> Draft:
     story.scene(0, pieces)
     draft.put("prompts", story.values(draft.frames)[0], *source.has(text))
     draft.put("zoom", "1.01")
-    if draft.knows("finish.fps"):
-        draft.put("finish.fps", 60.0)
-    else:
-        draft.advice.append(
-            "zoom.sh plays 60 frames a second with frames between; nightreel has no frame interpolation yet"
-        )
+    draft.put("finish.fps", 60.0)
     return draft

@@ -35,7 +35,7 @@ _QUIET = {
     **dict.fromkeys(("near_plane", "far_plane"), "a plane has no depth"),
     "sampling_mode": "moves are bicubic here",
     "lock_camera": "the camera stands still here",
-    "flow_*": "nightreel has no source video yet",
+    "flow_*": "source.mode flow looks from each frame to the next, and weighs nothing",
 }  # fmt: skip
 _LOUD = {
     **dict.fromkeys((
@@ -43,15 +43,23 @@ _LOUD = {
         "target_palette", "lock_palette",
     ), _PALETTE),
     **dict.fromkeys(("use_mmc", "mmc_models"), "as the perceptors"),
-    **dict.fromkeys(("reencode_each_frame", "frame_stride"), "nightreel has no source video yet"),
+    "frame_stride": "source.fps says how many frames are taken a second",
     "pixel_size": "the row's size is what is drawn",
 }  # fmt: skip
-_HOLDS = {
-    "direct_stabilization_weight": "hold.picture", "semantic_stabilization_weight": "hold.meaning",
-    "edge_stabilization_weight": "hold.edges", "depth_stabilization_weight": "hold.depth",
-    "flow_stabilization_weight": "hold.flow", "direct_init_weight": "hold.init", "semantic_init_weight": "hold.init",
-    "direct_image_prompts": "hold.picture",
-}  # fmt: skip
+#: A direct hold is half of the latent's squared difference and a tenth of the pixels'; one on edges is the mean of both
+#: derivatives, of which there is the sum here.
+_HOLDS: dict[str, dict[str, float]] = {
+    "direct_stabilization_weight": {"hold.latent": 1.0, "hold.picture": 0.1},
+    "semantic_stabilization_weight": {"hold.meaning": 1.0},
+    "edge_stabilization_weight": {"hold.edges": 0.5},
+}
+_INIT_HOLDS = {"direct_init_weight": "latent", "semantic_init_weight": "meaning"}
+_NO_HOLDS = {
+    "depth_stabilization_weight": "frames are not held to a depth here",
+    "flow_stabilization_weight": "frames are not held to a flow here: each starts from the one before, moved",
+    "direct_image_prompts": "pixels are held to init_image alone here (hold.init)",
+}
+_MASKED = re.compile(r"_-?\[?[^\s()\[\]]*\.\w{3,4}\]?$")
 _PERCEPTORS = ("ViTB32", "ViTB16", "ViTL14", "ViTL14_336px", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64")
 _CUT = re.compile(r":(?!/)")
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?|-inf", re.IGNORECASE)
@@ -386,12 +394,8 @@ def _loss(source: Source, draft: Draft) -> None:
             draft.put("loss.tv2", weight, key)
         else:
             draft.put("loss.tv", weight, key, rule="absolute differences, where pytti squares them")
-    for key, column in _HOLDS.items():
-        if source.is_off(key) or not source.text(key):
-            source.account.mapped(source.has(key), "it is off")
-        else:
-            draft.put(column, source.text(key), *source.has(key))
     source.init_image(draft, "init_image")
+    _holds(source, draft)
     rate = source.get("learning_rate")
     if is_plain_number(rate):
         draft.put("optimiser.lr", float(rate), "learning_rate")
@@ -408,6 +412,69 @@ def _loss(source: Source, draft: Draft) -> None:
         source.account.approximated(source.has(key), "Adam's moments move with the camera here, and do not begin anew")
 
 
+def _holds(source: Source, draft: Draft) -> None:
+    rule = "the goal is the moved picture before it is encoded"
+    for key, columns in _HOLDS.items():
+        weight = _weight(source, draft, key)
+        if weight is None:
+            continue
+        for column, factor in columns.items():
+            try:
+                draft.put(column, _times_of(weight, factor), key, rule=rule)
+            except KeyframeError as error:
+                source.drop([key], f"it can't be written: {short(str(error), 200)}")
+    for key, kind in _INIT_HOLDS.items():
+        weight = _weight(source, draft, key)
+        if weight is None:
+            continue
+        if "init_image" not in draft.columns:
+            source.drop([key], "there is no init_image to be held to", shows=False)
+        elif "hold.init" in draft.columns:
+            source.drop([key], "init_image holds frames in one sense, which direct_init_weight says")
+        elif weight.constant is None:
+            source.drop([key], "a hold on init_image that changes in time ends with the first frame there")
+        else:
+            text = f"{weight.constant:g}" if draft.frames == 1 else f"where(t < 1, {weight.constant:g}, 0)"
+            words = "of its latent, without the tenth of its pixels" if kind == "latent" else "of what it shows"
+            if draft.put("hold.init", text, key, rule=f"{words}; in the first frame, as there"):
+                draft.columns["hold.init_as"] = kind
+    for key, reason in _NO_HOLDS.items():
+        if source.is_off(key) or not source.text(key):
+            source.account.mapped(source.has(key), "it is off")
+        else:
+            source.drop([key], reason)
+
+
+def _weight(source: Source, draft: Draft, key: str) -> Curve | None:
+    """The weight of a hold in time; None for one that is off or can't be read, which is accounted for."""
+    text = source.text(key).strip()
+    if source.is_off(key) or not text:
+        source.account.mapped(source.has(key), "it is off")
+        return None
+    if _MASKED.search(text):
+        source.drop([key], "a hold has no mask here: it would hold all of the frame")
+        return None
+    try:
+        curve = draft.curve(text, _NAMES)
+    except KeyframeError as error:
+        source.drop([key], f"it can't be read: {short(str(error), 200)}")
+        return None
+    if curve.constant == 0.0:
+        source.account.mapped(source.has(key), "it is off")
+        return None
+    return curve
+
+
+def _times_of(weight: Curve, factor: float) -> str:
+    if weight.constant is not None:
+        return f"{weight.constant * factor:g}"
+    if factor == 1.0:
+        return weight.text
+    if weight.single is not None:
+        return f"{factor:g}*({weight.single})"
+    return baked(lambda at: weight.at(at) * factor, weight.timeline.frames)
+
+
 def _cutouts(source: Source, draft: Draft) -> None:
     draft.put("cutouts.number", source.whole("cutouts", 40, 1, 512), *source.has("cutouts"))
     power = source.number("cut_pow", 2, 0.01, 10)
@@ -421,7 +488,9 @@ def _cutouts(source: Source, draft: Draft) -> None:
 
 def _source_and_sound(source: Source, draft: Draft) -> None:
     if source.text("animation_mode") == "Video Source" and source.text("video_path"):
-        draft.put("source.video", source.text("video_path"), *source.has("video_path", "animation_mode"))
+        each = source.flag("reencode_each_frame")
+        keys = ("video_path", "animation_mode", "reencode_each_frame")
+        draft.restyle(source.text("video_path"), "each" if each else "flow", *source.has(*keys))
     else:
         keys = ("video_path", "frame_stride", "reencode_each_frame", "flow_long_term_samples")
         source.drop(keys, "no source video is used", shows=False)

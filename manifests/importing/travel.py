@@ -31,7 +31,7 @@ _LOUD = {
     ), _WHOLE),
     "controlnet_map": "nightreel has no ControlNet",
     "ip_adapter_map": "pictures that guide: say them as `images` of the scenes, by hand",
-    "upscale_config": "nightreel has no model that enlarges yet",
+    "upscale_config": "add the net by `nightreel models add-upscaler` and name it by finish.upscaler",
     "img2img_map": "nightreel has no source video yet",
     "region_map": "nightreel has no regions yet",
 }  # fmt: skip

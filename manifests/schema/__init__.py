@@ -6,6 +6,7 @@ from manifests.schema.base import SettingsError
 from manifests.schema.expressions import KeyframeError
 from manifests.schema.files import NamedFile
 from manifests.schema.frames import FrameRangeError, brief_frames, format_frames, parse_frames
+from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframes import Keyframes
 from manifests.schema.prompts import format_prompts, parse_prompts, shown_prompts
 from manifests.schema.renew import RenewSettings
@@ -13,6 +14,7 @@ from manifests.schema.row import ManifestRow, may_be_video
 from manifests.schema.scenes import AnyPrompt, ImagePrompt, NoisePrompt, Prompt, PromptError, Scene
 from manifests.schema.schedules import schedules
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
+from manifests.schema.source import SourceSettings
 
 __all__ = [
     "Address",
@@ -20,6 +22,7 @@ __all__ = [
     "AxisValue",
     "CutoutSettings",
     "FrameRangeError",
+    "HoldSettings",
     "ImagePrompt",
     "KeyframeError",
     "Keyframes",
@@ -33,6 +36,7 @@ __all__ = [
     "RenewSettings",
     "Scene",
     "SettingsError",
+    "SourceSettings",
     "WarmSettings",
     "addresses_of",
     "arrow_schema",

@@ -3,17 +3,33 @@ is encoded. None of them decides a picture, but for what schedules hear (manifes
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from manifests.schema import audio, formats
+from manifests.schema.base import Settings, SettingsError
 from manifests.schema.neutral import NO_PICTURE
 from manifests.schema.scenes import Uri
 
+if TYPE_CHECKING:
+    from manifests.schema.row import ManifestRow
+
 __all__ = [
-    "Audio", "AudioGain", "AudioRelease", "AudioStart", "Bands", "Codec", "Format", "HeardInAudio", "Quality",
+    "UPSCALER_PATTERN",
+    "Audio",
+    "AudioGain",
+    "AudioRelease",
+    "AudioStart",
+    "Bands",
+    "Between",
+    "Codec",
+    "FinishSettings",
+    "Format",
+    "HeardInAudio",
+    "Quality",
     "Seconds",
+    "check_finish",
 ]  # fmt: skip
 
 Seconds = Annotated[
@@ -77,3 +93,81 @@ Quality = Annotated[
     NO_PICTURE,
     Field(description="How much of the pictures is kept by an mp4, webm, mov or webp, at what size."),
 ]
+
+
+Between = Literal["none", "blend", "motion"]
+
+MOST_SHOWN = 1_000_000
+"""frames of a finished video"""
+UPSCALER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+def _check_smooth(frames: int) -> int:
+    if frames not in (0, 3, 5, 7):
+        raise ValueError("allowed is 0, 3, 5 or 7")
+    return frames
+
+
+class FinishSettings(Settings):
+    """What is done with drawn frames before they are encoded. No frame changes by it."""
+
+    fps: Annotated[float | None, NO_PICTURE] = Field(
+        None,
+        gt=0,
+        le=240,
+        description="Frames per second of the finished video, where it is to show more than `fps` are drawn.",
+    )
+    between: Annotated[Between, NO_PICTURE] = Field(
+        "motion",
+        description="What finish.fps shows between two drawn frames: none, the first of them again; blend, a cross-"
+        "fade; motion, blocks of both moved along, as by ffmpeg's minterpolate.",
+    )
+    smooth: Annotated[Annotated[int, AfterValidator(_check_smooth)], NO_PICTURE] = Field(
+        0,
+        json_schema_extra={"allowed": "0, 3, 5 or 7"},
+        description="Frames that are averaged into each, its neighbours moved into place by the camera: less flicker, "
+        "and less detail.",
+    )
+    smooth_centre: Annotated[float, NO_PICTURE] = Field(
+        0.7,
+        ge=0.05,
+        le=1,
+        description="With finish.smooth, the weight c of the frame itself: a neighbour k frames away has c (1 - c)^k.",
+    )
+    upscaler: Annotated[str | None, NO_PICTURE] = Field(
+        None,
+        pattern=UPSCALER_PATTERN,
+        description="Net that enlarges the frames by `upscale`, instead of Lanczos: see `nightreel models "
+        "add-upscaler`.",
+        json_schema_extra={"allowed": "the name of an upscaler: 1 to 64 letters, digits, '.', '_' or '-'"},
+    )
+
+
+def check_finish(row: ManifestRow) -> None:
+    """Raise SettingsError where what is to be done with finished frames does not go together."""
+    finish = row.finish
+    if finish.fps is not None:
+        if finish.fps < row.fps:
+            raise SettingsError(
+                "finish.fps",
+                f"finish.fps {finish.fps:g} is below fps {row.fps:g}, at which frames are drawn: it puts frames "
+                f"between; for a slower video choose fps {finish.fps:g}",
+            )
+        shown = row.frames * finish.fps / row.fps
+        if row.frames > 1 and shown > MOST_SHOWN:
+            raise SettingsError(
+                "finish.fps",
+                f"finish.fps {finish.fps:g} makes {shown:,.0f} frames of {row.frames:,} drawn at fps {row.fps:g}; at "
+                f"most {MOST_SHOWN:,} are shown",
+            )
+    if finish.smooth and row.depth.shape != "plane":
+        raise SettingsError(
+            "finish.smooth",
+            f"finish.smooth {finish.smooth} moves neighbours into place by the camera, which it can't where "
+            f"depth.shape is {row.depth.shape}: leave it out, or choose depth.shape plane",
+        )
+    if finish.upscaler is not None and row.upscale == 1 and "upscale" not in row.model_fields_set:
+        raise SettingsError(
+            "finish.upscaler",
+            f"finish.upscaler {finish.upscaler} enlarges, and by how much is not said: give upscale, 2 to 8",
+        )

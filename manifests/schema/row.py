@@ -13,7 +13,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from manifests.schema import camera, finish
+from manifests.schema import camera
+from manifests.schema import finish as finish_columns
 from manifests.schema.affixes import Affix, joined, parse_affix
 from manifests.schema.audio import AS_AUDIO, check_bands, frames_of, signals_of
 from manifests.schema.base import Settings, SettingsError
@@ -21,14 +22,18 @@ from manifests.schema.changing import ChangingValue, changing_values
 from manifests.schema.consistency import check_consistent
 from manifests.schema.continues import Continued, continued
 from manifests.schema.fades import Fades
+from manifests.schema.finish import check_finish
 from manifests.schema.formats import check_format
+from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframe_text import KeyframeText
+from manifests.schema.mask import Mask, MaskMoves
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
 from manifests.schema.renew import RenewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
+from manifests.schema.source import SourceSettings, imply_from_source
 from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -112,13 +117,13 @@ class ManifestRow(Settings):
         le=100_000,
         description="Beats that pass before the one that b counts from.",
     )
-    seconds: finish.Seconds = None
-    audio: finish.Audio = None
-    audio_start: finish.AudioStart = 0.0
-    audio_gain: finish.AudioGain = 0.0
-    audio_release: finish.AudioRelease = 0.15
-    bands: finish.Bands = None
-    heard: finish.HeardInAudio = None
+    seconds: finish_columns.Seconds = None
+    audio: finish_columns.Audio = None
+    audio_start: finish_columns.AudioStart = 0.0
+    audio_gain: finish_columns.AudioGain = 0.0
+    audio_release: finish_columns.AudioRelease = 0.15
+    bands: finish_columns.Bands = None
+    heard: finish_columns.HeardInAudio = None
     width: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Width of a frame in pixels.")
     height: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Height of a frame in pixels.")
     seed: Annotated[int, Neutral(0)] = Field(0, ge=0, lt=2**63, description="Seed of all randomness of the video.")
@@ -191,6 +196,8 @@ class ManifestRow(Settings):
     init_image: Annotated[Uri | None, Neutral(None)] = Field(
         None, description="Picture that the first frame starts from: a URI, or a path (from the manifest's folder)."
     )
+    mask: Mask = None
+    mask_moves: MaskMoves = False
     continues: Annotated[
         Annotated[str, Field(max_length=200), AfterValidator(_check_parent_text)] | None, Neutral(None, in_time=True)
     ] = Field(
@@ -224,9 +231,9 @@ class ManifestRow(Settings):
         le=10_000,
         description="Steps of a keyframe that runs ahead, four of the former apart: three times `steps` unless given.",
     )
-    format: finish.Format = "mp4"
-    codec: finish.Codec = None
-    quality: finish.Quality = "good"
+    format: finish_columns.Format = "mp4"
+    codec: finish_columns.Codec = None
+    quality: finish_columns.Quality = "good"
     upscale: Annotated[int, NO_PICTURE] = Field(
         1, ge=1, le=8, description="Factor by which the finished video is enlarged."
     )
@@ -244,22 +251,29 @@ class ManifestRow(Settings):
     )
     cutouts: CutoutSettings = Field(CutoutSettings(), description="How the crops are made that the perceptor sees.")
     loss: LossSettings = Field(LossSettings(), description="Terms of the loss besides the prompts.")
+    hold: HoldSettings = Field(HoldSettings(), description="What frames are held to besides the prompts.")
     renew: RenewSettings = Field(
         RenewSettings(), description="What is done to the moved picture before the next frame begins."
     )
+    source: SourceSettings = Field(SourceSettings(), description="A film that the video is drawn over.")
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
     warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
+    finish: Annotated[finish_columns.FinishSettings, NO_PICTURE] = Field(
+        finish_columns.FinishSettings(), description="What is done with drawn frames before they are encoded."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         given = self.__pydantic_fields_set__
         if self.video_id == RESERVED_ID:
             raise SettingsError("video_id", f"'{RESERVED_ID}' is the folder of the job's report; give another name")
+        self.__dict__.update(imply_from_source(self, given))
         self._imply_frames(given)
         check_consistent(self, given)
         self._imply(given)
         check_bands(self)
         check_format(self)
+        check_finish(self)
         return self
 
     def closing(self, handoff: str) -> int:
@@ -271,8 +285,21 @@ class ManifestRow(Settings):
 
     @property
     def length_unknown(self) -> bool:
+        """Whether it is as long as its audio, which nobody has heard yet, or as its film, which nobody has seen."""
+        return self.length_of_audio or self.length_of_film
+
+    @property
+    def length_of_audio(self) -> bool:
         """Whether it is as long as its audio, which nobody has heard yet."""
         return self.seconds == AS_AUDIO and self.heard is None
+
+    @property
+    def length_of_film(self) -> bool:
+        """Whether it is as long as its film, or has as many frames a second, and nobody has seen that yet."""
+        if self.source.video is None or self.source.found is not None:
+            return False
+        given = self.__pydantic_fields_set__
+        return "frames" not in given and (self.seconds is None or "fps" not in given)
 
     def _imply_frames(self, given: set[str]) -> None:
         frames = frames_of(self)
@@ -297,7 +324,7 @@ class ManifestRow(Settings):
                 )
         elif self.init == "image":
             raise SettingsError("init", "init is 'image', but no init_image is given; name a picture, or another init")
-        if "format" not in given and self.frames == 1:
+        if "format" not in given and self.frames == 1 and not self.length_unknown:
             self.__dict__["format"] = "png"
             # of a picture that is what it is they say nothing
             self.__dict__["codec"], self.__dict__["quality"] = None, "good"

@@ -18,7 +18,7 @@ from renderers.frame_plan.frame_plan import FramePrompts, FrameSettings, Weighte
 from renderers.frame_plan.handoff import HOLD, LEAP, PULL, Place
 from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.neutral import NEUTRAL, root_deviations
-from renderers.frame_plan.weights import decided_by
+from renderers.frame_plan.weights import decided_by, decided_by_holds
 from renderers.registry import ModelEntry
 
 __all__ = ["ALGORITHM", "ONE_CROP", "Addressing", "CurrentAddressing"]
@@ -52,6 +52,8 @@ class CurrentAddressing:
         root = root_deviations(row)
         if row.init_image is not None:
             root["init_image"] = images[row.init_image]
+        if row.mask is not None:
+            root["mask"] = images[row.mask]
         self._root = sha256_of({"algorithm": ONE_CROP, "model": entry.digest, **root})
         self._images = images
         self._border = "" if row.border == NEUTRAL["border"] else f'"{row.border}"'
@@ -60,6 +62,7 @@ class CurrentAddressing:
         # most frames share these with others
         self._motions: dict[int, tuple[Motion, str]] = {}
         self._prompts_texts = lru_cache(REMEMBERED)(self._prompts)
+        self._holds_text = lru_cache(REMEMBERED)(lambda holds: canonical(decided_by_holds(holds, row.hold)))
         self._weights_text = lru_cache(REMEMBERED)(lambda weights: canonical(decided_by(weights, row.loss)))
 
     def digest(
@@ -87,6 +90,10 @@ class CurrentAddressing:
             values["renew"] = canonical(decided)
         if settings.weights:
             values["loss"] = self._weights_text(settings.weights)
+        if settings.source is not None:
+            values["source"] = canonical(settings.source.decides())
+        if settings.holds:
+            values["hold"] = self._holds_text(settings.holds)
         if place.ahead:
             values["keyframe"] = "true"
             leap = place.leap

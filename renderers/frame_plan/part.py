@@ -12,7 +12,9 @@ from renderers.errors import BadInput
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import STILL
+from renderers.frame_plan.source import SourceFrame
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_plan.weights import without_a_start
 
 __all__ = ["check_part", "part_plans", "smaller"]
 
@@ -55,6 +57,8 @@ def part_plans(plan: VideoPlan, frames: range, scale: float = 1.0) -> tuple[Fram
         needs=(),
         motion=STILL,
         renewal=None,
-        steps=plan.row.steps_first,
+        holds=without_a_start(plans[0].holds),
+        source=None if plans[0].source is None else SourceFrame(plans[0].source.now),
+        steps=plan.row.steps_first if plan.handoff == "chain" else plans[0].steps,
     )
     return tuple(plans)

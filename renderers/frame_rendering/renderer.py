@@ -27,6 +27,7 @@ from renderers.errors import OutOfMemory
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.parallax import asked_depth
+from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import ALGORITHM, VideoPlan
 from renderers.frame_rendering.batch_curve import BatchCurve, DeviceMemory
 from renderers.frame_rendering.candidates import Candidates, numbers_of
@@ -67,9 +68,9 @@ class FrameRenderer:
         """Up to `max_batch` frames go through the networks together: all that are asked for, or as many as were found
         to pay (renderers/frame_rendering/batch_curve.py). `terms` are what the loss of a frame can be made of."""
         self.models = models
-        self.starts = Starts(models)
         self._max_batch, self._terms = max_batch, terms
         fitted = FittedPictures(models.device)
+        self.starts = Starts(models, fitted)
         self._guides = [Guide(it, models.entry.concepts, models.device, fitted) for it in models.perceptors]
         self._fitting: dict[torch.Size, int] = {}  # frames of a shape that memory was found to hold
         self._curves: defaultdict[Hashable, BatchCurve] = defaultdict(BatchCurve)
@@ -87,6 +88,7 @@ class FrameRenderer:
         reseeded: bool = False,
         on_step: Callable[[StepProgress], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        source: SourcePictures | None = None,
     ) -> RenderedFrame:
         """Render one frame; see `FrameRequest` for the arguments.
 
@@ -97,7 +99,7 @@ class FrameRenderer:
             Stopped: `should_stop` asked for it.
         """
         request = FrameRequest(
-            plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop
+            plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop, source
         )
         (rendered,) = self.render_together([request])
         if isinstance(rendered, Exception):
@@ -247,7 +249,8 @@ class FrameRenderer:
         memory. `aligned` are the embeddings of what was cut from each frame's aligned pictures."""
 
         def loss(frame: FrameInProgress, embeddings: Tensor, *aligned: Tensor) -> Tensor:
-            view = Embeddings(embeddings, frame.targets[which].with_aligned(aligned), guide.concepts)
+            targets, held = frame.targets[which].with_aligned(aligned), frame.meanings(which)
+            view = Embeddings(embeddings, targets, guide.concepts, held)
             return frame.terms.add(embeddings.new_zeros(()), view)
 
         def loss_of_part(frame: FrameInProgress, part: Tensor, *aligned: Tensor) -> Tensor:
@@ -287,7 +290,8 @@ class FrameRenderer:
             "video_id": plan.video_id,
             "frame": frame.index,
             "frames": plan.frames,
-            "steps": frame.steps,
+            "steps": done.steps,
+            **({} if done.covered is None else {"covered": round(done.covered, 4)}),
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
             **plan_document(plan, heard=False),

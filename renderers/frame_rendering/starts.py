@@ -11,17 +11,21 @@ from torch import Tensor
 
 from renderers.errors import ModelFilesBroken
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.handoff import PULL
 from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.parallax import asked_depth
 from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
-from renderers.frame_rendering.pictures import read_picture
+from renderers.frame_rendering.holding import own_goals
+from renderers.frame_rendering.keeping import Kept, Masks
+from renderers.frame_rendering.pictures import FittedPictures, read_picture
 from renderers.frame_rendering.renewing import grain, reference_of, renewed
 from renderers.frame_rendering.state import FrameState
 from renderers.frame_rendering.warp import Warp, warp_of
 from renderers.models import Models, decode_tokens
 from renderers.randomness import generator
+from renderers.step.goals import Goal
 
 __all__ = ["Start", "Starts"]
 
@@ -34,21 +38,25 @@ MEMORY_BORDERS = {"paint": "black"}
 @dataclass(frozen=True)
 class Start:
     """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
-    steps), None for none; the picture `(1, 3, H, W)` that it is held to, if it is; and the colours that it hands on as
-    those that others are held to (see FrameState)."""
+    steps), None for none; the `goals` that it is held to; and the colours that it hands on as those that others are
+    held to (see FrameState). A `cold` one is no other frame's, and takes all the steps of a first frame; `covered` is
+    the share of a film's frame that the one before it showed, where that was looked at."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
-    goal: Tensor | None = None
+    goals: tuple[Goal, ...] = ()
     reference: Tensor | None = None
+    cold: bool = False
+    covered: float | None = None
 
 
 class Starts:
     """The starts of frames that one model draws. `low` and `high` `(1, c, 1, 1)` bound the codes of its codebook, and
     `code_std` is their standard deviation."""
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, models: Models, fitted: FittedPictures) -> None:
+        """`fitted` holds pictures of rows that were read before, in the size of frames."""
+        self._models, self._fitted, self._masks = models, fitted, Masks(models.device)
         self.low, self.high = (b.view(1, -1, 1, 1) for b in torch.aminmax(models.vqgan.codebook, dim=0))
         self.code_std = float(models.vqgan.codebook.std())
         self._references: dict[tuple[str, int, int], Tensor] = {}  # pictures of rows, by digest and size
@@ -83,6 +91,49 @@ class Starts:
         return Start(vqgan.encode(picture.to(device)).contiguous())
 
     @torch.no_grad()
+    def init_goals(self, plan: VideoPlan, frame: FramePlan, images: Mapping[str, bytes]) -> tuple[Goal, ...]:
+        """What a frame is held to of the row's init_image; nothing, unless it is.
+
+        Raises:
+            BadInput: the picture can't be read.
+        """
+        row, weight = plan.row, dict(frame.holds).get("init")
+        if not weight:
+            return ()
+        assert row.init_image is not None  # the schema sees to it
+        sha256 = plan.images[row.init_image]
+        picture = self._fitted.read(images, row.init_image, sha256, row.width, row.height)
+        kind, vqgan = row.hold.init_as, self._models.vqgan
+        latent = vqgan.encode(picture).contiguous() if kind == "latent" else None
+        return (Goal(kind, picture, weight, latent=latent, fade=row.hold.init_fade),)
+
+    @torch.no_grad()
+    def kept(
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        images: Mapping[str, bytes],
+        start: Start,
+        start_state: FrameState | None,
+    ) -> Kept | None:
+        """What of `start`, that of a frame, the row's mask keeps; None for a row without one. Where nothing moves it
+        is the very tokens of `start_state`.
+
+        Raises:
+            BadInput: the mask can't be read.
+        """
+        height, width = start.latent.shape[-2:]
+        free = self._masks.free(plan, frame.index, images, (height, width))
+        if free is None:
+            return None
+        vqgan = self._models.vqgan
+        if start_state is not None and frame.motion.still and not frame.target_digest:
+            tokens = start_state.tokens.to(start.latent.device).long()
+        else:
+            tokens = vqgan.tokenise(start.latent)
+        return Kept.of(vqgan, free, tokens)
+
+    @torch.no_grad()
     def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:
         """The start at full size from the `latent` of a coarse one: its picture, enlarged."""
         vqgan = self._models.vqgan
@@ -103,7 +154,8 @@ class Starts:
     ) -> Start:
         """The start of a frame from `start_state`, moved as the camera moves, all in float. One that is drawn to the
         keyframe of state `target_state` is held to a cross-fade of what it starts from into that keyframe, moved back
-        to its time. `seed` is of what the border paints and of the noise that renews, the row's if it is None.
+        to its time. One that is held to its own start is held to that cross-fade, too, or to what was moved. `seed` is
+        of what the border paints and of the noise that renews, the row's if it is None.
 
         What it starts from is renewed, what it is held to is not.
 
@@ -113,16 +165,17 @@ class Starts:
         """
         vqgan, device, border = self._models.vqgan, self._models.device, plan.row.border
         renewal, seed = frame.renewal or Renewal(), plan.row.seed if seed is None else seed
+        holds = tuple(it for it in frame.holds if it[0] != "init")
         first, second = start_state.moments.expand(device)
         still = frame.motion.still and target_state is None and not renewal.acts
-        if still and not renewal.carries:
+        if still and not (renewal.carries or holds):
             return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
         shown, goal, weight = decode_tokens(vqgan, start_state.tokens.to(device)), None, None
-        reference = self._reference(plan, renewal, start_state, shown, images or {})
+        reference = self.reference(plan, renewal, start_state, shown, images or {})
         handed_on = reference if renewal.carries else None
         if still:
-            memory = (first, second, start_state.moments.steps)
-            return Start(start_state.expand(self.low, self.high), memory, reference=handed_on)
+            memory, latent = (first, second, start_state.moments.steps), start_state.expand(self.low, self.high)
+            return Start(latent, memory, own_goals(holds, shown, None, latent), handed_on)
         warp = warp_of(frame.motion, shown, self._depth(frame.motion, shown))
         picture = moved = warp.move(shown, border=border).clamp(0, 1)
         if renewal.acts:
@@ -137,11 +190,16 @@ class Starts:
             goal, picture = (it + weight * (ahead - it) for it in (moved, picture))
         codes_will_do = goal is None and not renewal.acts
         latent = self._latent(plan, start_state, warp, picture, moves_codes=codes_will_do, all_there=goal is not None)
+        goals: tuple[Goal, ...] = () if goal is None else (Goal("picture", goal, PULL * frame.share),)
+        if holds:
+            coverage = warp.coverage(*picture.shape[-2:])
+            covered = coverage if weight is None else torch.maximum(coverage, weight)
+            goals += own_goals(holds, moved if goal is None else goal, covered, latent)
         if border == "paint":
             chance = generator(seed, frame.index, 0, "paint")
             latent = self._painted(latent, _new_ground(warp, picture, weight), chance)
         first = warp.move(first, mode="bilinear", border=MEMORY_BORDERS.get(border, border))
-        return Start(latent, (first, second, start_state.moments.steps), goal, handed_on)
+        return Start(latent, (first, second, start_state.moments.steps), goals, handed_on)
 
     def _depth(self, motion: Motion, shown: Tensor) -> Tensor | None:
         """How far away is what a picture shows, if `motion` asks for it.
@@ -159,7 +217,7 @@ class Starts:
             )
         return depth.depths(shown)
 
-    def _reference(
+    def reference(
         self,
         plan: VideoPlan,
         renewal: Renewal,

@@ -19,8 +19,8 @@ from torch import Tensor
 from manifests.schema import LossSettings
 from manifests.schema.palette import colours_in
 from renderers.frame_plan.frame_plan import FramePlan
-from renderers.frame_plan.handoff import PULL
-from renderers.step.guidance import Targets
+from renderers.step.goals import Goal, edge_distance, latent_distance, picture_distance
+from renderers.step.guidance import Target, Targets
 from renderers.step.losses import (
     colourfulness,
     concept_contrast,
@@ -39,25 +39,27 @@ STAIRS = 5
 
 @dataclass(frozen=True)
 class Latent:
-    """The `latent` `(1, c, h, w)` that is optimised, before step number `step`, from 0."""
+    """The `latent` `(1, c, h, w)` that is optimised, before step number `step`, from 0; and the `goals` that the frame
+    is held to, with the weights that they have at this step."""
 
     latent: Tensor
     step: int
+    goals: tuple[Goal, ...] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The `picture` `(1, 3, H, W)` in [0, 1] that the latent decodes to, and the one that the frame is drawn to, `goal`
-    `(1, 3, H, W)`, where it has a keyframe ahead."""
+    """The `picture` `(1, 3, H, W)` in [0, 1] that the latent decodes to, and the `goals` as of `Latent`."""
 
     picture: Tensor
-    goal: Tensor | None
+    goals: tuple[Goal, ...] = ()
 
 
 @dataclass(frozen=True)
 class Embeddings:
     """A picture's cutouts as one perceptor sees them: unit vectors `cutouts` `(n, d)`; in the same space the `targets`
-    of the frame, and the `concepts` `(m, d)` that the model tells apart, if it has any.
+    of the frame, and the `concepts` `(m, d)` that the model tells apart, if it has any; and the goals of kind meaning,
+    `held`, each the mean embedding of what is seen of it.
 
     A term of these must be a mean over the cutouts: where memory is short it gets some of them at a time. With several
     perceptors the loss takes the mean over them.
@@ -66,6 +68,7 @@ class Embeddings:
     cutouts: Tensor
     targets: Targets
     concepts: Tensor | None
+    held: tuple[Target, ...] = ()
 
 
 View: TypeAlias = Latent | Picture | Embeddings
@@ -223,28 +226,59 @@ class LatentDecay(Term[Latent]):
             yield weight * left / STAIRS / 2 * (view.latent**2).mean()
 
 
-class KeyframePull(Term[Picture]):
-    """A frame between two keyframes stays near the cross-fade that it starts from, the more the nearer its end; ours:
-    see renderers/frame_plan/handoff.py."""
-
-    name = "keyframe_pull"
-    needs = Picture
+class Held(Term[V]):
+    """Near to the frame's goals (renderers/step/goals.py), of which each has a weight of its own."""
 
     @classmethod
     def weight(cls, settings: LossSettings, frame: FramePlan) -> float:
-        """The share of the way that the frame has behind it, 0 for all frames of a chain."""
-        return PULL * frame.share
+        """1: the goals are known once the frame has its start."""
+        return 1.0
+
+
+class HeldPicture(Held[Picture]):
+    """Pixels and edges; the pull of a keyframe is one of them (renderers/frame_plan/handoff.py)."""
+
+    name = "held picture"
+    needs = Picture
 
     def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
-        """One."""
-        if view.goal is not None:
-            yield weight * F.mse_loss(view.picture, view.goal)
+        """One for each goal of these kinds."""
+        for goal in view.goals:
+            if goal.kind == "picture":
+                yield weight * goal.weight * picture_distance(view.picture, goal)
+            elif goal.kind == "edges":
+                yield weight * goal.weight * edge_distance(view.picture, goal)
+
+
+class HeldLatent(Held[Latent]):
+    """Latents."""
+
+    name = "held latent"
+    needs = Latent
+
+    def losses(self, weight: float, view: Latent) -> Iterator[Tensor]:
+        """One for each goal of this kind."""
+        for goal in view.goals:
+            if goal.kind == "latent":
+                yield weight * goal.weight * latent_distance(view.latent, goal)
+
+
+class HeldMeaning(Held[Embeddings]):
+    """What a perceptor sees: the distance of a prompt, but of pictures."""
+
+    name = "held meaning"
+    needs = Embeddings
+
+    def losses(self, weight: float, view: Embeddings) -> Iterator[Tensor]:
+        """One for each goal of this kind."""
+        for target in view.held:
+            yield weight * prompt_distance(view.cutouts, target.vector, target.weight, target.stop)
 
 
 # Added up in this order: sums of floats depend on it, and frames must come out the same to the last bit.
 TERMS: tuple[type[Term[Any]], ...] = (
-    PromptDistance, Contrast, TotalVariation, LatentDecay, KeyframePull,
-    Palette, Colourfulness, MirrorX, MirrorY, SquaredVariation,
+    PromptDistance, Contrast, TotalVariation, LatentDecay, HeldPicture,
+    Palette, Colourfulness, MirrorX, MirrorY, SquaredVariation, HeldLatent, HeldMeaning,
 )  # fmt: skip
 
 

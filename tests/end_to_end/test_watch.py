@@ -221,6 +221,11 @@ def test_watch_shows_an_output_from_storage_alone_and_the_command_to_copy(
         page.locator("#grid-legend", has_text="4 done").wait_for()
         assert "key=" not in page.url, "the key does not stay in the address"
         assert page.locator("#grid-legend .badge:is(.failed, .missing, .rendering)").count() == 0, "none is no news"
+        page.get_by_role("button", name="Play").click()
+        page.wait_for_function("document.querySelector('#grid-film')?.readyState >= 2")  # a frame of it is shown
+        film = "document.querySelector('#grid-film')"
+        assert page.evaluate(f"[{film}.videoWidth, {film}.error, {film}.seekable.length]") == [32, None, 1]
+        assert page.evaluate(f"{film}.duration") == pytest.approx(4 / 24, abs=0.02)
         page.locator(".cell[data-frame='1']").click()
         page.get_by_role("button", name="Re-run 1 frame (3 with those after)").wait_for()
         page.locator(".cell[data-frame='3']").click(modifiers=["Shift"])

@@ -141,6 +141,7 @@ function legend() {
     : chips.filter(([state, count]) => count || !["rendering", "waiting"].includes(state)).map(([state, count, text]) => badge(count ? state : "none", `${number(count)} ${text}`));
   byId("grid-legend").replaceChildren(...named,
     it.refused ? "" : el("span", { class: "counts", dir: "auto" }, it.published ? `published: ${it.published}` : "not published yet"),
+    it.published && /\.(mp4|webm|gif|webp|png)$/.test(it.published) ? button("Play", play, "grid-play") : "",
     it.plan || it.refused ? "" : el("span", { class: "counts" }, "its plan can't be read here: this is what lies there"));
 }
 
@@ -331,6 +332,19 @@ const stands = (frame) => (open.page.states[frame - open.page.start] ? `${letter
 // The frame that is shown came, failed, was begun or left since: it is shown anew.
 function follow() {
   if (open.shown !== undefined && stands(open.frame) !== undefined && open.shown !== stands(open.frame)) details(open.frame);
+}
+
+// The finished video, where the frame is shown: moving pictures play by themselves.
+function play() {
+  const { output, video, page: { published } } = open;
+  const src = `api/film?${query({ o: output, video, at: published })}`;
+  open.frame = null;
+  open.shown = undefined;
+  paint();
+  const film = /\.(mp4|webm)$/.test(published)
+    ? el("video", { class: "screen crisp", id: "grid-film", controls: true, autoplay: true, playsInline: true, src, "aria-label": video })
+    : el("img", { class: "screen crisp", id: "grid-film", src, alt: video });
+  byId("frame").replaceChildren(el("h3", {}, "The video"), film);
 }
 
 async function details(frame) {

@@ -163,3 +163,34 @@ def test_it_goes_on_where_it_was_killed(output: Path) -> None:
     again = remaster_job(str(output), "reef", [Wish("codec", "av1")], InfraSettings())
     again.read()
     assert not again.needs_workers
+
+
+@pytest.mark.minutes
+def test_an_output_in_s3(s3_root: str, tmp_path: Path) -> None:
+    """In a real bucket, and without the model that drew it: from the objects alone."""
+    music = write_wav(tmp_path / "song.wav", tone(300, 2.0))
+    rows = [quick_row("reef", frames=FRAMES, fps=8, audio=str(music))]
+    assert render(write_manifest(tmp_path / "m.parquet", rows), s3_root, range_frames=3).complete
+    storage = Storage(s3_root)
+    frames = frame_objects(storage)
+
+    def again(*wishes: str) -> dict[str, object]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("renderers.models.load_models", None)  # nobody draws
+            assert remaster(s3_root, video="reef", set=list(wishes)) == 0
+        assert frame_objects(storage) == frames
+        said: dict[str, object] = json.loads(storage.read("reef/provenance.json"))
+        (tmp_path / str(said["video"])).write_bytes(storage.read(f"reef/{said['video']}"))
+        return said
+
+    said = again("finish.fps=20", "finish.smooth=3")
+    assert (said["frames"], said["sound_seconds"]) == (20, 1.0)
+    said = again("format=webm", "finish.smooth=0")
+    assert (said["video"], said["codec"], said["frames"]) == ("video.webm", "vp9", 20)
+    assert probe(tmp_path / "video.webm").frames == 20
+    # nothing is deleted: the former one lies beside it, until somebody does
+    assert storage.exists("reef/video.mp4")
+    said = again("fps=10", "finish.fps=null", "audio=null")
+    assert (said["frames"], said["duration_seconds"], "sound_seconds" in said) == (FRAMES, 0.8, False)
+    (done,) = stored_status(storage, Registry())
+    assert (done.video_id, done.state) == ("reef", "done")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from infra.video import ffmpeg
-from infra.video.encoding import Encoding
+from infra.video.arguments import encoder_settings
+from infra.video.encoding import FORMATS, Encoding
 from infra.video.segments import encode_segment, join_segments
 from infra.video.sound import Sound
 from tests.helpers.films import film
@@ -87,7 +89,27 @@ def test_colours_are_right_and_said(tmp_path: Path, format: str, codec: str | No
         )
         assert log == b""
         said = _described(target)
-        assert "tv, bt709" in said, said
+        assert "(tv, bt709, progressive)" in said, said  # one name: primaries, transfer and matrix are the same
+        assert ("hvc1" in said) == (codec == "h265")  # Apple's players show no hev1
+
+
+@pytest.mark.parametrize("format", ["mp4", "webm"])
+def test_segments_that_said_less_of_their_colours_make_videos_that_say_all(tmp_path: Path, format: str) -> None:
+    """Those of outputs that were made before."""
+    encoding = Encoding(format, 24, 1)  # type: ignore[arg-type]
+    used = encoding.codec_used
+    assert used is not None
+    segment, target = tmp_path / "0.seg", tmp_path / f"v.{format}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FORMATS, encoding.format, replace(encoding.spec, codec=replace(used, said="")))
+        before = encode_segment(iter(film(4, 96, 64)), encoding)
+        segment.write_bytes(before)
+        key = encoder_settings(encoding)
+    assert encoder_settings(encoding) == key  # they are found where they were
+    join_segments([segment], encoding, frames=4, target=target)
+    assert "bt709/unknown/unknown" in _described(segment)
+    assert "(tv, bt709, progressive)" in _described(target)
+    assert before != encode_segment(iter(film(4, 96, 64)), encoding)
 
 
 def _described(path: Path) -> str:

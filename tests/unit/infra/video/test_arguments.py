@@ -14,6 +14,7 @@ from tests.helpers.films import encoding
 
 QUIET = shlex.split("-hide_banner -nostdin -nostats -loglevel error")
 YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd+full_chroma_int+bitexact,format=yuv420p"
+SAID = "setparams=color_primaries=bt709:color_trc=bt709"
 BT709 = shlex.split("-colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range tv")
 BITEXACT = shlex.split("-map_metadata -1 -fflags +bitexact")
 
@@ -23,7 +24,7 @@ def test_the_whole_command_that_encodes_an_mp4_segment() -> None:
     assert arguments == [
         *shlex.split("-hide_banner -nostats -loglevel error"),
         *shlex.split("-f rawvideo -pixel_format rgb24 -video_size 64x48 -framerate 24000/1001 -i pipe:0 -an -vf"),
-        YUV,
+        f"{YUV},{SAID}",
         *shlex.split("-fps_mode passthrough -c:v libx264 -preset medium -crf 17 -bf 0 -g 96 -x264-params"),
         "open-gop=0:cpu-independent=1:repeat-headers=1",
         *shlex.split("-pix_fmt yuv420p"),
@@ -40,7 +41,7 @@ def test_the_whole_command_that_encodes_an_enlarged_webm_segment_of_odd_size() -
         *shlex.split("-hide_banner -nostats -loglevel error"),
         *shlex.split("-f rawvideo -pixel_format rgb24 -video_size 17x33 -framerate 30/1 -i pipe:0 -an -vf"),
         "scale=iw*3:ih*3:flags=lanczos+accurate_rnd+full_chroma_int+bitexact,"
-        f"format=gbrp,pad=52:100:0:0,fillborders=left=0:top=0:right=1:bottom=1:mode=smear,{YUV}",
+        f"format=gbrp,pad=52:100:0:0,fillborders=left=0:top=0:right=1:bottom=1:mode=smear,{YUV},{SAID}",
         *shlex.split("-fps_mode passthrough -c:v libvpx-vp9 -crf 24 -b:v 0 -deadline good -cpu-used 3 -row-mt 0"),
         *shlex.split("-tile-columns 0 -lag-in-frames 16 -g 120 -pix_fmt yuv420p"),
         *BT709,
@@ -84,7 +85,9 @@ def test_the_whole_command_that_joins_is_a_stream_copy(format: str, fps: float, 
     assert list(commands) == ["joining"]
     assert commands["joining"] == [
         *QUIET,
-        *shlex.split("-f concat -safe 0 -i file:/t/list -map 0:v:0 -c copy -bsf:v"),
+        *shlex.split("-f concat -safe 0 -i file:/t/list -map 0:v:0 -c copy"),
+        *BT709,
+        "-bsf:v",
         stamp,
         *BITEXACT,
         *shlex.split(muxer),

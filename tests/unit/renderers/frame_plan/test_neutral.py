@@ -17,12 +17,14 @@ from manifests.building import build
 from manifests.results import GoodRow
 from manifests.schema import (
     CutoutSettings,
+    HoldSettings,
     ImagePrompt,
     LossSettings,
     ManifestRow,
     NoisePrompt,
     OptimiserSettings,
     RenewSettings,
+    SourceSettings,
     WarmSettings,
 )
 from manifests.schema.camera import DepthSettings
@@ -220,7 +222,8 @@ ALWAYS = {"prompt.text", "image_prompt.image", "noise_prompt.seed", "scene.at", 
 CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
     "warm.": WarmSettings,
-    "renew.": RenewSettings,
+    "renew.": RenewSettings, "source.": SourceSettings,
+    "hold.": HoldSettings,
     "depth.": DepthSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
 }  # fmt: skip

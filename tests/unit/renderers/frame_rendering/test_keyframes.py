@@ -180,9 +180,8 @@ def test_a_frame_is_drawn_to_its_keyframe_the_more_the_nearer_it_is(renderer: Fr
             place=Place(index, 0, 0, 10), prompts=frames[1].prompts, steps=1, motion=STILL, digest="d",
             start_digest=frames[1].start_digest, target_digest="x", target_motion=STILL,
         )  # fmt: skip
-        goal = renderer.starts.warm(plan, frame, start, ahead.state).goal
-        assert goal is not None
-        shown = goal[0].permute(1, 2, 0).numpy() * 255
+        (goal,) = renderer.starts.warm(plan, frame, start, ahead.state).goals
+        shown = goal.picture[0].permute(1, 2, 0).numpy() * 255
         changes.append(float(np.abs(shown - ahead.picture).mean()))
     assert changes[0] > changes[1] > changes[2]
     # of what is shown, a tenth of the difference is left

@@ -119,7 +119,7 @@ def test_without_a_move_a_frame_starts_from_its_parents_very_latent(renderer: Fr
     warm = renderer.starts.warm(plan, list(plan.walk())[1], parent)
     assert warm.memory is not None
     exp_avg, _, _ = warm.memory
-    assert warm.goal is None
+    assert not warm.goals
     assert torch.equal(warm.latent, parent.expand(renderer.starts.low, renderer.starts.high))
     assert torch.equal(exp_avg, parent.moments.expand(torch.device("cpu"))[0])
 

@@ -18,6 +18,7 @@ from renderers.frame_plan.handoff import PULL
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame
 from renderers.models import Models
+from renderers.step.goals import Goal
 from renderers.step.guidance import Target, Targets
 from renderers.step.losses import (
     colourfulness,
@@ -45,7 +46,7 @@ def unit(*shape: int, seed: int = 0) -> Tensor:
 
 def test_every_weight_of_the_settings_has_its_term_and_those_without_one_say_their_weight() -> None:
     weights = set(LossSettings.model_fields) - {"contrast_scale", "z_decay_every", "palette_colours", "colour_target"}
-    by_setting = {term.name for term in TERMS if "weight" not in vars(term)}
+    by_setting = {term.name for term in TERMS if term.weight.__func__ in (Term.weight.__func__, InTime.weight.__func__)}  # type: ignore[attr-defined]
     assert by_setting == weights
     assert {term.name for term in TERMS if issubclass(term, InTime)} == LOSS_LIMITS.keys()
     assert len({term.name for term in TERMS}) == len(TERMS)
@@ -85,7 +86,9 @@ def test_pictures_and_latents_are_judged_in_order(planned: Planner) -> None:
     expected = expected + PULL * frame.share * F.mse_loss(picture, goal)
 
     terms = FrameTerms(TERMS, plan.row.loss, frame)
-    found = terms.add(torch.tensor(0.25), Latent(latent, 4), Picture(picture, goal))
+    found = terms.add(
+        torch.tensor(0.25), Latent(latent, 4), Picture(picture, (Goal("picture", goal, PULL * frame.share),))
+    )
     assert torch.equal(found, expected)
     leaves = (picture, latent)
     for one, other in zip(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves), strict=True):
@@ -96,7 +99,7 @@ def test_a_frame_of_a_chain_is_drawn_to_no_keyframe(planned: Planner) -> None:
     plan = planned()
     terms = FrameTerms(TERMS, plan.row.loss, next(plan.walk()))
     total = torch.tensor(0.5)
-    assert terms.add(total, Latent(chance(1, 2, 3, 3), 0), Picture(chance(1, 3, 6, 6), None)) is total
+    assert terms.add(total, Latent(chance(1, 2, 3, 3), 0), Picture(chance(1, 3, 6, 6))) is total
 
 
 def led(plan: VideoPlan, frame: int, *, steps: int = 150) -> tuple[Tensor, Tensor]:
@@ -107,7 +110,7 @@ def led(plan: VideoPlan, frame: int, *, steps: int = 150) -> tuple[Tensor, Tenso
     optimiser = torch.optim.Adam([picture], lr=0.02)
     for _ in range(steps):
         optimiser.zero_grad()
-        total = terms.add(torch.zeros(()), Picture(picture, None))
+        total = terms.add(torch.zeros(()), Picture(picture))
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -210,7 +213,7 @@ def test_a_term_gets_what_it_needs_at_every_step(models: Models, planned: Planne
     assert {weight for views in seen.values() for weight, _ in views} == {2.5}
     assert [view.step for _, view in seen[Latent]] == [0, 1, 2]
     assert [tuple(view.latent.shape) for _, view in seen[Latent]] == [(1, 4, 8, 8)] * 3
-    assert [(tuple(view.picture.shape), view.goal) for _, view in seen[Picture]] == [((1, 3, 32, 32), None)] * 3
+    assert [(tuple(view.picture.shape), view.goals) for _, view in seen[Picture]] == [((1, 3, 32, 32), ())] * 3
     views = [view for _, view in seen[Embeddings]]
     assert [tuple(view.cutouts.shape) for view in views] == [(4, 16)] * 3
     assert {(len(view.targets.prompts), len(view.targets.others), len(view.concepts)) for view in views} == {(2, 1, 2)}
