@@ -38,6 +38,7 @@ __all__ = [
     "own_ray_folder",
     "prefect_api_url",
     "prefect_home",
+    "prefect_may_know_a_server",
     "prepare_prefect",
     "proxy_for",
     "ray_environment",
@@ -108,6 +109,20 @@ def use_prefect_server(url: str) -> None:
 def prefect_home() -> Path:
     """Return Prefect's folder of this user, where its database is."""
     return at_home(os.environ.get("PREFECT_HOME") or "~/.prefect").absolute()
+
+
+def prefect_may_know_a_server() -> bool:
+    """Whether there are settings of Prefect's that only it reads: a profile, or a file of theirs in this folder."""
+    if any(os.environ.get(name) for name in ("PREFECT_PROFILE", "PREFECT_PROFILES_PATH")):
+        return True
+    if (prefect_home() / "profiles.toml").exists() or any(Path(name).exists() for name in ("prefect.toml", ".env")):
+        return True
+    try:
+        return b"tool.prefect" in Path("pyproject.toml").read_bytes()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def check_prefect_home() -> Path:

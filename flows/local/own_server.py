@@ -18,12 +18,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 
 from flows.local.guard import Guard
 from flows.local.server_key import passing_key
 from infra.child_process import ChildProcess, Parent
-from infra.environment import child_environment, prefect_api_url, prefect_home, server_environment, up_folder
+from infra.environment import (
+    child_environment,
+    prefect_api_url,
+    prefect_may_know_a_server,
+    server_environment,
+    up_folder,
+)
 from infra.masked_logs import mask_logs
 from infra.own_prefect import key_for
 from infra.ports import free_port
@@ -60,22 +65,8 @@ def own_server() -> OwnServer:
 def begin_server() -> None:
     """Start the server of `prefect_server` before Prefect is imported, which takes seconds that both may take side by
     side, where it is certain that nothing names another one."""
-    if prefect_api_url() is None and not _may_be_named():
+    if prefect_api_url() is None and not prefect_may_know_a_server():
         own_server()
-
-
-def _may_be_named() -> bool:
-    """Whether there are settings of Prefect's that only it reads: a profile, or a file of theirs in this folder."""
-    if any(os.environ.get(name) for name in ("PREFECT_PROFILE", "PREFECT_PROFILES_PATH")):
-        return True
-    if (prefect_home() / "profiles.toml").exists() or any(Path(name).exists() for name in ("prefect.toml", ".env")):
-        return True
-    try:
-        return b"tool.prefect" in Path("pyproject.toml").read_bytes()
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
 
 
 @contextmanager
