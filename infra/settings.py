@@ -170,6 +170,12 @@ class InfraSettings(BaseSettings):
         le=100_000,
         description="the most that is read of one picture, or of one text that a manifest is made of",
     )
+    read_film_megabytes: float = Field(
+        10_000.0,
+        gt=0,
+        le=1_000_000,
+        description="the most that is read of one film, or of one zip of pictures, that a row is drawn over",
+    )
     read_seconds: float = Field(
         30.0,
         gt=0,
@@ -201,6 +207,7 @@ class InfraSettings(BaseSettings):
             roots=None if below is None else (*below, *self.read_roots),
             private_hosts=self.read_private_hosts,
             most_bytes=round(self.read_megabytes * 1e6),
+            film_bytes=round(self.read_film_megabytes * 1e6),
             seconds=self.read_seconds,
             idle_seconds=min(ReadingPolicy.idle_seconds, self.read_seconds),
         )

@@ -157,8 +157,8 @@ write_locks() {
         "$uv" pip compile --quiet --universal --python "$python" --python-version 3.11 --no-header --no-annotate \
             --no-emit-index-url --no-emit-find-links pyproject.toml "$@"
     }
-    compile --extra cluster -o requirements.lock "$@"
-    compile --group dev --extra training --extra upscale --extra cluster -c requirements.lock -o requirements-dev.lock "$@"
+    compile --extra cluster --extra video -o requirements.lock "$@"
+    compile --group dev --extra training --extra upscale --extra cluster --extra video -c requirements.lock -o requirements-dev.lock "$@"
     say "Wrote requirements.lock ($(grep -c == requirements.lock) packages) and requirements-dev.lock ($(grep -c == requirements-dev.lock) packages)"
 }
 

@@ -4,7 +4,8 @@ RenderError                    application
 ├── UnknownModel               bad input       the registry has no such name
 ├── ModelFilesBroken           environment     weights or config are missing, damaged or of an unknown layout
 │   ├── CheckpointUnsafe       environment     a checkpoint tries to run code; it was refused
-│   └── FetchFailed            environment     a model's files can't be fetched; the message says where to put them
+│   ├── FetchFailed            environment     a model's files can't be fetched; the message says where to put them
+│   └── OpenCVMissing          environment     a film can't be followed: the extra `video` is not installed
 ├── BadInput                   bad input       the row asks for something that can't be done
 ├── NonFiniteLoss              non-finite      the loss or the latent overflowed
 ├── OutOfMemory                out of memory   the frame does not fit into memory as it is rendered
@@ -24,6 +25,7 @@ __all__ = [
     "FrameCorrupt",
     "ModelFilesBroken",
     "NonFiniteLoss",
+    "OpenCVMissing",
     "OutOfMemory",
     "RenderError",
     "Stopped",
@@ -54,6 +56,10 @@ class CheckpointUnsafe(ModelFilesBroken):
 
 class FetchFailed(ModelFilesBroken):
     """Files of a model can't be fetched, or have not been. The message says which to put where."""
+
+
+class OpenCVMissing(ModelFilesBroken):
+    """OpenCV is not installed, by which frames follow a film."""
 
 
 class BadInput(RenderError):

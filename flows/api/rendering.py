@@ -6,30 +6,36 @@ Importing it is quick: torch comes with the first Renderer.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from flows.job.films import Films
+from flows.job.named_files import reading_named, shown
 from flows.job.preset_files import PresetFiles
 from flows.job.sounds import Sounds
 from infra.models.bringing import bring_model
 from infra.settings import load_settings
-from infra.storage.storage import ObjectMissing, SourceReader
+from infra.storage.storage import ObjectMissing, SourceReader, Storage
+from infra.workers.source_frames import SourceFrames
 from manifests.checking import check_row
 from manifests.masking import address_without_secrets
 from manifests.results import GoodRow
-from manifests.schema import ManifestRow, addresses_of
+from manifests.schema import Address, ManifestRow, addresses_of
 from renderers.errors import BadInput
 from renderers.frame_plan.part import part_plans, smaller
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.pictures.masks import read_mask
 from renderers.registry import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from renderers.frame_plan.frame_plan import FramePlan
+    from renderers.frame_plan.source import SourcePictures
     from renderers.frame_rendering.renderer import StepProgress
     from renderers.frame_rendering.video import VideoFrame, VideoProgress
     from renderers.hardware import Precision
@@ -39,10 +45,18 @@ __all__ = ["PreparedPart", "PreparedRow", "Renderer", "checked_row", "prepare", 
 
 @dataclass(frozen=True)
 class PreparedRow:
-    """A row that can be rendered: its `plan`, and the bytes of every picture that it names, by URI."""
+    """A row that can be rendered: its `plan`, and the bytes of every picture that it names, by URI. The frames of its
+    film, if it has one, lie in a `folder` that goes with it."""
 
     plan: VideoPlan
     images: Mapping[str, bytes]
+    folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+
+    def source(self) -> Callable[[FramePlan], SourcePictures | None]:
+        """Return what gives the pictures of the film that a frame is drawn over."""
+        if self.folder is None:
+            return lambda _: None
+        return partial(SourceFrames(Storage(self.folder.name)).of, self.plan.video_id)
 
 
 def checked_row(columns: Mapping[str, Any]) -> ManifestRow:
@@ -59,8 +73,9 @@ def checked_row(columns: Mapping[str, Any]) -> ManifestRow:
     raise BadInput("; ".join(problems))
 
 
-def prepare(row: ManifestRow) -> PreparedRow:
-    """Plan `row` and read the pictures that it names; no model is loaded for it.
+def prepare(row: ManifestRow, *, only: int | None = None) -> PreparedRow:
+    """Plan `row` and read the pictures that it names, and its film, of that `only` the first so many frames where it is
+    as long as its film; no model is loaded for it.
 
     Raises:
         UnknownModel: the row's model is not in the registry.
@@ -80,18 +95,28 @@ def prepare(row: ManifestRow) -> PreparedRow:
         except ObjectMissing as error:
             what = f"{named.place} '{address_without_secrets(named.address)}' of video '{row.video_id}'"
             raise BadInput(f"{what} does not exist: correct its path") from error
+    folder = None
+    if row.source.video is not None:
+        folder = tempfile.TemporaryDirectory(prefix="nightreel-film-")
+        row, film = Films(sources, Storage(folder.name)).found(resolve(row, entry), only=only)
+        digests |= film
     digests |= {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
-    return PreparedRow(VideoPlan.of(row, digests, entry=entry), images)
+    plan = VideoPlan.of(row, digests, entry=entry)
+    if (mask := plan.row.mask) is not None:
+        with reading_named(Address("mask", mask), row.video_id):
+            read_mask(images[mask], shown(mask)).check(plan.row.width, plan.row.height, entry.downsampling)
+    return PreparedRow(plan, images, folder)
 
 
 @dataclass(frozen=True)
 class PreparedPart:
     """A part of a video that can be tried out: its `plan`, smaller and of fewer steps than the row's, the plans of its
-    `frames`, and the bytes of every picture that it names, by URI."""
+    `frames`, the bytes of every picture that it names, by URI, and the `whole` video."""
 
     plan: VideoPlan
     frames: tuple[FramePlan, ...]
     images: Mapping[str, bytes]
+    whole: PreparedRow
 
     @property
     def steps(self) -> int:
@@ -109,7 +134,7 @@ def prepare_part(prepared: PreparedRow, frames: range, *, scale: float = 1.0, st
     whole = prepared.plan
     row = smaller(whole.row, whole.entry.downsampling, scale=scale, steps=steps)
     plan = VideoPlan.of(row, whole.images, entry=whole.entry)
-    return PreparedPart(plan, part_plans(plan, frames, row.width / whole.row.width), prepared.images)
+    return PreparedPart(plan, part_plans(plan, frames, row.width / whole.row.width), prepared.images, prepared)
 
 
 class Renderer:
@@ -184,7 +209,14 @@ class Renderer:
                 f"video '{prepared.plan.video_id}' names the model '{prepared.plan.entry.name}', and this renderer has "
                 f"loaded '{self.model}': make a Renderer('{prepared.plan.entry.name}')"
             )
-        return render_video(self._renderer, prepared.plan, prepared.images, on_step=on_step, should_stop=should_stop)
+        return render_video(
+            self._renderer,
+            prepared.plan,
+            prepared.images,
+            on_step=on_step,
+            should_stop=should_stop,
+            source=prepared.source(),
+        )
 
     def part(
         self, part: PreparedPart, *, on_step: Callable[[FramePlan, StepProgress], None] | None = None
@@ -192,7 +224,8 @@ class Renderer:
         """Render the frames of a part, each when it is asked for; see `frames` for errors."""
         from renderers.frame_rendering.part import render_part
 
-        return render_part(self._renderer, part.plan, part.frames, part.images, on_step=on_step)
+        source = part.whole.source()
+        return render_part(self._renderer, part.plan, part.frames, part.images, on_step=on_step, source=source)
 
     def picture(self, row: ManifestRow, *, on_step: Callable[[VideoProgress], None] | None = None) -> Image.Image:
         """Render the first frame of `row`; see `frames` for `on_step` and errors."""

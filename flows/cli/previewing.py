@@ -106,6 +106,14 @@ class Wanted:
             )
         return found[0]
 
+    def last(self, row: ManifestRow) -> int | None:
+        """Return how many frames are to be known of a video that is as long as its film; None: all."""
+        if not row.length_of_film:
+            return None
+        if self.frames is None:
+            return 1 if self.is_picture else None
+        return max((it.stop for it in parse_frames(self.frames)), default=None)
+
     def encoding(self, row: ManifestRow, upscale: int) -> Encoding:
         """Return how a video is written. Raises EncodingInvalid where its format can't be had."""
         return Encoding(format=format_of(str(self.output)), fps=row.fps, upscale=upscale)
@@ -135,8 +143,8 @@ def write_preview(wanted: Wanted) -> PreparedRow:
     Raises BadInput and what rendering raises.
     """
     row = wanted.row()
-    prepared = prepare(row)
     wanted.check_output()
+    prepared = prepare(row, only=wanted.last(row))
     frames = wanted.range(prepared.plan.frames)
     check_part(prepared.plan, frames)
     row = prepared.plan.row

@@ -29,6 +29,7 @@ MEANING = {
     "plans": "plans that another has followed",
     "segments": "encoded ranges of published videos, made of the frames again where a re-run needs them",
     "frames": "frames of plans that another has followed",
+    "source": "frames of films that no plan is drawn over any more",
     "pictures": "copies of pictures that no plan names any more",
     "runs": "what earlier runs of a manifest have left of themselves",
 }

@@ -47,7 +47,8 @@ def frame_task(run: VideoRun, index: int, how: Decision | None = None, *, replac
     plan, how = run.work.plan, how or Decision(again=True)
     replace = replace or index in run.renewed
     return FrameTask(
-        plan.row, plan.pictures, run.work.frames[index], how.cutouts_at_once, how.reseeded, replace, run.model_digest
+        plan.row_of_frames, plan.pictures, run.work.frames[index], how.cutouts_at_once, how.reseeded, replace,
+        run.model_digest,
     )  # fmt: skip
 
 

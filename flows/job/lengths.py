@@ -21,7 +21,7 @@ def with_lengths(results: Iterable[RowResult], reader: SourceReader, folder: str
     the source's. What can't be heard makes its row a problem."""
     sounds = Sounds(reader)
     for result in results:
-        if isinstance(result, GoodRow) and result.row.length_unknown:
+        if isinstance(result, GoodRow) and result.row.length_of_audio:
             yield _with_length(result, sounds, reader, folder)
         else:
             yield result

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
+from flows.job.films import Films
 from flows.job.parents import Parents, in_generations
 from flows.job.picture_digests import PictureDigests
 from flows.job.preset_files import PresetFiles
@@ -45,19 +46,21 @@ def load_work(
     output: Storage, rows: Iterable[ManifestRow], registry: Registry, *, chunk_seconds: float,
     range_frames: int | None, reading: ReadingPolicy | None = None, folder: str | None = None,
     most_frames: int | None = None, refuses: Callable[[VideoWork], NightreelError | None] = lambda _: None,
-    unread: Mapping[str, str] | None = None,
+    unread: Mapping[str, str] | None = None, write: bool = True, say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[VideoWork | tuple[ManifestRow, NightreelError]]:  # fmt: skip
     """Plan every row against storage, in order, those that continue others after these; what rows name is read as
     `reading` allows, from the manifest's `folder` where that is meant (`input_address`). A row that can't be planned
     (its picture is missing, its model unknown, its size odd, its rate beyond the format, its folder closed to this
     account, or it brings all rows together beyond `most_frames`) comes with its error instead; the storage's own
     failure is raised. Rows that continue others are refused where those `refuses` says something, or `unread` has them
-    (see `Parents`)."""
+    (see `Parents`). Films that rows are drawn over are prepared in the output, but looked through only where
+    nothing is to be left there (not `write`); `say` hears of each."""
     digests = DigestsRemembered()
     # one look at the registry, and at a model's files, for all rows
     entries = cache(lambda name: digests.of(registry.entry(name)))
     reader = SourceReader(reading)
     pictures, presets, sounds = PictureDigests(reader), PresetFiles(reader, folder), Sounds(reader)
+    films = Films(reader, output, write=write, most_frames=most_frames, say=say)
 
     def stored(video_id: str) -> tuple[VideoPlan, Iterable[str]] | None:
         listing = list_video(output, video_id)
@@ -72,8 +75,14 @@ def load_work(
         try:
             row = presets.filled(row)
             images = dict(pictures.of(row))
+            if row.mask is not None:
+                entry = entries(row.model)
+                pictures.check_mask(resolve(row, entry), entry.downsampling)
+            if row.source.video is not None:
+                row, digests = films.found(resolve(row, entries(row.model)))
+                images |= digests
             if row.audio is not None:
-                if row.length_unknown:
+                if row.length_of_audio:
                     raise BadInput(_of_unknown_length(row))
                 row, digests = sounds.heard(resolve(row, entries(row.model)))
                 images |= digests
@@ -140,9 +149,12 @@ def load_work(
             yield result
 
     with digests, ThreadPoolExecutor(PARALLEL_LISTINGS, thread_name_prefix="listing") as threads:
-        yield from planned(beginning())
-        for generation in in_generations(later):
-            yield from planned(generation)
+        try:
+            yield from planned(beginning())
+            for generation in in_generations(later):
+                yield from planned(generation)
+        finally:
+            films.close()  # whoever is interrupted does not wait for a film
 
 
 def _too_many(row: ManifestRow, frames: int, most: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -160,6 +161,8 @@ class ManifestSource:
             most_frames=self._settings.planned_frames,
             refuses=clash_of,
             unread=unread,
+            write=write,
+            say=logging.getLogger("nightreel").info,
         ):
             if isinstance(result, tuple):
                 row, error = result

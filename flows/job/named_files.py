@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from infra.storage.storage import ObjectMissing, StorageError, StorageUnavailable
-from infra.video.errors import SoundInvalid
+from infra.video.errors import FilmInvalid, SoundInvalid
 from manifests.masking import address_without_secrets, content_mark
 from manifests.schema import Address
 from manifests.schema.texts import short
@@ -39,5 +39,5 @@ def reading_named(named: Address, video_id: str, *, copied: bool = False) -> Ite
         raise type(error)(f"{what} can't be read: {error.message}", error.remedy) from error
     except StorageError as error:
         raise BadInput(f"{what} can't be read: {error}") from error
-    except (BadInput, SoundInvalid) as error:
+    except (BadInput, FilmInvalid, SoundInvalid) as error:
         raise BadInput(f"{named.place} of video '{video_id}': {error}") from error

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from flows.job.named_files import reading_named, shown
 from infra.storage.storage import SourceReader, absolute_uri
 from manifests.schema import Address, ManifestRow, addresses_of
+from renderers.pictures.masks import MaskPicture, read_mask
 from renderers.pictures.reading import check_picture
 
 __all__ = ["PictureDigests"]
@@ -22,6 +23,7 @@ class PictureDigests:
     def __init__(self, reader: SourceReader) -> None:
         self._reader = reader
         self._known: dict[str, str] = {}
+        self._masks: dict[str, MaskPicture] = {}
 
     def of(self, row: ManifestRow) -> Mapping[str, str]:
         """Return the SHA-256 of every picture that `row` names, by its address.
@@ -31,6 +33,20 @@ class PictureDigests:
             StorageUnavailable: where it lies can't be read, now (StorageBusy) or until somebody repairs it.
         """
         return {it.address: self._digest(it, row.video_id) for it in addresses_of(row) if it.is_picture}
+
+    def check_mask(self, row: ManifestRow, unit: int) -> None:
+        """Look at the mask of a resolved `row`, if it has one, whose model draws tokens of `unit` pixels.
+
+        Raises:
+            BadInput: it can't be read, has another shape than the frames, or lets nothing change.
+            StorageUnavailable: as `of`.
+        """
+        if row.mask is None:
+            return
+        with reading_named(Address("mask", row.mask), row.video_id):
+            if row.mask not in self._masks:
+                self._masks[row.mask] = read_mask(self._reader.read(absolute_uri(row.mask)), shown(row.mask))
+            self._masks[row.mask].check(row.width, row.height, unit)
 
     def _digest(self, named: Address, video_id: str) -> str:
         uri = named.address

@@ -115,7 +115,10 @@ def chunks_of(
             close_bundle()
         if cohorts and next(iter(cohorts.values()))[0].plan.row.priority != video.plan.row.priority:
             close_cohorts()
-        if video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
+        if video.plan.handoff == "single" and video.missing and video.seconds > bundle_target:
+            close_bundle()
+            chunks.extend(_chunks_of_single(video, max(gap_target, min(bundle_target, _pass(video, max_batch)))))
+        elif video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
             close_bundle()
             gaps = _chunks_of_gaps(video, max(gap_target, min(bundle_target, _pass_of_gaps(video, max_batch))))
             chunks.extend(_waiting(gaps, parents))
@@ -282,12 +285,27 @@ def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
             size = math.ceil(len(between) / math.ceil(_seconds(video, between) / target))
             for turn, at in enumerate(range(0, len(between), size)):
                 add(between[at : at + size], (place + LAG * turn, 1 + turn))
-    chunks = [chunk for _, chunk in sorted(placed, key=itemgetter(0))]
+    return [*(chunk for _, chunk in sorted(placed, key=itemgetter(0))), *_whole_ranges(video)]
+
+
+def _chunks_of_single(video: VideoWork, target: float) -> list[Chunk]:
+    """Return the chunks of a video whose frames need no other, of about `target` seconds; at last the ranges that miss
+    no frame."""
+    missing = [index for frame_range in video.ranges for index in frame_range.missing]
+    size = math.ceil(len(missing) / math.ceil(_seconds(video, missing) / target))
+    chunks = []
+    for at in range(0, len(missing), size):
+        frames = tuple(missing[at : at + size])
+        part = Part(video.video_id, None, frames)
+        chunks.append(Chunk(f"{video.video_id} {brief_frames(frames)}", (part,), _seconds(video, frames)))
+    return [*chunks, *_whole_ranges(video)]
+
+
+def _whole_ranges(video: VideoWork) -> list[Chunk]:
+    """Return a chunk of the ranges that miss no frame and are to be encoded, if there are any."""
     parts = tuple(part for part in _parts(video) if part.index is not None)
-    if parts:
-        ranges = [video.ranges[part.index] for part in parts if part.index is not None]
-        chunks.append(Chunk(f"{video.video_id} {_named(ranges)}", parts, 0.0))
-    return chunks
+    ranges = [video.ranges[part.index] for part in parts if part.index is not None]
+    return [Chunk(f"{video.video_id} {_named(ranges)}", parts, 0.0)] if parts else []
 
 
 def _seconds(video: VideoWork, frames: Iterable[int]) -> float:
@@ -298,6 +316,11 @@ def _seconds(video: VideoWork, frames: Iterable[int]) -> float:
 def _pass_of_gaps(video: VideoWork, max_batch: int) -> float:
     """Return the seconds of so many gaps as an actor renders at a time (`max_batch`)."""
     return 0.0 if max_batch == 1 else max_batch * video.plan.row.keyframe_every * video.plan.seconds(1, 2)
+
+
+def _pass(video: VideoWork, max_batch: int) -> float:
+    """Return the seconds of so many frames as an actor renders at a time."""
+    return max_batch * video.plan.seconds(1, 2)
 
 
 def _gaps(video: VideoWork, keyframes: Sequence[int], target: float) -> list[range]:

@@ -21,5 +21,5 @@ def segment_task(
         tuple((index, work.frames[index].digest) for index in it) for it in (frame_range.before, frame_range.behind)
     )
     return SegmentTask(
-        work.plan.row, frames, reports, replace, before, after, leading, trailing, upscaler_of(work.plan)
+        work.plan.row_of_frames, frames, reports, replace, before, after, leading, trailing, upscaler_of(work.plan)
     )

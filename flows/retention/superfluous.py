@@ -15,14 +15,14 @@ from typing import Literal, get_args
 from flows.planning.remaining import VideoWork
 from flows.runs.latest import latest_of
 from flows.runs.stored import StoredRun
-from infra.storage.layout import RUNS, SHORT, frame_of, plan_key
+from infra.storage.layout import RUNS, SHORT, frame_of, plan_key, source_frame_key
 from infra.storage.storage import ObjectInfo
 
 __all__ = ["KINDS", "Kind", "Superfluous", "superfluous_of_video", "superfluous_runs"]
 
 #: What can be removed. A frame or plan is superfluous once another plan of its video has taken its place, a segment
 #: also when its video is published: it is made of the frames again where a re-run needs it.
-Kind = Literal["failures", "plans", "segments", "frames", "pictures", "runs"]
+Kind = Literal["failures", "plans", "segments", "frames", "pictures", "source", "runs"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _OURS = re.compile(
@@ -31,6 +31,7 @@ _OURS = re.compile(
     r"|(?P<segments>segments/\d{6,}-\d{6,}-[0-9a-f]{16}\.(?:seg|json))"
     r"|(?P<frames>frames/\d{6,}-[0-9a-f]{16}\.png)"
     r"|(?P<pictures>pictures/[0-9a-f]{64})"
+    r"|(?P<source>source/\d{6,}-[0-9a-f]{16}\.png)"
 )
 
 
@@ -63,7 +64,8 @@ def superfluous_of_video(
         segments -= {it.segment for it in works_now[0].ranges}
     pictures = {sha256 for work in works_now for sha256 in work.plan.images.values()}
     standing = set[str]() if done else set(failures)
-    kept = {"failures": standing, "plans": plans, "segments": segments}
+    films = {it for work in works_now for it in _film(video_id, work)}
+    kept = {"source": films, "failures": standing, "plans": plans, "segments": segments}
 
     def needed(kind: str, key: str) -> bool:
         if kind == "frames":
@@ -88,6 +90,13 @@ def _digests(works: Iterable[VideoWork]) -> Iterator[str]:
     for work in works:
         for frame in work.plan.as_placed():
             yield from (digest[:SHORT] for digest in (frame.digest, frame.start_digest, frame.target_digest) if digest)
+
+
+def _film(video_id: str, work: VideoWork) -> Iterator[str]:
+    """The keys of the frames of the film that a video is drawn over."""
+    found = work.plan.row.source.found
+    for index in range(0 if found is None else found.count):
+        yield source_frame_key(video_id, index, found.hash_of(index))
 
 
 def _record(segment: str) -> str:

@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +19,7 @@ from infra.storage.dataset_files import TranslatedFile, dataset_files, local_par
 from infra.storage.errors import AnswerLate, ObjectMissing, StorageBusy, s3_code
 from infra.storage.filesystems import absolute_uri, filesystem_of, in_full, translated
 from infra.storage.object_stores import MemoryStore
-from infra.storage.reading_policy import ReadingPolicy, check_below, check_scheme
+from infra.storage.reading_policy import FILM_MEGABYTES, ReadingPolicy, check_below, check_scheme
 from infra.storage.retry_policy import RETRY_POLICY, RetryPolicy
 from infra.storage.source_files import open_regular, resolved_roots
 from infra.storage.web_time import Deadline, HungServers
@@ -46,6 +47,20 @@ class SourceReader:
         found = bytearray()
         self.pour(uri, found.extend, found.clear)
         return bytes(found)
+
+    def for_films(self) -> SourceReader:
+        """Return one that reads as much of a source as a film may have, and as long as that takes."""
+        policy = self.policy
+        ratio = max(1.0, policy.film_bytes / policy.most_bytes)
+        larger = replace(
+            policy,
+            most_bytes=max(policy.film_bytes, policy.most_bytes),
+            seconds=policy.seconds * min(ratio, 20.0),
+            setting=FILM_MEGABYTES,
+        )
+        found = SourceReader(larger, self._retry_policy)
+        found._hung = self._hung
+        return found
 
     def pour(self, uri: str, sink: Callable[[bytes], object], again: Callable[[], object]) -> None:
         """Give the bytes of a source to `sink`, piece by piece; `again` is called where it begins once more.

@@ -35,6 +35,8 @@ __all__ = [
     "run_state_key",
     "segment_digest",
     "segment_key",
+    "source_frame_key",
+    "source_list_key",
     "video_key",
 ]
 
@@ -61,6 +63,11 @@ LAYOUT = (
         "<video_id>/pictures/<sha256>",
         "A copy of a picture that its row names by an address with a secret, which is kept nowhere.",
     ),
+    (
+        "<video_id>/source/<number>-<hash>.png",
+        "A frame of the film that the video is drawn over, at the video's size, by the hash of its pixels.",
+    ),
+    ("<video_id>/source/<digest>.json", "Which frames a film was found to have, so that it need not be read again."),
     (
         "<video_id>/continued_by/<video_id>.json",
         "A video that continues this one: a re-run of the frame that it begins from renders it anew.",
@@ -201,6 +208,16 @@ def plan_key(video_id: str, digest: str) -> str:
 def picture_key(video_id: str, sha256: str) -> str:
     """Return the key of the copy of a picture that a row names, by the SHA-256 of its bytes."""
     return f"{video_id}/pictures/{sha256}"
+
+
+def source_frame_key(video_id: str, index: int, pixels: str) -> str:
+    """Return the key of one frame of the film that a video is drawn over; `pixels` is its hash as rows have it."""
+    return f"{video_id}/source/{index:06d}-{pixels}.png"
+
+
+def source_list_key(video_id: str, recipe: str) -> str:
+    """Return the key of what a film was found to hold, prepared by a `recipe` (a digest)."""
+    return f"{video_id}/source/{recipe[:SHORT]}.json"
 
 
 def continuation_key(video_id: str, child: str) -> str:

@@ -29,6 +29,7 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: The settings that the refusals name.
 ROOTS, PRIVATE_HOSTS, MEGABYTES = "NIGHTREEL_READ_ROOTS", "NIGHTREEL_READ_PRIVATE_HOSTS", "NIGHTREEL_READ_MEGABYTES"
+FILM_MEGABYTES = "NIGHTREEL_READ_FILM_MEGABYTES"
 
 #: What an address may begin with. No setting adds any: fsspec's others chain, unpack, call programs, or run code.
 SCHEMES = {
@@ -47,22 +48,26 @@ class ReadingPolicy:
         roots: folders and prefixes of buckets below which files must lie; None: any regular file may be read.
         private_hosts: names, addresses and networks (`10.0.0.0/8`) that are read from although they are private.
         most_bytes: of one source, unpacked.
+        film_bytes: of a film, which is much larger than a picture.
         seconds: for one source of the web, all attempts and redirects together.
         idle_seconds: of these, without a byte.
+        setting: what says `most_bytes`.
     """
 
     roots: tuple[str, ...] | None = None
     private_hosts: tuple[str, ...] = ()
     most_bytes: int = 64_000_000
+    film_bytes: int = 10_000_000_000
     seconds: float = 30.0
     idle_seconds: float = 10.0
+    setting: str = MEGABYTES
 
     def check_size(self, size: int, place: str) -> None:
         """Raise SourceRefused for more bytes than are read."""
         if size > self.most_bytes:
             raise SourceRefused(
                 f"'{place}' has more than {self.most_bytes / 1e6:,.6g} MB, the most that is read",
-                f"make it smaller, or raise {MEGABYTES}",
+                f"make it smaller, or raise {self.setting}",
             )
 
 

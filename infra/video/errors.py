@@ -3,6 +3,7 @@
 VideoError                application
 ├── EncodingInvalid       bad input     no format holds what is asked for: its rate, enlargement or name
 ├── SoundInvalid          bad input     what a row names as its sound holds none, or none that can be used
+├── FilmInvalid           bad input     what a row names as its film holds none, or none that can be used
 ├── FfmpegError           application   ffmpeg could not be run, or ended with an error (its last lines are shown)
 │   └── FfmpegTooSlow     application   it was ended, since it took longer than it may
 └── VideoDefect           application   a segment or a video is damaged, cut short, or of a wrong count, order, duration
@@ -12,7 +13,15 @@ from __future__ import annotations
 
 from manifests.errors import ErrorKind, NightreelError
 
-__all__ = ["EncodingInvalid", "FfmpegError", "FfmpegTooSlow", "SoundInvalid", "VideoDefect", "VideoError"]
+__all__ = [
+    "EncodingInvalid",
+    "FfmpegError",
+    "FfmpegTooSlow",
+    "FilmInvalid",
+    "SoundInvalid",
+    "VideoDefect",
+    "VideoError",
+]
 
 
 class VideoError(NightreelError):
@@ -27,6 +36,12 @@ class EncodingInvalid(VideoError, ValueError):
 
 class SoundInvalid(VideoError, ValueError):
     """What a row names as its sound holds none that can be decoded, or too much of it."""
+
+    kind = ErrorKind.BAD_INPUT
+
+
+class FilmInvalid(VideoError, ValueError):
+    """What a row names as its film holds none that can be decoded to its end, or too much of it."""
 
     kind = ErrorKind.BAD_INPUT
 

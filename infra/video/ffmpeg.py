@@ -27,7 +27,19 @@ from infra.video.check import Packets, VideoInfo, parse_packets, require_regular
 from infra.video.encoding import Encoding
 from infra.video.errors import FfmpegError, FfmpegTooSlow, VideoDefect
 
-__all__ = ["check", "decode", "decoded_frames", "feed", "ffmpeg_version", "probe", "run", "stream", "through"]
+__all__ = [
+    "check",
+    "decode",
+    "decoded_frames",
+    "feed",
+    "ffmpeg_version",
+    "log_of",
+    "pictures",
+    "probe",
+    "run",
+    "stream",
+    "through",
+]
 
 Picture = NDArray[np.uint8]
 
@@ -35,6 +47,9 @@ NICE = 10
 _PIECE = 1 << 18  # bytes
 
 _READ = ["-hide_banner", "-nostdin", "-nostats"]
+
+# What demuxers say of a file that was cut off, without any error.
+_CUT_SHORT = re.compile(r"^.*(?:File ended prematurely|partial file|Truncat).*$", re.MULTILINE | re.IGNORECASE)
 
 _COUNTED_RATE = 8000  # samples a second, of sound that is counted only
 _PACKET_SECONDS = 0.022  # of AAC, at 48 kHz
@@ -209,6 +224,50 @@ def run(arguments: list[str], doing: str) -> bytes:
         output = process.stdout.read()
         _require_success(process, errors, doing)
     return output
+
+
+def log_of(arguments: list[str], doing: str) -> str:
+    """Run ffmpeg and return what it logs. Raises FfmpegError."""
+    with _process(arguments) as (process, errors):
+        return _require_success(process, errors, doing)
+
+
+def pictures(
+    arguments: list[str], shape: tuple[int, int, int], doing: str, *, stall_seconds: float
+) -> Iterator[Picture]:
+    """Run ffmpeg, whose output is raw pictures of one `shape`, and yield them one by one. Whoever takes them may take
+    its time, and may stop early.
+
+    Raises:
+        FfmpegTooSlow: one took longer than `stall_seconds`.
+        FfmpegError: it ended with an error, or says that the file does not end where it should.
+    """
+    late, size = threading.Event(), shape[0] * shape[1] * shape[2]
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    with _process(arguments, stdout=subprocess.PIPE) as (process, errors):
+        assert process.stdout is not None
+        while True:
+            timer = threading.Timer(stall_seconds, end)
+            timer.daemon = True
+            timer.start()
+            try:
+                frame = process.stdout.read(size)
+            finally:
+                timer.cancel()
+            if len(frame) < size:
+                break
+            yield np.frombuffer(frame, np.uint8).reshape(shape)
+        if late.is_set():
+            raise FfmpegTooSlow(
+                f"ffmpeg takes longer than {stall_seconds:g} s for a picture: it was ended while {doing}"
+            )
+        log = _require_success(process, errors, doing)
+        if cut := _CUT_SHORT.search(log):
+            raise FfmpegError(f"the file does not end where it should, says ffmpeg while {doing}:\n{cut[0]}")
 
 
 def stream(arguments: list[str], doing: str, *, seconds: float | None = None) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ from infra.workers.recent_frames import RecentFrames, Uncommitted
 from infra.workers.renderers import LoadedModels, Renderer, RendererSource, entry_here
 from infra.workers.row_pictures import read_picture
 from infra.workers.segments import put_segment
+from infra.workers.source_frames import SourceFrames
 from infra.workers.stored_frames import read_frame
 from infra.workers.tasks import (
     FrameGone,
@@ -78,7 +79,7 @@ class Worker:
         self._renderers = renderers or LoadedModels(self.registry)
         self._sources, self._gpus = SourceReader(reading), gpus
         self._images: dict[tuple[str, str], bytes] = {}
-        self._recent = RecentFrames()
+        self._recent, self._films = RecentFrames(), SourceFrames(output)
         self._progress = WorkerProgress(self.name)
         self._committing = 0
         self._loading = self._usable = False
@@ -254,6 +255,7 @@ class Worker:
             {uri: self._image(row.video_id, uri, sha) for uri, sha in task.images.items()},
             self._state(row.video_id, frame.target_frame, frame.target_digest),
             task.cutouts_at_once, task.reseeded, on_step, self._stopping.is_set,
+            self._films.of(row.video_id, frame),
         )  # fmt: skip
 
     def _check_model(self, task: FrameTask) -> None:

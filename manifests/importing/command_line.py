@@ -71,7 +71,8 @@ def commands_of(text: str, name: str) -> list[Command]:
             continue
         if _STYLER.search(line) is not None:
             raise ManifestError(
-                f"{name} line {number}: video_styler.sh restyles a video, and nightreel has no source video yet"
+                f"{name} line {number}: video_styler.sh restyles a video in a loop of the shell: import its call of "
+                "generate.py, and give the row source.video and source.mode each"
             )
         if (program := _PROGRAM.search(line)) is None:
             continue

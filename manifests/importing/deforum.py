@@ -55,7 +55,8 @@ _LOUD = {
         "init_sample", "init_c", "prompt", "diffusion_redo", "animatediff_*", "skip_steps",
     ), _DIFFUSION),
     **dict.fromkeys(("cn_*", "controlnet*"), "nightreel has no ControlNet"),
-    **dict.fromkeys(("hybrid_*", "extract_*"), "nightreel has no source video yet"),
+    "hybrid_*": "source.mode flow mixes and moves in a way of its own: see source.blend",
+    "extract_*": "source.start and source.fps say which frames are taken, in seconds",
     **dict.fromkeys(("optical_flow_*", "cadence_flow*", "redo_flow*"), "nightreel has no optical flow yet"),
     **dict.fromkeys((
         "mask_*", "noise_mask*", "use_noise_mask", "use_alpha_as_mask", "overlay_mask", "invert_mask", "fill",
@@ -244,6 +245,16 @@ def _flip(source: Source, draft: Draft, mode: str) -> None:
     source.drop(rest, "of the perspective flip only the two angles are said")
 
 
+def _mask(source: Source, draft: Draft) -> None:
+    keys = ("use_mask", "mask_file")
+    if "init_image" not in draft.columns:
+        source.drop(keys, "a mask keeps parts of a first picture, and there is none")
+    elif source.flag("invert_mask"):
+        source.drop((*keys, "invert_mask"), "white is what may change: turn the picture's black and white round first")
+    elif (found := source.picture(source.text("mask_file"), "mask_file")) is not None:
+        draft.put("mask", found, *source.has(*keys), rule="by whole tokens, of half of their area")
+
+
 def _picture(source: Source, draft: Draft) -> None:
     if source.flag("use_init"):
         source.init_image(draft, "init_image")
@@ -251,7 +262,7 @@ def _picture(source: Source, draft: Draft) -> None:
     else:
         source.drop(("use_init", "init_image"), "no first picture is used", shows=False)
     if source.flag("use_mask"):
-        draft.put("mask", source.text("mask_file"), *source.has("use_mask", "mask_file"))
+        _mask(source, draft)
     else:
         others = ("hybrid_", "cn_", "use_mask_video", "video_mask_path")
         quiet = [it for it in source if "mask" in it and not it.startswith(others)]
@@ -315,7 +326,13 @@ def _others(source: Source, draft: Draft, mode: str) -> None:
         draft.put("cadence", cadence, *source.has("diffusion_cadence"))
     uses_video = mode == "Video Input" or source.flag("hybrid_composite") or not source.is_off("hybrid_motion")
     if uses_video and source.text("video_init_path"):
-        draft.put("source.video", source.text("video_init_path"), *source.has("video_init_path"))
+        flows = not source.is_off("hybrid_motion") or source.flag("hybrid_composite")
+        draft.restyle(
+            source.text("video_init_path"),
+            "flow" if flows else "each",
+            *source.has("video_init_path"),
+            rule="as many frames as the film has; the former frame is moved by OpenCV's DIS" if flows else "",
+        )
     else:
         keys = [it for it in source if it.startswith(("hybrid_", "extract_"))]
         source.drop(["video_init_path", *keys], "no source video is used", shows=False)

@@ -34,8 +34,9 @@ _LOUD = {
         "transformation_percent", "sym*",
     ), _DIFFUSION),
     "cut_*": "nightreel has no schedule of overview cutouts yet", "turbo_*": "nightreel has no cadence yet",
-    "vr_*": "nightreel has no pictures for two eyes", "extract_nth_frame": "nightreel has no source video yet",
-    "video_init_*": "nightreel has no source video yet", "flow_*": "nightreel has no optical flow yet",
+    "vr_*": "nightreel has no pictures for two eyes", "extract_nth_frame": "source.fps says how many frames are "
+    "taken a second", "video_init_*": "source.mode and source.blend say it in their own way",
+    "flow_*": "source.blend says it in its own way",
     "colormatch*": "nightreel has no colours of a source video yet",
 }  # fmt: skip
 # Of a mirror image that is seen at once, with prompts of weight 1 (infra/docs/colour.md).
@@ -64,7 +65,8 @@ def read(source: Source) -> Imported:
     _camera(source, draft, mode, size)
     _start(source, draft)
     if mode == "Video Input":
-        draft.put("source.video", source.text("video_init_path"), *source.has("video_init_path"))
+        flows = source.flag("video_init_flow_warp") or source.flag("flow_warp")
+        draft.restyle(source.text("video_init_path"), "flow" if flows else "each", *source.has("video_init_path"))
     else:
         keys = [it for it in source if it.startswith(("video_init_", "extract_", "flow_"))]
         source.drop(keys, "no source video is used", shows=False)

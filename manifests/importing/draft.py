@@ -34,11 +34,11 @@ _NOT_YET = {
     "centre_y": "centre", "cutouts.border": "such a border of cutouts", "cutouts.outside": "cutouts that lean over the "
     "edge", "cutouts.overview": "schedule of overview cutouts", "cutouts.grey": "grey cutouts", "dolly": "dolly",
     "field_of_view": "field of view", "finish.fps": "frame interpolation", "finish.upscaler": "model that enlarges",
-    "init": "such a start", "mask": "mask",
+    "init": "such a start",
     "mask_video": "moving mask", "optimiser.carry": "choice of restarting the optimiser", "pan": "turning camera",
     "plane_x": "tipping plane", "plane_y": "tipping plane", "renew.colours": "renewal of colours", "renew.contrast":
     "renewal of contrast", "renew.grain": "renewal by noise", "renew.noise": "renewal by noise", "renew.sharpen":
-    "renewal of sharpness", "source.video": "source video", "tilt": "turning camera", "tile":
+    "renewal of sharpness", "tilt": "turning camera", "tile":
     "seamless tiles", "zoom_x": "zoom per axis", "zoom_y": "zoom per axis", "regions": "regions",
 }  # fmt: skip
 
@@ -153,10 +153,19 @@ class Draft:
         values[column] = value
         if column in ("prompts", "travel", "travel_hold", "loop"):  # they hang on other columns: looked at in the end
             return ""
-        if (column == "init" and value == "image") or column == "hold.init":
+        if (column == "init" and value == "image") or column in ("hold.init", "mask"):
             values["init_image"] = "a.png"
         problems = _problems(values, self.name)
         return short(problems[0].message, 300) if problems else ""
+
+    def restyle(self, video: str, mode: str, *keys: str, rule: str = "") -> None:
+        """Draw over the film at `video`, which the source has under `keys`, frame by frame as `mode` says: as many as
+        it has, whatever was said before."""
+        if self.put("source.video", video, *keys, rule=rule):
+            self.columns["source.mode"] = mode
+            self.columns.pop("frames", None)
+            self.origins.pop("frames", None)
+            self.notes.pop("frames", None)
 
     # ---- the whole
 

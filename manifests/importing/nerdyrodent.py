@@ -154,7 +154,8 @@ def _row(source: Source, command: Command, where: str) -> Draft:
     else:
         source.account.dropped(flags.has(*_ZOOM), "without -zvid it does nothing there either", shows=False)
     if flags.has("-vsd"):
-        draft.put("source.video", flags.text("-vsd"), *flags.has("-vsd"))
+        draft.restyle(flags.text("-vsd"), "each", *flags.has("-vsd"))
+        draft.put("steps", flags.whole("-i", 500, 1, 10_000), *flags.has("-i"))
     source.account.dropped(flags.has("-se"), "how often it shows a picture", shows=False)
     source.account.dropped(flags.has("-d", "-cd"), "how it runs: pictures are repeatable here", shows=False)
     unknown = [key for key in source if key.removeprefix(where) not in LONG and source.account.fate(key) is None]

@@ -35,7 +35,7 @@ _QUIET = {
     **dict.fromkeys(("near_plane", "far_plane"), "a plane has no depth"),
     "sampling_mode": "moves are bicubic here",
     "lock_camera": "the camera stands still here",
-    "flow_*": "nightreel has no source video yet",
+    "flow_*": "source.mode flow looks from each frame to the next, and weighs nothing",
 }  # fmt: skip
 _LOUD = {
     **dict.fromkeys((
@@ -43,7 +43,7 @@ _LOUD = {
         "target_palette", "lock_palette",
     ), _PALETTE),
     **dict.fromkeys(("use_mmc", "mmc_models"), "as the perceptors"),
-    **dict.fromkeys(("reencode_each_frame", "frame_stride"), "nightreel has no source video yet"),
+    "frame_stride": "source.fps says how many frames are taken a second",
     "pixel_size": "the row's size is what is drawn",
 }  # fmt: skip
 #: A direct hold is half of the latent's squared difference and a tenth of the pixels'; one on edges is the mean of both
@@ -488,7 +488,9 @@ def _cutouts(source: Source, draft: Draft) -> None:
 
 def _source_and_sound(source: Source, draft: Draft) -> None:
     if source.text("animation_mode") == "Video Source" and source.text("video_path"):
-        draft.put("source.video", source.text("video_path"), *source.has("video_path", "animation_mode"))
+        each = source.flag("reencode_each_frame")
+        keys = ("video_path", "animation_mode", "reencode_each_frame")
+        draft.restyle(source.text("video_path"), "each" if each else "flow", *source.has(*keys))
     else:
         keys = ("video_path", "frame_stride", "reencode_each_frame", "flow_long_term_samples")
         source.drop(keys, "no source video is used", shows=False)

@@ -14,6 +14,7 @@ from manifests.schema.row import ManifestRow, may_be_video
 from manifests.schema.scenes import AnyPrompt, ImagePrompt, NoisePrompt, Prompt, PromptError, Scene
 from manifests.schema.schedules import schedules
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
+from manifests.schema.source import SourceSettings
 
 __all__ = [
     "Address",
@@ -35,6 +36,7 @@ __all__ = [
     "RenewSettings",
     "Scene",
     "SettingsError",
+    "SourceSettings",
     "WarmSettings",
     "addresses_of",
     "arrow_schema",

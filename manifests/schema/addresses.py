@@ -15,12 +15,12 @@ from manifests.schema.scenes import ImagePrompt
 
 __all__ = ["ADDRESS_COLUMNS", "Address", "addresses_of", "with_addresses"]
 
-ADDRESS_COLUMNS = frozenset({"init_image", "image_prompts", "prompts", "renew", "audio"})
+ADDRESS_COLUMNS = frozenset({"init_image", "mask", "image_prompts", "prompts", "renew", "source", "audio"})
 
 
 class Address(NamedTuple):
-    """Where a picture, or the sound, lies that a row names, and in which `column`; `scene` is the frame at which the
-    scene starts that names it, None for what holds throughout."""
+    """Where a picture, the film, or the sound, lies that a row names, and in which `column`; `scene` is the frame at
+    which the scene starts that names it, None for what holds throughout."""
 
     column: str
     address: str
@@ -28,21 +28,25 @@ class Address(NamedTuple):
 
     @property
     def is_picture(self) -> bool:
-        """Whether a picture lies there: what frames are drawn with. Sound comes under them."""
-        return self.column != "audio"
+        """Whether a picture lies there: what frames are drawn with. Sound comes under them, and a film is prepared."""
+        return self.column not in ("audio", "source")
 
     @property
     def place(self) -> str:
         """The column, and the scene in it, for messages."""
         if self.column == "renew":
             return "renew.colours_from"
+        if self.column == "source":
+            return "source.video"
         return self.column if self.scene is None else f"{self.column} (the scene at frame {self.scene})"
 
 
 def addresses_of(row: ManifestRow) -> Iterator[Address]:
-    """Yield each address of a picture that `row` names, and that of its sound."""
+    """Yield each address of a picture that `row` names, and those of its film and sound."""
     if row.init_image is not None:
         yield Address("init_image", row.init_image)
+    if row.mask is not None:
+        yield Address("mask", row.mask)
     for prompt in row.image_prompts or ():
         yield Address("image_prompts", prompt.image)
     for scene in row.prompts or ():
@@ -50,16 +54,20 @@ def addresses_of(row: ManifestRow) -> Iterator[Address]:
             yield Address("prompts", prompt.image, scene.at)
     if names_picture(row.renew.colours_from):
         yield Address("renew", row.renew.colours_from)
+    if row.source.video is not None:
+        yield Address("source", row.source.video)
     if row.audio is not None:
         yield Address("audio", row.audio)
 
 
 def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRow:
-    """Return `row` with each address, of its pictures, sound and preset's file, as `change` makes it; nothing is
+    """Return `row` with each address, of its pictures, film, sound and preset's file, as `change` makes it; nothing is
     validated again."""
     update: dict[str, Any] = {}
     if row.init_image is not None:
         update["init_image"] = change(row.init_image)
+    if row.mask is not None:
+        update["mask"] = change(row.mask)
     if row.image_prompts:
         update["image_prompts"] = _moved(row.image_prompts, change)
     if any(scene.images for scene in row.prompts or ()):
@@ -69,6 +77,8 @@ def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRo
         )
     if names_picture(row.renew.colours_from):
         update["renew"] = row.renew.model_copy(update={"colours_from": change(row.renew.colours_from)})
+    if row.source.video is not None:
+        update["source"] = row.source.model_copy(update={"video": change(row.source.video)})
     if row.audio is not None:
         update["audio"] = change(row.audio)
     if row.preset is not None and is_file(row.preset):

@@ -15,6 +15,7 @@ from manifests.schema.palette import colours_in
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import PromptError, order_scenes
 from manifests.schema.settings import LOSS_LIMITS, LossSettings
+from manifests.schema.source import SOURCE_LIMITS, check_source
 from manifests.schema.texts import short
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
     _check_warm(row)
     _check_palette(row)
     _check_hold(row)
+    _check_mask(row)
+    if "source" in given:
+        check_source(row, given)
 
 
 def _check_story(row: ManifestRow) -> None:
@@ -87,6 +91,8 @@ def _limited(row: ManifestRow, given: Collection[str]) -> Iterator[tuple[str, st
         yield f"renew.{name}", getattr(row.renew, name), RENEW_LIMITS[name]
     for name in row.loss.model_fields_set & LOSS_LIMITS.keys() if "loss" in given else ():
         yield f"loss.{name}", getattr(row.loss, name), LOSS_LIMITS[name]
+    for name in row.source.model_fields_set & SOURCE_LIMITS.keys() if "source" in given else ():
+        yield f"source.{name}", getattr(row.source, name), SOURCE_LIMITS[name]
     for name in row.hold.model_fields_set & HOLD_LIMITS.keys() if "hold" in given else ():
         yield f"hold.{name}", getattr(row.hold, name), HOLD_LIMITS[name]
 
@@ -140,6 +146,24 @@ def _check_hold(row: ManifestRow) -> None:
             "hold.init",
             f"hold.init '{short(weight)}' holds frames to init_image, but none is given: name a picture, or leave out "
             "hold.init (hold.picture holds frames to the one before)",
+        )
+
+
+def _check_mask(row: ManifestRow) -> None:
+    if row.mask is None:
+        if row.mask_moves:
+            raise SettingsError("mask_moves", "mask_moves lets a mask go with the camera, but no mask is given")
+        return
+    if row.init_image is None and row.continues is None:
+        raise SettingsError(
+            "mask",
+            "a mask keeps parts of what a video begins with, but it begins with nothing: give it an init_image, or let "
+            "it continue another one",
+        )
+    if row.mask_moves and row.depth.shape != "plane":
+        raise SettingsError(
+            "mask_moves",
+            f"a mask goes with a camera before a plane, but depth.shape is {row.depth.shape}: leave out one of them",
         )
 
 

@@ -26,12 +26,14 @@ from manifests.schema.finish import check_finish
 from manifests.schema.formats import check_format
 from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframe_text import KeyframeText
+from manifests.schema.mask import Mask, MaskMoves
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
 from manifests.schema.renew import RenewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, Scene, Uri, order_scenes
 from manifests.schema.settings import AxisValue, CutoutSettings, LossSettings, OptimiserSettings, WarmSettings
+from manifests.schema.source import SourceSettings, imply_from_source
 from manifests.schema.timeline import Timeline
 
 VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -194,6 +196,8 @@ class ManifestRow(Settings):
     init_image: Annotated[Uri | None, Neutral(None)] = Field(
         None, description="Picture that the first frame starts from: a URI, or a path (from the manifest's folder)."
     )
+    mask: Mask = None
+    mask_moves: MaskMoves = False
     continues: Annotated[
         Annotated[str, Field(max_length=200), AfterValidator(_check_parent_text)] | None, Neutral(None, in_time=True)
     ] = Field(
@@ -251,6 +255,7 @@ class ManifestRow(Settings):
     renew: RenewSettings = Field(
         RenewSettings(), description="What is done to the moved picture before the next frame begins."
     )
+    source: SourceSettings = Field(SourceSettings(), description="A film that the video is drawn over.")
     optimiser: OptimiserSettings = Field(OptimiserSettings(), description="The optimiser's settings.")
     warm: WarmSettings = Field(WarmSettings(), description="How a frame takes over the one before it.")
     finish: Annotated[finish_columns.FinishSettings, NO_PICTURE] = Field(
@@ -262,6 +267,7 @@ class ManifestRow(Settings):
         given = self.__pydantic_fields_set__
         if self.video_id == RESERVED_ID:
             raise SettingsError("video_id", f"'{RESERVED_ID}' is the folder of the job's report; give another name")
+        self.__dict__.update(imply_from_source(self, given))
         self._imply_frames(given)
         check_consistent(self, given)
         self._imply(given)
@@ -279,8 +285,21 @@ class ManifestRow(Settings):
 
     @property
     def length_unknown(self) -> bool:
+        """Whether it is as long as its audio, which nobody has heard yet, or as its film, which nobody has seen."""
+        return self.length_of_audio or self.length_of_film
+
+    @property
+    def length_of_audio(self) -> bool:
         """Whether it is as long as its audio, which nobody has heard yet."""
         return self.seconds == AS_AUDIO and self.heard is None
+
+    @property
+    def length_of_film(self) -> bool:
+        """Whether it is as long as its film, or has as many frames a second, and nobody has seen that yet."""
+        if self.source.video is None or self.source.found is not None:
+            return False
+        given = self.__pydantic_fields_set__
+        return "frames" not in given and (self.seconds is None or "fps" not in given)
 
     def _imply_frames(self, given: set[str]) -> None:
         frames = frames_of(self)
@@ -305,7 +324,7 @@ class ManifestRow(Settings):
                 )
         elif self.init == "image":
             raise SettingsError("init", "init is 'image', but no init_image is given; name a picture, or another init")
-        if "format" not in given and self.frames == 1:
+        if "format" not in given and self.frames == 1 and not self.length_unknown:
             self.__dict__["format"] = "png"
             # of a picture that is what it is they say nothing
             self.__dict__["codec"], self.__dict__["quality"] = None, "good"

@@ -52,6 +52,8 @@ class CurrentAddressing:
         root = root_deviations(row)
         if row.init_image is not None:
             root["init_image"] = images[row.init_image]
+        if row.mask is not None:
+            root["mask"] = images[row.mask]
         self._root = sha256_of({"algorithm": ONE_CROP, "model": entry.digest, **root})
         self._images = images
         self._border = "" if row.border == NEUTRAL["border"] else f'"{row.border}"'
@@ -88,6 +90,8 @@ class CurrentAddressing:
             values["renew"] = canonical(decided)
         if settings.weights:
             values["loss"] = self._weights_text(settings.weights)
+        if settings.source is not None:
+            values["source"] = canonical(settings.source.decides())
         if settings.holds:
             values["hold"] = self._holds_text(settings.holds)
         if place.ahead:

@@ -9,6 +9,7 @@ from manifests.schema import ImagePrompt, NoisePrompt
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.renewal import Renewal
+from renderers.frame_plan.source import SourceFrame
 from renderers.frame_plan.weights import Weights
 
 __all__ = [
@@ -62,8 +63,8 @@ class FramePrompts(NamedTuple):
 class FrameSettings(NamedTuple):
     """What a row's settings come to at one frame: prompts, the number of steps, the `motion` to it from the frame that
     it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is; how the moved
-    picture is renewed, None where nothing of the video is; the weights of the loss that change in time; and those of
-    what the frame is held to."""
+    picture is renewed, None where nothing of the video is; the weights of the loss that change in time; those of what
+    the frame is held to; and what of a film it is made of, if it is."""
 
     prompts: FramePrompts
     steps: int
@@ -72,6 +73,7 @@ class FrameSettings(NamedTuple):
     renewal: Renewal | None = None
     weights: Weights = ()
     holds: Weights = ()
+    source: SourceFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class FramePlan:
     holds: Weights = ()  # of what it is held to, those that are not 0 here
     needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
     parent: ParentFrame | None = None  # that the first frame starts from, where the video continues another one
+    source: SourceFrame | None = None  # what of a film it is made of, where the video is drawn over one
 
     @property
     def index(self) -> int:

@@ -6,6 +6,8 @@ from the left one and is drawn towards the right one, so that all these gaps can
 levels: keyframes far apart, few enough that running ahead takes little time, and between two of them, each by a leap
 from the left one and drawn towards the right one, keyframes near enough that the gaps are small pieces of work.
 
+Of a video that is drawn over a film frame by frame (`source.mode` each) no frame needs another: all are *single*.
+
 The last frames of a *loop* are a gap too, whichever way the others follow each other: what it is drawn to is the first
 frame, which comes again after the last.
 
@@ -18,7 +20,7 @@ import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-__all__ = ["FAR", "HOLD", "LEAP", "PULL", "Place", "chain_places", "keyframe_places"]
+__all__ = ["FAR", "HOLD", "LEAP", "PULL", "Place", "chain_places", "keyframe_places", "single_places"]
 
 # Near keyframes from one far keyframe to the next.
 FAR = 4
@@ -86,6 +88,11 @@ def _closing_places(left: int, frames: int) -> Iterator[Place]:
     """The frames of a loop after frame `left`, each from the one before, and drawn to the first frame."""
     for index in range(left + 1, frames):
         yield Place(index, index - 1, left, 0, target_time=frames)
+
+
+def single_places(frames: int) -> Iterator[Place]:
+    """`frames` frames none of which starts from another: each has a frame of a film to start from."""
+    return (Place(index, None) for index in range(frames))
 
 
 def keyframe_places(frames: int, every: int, cuts: Collection[int] = (), closing: int = 0) -> Iterator[Place]:

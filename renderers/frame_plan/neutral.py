@@ -18,6 +18,7 @@ from manifests.schema.neutral import Neutral, NoPicture
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import Prompt, Scene, plain_number
 from manifests.schema.settings import LOSS_LIMITS, LossSettings
+from manifests.schema.source import SOURCE_LIMITS, SourceSettings
 from renderers.canonical import differing, fields_of
 
 __all__ = [
@@ -59,6 +60,7 @@ CAMERA_AXES = tuple(CAMERA_LIMITS)
 SCHEDULED = (
     *CAMERA_AXES, *(f"renew.{name}" for name in RENEW_LIMITS), *(f"loss.{name}" for name in LOSS_LIMITS),
     *(f"hold.{name}" for name in HOLD_LIMITS),
+    *(f"source.{name}" for name in SOURCE_LIMITS),
 )  # fmt: skip
 
 # What may change in time: not part of what all frames of a video share, but of each frame, as what it comes to there.
@@ -72,7 +74,12 @@ NOT_IN_PICTURES = frozenset(name for name, mark in _MARKS.items() if isinstance(
 # What columns say when a row leaves them out, where that is what is neutral: nothing has to be parsed for them.
 _DEFAULTS = {name: field.default for name, field in ManifestRow.model_fields.items()} | {
     f"{group}.{name}": field.default
-    for group, settings in (("renew", RenewSettings), ("loss", LossSettings), ("hold", HoldSettings))
+    for group, settings in (
+        ("renew", RenewSettings),
+        ("loss", LossSettings),
+        ("hold", HoldSettings),
+        ("source", SourceSettings),
+    )
     for name, field in settings.model_fields.items()
 }
 _AT_REST = {name: _DEFAULTS[name] for name in SCHEDULED if Keyframes.parse(_DEFAULTS[name]).constant == NEUTRAL[name]}

@@ -12,6 +12,7 @@ from renderers.errors import BadInput
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import STILL
+from renderers.frame_plan.source import SourceFrame
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_plan.weights import without_a_start
 
@@ -57,6 +58,7 @@ def part_plans(plan: VideoPlan, frames: range, scale: float = 1.0) -> tuple[Fram
         motion=STILL,
         renewal=None,
         holds=without_a_start(plans[0].holds),
-        steps=plan.row.steps_first,
+        source=None if plans[0].source is None else SourceFrame(plans[0].source.now),
+        steps=plan.row.steps_first if plan.handoff == "chain" else plans[0].steps,
     )
     return tuple(plans)

@@ -35,7 +35,7 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
         merged["init"] = "image"  # a picture given goes before the model's usual start
     if row.travel and "crossfade" not in row.model_fields_set:
         merged.pop("crossfade", None)  # a model's usual one says nothing of a row that has none
-    if row.continues is not None:
+    if row.continues is not None or row.source.video is not None:
         merged = _without_starts(merged, row)
     if merged.get("candidates", 1) == 1:
         merged.pop("candidates_share", None)  # it says nothing of one
@@ -99,7 +99,7 @@ def fill(row: ManifestRow, preset: Preset) -> ManifestRow:
     if row.init_image is not None:
         usual.pop("init", None)  # as with a model's
         usual.pop("candidates", None)  # they would all start from the picture
-    if row.continues is not None:
+    if row.continues is not None or row.source.video is not None:
         usual = _without_starts(usual, row)
     if row.travel:
         usual.pop("crossfade", None)
@@ -112,7 +112,8 @@ def fill(row: ManifestRow, preset: Preset) -> ManifestRow:
 
 
 def _without_starts(settings: Mapping[str, Any], row: ManifestRow) -> dict[str, Any]:
-    """`settings` of a row that continues another video without what a model or a preset says of cold starts."""
+    """`settings` of a row that continues another video, or is drawn over a film, without what a model or a preset says
+    of cold starts."""
     return {
         name: value
         for name, value in settings.items()

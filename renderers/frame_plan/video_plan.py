@@ -29,11 +29,12 @@ from renderers.frame_plan.frame_plan import (
     Retake,
     WeightedPrompt,
 )
-from renderers.frame_plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places
+from renderers.frame_plan.handoff import FAR, LEAP, Place, chain_places, keyframe_places, single_places
 from renderers.frame_plan.motion import STILL, Motion
 from renderers.frame_plan.outline import Digests, Outline
 from renderers.frame_plan.renewal import Renewals
 from renderers.frame_plan.resolution import resolve
+from renderers.frame_plan.source import Sources
 from renderers.frame_plan.story import Story
 from renderers.frame_plan.weights import WeightsInTime, without_a_start
 from renderers.registry import ModelEntry, depth_digest
@@ -70,11 +71,11 @@ class VideoPlan:
     """One video, ready to render: a resolved row, its model, and the digests of the pictures it starts from.
 
     `images` maps the URI of each picture that the row names (`addresses_of`), and of its sound, to the SHA-256 of its
-    bytes, and the upscaler that it names to that of its weights: the content decides, not the name. Of several
-    `retakes` of one frame the last holds. `algorithm` says by which formulas frames are addressed: the present ones, or
-    of `OLDER_ALGORITHMS`. `parent` is the frame that the row `continues`; without it frames can't be addressed.
-    `drawn_at` is the share of the size for which the camera's pixels are meant at which `row` has it drawn, for whoever
-    tries it out.
+    bytes, and the upscaler that it names to that of its weights: the content decides, not the name. So it has that of
+    its film, or of all files of it. Of several `retakes` of one frame the last holds. `algorithm` says by which
+    formulas frames are addressed: the present ones, or of `OLDER_ALGORITHMS`. `parent` is the frame that the row
+    `continues`; without it frames can't be addressed. `drawn_at` is the share of the size for which the camera's pixels
+    are meant at which `row` has it drawn, for whoever tries it out.
     """
 
     row: ManifestRow
@@ -110,9 +111,10 @@ class VideoPlan:
     @cached_property
     def pictures(self) -> Mapping[str, str]:
         """Those of `images` that frames are drawn with."""
-        if self.row.audio is None and self.row.finish.upscaler is None:
+        row = self.row
+        if row.audio is None and row.finish.upscaler is None and row.source.video is None:
             return self.images
-        named = {it.address for it in addresses_of(self.row) if it.is_picture}
+        named = {it.address for it in addresses_of(row) if it.is_picture}
         return {address: sha256 for address, sha256 in self.images.items() if address in named}
 
     @property
@@ -164,6 +166,25 @@ class VideoPlan:
         return WeightsInTime.of_holds(self.row)
 
     @cached_property
+    def sources(self) -> Sources | None:
+        """What frames are made of a film; None where the row names none.
+
+        Raises:
+            BadInput: nobody has prepared the film.
+        """
+        return Sources.of(self.row)
+
+    @cached_property
+    def row_of_frames(self) -> ManifestRow:
+        """The row as those who draw its frames need it: without what each frame has of its own, which is much of a long
+        film."""
+        source = self.row.source
+        if source.found is None:
+            return self.row
+        known = {"frames": self.row.frames, "fps": self.row.fps, "source": source.model_copy(update={"found": None})}
+        return self.row.model_copy(update=known)
+
+    @cached_property
     def story(self) -> Story:
         """What the prompts come to in time."""
         # a video that was begun when one crop was looked at goes on with one: its addresses stand for such frames
@@ -188,14 +209,17 @@ class VideoPlan:
         return self.story.prompts(index).texts
 
     @cached_property
-    def handoff(self) -> Literal["chain", "keyframes"]:
-        """How frames follow each other; `auto` takes keyframes where one actor would be busy for hours with a chain.
+    def handoff(self) -> Literal["chain", "keyframes", "single"]:
+        """How frames follow each other, single where none follows any; `auto` takes keyframes where one actor would be
+        busy for hours with a chain.
 
         By the row and its model alone: a cluster that decided it would make other frames on another day.
 
         Raises:
             BadInput: the row asks for keyframes, but its camera's motions can't be composed to leaps.
         """
+        if self.row.source.video is not None:
+            return "single" if self.row.source.mode == "each" else "chain"
         if self.row.handoff != "chain" and self.frames > 1 and not self.camera_path.composable:
             if self.row.handoff == "keyframes":
                 raise BadInput(
@@ -212,6 +236,8 @@ class VideoPlan:
         """Where each frame starts, in an order in which they can be rendered."""
         if self.handoff == "chain":
             return chain_places(self.frames, self.closing)
+        if self.handoff == "single":
+            return single_places(self.frames)
         # where all is on its way from scene to scene, nothing begins of a sudden
         cuts = [] if self.row.travel else [scene.at for scene in self.row.scenes]
         return keyframe_places(self.frames, self.row.keyframe_every, cuts, self.closing)
@@ -232,7 +258,7 @@ class VideoPlan:
     def walk_with(self, decide: Callable[[int, str], Retake | None]) -> Iterator[FramePlan]:
         """As `walk`, with other retakes than the plan's own: `decide` is asked for each frame's, by number and by the
         digest that it has without one; for those that it starts from or is drawn towards before itself."""
-        if self.handoff == "chain":
+        if self.handoff != "keyframes":
             yield from self.as_placed(decide)
             return
         made = {frame.index: frame for frame in self.as_placed(decide)}
@@ -289,6 +315,7 @@ class VideoPlan:
             renewal=settings.renewal,
             weights=settings.weights,
             holds=settings.holds,
+            source=settings.source,
             needs=tuple(needs),
             parent=parent,
         )
@@ -312,16 +339,17 @@ class VideoPlan:
         target_motion = None if target is None else path.back(index, target)
         prompts, steps, renewals = self.story.prompts(index), self._steps(place), self.renewals
         weights, holds = self.weights.at(index), self.holds.at(index)
+        source = None if self.sources is None else self.sources.at(index)
         if start is None and not self.parent:
             holds = without_a_start(holds)
         if renewals is None:
-            return FrameSettings(prompts, steps, motion, target_motion, None, weights, holds)
+            return FrameSettings(prompts, steps, motion, target_motion, None, weights, holds, source)
         if start is None:
             renewal = renewals.first(index, continued=self.parent is not None)
         else:
             before = made[start].renewal
             renewal = renewals.at(index, before.colours_of if before is not None else 0)
-        return FrameSettings(prompts, steps, motion, target_motion, renewal, weights, holds)
+        return FrameSettings(prompts, steps, motion, target_motion, renewal, weights, holds, source)
 
     def _steps(self, place: Place) -> int:
         row = self.row
@@ -367,7 +395,7 @@ class VideoPlan:
         Raises:
             BadInput: as `handoff`.
         """
-        if self.handoff == "chain":
+        if self.handoff != "keyframes":
             return self.seconds(0, self.frames)
         others = self._first_work - self._steps_first
         return (sum(map(self._steps, self.places())) + others) * self.step_seconds
@@ -379,8 +407,11 @@ class VideoPlan:
 
     @property
     def _steps_first(self) -> int:
-        """The steps of the first frame: one that starts from a frame of another video is a frame like any other."""
-        return self.row.steps_first if self.row.continues is None else self.row.steps
+        """The steps of the first frame: one that starts from a frame of another video is a frame like any other, and so
+        is one of a film whose frames all start alike."""
+        source = self.row.source
+        warm = self.row.continues is not None or (source.video is not None and source.mode == "each")
+        return self.row.steps if warm else self.row.steps_first
 
     @cached_property
     def step_seconds(self) -> float:

@@ -15,7 +15,9 @@ from torch import Tensor
 from renderers.errors import NonFiniteLoss, Stopped
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import HOLD, LEAP
+from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
+from renderers.frame_rendering.film_starts import FilmStarts
 from renderers.frame_rendering.holding import FrameGoals
 from renderers.frame_rendering.memory import send
 from renderers.frame_rendering.starts import Start, Starts
@@ -50,7 +52,8 @@ class FrameRequest:
     """A frame to render: `frame` of `plan`, from `start_state` (None for the first frame), drawn to the keyframe of
     state `target_state` where the plan says so.
 
-    `images` holds the bytes of every picture that the row names, by URI. `should_stop` is asked between steps.
+    `source` holds what the frame is drawn over, where the plan says so. `images` holds the bytes of every picture that
+    the row names, by URI. `should_stop` is asked between steps.
     `cutouts_at_once` go through a perceptor together (None: all of a step): fewer need less memory and more time, and
     sums that round otherwise. `reseeded` takes all random numbers from another seed, which the row's decides.
     """
@@ -64,6 +67,7 @@ class FrameRequest:
     reseeded: bool = False
     on_step: Callable[[StepProgress], None] | None = None
     should_stop: Callable[[], bool] | None = None
+    source: SourcePictures | None = None
 
     def __str__(self) -> str:
         row, at_once = self.plan.row, self.cutouts_at_once or self.plan.row.cutouts.number
@@ -107,6 +111,7 @@ class FrameInProgress:
         for given, wanted, what in (
             (request.start_state, frame.start_digest, "state to start from"),
             (request.target_state, frame.target_frame, "state to be drawn to"),
+            (request.source, frame.source, "pictures of a film"),
         ):
             if (given is None) != (wanted is None):
                 raise ValueError(f"frame {frame.index} {'needs' if given is None else 'takes no'} {what}")
@@ -129,7 +134,17 @@ class FrameInProgress:
         self._models, self._starts = models, starts
         self._step_losses: list[Tensor] = []
         self._cold_start, self._coarse_steps = request.start_state is None, 0
-        if request.start_state is None:
+        self.steps = frame.steps
+        """That it takes: the plan's, but for a frame after a cut of its film, which starts anew."""
+        self.covered: float | None = None
+        """The share of its film's frame that the one before showed, where that was looked at."""
+        if request.source is not None:
+            films = FilmStarts(models, starts)
+            start = films.of(plan, frame, request.source, request.start_state, request.images, self.chance)
+            self._cold_start, self.covered = start.cold, start.covered
+            if start.cold and request.start_state is not None:
+                self.steps = plan.row.steps_first
+        elif request.start_state is None:
             if plan.row.init != "image":  # a picture of the author's keeps its details
                 self._coarse_steps = min(round(plan.row.optimiser.coarse * frame.steps), frame.steps - 1)
             start = starts.cold(plan, request.images, self.chance, coarse=self._coarse_steps > 0)
@@ -138,14 +153,15 @@ class FrameInProgress:
                 plan, frame, request.start_state, request.target_state, seed=self.chance, images=request.images
             )
         goals = (*start.goals, *starts.init_goals(plan, frame, request.images))
-        self._goals = FrameGoals(goals, models, frame.steps)
+        self._goals = FrameGoals(goals, models, self.steps)
+        self._kept = starts.kept(plan, frame, request.images, start, request.start_state)
         self._begin(start)
         self.seconds = time.perf_counter() - self.began
 
     @property
     def done(self) -> bool:
         """Whether all its steps are taken."""
-        return self.step == self.frame.steps
+        return self.step == self.steps
 
     @property
     def step(self) -> int:
@@ -165,7 +181,8 @@ class FrameInProgress:
             return self.latent
         noise = torch.randn(self.latent.shape, generator=generator(self.chance, frame.index, self.step, "latent"))
         amount = settings.latent_noise * self._starts.code_std * self._remaining
-        return self.latent + send(noise, self._models.device) * amount
+        noisy = self.latent + send(noise, self._models.device) * amount
+        return noisy if self._kept is None else self._kept.put_back(noisy)
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
@@ -209,13 +226,15 @@ class FrameInProgress:
         self._adam.step(gradient, settings.lr * rate * (1 - self.frame.share**HOLD))
         with torch.no_grad():
             self.latent.clamp_(self._starts.low, self._starts.high)
+            if self._kept is not None:
+                self.latent.copy_(self._kept.put_back(self.latent))
         stairs = self.plan.row.loss.z_decay_every
         if stairs and self.step and self.step % stairs == 0 and self.step <= STAIRS * stairs:
             self._renew_adam()
         self._step_losses.append(loss.detach())
         if not self.done and self._goals.climb(self.step, self.latent):
             self._renew_adam()
-        done, steps = self.step, self.frame.steps
+        done, steps = self.step, self.steps
         # reading a loss waits for the GPU: only now and then
         if request.on_step and self.heard and (self._models.device.type == "cpu" or done % 10 == 0 or done == steps):
             seconds = time.perf_counter() - self.began
@@ -241,18 +260,19 @@ class FrameInProgress:
     @property
     def _remaining(self) -> float:
         """The share of the steps that are still to be taken."""
-        return 1 - self.step / self.frame.steps
+        return 1 - self.step / self.steps
 
     def _begin(self, start: Start) -> None:
         self._reference = start.reference
-        self.latent = start.latent.requires_grad_(True)
+        latent = start.latent if self._kept is None else self._kept.put_back(start.latent)
+        self.latent = latent.requires_grad_(True)
         self._renew_adam()
         if start.memory is not None:
             self._adam.resume(*start.memory)
 
     def _renew_adam(self) -> None:
-        settings = self.plan.row.optimiser
-        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even)
+        settings, free = self.plan.row.optimiser, None if self._kept is None else self._kept.free
+        self._adam = LatentAdam(self.latent, beta1=settings.beta1, beta2=settings.beta2, even=settings.even, free=free)
 
     @torch.no_grad()
     def _end(self) -> None:
@@ -263,9 +283,14 @@ class FrameInProgress:
             for _ in range(ENCODED_AGAIN):
                 encoded = vqgan.encode(decode_tokens(vqgan, vqgan.tokenise(latent)))
                 latent = encoded.clamp(self._starts.low, self._starts.high).contiguous()
+                if self._kept is not None:
+                    latent = self._kept.put_back(latent)
         moments = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
         low, high = self._starts.low, self._starts.high
-        self.state = FrameState.of(vqgan.tokenise(latent), latent, low, high, moments, self._reference)
+        tokens = vqgan.tokenise(latent)
+        if self._kept is not None:
+            tokens = self._kept.put_back_tokens(tokens)
+        self.state = FrameState.of(tokens, latent, low, high, moments, self._reference)
 
     def _check_finite(self) -> None:
         if all(map(math.isfinite, self.losses)) and bool(self.latent.isfinite().all()):

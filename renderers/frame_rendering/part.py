@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.renderer import FrameRenderer, StepProgress
 from renderers.frame_rendering.video import VideoFrame
@@ -19,15 +20,18 @@ def render_part(
     images: Mapping[str, bytes],
     *,
     on_step: Callable[[FramePlan, StepProgress], None] | None = None,
+    source: Callable[[FramePlan], SourcePictures | None] = lambda _: None,
 ) -> Iterator[VideoFrame]:
-    """Render what `part_plans` gave, each frame when it is asked for; `on_step` hears of each step of each.
+    """Render what `part_plans` gave, each frame when it is asked for; `on_step` hears of each step of each,
+    and `source` gives what a frame is drawn over, where the plan says so.
 
     Raises what `FrameRenderer.render` raises.
     """
     state = None
     for frame in plans:
         heard = None if on_step is None else _bound(on_step, frame)
-        rendered = renderer.render(plan, frame, state, images, on_step=heard)
+        before = None if frame.start is None else state
+        rendered = renderer.render(plan, frame, before, images, on_step=heard, source=source(frame))
         state = rendered.frame.state
         yield VideoFrame(frame, rendered, plan.row.upscale)
 

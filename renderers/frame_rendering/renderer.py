@@ -27,6 +27,7 @@ from renderers.errors import OutOfMemory
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.parallax import asked_depth
+from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import ALGORITHM, VideoPlan
 from renderers.frame_rendering.batch_curve import BatchCurve, DeviceMemory
 from renderers.frame_rendering.candidates import Candidates, numbers_of
@@ -87,6 +88,7 @@ class FrameRenderer:
         reseeded: bool = False,
         on_step: Callable[[StepProgress], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        source: SourcePictures | None = None,
     ) -> RenderedFrame:
         """Render one frame; see `FrameRequest` for the arguments.
 
@@ -97,7 +99,7 @@ class FrameRenderer:
             Stopped: `should_stop` asked for it.
         """
         request = FrameRequest(
-            plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop
+            plan, frame, start_state, images, target_state, cutouts_at_once, reseeded, on_step, should_stop, source
         )
         (rendered,) = self.render_together([request])
         if isinstance(rendered, Exception):
@@ -288,7 +290,8 @@ class FrameRenderer:
             "video_id": plan.video_id,
             "frame": frame.index,
             "frames": plan.frames,
-            "steps": frame.steps,
+            "steps": done.steps,
+            **({} if done.covered is None else {"covered": round(done.covered, 4)}),
             "loss": losses[-1],
             "losses": [round(loss, 5) for loss in losses[:: max(1, len(losses) // 100)]],
             **plan_document(plan, heard=False),

@@ -18,6 +18,7 @@ from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
 from renderers.frame_rendering.holding import own_goals
+from renderers.frame_rendering.keeping import Kept, Masks
 from renderers.frame_rendering.pictures import FittedPictures, read_picture
 from renderers.frame_rendering.renewing import grain, reference_of, renewed
 from renderers.frame_rendering.state import FrameState
@@ -38,12 +39,15 @@ MEMORY_BORDERS = {"paint": "black"}
 class Start:
     """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
     steps), None for none; the `goals` that it is held to; and the colours that it hands on as those that others are
-    held to (see FrameState)."""
+    held to (see FrameState). A `cold` one is no other frame's, and takes all the steps of a first frame; `covered` is
+    the share of a film's frame that the one before it showed, where that was looked at."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
     goals: tuple[Goal, ...] = ()
     reference: Tensor | None = None
+    cold: bool = False
+    covered: float | None = None
 
 
 class Starts:
@@ -52,7 +56,7 @@ class Starts:
 
     def __init__(self, models: Models, fitted: FittedPictures) -> None:
         """`fitted` holds pictures of rows that were read before, in the size of frames."""
-        self._models, self._fitted = models, fitted
+        self._models, self._fitted, self._masks = models, fitted, Masks(models.device)
         self.low, self.high = (b.view(1, -1, 1, 1) for b in torch.aminmax(models.vqgan.codebook, dim=0))
         self.code_std = float(models.vqgan.codebook.std())
         self._references: dict[tuple[str, int, int], Tensor] = {}  # pictures of rows, by digest and size
@@ -104,6 +108,32 @@ class Starts:
         return (Goal(kind, picture, weight, latent=latent, fade=row.hold.init_fade),)
 
     @torch.no_grad()
+    def kept(
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        images: Mapping[str, bytes],
+        start: Start,
+        start_state: FrameState | None,
+    ) -> Kept | None:
+        """What of `start`, that of a frame, the row's mask keeps; None for a row without one. Where nothing moves it
+        is the very tokens of `start_state`.
+
+        Raises:
+            BadInput: the mask can't be read.
+        """
+        height, width = start.latent.shape[-2:]
+        free = self._masks.free(plan, frame.index, images, (height, width))
+        if free is None:
+            return None
+        vqgan = self._models.vqgan
+        if start_state is not None and frame.motion.still and not frame.target_digest:
+            tokens = start_state.tokens.to(start.latent.device).long()
+        else:
+            tokens = vqgan.tokenise(start.latent)
+        return Kept.of(vqgan, free, tokens)
+
+    @torch.no_grad()
     def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:
         """The start at full size from the `latent` of a coarse one: its picture, enlarged."""
         vqgan = self._models.vqgan
@@ -141,7 +171,7 @@ class Starts:
         if still and not (renewal.carries or holds):
             return Start(start_state.expand(self.low, self.high), (first, second, start_state.moments.steps))
         shown, goal, weight = decode_tokens(vqgan, start_state.tokens.to(device)), None, None
-        reference = self._reference(plan, renewal, start_state, shown, images or {})
+        reference = self.reference(plan, renewal, start_state, shown, images or {})
         handed_on = reference if renewal.carries else None
         if still:
             memory, latent = (first, second, start_state.moments.steps), start_state.expand(self.low, self.high)
@@ -187,7 +217,7 @@ class Starts:
             )
         return depth.depths(shown)
 
-    def _reference(
+    def reference(
         self,
         plan: VideoPlan,
         renewal: Renewal,

@@ -11,6 +11,7 @@ from functools import cached_property
 from PIL import Image, PngImagePlugin
 
 from renderers.frame_plan.frame_plan import FramePlan
+from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame, StepProgress
 from renderers.frame_rendering.state import FrameState
@@ -93,17 +94,18 @@ def render_video(
     *,
     on_step: Callable[[VideoProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    source: Callable[[FramePlan], SourcePictures | None] = lambda _: None,
 ) -> Iterator[VideoFrame]:
     """Render the frames of a video in their order, each when it is asked for. Those that it needs, such as the
     keyframes around it, are rendered before it and kept until their turn.
 
     `images` holds the bytes of every picture that the row names, by URI; `on_step` is called after steps, `should_stop`
-    is asked between them.
+    is asked between them. `source` gives what a frame is drawn over, where the plan says so.
 
     Raises what `FrameRenderer.render` raises, and
         ValueError: the plan has a retake that goes on from a take of a frame that only storage has.
     """
-    return _Video(renderer, plan, images, on_step, should_stop).frames()
+    return _Video(renderer, plan, images, on_step, should_stop, source).frames()
 
 
 class _Video:
@@ -116,9 +118,10 @@ class _Video:
         images: Mapping[str, bytes],
         on_step: Callable[[VideoProgress], None] | None,
         should_stop: Callable[[], bool] | None,
+        source: Callable[[FramePlan], SourcePictures | None],
     ) -> None:
         self._renderer, self._plan, self._images = renderer, plan, images
-        self._on_step, self._should_stop = on_step, should_stop
+        self._on_step, self._should_stop, self._source = on_step, should_stop, source
         self._waiting: Counter[int] = Counter()  # how many frames still need one
         self._states: dict[int, FrameState] = {}
         self._finished: dict[int, VideoFrame] = {}
@@ -146,6 +149,7 @@ class _Video:
             target_state=self._state(frame.target_frame),
             on_step=self._report(frame),
             should_stop=self._should_stop,
+            source=self._source(frame),
         )
         self._done += 1
         self._states[frame.index] = rendered.frame.state

@@ -14,10 +14,13 @@ class LatentAdam:
     With `even` the second moment is averaged over the latent, as NovoGrad does over a layer (Ginsburg et al. 2019,
     "Stochastic gradient methods with layer-wise adaptive moments", algorithm 1). Element by element, Adam moves the
     places that nothing pulls at as far as those that matter, and clutters the background; an even one leaves them be.
+
+    Where a latent is not `free` `(1, 1, h, w)` it has no gradient, and its second moment is the mean of the others':
+    the means that are taken over a latent are of what is free.
     """
 
-    def __init__(self, latent: Tensor, *, beta1: float, beta2: float, even: bool) -> None:
-        self.latent, self.beta1, self.beta2, self.even = latent, beta1, beta2, even
+    def __init__(self, latent: Tensor, *, beta1: float, beta2: float, even: bool, free: Tensor | None = None) -> None:
+        self.latent, self.beta1, self.beta2, self.even, self._free = latent, beta1, beta2, even, free
         self.first, self.second = torch.zeros_like(latent), torch.zeros_like(latent)
         self.steps = 0
 
@@ -30,6 +33,10 @@ class LatentAdam:
         """One step down `gradient`."""
         self.steps += 1
         squared = gradient.square()
+        if self._free is not None:
+            gradient = gradient * self._free
+            share = self._free.float().mean().clamp(min=1e-9)
+            squared = torch.where(self._free, squared, gradient.square().mean(dim=(2, 3), keepdim=True) / share)
         if self.even:
             squared = squared.mean(dim=(1, 2, 3), keepdim=True).expand_as(squared)
         self.first.lerp_(gradient, 1 - self.beta1)

@@ -31,16 +31,17 @@ KINDS = {
         "TrainingFailed", "Unforeseen", "WorkerLacks",
     },
     ErrorKind.BAD_INPUT: {
-        "BadInput", "BadPages", "BadThrift", "ChoiceError", "DocumentDamaged", "EncodingInvalid", "FrameRangeError",
-        "KeyframeError", "ManifestError", "ObjectConflict", "ObjectMissing", "PromptError", "SettingsError",
-        "SoundInvalid", "SourceRefused", "TemplateError", "TrainingBroken", "UnknownModel", "VideoDiffers",
+        "BadInput", "BadPages", "BadThrift", "ChoiceError", "DocumentDamaged", "EncodingInvalid", "FilmInvalid",
+        "FrameRangeError", "KeyframeError", "ManifestError", "ObjectConflict", "ObjectMissing", "PromptError",
+        "SettingsError", "SoundInvalid", "SourceRefused", "TemplateError", "TrainingBroken", "UnknownModel",
+        "VideoDiffers",
     },
     ErrorKind.CANCELLED: {"Stopped"},
     ErrorKind.CORRUPT: {"FrameCorrupt"},
     ErrorKind.ENVIRONMENT: {
-        "CheckpointUnsafe", "DownloadFailed", "FetchFailed", "ModelFilesBroken", "ModelLacking", "PageUnavailable",
-        "RayUnavailable", "ServerUnavailable", "SettingsInvalid", "SourceMissing", "UpUnavailable", "VersionsMixed",
-        "_Mismatch",
+        "CheckpointUnsafe", "DownloadFailed", "FetchFailed", "ModelFilesBroken", "ModelLacking", "OpenCVMissing",
+        "PageUnavailable", "RayUnavailable", "ServerUnavailable", "SettingsInvalid", "SourceMissing",
+        "UpUnavailable", "VersionsMixed", "_Mismatch",
     },
     ErrorKind.INFRASTRUCTURE: {
         "AnswerCutOff", "AnswerLate", "FrameGone", "RerunUnavailable", "StorageBusy", "WorkerLost",

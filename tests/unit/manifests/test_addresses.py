@@ -9,7 +9,8 @@ from manifests.schema import ManifestRow, addresses_of, with_addresses
 from manifests.schema.scenes import Uri
 
 ROW = ManifestRow(
-    video_id="reef", init_image="a.png", image_prompts=[{"image": "b.png"}, {"image": "c.png"}], frames=20,
+    video_id="reef", init_image="a.png", mask="m.png", frames=20,
+    image_prompts=[{"image": "b.png"}, {"image": "c.png"}],
     prompts=[{"at": 9, "images": [{"image": "d.png"}, {"image": "e.png"}]}, {"prompts": [{"text": "a reef"}]}],
     renew={"colours": "1", "colours_from": "f.png"}, audio="g.mp3",
 )  # fmt: skip
@@ -17,15 +18,17 @@ ROW = ManifestRow(
 
 def test_all_addresses_are_named_and_changed() -> None:
     assert [tuple(it) for it in addresses_of(ROW)] == [
-        ("init_image", "a.png", None), ("image_prompts", "b.png", None), ("image_prompts", "c.png", None),
+        ("init_image", "a.png", None), ("mask", "m.png", None),
+        ("image_prompts", "b.png", None), ("image_prompts", "c.png", None),
         ("prompts", "d.png", 9), ("prompts", "e.png", 9), ("renew", "f.png", None), ("audio", "g.mp3", None),
     ]  # fmt: skip
-    assert [it.place for it in addresses_of(ROW)][2:4] == ["image_prompts", "prompts (the scene at frame 9)"]
+    assert [it.place for it in addresses_of(ROW)][3:5] == ["image_prompts", "prompts (the scene at frame 9)"]
     assert [it.place for it in addresses_of(ROW)][-2:] == ["renew.colours_from", "audio"]
     assert [it.column for it in addresses_of(ROW) if not it.is_picture] == ["audio"]
     changed = with_addresses(ROW, str.upper)
     assert [it.address for it in addresses_of(changed)] == [
         "A.PNG",
+        "M.PNG",
         "B.PNG",
         "C.PNG",
         "D.PNG",
@@ -36,6 +39,16 @@ def test_all_addresses_are_named_and_changed() -> None:
     assert with_addresses(changed, str.lower) == ROW
     preset = ManifestRow(video_id="reef", prompt="a reef", preset="mine.yaml")  # a file, but no picture
     assert with_addresses(preset, str.upper).preset == "MINE.YAML"
+
+
+def test_a_film_is_named_too() -> None:
+    film = ManifestRow.model_validate({"video_id": "reef", "prompt": "a reef", "source": {"video": "h.mp4"}})
+    assert [(*it, it.place, it.is_picture) for it in addresses_of(film)] == [
+        ("source", "h.mp4", None, "source.video", False)
+    ]
+    changed = with_addresses(film, str.upper)
+    assert changed.source.video == "H.MP4"
+    assert with_addresses(changed, str.lower) == film
 
 
 def test_what_was_computed_of_a_row_is_not_kept_with_its_former_addresses() -> None:
@@ -74,4 +87,4 @@ def test_no_column_of_addresses_is_forgotten() -> None:
 
     whole = ManifestRow.model_json_schema()
     definitions = whole.get("$defs", {})
-    assert set(columns(whole)) == {it.column for it in addresses_of(ROW)} | {"preset"}
+    assert set(columns(whole)) == {it.column for it in addresses_of(ROW)} | {"source", "preset"}

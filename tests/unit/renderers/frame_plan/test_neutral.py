@@ -24,6 +24,7 @@ from manifests.schema import (
     NoisePrompt,
     OptimiserSettings,
     RenewSettings,
+    SourceSettings,
     WarmSettings,
 )
 from manifests.schema.camera import DepthSettings
@@ -222,7 +223,7 @@ ALWAYS = {"prompt.text", "image_prompt.image", "noise_prompt.seed", "scene.at", 
 CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
     "warm.": WarmSettings, "finish.": FinishSettings,
-    "renew.": RenewSettings,
+    "renew.": RenewSettings, "source.": SourceSettings,
     "hold.": HoldSettings,
     "depth.": DepthSettings,
     "prompt.": Prompt, "scene.": Scene, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
