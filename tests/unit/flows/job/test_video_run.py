@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.job.segments import _segment_task
 from flows.job.state import VideoRun
 from flows.job.video_report import _seams
+from flows.planning.segment_tasks import segment_task
 from flows.retry_and_quarantine.records import FailureRecord
 from infra.workers.tasks import FrameReport, SegmentReport
 from tests.helpers.lock_watch import watch_lock
@@ -86,10 +86,10 @@ def test_the_change_from_the_last_frame_of_a_loop_to_its_first_is_known_of_the_f
             run.encoded(number, SegmentReport("key", 1, (report(36 * number),), 0.1, change_after=after))
         assert [it.change for it in run.reports_of([0, 36])] == [0.25, 0.5]
         first, second = run.work.frames[0], run.work.frames[71]
-        assert [_segment_task(run, number).after for number in (0, 1)] == [run.work.frames[36].digest, first.digest]
+        assert [segment_task(run.work, number).after for number in (0, 1)] == [run.work.frames[36].digest, first.digest]
         assert second.target_digest == first.digest
     open_ = VideoRun(work_of("reef", 72, 36))
-    assert _segment_task(open_, 1).after == ""
+    assert segment_task(open_.work, 1).after == ""
 
 
 def test_the_first_frame_of_a_loop_is_a_seam() -> None:

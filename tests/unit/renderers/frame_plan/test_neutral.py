@@ -29,6 +29,7 @@ from manifests.schema import (
     WarmSettings,
 )
 from manifests.schema.camera import DepthSettings
+from manifests.schema.finish import FinishSettings
 from manifests.schema.scenes import Prompt, Scene
 from renderers.frame_plan import addressing, addressing_v4, camera_path, neutral
 from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP
@@ -222,7 +223,7 @@ def test_a_new_field_of_a_models_entry_at_its_neutral_value_leaves_its_digest(
 ALWAYS = {"prompt.text", "image_prompt.image", "noise_prompt.seed", "scene.at", "scene.prompts"}
 CLASSES: dict[str, type[BaseModel]] = {
     "": ManifestRow, "cutouts.": CutoutSettings, "loss.": LossSettings, "optimiser.": OptimiserSettings,
-    "warm.": WarmSettings,
+    "warm.": WarmSettings, "finish.": FinishSettings,
     "renew.": RenewSettings, "source.": SourceSettings,
     "hold.": HoldSettings,
     "depth.": DepthSettings,
