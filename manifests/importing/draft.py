@@ -155,6 +155,8 @@ class Draft:
             return ""
         if (column == "init" and value == "image") or column in ("hold.init", "mask"):
             values["init_image"] = "a.png"
+        if column.startswith("source.") and column != "source.video":
+            values["source.video"] = "a.mp4"
         problems = _problems(values, self.name)
         return short(problems[0].message, 300) if problems else ""
 

@@ -53,6 +53,13 @@ _HOLDS: dict[str, dict[str, float]] = {
     "semantic_stabilization_weight": {"hold.meaning": 1.0},
     "edge_stabilization_weight": {"hold.edges": 0.5},
 }
+#: Of a video that is drawn over a film pytti holds all frames to the film's (its `next_step_pil` is the film's frame).
+_FILM_HOLDS: dict[str, dict[str, float]] = {
+    "direct_stabilization_weight": {"source.picture": 0.1},
+    "semantic_stabilization_weight": {"source.meaning": 1.0},
+    "edge_stabilization_weight": {"source.edges": 0.5},
+}
+_FILM_RULES = {"source.picture": "the tenth of the film's pixels, without half of its latent"}
 _INIT_HOLDS = {"direct_init_weight": "latent", "semantic_init_weight": "meaning"}
 _NO_HOLDS = {
     "depth_stabilization_weight": "frames are not held to a depth here",
@@ -413,21 +420,25 @@ def _loss(source: Source, draft: Draft) -> None:
 
 
 def _holds(source: Source, draft: Draft) -> None:
+    film = _over_a_film(source)
     rule = "the goal is the moved picture before it is encoded"
-    for key, columns in _HOLDS.items():
+    for key, columns in (_FILM_HOLDS if film else _HOLDS).items():
         weight = _weight(source, draft, key)
         if weight is None:
             continue
         for column, factor in columns.items():
             try:
-                draft.put(column, _times_of(weight, factor), key, rule=rule)
+                said = _FILM_RULES.get(column, "") if film else rule
+                draft.put(column, _times_of(weight, factor), key, rule=said)
             except KeyframeError as error:
                 source.drop([key], f"it can't be written: {short(str(error), 200)}")
     for key, kind in _INIT_HOLDS.items():
         weight = _weight(source, draft, key)
         if weight is None:
             continue
-        if "init_image" not in draft.columns:
+        if film:
+            source.drop([key], "it holds the first frame alone to the film, from which that starts here")
+        elif "init_image" not in draft.columns:
             source.drop([key], "there is no init_image to be held to", shows=False)
         elif "hold.init" in draft.columns:
             source.drop([key], "init_image holds frames in one sense, which direct_init_weight says")
@@ -486,8 +497,12 @@ def _cutouts(source: Source, draft: Draft) -> None:
         draft.put("cutouts.border", _BORDERS.get(value, value), "border_mode")
 
 
+def _over_a_film(source: Source) -> bool:
+    return source.text("animation_mode") == "Video Source" and bool(source.text("video_path"))
+
+
 def _source_and_sound(source: Source, draft: Draft) -> None:
-    if source.text("animation_mode") == "Video Source" and source.text("video_path"):
+    if _over_a_film(source):
         each = source.flag("reencode_each_frame")
         used = source.has("video_path", "animation_mode", "reencode_each_frame")
         draft.restyle(source.text("video_path"), "each" if each else "flow", *used)

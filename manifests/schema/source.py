@@ -23,11 +23,16 @@ from manifests.schema.texts import short
 if TYPE_CHECKING:
     from manifests.schema.row import ManifestRow
 
-__all__ = ["HASH", "MOST_FRAMES", "SOURCE_LIMITS", "FoundSource", "SourceSettings", "check_source", "imply_from_source"]
+__all__ = [
+    "HASH", "MOST_FRAMES", "SOURCE_HOLDS", "SOURCE_LIMITS", "FoundSource", "SourceSettings", "check_source",
+    "imply_from_source",
+]  # fmt: skip
 
 HASH = 16  # hexadecimal digits that a prepared frame is known by
 MOST_FRAMES = 1_000_000
-SOURCE_LIMITS = {"blend": (0.0, 1.0)}
+# Weights of what frames are held to of the film, and between what they may be; and all that may change in time.
+SOURCE_HOLDS = dict.fromkeys(("picture", "edges", "meaning"), (0.0, 1000.0))
+SOURCE_LIMITS = {"blend": (0.0, 1.0), **SOURCE_HOLDS}
 
 _HASHES = re.compile(rf"(?:[0-9a-f]{{{HASH}}})*", re.ASCII)
 
@@ -64,10 +69,11 @@ class SourceSettings(Settings):
         description="The film, or pictures: a file, a folder, a pattern such as 'shots/*.png', or a zip of pictures; a "
         "URI or a path (from the manifest's folder). Pictures are taken in the order of the numbers in their names.",
     )
-    mode: Annotated[Literal["flow", "each"], Neutral("flow", in_time=True)] = Field(
+    mode: Annotated[Literal["flow", "follow", "each"], Neutral("flow", in_time=True)] = Field(
         "flow",
         description="Where a frame starts: flow, from the frame before, moved as the film moves, which flickers least; "
-        "each, from the film's own frame alone, so that all actors share one video.",
+        "follow, from the frame before as it was, which picture, edges or meaning pull to the film; each, from the "
+        "film's own frame alone, so that all actors share one video.",
     )
     start: Annotated[float, Neutral(0.0, in_time=True)] = Field(
         0.0, ge=0, le=1e6, description="Seconds of the film that are left out before the video begins."
@@ -93,6 +99,17 @@ class SourceSettings(Settings):
         "source",
         description="What a frame of flow starts from where the film shows what it did not show before: the film's own "
         "frame, or what was moved there all the same.",
+    )
+    picture: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Weight, 0 to 1000, of how far the pixels of a frame are from the film's own frame's."
+    )
+    edges: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0",
+        description="Weight, 0 to 1000, of how far the edges of a frame are from the film's own frame's; not its "
+        "colours.",
+    )
+    meaning: Annotated[KeyframeText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Weight, 0 to 1000, of how far what a frame shows is from what the film's own frame shows."
     )
     found: Annotated[FoundSource | None, Neutral(None, in_time=True)] = Field(
         None, description="What the film was found to hold; written when the row is planned."
@@ -133,6 +150,15 @@ def check_source(row: ManifestRow, given: Collection[str]) -> None:
             f"frames is {row.frames:,}, but the film '{short(source.video)}' has {source.found.count:,} from "
             f"source.start {source.start:g} on, at {source.found.fps:g} a second: give as many at most, or leave it "
             "out",
+        )
+    if source.mode == "follow" and all(
+        Keyframes.parse(getattr(source, name), row.timeline).constant == 0 for name in SOURCE_HOLDS
+    ):
+        raise SettingsError(
+            "source.mode",
+            "source.mode follow starts from the frame before as it was, and nothing pulls it to the film: give "
+            "source.picture, source.edges or source.meaning a weight above 0, such as source.picture 300, or choose "
+            "flow or each",
         )
     for column, stated, why in (
         ("init_image", row.init_image is not None, "its first frame starts from the film's"),

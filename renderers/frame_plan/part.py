@@ -50,6 +50,7 @@ def part_plans(plan: VideoPlan, frames: range, scale: float = 1.0) -> tuple[Fram
     if scale != plan.drawn_at:
         plan = dataclasses.replace(plan, drawn_at=scale)
     plans = list(islice(plan.walk(), frames.start, frames.stop))
+    source = plans[0].source
     plans[0] = dataclasses.replace(
         plans[0],
         place=Place(frames.start, None),
@@ -58,7 +59,7 @@ def part_plans(plan: VideoPlan, frames: range, scale: float = 1.0) -> tuple[Fram
         motion=STILL,
         renewal=None,
         holds=without_a_start(plans[0].holds),
-        source=None if plans[0].source is None else SourceFrame(plans[0].source.now),
+        source=source and SourceFrame(source.now, holds=source.holds),
         steps=plan.row.steps_first if plan.handoff == "chain" else plans[0].steps,
     )
     return tuple(plans)

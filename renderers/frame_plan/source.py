@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.schema import ManifestRow
-from manifests.schema.source import SOURCE_LIMITS
+from manifests.schema.source import SOURCE_HOLDS, SOURCE_LIMITS
 from renderers.canonical import differing
 from renderers.errors import BadInput
 from renderers.frame_plan.neutral import NEUTRAL
 from renderers.frame_plan.schedules import Schedules
+from renderers.frame_plan.weights import Weights, WeightsInTime
 
 __all__ = ["SourceFrame", "SourcePictures", "Sources"]
 
@@ -21,21 +22,23 @@ __all__ = ["SourceFrame", "SourcePictures", "Sources"]
 @dataclass(frozen=True, slots=True)
 class SourceFrame:
     """What of the film a frame is made of: the film's own frame of that number, `now`, and the one `before` it, by
-    which it is known how what the frame starts from moves; '' for a frame that starts from `now` alone. Both are hashes
-    of pixels. `blend` is the share of `now` in what it starts from, `occluded` what it starts from where the film shows
-    what it did not show before."""
+    which it is known how what the frame starts from moves; '' where nothing is moved, since the frame starts from `now`
+    alone, or from the frame before as it was. Both are hashes of pixels. `blend` is the share of `now` in what it
+    starts from, `occluded` what it starts from where the film shows what it did not show before; `holds` are the
+    weights by which it is held to `now`."""
 
     now: str
     before: str = ""
     blend: float = 0.05
     occluded: str = "source"
+    holds: Weights = ()
 
     def decides(self) -> dict[str, Any]:
         """What of it a digest holds."""
         if not self.before:
-            return {"now": self.now}
+            return {"now": self.now, **dict(self.holds)}
         how = differing({"blend": self.blend, "occluded": self.occluded}, NEUTRAL, "source.")
-        return {"now": self.now, "before": self.before, **how}
+        return {"now": self.now, "before": self.before, **how, **dict(self.holds)}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Sources:
                 "`nightreel render`, or run_job in Python"
             )
         self._found, self._flows, self._occluded = found, row.source.mode == "flow", row.source.occluded
-        self._schedules = Schedules(row, "source", SOURCE_LIMITS, SOURCE_LIMITS)
+        self._blend = Schedules(row, "source", SOURCE_LIMITS, ["blend"])
+        self._holds = WeightsInTime(row, "source", SOURCE_HOLDS)
 
     @classmethod
     def of(cls, row: ManifestRow) -> Sources | None:
@@ -75,7 +79,8 @@ class Sources:
         Raises:
             BadInput: a value is not there, or not allowed.
         """
-        now = self._found.hash_of(index)
+        now, holds = self._found.hash_of(index), self._holds.at(index)
         if not (index and self._flows):
-            return SourceFrame(now)
-        return SourceFrame(now, self._found.hash_of(index - 1), self._schedules.at(index)["blend"], self._occluded)
+            return SourceFrame(now, holds=holds)
+        before, blend = self._found.hash_of(index - 1), self._blend.at(index)["blend"]
+        return SourceFrame(now, before, blend, self._occluded, holds)

@@ -1,9 +1,10 @@
-"""Where a frame starts that is drawn over a film: from the film's own frame, or from the frame before, moved as the
-film moves."""
+"""Where a frame starts that is drawn over a film, and what of the film it is held to: it starts from the film's own
+frame, or from the frame before, moved as the film moves, or as it was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from renderers.frame_plan.renewal import Renewal
 from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.fitting import fitted
-from renderers.frame_rendering.holding import own_goals
+from renderers.frame_rendering.holding import film_goals, own_goals
 from renderers.frame_rendering.optical_flow import FilmMotion, film_motion
 from renderers.frame_rendering.renewing import renewed
 from renderers.frame_rendering.starts import Start, Starts
@@ -52,15 +53,35 @@ class FilmStarts:
 
         After a cut, and where there is no frame before, it is the film's own frame, and cold. Otherwise it is the
         picture of the frame before, moved as the film moves, renewed, mixed with the film's own frame by `blend`, and
-        replaced by it where the film shows what it did not show before (after Ruder et al. 2016, section 4).
+        replaced by it where the film shows what it did not show before (after Ruder et al. 2016, section 4); or, where
+        the plan has nothing move it, that picture renewed, as under a camera that stands still.
+
+        However it starts, the frame is held to the film's own frame by the weights that the plan says.
 
         Raises:
             OpenCVMissing: OpenCV is not installed here.
         """
-        row, vqgan, device = plan.row, self._models.vqgan, self._models.device
-        now = _as_tensor(pictures.now, row.width, row.height).to(device)
-        if state is None or pictures.before is None:
+        assert frame.source is not None
+        now = _as_tensor(pictures.now, plan.row.width, plan.row.height).to(self._models.device)
+        start = self._start(plan, frame, now, pictures, state, images, seed)
+        return replace(start, goals=(*start.goals, *film_goals(frame.source.holds, now)))
+
+    def _start(
+        self,
+        plan: VideoPlan,
+        frame: FramePlan,
+        now: Tensor,
+        pictures: SourcePictures,
+        state: FrameState | None,
+        images: Mapping[str, bytes],
+        seed: int,
+    ) -> Start:
+        """The start, without what of the film it is held to."""
+        row, vqgan = plan.row, self._models.vqgan
+        if state is None:
             return Start(vqgan.encode(now).contiguous(), cold=True)
+        if pictures.before is None:
+            return self._starts.warm(plan, frame, state, seed=seed, images=images)
         sized = [_sized(it, row.width, row.height) for it in (pictures.before, pictures.now)]
         motion = film_motion(sized[0], sized[1])
         if motion.covered < CUT:

@@ -16,7 +16,7 @@ from renderers.models import Models, Perceptor, decode_tokens
 from renderers.step.goals import Goal, Kind
 from renderers.step.guidance import Target
 
-__all__ = ["FrameGoals", "mean_embedding", "own_goals"]
+__all__ = ["FrameGoals", "film_goals", "mean_embedding", "own_goals"]
 
 _OWN: tuple[Kind, ...] = ("picture", "edges", "latent", "meaning")
 
@@ -31,6 +31,13 @@ def own_goals(holds: Weights, picture: Tensor, coverage: Tensor | None, latent: 
         for kind in _OWN
         if kind in weights
     )
+
+
+def film_goals(holds: Weights, picture: Tensor) -> tuple[Goal, ...]:
+    """The goals of a frame that is held by the weights `holds` to its own frame of a film, `picture` `(1, 3, H, W)`:
+    all of it, since nothing of that is moved."""
+    weights = dict(holds)
+    return tuple(Goal(kind, picture, weights[kind]) for kind in _OWN if kind in weights)
 
 
 class FrameGoals:

@@ -105,6 +105,6 @@ def _cv2() -> ModuleType | Any:
     except ImportError as error:
         raise OpenCVMissing(
             "source.mode flow follows a film by OpenCV, which is not installed here: pip install 'nightreel[video]' on "
-            "all machines that render, or choose source.mode each"
+            "all machines that render, or choose source.mode follow or each"
         ) from error
     return cv2

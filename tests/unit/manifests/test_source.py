@@ -61,6 +61,7 @@ def test_before_the_film_is_prepared_nobody_knows_how_long_that_is() -> None:
             "source.mode: source.mode says something of a film, but source.video names none",
         ),
         ({"source": {"blend": ".5"}}, "source.blend: "),
+        ({"source": {"picture": 3}}, "source.picture: source.picture says something of a film"),
     ],
 )
 def test_what_does_not_go_with_a_film_is_refused_by_both_names(columns: dict[str, Any], reason: str) -> None:
@@ -72,6 +73,24 @@ def test_what_does_not_go_with_a_film_is_refused_by_both_names(columns: dict[str
 def test_neutral_columns_beside_a_film_are_none() -> None:
     assert row(zoom="1", angle="0:(0), 9:(0)", init="tokens", candidates=1).source.video == "film.mp4"
     assert ManifestRow(video_id="reef", prompt="a reef", source={"mode": "flow", "blend": "0.05"}).source.video is None
+
+
+@pytest.mark.parametrize("weights", [{}, {"picture": 0}, {"picture": "0:(0), 9:(0)", "edges": "0", "meaning": 0.0}])
+def test_who_follows_a_film_is_pulled_to_it(weights: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as error:
+        row({"mode": "follow"} | weights)
+    assert wrong_in(error.value).startswith("source.mode: source.mode follow starts from the frame before as it was")
+    assert "source.picture, source.edges or source.meaning a weight above 0" in wrong_in(error.value)
+
+
+@pytest.mark.parametrize("name", ["picture", "edges", "meaning"])
+def test_each_of_the_weights_is_a_pull(name: str) -> None:
+    assert row({"mode": "follow", name: "where(t < 3, 300, 20)"}).source.mode == "follow"
+    for wrong, reason in (("t - 1", "'t - 1' is -1 at frame 0"), ("0:(0), 8:(1001)", "1001 at frame 8")):
+        with pytest.raises(ValidationError) as error:
+            row({name: wrong})
+        assert wrong_in(error.value).startswith(f"source.{name}: ")
+        assert f"{reason}; allowed is 0 to 1000" in wrong_in(error.value)
 
 
 def test_values_in_time_are_looked_at_where_they_are_wrong() -> None:

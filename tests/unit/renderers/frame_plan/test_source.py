@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from manifests.schema import ManifestRow
+from manifests.schema.source import SOURCE_HOLDS
 from renderers.errors import BadInput
+from renderers.frame_plan import addressing_v4
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.part import part_plans
 from renderers.frame_plan.source import SourceFrame
@@ -79,8 +81,38 @@ def test_a_stored_plan_gives_the_digests_without_the_film(planned: Planner) -> N
     assert "found" not in plan_document(plan, heard=False)["row"]["source"]
 
 
+@pytest.mark.parametrize("name", SOURCE_HOLDS)
+@pytest.mark.parametrize("mode", ["flow", "each"])
+def test_a_weight_decides_the_frames_that_have_it_and_those_after(planned: Planner, mode: str, name: str) -> None:
+    at_rest = planned(**film(mode=mode))
+    for nothing in ("0", "0:(0), 5:(0)", "t*0", 0.0):
+        assert planned(**film(mode=mode, **{name: nothing})).digests == at_rest.digests
+    plan = planned(**film(mode=mode, **{name: "where(t < 3, 0, .1+.2)"}))
+    assert [frame.source and frame.source.holds for frame in plan.walk()] == [()] * 3 + [((name, 0.3),)] * 3
+    assert equal(at_rest, plan) == [True] * 3 + [False] * 3
+    assert plan.digests == planned(**film(mode=mode, **{name: "where(t < 3, 0, .3)"})).digests  # rounded
+    once = planned(**film(mode=mode, **{name: "where(t == 3, 2, 0)"}))
+    assert equal(at_rest, once) == [True] * 3 + [False] + [mode == "each"] * 2
+    assert not plan.expressible(addressing_v4.ALGORITHM)
+
+
+def test_a_frame_that_follows_hangs_on_the_frame_before_and_on_its_own_of_the_film(planned: Planner) -> None:
+    plan = planned(**film(mode="follow", picture=300), steps=7, steps_first=90)
+    assert plan.handoff == "chain"
+    assert [frame.source for frame in plan.walk()] == [SourceFrame(it, holds=(("picture", 300.0),)) for it in HASHES]
+    assert [frame.steps for frame in plan.walk()] == [90] + [7] * 5
+    assert all(frame.start_digest for frame in list(plan.walk())[1:])
+    changed = planned(**film(4, mode="follow", picture=300), steps=7, steps_first=90)
+    assert equal(plan, changed) == [True] * 4 + [False] * 2
+    flow = planned(**film(picture=300), steps=7, steps_first=90)
+    assert equal(plan, flow) == [True] + [False] * 5  # the first one is the same frame
+
+
 def test_a_part_of_it_begins_with_the_film(planned: Planner) -> None:
     first, second = part_plans(planned(**film()), range(3, 5))
     assert first.source == SourceFrame(HASHES[3])
     assert first.start_digest is None
     assert second.source == SourceFrame(HASHES[4], HASHES[3])
+    for mode in ("flow", "follow"):
+        first, _ = part_plans(planned(**film(mode=mode, edges="t")), range(3, 5))
+        assert first.source == SourceFrame(HASHES[3], holds=(("edges", 3.0),))

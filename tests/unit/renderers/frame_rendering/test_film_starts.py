@@ -18,6 +18,8 @@ from renderers.frame_rendering.film_starts import FilmStarts
 from renderers.frame_rendering.renderer import FrameRenderer, FrameRequest, RenderedFrame
 from renderers.frame_rendering.starts import Start
 from renderers.frame_rendering.state import FrameState
+from renderers.models import decode_tokens
+from renderers.step.goals import Goal, edge_distance, picture_distance
 from tests.helpers.random_model import Planner
 
 SIDE = 32
@@ -135,6 +137,86 @@ def test_a_chain_that_was_interrupted_goes_on_to_the_same_bytes(renderer: FrameR
     assert again.frame.to_bytes() == whole[2].frame.to_bytes()
 
 
+def test_weights_of_0_leave_frames_as_they_are(renderer: FrameRenderer, planned: Planner) -> None:
+    plain, at_rest = (rendered(renderer, planned(**film(**it))) for it in ({}, {"picture": "t*0", "edges": 0}))
+    for one, other in zip(plain, at_rest, strict=True):
+        assert np.array_equal(one.frame.picture, other.frame.picture)
+        assert one.losses == other.losses
+        assert one.frame.state.to_bytes() == other.frame.state.to_bytes()
+
+
+WEIGHTS: dict[str, Any] = {"picture": "3", "edges": "20*t", "meaning": ".5"}
+
+
+@pytest.mark.parametrize("mode", ["flow", "follow", "each"])
+def test_every_frame_is_held_to_its_own_of_the_film(renderer: FrameRenderer, planned: Planner, mode: str) -> None:
+    plan = planned(**film(mode=mode, **WEIGHTS))
+    for index in (0, 2):
+        frame = plan.frame_plans[index]
+        state = None if frame.start is None else rendered(renderer, plan)[index - 1].frame.state
+        goals = begun(renderer, plan, index, state).goals
+        wanted = [("picture", 3), ("edges", 40), ("meaning", 0.5)]
+        assert [(it.kind, it.weight) for it in goals] == [it for it in wanted if index or it[0] != "edges"]
+        own = torch.from_numpy(FILM[index]).permute(2, 0, 1)[None].float() / 255
+        for goal in goals:
+            assert torch.equal(goal.picture, own)
+            assert goal.coverage is None
+
+
+def test_a_frame_that_follows_starts_from_the_frame_before_as_it_was(renderer: FrameRenderer, planned: Planner) -> None:
+    plan = planned(**film(mode="follow", picture=300), hold={"picture": 2})
+    state = rendered(renderer, plan)[0].frame.state
+    start = begun(renderer, plan, 1, state)
+    assert not start.cold
+    assert torch.equal(start.latent, state.expand(renderer.starts.low, renderer.starts.high))
+    own, film_goal = start.goals  # what it starts from, then the film
+    assert (own.weight, film_goal.weight) == (2, 300)
+    assert torch.equal(own.picture, decode_tokens(renderer.models.vqgan, state.tokens))
+    assert start.memory is not None
+    assert torch.equal(start.memory[0], state.moments.expand(renderer.models.device)[0])
+
+
+@pytest.mark.parametrize("mode", ["flow", "follow"])
+@pytest.mark.parametrize("name", ["picture", "edges"])
+def test_a_hard_weight_brings_frames_near_to_the_film(
+    renderer: FrameRenderer, planned: Planner, mode: str, name: str
+) -> None:
+    many = {"steps": 30, "steps_first": 30, "prompt": "a coral reef:20", "optimiser": {"lr": 0.05}}
+    soft = rendered(renderer, planned(**film(mode=mode, **{name: 0.001}) | many))
+    hard = rendered(renderer, planned(**film(mode=mode, **{name: 1000}) | many))
+
+    def apart(frame: RenderedFrame, index: int) -> float:
+        one, other = (
+            torch.from_numpy(it).permute(2, 0, 1)[None].float() / 255 for it in (frame.frame.picture, FILM[index])
+        )
+        distance = picture_distance if name == "picture" else edge_distance
+        return float(distance(one, Goal(name, other, 1.0)))  # type: ignore[arg-type]
+
+    for index in range(len(FILM)):
+        assert apart(hard[index], index) < 0.8 * apart(soft[index], index)
+
+
+@pytest.mark.parametrize("mode", ["flow", "follow"])
+def test_held_frames_come_out_alike_together_and_after_an_interruption(
+    renderer: FrameRenderer, planned: Planner, mode: str
+) -> None:
+    from renderers.frame_rendering.frame_object import FrameObject
+
+    plan = planned(**film(mode=mode, **WEIGHTS))
+    whole = rendered(renderer, plan)
+    # each from the stored state of the one before: as after an interruption, alone and as a batch
+    stored = [FrameObject.from_bytes(it.frame.to_bytes()).state for it in whole]
+    for frame in plan.frame_plans[1:]:
+        again = renderer.render(plan, frame, stored[frame.index - 1], {}, source=pictures(frame))
+        assert again.frame.to_bytes() == whole[frame.index].frame.to_bytes()
+    frames = [plan.frame_plans[index] for index in (2, 1)]
+    requests = [FrameRequest(plan, it, stored[it.index - 1], {}, source=pictures(it)) for it in frames]
+    for frame, done in zip(frames, renderer.render_together(requests), strict=True):
+        assert isinstance(done, RenderedFrame)
+        assert (done.frame.picture == whole[frame.index].frame.picture).mean() > 0.99
+        assert done.losses == pytest.approx(whole[frame.index].losses, rel=1e-4)
+
+
 def test_a_smaller_preview_takes_the_film_smaller(renderer: FrameRenderer, planned: Planner) -> None:
     plan = planned(**film() | {"width": 16, "height": 16})
     assert rendered(renderer, plan)[1].frame.picture.shape == (16, 16, 3)
@@ -146,4 +228,5 @@ def test_without_opencv_it_is_said_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     with pytest.raises(OpenCVMissing, match=r"pip install 'nightreel\[video\]'"):
         optical_flow.film_motion(FILM[0], FILM[1])
-    assert len(rendered(renderer, planned(**film(mode="each")))) == len(FILM)  # which needs none
+    for needs_none in ({"mode": "each"}, {"mode": "follow", "picture": 300}):
+        assert len(rendered(renderer, planned(**film(**needs_none)))) == len(FILM)
