@@ -63,7 +63,7 @@ def test_the_layout_names_every_key() -> None:
     examples: dict[str, object] = {
         "video_id": "reef", "index": 12, "frame": 12, "start": 0, "stop": 12, "digest": "0123456789abcdef" * 4,
         "sha256": "0123456789abcdef" * 4, "stamp": "20261128T010203", "extension": "mp4", "run": "20261128T010203",
-        "child": "night",
+        "child": "night", "pixels": "0123456789abcdef", "recipe": "0123456789abcdef" * 4,
     }  # fmt: skip
     makers = [it for name, it in inspect.getmembers(layout, inspect.isfunction) if name.endswith("_key")]
     assert picture_key in makers

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flows.job.films import Films
 from flows.job.lengths import with_lengths
 from flows.job.sounds import Sounds
 from flows.job.storage_state import list_video, read_plan, save_plan
@@ -31,6 +32,11 @@ def stored_again(output: Storage, row: ManifestRow) -> tuple[VideoPlan, VideoPla
     images = {it.address: f"{number:064x}" for number, it in enumerate(addresses_of(row), 1)}
     # who plans it hears it; here it may sound like anything
     row = Sounds(SourceReader()).heard(resolve(row, REGISTRY.entry(row.model)))[0] if row.audio else row
+    if row.source.video is not None:  # and looks through it
+        films = Films(SourceReader(), output)
+        row, film = films.found(resolve(row, REGISTRY.entry(row.model)))
+        films.close()
+        images |= film
     parent = None if row.parent is None else ParentFrame(row.parent.video_id, row.parent.frame or 0, PARENT.digest)
     plan = VideoPlan.of(row, images, entry=REGISTRY.entry(row.model), parent=parent)
     save_plan(output, work_of(plan))
