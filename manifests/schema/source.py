@@ -168,6 +168,7 @@ def check_source(row: ManifestRow, given: Collection[str]) -> None:
         ("loop", row.loop, "it goes where the film goes"),
         ("handoff", row.handoff == "keyframes", "its frames follow each other as source.mode says"),
         ("depth", row.depth.shape != "plane", "the film moves it, and no camera"),
+        ("finish.smooth", row.finish.smooth > 0, "no camera says where a neighbour's picture belongs in a frame"),
     ):
         if stated:
             raise SettingsError(column, f"{column} and source.video exclude each other: of a film, {why}")

@@ -53,6 +53,7 @@ def test_before_the_film_is_prepared_nobody_knows_how_long_that_is() -> None:
         ({"candidates": 3}, "candidates: "),
         ({"loop": True, "frames": 9, "handoff": "keyframes", "keyframe_every": 2}, "loop: "),
         ({"handoff": "keyframes"}, "handoff: "),
+        ({"finish": {"smooth": 3}}, "finish.smooth: finish.smooth and source.video exclude each other"),
         ({"zoom": "1.02"}, "zoom: zoom and source.video exclude each other: the film moves it, and no camera"),
         ({"angle": "sin(t)"}, "angle: "),
         ({"warm": {"start": "codes"}}, "warm.start: "),
