@@ -112,7 +112,8 @@ def _resolve(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _walk(prefix: str, node: dict[str, Any]) -> Iterator[FieldInfo]:
-    required = node.get("required", [])
+    # what settings that one may leave out must have when they are there is asked of nobody
+    required = [] if prefix else node.get("required", [])
     for name, raw in node["properties"].items():
         field = _resolve(raw)
         yield FieldInfo(

@@ -24,11 +24,13 @@ LEAST_SIDE = 16  # pixels, of any frame
 def smaller(row: ManifestRow, unit: int, *, scale: float, steps: float) -> ManifestRow:
     """A resolved `row` at the share `scale` of its width and height, in whole `unit`s of its model, with the share
     `steps` of its steps, one at least; its frames follow each other as a chain, as a part of them has no keyframes,
-    those of a loop lead back nowhere, and it continues no other video."""
+    those of a loop lead back nowhere, and it continues no other video, of which a mask could keep parts."""
     least = math.ceil(LEAST_SIDE / unit)
     sides = {side: max(least, round(getattr(row, side) * scale / unit)) * unit for side in ("width", "height")}
     counts = {name: max(1, round(getattr(row, name) * steps)) for name in ("steps", "steps_first")}
-    return row.model_copy(update={**sides, **counts, "handoff": "chain", "loop": False, "continues": None})
+    unmasked = {"mask": None, "mask_moves": False} if row.mask is not None and row.init_image is None else {}
+    alone = {"handoff": "chain", "loop": False, "continues": None, **unmasked}
+    return row.model_copy(update={**sides, **counts, **alone})
 
 
 def check_part(plan: VideoPlan, frames: range) -> None:

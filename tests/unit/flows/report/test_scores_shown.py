@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from flows.report import JobReport, VideoReport, render_html, summary_document, summary_markdown
+from flows.report.document import summary_document
+from flows.report.html import render_html
+from flows.report.markdown import summary_markdown
+from flows.report.model import JobReport, VideoReport
 from flows.report.review import Limits, worst_frames
 
 MakeVideo = Callable[..., VideoReport]

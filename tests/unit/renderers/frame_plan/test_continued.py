@@ -69,5 +69,12 @@ def test_a_part_of_it_begins_cold_as_that_of_any_video() -> None:
     assert (first.start_digest, first.steps) == (None, 300)
 
 
+def test_a_part_keeps_nothing_by_a_mask_as_there_is_nothing_to_keep() -> None:
+    whole = child(None, mask="m.png", mask_moves=True)
+    plan = VideoPlan.of(smaller(whole.row, 8, scale=1, steps=1), {"m.png": "0" * 64}, entry=whole.entry)
+    assert (plan.row.mask, plan.row.mask_moves) == (None, False)
+    assert len(part_plans(plan, range(0, 2))) == 2
+
+
 def test_no_older_formulas_address_it() -> None:
     assert not child().expressible(4)
