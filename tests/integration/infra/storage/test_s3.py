@@ -67,7 +67,7 @@ class TestS3(StorageContract):
         monkeypatch.setattr(S3Store, "pages", counted)
         assert [info.key for info in storage.list("a", ours=True)] == ours
         assert sum(start.endswith("/a/") for start in pages) == 1, "one page of all that lies there"
-        assert len(pages) < 12
+        assert len(pages) <= 12, "one for each kind of object that a video may have"
 
     def test_a_neighbour_with_the_same_beginning_stays_apart(self, s3_root: str) -> None:
         Storage(s3_root + "-2").put("a", b"x")

@@ -56,7 +56,7 @@ def test_a_frame_is_rendered_when_it_is_asked_for_after_those_that_it_needs(
 
 @pytest.mark.parametrize("handoff", ["chain", "keyframes"])
 def test_what_no_frame_needs_any_more_is_dropped(renderer: FrameRenderer, planned: Planner, handoff: str) -> None:
-    video = _Video(renderer, keyed(planned, handoff=handoff), {}, None, None)
+    video = _Video(renderer, keyed(planned, handoff=handoff), {}, None, None, lambda _: None)
     most = 0
     for frame in video.frames():
         assert frame.index not in video._finished

@@ -98,7 +98,7 @@ def test_pictures_are_normalised_as_the_config_says(models: Models) -> None:
     (perceptor,) = models.perceptors
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     mean, std = (torch.tensor(CLIP_CONFIG["preprocess_cfg"][key]).view(1, 3, 1, 1) for key in ("mean", "std"))
-    by_hand = F.normalize(perceptor.clip.encode_image((picture - mean) / std), dim=-1)
+    by_hand = F.normalize(perceptor.clip.visual((picture - mean) / std), dim=-1)
     torch.testing.assert_close(perceptor.embed_pictures(picture), by_hand)
 
 
