@@ -56,6 +56,13 @@ def cost_of(function: Callable[..., Any], *arguments: Any, memory: int, seconds:
         process.join()
 
 
+def count_for_ever() -> None:
+    """What any limit of time must end. It stands here because the process that forks has this module already: what has
+    to be imported first counts as waiting."""
+    while True:
+        pass
+
+
 def _call(
     channel: Connection, memory: int, seconds: int, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:

@@ -20,7 +20,7 @@ from renderers.models.vqgan.vqgan import VQGANConfig
 from renderers.registry import Registry, shipped_configs
 from tests.helpers import hostile_models
 from tests.helpers.checkpoints import save_program
-from tests.helpers.limited import cost_of
+from tests.helpers.limited import cost_of, count_for_ever
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured by Linux")
 
@@ -41,11 +41,6 @@ def read_all(path: Path) -> None:
 
 def read_config(path: Path) -> None:
     VQGANConfig.read(path)
-
-
-def count_for_ever() -> None:
-    while True:
-        pass
 
 
 def refused(message: str, read: Callable[[Path], object], path: Path, memory: int = MEMORY) -> None:
