@@ -75,7 +75,7 @@ def test_dead_runs_are_found_and_repaired(server: PrefectServer) -> None:
 
     def found() -> list[str]:
         heartbeat(runs["alive"], timedelta())
-        return dead(look(server))
+        return [name for name in dead(look(server)) if name in runs]  # a test that failed before leaves runs of its own
 
     wait_until(lambda: found() == lost, "the dead were not found")
     assert read(runs["dead"]).state_name == "Running", "looking changes nothing"
