@@ -14,7 +14,7 @@ from flows.job.stitching import would_overwrite
 from flows.job.storage_state import save_plan
 from flows.job.stored_documents import DocumentDamaged
 from flows.job.video_runs import VideoRuns
-from flows.planning.parts import Cut, cut
+from flows.planning.parts import Cut, CutInOrder, cut, cut_in_order
 from flows.planning.remaining import VideoWork
 from flows.report.wording import first_of
 from infra.settings import InfraSettings
@@ -58,7 +58,7 @@ class ManifestSource:
             raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
         return self._restore_plans(output, plan) if write else plan
 
-    def cut(self, most: int, reading: ReadingPolicy) -> Cut:
+    def cut(self, most: int, reading: ReadingPolicy) -> Cut | CutInOrder:
         """Cut the manifest into parts of at most `most` videos (flows/planning/parts.py); into none where it has no
         more rows than that, which its files' footers say.
 
@@ -67,8 +67,14 @@ class ManifestSource:
         files = list(manifest_files(self._parameters.manifest, reading))
         if count_rows(files) <= most:
             return Cut()
-        good = (result.row for result in read_rows(files) if isinstance(result, GoodRow))
-        return cut(((row.video_id, None if row.parent is None else row.parent.video_id) for row in good), most)
+
+        def videos() -> Iterator[tuple[str, str | None]]:
+            for result in read_rows(files):
+                if isinstance(result, GoodRow):
+                    row = result.row
+                    yield row.video_id, None if row.continues is None or row.parent is None else row.parent.video_id
+
+        return cut_in_order(videos(), most) or cut(videos(), most)
 
     def _part(self, reading: ReadingPolicy) -> tuple[Callable[[str], bool], int]:
         """Return which videos are this job's, and how many parts there are; 0 where it renders the whole manifest.
@@ -91,13 +97,16 @@ class ManifestSource:
                 f"{made.many}. Was it written anew after its parts had been begun? Then Retry the run that began them"
             )
 
+        number = made.numbering()
+
         def is_ours(video_id: str) -> bool:
-            if video_id not in made.part:
+            mine = number(video_id)
+            if mine is None:
                 raise BadInput(
                     f"'{self._parameters.manifest}' was replaced while it was read (video '{video_id}' is new): Retry "
                     "the run that began the parts"
                 )
-            return made.part[video_id] == part
+            return mine == part
 
         return is_ours, made.many
 
