@@ -56,18 +56,24 @@ class PromptChecks:
 
     def say(self, text: str, *, in_full: bool = True) -> Said:
         """Return what is said of a text; unless it is wanted `in_full`, '' for something that may be."""
-        if self._simple and len(text) <= _LONGEST and text.isascii() and text.isprintable() and "&" not in text:
-            known = self._words
-            words = [known.get(word) or self._word(word) for word in text.lower().split()]
-            if not self._is_long(text, words):
-                if not any([word.unknown for word in words]):  # noqa: C419 - a third of the time
-                    return Said()
-                return Said(None, unknown_words_of(text, self._entry) if in_full else "")
+        words = self._words_of(text)
+        if words:
+            unread = self._is_long(text, words)
+            unknown = any([word.unknown for word in words])  # noqa: C419 - a third of the time
+            if not in_full:
+                return Said("" if unread else None, "" if unknown else None)
+            if not unread:
+                return Said(None, unknown_words_of(text, self._entry)) if unknown else Said()
         return Said(unread_text(text, self._entry), unknown_words_of(text, self._entry))
 
+    def _words_of(self, text: str) -> list[_Word]:
+        """What a text comes to, word by word; nothing where that is not what the whole comes to."""
+        if not self._simple or len(text) > _LONGEST or not text.isascii() or not text.isprintable() or "&" in text:
+            return []
+        known = self._words
+        return [known.get(word) or self._word(word) for word in text.lower().split()]
+
     def _is_long(self, text: str, words: list[_Word]) -> bool:
-        if not words:
-            return True  # rather than to think about it
         for number, counter in enumerate(self._counters or ()):
             own: int | None = None
             for template in self._templates[number]:

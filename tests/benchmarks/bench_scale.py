@@ -10,8 +10,8 @@
 `plan` reads a manifest of so many frames, plans every one of them against an empty output and cuts the work for 64
 actors, each handoff in a process of its own, whose memory at its greatest is printed.
 
-`stills` does the same with so many stills, each with a prompt and a seed of its own, and with a twentieth of them one
-by one before and after it.
+`stills` does the same with so many stills, each with a prompt and a seed of its own, and with 5,000 of them one by one
+before and after it.
 
 `schedules` plans so many frames with a camera that never changes, and with one of two expressions, and prints the
 difference of their seconds, and of the processor's.

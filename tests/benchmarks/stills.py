@@ -24,8 +24,7 @@ __all__ = ["stills"]
 
 ACTORS = 64
 WORDS, SIZES = 3000, (64, 128, 256)
-# As one of so many rows is planned when its like are not known, it takes as long as it does alone.
-ONE_BY_ONE = 20
+ONE_BY_ONE = 5000
 
 
 class _Planned(NamedTuple):
@@ -39,7 +38,7 @@ class _Planned(NamedTuple):
 def stills(rows: int) -> None:
     """Print what planning so many stills takes, and how many times as long a still takes by itself, in turns."""
     with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
-        many, few = (_manifest(Path(folder) / f"{count}.parquet", count) for count in (rows, rows // ONE_BY_ONE))
+        many, few = (_manifest(Path(folder) / f"{count}.parquet", count) for count in (rows, min(rows, ONE_BY_ONE)))
         found = {}
         for name, manifest in (("before", few), ("together", many), ("after", few)):
             with multiprocessing.get_context("spawn").Pool(1) as alone:
