@@ -92,12 +92,15 @@ def check_alike(own: OwnValues, *, file: str, number: int, ids: VideoIds) -> lis
     Whatever is unusual about that is left to `check_row`."""
     kind, (_, video_id, prompt, seed) = own.kind, own
     alike = kind.alike
-    if alike is not None and is_name(video_id) and is_plain(prompt) and (seed is None or is_seed(seed)):
-        assert video_id is not None
-        assert prompt is not None
-        if ids.first_place(video_id, file, number) is None:
-            row = alike.of(video_id, prompt, alike.row.seed if seed is None else seed)
-            return [GoodRow(row, file, number, "row", alike)]
+    if (
+        alike is not None
+        and is_name(video_id)
+        and is_plain(prompt)
+        and (seed is None or is_seed(seed))
+        and ids.first_place(video_id, file, number) is None
+    ):
+        row = alike.of(video_id, prompt, alike.row.seed if seed is None else seed)
+        return [GoodRow(row, file, number, "row", alike)]
     results = check_row(kind.values(own), file=file, number=number, ids=ids)
     if not kind.looked_at and isinstance(first := results[0], GoodRow) and is_plain(first.row.prompt):
         kind.looked_at = True

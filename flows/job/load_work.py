@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from flows.job.films import Films
 from flows.job.parents import Parents, in_generations
@@ -68,8 +68,8 @@ def load_work(
     (see `Parents`). `judge` is the `review.judge` of rows that have none. Films that rows are drawn over are prepared
     in the output, but looked through only where nothing is to be left there (not `write`); `say` hears of each.
 
-    Stills whose rows are known to be alike (a GoodRow says so), and of which nothing lies in storage, are planned
-    together (flows/planning/stills.py)."""
+    Stills whose rows are known to be alike (a GoodRow says so) are resolved together, and those of which nothing lies
+    in storage planned when somebody asks (flows/planning/stills.py)."""
     digests = DigestsRemembered()
     # one look at the registry, and at a model's files, for all rows
     entries = cache(lambda name: digests.of(registry.entry(name)))
@@ -84,7 +84,9 @@ def load_work(
 
     parents = Parents(stored, refuses, unread)
 
-    def one(row: ManifestRow) -> Planned:
+    def one(row: ManifestRow, still: StillWork | None = None) -> Planned:
+        if still is not None:
+            return against_storage(row, lambda: still.plan)
         # absolute: a worker may run in another folder
         row = with_addresses(row, lambda address: input_address(address, folder, reading))
         try:
@@ -109,12 +111,18 @@ def load_work(
             StorageUnavailable,
         ) as error:  # of a file's server; the output's own ends the job
             return row, error
+
+        def resolved() -> VideoPlan:
+            plan = _judged(VideoPlan.of(row, images, entry=entries(row.model)), judge, entries)
+            return replace(plan, parent=parents.of(plan))
+
+        return against_storage(row, resolved)
+
+    def against_storage(row: ManifestRow, resolved: Callable[[], VideoPlan]) -> Planned:
         try:
-            resolved = VideoPlan.of(row, images, entry=entries(row.model))
-            resolved = _judged(resolved, judge, entries)
-            resolved = replace(resolved, parent=parents.of(resolved))
+            plan = resolved()
             listing = list_video(output, row.video_id)
-            plan = replace(resolved, retakes=read_retakes(output, listing.objects, row.video_id))
+            plan = replace(plan, retakes=read_retakes(output, listing.objects, row.video_id))
             _ = plan.frame_plans  # a job renders by these: before all that asks for digests alone
             plan, present = as_stored(plan, listing.objects)
             work = plan_video(
@@ -157,7 +165,7 @@ def load_work(
     kinds, folders = dict[Alike, StillKind | None](), SeenFolders(output)
 
     def still_of(good: GoodRow) -> StillWork | None:
-        """The work of a still of which nothing lies in storage; None for all others."""
+        """The work of a still as if nothing of it lay in storage; None for those of no kind."""
         if good.alike is None:
             return None
         if good.alike not in kinds:
@@ -165,7 +173,7 @@ def load_work(
                 kinds.clear()
             kinds[good.alike] = kind_of(good.alike.row)
         kind, row = kinds[good.alike], good.row
-        if kind is None or row.prompt is None or folders.may_hold(row.video_id):
+        if kind is None or row.prompt is None:
             return None
         # one that the row leaves open may be its model's
         seed = row.seed if "seed" in row.model_fields_set else kind.plan.row.seed
@@ -175,7 +183,7 @@ def load_work(
 
     frames = 0
 
-    def beginning() -> Iterator[ManifestRow | StillWork | tuple[ManifestRow, BadInput]]:
+    def beginning() -> Iterator[_Asked | Planned]:
         nonlocal frames
         for given in rows:
             row = given.row if isinstance(given, GoodRow) else given
@@ -185,12 +193,11 @@ def load_work(
             frames += row.frames
             if row.continues is not None:
                 later.append(row)
-            else:
-                yield (isinstance(given, GoodRow) and still_of(given)) or row
+                continue
+            still = still_of(given) if isinstance(given, GoodRow) else None
+            yield _Asked(row, still) if still is None or folders.may_hold(row.video_id) else still
 
-    def planned(
-        these: Iterable[ManifestRow | StillWork | tuple[ManifestRow, BadInput]],
-    ) -> Iterator[Planned]:
+    def planned(these: Iterable[_Asked | Planned]) -> Iterator[Planned]:
         for result in _in_order(one, these, threads):
             parents.add(result)
             yield result
@@ -199,14 +206,21 @@ def load_work(
         try:
             yield from planned(beginning())
             for generation in in_generations(later):
-                yield from planned(generation)
+                yield from planned(_Asked(it) if isinstance(it, ManifestRow) else it for it in generation)
         finally:
             films.close()  # whoever is interrupted does not wait for a film
 
 
+class _Asked(NamedTuple):
+    """A row that storage is asked for; of a still of a kind, its work but for that."""
+
+    row: ManifestRow
+    still: StillWork | None = None
+
+
 def _in_order(
-    one: Callable[[ManifestRow], Planned],
-    these: Iterable[ManifestRow | Planned],
+    one: Callable[[ManifestRow, StillWork | None], Planned],
+    these: Iterable[_Asked | Planned],
     threads: ThreadPoolExecutor,
 ) -> Iterator[Planned]:
     """Yield what is made of each of `these`, rows by `one` in `threads`, in their order and reading few of them ahead:
@@ -219,7 +233,7 @@ def _in_order(
 
     try:
         for it in these:
-            waiting.append(threads.submit(one, it) if isinstance(it, ManifestRow) else it)
+            waiting.append(threads.submit(one, *it) if isinstance(it, _Asked) else it)
             while waiting and (len(waiting) > AT_ONCE or not isinstance(waiting[0], Future)):
                 yield first()
         while waiting:

@@ -8,26 +8,26 @@ each of them is; and nothing has to look at all its other columns again.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 from manifests.schema.consistency import limited_columns
 from manifests.schema.row import RESERVED_ID, VIDEO_ID_PATTERN, ManifestRow
 
-__all__ = ["Alike", "is_name", "is_plain", "is_seed", "may_vary"]
+__all__ = ["Alike", "AlikeRows", "is_name", "is_plain", "is_seed", "may_vary"]
 
-# A text that no grammar reads, and that nothing of another tool's spelling can be in (prompts.py, spelling.py).
-_SIGNS = re.compile(r"[:|\\\u2013\u2014]|--|^\s*\[")
+# Of texts that a grammar reads, or that may hold another tool's spelling (prompts.py, spelling.py), or that are none.
+_SIGNS = re.compile(r"[:|\\\u2013\u2014\ud800-\udfff]|--|^\s*\[")
 _LONGEST = 10_000
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 _NAME = re.compile(VIDEO_ID_PATTERN.strip("^$"))
 
 
-def is_name(video_id: Any) -> bool:
+def is_name(video_id: Any) -> TypeGuard[str]:
     """Return whether this is a name that a row may give its video."""
     return isinstance(video_id, str) and video_id != RESERVED_ID and _NAME.fullmatch(video_id) is not None
 
 
-def is_plain(prompt: Any) -> bool:
+def is_plain(prompt: Any) -> TypeGuard[str]:
     """Return whether a prompt is one text of usual weight, as it stands; any that is not may be good all the same."""
     return (
         isinstance(prompt, str) and len(prompt) <= _LONGEST and _SIGNS.search(prompt) is None and bool(prompt.strip())
@@ -79,3 +79,33 @@ class Alike:
         put(made, "__pydantic_extra__", None)
         put(made, "__pydantic_private__", None)
         return made
+
+
+class AlikeRows:
+    """Rows of whose like there are many, from their values: those of a kind are validated once. Safe to share by
+    threads."""
+
+    def __init__(self, most: int = 256) -> None:
+        """`most`: kinds that are remembered, each of some 20 kB."""
+        self._most = most
+        self._known: dict[str, Alike] = {}
+
+    def row(self, values: Any) -> ManifestRow:
+        """Return what `ManifestRow.model_validate` returns of the same values, and raise what it raises."""
+        if type(values) is not dict:
+            return ManifestRow.model_validate(values)
+        video_id, prompt, seed = values.get("video_id"), values.get("prompt"), values.get("seed", 0)
+        if not (is_name(video_id) and is_plain(prompt) and is_seed(seed)):
+            return ManifestRow.model_validate(values)
+        others = {name: value for name, value in values.items() if name not in ("video_id", "prompt")}
+        has_seed = others.pop("seed", None) is not None
+        key = repr((has_seed, others))
+        known = self._known.get(key)
+        if known is not None:
+            return known.of(video_id, prompt, seed)
+        row = ManifestRow.model_validate(values)
+        if may_vary(row):
+            if len(self._known) >= self._most:
+                self._known.clear()
+            self._known[key] = Alike(row)
+        return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from manifests.parquet.settings import RowKinds
 from manifests.reading import read_rows
 from manifests.results import GoodRow, RowProblem, RowResult
 from manifests.schema import ManifestRow
-from manifests.schema.alike import Alike, is_name, is_plain, is_seed, may_vary
+from manifests.schema.alike import Alike, AlikeRows, is_name, is_plain, is_seed, may_vary
 
 NAMES = st.one_of(
     st.integers(0, 10_000).map("still-{}".format),
@@ -152,3 +153,38 @@ def test_a_row_made_like_another_is_the_row_that_its_values_give() -> None:
 def test_what_a_row_may_have_is_told_by_itself() -> None:
     assert [is_name(it) for it in ("a", "report", "a b", None, 7)] == [True, False, False, False, False]
     assert [is_seed(it) for it in (0, 2**63 - 1, 2**63, -1, True, 1.0)] == [True, True, False, False, False, False]
+
+
+STORED: dict[str, Any] = {"zoom": "1.01", "angle": "0", "width": 256, "optimiser": {"lr": 0.1}, "seed": 3}
+
+
+def outcome(make: Callable[[Any], ManifestRow], values: Any) -> object:
+    """A row with what its author gave, or why it is none."""
+    try:
+        row = make(values)
+    except ValueError as error:
+        return str(error)
+    return row, row.model_fields_set, repr(row)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {}, {"width": 15}, {"unknown": 1}, {"seed": None}, {"seed": True}, {"seed": -1}, {"prompt": "a | b"},
+        {"prompt": "half \ud800"}, {"video_id": "report"}, {"prompt": 1984}, {"prefix": "oil"}, {"width": 256.0},
+        {"zoom": 1.01}, {"continues": "still"}, {"zoom": "1 + 0*s"},
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_stored_rows_of_a_kind_are_those_that_their_values_give(changed: dict[str, Any]) -> None:
+    rows = AlikeRows(most=1)
+    named = {"video_id": "still", "prompt": "a boat"}
+    for number in range(3):
+        mine = STORED | named | {"seed": number} | changed
+        for values in (mine, {"video_id": "other", "prompt": "a tower", "width": 512}, mine):
+            assert outcome(rows.row, values) == outcome(ManifestRow.model_validate, values)
+
+
+@pytest.mark.parametrize("values", [{}, [], None, "text", 3], ids=str)
+def test_what_is_no_row_at_all_is_refused_as_ever(values: Any) -> None:
+    assert outcome(AlikeRows().row, values) == outcome(ManifestRow.model_validate, values)
