@@ -51,7 +51,8 @@ def rows(movie: Path, music: Path) -> list[ManifestRow]:
         {"video_id": "each", "prompt": "a red apple", "source": {**source, "mode": "each", "edges": 30}},
         {"video_id": "on", "continues": "over", "prompt": "a red apple:(.2 + bass) | a blue fish:(1.2 - bass)",
          "zoom": "1 + .06*onset", "finish": {"fps": SHOWN, "smooth": 3}},
-        {"video_id": "ring", "prompt": "a full moon", "zoom": "1.02", "angle": "2*loud", "loop": True, "handoff": "keyframes", "keyframe_every": 4},
+        {"video_id": "ring", "prompt": "a full moon", "zoom": "1.02", "angle": "2*loud", "loop": True,
+         "handoff": "keyframes", "keyframe_every": 4},
     ]  # fmt: skip
     return [ManifestRow.model_validate({**drawn, **row}) for row in made]
 
