@@ -138,9 +138,12 @@ def _of_prompts(
 ) -> Iterator[tuple[str, str]]:
     if row.prompt is not None and (why := doubtful(row.prompt)):
         yield _SPELLING, why
+    for region in row.regions or ():
+        if why := doubtful(region.prompts):
+            yield _SPELLING, why
     if entry is None:
         return
-    texts = dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts)
+    texts = dict.fromkeys(prompt.text for scene in row.all_scenes for prompt in scene.prompts)
     found = [(of_text or _of_text)(text, entry) for text in texts]
     yield from ((_LENGTH, unread) for unread, _ in found if unread is not None)
     yield from ((_WORDS, unknown) for _, unknown in found if unknown is not None)
