@@ -17,7 +17,7 @@ from renderers.models import VQGAN
 from renderers.pictures.masks import FREE, MaskPicture, read_mask
 from renderers.step.regions import FrameRegions, RegionView, box_of
 
-__all__ = ["Kept", "Masks"]
+__all__ = ["Kept", "Masks", "white_of"]
 
 # Masks that are remembered, of a megabyte at most.
 REMEMBERED = 16
@@ -66,7 +66,7 @@ class Masks:
         if not (row.mask_moves and index):
             free = torch.from_numpy(mask.free(size[1], size[0]))[None, None]
             return free.to(self._device)
-        white = self._white(mask, row.width, row.height)
+        white = white_of(mask, row.width, row.height).to(self._device)
         warp = _moved_to(plan, index, white)
         moved = torch.maximum(warp.move(white, mode="bilinear", border="black"), warp.outside(row.height, row.width))
         return F.adaptive_avg_pool2d(moved, size) >= FREE
@@ -80,7 +80,8 @@ class Masks:
         row, views = plan.row, []
         for position, planned in enumerate(frame.regions):
             region = (row.regions or ())[planned.number]
-            white = self._white(self._read(plan.images[region.mask], images, region.mask), row.width, row.height)
+            mask = self._read(plan.images[region.mask], images, region.mask)
+            white = white_of(mask, row.width, row.height).to(self._device)
             if region.moves and frame.index:
                 border = "wrap" if row.border == "wrap" else "black"  # what comes into view is no part of it
                 white = _moved_to(plan, frame.index, white).move(white, mode="bilinear", border=border).clamp(0, 1)
@@ -88,18 +89,18 @@ class Masks:
                 views.append(RegionView(white, box, region.blind, position))
         return FrameRegions.of(views, row.cutouts.number) if views else None
 
-    def _white(self, mask: MaskPicture, width: int, height: int) -> Tensor:
-        """How white a mask is in a frame of that size, `(1, 1, height, width)`, 0 to 1."""
-        whole = bytearray(mask.grey.resize((width, height)).tobytes())
-        white = torch.frombuffer(whole, dtype=torch.uint8).view(1, 1, height, width)
-        return white.float().to(self._device) / 255
-
     def _read(self, sha256: str, images: Mapping[str, bytes], uri: str) -> MaskPicture:
         if sha256 not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             self._known[sha256] = read_mask(images[uri], uri)
         return self._known[sha256]
+
+
+def white_of(mask: MaskPicture, width: int, height: int) -> Tensor:
+    """How white a mask is in a frame of that size, `(1, 1, height, width)`, 0 to 1."""
+    whole = bytearray(mask.grey.resize((width, height)).tobytes())
+    return torch.frombuffer(whole, dtype=torch.uint8).view(1, 1, height, width).float() / 255
 
 
 def _moved_to(plan: VideoPlan, index: int, white: Tensor) -> Warp:
