@@ -80,6 +80,11 @@ def check_row(
         return [RowProblem(file, number, row.video_id, "prompt", short(row.prompt, 80), "", message, unit)]
     if row.prompts is not None and (why := misread_texts(row.prompts, pictures=bool(row.image_prompts))):
         return [RowProblem(file, number, row.video_id, "prompts", "", "", f"prompts: {why}", unit)]
+    for place, region in enumerate(row.regions or ()):
+        if why := misread(region.prompts, region.scenes):
+            column, text = f"regions[{place}].prompts", short(region.prompts, 80)
+            message = f"{column} '{short(region.prompts)}': {why}"
+            return [RowProblem(file, number, row.video_id, column, text, "", message, unit)]
     for column in ("prefix", "suffix"):
         text = getattr(row, column)
         if text is not None and (why := misread_part(text)):

@@ -55,7 +55,7 @@ class _WholeWords:
 
 def unread_texts(row: ManifestRow, entry: ModelEntry) -> list[str]:
     """Say of each text of a row's prompts that is longer than the model `entry` reads where it ends for it."""
-    texts = dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts)
+    texts = dict.fromkeys(prompt.text for scene in row.all_scenes for prompt in scene.prompts)
     return [said for text in texts if (said := unread_text(text, entry)) is not None]
 
 

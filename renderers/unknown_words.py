@@ -20,7 +20,7 @@ ONLY_TAUGHT = 100
 
 def unknown_words(row: ManifestRow, entry: ModelEntry) -> list[str]:
     """Say of each text of a row's prompts which of its words mean nothing to the model `entry`."""
-    texts = dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts)
+    texts = dict.fromkeys(prompt.text for scene in row.all_scenes for prompt in scene.prompts)
     return [said for text in texts if (said := unknown_words_of(text, entry)) is not None]
 
 

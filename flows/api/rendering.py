@@ -13,7 +13,8 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from flows.job.films import Films
-from flows.job.named_files import reading_named, shown
+from flows.job.named_files import shown
+from flows.job.picture_digests import check_masks
 from flows.job.preset_files import PresetFiles
 from flows.job.sounds import Sounds
 from infra.models.bringing import bring_model
@@ -23,7 +24,7 @@ from infra.workers.source_frames import SourceFrames
 from manifests.checking import check_row
 from manifests.masking import address_without_secrets
 from manifests.results import GoodRow
-from manifests.schema import Address, ManifestRow, addresses_of
+from manifests.schema import ManifestRow, addresses_of
 from renderers.errors import BadInput
 from renderers.frame_plan.part import part_plans, smaller
 from renderers.frame_plan.resolution import resolve
@@ -102,9 +103,7 @@ def prepare(row: ManifestRow, *, only: int | None = None) -> PreparedRow:
         digests |= film
     digests |= {uri: hashlib.sha256(data).hexdigest() for uri, data in images.items()}
     plan = VideoPlan.of(row, digests, entry=entry)
-    if (mask := plan.row.mask) is not None:
-        with reading_named(Address("mask", mask), row.video_id):
-            read_mask(images[mask], shown(mask)).check(plan.row.width, plan.row.height, entry.downsampling)
+    check_masks(plan.row, entry.downsampling, lambda uri: read_mask(images[uri], shown(uri)))
     return PreparedRow(plan, images, folder)
 
 

@@ -41,7 +41,7 @@ from manifests.masking import address_without_secrets
 from manifests.problems import Listed
 from manifests.reading import count_rows, read_rows
 from manifests.results import GoodRow, RowResult
-from manifests.schema import Keyframes, ManifestRow, schedules, shown_prompts, with_addresses
+from manifests.schema import Keyframes, ManifestRow, schedules, with_addresses
 from manifests.schema.audio import all_signals
 from manifests.schema.texts import plural, short
 from renderers.errors import BadInput
@@ -173,7 +173,7 @@ def _dry_run(
     else:
         left_out = estimate.rows - len(first) - len(last)
         between = [("...", plural(left_out, "more row"))] if left_out else []
-        shown = [[(row.video_id, shown_prompts(row.scenes)) for row in rows] for rows in (first, last)]
+        shown = [[(row.video_id, row.shown_prompts) for row in rows] for rows in (first, last)]
         print_table(("video", "prompt"), [*shown[0], *between, *shown[1]])
         bad = f", {plural(found.total, 'problem')} in {plural(found.rows, 'row')} besides" if found else ""
         unknown = f"; {plural(estimate.unknown, 'row')} of them not estimated, whose model is not here or can't do it"
@@ -293,7 +293,7 @@ def show(
                 f"{resolved.steps_first}/{resolved.steps}",
                 resolved.seed,
                 resolved.format,
-                shown_prompts(resolved.scenes),
+                resolved.shown_prompts,
             )
         )
         for column, text, parts in curves_of(resolved):

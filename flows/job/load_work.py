@@ -92,9 +92,9 @@ def load_work(
         try:
             row = presets.filled(row)
             images = dict(pictures.of(row))
-            if row.mask is not None:
+            if row.mask is not None or row.regions:
                 entry = entries(row.model)
-                pictures.check_mask(resolve(row, entry), entry.downsampling)
+                pictures.check_masks(resolve(row, entry), entry.downsampling)
             if row.source.video is not None:
                 row, digests = films.found(resolve(row, entries(row.model)))
                 images |= digests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from flows.job.named_files import reading_named, shown
 from infra.storage.storage import SourceReader, absolute_uri
@@ -12,7 +12,7 @@ from manifests.schema import Address, ManifestRow, addresses_of
 from renderers.pictures.masks import MaskPicture, read_mask
 from renderers.pictures.reading import check_picture
 
-__all__ = ["PictureDigests"]
+__all__ = ["PictureDigests", "check_masks"]
 
 IN_MEMORY = 1 << 20  # bytes of a picture; the rest of a larger one is on disk while its head is looked at
 
@@ -34,19 +34,19 @@ class PictureDigests:
         """
         return {it.address: self._digest(it, row.video_id) for it in addresses_of(row) if it.is_picture}
 
-    def check_mask(self, row: ManifestRow, unit: int) -> None:
-        """Look at the mask of a resolved `row`, if it has one, whose model draws tokens of `unit` pixels.
+    def check_masks(self, row: ManifestRow, unit: int) -> None:
+        """Look at the masks of a resolved `row`, if it has any, whose model draws tokens of `unit` pixels.
 
         Raises:
-            BadInput: it can't be read, has another shape than the frames, or lets nothing change.
+            BadInput: one can't be read, has another shape than the frames, or lets nothing change.
             StorageUnavailable: as `of`.
         """
-        if row.mask is None:
-            return
-        with reading_named(Address("mask", row.mask), row.video_id):
-            if row.mask not in self._masks:
-                self._masks[row.mask] = read_mask(self._reader.read(absolute_uri(row.mask)), shown(row.mask))
-            self._masks[row.mask].check(row.width, row.height, unit)
+        check_masks(row, unit, self._mask)
+
+    def _mask(self, uri: str) -> MaskPicture:
+        if uri not in self._masks:
+            self._masks[uri] = read_mask(self._reader.read(absolute_uri(uri)), shown(uri))
+        return self._masks[uri]
 
     def _digest(self, named: Address, video_id: str) -> str:
         uri = named.address
@@ -67,3 +67,20 @@ class PictureDigests:
             check_picture(file, shown(uri))
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_masks(row: ManifestRow, unit: int, read: Callable[[str], MaskPicture]) -> None:
+    """Look at the masks of a resolved `row`, and of its regions, which `read` gives by their addresses.
+
+    Raises:
+        BadInput: one has another shape than the frames, or no white as large as a token of `unit` pixels; and what
+            `read` raises.
+    """
+    for named in addresses_of(row):
+        if named.column in ("mask", "regions"):
+            with reading_named(named, row.video_id):
+                found = read(named.address)
+                if named.region is None:
+                    found.check(row.width, row.height, unit)
+                else:
+                    found.check(row.width, row.height, unit, "the region would be nowhere. White is where it is")

@@ -49,7 +49,7 @@ class Publisher:
             try:
                 self.save_plan(run)
                 if damaged:
-                    encode_damaged(self._output, run.work, Registry(self._settings.models_folder))
+                    encode_damaged(self._output, run.work, Registry(self._settings.models_folder), self._sources)
                 published = stitch(self._output, run.work, force=self._force, sources=self._sources)
             except Exception as error:
                 failures.append(Attempt(kind_of(error), "stitch"))

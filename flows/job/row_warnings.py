@@ -143,12 +143,16 @@ def _of_prompts(
 ) -> Iterator[tuple[str, str]]:
     if row.prompt is not None and (why := doubtful(row.prompt)):
         yield _SPELLING, why
+    for region in row.regions or ():
+        if why := doubtful(region.prompts):
+            yield _SPELLING, why
     if entry is None:
         return
-    if row.prefix is None and row.suffix is None and row.prompt is not None and is_plain(row.prompt):
+    alone = row.prefix is None and row.suffix is None and row.regions is None
+    if alone and row.prompt is not None and is_plain(row.prompt):
         texts: Iterable[str] = (row.prompt.strip(),)  # no grammar reads it
     else:
-        texts = dict.fromkeys(prompt.text for scene in row.scenes for prompt in scene.prompts)
+        texts = dict.fromkeys(prompt.text for scene in row.all_scenes for prompt in scene.prompts)
     found = [(of_text or _of_text)(text, entry) for text in texts]
     yield from ((_LENGTH, unread) for unread, _ in found if unread is not None)
     yield from ((_WORDS, unknown) for _, unknown in found if unknown is not None)

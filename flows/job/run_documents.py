@@ -37,7 +37,7 @@ from flows.runs.stored import put_record, put_state, read_requests
 from infra.storage.layout import frame_key
 from infra.storage.storage import StorageError
 from manifests.masking import address_without_secrets, without_secrets
-from manifests.schema import ManifestRow, shown_prompts
+from manifests.schema import ManifestRow
 
 __all__ = ["RunDocuments", "RunIdentity", "documenting"]
 
@@ -242,7 +242,7 @@ def _refused(row: ManifestRow, reason: str) -> RefusedVideo:
     given = {name: getattr(row, name) for name in ("width", "height") if name in row.model_fields_set}
     return RefusedVideo(
         video_id=row.video_id, frames=row.frames, reason=without_secrets(reason),
-        prompt=without_secrets(shown_prompts(row.scenes)),
+        prompt=without_secrets(row.shown_prompts),
         model=without_secrets(row.model), **given,  # an address perhaps, in the wrong column
     )  # fmt: skip
 

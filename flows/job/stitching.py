@@ -10,6 +10,7 @@ import hashlib
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,7 @@ from infra.video.finishing import Finishing
 from infra.video.seal import read_seal
 from infra.video.segments import join_segments
 from infra.video.sound import Sound
+from infra.workers.row_pictures import read_picture
 from infra.workers.segments import put_segment
 from renderers.errors import BadInput
 from renderers.frame_plan.documents import plan_document
@@ -140,8 +142,9 @@ def _sound(output: Storage, work: VideoWork, folder: Path, sources: SourceReader
     return Sound(path, row.audio_start, row.audio_gain, heard)
 
 
-def encode_damaged(output: Storage, work: VideoWork, registry: Registry) -> None:
-    """Encode again, in this process, the segments that are not what their seals say. Their frames are in storage.
+def encode_damaged(output: Storage, work: VideoWork, registry: Registry, sources: SourceReader) -> None:
+    """Encode again, in this process, the segments that are not what their seals say. Their frames are in storage;
+    `sources` reads what is pasted into them.
 
     Raises:
         FrameCorrupt, ObjectMissing: a frame can't be read back.
@@ -153,7 +156,12 @@ def encode_damaged(output: Storage, work: VideoWork, registry: Registry) -> None
             try:
                 read_seal(local)
             except VideoDefect:
-                put_segment(output, work.plan, segment_task(work, number), {}, registry)
+                task = segment_task(work, number)
+
+                def image(uri: str, digests: Mapping[str, str] = task.pasted) -> bytes:
+                    return read_picture(output, work.video_id, uri, digests[uri], sources)
+
+                put_segment(output, work.plan, task, {}, registry, image)
 
 
 def _why_differs(output: Storage, work: VideoWork, error: Exception) -> str:

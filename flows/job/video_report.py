@@ -28,7 +28,7 @@ from infra.video.encoding import FORMATS, Encoding
 from infra.workers.tasks import FrameReport
 from manifests.errors import ErrorKind
 from manifests.masking import without_secrets
-from manifests.schema import schedules, shown_prompts
+from manifests.schema import schedules
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_rendering.chunks import MOST_BYTES as FRAME_BYTES
 from renderers.frame_rendering.chunks import PROVENANCE, open_frame
@@ -87,7 +87,7 @@ def planned_report(
     worst = worst_frames(scores, limits)
     return VideoReport(
         video_id=work.video_id,
-        prompt=without_secrets(shown_prompts(row.scenes)),
+        prompt=without_secrets(row.shown_prompts),
         model=row.model,
         settings={name: it for name, it in plan_document(work.plan, heard=False)["row"].items() if name not in _SHOWN},
         frames=work.plan.frames,

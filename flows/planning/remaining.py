@@ -21,7 +21,7 @@ from renderers.frame_plan.frame_plan import FramePlan, ParentFrame
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry.upscalers import upscaler_key
 
-__all__ = ["RangeWork", "VideoWork", "content_of", "cut", "plan_video", "upscaler_of"]
+__all__ = ["RangeWork", "VideoWork", "content_of", "cut", "pasted_into", "plan_video", "upscaler_of"]
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,13 @@ def upscaler_of(plan: VideoPlan) -> str:
     """Return the digest of the net that enlarges its frames, '' where none does."""
     name = plan.row.finish.upscaler
     return plan.images.get(upscaler_key(name), "") if name is not None else ""
+
+
+def pasted_into(plan: VideoPlan) -> dict[str, str]:
+    """Return the digests of the pictures that are pasted into its frames when they are encoded, by their addresses."""
+    row = plan.row
+    named = (row.mask, row.init_image) if row.finish.paste_mask else ()
+    return {address: plan.images[address] for address in named if address is not None}
 
 
 def segment_settings(plan: VideoPlan) -> dict[str, object]:

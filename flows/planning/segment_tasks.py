@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.planning.remaining import VideoWork, upscaler_of
+from flows.planning.remaining import VideoWork, pasted_into, upscaler_of
 from infra.workers.tasks import FrameReport, SegmentTask
 
 __all__ = ["segment_task"]
@@ -21,5 +21,6 @@ def segment_task(
         tuple((index, work.frames[index].digest) for index in it) for it in (frame_range.before, frame_range.behind)
     )
     return SegmentTask(
-        work.plan.row_of_frames, frames, reports, replace, before, after, leading, trailing, upscaler_of(work.plan)
-    )
+        work.plan.row_of_frames, frames, reports, replace, before, after, leading, trailing, upscaler_of(work.plan),
+        pasted_into(work.plan),
+    )  # fmt: skip

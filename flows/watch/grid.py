@@ -17,7 +17,6 @@ from flows.watch.videos import MESSAGE
 from infra.storage.layout import SHORT, frame_key, frame_of
 from infra.storage.storage import ObjectMissing, SourceRefused, Storage
 from manifests.masking import without_secrets
-from manifests.schema import shown_prompts
 from renderers.errors import RenderError
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.chunks import MOST_BYTES as FRAME_BYTES
@@ -81,7 +80,7 @@ def read_grid(output: Storage, video_id: str, registry: Registry) -> VideoGrid |
         for frame, digest in enumerate(plan.digests)
     )
     row = plan.row
-    prompt = clean(without_secrets(shown_prompts(row.scenes)), 4000)
+    prompt = clean(without_secrets(row.shown_prompts), 4000)
     return VideoGrid(
         video_id, states, plan.digests, failures, prompt, f"{row.width} x {row.height}",
         one_line(row.model, 80), without_secrets(published), plan=plan,

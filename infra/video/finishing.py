@@ -33,7 +33,8 @@ _BLEND = "mi_mode=blend"
 class Finishing:
     """Frames `drawn` at one rate are `shown` at another, frames a second; `between` says what is shown where there is
     no drawn one. `smooth` frames are averaged, the middle one with the weight `centre`. `enlarged` by the net
-    `upscaler` to so many times their size; 1 where that is left to the encoder."""
+    `upscaler` to so many times their size; 1 where that is left to the encoder. `pasted` says over how many pixels what
+    a mask keeps fades in, of the picture that it is kept of; None where it is shown as it was drawn."""
 
     drawn: Fraction
     shown: Fraction
@@ -42,6 +43,7 @@ class Finishing:
     centre: float = 0.7
     upscaler: str | None = None
     enlarged: int = 1
+    pasted: int | None = None
 
     @classmethod
     def of(cls, row: ManifestRow) -> Self:
@@ -49,10 +51,11 @@ class Finishing:
         finish = row.finish
         drawn = exact_rate(row.fps)
         upscaler, enlarged = (finish.upscaler, row.upscale) if finish.upscaler is not None else (None, 1)
+        pasted = finish.mask_soften if finish.paste_mask else None
         if row.frames == 1:
-            return cls(drawn, drawn, upscaler=upscaler, enlarged=enlarged)
+            return cls(drawn, drawn, upscaler=upscaler, enlarged=enlarged, pasted=pasted)
         shown = drawn if finish.fps is None else exact_rate(finish.fps)
-        return cls(drawn, shown, finish.between, finish.smooth, finish.smooth_centre, upscaler, enlarged)
+        return cls(drawn, shown, finish.between, finish.smooth, finish.smooth_centre, upscaler, enlarged, pasted)
 
     @property
     def ratio(self) -> Fraction:
@@ -91,6 +94,8 @@ class Finishing:
             found["between"] = {"drawn": f"{self.drawn.numerator}/{self.drawn.denominator}", "how": how}
         if self.smooth:
             found["smooth"] = {"frames": self.smooth, "centre": self.centre}
+        if self.pasted is not None:  # the picture, the mask and the camera are in the frames' own addresses
+            found["paste"] = {"soften": self.pasted}
         if self.upscaler is not None:
             found["upscaler"] = {"factor": self.enlarged, "sha256": upscaler_sha256}
         return found

@@ -24,16 +24,22 @@ Others = Callable[[Sequence[tuple[int, str]]], Pictures]
 
 
 def finished(
-    own: Iterable[np.ndarray], others: Others, plan: VideoPlan, task: SegmentTask, registry: Registry
+    own: Iterable[np.ndarray],
+    others: Others,
+    plan: VideoPlan,
+    task: SegmentTask,
+    registry: Registry,
+    image: Callable[[str], bytes],
 ) -> Pictures:
     """Yield the pictures to encode for the frames of `task`: `own` are theirs, `others` those of frames beside them.
-    All `(height, width, 3)` uint8.
+    All `(height, width, 3)` uint8. `image` gives the bytes of a picture that the row names, by its address.
 
-    Raises what taking these raises, and
+    Raises what taking these and `image` raise, and
+        BadInput: what is to be pasted is no picture.
         FfmpegError: frames between could not be made.
         ModelLacking: the upscaler is not here.
     """
-    shown = _shown(own, others, plan, task)
+    shown = _shown(own, others, plan, task, image)
     name = plan.row.finish.upscaler
     if name is None:
         yield from shown
@@ -48,15 +54,21 @@ def finished(
         yield upscaler.enlarge(picture, plan.row.upscale)
 
 
-def _shown(own: Iterable[np.ndarray], others: Others, plan: VideoPlan, task: SegmentTask) -> Pictures:
+def _shown(
+    own: Iterable[np.ndarray], others: Others, plan: VideoPlan, task: SegmentTask, image: Callable[[str], bytes]
+) -> Pictures:
     """The pictures that are shown, at the size at which they were drawn."""
     row, finishing = plan.row, Finishing.of(plan.row)
     start, stop = task.frames[0].index, task.frames[-1].index + 1
-    if not finishing.reach and finishing.ratio == 1:
+    if not finishing.reach and finishing.ratio == 1 and finishing.pasted is None:
         yield from own
         return
     everything = chain(others(task.leading), own, others(task.trailing))
     numbered: Iterator[tuple[int, np.ndarray]] = enumerate(everything, start - len(task.leading))
+    if finishing.pasted is not None:
+        from renderers.frame_rendering.pasting import pasted  # torch, as below
+
+        numbered = pasted(numbered, plan, image)
     if finishing.smooth:
         from renderers.frame_rendering.smoothing import smoothed  # torch, which the process that plans does not need
 

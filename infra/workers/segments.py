@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -31,13 +31,19 @@ RecentPictures = Mapping[str, tuple[np.ndarray, FrameReport]]
 
 
 def put_segment(
-    output: Storage, plan: VideoPlan, task: SegmentTask, recent: RecentPictures, registry: Registry
+    output: Storage,
+    plan: VideoPlan,
+    task: SegmentTask,
+    recent: RecentPictures,
+    registry: Registry,
+    image: Callable[[str], bytes],
 ) -> SegmentReport:
     """Encode a range of the video of `plan` and put it under its digest, with a record of its frames beside it.
 
     Frames are read from storage unless they are among the `recent`; nets that enlarge them are those of `registry`.
+    `image` gives the bytes of a picture that is pasted into them, by its address, one of the task's.
 
-    Raises:
+    Raises what `image` raises, and
         FrameCorrupt, ObjectMissing: a frame can't be read back.
         ModelLacking: the net that enlarges them is not here.
         VideoError: ffmpeg failed.
@@ -46,7 +52,7 @@ def put_segment(
     row, frames = task.row, task.frames
     encoding, finishing = Encoding.of(row), Finishing.of(row)
     pictures = _Pictures(output, plan, task, recent)
-    data = encode_segment(finished(pictures, pictures.others, plan, task, registry), encoding)
+    data = encode_segment(finished(pictures, pictures.others, plan, task, registry, image), encoding)
     start, stop = frames[0].index, frames[-1].index + 1
     around = [[digest for _, digest in it] for it in (task.leading, task.trailing)]
     settings = encoder_settings(encoding) | finishing.settings(task.upscaler)

@@ -127,6 +127,8 @@ class SegmentTask:
     trailing: tuple[tuple[int, str], ...] = ()
     upscaler: str = ""
     """the digest of the net that enlarges them"""
+    pasted: Mapping[str, str] = field(default_factory=dict)
+    """the digests of the pictures that are pasted into them, by their addresses"""
 
 
 @dataclass(frozen=True)

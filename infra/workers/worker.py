@@ -173,8 +173,9 @@ class Worker:
         """See `put_segment`: encode a range whose frames are in storage, and put it."""
         self._check_output()
         report = put_segment(
-            self.output, self._plan(task.row), task, self._recent.pictures(task.row.video_id), self.registry
-        )
+            self.output, self._plan(task.row), task, self._recent.pictures(task.row.video_id), self.registry,
+            lambda uri: self._image(task.row.video_id, uri, task.pasted[uri]),
+        )  # fmt: skip
         metrics.observe(metrics.ENCODE_SECONDS, report.seconds)
         return report
 
@@ -285,12 +286,14 @@ class Worker:
     def _image(self, video_id: str, uri: str, sha256: str) -> bytes:
         """The bytes of a picture that a row names; see `read_picture`."""
         which = (video_id, sha256)
-        if which not in self._images:
+        data = self._images.get(which)
+        if data is None:
             data = read_picture(self.output, video_id, uri, sha256, self._sources)
-            if len(self._images) >= IMAGES or sum(map(len, self._images.values())) > IMAGE_BYTES:
-                self._images.clear()
-            self._images[which] = data
-        return self._images[which]
+            with self._lock:  # frames are encoded by other threads than they are rendered by
+                if len(self._images) >= IMAGES or sum(map(len, self._images.values())) > IMAGE_BYTES:
+                    self._images.clear()
+                self._images[which] = data
+        return data
 
     def _start_state(self, video_id: str, frame: FramePlan) -> FrameState | None:
         """The state of the frame that `frame` starts from, be it of its video or of one that this continues."""

@@ -59,9 +59,9 @@ _LOUD = {
     "extract_*": "source.start and source.fps say which frames are taken, in seconds",
     **dict.fromkeys(("optical_flow_*", "cadence_flow*", "redo_flow*"), "nightreel has no optical flow yet"),
     **dict.fromkeys((
-        "mask_*", "noise_mask*", "use_noise_mask", "use_alpha_as_mask", "overlay_mask", "invert_mask", "fill",
-        "full_res_mask*",
-    ), "nightreel has no mask yet"),
+        "mask_*", "noise_mask*", "use_noise_mask", "use_alpha_as_mask", "invert_mask", "fill", "full_res_mask*",
+    ), "of a mask whole tokens stay or are free"),
+    "overlay_mask": "finish.paste_mask does, where the camera rests or the mask goes with it",
     **dict.fromkeys(("image_strength_schedule", "blendFactor*", "tweening_frames_schedule", "color_correction_factor"),
                     "as init_images"),
     "r_upscale_*": "add the net by `nightreel models add-upscaler` and name it by finish.upscaler",

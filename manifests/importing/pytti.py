@@ -178,7 +178,7 @@ def _prompt(source: Source, draft: Draft, part: str, notes: list[str]) -> Piece 
     for name, value in zip(("weight", "stop"), values, strict=False):
         number, mask, _ = value.strip().partition("_")
         if mask:
-            notes.append("masks of prompts are left out, since nightreel has no regions yet")
+            notes.append("masks of prompts are left out: give their prompts as regions")
         try:
             made = _value(draft, number.strip() or ("1" if name == "weight" else "-inf"), name)
         except KeyframeError as error:

@@ -33,7 +33,7 @@ _LOUD = {
     "ip_adapter_map": "pictures that guide: say them as `images` of the scenes, by hand",
     "upscale_config": "add the net by `nightreel models add-upscaler` and name it by finish.upscaler",
     "img2img_map": "nightreel has no source video yet",
-    "region_map": "nightreel has no regions yet",
+    "region_map": "its regions are left out: give their prompts and masks as regions",
 }  # fmt: skip
 _PLACES = ("pw_a", "pw_b", "pw_c", "pw_d")
 _LEFT = 24  # frames behind the last key, where nothing says how long it holds

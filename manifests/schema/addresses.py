@@ -15,16 +15,17 @@ from manifests.schema.scenes import ImagePrompt
 
 __all__ = ["ADDRESS_COLUMNS", "Address", "addresses_of", "with_addresses"]
 
-ADDRESS_COLUMNS = frozenset({"init_image", "mask", "image_prompts", "prompts", "renew", "source", "audio"})
+ADDRESS_COLUMNS = frozenset({"init_image", "mask", "regions", "image_prompts", "prompts", "renew", "source", "audio"})
 
 
 class Address(NamedTuple):
     """Where a picture, the film, or the sound, lies that a row names, and in which `column`; `scene` is the frame at
-    which the scene starts that names it, None for what holds throughout."""
+    which the scene starts that names it, None for what holds throughout; of a region its number, from 0."""
 
     column: str
     address: str
     scene: int | None = None
+    region: int | None = None
 
     @property
     def is_picture(self) -> bool:
@@ -38,6 +39,8 @@ class Address(NamedTuple):
             return "renew.colours_from"
         if self.column == "source":
             return "source.video"
+        if self.region is not None:
+            return f"regions[{self.region}].mask"
         return self.column if self.scene is None else f"{self.column} (the scene at frame {self.scene})"
 
 
@@ -47,6 +50,8 @@ def addresses_of(row: ManifestRow) -> Iterator[Address]:
         yield Address("init_image", row.init_image)
     if row.mask is not None:
         yield Address("mask", row.mask)
+    for number, region in enumerate(row.regions or ()):
+        yield Address("regions", region.mask, region=number)
     for prompt in row.image_prompts or ():
         yield Address("image_prompts", prompt.image)
     for scene in row.prompts or ():
@@ -68,6 +73,8 @@ def with_addresses(row: ManifestRow, change: Callable[[str], str]) -> ManifestRo
         update["init_image"] = change(row.init_image)
     if row.mask is not None:
         update["mask"] = change(row.mask)
+    if row.regions:
+        update["regions"] = tuple(it.model_copy(update={"mask": change(it.mask)}) for it in row.regions)
     if row.image_prompts:
         update["image_prompts"] = _moved(row.image_prompts, change)
     if any(scene.images for scene in row.prompts or ()):

@@ -14,7 +14,7 @@ from manifests.schema.prompts import parse_prompts, segments, split_key
 from manifests.schema.scenes import LONGEST_TEXT, Prompt, PromptError, Scene, plain_number
 from manifests.schema.texts import short
 
-__all__ = ["Affix", "joined", "parse_affix"]
+__all__ = ["Affix", "joined", "parse_affix", "with_affixes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,18 @@ def parse_affix(text: str, *, before: bool) -> Affix:
 
 def _keyed(text: str) -> bool:
     return any(split_key(segment)[0] is not None for segment in segments(text))
+
+
+def with_affixes(scenes: tuple[Scene, ...], prefix: str | None, suffix: str | None) -> tuple[Scene, ...]:
+    """`scenes` with what a row adds to all of them.
+
+    Raises PromptError where a text becomes too long.
+    """
+    if prefix is None and suffix is None:
+        return scenes
+    before = Affix() if prefix is None else parse_affix(prefix, before=True)
+    behind = Affix() if suffix is None else parse_affix(suffix, before=False)
+    return tuple(joined(scene, before, behind) for scene in scenes)
 
 
 def joined(scene: Scene, prefix: Affix, suffix: Affix) -> Scene:

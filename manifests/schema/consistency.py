@@ -36,6 +36,7 @@ def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
     _check_palette(row)
     _check_hold(row)
     _check_mask(row)
+    _check_regions(row)
     if "source" in given:
         check_source(row, given)
 
@@ -170,6 +171,34 @@ def _check_mask(row: ManifestRow) -> None:
             "mask_moves",
             f"a mask goes with a camera before a plane, but depth.shape is {row.depth.shape}: leave out one of them",
         )
+
+
+def _check_regions(row: ManifestRow) -> None:
+    for number, region in enumerate(row.regions or ()):
+        last = region.scenes[-1].at
+        if last >= row.frames and not row.length_unknown:
+            raise SettingsError(
+                f"regions[{number}].prompts",
+                f"a scene of the region starts at frame {last}, but the video ends with frame {row.frames - 1}: give "
+                "it more frames, or an earlier scene",
+            )
+        if region.moves and row.depth.shape != "plane":
+            raise SettingsError(
+                f"regions[{number}].moves",
+                f"a region goes with a camera before a plane, but depth.shape is {row.depth.shape}: leave out one of "
+                "them",
+            )
+        if region.moves and row.source.video is not None:
+            raise SettingsError(
+                f"regions[{number}].moves",
+                "a region goes with the camera, but with source.video the film moves and no camera: leave out one of "
+                "them",
+            )
+    if row.regions:
+        try:
+            _ = row.region_scenes
+        except PromptError as error:
+            raise SettingsError("prefix" if row.suffix is None else "suffix", str(error)) from error
 
 
 def _check_loop(row: ManifestRow) -> None:

@@ -9,8 +9,11 @@ from pydantic import AfterValidator, Field
 
 from manifests.schema import audio, formats
 from manifests.schema.base import Settings, SettingsError
+from manifests.schema.camera import CAMERA_LIMITS
+from manifests.schema.keyframes import Keyframes
 from manifests.schema.neutral import NO_PICTURE
 from manifests.schema.scenes import Uri
+from manifests.schema.texts import short
 
 if TYPE_CHECKING:
     from manifests.schema.row import ManifestRow
@@ -134,6 +137,16 @@ class FinishSettings(Settings):
         le=1,
         description="With finish.smooth, the weight c of the frame itself: a neighbour k frames away has c (1 - c)^k.",
     )
+    paste_mask: Annotated[bool, NO_PICTURE] = Field(
+        False,
+        description="Show what a mask keeps as init_image has it, to the pixel, and not as the model draws it.",
+    )
+    mask_soften: Annotated[int, NO_PICTURE] = Field(
+        8,
+        ge=0,
+        le=256,
+        description="With finish.paste_mask, the pixels over which what is kept fades in, from the mask's edge on.",
+    )
     upscaler: Annotated[str | None, NO_PICTURE] = Field(
         None,
         pattern=UPSCALER_PATTERN,
@@ -141,6 +154,11 @@ class FinishSettings(Settings):
         "add-upscaler`.",
         json_schema_extra={"allowed": "the name of an upscaler: 1 to 64 letters, digits, '.', '_' or '-'"},
     )
+
+
+# Axes of the camera that move the picture, each with the value at which it does not.
+MOVING = dict.fromkeys(CAMERA_LIMITS.keys() - {"centre_x", "centre_y", "field_of_view"}, 0.0)
+MOVING |= dict.fromkeys(("zoom", "zoom_x", "zoom_y"), 1.0)
 
 
 def check_finish(row: ManifestRow) -> None:
@@ -166,8 +184,30 @@ def check_finish(row: ManifestRow) -> None:
             f"finish.smooth {finish.smooth} moves neighbours into place by the camera, which it can't where "
             f"depth.shape is {row.depth.shape}: leave it out, or choose depth.shape plane",
         )
+    if finish.paste_mask:
+        _check_paste(row)
     if finish.upscaler is not None and row.upscale == 1 and "upscale" not in row.model_fields_set:
         raise SettingsError(
             "finish.upscaler",
             f"finish.upscaler {finish.upscaler} enlarges, and by how much is not said: give upscale, 2 to 8",
         )
+
+
+def _check_paste(row: ManifestRow) -> None:
+    if row.mask is None or row.init_image is None:
+        missing = "mask" if row.mask is None else "init_image"
+        raise SettingsError(
+            "finish.paste_mask",
+            f"finish.paste_mask shows what a mask keeps as init_image has it, but no {missing} is given: name one, or "
+            "leave it out",
+        )
+    if row.mask_moves:
+        return
+    for axis, still in MOVING.items():
+        text = getattr(row, axis)
+        if Keyframes.parse(text, row.timeline).constant != still:
+            raise SettingsError(
+                "finish.paste_mask",
+                f"finish.paste_mask pastes init_image where the mask is, but {axis} '{short(text)}' moves what is "
+                "under it: set mask_moves, so that both go with the camera, or keep the camera still",
+            )

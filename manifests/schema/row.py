@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from manifests.schema import camera
 from manifests.schema import finish as finish_columns
-from manifests.schema.affixes import Affix, joined, parse_affix
+from manifests.schema.affixes import parse_affix, with_affixes
 from manifests.schema.audio import AS_AUDIO, check_bands, frames_of, signals_of
 from manifests.schema.base import Settings, SettingsError
 from manifests.schema.changing import ChangingValue, changing_values
@@ -30,6 +30,7 @@ from manifests.schema.mask import Mask, MaskMoves
 from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.presets import NAMES, check_preset
 from manifests.schema.prompts import parse_prompts
+from manifests.schema.regions import Regions, shown_with_regions
 from manifests.schema.renew import RenewSettings
 from manifests.schema.review import ReviewSettings
 from manifests.schema.scenes import ImagePrompt, NoisePrompt, Prompt, Scene, Uri, order_scenes
@@ -199,6 +200,7 @@ class ManifestRow(Settings):
     )
     mask: Mask = None
     mask_moves: MaskMoves = False
+    regions: Regions = None
     continues: Annotated[
         Annotated[str, Field(max_length=200), AfterValidator(_check_parent_text)] | None, Neutral(None, in_time=True)
     ] = Field(
@@ -346,7 +348,11 @@ class ManifestRow(Settings):
     @cached_property
     def fades(self) -> Fades:
         """How the scenes follow each other."""
-        return Fades(self.scenes, self.crossfade, travel=self.travel, hold=self.travel_hold)
+        return self.fades_of(self.scenes)
+
+    def fades_of(self, scenes: tuple[Scene, ...]) -> Fades:
+        """How those of a region follow each other, or any others."""
+        return Fades(scenes, self.crossfade, travel=self.travel, hold=self.travel_hold)
 
     def changing_values(self) -> Iterator[ChangingValue]:
         """Yield the weights and stops of prompts that are no plain numbers."""
@@ -358,16 +364,31 @@ class ManifestRow(Settings):
                 yield from changing_values(scene.all_prompts, column, self.fades.shown(number, self.frames), where)
         yield from changing_values(self.image_prompts or (), "image_prompts", range(self.frames))
         yield from changing_values(self.noise_prompts or (), "noise_prompts", range(self.frames))
+        for region, scenes in enumerate(self.region_scenes, 1):
+            for number, scene in enumerate(scenes):
+                shown = self.fades_of(scenes).shown(number, self.frames)
+                yield from changing_values(scene.prompts, "regions", shown, f" in region {region}")
 
     @cached_property
     def scenes(self) -> tuple[Scene, ...]:
         """The story: scenes sorted by the frame at which they start, the first at frame 0, with what `prefix` and
         `suffix` add to each."""
-        if self.prefix is None and self.suffix is None:
-            return self.own_scenes
-        prefix = parse_affix(self.prefix, before=True) if self.prefix is not None else Affix()
-        suffix = parse_affix(self.suffix, before=False) if self.suffix is not None else Affix()
-        return tuple(joined(scene, prefix, suffix) for scene in self.own_scenes)
+        return with_affixes(self.own_scenes, self.prefix, self.suffix)
+
+    @cached_property
+    def region_scenes(self) -> tuple[tuple[Scene, ...], ...]:
+        """The stories of its regions, each as `scenes`."""
+        return tuple(with_affixes(region.scenes, self.prefix, self.suffix) for region in self.regions or ())
+
+    @property
+    def all_scenes(self) -> tuple[Scene, ...]:
+        """Those of the whole and those of all regions."""
+        return (*self.scenes, *(scene for scenes in self.region_scenes for scene in scenes))
+
+    @property
+    def shown_prompts(self) -> str:
+        """All its prompts, those of regions behind the names of their masks, for people to read."""
+        return shown_with_regions(self.scenes, zip(self.regions or (), self.region_scenes, strict=True))
 
     @cached_property
     def own_scenes(self) -> tuple[Scene, ...]:

@@ -87,6 +87,9 @@ class Panel:
         lines = [f"{it.weight:+.3g}  {it.text}" for it in made.texts]
         lines += [f"{it.weight:+.3g}  picture {it.prompt.image}" for it in made.pictures]
         lines += [f"{it.weight:+.3g}  noise {it.prompt.seed}" for it in made.noise]
+        lines += [
+            f"{it.weight:+.3g}  {it.text} (region {part.number + 1})" for part in made.regions for it in part.texts
+        ]
         if len(lines) > PROMPTS:
             lines[PROMPTS - 1 :] = [f"and {plural(len(lines) - PROMPTS + 1, 'more prompt')}"]
         for number, line in enumerate(lines):
@@ -139,7 +142,7 @@ def _changing(plan: VideoPlan) -> Iterator[tuple[str, Keyframes]]:
     for name in SCHEDULED:
         if constant_of(row, name) is None:
             yield name, Keyframes.parse(text_of(row, name), row.timeline)
-    for prompt in (prompt for scene in row.scenes for prompt in scene.all_prompts):
+    for prompt in (prompt for scene in row.all_scenes for prompt in scene.all_prompts):
         value = in_time(prompt.weight, row.timeline)
         if isinstance(value, Keyframes):
             yield f"weight of {prompt_name(prompt, 24)}", value

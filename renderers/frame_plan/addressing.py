@@ -14,7 +14,13 @@ from typing import Any, Protocol
 
 from manifests.schema import ManifestRow
 from renderers.canonical import canonical, differing, fields_of, rounded, sha256_of
-from renderers.frame_plan.frame_plan import FramePrompts, FrameSettings, WeightedPicture
+from renderers.frame_plan.frame_plan import (
+    FramePrompts,
+    FrameSettings,
+    RegionPrompts,
+    WeightedPicture,
+    WeightedPrompt,
+)
 from renderers.frame_plan.handoff import HOLD, LEAP, PULL, Place
 from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.neutral import NEUTRAL, root_deviations
@@ -55,7 +61,7 @@ class CurrentAddressing:
         if row.mask is not None:
             root["mask"] = images[row.mask]
         self._root = sha256_of({"algorithm": ONE_CROP, "model": entry.digest, **root})
-        self._images = images
+        self._images, self._regions = images, row.regions or ()
         self._border = "" if row.border == NEUTRAL["border"] else f'"{row.border}"'
         constants = differing({"pull": PULL, "hold": HOLD, "leap": LEAP}, NEUTRAL)
         self._handoff = _texts({"constants": constants})
@@ -106,16 +112,20 @@ class CurrentAddressing:
 
     def _prompts(self, prompts: FramePrompts) -> dict[str, str]:
         """What a frame is drawn towards, as JSON."""
-        texts = [differing({"text": it.text, "weight": it.weight, "stop": it.stop}, NEUTRAL, "prompt.")
-                 for it in prompts.texts]  # fmt: skip
         return {
-            "prompts": canonical(texts),
+            "prompts": canonical([_text(it) for it in prompts.texts]),
             **_texts({
                 "images": [self._picture(it) for it in prompts.pictures],
                 "noise": [differing(fields_of(it.prompt) | {"weight": it.weight}, NEUTRAL, "noise_prompt.")
                           for it in prompts.noise],
+                "regions": [self._region(it) for it in prompts.regions],
             }),
         }  # fmt: skip
+
+    def _region(self, it: RegionPrompts) -> dict[str, Any]:
+        region = self._regions[it.number]
+        own = {"mask": self._images[region.mask], "blind": region.blind, "moves": region.moves}
+        return differing(own, NEUTRAL, "region.") | {"prompts": list(map(_text, it.texts))}
 
     def _picture(self, it: WeightedPicture) -> dict[str, Any]:
         # a picture counts by its content, not by its name
@@ -135,6 +145,10 @@ class CurrentAddressing:
 @lru_cache(REMEMBERED)
 def _number(value: float) -> str:
     return repr(rounded(value))
+
+
+def _text(it: WeightedPrompt) -> dict[str, Any]:
+    return differing({"text": it.text, "weight": it.weight, "stop": it.stop}, NEUTRAL, "prompt.")
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

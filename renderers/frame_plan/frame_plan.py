@@ -17,6 +17,7 @@ __all__ = [
     "FramePrompts",
     "FrameSettings",
     "ParentFrame",
+    "RegionPrompts",
     "Retake",
     "WeightedNoise",
     "WeightedPicture",
@@ -52,12 +53,21 @@ class WeightedNoise:
     weight: float
 
 
+class RegionPrompts(NamedTuple):
+    """What one frame is drawn towards in region `number` of the row, from 0."""
+
+    number: int
+    texts: tuple[WeightedPrompt, ...]
+
+
 class FramePrompts(NamedTuple):
-    """All that one frame is drawn towards, or pushed away from."""
+    """All that one frame is drawn towards, or pushed away from; in those `regions` only that have a prompt of any
+    weight there."""
 
     texts: tuple[WeightedPrompt, ...]
     pictures: tuple[WeightedPicture, ...] = ()
     noise: tuple[WeightedNoise, ...] = ()
+    regions: tuple[RegionPrompts, ...] = ()
 
 
 class FrameSettings(NamedTuple):
@@ -102,6 +112,7 @@ class FramePlan:
     retaken_from: str = ""  # the digest that it would have without a retake of its own, if it has one
     pictures: tuple[WeightedPicture, ...] = ()
     noise: tuple[WeightedNoise, ...] = ()
+    regions: tuple[RegionPrompts, ...] = ()
     renewal: Renewal | None = None  # of the picture that it starts from; None where nothing of the video is renewed
     weights: Weights = ()  # of the loss, those that change in time and are not 0 here
     holds: Weights = ()  # of what it is held to, those that are not 0 here

@@ -15,6 +15,7 @@ from manifests.schema import ImagePrompt, Keyframes, ManifestRow, NoisePrompt
 from manifests.schema.camera import CAMERA_LIMITS
 from manifests.schema.hold import HOLD_LIMITS, HoldSettings
 from manifests.schema.neutral import Neutral, NoPicture
+from manifests.schema.regions import Region
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import Prompt, Scene, plain_number
 from manifests.schema.settings import LOSS_LIMITS, LossSettings
@@ -29,7 +30,7 @@ __all__ = [
 
 _CLASSES: Mapping[str, type[BaseModel]] = {
     "": ManifestRow, "prompt.": Prompt, "image_prompt.": ImagePrompt, "noise_prompt.": NoisePrompt,
-    "scene.": Scene,
+    "scene.": Scene, "region.": Region,
 }  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def deviations(row: ManifestRow) -> frozenset[str]:
     found = set(_columns(row)) - {*SCHEDULED}
     found |= {name for name in SCHEDULED if constant_of(row, name) != NEUTRAL[name]}
     prompts: dict[str, Iterable[BaseModel]] = {
-        "prompt": [prompt for scene in row.scenes for prompt in scene.prompts],
+        "prompt": [prompt for scene in row.all_scenes for prompt in scene.prompts],
         "image_prompt": [*(row.image_prompts or ()), *(it for scene in row.scenes for it in scene.images or ())],
         "noise_prompt": [*(row.noise_prompts or ()), *(it for scene in row.scenes for it in scene.noise or ())],
     }

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from manifests.masking import address_without_secrets
-from manifests.schema import ManifestRow
+from manifests.schema import CutoutSettings, ManifestRow
 from manifests.schema.describe import wrong_in
 from manifests.schema.presets import Preset, is_file, shipped_preset
+from manifests.schema.regions import LEAST_CUTOUTS
 from manifests.schema.texts import short
 from renderers.errors import BadInput
 from renderers.registry import ModelEntry
@@ -28,9 +29,12 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
         BadInput: the size is no multiple of the model's downsampling, or a value does not go with one of the model's or
             of the preset's; or the preset is a file, which `fill` was to be given before.
     """
+    counted = "number" in row.cutouts.model_fields_set  # by the author
     if row.preset is not None:
         row = fill(row, preset_for(row.preset, entry))
     merged = _merge(entry.defaults, row.model_dump(exclude_unset=True))
+    if row.regions:
+        merged["cutouts"] = _with_regions(merged.get("cutouts", {}), row, counted=counted)
     if "init" not in row.model_fields_set and row.init_image is not None:
         merged["init"] = "image"  # a picture given goes before the model's usual start
     if row.travel and "crossfade" not in row.model_fields_set:
@@ -67,6 +71,19 @@ def resolve(row: ManifestRow, entry: ModelEntry) -> ManifestRow:
                 f"the pixels per token of model '{entry.name}': take {near}"
             )
     return resolved
+
+
+def _with_regions(cutouts: Mapping[str, Any], row: ManifestRow, *, counted: bool) -> dict[str, Any]:
+    """Settings of cutouts that are enough for a row's regions: a model's or a preset's number is raised to that, one
+    that the author has `counted` is not."""
+    parts = 1 + len(row.regions or ())
+    number, least = cutouts.get("number", CutoutSettings.model_fields["number"].default), LEAST_CUTOUTS * parts
+    if counted and number < least:
+        raise BadInput(
+            f"cutouts.number {number} of video '{row.video_id}' is too small for its {parts - 1} regions: each of "
+            f"them, and the whole, takes {LEAST_CUTOUTS} at least; give it {least} or more, or leave it out"
+        )
+    return {**cutouts, "number": max(number, least)}
 
 
 def preset_for(name: str, entry: ModelEntry) -> Preset:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from manifests.schema import AnyPrompt, ImagePrompt, KeyframeError, Keyframes, ManifestRow, NoisePrompt, Prompt
-from manifests.schema.fades import Shares
+from manifests.schema import AnyPrompt, ImagePrompt, KeyframeError, Keyframes, ManifestRow, NoisePrompt, Prompt, Scene
+from manifests.schema.fades import Fades, Shares
 from manifests.schema.scenes import MAX_WEIGHT, in_time
 from manifests.schema.texts import short
 from renderers.canonical import rounded
 from renderers.errors import BadInput
 from renderers.frame_plan.crops import CROPS, crops_of
-from renderers.frame_plan.frame_plan import FramePrompts, WeightedNoise, WeightedPicture, WeightedPrompt
+from renderers.frame_plan.frame_plan import (
+    FramePrompts,
+    RegionPrompts,
+    WeightedNoise,
+    WeightedPicture,
+    WeightedPrompt,
+)
 
 __all__ = ["Story"]
 
@@ -45,16 +51,14 @@ class Story:
     to what its first is drawn towards."""
 
     def __init__(self, row: ManifestRow, crops: int = CROPS, closing: int = 0) -> None:
-        self._frames, self._closing = row.frames, closing
-        self._video_id, self._fades = row.video_id, row.fades
-        self._scenes = [_guides(row, scene.all_prompts, crops) for scene in row.scenes]
-        self._throughout = _guides(row, (*(row.image_prompts or ()), *(row.noise_prompts or ())), crops)
-        self._steady = [all(guide.steady for guide in (*scene, *self._throughout)) for scene in self._scenes]
-        self._known: dict[Shares, FramePrompts] = {}
+        throughout: tuple[AnyPrompt, ...] = (*(row.image_prompts or ()), *(row.noise_prompts or ()))
+        self._whole = _Part(row, row.scenes, row.fades, crops, closing, throughout)
+        self._regions = [_Part(row, it, row.fades_of(it), crops, closing) for it in row.region_scenes]
+        self._known: dict[FramePrompts, FramePrompts] = {}
 
     def shares(self, index: int) -> Shares:
-        """The scenes that frame `index` shows, by number, each with its share."""
-        return self._fades.shares(index)
+        """The scenes of the whole that frame `index` shows, by number, each with its share."""
+        return self._whole.shares(index)
 
     def prompts(self, index: int) -> FramePrompts:
         """The prompts of frame `index`; equal ones are one object, since a plan may have a million frames.
@@ -62,6 +66,42 @@ class Story:
         Raises:
             BadInput: a weight or a stop has no value here, or one that is not allowed.
         """
+        made = self._whole.prompts(index)
+        if not self._regions:
+            return made
+        texts = (part.prompts(index).texts for part in self._regions)
+        regions = tuple(RegionPrompts(n, it) for n, it in enumerate(texts) if any(text.weight for text in it))
+        made = made._replace(regions=regions)
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        return self._known.setdefault(made, made)
+
+
+class _Part:
+    """What the whole of the frame is drawn towards, or a region of it."""
+
+    def __init__(
+        self,
+        row: ManifestRow,
+        scenes: Sequence[Scene],
+        fades: Fades,
+        crops: int,
+        closing: int,
+        throughout: Sequence[AnyPrompt] = (),
+    ) -> None:
+        self._frames, self._closing = row.frames, closing
+        self._video_id, self._fades = row.video_id, fades
+        self._scenes = [_guides(row, scene.all_prompts, crops) for scene in scenes]
+        self._throughout = _guides(row, throughout, crops)
+        self._steady = [all(guide.steady for guide in (*scene, *self._throughout)) for scene in self._scenes]
+        self._known: dict[Shares, FramePrompts] = {}
+
+    def shares(self, index: int) -> Shares:
+        """The scenes that frame `index` shows."""
+        return self._fades.shares(index)
+
+    def prompts(self, index: int) -> FramePrompts:
+        """The prompts of frame `index`."""
         share = self._fades.closed(index, self._frames, self._closing) if self._closing else 0.0
         if not share:
             return self._prompts(index)

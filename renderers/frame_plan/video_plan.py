@@ -239,7 +239,7 @@ class VideoPlan:
         if self.handoff == "single":
             return single_places(self.frames)
         # where all is on its way from scene to scene, nothing begins of a sudden
-        cuts = [] if self.row.travel else [scene.at for scene in self.row.scenes]
+        cuts = [] if self.row.travel else sorted({scene.at for scene in self.row.all_scenes})
         return keyframe_places(self.frames, self.row.keyframe_every, cuts, self.closing)
 
     def following(self, index: int) -> int | None:
@@ -303,6 +303,7 @@ class VideoPlan:
             prompts=settings.prompts.texts,
             pictures=settings.prompts.pictures,
             noise=settings.prompts.noise,
+            regions=settings.prompts.regions,
             steps=settings.steps,
             motion=settings.motion,
             digest=digest,

@@ -22,6 +22,7 @@ from renderers.randomness import generator
 from renderers.step.cutouts import cut, draw_cutouts
 from renderers.step.guidance import Guide
 from renderers.step.losses import prompt_distance
+from renderers.step.regions import looks
 
 __all__ = ["Candidates", "numbers_of"]
 
@@ -107,4 +108,10 @@ class Candidates:
             aligned = [guide.perceptor.embed_pictures(it) for it in targets.cut_aligned(draw, guide.perceptor.side)]
             for target in targets.with_aligned(aligned):
                 total += float(prompt_distance(seen, target.vector, target.weight, -math.inf)) / len(self._guides)
+            for crops, wanted in looks(
+                candidate.regions, targets, picture, EXAM, guide.perceptor.side, f"exam {which}"
+            ):
+                seen = guide.perceptor.embed_pictures(crops)
+                for target in wanted:
+                    total += float(prompt_distance(seen, target.vector, target.weight, -math.inf)) / len(self._guides)
         return total

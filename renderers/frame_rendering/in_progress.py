@@ -29,7 +29,8 @@ from renderers.step.cutout_methods import make_cutouts
 from renderers.step.cutouts import CutoutDraw, draw_cutouts
 from renderers.step.guidance import Target, Targets
 from renderers.step.optimiser import LatentAdam
-from renderers.step.terms import STAIRS, TERMS, FrameTerms, Latent, Picture, Term
+from renderers.step.regions import FrameRegions
+from renderers.step.terms import STAIRS, TERMS, Embeddings, FrameTerms, Latent, Picture, Term
 
 __all__ = ["Choice", "FrameInProgress", "FrameRequest", "StepProgress"]
 
@@ -158,6 +159,7 @@ class FrameInProgress:
         goals = (*start.goals, *starts.init_goals(plan, frame, request.images))
         self._goals = FrameGoals(goals, models, self.steps)
         self._kept = starts.kept(plan, frame, request.images, start, request.start_state)
+        self._set_regions(starts.regions(plan, frame, request.images))
         self._begin(start)
         self.seconds = time.perf_counter() - self.began
 
@@ -188,14 +190,30 @@ class FrameInProgress:
         return noisy if self._kept is None else self._kept.put_back(noisy)
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
-        """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
-        return make_cutouts(self.plan.row.cutouts, picture, side, *self._chances(which))
+        """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`;
+        those of the whole first, then those of each region, as many as `counts` says."""
+        if self.regions is None:
+            return make_cutouts(self._of_whole, picture, side, *self._chances(which))
+        parts = [make_cutouts(self._of_whole, self.regions.whole(picture), side, *self._chances(which))]
+        for view, number in zip(self.regions.views, self.counts[1:], strict=True):
+            settings = self._of_whole.model_copy(update={"number": number})
+            chances = self._chances(which, f" region {view.position}")
+            parts.append(view.cutouts(settings, picture, side, *chances))
+        return torch.cat(parts)
+
+    def view(
+        self, which: int, part: int, embeddings: Tensor, aligned: Sequence[Tensor], concepts: Tensor | None
+    ) -> Embeddings:
+        """What perceptor number `which` has made of the cutouts of the whole, `part` 0, or of a region: `embeddings`
+        `(n, d)`, and those of what was cut from `aligned` pictures."""
+        targets = self._part_targets[which][part].with_aligned(aligned)
+        return Embeddings(embeddings, targets, concepts, () if part else self.meanings(which))
 
     @torch.no_grad()
     def aligned_cutouts(self, which: int, side: int, picture: Tensor) -> list[Tensor]:
         """Cut the same `(n, 3, side, side)` from each aligned picture as from `picture` `(1, 3, H, W)` at this step,
         but without noise, which is there for the frame to stand out from."""
-        targets, settings = self.targets[which], self.plan.row.cutouts
+        targets, settings = self.targets[which], self._of_whole
         if not targets.aligned:
             return []
         if settings.method == "crops":
@@ -253,12 +271,20 @@ class FrameInProgress:
         """What chance decides for the cutouts of `picture` at this step, the same however often it is asked."""
         height, width = picture.shape[-2:]
         chance, _ = self._chances(which)
-        return draw_cutouts(self.plan.row.cutouts, width, height, chance).to(self._models.device)
+        return draw_cutouts(self._of_whole, width, height, chance).to(self._models.device)
 
-    def _chances(self, which: int) -> tuple[torch.Generator, torch.Generator]:
-        """What decides the cutouts for a perceptor at this step, and what their noise."""
+    def _chances(self, which: int, part: str = "") -> tuple[torch.Generator, torch.Generator]:
+        """What decides the cutouts for a perceptor at this step, of a `part` of the frame, and what their noise."""
         place = self.chance, self.frame.index, self.step
-        return generator(*place, f"cutouts {which}"), generator(*place, f"grain {which}", self._models.device)
+        grain = generator(*place, f"grain {which}{part}", self._models.device)
+        return generator(*place, f"cutouts {which}{part}"), grain
+
+    def _set_regions(self, regions: FrameRegions | None) -> None:
+        self.regions, cutouts = regions, self.plan.row.cutouts
+        self.counts = (cutouts.number,) if regions is None else regions.numbers
+        """Of cutouts: of the whole, then of each region."""
+        self._of_whole = cutouts if regions is None else cutouts.model_copy(update={"number": self.counts[0]})
+        self._part_targets = [[it] if regions is None else regions.targets(it) for it in self.targets]
 
     @property
     def _remaining(self) -> float:

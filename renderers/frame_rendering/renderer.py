@@ -39,7 +39,7 @@ from renderers.frame_rendering.state import FrameState
 from renderers.models import Models, Perceptor, decode_tokens
 from renderers.step.guidance import Guide
 from renderers.step.losses import ClampWithGradient
-from renderers.step.terms import TERMS, Embeddings, Term
+from renderers.step.terms import TERMS, Term
 
 __all__ = ["FrameRenderer", "FrameRequest", "RenderedFrame", "StepProgress"]
 
@@ -253,13 +253,25 @@ class FrameRenderer:
         perceptor number `which` sees them: all frames in one pass, but for those that were found to need too much
         memory. `aligned` are the embeddings of what was cut from each frame's aligned pictures."""
 
-        def loss(frame: FrameInProgress, embeddings: Tensor, *aligned: Tensor) -> Tensor:
-            targets, held = frame.targets[which].with_aligned(aligned), frame.meanings(which)
-            view = Embeddings(embeddings, targets, guide.concepts, held)
+        def loss(frame: FrameInProgress, part: int, embeddings: Tensor, *aligned: Tensor) -> Tensor:
+            view = frame.view(which, part, embeddings, aligned, guide.concepts)
             return frame.terms.add(embeddings.new_zeros(()), view)
 
-        def loss_of_part(frame: FrameInProgress, part: Tensor, *aligned: Tensor) -> Tensor:
-            return loss(frame, guide.perceptor.embed_pictures(part), *aligned)
+        def loss_of_cutouts(frame: FrameInProgress, part: int, some: Tensor, *aligned: Tensor) -> Tensor:
+            return loss(frame, part, guide.perceptor.embed_pictures(some), *aligned)
+
+        def little_by_little(frame: FrameInProgress, part: int, all_of_it: Tensor, *aligned: Tensor) -> Tensor:
+            size = frame.request.cutouts_at_once or len(all_of_it)
+            return microbatched(all_of_it, size, partial(loss_of_cutouts, frame, part), *aligned)
+
+        def of_parts(number: int, seen: Tensor, of_part: Callable[..., Tensor]) -> Tensor:
+            """What a frame's whole and its regions come to, of what is `seen` of all of them."""
+            frame, total = frames[number], None
+            for part, rows in enumerate(seen.split(frame.counts)):
+                found = of_part(frame, part, rows, *(() if part else aligned[number]))
+                total = found if total is None else total + found
+            assert total is not None
+            return total
 
         sizes = [frame.request.cutouts_at_once or len(cut) for frame, cut in zip(frames, cutouts, strict=True)]
         whole = [number for number, cut in enumerate(cutouts) if sizes[number] >= len(cut)]
@@ -267,12 +279,10 @@ class FrameRenderer:
         if whole:
             embeddings = guide.perceptor.embed_pictures(_concatenate([cutouts[number] for number in whole]))
             parts = torch.split(embeddings, [len(cutouts[number]) for number in whole])
-            losses = {
-                number: loss(frames[number], part, *aligned[number]) for number, part in zip(whole, parts, strict=True)
-            }
-        for number, (frame, cut) in enumerate(zip(frames, cutouts, strict=True)):
+            losses = {number: of_parts(number, part, loss) for number, part in zip(whole, parts, strict=True)}
+        for number, cut in enumerate(cutouts):
             if number not in losses:
-                losses[number] = microbatched(cut, sizes[number], partial(loss_of_part, frame), *aligned[number])
+                losses[number] = of_parts(number, cut, little_by_little)
         return [losses[number] for number in range(len(frames))]
 
     @torch.no_grad()

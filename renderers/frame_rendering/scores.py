@@ -22,6 +22,7 @@ from renderers.models import Models
 from renderers.randomness import generator
 from renderers.step.cutouts import LUMA, CutoutDraw, cut, draw_cutouts
 from renderers.step.guidance import Guide, Target, Targets
+from renderers.step.regions import looks
 
 __all__ = ["Judges", "Scorer", "luma_of", "sharpness_of"]
 
@@ -71,11 +72,17 @@ class Scorer:
             draw, side = _crops(picture.shape[-1], picture.shape[-2], which).to(picture.device), guide.perceptor.side
             aligned = [guide.perceptor.embed_pictures(it) for it in seen_as.cut_aligned(draw, side)]
             wanted = list(_wanted(seen_as.with_aligned(aligned), len(seen_as.aligned), len(frame.frame.noise)))
-            if not wanted:
+            shown = [(cut(picture, draw, side, None), wanted)] if wanted else []
+            for crops, targets_there in looks(frame.regions, seen_as, picture, CROPS, side, f"score {which}"):
+                if drawn := [it for it in targets_there if it.weight > 0]:
+                    shown.append((crops, drawn))
+            if not shown:
                 return None
-            crops = guide.perceptor.embed_pictures(cut(picture, draw, side, None))
-            cosines = torch.stack([(crops * target.vector).sum(dim=-1).mean() for target in wanted])
-            weights = cosines.new_tensor([target.weight for target in wanted])
+            seen = [(guide.perceptor.embed_pictures(crops), drawn) for crops, drawn in shown]
+            cosines = torch.stack(
+                [(crops * target.vector).sum(dim=-1).mean() for crops, drawn in seen for target in drawn]
+            )
+            weights = cosines.new_tensor([target.weight for _, drawn in seen for target in drawn])
             found.append(float((cosines * weights).sum() / weights.sum()))
         return sum(found) / len(found) if found else None
 

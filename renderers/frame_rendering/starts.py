@@ -26,6 +26,7 @@ from renderers.frame_rendering.warp import Warp, warp_of
 from renderers.models import Models, decode_tokens
 from renderers.randomness import generator
 from renderers.step.goals import Goal
+from renderers.step.regions import FrameRegions
 
 __all__ = ["Start", "Starts"]
 
@@ -134,6 +135,11 @@ class Starts:
         else:
             tokens = vqgan.tokenise(start.latent)
         return Kept.of(vqgan, free, tokens)
+
+    @torch.no_grad()
+    def regions(self, plan: VideoPlan, frame: FramePlan, images: Mapping[str, bytes]) -> FrameRegions | None:
+        """The regions of a frame; see `Masks.regions`."""
+        return self._masks.regions(plan, frame, images)
 
     @torch.no_grad()
     def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:

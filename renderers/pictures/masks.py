@@ -35,9 +35,11 @@ class MaskPicture:
         small = self.grey.resize((columns, rows), Image.Resampling.BOX)
         return np.asarray(small) >= round(255 * FREE)
 
-    def check(self, width: int, height: int, unit: int) -> None:
+    def check(
+        self, width: int, height: int, unit: int, without: str = "nothing could change. White is what may"
+    ) -> None:
         """Raise BadInput unless it has the shape of frames of `width` x `height` pixels, and leaves a token of them
-        free, each `unit` pixels wide and high."""
+        free, each `unit` pixels wide and high; the message ends with what it would be `without`."""
         own, wanted = self.size[0] / self.size[1], width / height
         if max(own, wanted) > (1 + ODDEST) * min(own, wanted):
             raise BadInput(
@@ -49,7 +51,7 @@ class MaskPicture:
             what = (
                 "is black all over" if most < round(255 * FREE) else f"has no white as large as {unit} x {unit} pixels"
             )
-            raise BadInput(f"'{self.name}' {what}: nothing could change. White is what may")
+            raise BadInput(f"'{self.name}' {what}: {without}")
 
 
 def read_mask(source: bytes | Path, name: str) -> MaskPicture:

@@ -16,23 +16,32 @@ from torch import Tensor
 
 from manifests.schema import CutoutSettings
 from renderers.step.augmentation import augment
-from renderers.step.cutouts import cut, draw_cutouts
+from renderers.step.cutouts import Box, cut, draw_cutouts, in_box
 from renderers.step.losses import ClampWithGradient
 
 __all__ = ["lanczos_crops", "make_cutouts", "pooled"]
 
 
 def make_cutouts(
-    settings: CutoutSettings, picture: Tensor, side: int, chance: torch.Generator, grain: torch.Generator
-) -> Tensor:
-    """Cut `picture` `(1, 3, h, w)` in [0, 1] to `(n, 3, side, side)`, differentiably.
+    settings: CutoutSettings, picture: Tensor, side: int, chance: torch.Generator, grain: torch.Generator,
+    box: Box | None = None,
+) -> Tensor:  # fmt: skip
+    """Cut `picture` `(1, 3, h, w)` in [0, 1] to `(n, 3, side, side)`, differentiably; about a `box` of it, if one is
+    given.
 
     `chance`, a generator on the CPU, decides all but the noise, which `grain` on the picture's device makes.
     """
+    height, width = picture.shape[-2:]
     if settings.method == "crops":
-        height, width = picture.shape[-2:]
-        draw = draw_cutouts(settings, width, height, chance)
+        draw = (
+            draw_cutouts(settings, width, height, chance)
+            if box is None
+            else in_box(settings, width, height, chance, box)
+        )
         return cut(picture, draw.to(picture.device), side, grain)
+    if box is not None:  # their crops are of whole pixels, and show nothing beyond a picture
+        left, top, right, bottom = (round(it * side) for it, side in zip(box, (width, height) * 2, strict=True))
+        picture = picture[..., top : max(bottom, top + 1), left : max(right, left + 1)]
     if settings.method == "pooled":
         whole = pooled(picture, side).expand(settings.number, -1, -1, -1)
         return augment(whole, settings, chance, grain)

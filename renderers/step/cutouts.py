@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -19,7 +19,10 @@ from torch import Tensor
 from manifests.schema import CutoutSettings
 from renderers.frame_rendering.memory import send
 
-__all__ = ["LUMA", "CutoutDraw", "cut", "draw_cutouts", "perspective"]
+__all__ = ["LUMA", "Box", "CutoutDraw", "cut", "draw_cutouts", "in_box", "perspective"]
+
+Box = tuple[float, float, float, float]
+"""left, top, right and bottom of a part of a picture, as shares of its sides"""
 
 # Luma of ITU-R BT.601, the greys that saturation and hue turn about.
 LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -57,6 +60,17 @@ class CutoutDraw:
         homography, colour, erased, noise = torch.split(packed, [9, 12, 4, 1], dim=1)
         shapes = homography.unflatten(1, (3, 3)), colour.unflatten(1, (3, 4))
         return CutoutDraw(*shapes, erased, noise[:, 0], self.share, self.border)
+
+
+def in_box(settings: CutoutSettings, width: int, height: int, generator: torch.Generator, box: Box) -> CutoutDraw:
+    """As `draw_cutouts`, but drawn about a `box` of the picture as others are about the whole of it; what one shows
+    beyond the box is the picture."""
+    left, top, right, bottom = box
+    across, down = max(1, round((right - left) * width)), max(1, round((bottom - top) * height))
+    draw = draw_cutouts(settings, across, down, generator)
+    place = torch.tensor([[right - left, 0, left + right - 1], [0, bottom - top, top + bottom - 1], [0, 0, 1]])
+    share = draw.share * min(across, down) / min(width, height)
+    return replace(draw, homography=place @ draw.homography, share=share)
 
 
 def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: torch.Generator) -> CutoutDraw:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.frame_plan.crops import crop_boxes
-from renderers.frame_plan.frame_plan import FramePlan, WeightedPicture
+from renderers.frame_plan.frame_plan import FramePlan, WeightedPicture, WeightedPrompt
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.pictures import FittedPictures, read_crops, read_picture
 from renderers.models import Perceptor
@@ -48,11 +48,17 @@ class AlignedPicture:
 @dataclass(frozen=True)
 class Targets:
     """All that guides a frame, as one perceptor sees it: the texts of its `prompts`, then `others`, pictures and
-    noise; and the `aligned` pictures, which are targets only once they are cut (`with_aligned`)."""
+    noise; and the `aligned` pictures, which are targets only once they are cut (`with_aligned`). Those of its regions
+    stand apart, `regions`, and are no part of the others."""
 
     prompts: tuple[Target, ...] = ()
     others: tuple[Target, ...] = ()
     aligned: tuple[AlignedPicture, ...] = ()
+    regions: tuple[tuple[Target, ...], ...] = ()
+
+    def of_region(self, position: int, area: float) -> Targets:
+        """Those of one region, from 0, which count by its `area`."""
+        return Targets(tuple(replace(it, weight=it.weight * area) for it in self.regions[position]))
 
     def cut_aligned(self, draw: CutoutDraw, side: int) -> list[Tensor]:
         """Cutouts `(n, 3, side, side)` of each aligned picture: turned, coloured and erased as the frame's are, but
@@ -90,7 +96,8 @@ class Guide:
         Raises:
             BadInput: a picture can't be read.
         """
-        texts = tuple(Target(self._text(it.text), it.weight, it.stop) for it in frame.prompts)
+        texts = self._targets(frame.prompts)
+        regions = tuple(self._targets(it.texts) for it in frame.regions)
         pictures = (
             Target(self._picture(plan, it, images), it.weight, it.stop)
             for it in frame.pictures
@@ -98,7 +105,10 @@ class Guide:
         )
         noise = (Target(self._noise(it.prompt.seed), it.weight, -math.inf) for it in frame.noise)
         aligned = tuple(self._aligned(plan, it, images) for it in frame.pictures if it.prompt.aligned)
-        return Targets(texts, (*pictures, *noise), aligned)
+        return Targets(texts, (*pictures, *noise), aligned, regions)
+
+    def _targets(self, texts: Sequence[WeightedPrompt]) -> tuple[Target, ...]:
+        return tuple(Target(self._text(it.text), it.weight, it.stop) for it in texts)
 
     def _picture(self, plan: VideoPlan, it: WeightedPicture, images: Mapping[str, bytes]) -> Tensor:
         """The embedding `(d,)` of a picture, computed once: the mean of those of its crops."""

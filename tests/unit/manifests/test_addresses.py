@@ -10,6 +10,7 @@ from manifests.schema.scenes import Uri
 
 ROW = ManifestRow(
     video_id="reef", init_image="a.png", mask="m.png", frames=20,
+    regions=[{"mask": "n.png", "prompts": "fish"}, {"mask": "o.png", "prompts": "0: sand | 5: weed"}],
     image_prompts=[{"image": "b.png"}, {"image": "c.png"}],
     prompts=[{"at": 9, "images": [{"image": "d.png"}, {"image": "e.png"}]}, {"prompts": [{"text": "a reef"}]}],
     renew={"colours": "1", "colours_from": "f.png"}, audio="g.mp3",
@@ -17,18 +18,22 @@ ROW = ManifestRow(
 
 
 def test_all_addresses_are_named_and_changed() -> None:
-    assert [tuple(it) for it in addresses_of(ROW)] == [
+    assert [(it.column, it.address, it.scene) for it in addresses_of(ROW)] == [
         ("init_image", "a.png", None), ("mask", "m.png", None),
+        ("regions", "n.png", None), ("regions", "o.png", None),
         ("image_prompts", "b.png", None), ("image_prompts", "c.png", None),
         ("prompts", "d.png", 9), ("prompts", "e.png", 9), ("renew", "f.png", None), ("audio", "g.mp3", None),
     ]  # fmt: skip
-    assert [it.place for it in addresses_of(ROW)][3:5] == ["image_prompts", "prompts (the scene at frame 9)"]
+    assert [it.place for it in addresses_of(ROW)][2:4] == ["regions[0].mask", "regions[1].mask"]
+    assert [it.place for it in addresses_of(ROW)][5:7] == ["image_prompts", "prompts (the scene at frame 9)"]
     assert [it.place for it in addresses_of(ROW)][-2:] == ["renew.colours_from", "audio"]
     assert [it.column for it in addresses_of(ROW) if not it.is_picture] == ["audio"]
     changed = with_addresses(ROW, str.upper)
     assert [it.address for it in addresses_of(changed)] == [
         "A.PNG",
         "M.PNG",
+        "N.PNG",
+        "O.PNG",
         "B.PNG",
         "C.PNG",
         "D.PNG",
@@ -43,7 +48,7 @@ def test_all_addresses_are_named_and_changed() -> None:
 
 def test_a_film_is_named_too() -> None:
     film = ManifestRow.model_validate({"video_id": "reef", "prompt": "a reef", "source": {"video": "h.mp4"}})
-    assert [(*it, it.place, it.is_picture) for it in addresses_of(film)] == [
+    assert [(it.column, it.address, it.scene, it.place, it.is_picture) for it in addresses_of(film)] == [
         ("source", "h.mp4", None, "source.video", False)
     ]
     changed = with_addresses(film, str.upper)

@@ -11,7 +11,9 @@ from manifests.schema.describe import known_columns, nested_columns
 
 def test_the_columns_that_hold_lists_or_settings() -> None:
     groups = {"cutouts", "depth", "loss", "hold", "renew", "source", "optimiser", "warm", "finish", "review"}
-    assert nested_columns() == {"prompts", "image_prompts", "noise_prompts", "axes", "bands", "heard"} | groups
+    assert (
+        nested_columns() == {"prompts", "regions", "image_prompts", "noise_prompts", "axes", "bands", "heard"} | groups
+    )
     assert nested_columns() < known_columns()
 
 

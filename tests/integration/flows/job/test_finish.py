@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flows.job.dispatch import run_job
 from flows.job.job import RenderJob
@@ -194,3 +195,39 @@ def test_an_upscaler_that_is_not_there_costs_its_row(tmp_path: Path) -> None:
     assert row.video_id == "reef"
     assert "finish.upscaler 'x2' is not in the models folder" in str(reason)
     assert "add-upscaler" in str(reason)
+
+
+def test_what_a_mask_keeps_is_pasted_and_taken_away_again(tmp_path: Path) -> None:
+    chance = np.random.default_rng(3)
+    init, white = chance.integers(0, 256, (32, 32, 3), dtype=np.uint8), np.zeros((32, 32), np.uint8)
+    white[:, 16:] = 255
+    for name, pixels in (("init.png", init), ("mask.png", white)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    masked = {"init_image": "init.png", "mask": "mask.png", "upscale": 1, "frames": 5, "zoom": "1", "angle": "0"}
+    paste = {"paste_mask": True, "mask_soften": 4}
+    output = drawn(tmp_path, "out", 2, workers=2, **masked, finish=paste)
+    frames = [read_frame(output, index) for index in range(5)]
+    for picture, frame in zip(shown(output), frames, strict=True):
+        np.testing.assert_array_equal(picture[:, :12], init[:, :12])
+        np.testing.assert_array_equal(picture[:, 16:], frame[:, 16:])
+        assert np.abs(frame[:, :12].astype(int) - init[:, :12]).mean() > 5
+    # one segment is torn: it is made again where the video is stitched, with all that is pasted
+    expected = (output / "reef" / "video.zip").read_bytes()
+    segment = min((output / "reef" / "segments").glob("*.seg"))
+    segment.write_bytes(segment.read_bytes()[:-300])
+    (output / "reef" / "video.zip").unlink()
+    (output / "reef" / "provenance.json").unlink()
+    assert render(str(tmp_path / "out.parquet"), str(output), range_frames=2).complete
+    assert (output / "reef" / "video.zip").read_bytes() == expected
+    before = frame_objects(str(output))
+    job = remaster_job(str(output), "reef", [Wish("finish.paste_mask", False)], InfraSettings())
+    job.read()
+    run_job(job, LocalPool(Storage(str(output))))
+    assert job.complete
+    assert frame_objects(str(output)) == before
+    assert all(map(np.array_equal, shown(output), frames))
+
+
+def read_frame(output: Path, index: int) -> np.ndarray:
+    (path,) = (output / "reef" / "frames").glob(f"{index:06}-*")
+    return np.asarray(Image.open(path).convert("RGB"))

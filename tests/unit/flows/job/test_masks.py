@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ def masked(video_id: str, mask: str) -> ManifestRow:
     return ManifestRow(video_id=video_id, prompt="a red apple", init_image="init.png", mask=mask)
 
 
+def with_region(video_id: str, mask: str) -> ManifestRow:
+    regions = [{"mask": "clear.png", "prompts": "a sea"}, {"mask": mask, "prompts": "a sky"}]
+    return ManifestRow.model_validate({"video_id": video_id, "prompt": "a red apple", "regions": regions})
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, (data, _) in WRONG.items():
@@ -49,9 +55,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_wrong_mask_costs_its_row_and_no_other(folder: Path) -> None:
-    rows = [masked(f"v{number}", name) for number, name in enumerate(WRONG)]
-    rows += [masked("clear", "clear.png"), masked("white", "white.gif"), quick_row("apple")]
+@pytest.mark.parametrize(("row_of", "place"), [(masked, "mask"), (with_region, r"regions\[1\].mask")])
+def test_a_wrong_mask_costs_its_row_and_no_other(
+    folder: Path, row_of: Callable[[str, str], ManifestRow], place: str
+) -> None:
+    rows = [row_of(f"v{number}", name) for number, name in enumerate(WRONG)]
+    rows += [row_of("clear", "clear.png"), row_of("white", "white.gif"), quick_row("apple")]
     found = list(
         load_work(
             Storage(str(folder / "out")), rows, Registry(), chunk_seconds=60, range_frames=None, folder=str(folder)
@@ -61,7 +70,9 @@ def test_a_wrong_mask_costs_its_row_and_no_other(folder: Path) -> None:
         assert isinstance(result, tuple)
         row, error = result
         assert isinstance(error, BadInput)
-        with pytest.raises(BadInput, match=rf"mask .*of video '{row.video_id}'.*{said}|mask of video.*{said}"):
+        if place != "mask":
+            said = said.replace("nothing could change", "the region would be nowhere")
+        with pytest.raises(BadInput, match=rf"{place} .*of video '{row.video_id}'.*{said}|{place} of video.*{said}"):
             raise error
     assert all(isinstance(it, VideoWork) for it in found[len(WRONG) :])
 
@@ -70,4 +81,8 @@ def test_a_wrong_mask_costs_its_row_and_no_other(folder: Path) -> None:
 def test_a_preview_says_the_same(folder: Path, name: str) -> None:
     row = masked("reef", str(folder / name)).model_copy(update={"init_image": str(folder / "init.png")})
     with pytest.raises(BadInput, match=WRONG[name][1]):
+        prepare(row)
+    region = [{"mask": str(folder / name), "prompts": "a sky"}]
+    row = ManifestRow.model_validate({"video_id": "reef", "prompt": "a red apple", "regions": region})
+    with pytest.raises(BadInput, match=r"regions\[0\].mask of video 'reef'"):
         prepare(row)

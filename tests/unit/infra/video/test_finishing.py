@@ -54,6 +54,11 @@ def test_what_a_range_looks_at() -> None:
 
 def test_what_changes_nothing_is_no_part_of_an_address() -> None:
     assert finishing().settings() == finishing(between="blend", smooth_centre=0.3).settings() == {}
+    pasted = {"video_id": "v", "prompt": "p", "mask": "m.png", "init_image": "a.png"}
+    plain = Finishing.of(ManifestRow.model_validate({**pasted, "finish": {"mask_soften": 3}}))
+    assert plain.settings() == {}
+    still = Finishing.of(ManifestRow.model_validate({**pasted, "finish": {"paste_mask": True}}))
+    assert still.settings() == {"paste": {"soften": 8}}
     # a still has nothing between
     row = {"video_id": "v", "prompt": "p", "finish": {"fps": 60, "smooth": 5}}
     assert Finishing.of(ManifestRow.model_validate(row)).settings() == {}
