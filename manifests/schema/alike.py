@@ -50,6 +50,7 @@ def may_vary(row: ManifestRow) -> bool:
         and row.prefix is None
         and row.suffix is None
         and row.continues is None
+        and row.regions is None
         and not row.travel
         and next(row.changing_values(), None) is None
         and all(_NUMBER.fullmatch(text.strip()) for text in limited_columns(row, row.model_fields_set))
