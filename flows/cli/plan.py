@@ -46,7 +46,7 @@ def plan(
     seconds = sum(work.seconds for work in job.pending)
     bad = row_lines(job)
     # by the rule of `status` and the report: a row that can't be rendered is a video, and all its frames are missing
-    planned = sum(run.work.plan.frames for run in job.runs.values())
+    planned = sum(work.settings.frames for work in job.works)
     frames, done = job.frames_missing[1], planned - job.frames_to_render
     summary = {
         "manifest": address_without_secrets(manifest),

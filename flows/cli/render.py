@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,8 @@ __all__ = ["conclude", "render", "run_flow", "watching"]
 
 # How the flow names its end when something is missing; anything else is a flow that broke.
 INCOMPLETE_STATES = ("FramesMissing", "VideosMissing", "RowsInvalid", "TooManyFailures", "Cancelled")
+# Seconds between two looks at a job, for its bars.
+LOOK = 0.5
 
 
 @with_help
@@ -266,9 +269,12 @@ def watching(job: RenderJob, *, disable: bool) -> Iterator[threading.Event]:
     videos = bars.add_task("videos", total=first.videos, completed=first.videos_done, detail="")
 
     def show(live: Live | None) -> None:
-        said, lacks = 0.0, 0
-        while not over.wait(0.5):
+        said, lacks, pause = 0.0, 0, LOOK
+        while not over.wait(pause):
+            began = time.perf_counter()
             now = job.progress()
+            # of many thousands of videos a look takes a moment: never more than a twentieth of the time
+            pause = max(LOOK, 20 * (time.perf_counter() - began))
             problems(job.lacks[lacks:])  # at once, since somebody can repair it while the job goes on
             lacks = len(job.lacks)
             detail = _detail(now, served=served.is_set())

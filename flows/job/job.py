@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -155,25 +155,28 @@ class RenderJob:
         return self.source.summary(self._plan)
 
     @property
+    def works(self) -> Iterable[VideoWork]:
+        """What was to do for each video that can be rendered, as it was planned."""
+        return self._plan.works
+
+    @property
     def pending(self) -> list[VideoWork]:
         """Videos with something to do, as they were planned."""
-        return [work for work in self._plan.works if not work.complete]
+        return [work for work in self.works if not work.complete]
 
     @property
     def frames_to_render(self) -> int:
         """Frames that were not in storage when the job was planned, of the rows that can be rendered."""
-        return sum(work.missing for work in self._plan.works)
+        return sum(work.missing for work in self.works)
 
     @property
     def needs_workers(self) -> bool:
         """Whether anything is to be rendered or encoded."""
-        return any(run.ranges_left for run in self.runs.values())
+        return any(run.ranges_left for run in self._plan.made) or any(work.to_encode for work in self._plan.unmade)
 
     def chunks(self, actors: int, max_batch: int = 1) -> tuple[Chunk, ...]:
         """Return the work, cut for `actors` that render up to `max_batch` frames at a time."""
-        return chunks_of(
-            self._plan.works, actors=actors, chunk_seconds=self.settings.chunk_seconds, max_batch=max_batch
-        )
+        return chunks_of(self.works, actors=actors, chunk_seconds=self.settings.chunk_seconds, max_batch=max_batch)
 
     def record_refused(self) -> None:
         """Leave a failure record for every row that could not be planned, so that `status` can tell."""

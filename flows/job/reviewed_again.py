@@ -34,7 +34,7 @@ def review_again(job: RenderJob, flow: str) -> Concluded | None:
 
 def _changed(job: RenderJob) -> bool:
     wants, usual = stored_wants(job.output), usual_limits(job.settings)
-    given = {video: limits_in(run.work.plan.row) for video, run in job.runs.items()}
+    given = {work.video_id: limits_in(work.settings) for work in job.works}
     if any(limits != wants.reviews.get(video, {}) for video, limits in given.items()):
         return True
     said = _said(job)

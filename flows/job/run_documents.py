@@ -160,7 +160,7 @@ class RunDocuments:
             priority=job.parameters.priority,
             began=self._began,
             version=version("nightreel"),
-            videos=tuple(RunVideo(video_id=it.work.video_id, frames=it.work.plan.frames) for it in job.runs.values()),
+            videos=tuple(RunVideo(video_id=it.video_id, frames=it.settings.frames) for it in job.works),
             refused=tuple(_refused(row, reason) for row, reason in job.refused),
             problems=tuple(job.problems),
             bad_rows=job.problems.rows,
@@ -196,7 +196,7 @@ class RunDocuments:
             actors=self._actors,
             gpus_per_actor=job.gpus_per_actor,
             priority=job.priority,
-            done=tuple(run.work.plan.frames - run.missing for run in runs),
+            done=tuple(run.work.settings.frames - run.missing for run in runs),
             phases="".join(_video_phase(job, run) for run in runs),
             workers=worker_states(job, progress.workers),
             latest=_latest(runs),
@@ -249,7 +249,7 @@ def _refused(row: ManifestRow, reason: str) -> RefusedVideo:
 
 def _reviews(job: RenderJob) -> dict[str, dict[str, float]]:
     """The limits of the rows that set some, by their videos."""
-    found = {run.work.video_id: limits_in(run.work.plan.row) for run in job.runs.values()}
+    found = {work.video_id: limits_in(work.settings) for work in job.works}
     return {video: limits for video, limits in found.items() if limits}
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from flows.job.row_warnings import Warnings
 from flows.job.state import VideoRun
-from flows.job.video_runs import missing_of, works_of
+from flows.job.video_runs import VideoRuns, missing_of, works_of
 from flows.planning.remaining import VideoWork
 from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.tasks import FrameReport
@@ -39,6 +39,16 @@ class JobPlan:
         """Frames that are still missing, of all frames wanted (rows that could not be planned count whole)."""
         refused = sum(row.frames for row, _ in self.refused)
         return missing_of(self.runs) + refused, sum(work.settings.frames for work in self.works) + refused
+
+    @property
+    def made(self) -> Iterable[VideoRun]:
+        """The runs of videos that somebody has asked for."""
+        return self.runs.made if isinstance(self.runs, VideoRuns) else self.runs.values()
+
+    @property
+    def unmade(self) -> Iterable[VideoWork]:
+        """What is to do for the others, but for those that are done."""
+        return self.runs.unmade if isinstance(self.runs, VideoRuns) else ()
 
     @property
     def works(self) -> Iterable[VideoWork]:

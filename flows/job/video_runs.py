@@ -38,6 +38,16 @@ class VideoRuns(Mapping[str, VideoRun]):
         return self._works.values()
 
     @property
+    def made(self) -> list[VideoRun]:
+        """The runs that somebody has asked for."""
+        return list(self._runs.values())
+
+    @property
+    def unmade(self) -> Iterator[VideoWork]:
+        """What is to do for the others, but for those that are done."""
+        return (work for video, work in self._works.items() if video not in self._runs and not work.complete)
+
+    @property
     def missing(self) -> int:
         """How many frames are not in storage now."""
         runs = self._runs

@@ -8,18 +8,22 @@ from typing import Any
 
 import pytest
 
+from flows.job.job import RenderJob
 from flows.job.load_work import load_work
+from flows.job.parameters import RenderParameters
 from flows.job.seen_folders import FIRST_NAMES, NAMES_EACH, SeenFolders
 from flows.job.video_runs import VideoRuns, missing_of, works_of
 from flows.planning.chunks import chunks_of
 from flows.planning.remaining import VideoWork
 from flows.planning.stills import StillWork
+from infra.settings import InfraSettings
 from infra.storage.storage import Storage, StorageUnavailable
 from manifests.errors import NightreelError
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow
 from manifests.schema.alike import Alike
 from renderers.registry import Registry
+from tests.helpers.render_jobs import quick_row, write_manifest
 
 PROMPTS = ("a red apple", "  a boat at dusk ", "caf\u00e9 \U0001f34e", "1984")
 
@@ -165,11 +169,31 @@ def test_a_run_is_made_when_it_is_asked_for_and_is_everybodys(tmp_path: Path) ->
     runs = VideoRuns(works)
     assert (len(runs), list(runs), "still-1" in runs, "x" in runs) == (4, [it.video_id for it in works], True, False)
     assert (list(works_of(runs)), missing_of(runs)) == (works, 4)
+    assert (runs.made, [it.video_id for it in runs.unmade]) == ([], list(runs))
     run = runs["still-1"]
     assert run.missing == 1
+    assert (runs.made, [it.video_id for it in runs.unmade]) == ([run], ["still-0", "still-2", "still-3"])
     assert runs["still-1"] is run
     with pytest.raises(KeyError):
         _ = runs["x"]
     assert [it.work for it in runs.values()] == works
     assert list(works_of(dict(runs))) == works
     assert missing_of(dict(runs)) == 4
+
+
+def test_a_job_plans_a_manifest_without_making_a_run_or_a_plan_of_each(tmp_path: Path) -> None:
+    rows = [quick_row(f"still-{number}", prompt=f"{number} boats", seed=number) for number in range(30)]
+    job = RenderJob(
+        RenderParameters(write_manifest(tmp_path / "m.parquet", rows), str(tmp_path / "out")),
+        InfraSettings(models_folder=tmp_path / "models"),
+    )
+    job.read(write=False)
+    counts = job.frames_missing, job.frames_to_render, len(job.pending), job.needs_workers, len(job.chunks(2)) > 1
+    assert counts == ((30, 30), 30, 30, True, True)
+    assert all(isinstance(work, StillWork) for work in job.works)
+    assert isinstance(job.runs, VideoRuns)
+    assert job.runs.made == []
+    # and what it would make is what the rows alone make
+    alone = planned(Storage(str(tmp_path / "out")), rows, judge=job.settings.review_judge)
+    assert [told(run.work) for run in job.runs.values()] == [told(work) for work in alone]
+    assert len(job.runs.made) == 30
