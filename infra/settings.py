@@ -114,8 +114,8 @@ class InfraSettings(BaseSettings):
         20_000,
         ge=1,
         le=10_000_000,
-        description="videos up to which a run that a server started renders its manifest itself; a larger one becomes "
-        "several runs, each of at most so many",
+        description="videos up to which a run renders its manifest itself; a larger one becomes several runs, each of "
+        "at most so many: beside each other where a server started it, one after the other in a command",
     )
     planned_frames: int = Field(
         4_000_000,

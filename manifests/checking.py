@@ -13,8 +13,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from manifests.bounds import ROW_VALUES, has_too_many_values
+from manifests.parquet.settings import OwnValues
 from manifests.results import GoodRow, ManifestError, RowProblem, RowResult
 from manifests.schema import ManifestRow, PromptError, SettingsError
+from manifests.schema.alike import Alike, is_name, is_plain, is_seed, may_vary
 from manifests.schema.describe import allowed_at, dotted, known_columns, names_at
 from manifests.schema.other_tools import foreign_story, foreign_weight
 from manifests.schema.spelling import misread, misread_part, misread_texts
@@ -88,6 +90,29 @@ def check_row(
         if text is not None and (why := misread_part(text)):
             return [RowProblem(file, number, row.video_id, column, short(text, 80), "", f"{column}: {why}", unit)]
     return [GoodRow(row, file, number, unit)]
+
+
+def check_alike(own: OwnValues, *, file: str, number: int, ids: VideoIds) -> list[RowResult]:
+    """As `check_row`, of a row of a kind: once one of these was found good, only what each has of its own is looked at.
+    Whatever is unusual about that is left to `check_row`."""
+    kind, (_, video_id, prompt, seed) = own.kind, own
+    alike = kind.alike
+    if (
+        alike is not None
+        and is_name(video_id)
+        and is_plain(prompt)
+        and (seed is None or is_seed(seed))
+        and ids.first_place(video_id, file, number) is None
+    ):
+        row = alike.of(video_id, prompt, alike.row.seed if seed is None else seed)
+        return [GoodRow(row, file, number, "row", alike)]
+    results = check_row(kind.values(own), file=file, number=number, ids=ids)
+    if not kind.looked_at and isinstance(first := results[0], GoodRow) and is_plain(first.row.prompt):
+        kind.looked_at = True
+        if may_vary(first.row):
+            kind.alike = Alike(first.row)
+            return [first._replace(alike=kind.alike)]
+    return results
 
 
 def _too_many(values: Mapping[str, Any], column: str, file: str, number: int, unit: str) -> RowProblem:

@@ -6,16 +6,17 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.checking import VideoIds, check_columns, check_row, drop_unset, nest
+from manifests.checking import VideoIds, check_alike, check_columns, check_row, drop_unset, nest
 from manifests.errors import first_line
 from manifests.parquet.pages import BadPages, row_groups
 from manifests.parquet.rows import LongRows, large_rows
+from manifests.parquet.settings import OwnValues, RowKinds
 from manifests.parquet.sizes import GroupCost, Refused, check_footer, check_rows, check_types, cost_of, runs
 from manifests.results import ManifestError, RowProblem, RowResult
 from manifests.schema import NamedFile
@@ -45,6 +46,8 @@ def read_rows(files: Iterable[NamedFile], *, batch_rows: int = BATCH_ROWS) -> It
         for number, values in enumerate(_rows(file, batch_rows), start=1):
             if isinstance(values, Refused):
                 yield RowProblem(file.name, number, values.video_id, values.column, "", values.allowed, values.message)
+            elif isinstance(values, OwnValues):
+                yield from check_alike(values, file=file.name, number=number, ids=ids)
             else:
                 yield from check_row(values, file=file.name, number=number, ids=ids)
 
@@ -68,31 +71,40 @@ def read_values(file: NamedFile, *, most_rows: int) -> Iterator[dict[str, Any] |
     """
     with file.open() as stream:
         parquet = _opened(stream, file.name)
-    _check_count(parquet, file.name)
-    if twice := [name for name, count in Counter(parquet.schema_arrow.names).items() if count > 1]:
-        raise ManifestError(f"{file.name}: column '{short(twice[0])}' appears twice; keep one of them")
-    if (rows := parquet.metadata.num_rows) > most_rows:
-        raise ManifestError(f"{file.name} has {rows:,} rows; at most {most_rows:,} are allowed")
-    yield from _rows(file, BATCH_ROWS, is_manifest=False)
+        _check_count(parquet, file.name)
+        if twice := [name for name, count in Counter(parquet.schema_arrow.names).items() if count > 1]:
+            raise ManifestError(f"{file.name}: column '{short(twice[0])}' appears twice; keep one of them")
+        if (rows := parquet.metadata.num_rows) > most_rows:
+            raise ManifestError(f"{file.name} has {rows:,} rows; at most {most_rows:,} are allowed")
+        for row in _rows_of(parquet, stream, file, BATCH_ROWS, None):
+            if not isinstance(row, OwnValues):
+                yield row
 
 
-def _rows(file: NamedFile, batch_rows: int, *, is_manifest: bool = True) -> Iterator[dict[str, Any] | Refused]:
-    """The rows of a file in order, as values or as what is wrong with all of one."""
+def _rows(file: NamedFile, batch_rows: int) -> Iterator[dict[str, Any] | Refused | OwnValues]:
+    """The rows of a manifest's file in order, as values, or as those that one has of its own, or as what is wrong with
+    all of it."""
+    kinds = None if file.partitions else RowKinds(_to_dicts)
     with file.open() as stream:
-        parquet = _parquet(stream, file) if is_manifest else _opened(stream, file.name)
-        long, first = LongRows(stream.seek(0, os.SEEK_END)), 1
-        for run in runs(_costs(stream, parquet, file.name), batch_rows):
-            if (refused := run[0].refused) is not None:
-                yield from _of_group(refused, run[0], first)
-            first += sum(cost.rows for cost in run)
-            if refused is not None:
-                continue
-            for batch in _batches(stream, parquet, run, batch_rows, file.name):
-                for row in _to_rows(batch, long, one_by_one=bool(run[0].repeated)):
-                    if isinstance(row, Refused) or not file.partitions:
-                        yield row
-                    else:
-                        yield nest({**file.partitions, **row})
+        yield from _rows_of(_parquet(stream, file), stream, file, batch_rows, kinds)
+
+
+def _rows_of(
+    parquet: pq.ParquetFile, stream: Any, file: NamedFile, batch_rows: int, kinds: RowKinds | None
+) -> Iterator[dict[str, Any] | Refused | OwnValues]:
+    long, first = LongRows(stream.seek(0, os.SEEK_END)), 1
+    for run in runs(_costs(stream, parquet, file.name), batch_rows):
+        if (refused := run[0].refused) is not None:
+            yield from _of_group(refused, run[0], first)
+        first += sum(cost.rows for cost in run)
+        if refused is not None:
+            continue
+        for batch in _batches(stream, parquet, run, batch_rows, file.name):
+            for row in _to_rows(batch, long, kinds, one_by_one=bool(run[0].repeated)):
+                if isinstance(row, Refused | OwnValues) or not file.partitions:
+                    yield row
+                else:
+                    yield nest({**file.partitions, **row})
 
 
 def _of_group(refused: Refused, cost: GroupCost, first: int) -> Iterator[Refused]:
@@ -143,8 +155,17 @@ def _batches(
         yield batch
 
 
-def _to_rows(batch: pa.RecordBatch, long: LongRows, *, one_by_one: bool) -> Iterator[dict[str, Any] | Refused]:
+def _to_rows(
+    batch: pa.RecordBatch, long: LongRows, kinds: RowKinds | None, *, one_by_one: bool
+) -> Iterator[dict[str, Any] | Refused | OwnValues]:
     large = large_rows(batch, long)
+    if kinds is not None and not large and not one_by_one:
+        found = None
+        with suppress(ValueError, OverflowError):  # text that is not UTF-8
+            found = kinds.rows(batch)
+        if found is not None:
+            yield from found
+            return
     # Values of Python take several times as much: what comes once for many rows is written out for one at a time.
     parts = [batch] if not large and not one_by_one else (batch.slice(row, 1) for row in range(batch.num_rows))
     for row, part in enumerate(parts):

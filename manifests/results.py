@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from manifests.errors import ErrorKind, NightreelError
 from manifests.masking import without_secrets
 from manifests.schema import ManifestRow
+from manifests.schema.alike import Alike
 
 
 class ManifestError(NightreelError, ValueError):
@@ -28,6 +29,7 @@ class GoodRow(NamedTuple):
     file: str
     number: int
     unit: str = "row"  # what `number` counts
+    alike: Alike | None = None  # rows that it differs from in name, prompt and seed alone, where that is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ tokenizer of Hugging Face's that is on this machine (renderers/hub_tokenizer.py)
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from renderers.hub_tokenizer import HubTokenizer, hub_tokenizer
 from renderers.registry import ModelEntry, PerceptorEntry
 from renderers.word_table import WordTable, plain_text, read_words
 
-__all__ = ["TextEnd", "text_end", "unread_text", "unread_texts"]
+__all__ = ["TextEnd", "TokenCounter", "text_end", "tokens_in", "unread_text", "unread_texts"]
 
 CONTEXT = 77  # tokens, start and end included, where a config does not say
 SHOWN = 40  # characters of what is read
@@ -89,14 +90,52 @@ def text_end(text: str, perceptor: PerceptorEntry) -> TextEnd | None:
     return shortest
 
 
+@dataclass(frozen=True)
+class TokenCounter:
+    """How many tokens a perceptor reads of a text in one of its `templates`, and how many each word of that is: what
+    stands between blanks, of plain signs in lower case, without an `&`."""
+
+    templates: tuple[str, ...]
+    limit: int
+    count: Callable[[str], int]
+
+
+def tokens_in(entry: ModelEntry) -> tuple[TokenCounter, ...] | None:
+    """Return the counters of those perceptors of a model of which it is known how they read; None where tokens are not
+    counted word by word."""
+    found = []
+    for perceptor in entry.perceptors:
+        known = _tokenizer(perceptor)
+        if known is None:
+            continue
+        if isinstance(known, HubTokenizer) or not all(it.isascii() and "&" not in it for it in perceptor.templates):
+            return None
+        if isinstance(known, tuple):
+            found.append(TokenCounter(perceptor.templates, known[1], partial(_count, known[0])))
+        else:
+            found.append(TokenCounter(perceptor.templates, known.limit, partial(_count_words, known)))
+    return tuple(found)
+
+
+def _count(merges: Path, text: str) -> int:
+    return sum(_parts(merges, word[0]) for word in WORDS.finditer(text))
+
+
+def _count_words(words: _WholeWords, text: str) -> int:
+    return words.count(text)[0]
+
+
+def _parts(merges: Path, word: str) -> int:
+    return 1 if word in (START, END) else len(signs_of(merges, word[:LONGEST_WORD]))
+
+
 def _end_of(text: str, merges: Path, limit: int) -> TextEnd | None:
     text = cleaned(text).lower()
     count, stop = 0, 0
     for word in WORDS.finditer(text):
-        parts = 1 if word[0] in (START, END) else len(signs_of(merges, word[0][:LONGEST_WORD]))
         if count < limit:
             stop = word.end()
-        count += parts
+        count += _parts(merges, word[0])
     return TextEnd(limit, count, _tail(text[:stop])) if count > limit else None
 
 

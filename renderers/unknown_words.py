@@ -12,7 +12,7 @@ from renderers.errors import ModelFilesBroken
 from renderers.registry import ModelEntry, PerceptorEntry
 from renderers.word_table import KNOWN, WordTable, read_words
 
-__all__ = ["unknown_words", "unknown_words_of"]
+__all__ = ["tables_of", "unknown_words", "unknown_words_of"]
 
 SHOWN = 5  # words of a prompt
 ONLY_TAUGHT = 100
@@ -27,13 +27,20 @@ def unknown_words(row: ManifestRow, entry: ModelEntry) -> list[str]:
 def unknown_words_of(text: str, entry: ModelEntry) -> str | None:
     """Say which words of a prompt's `text` mean nothing to the model `entry`; None where it knows all, or it is not
     known what it knows."""
-    tables = [_table(perceptor) for perceptor in entry.perceptors]
-    unknown = {} if None in tables else _unknown(text, [table for table in tables if table is not None])
+    tables = tables_of(entry)
+    unknown = {} if tables is None else _unknown(text, tables)
     if not unknown:
         return None
     words = [f"'{short(word, 30)}'" + (f" (nearest: '{near}')" if near else "") for word, near in unknown.items()]
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
     return f"model '{entry.name}' does not know {', '.join(words[:SHOWN])}{more} of prompt '{short(text, 40)}'"
+
+
+def tables_of(entry: ModelEntry) -> list[tuple[WordTable, int]] | None:
+    """Return the words that each perceptor of a model knows, and from which nearness on; None where one has no table
+    of them."""
+    tables = [_table(perceptor) for perceptor in entry.perceptors]
+    return None if None in tables else [table for table in tables if table is not None]
 
 
 def _unknown(text: str, tables: list[tuple[WordTable, int]]) -> dict[str, str | None]:

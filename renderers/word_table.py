@@ -89,8 +89,8 @@ class WordTable:
         something that is as near as `known` to a taught one."""
         said: dict[str, str | None] = {}
         for word in words_of(text):
-            if len(word) == 1:
-                continue  # a letter: of "t-shirt", or of nothing
+            if self.knows(word, known):
+                continue
             numbers = self.found(word)
             if not numbers and word not in said:
                 said[word] = _like(word, self._taught)
@@ -99,9 +99,18 @@ class WordTable:
                     said[word] = self.taught[number] if self.nearness[number] >= NEAR else None
         return said
 
+    def knows(self, word: str, known: int = KNOWN) -> bool:
+        """Whether one of `words_of` a text means something, or is too short to mean anything."""
+        if len(word) == 1:
+            return True  # a letter: of "t-shirt", or of nothing
+        numbers = self.found(word)
+        return bool(numbers) and all(self.nearness[number] >= known for number in numbers)
+
 
 def plain_text(text: str) -> str:
     """A text, not all of one that is endless, without accents and in lower case."""
+    if text.isascii():
+        return text[:LONGEST_TEXT].lower()
     plain = unicodedata.normalize("NFKD", text[:LONGEST_TEXT]).lower()
     return "".join(sign for sign in plain if not unicodedata.combining(sign))
 

@@ -142,13 +142,13 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most * 3 // 4]}…{text[-(most // 4) + 1 :]}"
 
 
-def row_lines(job: RenderJob) -> list[str]:
-    """A sentence for each problem of the manifest's rows and each row that could not be planned, its video named; the
-    first hundred of each, and how many more there are."""
+def row_lines(job: RenderJob, *, problems: bool = True) -> list[str]:
+    """A sentence for each problem of the manifest's rows, if these `problems` are to be told, and each row that could
+    not be planned, its video named; the first hundred of each, and how many more there are."""
     refused = (
         reason if f"'{row.video_id}'" in reason else f"video '{row.video_id}': {reason}" for row, reason in job.refused
     )
-    return [*job.problems.lines(), *first_of(refused)]
+    return [*(job.problems.lines() if problems else ()), *first_of(refused)]
 
 
 def damage_lines(job: RenderJob) -> list[str]:

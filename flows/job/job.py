@@ -157,12 +157,12 @@ class RenderJob:
     @property
     def pending(self) -> list[VideoWork]:
         """Videos with something to do, as they were planned."""
-        return [run.work for run in self.runs.values() if not run.work.complete]
+        return [work for work in self._plan.works if not work.complete]
 
     @property
     def frames_to_render(self) -> int:
         """Frames that were not in storage when the job was planned, of the rows that can be rendered."""
-        return sum(run.work.missing for run in self.runs.values())
+        return sum(work.missing for work in self._plan.works)
 
     @property
     def needs_workers(self) -> bool:
@@ -171,8 +171,9 @@ class RenderJob:
 
     def chunks(self, actors: int, max_batch: int = 1) -> tuple[Chunk, ...]:
         """Return the work, cut for `actors` that render up to `max_batch` frames at a time."""
-        videos = (run.work for run in self.runs.values())
-        return chunks_of(videos, actors=actors, chunk_seconds=self.settings.chunk_seconds, max_batch=max_batch)
+        return chunks_of(
+            self._plan.works, actors=actors, chunk_seconds=self.settings.chunk_seconds, max_batch=max_batch
+        )
 
     def record_refused(self) -> None:
         """Leave a failure record for every row that could not be planned, so that `status` can tell."""

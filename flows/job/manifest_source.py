@@ -10,11 +10,11 @@ from flows.job.load_work import load_work, sized
 from flows.job.parameters import RenderParameters
 from flows.job.row_warnings import RowWarnings
 from flows.job.source import JobPlan
-from flows.job.state import VideoRun
 from flows.job.stitching import would_overwrite
 from flows.job.storage_state import save_plan
 from flows.job.stored_documents import DocumentDamaged
-from flows.planning.parts import Cut, cut
+from flows.job.video_runs import VideoRuns
+from flows.planning.parts import Cut, CutInOrder, cut, cut_in_order
 from flows.planning.remaining import VideoWork
 from flows.report.wording import first_of
 from infra.settings import InfraSettings
@@ -58,7 +58,7 @@ class ManifestSource:
             raise ManifestError("not rendered, since --strict: " + "; ".join(reasons))
         return self._restore_plans(output, plan) if write else plan
 
-    def cut(self, most: int, reading: ReadingPolicy) -> Cut:
+    def cut(self, most: int, reading: ReadingPolicy) -> Cut | CutInOrder:
         """Cut the manifest into parts of at most `most` videos (flows/planning/parts.py); into none where it has no
         more rows than that, which its files' footers say.
 
@@ -67,8 +67,14 @@ class ManifestSource:
         files = list(manifest_files(self._parameters.manifest, reading))
         if count_rows(files) <= most:
             return Cut()
-        good = (result.row for result in read_rows(files) if isinstance(result, GoodRow))
-        return cut(((row.video_id, None if row.parent is None else row.parent.video_id) for row in good), most)
+
+        def videos() -> Iterator[tuple[str, str | None]]:
+            for result in read_rows(files):
+                if isinstance(result, GoodRow):
+                    row = result.row
+                    yield row.video_id, None if row.continues is None or row.parent is None else row.parent.video_id
+
+        return cut_in_order(videos(), most) or cut(videos(), most)
 
     def _part(self, reading: ReadingPolicy) -> tuple[Callable[[str], bool], int]:
         """Return which videos are this job's, and how many parts there are; 0 where it renders the whole manifest.
@@ -91,13 +97,16 @@ class ManifestSource:
                 f"{made.many}. Was it written anew after its parts had been begun? Then Retry the run that began them"
             )
 
+        number = made.numbering()
+
         def is_ours(video_id: str) -> bool:
-            if video_id not in made.part:
+            mine = number(video_id)
+            if mine is None:
                 raise BadInput(
                     f"'{self._parameters.manifest}' was replaced while it was read (video '{video_id}' is new): Retry "
                     "the run that began the parts"
                 )
-            return made.part[video_id] == part
+            return mine == part
 
         return is_ours, made.many
 
@@ -107,7 +116,7 @@ class ManifestSource:
 
     def summary(self, plan: JobPlan) -> str:
         """Return a sentence for people: what will be rendered."""
-        pending = [run.work for run in plan.runs.values() if not run.work.complete]
+        pending = [work for work in plan.works if not work.complete]
         frames = sum(work.missing for work in pending)
         return f"{plural(frames, 'frame')} to render in {len(pending)} of {plural(len(plan.runs), 'video')}"
 
@@ -115,16 +124,16 @@ class ManifestSource:
         """Put the plans of finished videos that have none, or a damaged one: nothing else of this job would. Where that
         can't be, it is said: the videos are as good as before."""
         refused: list[str] = []
-        for run in plan.runs.values():
-            if run.work.complete and not run.work.plan_stored:
+        for work in plan.works:
+            if work.complete and not work.plan_stored:
                 try:
-                    save_plan(output, run.work)
+                    save_plan(output, work)
                 except PlaceForbidden as error:
-                    refused.append(f"the plan of video '{run.work.video_id}' can't be put: {error}")
+                    refused.append(f"the plan of video '{work.video_id}' can't be put: {error}")
         return replace(plan, damaged=(*plan.damaged, *refused))
 
     def _plan(self, output: Storage, reading: ReadingPolicy, *, write: bool) -> JobPlan:
-        runs: dict[str, VideoRun] = {}
+        works: list[VideoWork] = []
         problems, unread = Listed(), dict[str, str]()
         refused: list[tuple[ManifestRow, str]] = []
         errors: dict[str, Exception] = {}
@@ -133,14 +142,14 @@ class ManifestSource:
         warnings = RowWarnings(Registry(self._settings.models_folder))
         is_ours, parts = self._part(reading)
 
-        def good_rows() -> Iterator[ManifestRow]:
+        def good_rows() -> Iterator[GoodRow]:
             for result in read_rows(manifest_files(self._parameters.manifest, reading)):
                 if isinstance(result, GoodRow):
                     if not is_ours(result.row.video_id):
                         continue
                     places[result.row.video_id] = (result.number, result.file)
                     warnings.look(result)
-                    yield result.row
+                    yield result
                 else:
                     problems.add(result)
                     if result.video_id:
@@ -178,6 +187,10 @@ class ManifestSource:
             if (clash := clash_of(result)) is not None:
                 refused.append((sized(result.plan.row), str(clash)))
                 continue
-            warnings.look_at_plan(result.plan.row, *places[result.video_id])
-            runs[result.video_id] = VideoRun(result)
-        return JobPlan(runs, problems.problems, tuple(refused), errors, tuple(damaged), warnings.found, parts)
+            place = places.pop(result.video_id)
+            if result.settings.audio is not None:
+                warnings.look_at_plan(result.plan.row, *place)
+            works.append(result)
+        return JobPlan(
+            VideoRuns(works), problems.problems, tuple(refused), errors, tuple(damaged), warnings.found, parts
+        )

@@ -6,7 +6,7 @@ A hundred warnings are kept whole, and all are counted: a manifest may have mill
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -14,9 +14,11 @@ from manifests.portable_ids import PortableIds
 from manifests.problems import LISTED
 from manifests.results import GoodRow
 from manifests.schema import ManifestRow
+from manifests.schema.alike import is_plain
 from manifests.schema.spelling import doubtful
 from manifests.schema.texts import plural
 from renderers.errors import RenderError
+from renderers.prompt_checks import PromptChecks, Said
 from renderers.prompt_length import unread_text
 from renderers.registry import ModelEntry, Registry
 from renderers.unknown_words import unknown_words_of
@@ -30,9 +32,6 @@ _SHORT = "a video is longer than its audio"
 _ID = "a video_id that some stores can't hold"
 
 _REMEMBERED = 1000  # texts, of which each may be long
-
-#: What is said of a text: where a model's reading ends, and which words it does not know.
-_OfText = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ class RowWarnings:
     def __init__(self, registry: Registry) -> None:
         self._entry = cache(registry.entry)
         self._ids = PortableIds()
-        self._texts: dict[tuple[str, str], _OfText] = {}
+        self._checks = dict[str, PromptChecks]()
+        self._texts: dict[tuple[str, str], Said] = {}
         self._first: list[str] = []
         self._kinds: Counter[str] = Counter()
 
@@ -88,14 +88,19 @@ class RowWarnings:
         if len(self._first) < LISTED:
             self._first.append(text)
 
-    def _of_text(self, text: str, entry: ModelEntry) -> _OfText:
-        """As `_of_text`, remembered: a manifest has a prompt with many seeds, or one word in many."""
+    def _of_text(self, text: str, entry: ModelEntry) -> Said:
+        """What is said of a text, remembered: a manifest has a prompt with many seeds, or one word in many. Once
+        enough is kept it is enough to know that something is."""
         key = text, entry.name
-        if key not in self._texts:
+        said = self._texts.get(key)
+        if said is None:
             if len(self._texts) == _REMEMBERED:
                 self._texts.clear()
-            self._texts[key] = _of_text(text, entry)
-        return self._texts[key]
+            if entry.name not in self._checks:
+                self._checks[entry.name] = PromptChecks(entry)
+            said = self._checks[entry.name].say(text, in_full=len(self._first) < LISTED)
+            self._texts[key] = said
+        return said
 
     def _known(self, model: str) -> ModelEntry | None:
         try:
@@ -134,7 +139,7 @@ def prompt_warnings(row: ManifestRow, entry: ModelEntry | None) -> list[str]:
 
 
 def _of_prompts(
-    row: ManifestRow, entry: ModelEntry | None, of_text: Callable[[str, ModelEntry], _OfText] | None = None
+    row: ManifestRow, entry: ModelEntry | None, of_text: Callable[[str, ModelEntry], Said] | None = None
 ) -> Iterator[tuple[str, str]]:
     if row.prompt is not None and (why := doubtful(row.prompt)):
         yield _SPELLING, why
@@ -143,11 +148,15 @@ def _of_prompts(
             yield _SPELLING, why
     if entry is None:
         return
-    texts = dict.fromkeys(prompt.text for scene in row.all_scenes for prompt in scene.prompts)
+    alone = row.prefix is None and row.suffix is None and row.regions is None
+    if alone and row.prompt is not None and is_plain(row.prompt):
+        texts: Iterable[str] = (row.prompt.strip(),)  # no grammar reads it
+    else:
+        texts = dict.fromkeys(prompt.text for scene in row.all_scenes for prompt in scene.prompts)
     found = [(of_text or _of_text)(text, entry) for text in texts]
     yield from ((_LENGTH, unread) for unread, _ in found if unread is not None)
     yield from ((_WORDS, unknown) for _, unknown in found if unknown is not None)
 
 
-def _of_text(text: str, entry: ModelEntry) -> _OfText:
-    return unread_text(text, entry), unknown_words_of(text, entry)
+def _of_text(text: str, entry: ModelEntry) -> Said:
+    return Said(unread_text(text, entry), unknown_words_of(text, entry))

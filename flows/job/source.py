@@ -3,12 +3,14 @@ what lies in storage another: a re-run (flows/job/reruns.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from flows.job.row_warnings import Warnings
 from flows.job.state import VideoRun
+from flows.job.video_runs import missing_of, works_of
+from flows.planning.remaining import VideoWork
 from infra.storage.storage import ReadingPolicy, Storage
 from infra.workers.tasks import FrameReport
 from manifests.problems import Problems
@@ -36,8 +38,12 @@ class JobPlan:
     def frames_missing(self) -> tuple[int, int]:
         """Frames that are still missing, of all frames wanted (rows that could not be planned count whole)."""
         refused = sum(row.frames for row, _ in self.refused)
-        missing = sum(run.missing for run in self.runs.values()) + refused
-        return missing, sum(run.work.plan.frames for run in self.runs.values()) + refused
+        return missing_of(self.runs) + refused, sum(work.settings.frames for work in self.works) + refused
+
+    @property
+    def works(self) -> Iterable[VideoWork]:
+        """What was to do for each video, as it was planned."""
+        return works_of(self.runs)
 
 
 class Comparison(Protocol):

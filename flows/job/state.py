@@ -45,8 +45,7 @@ class VideoRun:
         storage, `skipped` ones are missing and stay so."""
         self.work, self.renewed, self.skipped = work, renewed, skipped
         self._lock = threading.RLock()
-        missing = {frame for frame_range in work.ranges for frame in frame_range.missing}
-        self._available = set(range(work.plan.frames)) - missing
+        self._available = set(range(work.settings.frames)) - work.missing_frames
         self._ranges_left = set() if work.complete else set(work.to_encode)
         self._claimed = set[int]()  # ranges whose segments are being made, or were tried
         self._repaired = set[int]()
@@ -83,7 +82,7 @@ class VideoRun:
     def missing(self) -> int:
         """How many frames are not in storage."""
         with self._lock:
-            return self.work.plan.frames - len(self._available)
+            return self.work.settings.frames - len(self._available)
 
     def has(self, frame: int) -> bool:
         """Return whether a frame lies in storage."""

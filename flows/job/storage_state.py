@@ -21,6 +21,7 @@ from infra.storage.storage import (
 )
 from manifests.errors import ErrorKind
 from manifests.schema import ManifestRow, may_be_video
+from manifests.schema.alike import AlikeRows
 from renderers.frame_plan.documents import plan_document
 from renderers.frame_plan.frame_plan import ParentFrame, Retake
 from renderers.frame_plan.video_plan import VideoPlan
@@ -45,6 +46,10 @@ ALGORITHM_OF_0_1 = 4
 
 # Listings wait on the network, not on the processor.
 PARALLEL_LISTINGS = 16
+
+
+# An output may hold the plans of a million stills of a few settings.
+_ROWS = AlikeRows()
 
 
 @dataclass(frozen=True)
@@ -230,7 +235,7 @@ class _PlanDocument:
             raise TypeError("its pictures are no texts")
         if type(frames) is not int or frames < 1 or type(algorithm) is not int or not 0 <= algorithm < 2**31:
             raise TypeError("its ranges or its algorithm are no numbers")
-        row = ManifestRow.model_validate(document["row"])
+        row = _ROWS.row(document["row"])
         parent = None if row.parent is None else _parent(document["parent"])
         planned = str(document.get("planned", ""))
         return cls(row, images, algorithm, str(document["content"]), frames, planned, parent)

@@ -56,7 +56,7 @@ def start_pool(job: RenderJob, settings: InfraSettings) -> None:
     """Start the Ray pool of `job` in the background; `job.pool` holds it, or the error, when it is up."""
     # Prefect's imports and Ray's, in two threads, both come to it, and one of them may find it half imported
     import_module("pydantic.v1")
-    models = [work.plan.row.model for work in job.pending]
+    models = [work.settings.model for work in job.pending]
     # what could be rendered side by side if there were actors enough: `run_job` says it more exactly as it goes on
     chunks = sum(chunk.after is None for chunk in job.chunks(settings.actors or MAX_TASK_RUNS))
 

@@ -33,7 +33,7 @@ BUNDLES_LEFT = 2
 LEAST_SHARE = 16  # of a chunk's seconds, or of an actor's: less would be all overhead
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """What a chunk holds of one frame range of a video; `index` counts the video's ranges. Or, with `index` None,
     `frames` in the order in which they are to be rendered, wherever they lie: with keyframes that is not the order of
@@ -85,16 +85,20 @@ def chunks_of(
         key=lambda video: (generations[video.video_id], *_urgency(video, bundle_target if max_batch > 1 else 0.0))
     )
     least = min(max_batch, -(-len(pending) // actors))
-    long = sum(video.plan.handoff == "chain" and not _is_short(video, bundle_target) for video in pending)
+    long = sum(video.handoff == "chain" and not _is_short(video, bundle_target) for video in pending)
     cohort_size = min(max_batch, -(-long // actors))
     chunks: list[Chunk] = []
     bundle: list[VideoWork] = []
     cohorts: dict[tuple[object, ...], list[VideoWork]] = {}
 
+    in_bundle = 0.0
+
     def close_bundle() -> None:
+        nonlocal in_bundle
+        in_bundle = 0.0
         if bundle:
             name = bundle[0].video_id if len(bundle) == 1 else f"{bundle[0].video_id} +{len(bundle) - 1}"
-            if len(bundle) == 1 and bundle[0].plan.frames > 1:
+            if len(bundle) == 1 and bundle[0].settings.frames > 1:
                 name = f"{name} {_named([bundle[0].ranges[index] for index in sorted(bundle[0].to_encode)])}"
             parts = tuple(part for v in bundle for part in _parts(v))
             needed = tuple(sorted({parents[v.video_id] for v in bundle if v.video_id in parents}))
@@ -113,22 +117,23 @@ def chunks_of(
             generation = generations[video.video_id]
             close_cohorts()
             close_bundle()
-        if cohorts and next(iter(cohorts.values()))[0].plan.row.priority != video.plan.row.priority:
+        if cohorts and next(iter(cohorts.values()))[0].settings.priority != video.settings.priority:
             close_cohorts()
-        if video.plan.handoff == "single" and video.missing and video.seconds > bundle_target:
+        if video.handoff == "single" and video.missing and video.seconds > bundle_target:
             close_bundle()
             chunks.extend(_chunks_of_single(video, max(gap_target, min(bundle_target, _pass(video, max_batch)))))
-        elif video.plan.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
+        elif video.handoff == "keyframes" and video.missing and video.seconds > bundle_target:
             close_bundle()
             gaps = _chunks_of_gaps(video, max(gap_target, min(bundle_target, _pass_of_gaps(video, max_batch))))
             chunks.extend(_waiting(gaps, parents))
         elif _is_short(video, bundle_target):
             close_cohorts()  # the long ones first
-            if bundle and bundle[0].plan.row.priority != video.plan.row.priority:
+            if bundle and bundle[0].settings.priority != video.settings.priority:
                 close_bundle()
             bundle.append(video)
+            in_bundle += video.seconds
             enough = max(min(target, left / (BUNDLES_LEFT * actors)), least_seconds) if actors > 1 else bundle_target
-            if sum(v.seconds for v in bundle) >= enough and len(bundle) >= least:
+            if in_bundle >= enough and len(bundle) >= least:
                 close_bundle()
         else:
             close_bundle()
@@ -187,13 +192,13 @@ def _is_short(video: VideoWork, most: float) -> bool:
 
 def _shape(video: VideoWork) -> tuple[object, ...]:
     """Return what frames that are rendered together have in common."""
-    row = video.plan.row
+    row = video.settings
     return row.model, row.width, row.height
 
 
 def _urgency(video: VideoWork, short: float) -> tuple[object, ...]:
     """Return what videos are begun by; those of up to `short` seconds are equally urgent, and ordered by shape."""
-    priority = -video.plan.row.priority
+    priority = -video.settings.priority
     if video.seconds > short:
         return priority, -video.seconds
     return priority, -short, *_shape(video), -video.seconds
@@ -201,7 +206,7 @@ def _urgency(video: VideoWork, short: float) -> tuple[object, ...]:
 
 def _parts(video: VideoWork) -> tuple[Part, ...]:
     """Return all of a video's work, for one chunk."""
-    if video.plan.handoff == "chain":
+    if video.handoff == "chain":
         return tuple(Part(video.video_id, index) for index in sorted(video.to_encode))
     missing = {index for frame_range in video.ranges for index in frame_range.missing}
     frames = tuple(place.index for place in video.plan.places() if place.index in missing)

@@ -16,6 +16,7 @@ from infra.storage.layout import content_digest, segment_digest, segment_key
 from infra.video.arguments import encoder_settings
 from infra.video.encoding import Encoding
 from infra.video.finishing import Finishing
+from manifests.schema import ManifestRow
 from renderers.frame_plan.frame_plan import FramePlan, ParentFrame
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry.upscalers import upscaler_key
@@ -56,6 +57,16 @@ class VideoWork:
         return self.plan.video_id
 
     @property
+    def settings(self) -> ManifestRow:
+        """Its row, but for name, prompts and seed, which may be those of another video that is alike."""
+        return self.plan.row
+
+    @property
+    def handoff(self) -> str:
+        """How its frames follow each other, see `VideoPlan.handoff`."""
+        return self.plan.handoff
+
+    @property
     def frames(self) -> tuple[FramePlan, ...]:
         """The plans of all frames."""
         return self.plan.frame_plans
@@ -87,6 +98,11 @@ class VideoWork:
     def missing(self) -> int:
         """Frames to render."""
         return sum(len(frame_range.missing) for frame_range in self.ranges)
+
+    @property
+    def missing_frames(self) -> frozenset[int]:
+        """Which these are."""
+        return frozenset(frame for frame_range in self.ranges for frame in frame_range.missing)
 
     @property
     def complete(self) -> bool:

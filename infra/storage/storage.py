@@ -215,6 +215,21 @@ class Storage:
         found = in_full(self.root, lambda: tuple(self._store.folders()), self._retry_policy)
         return tuple(sorted(filter(is_key, found)))
 
+    def folder_names(self) -> Iterator[str]:
+        """Yield the names of the folders in the root as they are found, in any order: S3 is asked for more only if
+        whoever asks goes on. Names that no key can have are among them.
+
+        Raises:
+            StorageError: while they are gone through.
+        """
+        found = in_full(self.root, lambda: iter(self._store.folders()), self._retry_policy)
+        while True:
+            with translated(self.root):
+                name = next(found, None)
+            if name is None:
+                return
+            yield name
+
     # ---- writing
 
     def put(self, key: str, data: bytes, *, existing: Existing = "keep") -> PutOutcome:

@@ -14,7 +14,7 @@ from manifests.bounds import ROW_SIZE
 from manifests.parquet.sizes import AT_MOST, Refused
 from manifests.schema.texts import short
 
-__all__ = ["LongRows", "large_rows"]
+__all__ = ["LongRows", "large_rows", "numbers"]
 
 _LONG = 20_000  # bytes; such a row takes milliseconds to read
 _LONG_TOGETHER = 100_000_000  # bytes of a file: half a minute
@@ -90,7 +90,7 @@ def _bytes_of_rows(array: Any) -> Any:
         return sum((_bytes_of_rows(it) for it in array.flatten()), np.zeros(len(array), np.int64))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         inner = np.concatenate(([0], np.cumsum(_bytes_of_rows(array.values) + 8)))
-        offsets = _numbers(array.offsets)
+        offsets = numbers(array.offsets)
         return inner[offsets[1:]] - inner[offsets[:-1]]
     if pa.types.is_fixed_size_list(kind):
         values = _bytes_of_rows(array.values)[array.offset * kind.list_size :]
@@ -98,7 +98,7 @@ def _bytes_of_rows(array: Any) -> Any:
     return np.full(len(array), 8, np.int64)
 
 
-def _numbers(whole: Any) -> Any:
+def numbers(whole: Any) -> Any:
     """The values of an array of whole numbers; what nulls have for theirs is anything. Arrow's own `to_numpy` imports
     pandas, where that is installed: a second and more."""
     kind = np.dtype(whole.type.to_pandas_dtype())
@@ -110,12 +110,12 @@ def _numbers(whole: Any) -> Any:
 
 def _places(indices: Any, beyond: int) -> Any:
     """The numbers of a dictionary's values, `beyond` in the place of nulls."""
-    numbers = _numbers(indices).astype(np.int64)
+    places = numbers(indices).astype(np.int64)
     valid = indices.buffers()[0]
     if not valid:
-        return numbers
+        return places
     bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
-    return np.where(bits[indices.offset : indices.offset + len(indices)], numbers, beyond)
+    return np.where(bits[indices.offset : indices.offset + len(indices)], places, beyond)
 
 
 def _lengths(texts: Any, offsets: type[np.int32 | np.int64]) -> Any:

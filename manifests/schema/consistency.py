@@ -21,7 +21,7 @@ from manifests.schema.texts import short
 if TYPE_CHECKING:
     from manifests.schema.row import ManifestRow
 
-__all__ = ["check_consistent"]
+__all__ = ["check_consistent", "limited_columns"]
 
 
 def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
@@ -81,6 +81,11 @@ def _check_values(row: ManifestRow, given: Collection[str]) -> None:
             raise SettingsError(name, str(error)) from error
         computed.append(Computed(name, name, text, row.frames))
     check_effort(computed, row.timeline)
+
+
+def limited_columns(row: ManifestRow, given: Collection[str]) -> Iterator[str]:
+    """Yield what columns say that were given and may change in time."""
+    return (text for _, text, _ in _limited(row, given))
 
 
 def _limited(row: ManifestRow, given: Collection[str]) -> Iterator[tuple[str, str, tuple[float, float]]]:

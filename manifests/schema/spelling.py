@@ -19,6 +19,8 @@ from manifests.schema.texts import short
 __all__ = ["doubtful", "misread", "misread_part", "misread_texts"]
 
 _SUSPECT = re.compile(r"[:|\u2013\u2014]|--|^\s*\[")
+# What there is in whatever `doubtful` says something of.
+_DOUBTFUL = re.compile(r"[|:/-]|AND|BREAK")
 _NEGATED = re.compile(r"(?:^|\s)--neg\s")
 _MAYBE_NEGATED = re.compile(r"(?:^|\s)--no\s")
 # What Midjourney and scripts take, with its value: no text says `--ar 16:9`, some may say `stay out --no exceptions`.
@@ -75,6 +77,8 @@ def misread_part(text: str) -> str | None:
 
 def doubtful(text: str) -> str | None:
     """Say how a prompt that is not `misread` is read, where it may be meant otherwise; None if nothing is doubtful."""
+    if not _DOUBTFUL.search(text):
+        return None
     text = without_expressions(text)
     if why := _choice(text, "[("):
         return why

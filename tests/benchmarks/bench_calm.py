@@ -5,8 +5,8 @@
 Renders `--prompts` videos for each seed with the embedded pair (zoom 1.02, 1 degree a frame), once for each variant of
 the settings in `warm`, and prints the mean change from frame to frame (`frame_change`, levels of 255, the camera's move
 undone, from the fifth frame on), its ratio to the change of today's settings video by video, the sharpness (mean
-absolute Laplacian), the drift of the mean luma, and the processor time. `averaged` is no setting: the frames of the
-first variant, each averaged with its neighbours moved onto it, as an encoder could do it.
+absolute Laplacian), the drift of the mean luma, and the processor time. Each variant is shown as it is drawn, and
+as `finish.smooth` shows it.
 
 What the pictures are worth: the geometric mean of the prompt's place in the list of the judge of `nightreel models eval
 embedded --sprites SPRITES --work WORK`, which has no part in making them, over every fourth frame; without it, the
@@ -30,11 +30,12 @@ import torch.nn.functional as F
 
 from manifests.schema import ManifestRow
 from renderers.evaluation.evaluation import EvaluationSettings, fitted_judge
-from renderers.frame_plan.motion import Motion
+from renderers.frame_plan.motion import Homography
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.renderer import FrameRenderer
+from renderers.frame_rendering.smoothing import smoothed
 from renderers.frame_rendering.video import render_video
-from renderers.frame_rendering.warp import frame_change, warp_of
+from renderers.frame_rendering.warp import frame_change
 from renderers.models import Models, load_models
 from renderers.registry import Registry
 from renderers.training.concepts import load_concepts
@@ -50,6 +51,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "codes, fit 5": {"start": "codes", "fit": 5},
     "codes, fit 10": {"start": "codes", "fit": 10},
 }
+#: `finish.smooth` and `finish.smooth_centre`
+SMOOTH = {"": None, ", smooth 3": (3, 0.7), ", smooth 5": (5, 0.4), ", smooth 7": (7, 0.25)}
 SETTLED = 4  # frames after the cold start that are left out
 
 Judging = Callable[[Sequence[np.ndarray], str], float]
@@ -57,7 +60,7 @@ Judging = Callable[[Sequence[np.ndarray], str], float]
 
 def video(
     renderer: FrameRenderer, prompt: str, seed: int, frames: int, warm: dict[str, Any]
-) -> tuple[list[Any], Motion]:
+) -> tuple[list[Any], Homography]:
     """The pictures of a video `(h, w, 3)`, and the motion from each to the next."""
     row = ManifestRow(
         video_id="v", prompt=f"a {prompt}", frames=frames, seed=seed, zoom="1.02", angle="1", handoff="chain",
@@ -68,14 +71,11 @@ def video(
     return pictures, plan.frame_plans[1].motion
 
 
-def averaged(pictures: Sequence[np.ndarray], motion: Motion) -> list[np.ndarray]:
-    """Each picture averaged with the one before, moved on, and the one after, moved back."""
-    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
-    on, back = warp_of(motion, stacked[:1]), warp_of(motion.inverse(), stacked[:1])  # type: ignore[attr-defined]
-    before, after = on.move(stacked[:-1]), back.move(stacked[1:])
-    mixed = stacked.clone()
-    mixed[1:-1] = (before[:-1] + stacked[1:-1] + after[1:]) / 3
-    return list(mixed.clamp(0, 255).round().byte().permute(0, 2, 3, 1).numpy())
+def shown(pictures: Sequence[Any], motion: Homography, smooth: tuple[int, float] | None) -> Sequence[Any]:
+    """The pictures as `finish.smooth` shows them, of so many frames with this weight of the middle one; or as drawn."""
+    if smooth is None:
+        return pictures
+    return [picture for _, picture in smoothed(enumerate(pictures), *smooth, lambda _: motion)]
 
 
 def sharpness(picture: np.ndarray) -> float:
@@ -124,7 +124,7 @@ def line(
     better = [one - other for one, other in zip(worths, base[1], strict=True)]
     error = 1.96 * statistics.stdev(better) / math.sqrt(len(better)) if len(better) > 1 else math.nan
     return (
-        f"{name:14s} change {statistics.fmean(changes):.2f}, {statistics.fmean(ratios):.2f} of today's "
+        f"{name:24s} change {statistics.fmean(changes):.2f}, {statistics.fmean(ratios):.2f} of today's "
         f"({min(ratios):.2f} to {max(ratios):.2f}); {worth} {statistics.fmean(worths):.3f} "
         f"({statistics.fmean(better):+.3f} +- {error:.3f}); sharpness {statistics.fmean(sharps):.2f}; luma "
         f"{statistics.fmean(drifts):+.1f} levels; {seconds:.0f} s of a processor"
@@ -154,9 +154,9 @@ def main() -> None:
         for prompt in PROMPTS[: chosen.prompts]:
             for seed in chosen.seeds:
                 pictures, motion = video(renderer, prompt, seed, chosen.frames, VARIANTS[name])
-                made = {name: pictures} | ({"averaged": averaged(pictures, motion)} if not base else {})
-                for which, shown in made.items():
-                    kept = shown[SETTLED:-1]
+                for suffix, setting in SMOOTH.items():
+                    which = name + suffix
+                    kept = shown(pictures, motion, setting)[SETTLED:-1]
                     changes = [frame_change(a, b, motion) for a, b in itertools.pairwise(kept)]
                     figures = (
                         statistics.fmean(changes), judging(kept[::4], prompt),

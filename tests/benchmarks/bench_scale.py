@@ -1,14 +1,17 @@
 """Many frames and many actors: planning, listing, and how busy a fleet is kept.
 
     python -m tests.benchmarks.bench_scale plan [--frames 1000000] [--length 1000]
+    python -m tests.benchmarks.bench_scale stills [--rows 100000]
     python -m tests.benchmarks.bench_scale schedules [--frames 1000000] [--length 1000]
     python -m tests.benchmarks.bench_scale listing [--frames 1000000] [--length 1000]
     python -m tests.benchmarks.bench_scale report [--frames 400000] [--length 100]
     python -m tests.benchmarks.bench_scale busy [--actors 64] [--minutes 2]
 
 `plan` reads a manifest of so many frames, plans every one of them against an empty output and cuts the work for 64
-actors, each handoff in a process of its own, whose memory at its greatest is printed; and as many stills as a tenth
-of it, since a row costs more than a frame.
+actors, each handoff in a process of its own, whose memory at its greatest is printed.
+
+`stills` does the same with so many stills, each with a prompt and a seed of its own, and with 5,000 of them one by one
+before and after it.
 
 `schedules` plans so many frames with a camera that never changes, and with one of two expressions, and prints the
 difference of their seconds, and of the processor's.
@@ -55,6 +58,7 @@ from infra.storage.storage import Storage
 from manifests.schema import ManifestRow
 from renderers.registry import Registry
 from tests.benchmarks.machine import machine
+from tests.benchmarks.stills import stills
 from tests.helpers.render_jobs import write_manifest
 from tests.helpers.s3_server import S3Server, running_s3_server
 
@@ -88,7 +92,6 @@ def plan(frames: int, length: int) -> None:
     for label, number, long, columns in (
         ("chains", frames, length, {"handoff": "chain"}),
         ("keyframes", frames, length, {"handoff": "keyframes"}),
-        ("stills", frames // 10, 1, {}),
     ):
         with tempfile.TemporaryDirectory(prefix="nightreel-bench-") as folder:
             manifest = write_manifest(Path(folder) / "m.parquet", rows_of(number, long, **columns))
@@ -258,6 +261,7 @@ def main() -> None:
         part = what.add_parser(name)
         part.add_argument("--frames", type=int, default=frames)
         part.add_argument("--length", type=int, default=length, help="frames of each video")
+    what.add_parser("stills").add_argument("--rows", type=int, default=100_000)
     fleet = what.add_parser("busy")
     fleet.add_argument("--actors", type=int, default=ACTORS)
     fleet.add_argument("--minutes", type=float, default=2)
@@ -266,6 +270,8 @@ def main() -> None:
     print(machine())
     if chosen.what == "plan":
         plan(chosen.frames, chosen.length)
+    elif chosen.what == "stills":
+        stills(chosen.rows)
     elif chosen.what == "schedules":
         schedules(chosen.frames, chosen.length)
     elif chosen.what == "listing":

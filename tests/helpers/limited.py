@@ -14,7 +14,9 @@ from typing import Any
 
 # One process imports torch, once; each call runs in a copy of it.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["renderers.models.checkpoint.conversion", "tests.helpers.limited"])
+_FORKS.set_forkserver_preload(
+    ["pytest", "renderers.models.adding", "renderers.registry", "tests.helpers.checkpoints", "tests.helpers.limited"]
+)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from flows.planning.parts import cut
+from flows.planning.parts import cut, cut_in_order
 
 
 def parts(videos: list[tuple[str, str | None]], most: int) -> list[list[str]]:
@@ -56,3 +56,19 @@ def test_each_video_is_in_one_part_with_what_it_continues() -> None:
 def test_a_long_way_back_is_no_deep_recursion() -> None:
     videos = [("v0", None), *((f"v{number}", f"v{number - 1}") for number in range(1, 100_000))]
     assert cut(reversed(videos), 10).many == 1
+
+
+def test_videos_that_continue_none_are_cut_in_their_order_by_what_little_is_kept_of_each() -> None:
+    for many, most in ((0, 3), (1, 3), (3, 3), (7, 3), (9, 3)):
+        videos = [(f"v{number}", None) for number in range(many)]
+        whole, in_order = cut(videos, most), cut_in_order(videos, most)
+        assert in_order is not None
+        assert in_order.many == whole.many
+        number = in_order.numbering()
+        assert [number(video) for video, _ in videos] == [whole.part[video] for video, _ in videos]
+        assert number("beyond") is None
+    assert cut_in_order([("a", None), ("b", "a")], 3) is None
+    changed = cut_in_order([("a", None), ("b", None)], 1)
+    assert changed is not None
+    number = changed.numbering()
+    assert [number("a"), number("new")] == [1, None]
