@@ -160,11 +160,16 @@ def _check_mask(row: ManifestRow) -> None:
         if row.mask_moves:
             raise SettingsError("mask_moves", "mask_moves lets a mask go with the camera, but no mask is given")
         return
-    if row.init_image is None and row.continues is None:
+    if row.init_image is None and row.continues is None and row.source.video is None:
         raise SettingsError(
             "mask",
-            "a mask keeps parts of what a video begins with, but it begins with nothing: give it an init_image, or let "
-            "it continue another one",
+            "a mask keeps parts of what a video begins with, but it begins with nothing: give it an init_image or "
+            "source.video, or let it continue another one",
+        )
+    if row.mask_moves and row.source.video is not None:
+        raise SettingsError(
+            "mask_moves",
+            "a mask goes with the camera, but with source.video the film moves and no camera: leave out one of them",
         )
     if row.mask_moves and row.depth.shape != "plane":
         raise SettingsError(

@@ -17,7 +17,7 @@ Mask: TypeAlias = Annotated[
     Field(
         description="Picture of what may change: white may, black stays as the video begins, and what is transparent "
         "is white; of the shape of the frames. A URI, or a path (from the manifest's folder). It takes an init_image, "
-        "or a video that this one continues."
+        "a video that this one continues, or source.video, whose own frames stay where it is black."
     ),
 ]
 MaskMoves: TypeAlias = Annotated[

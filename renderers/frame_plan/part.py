@@ -28,7 +28,7 @@ def smaller(row: ManifestRow, unit: int, *, scale: float, steps: float) -> Manif
     least = math.ceil(LEAST_SIDE / unit)
     sides = {side: max(least, round(getattr(row, side) * scale / unit)) * unit for side in ("width", "height")}
     counts = {name: max(1, round(getattr(row, name) * steps)) for name in ("steps", "steps_first")}
-    unmasked = {"mask": None, "mask_moves": False} if row.mask is not None and row.init_image is None else {}
+    unmasked = {"mask": None, "mask_moves": False} if row.mask is not None and row.continues is not None else {}
     alone = {"handoff": "chain", "loop": False, "continues": None, **unmasked}
     return row.model_copy(update={**sides, **counts, **alone})
 

@@ -56,7 +56,8 @@ class FilmStarts:
         replaced by it where the film shows what it did not show before (after Ruder et al. 2016, section 4); or, where
         the plan has nothing move it, that picture renewed, as under a camera that stands still.
 
-        However it starts, the frame is held to the film's own frame by the weights that the plan says.
+        However it starts, the frame is held to the film's own frame by the weights that the plan says, and keeps what
+        of that a mask keeps.
 
         Raises:
             OpenCVMissing: OpenCV is not installed here.
@@ -64,7 +65,8 @@ class FilmStarts:
         assert frame.source is not None
         now = _as_tensor(pictures.now, plan.row.width, plan.row.height).to(self._models.device)
         start = self._start(plan, frame, now, pictures, state, images, seed)
-        return replace(start, goals=(*start.goals, *film_goals(frame.source.holds, now)))
+        own = None if plan.row.mask is None else self._models.vqgan.encode(now).contiguous()
+        return replace(start, own=own, goals=(*start.goals, *film_goals(frame.source.holds, now)))
 
     def _start(
         self,

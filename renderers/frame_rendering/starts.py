@@ -40,15 +40,17 @@ MEMORY_BORDERS = {"paint": "black"}
 class Start:
     """The `latent` `(1, c, h, w)` that a frame starts from; Adam's `memory` (mean gradient, mean squared gradient,
     steps), None for none; the `goals` that it is held to; the colours that it hands on as those that others are held to
-    (see FrameState); and the picture `(1, 3, H, W)` of the frame `before` with what moves it, None for a cold one. A
-    `cold` one is no other frame's, and takes all the steps of a first frame; `covered` is the share of a film's frame
-    that the one before it showed, where that was looked at."""
+    (see FrameState); and the picture `(1, 3, H, W)` of the frame `before` with what moves it, None for a cold one.
+    What a mask keeps are the tokens of `own` `(1, c, h, w)` where that is given, of the latent otherwise. A `cold` one
+    is no other frame's, and takes all the steps of a first frame; `covered` is the share of a film's frame that the one
+    before it showed, where that was looked at."""
 
     latent: Tensor
     memory: tuple[Tensor, Tensor, int] | None = None
     goals: tuple[Goal, ...] = ()
     reference: Tensor | None = None
     before: tuple[Tensor, Warp] | None = None
+    own: Tensor | None = None
     cold: bool = False
     covered: float | None = None
 
@@ -119,8 +121,8 @@ class Starts:
         start: Start,
         start_state: FrameState | None,
     ) -> Kept | None:
-        """What of `start`, that of a frame, the row's mask keeps; None for a row without one. Where nothing moves it
-        is the very tokens of `start_state`.
+        """What of `start`, that of a frame, the row's mask keeps; None for a row without one. Of a film it is the
+        film's own; otherwise, where nothing moves, the very tokens of `start_state`.
 
         Raises:
             BadInput: the mask can't be read.
@@ -130,7 +132,9 @@ class Starts:
         if free is None:
             return None
         vqgan = self._models.vqgan
-        if start_state is not None and frame.motion.still and not frame.target_digest:
+        if start.own is not None:
+            tokens = vqgan.tokenise(start.own)
+        elif start_state is not None and frame.motion.still and not frame.target_digest:
             tokens = start_state.tokens.to(start.latent.device).long()
         else:
             tokens = vqgan.tokenise(start.latent)

@@ -20,6 +20,7 @@ from renderers.frame_rendering.starts import Start
 from renderers.frame_rendering.state import FrameState
 from renderers.models import decode_tokens
 from renderers.step.goals import Goal, edge_distance, picture_distance
+from tests.helpers.frames import encoded
 from tests.helpers.random_model import Planner
 
 SIDE = 32
@@ -215,6 +216,39 @@ def test_held_frames_come_out_alike_together_and_after_an_interruption(
         assert isinstance(done, RenderedFrame)
         assert (done.frame.picture == whole[frame.index].frame.picture).mean() > 0.99
         assert done.losses == pytest.approx(whole[frame.index].losses, rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["flow", "follow", "each"])
+def test_what_a_mask_keeps_is_the_films_own_in_every_frame(
+    renderer: FrameRenderer, planned: Planner, mode: str
+) -> None:
+    white = np.zeros((SIDE, SIDE), np.uint8)
+    white[:, SIDE // 2 :] = 255
+    images = {"m.png": encoded(white)}
+    plan = planned(images, **film(mode=mode, picture="3"), mask="m.png", optimiser={"lr": 0.5})
+    assert list(plan.digests) != list(planned(**film(mode=mode, picture="3"), optimiser={"lr": 0.5}).digests)
+    tokens: list[torch.Tensor] = []
+    state: FrameState | None = None
+    for frame in plan.walk():
+        given = state if frame.start is not None else None
+        state = renderer.render(plan, frame, given, images, source=pictures(frame)).frame.state
+        tokens.append(state.tokens.long())
+    for found, picture in zip(tokens, FILM, strict=True):
+        own = renderer.models.vqgan.tokenise(seen(renderer, picture))
+        assert torch.equal(found[..., :4], own[..., :4])
+        assert not torch.equal(found[..., 4:], own[..., 4:])
+
+
+def test_a_film_has_regions_too(renderer: FrameRenderer, planned: Planner) -> None:
+    white = np.zeros((SIDE, SIDE), np.uint8)
+    white[:, SIDE // 2 :] = 255
+    images = {"m.png": encoded(white)}
+    plan = planned(images, **film(mode="each"), regions=[{"mask": "m.png", "prompts": "a dog"}])
+    (frame, *_) = plan.walk()
+    done = renderer.render(plan, frame, None, images, source=pictures(frame))
+    again = renderer.render(plan, frame, None, images, source=pictures(frame))
+    assert done.frame.to_bytes() == again.frame.to_bytes()
+    assert done.losses != rendered(renderer, planned(**film(mode="each"), cutouts={"number": 8}))[0].losses
 
 
 def test_a_smaller_preview_takes_the_film_smaller(renderer: FrameRenderer, planned: Planner) -> None:

@@ -137,6 +137,7 @@ def test_a_mask_counts_by_its_content(planned: Planner) -> None:
         ({"mask_moves": True, "init_image": "a.png"}, r"mask_moves lets a mask go .* but no mask is given"),
         ({"mask": "m.png", "init_image": "a.png", "mask_moves": True, "depth": {"shape": "tunnel"}},
          r"a mask goes with a camera before a plane, but depth.shape is tunnel"),
+        ({"mask": "m.png", "source": {"video": "f.mp4"}, "mask_moves": True}, r"the film moves and no camera"),
         ({"mask": ""}, r"mask"),
     ],
 )  # fmt: skip
