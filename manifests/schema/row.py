@@ -23,6 +23,7 @@ from manifests.schema.consistency import check_consistent
 from manifests.schema.continues import Continued, continued
 from manifests.schema.fades import Fades
 from manifests.schema.finish import check_finish
+from manifests.schema.form import Symmetry, Tile, check_form
 from manifests.schema.formats import check_format
 from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframe_text import KeyframeText
@@ -199,6 +200,8 @@ class ManifestRow(Settings):
     )
     mask: Mask = None
     mask_moves: MaskMoves = False
+    tile: Tile = "none"
+    symmetry: Symmetry = "none"
     continues: Annotated[
         Annotated[str, Field(max_length=200), AfterValidator(_check_parent_text)] | None, Neutral(None, in_time=True)
     ] = Field(
@@ -274,6 +277,7 @@ class ManifestRow(Settings):
         self.__dict__.update(imply_from_source(self, given))
         self._imply_frames(given)
         check_consistent(self, given)
+        check_form(self, given)
         self._imply(given)
         check_bands(self)
         check_format(self)

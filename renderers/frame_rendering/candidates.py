@@ -94,7 +94,7 @@ class Candidates:
 
     def _score(self, candidate: FrameInProgress) -> float:
         """The distance of the picture from all that guides it, as weights count, a mean over all perceptors."""
-        vqgan = self._models.vqgan
+        vqgan = self._models.vqgan_for(candidate.plan.row)
         picture = vqgan.decode(vqgan.quantise(candidate.latent)).clamp(0, 1)
         height, width = picture.shape[-2:]
         total = 0.0

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.errors import NonFiniteLoss, Stopped
+from renderers.form import Form
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import HOLD, LEAP
 from renderers.frame_plan.source import SourcePictures
@@ -119,6 +120,7 @@ class FrameInProgress:
         self.began = time.perf_counter()
         self.request, self.plan, self.frame = request, plan, frame
         self.targets, self.terms = targets, FrameTerms(terms, plan.row.loss, frame)
+        self.form = Form.of(plan.row)
         self.seed = plan.row.seed if frame.seed is None else frame.seed
         if request.reseeded:
             self.seed = address(self.seed, frame.index, 0, "another seed")
@@ -134,7 +136,7 @@ class FrameInProgress:
         self.state: FrameState | None = None
         self.losses: tuple[float, ...] = ()
         """Of all steps, once they are taken."""
-        self._models, self._starts = models, starts
+        self._models, self._starts, self._vqgan = models, starts, models.vqgan_for(plan.row)
         self._step_losses: list[Tensor] = []
         self._cold_start, self._coarse_steps = request.start_state is None, 0
         self.steps = frame.steps
@@ -156,7 +158,7 @@ class FrameInProgress:
                 plan, frame, request.start_state, request.target_state, seed=self.chance, images=request.images
             )
         goals = (*start.goals, *starts.init_goals(plan, frame, request.images))
-        self._goals = FrameGoals(goals, models, self.steps)
+        self._goals = FrameGoals(goals, models, self.steps, self._vqgan)
         self._kept = starts.kept(plan, frame, request.images, start, request.start_state)
         self._begin(start)
         self.seconds = time.perf_counter() - self.began
@@ -184,12 +186,12 @@ class FrameInProgress:
             return self.latent
         noise = torch.randn(self.latent.shape, generator=generator(self.chance, frame.index, self.step, "latent"))
         amount = settings.latent_noise * self._starts.code_std * self._remaining
-        noisy = self.latent + send(noise, self._models.device) * amount
+        noisy = self.latent + self.form.mirrored(send(noise, self._models.device)) * amount
         return noisy if self._kept is None else self._kept.put_back(noisy)
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
-        return make_cutouts(self.plan.row.cutouts, picture, side, *self._chances(which))
+        return make_cutouts(self.plan.row.cutouts, picture, side, *self._chances(which), self.form.wrap)
 
     @torch.no_grad()
     def aligned_cutouts(self, which: int, side: int, picture: Tensor) -> list[Tensor]:
@@ -203,7 +205,7 @@ class FrameInProgress:
         quiet = settings.model_copy(update={"noise": 0.0})
         size = picture.shape[-2:]  # half of the whole at the beginning of a coarse start
         pictures = (F.interpolate(it.picture, size=size, mode="area") for it in targets.aligned)
-        return [make_cutouts(quiet, it, side, *self._chances(which)) for it in pictures]
+        return [make_cutouts(quiet, it, side, *self._chances(which), self.form.wrap) for it in pictures]
 
     def meanings(self, which: int) -> tuple[Target, ...]:
         """What it is held to of what perceptor number `which` sees, at this step."""
@@ -212,7 +214,7 @@ class FrameInProgress:
     def add_regularisers(self, total: Tensor, picture: Tensor) -> Tensor:
         """`total` with those terms of the loss that look at the latent or at `picture` `(1, 3, H, W)` as a whole."""
         goals = self._goals.at(self.step)
-        return self.terms.add(total, Latent(self.latent, self.step, goals), Picture(picture, goals))
+        return self.terms.add(total, Latent(self.latent, self.step, goals), Picture(picture, goals, self.form.wrap))
 
     def apply_gradient(self, loss: Tensor, gradient: Tensor) -> None:
         """Take the step down `gradient`, that of `loss` with respect to `latent`.
@@ -226,7 +228,7 @@ class FrameInProgress:
         first = 1.0 if self._cold_start else settings.lr_final + (LEAP - settings.lr_final) * self.frame.leap
         rate = settings.lr_final + (first - settings.lr_final) * self._remaining
         # the nearer the keyframe, the less a frame may leave the cross-fade that it starts from
-        self._adam.step(gradient, settings.lr * rate * (1 - self.frame.share**HOLD))
+        self._adam.step(self.form.evened(gradient), settings.lr * rate * (1 - self.frame.share**HOLD))
         with torch.no_grad():
             self.latent.clamp_(self._starts.low, self._starts.high)
             if self._kept is not None:
@@ -253,7 +255,7 @@ class FrameInProgress:
         """What chance decides for the cutouts of `picture` at this step, the same however often it is asked."""
         height, width = picture.shape[-2:]
         chance, _ = self._chances(which)
-        return draw_cutouts(self.plan.row.cutouts, width, height, chance).to(self._models.device)
+        return draw_cutouts(self.plan.row.cutouts, width, height, chance, self.form.wrap).to(self._models.device)
 
     def _chances(self, which: int) -> tuple[torch.Generator, torch.Generator]:
         """What decides the cutouts for a perceptor at this step, and what their noise."""
@@ -268,10 +270,11 @@ class FrameInProgress:
     def _begin(self, start: Start) -> None:
         self._reference, self.before = start.reference, start.before
         latent = start.latent if self._kept is None else self._kept.put_back(start.latent)
-        self.latent = latent.requires_grad_(True)
+        self.latent = self.form.mirrored(latent).requires_grad_(True)
         self._renew_adam()
         if start.memory is not None:
-            self._adam.resume(*start.memory)
+            first, second, steps = start.memory
+            self._adam.resume(self.form.mirrored(first), self.form.mirrored(second), steps)
 
     def _renew_adam(self) -> None:
         settings, free = self.plan.row.optimiser, None if self._kept is None else self._kept.free
@@ -281,16 +284,16 @@ class FrameInProgress:
     def _end(self) -> None:
         self.losses = tuple(torch.stack(self._step_losses).tolist())
         self._check_finite()
-        vqgan, latent = self._models.vqgan, self.latent.detach()
+        vqgan, latent = self._vqgan, self.latent.detach()
         if self.frame.ahead:
             for _ in range(ENCODED_AGAIN):
                 encoded = vqgan.encode(decode_tokens(vqgan, vqgan.tokenise(latent)))
-                latent = encoded.clamp(self._starts.low, self._starts.high).contiguous()
+                latent = self.form.mirrored(encoded.clamp(self._starts.low, self._starts.high)).contiguous()
                 if self._kept is not None:
                     latent = self._kept.put_back(latent)
         moments = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
         low, high = self._starts.low, self._starts.high
-        tokens = vqgan.tokenise(latent)
+        tokens = self.form.mirrored(vqgan.tokenise(latent))
         if self._kept is not None:
             tokens = self._kept.put_back_tokens(tokens)
         self.state = FrameState.of(tokens, latent, low, high, moments, self._reference)

@@ -4,9 +4,9 @@ The step is nerdyrodent/VQGAN-CLIP's (after Crowson, 2021): snap the latent to t
 gradient, decode, clamp, cut, embed, spherical distance to every prompt, Adam on the latent, clamp the latent to the
 codebook's range. Each departure from it is marked where it is made.
 
-Frames of the same shape go through the networks as one batch; all else of a frame is its own (FrameInProgress). Their
-losses add up, and since none depends on another's latent, each latent has the gradient that it would have alone, but
-for the last bits where a network rounds otherwise for another size of batch.
+Frames of the same shape and form go through the networks as one batch; all else of a frame is its own
+(FrameInProgress). Their losses add up, and since none depends on another's latent, each latent has the gradient that it
+would have alone, but for the last bits where a network rounds otherwise for another size of batch.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from renderers.errors import OutOfMemory
+from renderers.form import Form
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
@@ -180,18 +181,18 @@ class FrameRenderer:
         """The numbers of `frames`, grouped by which go through the networks together. On a CPU, which gains nothing by
         it, no two candidates of a frame do: each comes out as if it were alone, to the last bit."""
         apart = self.models.device.type == "cpu"
-        by_shape: dict[tuple[torch.Size, int], list[int]] = {}
+        by_shape: dict[tuple[torch.Size, int, Form], list[int]] = {}
         for number, frame in frames.items():
-            by_shape.setdefault((frame.latent.shape, apart * frame.candidate), []).append(number)
+            by_shape.setdefault((frame.latent.shape, apart * frame.candidate, frame.form), []).append(number)
         return [
             numbers[first : first + size]
-            for (shape, _), numbers in by_shape.items()
+            for (shape, *_), numbers in by_shape.items()
             for size in [self._fitting.get(shape, len(numbers))]
             for first in range(0, len(numbers), size)
         ]
 
     def _advance(self, frames: Mapping[int, FrameInProgress]) -> dict[int, RenderedFrame | Exception]:
-        """Take one step of `frames`, which are of one shape; gives those that it finished, and those that failed."""
+        """Take one step of `frames`, of one shape and form; gives those that it finished, and those that failed."""
         try:
             with memory_errors(", ".join(str(frame.request) for frame in frames.values()), self.models.device):
                 return self._step(frames)
@@ -230,7 +231,7 @@ class FrameRenderer:
 
     def _losses(self, frames: Sequence[FrameInProgress]) -> list[Tensor]:
         """The loss of each frame's picture at this step, scalars: the mean over all perceptors, and regularisers."""
-        vqgan = self.models.vqgan
+        vqgan = self.models.vqgan_for(frames[0].plan.row)  # all are of one form
         latents = _concatenate([frame.latent_to_decode() for frame in frames])
         pictures = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(latents))).split(1)
         totals = [picture.new_zeros(()) for picture in pictures]
@@ -280,7 +281,8 @@ class FrameRenderer:
         """Decode a frame whose steps are all taken."""
         began = time.perf_counter()
         assert frame.state is not None
-        picture = decode_tokens(self.models.vqgan, frame.state.tokens.to(self.models.device))
+        vqgan = self.models.vqgan_for(frame.plan.row)
+        picture = decode_tokens(vqgan, frame.state.tokens.to(self.models.device))
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
         provenance = provenance_of(frame, self.models, self._scorer.scores(frame, picture))
         finished = FrameObject(pixels, frame.state, provenance)
@@ -311,7 +313,8 @@ def _aligned(which: int, guide: Guide, frame: FrameInProgress, picture: Tensor) 
 def _work(request: FrameRequest) -> Hashable:
     """What decides how much work a step is: requests of equal work are measured together."""
     row = request.plan.row
-    return row.width, row.height, row.cutouts.number, request.start_state is None, len(numbers_of(request))
+    cold = request.start_state is None
+    return row.width, row.height, row.cutouts.number, cold, len(numbers_of(request)), Form.of(row)
 
 
 def _gradients(total: Tensor, latents: Sequence[Tensor]) -> Sequence[Tensor]:

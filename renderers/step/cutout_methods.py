@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
+from renderers.form import FLAT, Wrap, rolled
 from renderers.step.augmentation import augment
 from renderers.step.cutouts import cut, draw_cutouts
 from renderers.step.losses import ClampWithGradient
@@ -23,16 +24,23 @@ __all__ = ["lanczos_crops", "make_cutouts", "pooled"]
 
 
 def make_cutouts(
-    settings: CutoutSettings, picture: Tensor, side: int, chance: torch.Generator, grain: torch.Generator
+    settings: CutoutSettings,
+    picture: Tensor,
+    side: int,
+    chance: torch.Generator,
+    grain: torch.Generator,
+    wrap: Wrap = FLAT,
 ) -> Tensor:
     """Cut `picture` `(1, 3, h, w)` in [0, 1] to `(n, 3, side, side)`, differentiably.
 
-    `chance`, a generator on the CPU, decides all but the noise, which `grain` on the picture's device makes.
+    `chance`, a generator on the CPU, decides all but the noise, which `grain` on the picture's device makes. Crops see
+    across the edges that the picture `wrap`s; the other methods are shown it shifted by chance.
     """
     if settings.method == "crops":
         height, width = picture.shape[-2:]
-        draw = draw_cutouts(settings, width, height, chance)
+        draw = draw_cutouts(settings, width, height, chance, wrap)
         return cut(picture, draw.to(picture.device), side, grain)
+    picture = rolled(picture, wrap, chance)
     if settings.method == "pooled":
         whole = pooled(picture, side).expand(settings.number, -1, -1, -1)
         return augment(whole, settings, chance, grain)

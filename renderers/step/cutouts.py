@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from manifests.schema import CutoutSettings
+from renderers.form import FLAT, Wrap, led_back
 from renderers.frame_rendering.memory import send
 
 __all__ = ["LUMA", "CutoutDraw", "cut", "draw_cutouts", "perspective"]
@@ -34,7 +35,7 @@ class CutoutDraw:
     `homography` `(n, 3, 3)` maps normalised cutout coordinates to normalised picture coordinates; `colour` `(n, 3, 4)`
     is an affine map of RGB; `erased` `(n, 4)` a box `x0 y0 x1 y1` in cutout coordinates (empty when x1 <= x0);
     `noise` `(n,)` the standard deviation of the noise; `share` the mean side of a crop over the picture's shorter side.
-    `border` is what a crop shows beyond the picture.
+    `border` is what a crop shows beyond the picture, but along the axes that it `wrap`s, where it goes on.
     """
 
     homography: Tensor
@@ -43,6 +44,7 @@ class CutoutDraw:
     noise: Tensor
     share: float
     border: Literal["replicate", "black"] = "replicate"
+    wrap: Wrap = FLAT
 
     def to(self, device: torch.device) -> CutoutDraw:
         """The same draw on `device`, in one copy that nobody waits for."""
@@ -56,14 +58,17 @@ class CutoutDraw:
         """The draw with the numbers that `pack` gave, wherever they are."""
         homography, colour, erased, noise = torch.split(packed, [9, 12, 4, 1], dim=1)
         shapes = homography.unflatten(1, (3, 3)), colour.unflatten(1, (3, 4))
-        return CutoutDraw(*shapes, erased, noise[:, 0], self.share, self.border)
+        return CutoutDraw(*shapes, erased, noise[:, 0], self.share, self.border, self.wrap)
 
 
-def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: torch.Generator) -> CutoutDraw:
+def draw_cutouts(
+    settings: CutoutSettings, width: int, height: int, generator: torch.Generator, wrap: Wrap = FLAT
+) -> CutoutDraw:
     """Draw the cutouts of one step for a picture of `width` x `height` pixels, on the CPU (a few hundred numbers).
 
     A crop is square in pixels, its side a share of the picture's shorter side (Crowson 2021: `U^power` between the
-    least and the greatest size), so nothing is squashed as the peers' pooling of whole wide pictures does.
+    least and the greatest size), so nothing is squashed as the peers' pooling of whole wide pictures does. Along the
+    axes that the picture `wrap`s, a crop may lie anywhere.
     """
     n = settings.number
 
@@ -77,7 +82,8 @@ def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: t
     short = min(width, height)
     half_x, half_y = size * short / width, size * short / height
     # a crop may lie anywhere inside; one larger than the picture shows all of it and some border.
-    centre = torch.stack([uniform(-1, 1) * (1 - half_x).abs(), uniform(-1, 1) * (1 - half_y).abs()], dim=1)
+    across, down = (1 if on else (1 - half).abs() for half, on in zip((half_x, half_y), wrap, strict=True))
+    centre = torch.stack([uniform(-1, 1) * across, uniform(-1, 1) * down], dim=1)
     place = torch.zeros(n, 3, 3)
     place[:, 0, 0], place[:, 1, 1], place[:, :2, 2], place[:, 2, 2] = half_x, half_y, centre, 1
 
@@ -101,6 +107,7 @@ def draw_cutouts(settings: CutoutSettings, width: int, height: int, generator: t
         noise=uniform(0, settings.noise),
         share=(settings.size_min + settings.size_max) / 2,
         border=settings.border,
+        wrap=wrap,
     )
 
 
@@ -173,6 +180,8 @@ def cut(picture: Tensor, draw: CutoutDraw, side: int, generator: torch.Generator
     points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, -1, 3) @ draw.homography.transpose(1, 2)
     # behind the tilted plane (w <= 0) there is nothing to see; only a perspective above 0.7 may get there, seldom.
     grid = (points[..., :2] / points[..., 2:].clamp(min=1e-3)).view(n, side, side, 2)
+    if draw.wrap != FLAT:
+        picture, grid = led_back(picture, grid, draw.wrap)
     outside = "border" if draw.border == "replicate" else "zeros"
     cutouts = F.grid_sample(
         picture.expand(n, -1, -1, -1), grid, mode="bilinear", padding_mode=outside, align_corners=False

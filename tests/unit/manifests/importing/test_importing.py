@@ -207,3 +207,25 @@ def test_a_command_that_was_typed_is_called_after_its_prompt(commands: list[str]
     # those of a file after the file
     (first, *_) = re.findall(r"video_id: (\S+)", import_settings(commands[0], "night.sh", "nr", wishes).yaml)
     assert first in ("night", "fruit", "Alien")
+
+
+@pytest.mark.parametrize(
+    ("settings", "column", "words"),
+    [
+        ({}, "xy", "tile"),
+        ({"translation_x": "0:(2)"}, "xy", "tile"),
+        ({"zoom": "0:(1.02)"}, None, "tile xy draws pictures without a seam, but with zoom"),
+    ],
+)
+def test_deforums_tiles_are_tiles_where_its_camera_leaves_them_such(
+    settings: dict[str, str], column: str | None, words: str
+) -> None:
+    said = {"prompts": {"0": "a reef"}, "max_frames": 8, "animation_mode": "2D", "border": "replicate", "tiling": True}
+    found = import_settings(json.dumps({**said, **settings}), "tiles.txt", "deforum")
+    (good,) = rows_of(found)
+    assert good.row.tile == (column or "none")
+    fate = "mapped" if column else "dropped"
+    assert words in found.account.of(fate)["tiling"].words
+    if "translation_x" in settings:
+        assert good.row.border == "wrap"
+        assert "border is refused" in found.account.of("dropped")["border"].words
