@@ -31,6 +31,7 @@ from manifests.errors import NightreelError
 from manifests.schema import ManifestRow, with_addresses
 from manifests.schema.texts import plural
 from renderers.errors import BadInput, RenderError, UnknownModel
+from renderers.frame_plan.picture_shapes import shaped
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import DigestsRemembered, ModelEntry, Registry, judges_of
@@ -76,6 +77,8 @@ def load_work(
         try:
             row = presets.filled(row)
             images = dict(pictures.of(row))
+            if row.size_from != "row":
+                row = shaped(row, entries(row.model), pictures.size(row))
             if row.mask is not None:
                 entry = entries(row.model)
                 pictures.check_mask(resolve(row, entry), entry.downsampling)

@@ -153,7 +153,7 @@ class Draft:
         values[column] = value
         if column in ("prompts", "travel", "travel_hold", "loop"):  # they hang on other columns: looked at in the end
             return ""
-        if (column == "init" and value == "image") or column in ("hold.init", "mask"):
+        if (column == "init" and value == "image") or column in ("hold.init", "mask", "size_from"):
             values["init_image"] = "a.png"
         if column.startswith("source.") and column != "source.video":
             values["source.video"] = "a.mp4"

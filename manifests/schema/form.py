@@ -10,13 +10,13 @@ from pydantic import Field
 from manifests.schema.base import SettingsError
 from manifests.schema.camera import CAMERA_LIMITS
 from manifests.schema.keyframes import Keyframes
-from manifests.schema.neutral import Neutral
+from manifests.schema.neutral import NO_PICTURE, Neutral
 from manifests.schema.texts import short
 
 if TYPE_CHECKING:
     from manifests.schema.row import ManifestRow
 
-__all__ = ["Symmetry", "Tile", "check_form", "moving_axes"]
+__all__ = ["SizeFrom", "Symmetry", "Tile", "check_form", "moving_axes"]
 
 Tile: TypeAlias = Annotated[
     Literal["none", "x", "y", "xy"],
@@ -35,6 +35,15 @@ Symmetry: TypeAlias = Annotated[
     ),
 ]
 
+SizeFrom: TypeAlias = Annotated[
+    Literal["row", "init_image"],
+    NO_PICTURE,  # width and height are, which it comes to
+    Field(
+        description="Whose shape the frames have: that of width and height, or init_image's, at as many pixels as "
+        "width x height are, each side rounded to whole tokens of the model."
+    ),
+]
+
 # What a camera may do to a tile, and it stays one: after ten frames of zoom 1.04 its seam was five times as steep as
 # what lies within (the embedded pair), after ten shifts as steep as that.
 _SHIFTS = frozenset({"translate_x", "translate_y"})
@@ -45,6 +54,10 @@ _EVEN = frozenset({"zoom", "zoom_x", "zoom_y", "dolly", "field_of_view"})
 def check_form(row: ManifestRow, given: set[str]) -> None:
     """Raise SettingsError where the form of a row's pictures does not go with its camera, its mask or its film; `given`
     are the columns that its author wrote."""
+    if row.size_from == "init_image" and row.init_image is None:
+        raise SettingsError(
+            "size_from", "size_from init_image gives frames the shape of init_image, but none is given: name a picture"
+        )
     if row.tile != "none":
         _check_tile(row, given)
     if row.symmetry != "none":

@@ -100,8 +100,13 @@ class VideoPlan:
         """The plan of an unresolved `row`; `entry` is its model's.
 
         Raises:
-            BadInput: the row asks for what its model can't do.
+            BadInput: the row asks for what its model can't do; or has its size from a picture, which has not been read.
         """
+        if row.size_from != "row":
+            raise BadInput(
+                f"the size of video '{row.video_id}' is its {row.size_from}'s, which has not been read: such a row is "
+                "planned by a job"
+            )
         return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes), algorithm, parent)
 
     @property

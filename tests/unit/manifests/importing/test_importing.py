@@ -229,3 +229,12 @@ def test_deforums_tiles_are_tiles_where_its_camera_leaves_them_such(
     if "translation_x" in settings:
         assert good.row.border == "wrap"
         assert "border is refused" in found.account.of("dropped")["border"].words
+
+
+def test_a_side_that_pytti_leaves_open_is_the_pictures() -> None:
+    """By the picture, and the number of pixels, where it begins with one."""
+    text = "scenes: a reef\nwidth: -1\nheight: 300\nsteps_per_scene: 100\nanimation_mode: off\n"
+    (good,) = rows_of(import_settings(f"{text}init_image: a.png\n", "open.yaml", "pytti"))
+    assert (good.row.size_from, good.row.width, good.row.height) == ("init_image", 304, 304)
+    (good,) = rows_of(import_settings(f"{text}init_image: ''\n", "open.yaml", "pytti"))
+    assert good.row.size_from == "row"
