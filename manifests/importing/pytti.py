@@ -502,7 +502,8 @@ def _times_of(weight: Curve, factor: float) -> str:
 def _cutouts(source: Source, draft: Draft) -> None:
     draft.put("cutouts.number", source.whole("cutouts", 40, 1, 512), *source.has("cutouts"))
     power = source.number("cut_pow", 2, 0.01, 10)
-    draft.put("cutouts.power", power, *source.has("cut_pow"), rule="of uniform sides, where pytti's are normal")
+    draft.put("cutouts.power", power, *source.has("cut_pow"))
+    draft.columns["cutouts.sizes"] = "normal"
     border = source.number("cutout_border", 0.25, 0, 1)
     draft.put("cutouts.outside", border, *source.has("cutout_border"))
     value = source.text("border_mode", "clamp")

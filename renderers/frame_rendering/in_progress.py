@@ -14,6 +14,7 @@ from torch import Tensor
 
 from renderers.errors import NonFiniteLoss, Stopped
 from renderers.form import Form
+from renderers.frame_plan.cutouts_in_time import share_at
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import HOLD, LEAP
 from renderers.frame_plan.source import SourcePictures
@@ -27,7 +28,7 @@ from renderers.frame_rendering.warp import Warp
 from renderers.models import Models, decode_tokens
 from renderers.randomness import address, generator
 from renderers.step.cutout_methods import make_cutouts
-from renderers.step.cutouts import CutoutDraw, draw_cutouts
+from renderers.step.cutouts import NO_SHARES, CutoutDraw, Shares, draw_cutouts
 from renderers.step.guidance import Target, Targets
 from renderers.step.optimiser import LatentAdam
 from renderers.step.terms import STAIRS, TERMS, FrameTerms, Latent, Picture, Term
@@ -191,7 +192,8 @@ class FrameInProgress:
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
-        return make_cutouts(self.plan.row.cutouts, picture, side, *self._chances(which), self.form.wrap)
+        chances, wrap = self._chances(which), self.form.wrap
+        return make_cutouts(self.plan.row.cutouts, picture, side, *chances, wrap, self._shares)
 
     @torch.no_grad()
     def aligned_cutouts(self, which: int, side: int, picture: Tensor) -> list[Tensor]:
@@ -205,7 +207,8 @@ class FrameInProgress:
         quiet = settings.model_copy(update={"noise": 0.0})
         size = picture.shape[-2:]  # half of the whole at the beginning of a coarse start
         pictures = (F.interpolate(it.picture, size=size, mode="area") for it in targets.aligned)
-        return [make_cutouts(quiet, it, side, *self._chances(which), self.form.wrap) for it in pictures]
+        how = self.form.wrap, self._shares
+        return [make_cutouts(quiet, it, side, *self._chances(which), *how) for it in pictures]
 
     def meanings(self, which: int) -> tuple[Target, ...]:
         """What it is held to of what perceptor number `which` sees, at this step."""
@@ -255,7 +258,15 @@ class FrameInProgress:
         """What chance decides for the cutouts of `picture` at this step, the same however often it is asked."""
         height, width = picture.shape[-2:]
         chance, _ = self._chances(which)
-        return draw_cutouts(self.plan.row.cutouts, width, height, chance, self.form.wrap).to(self._models.device)
+        settings, how = self.plan.row.cutouts, (self.form.wrap, self._shares)
+        return draw_cutouts(settings, width, height, chance, *how).to(self._models.device)
+
+    @property
+    def _shares(self) -> Shares:
+        """Those of the cutouts of this step."""
+        if not self.frame.cutouts:
+            return NO_SHARES
+        return Shares(*(share_at(self.frame.cutouts, name, self.step, self.steps) for name in Shares._fields))
 
     def _chances(self, which: int) -> tuple[torch.Generator, torch.Generator]:
         """What decides the cutouts for a perceptor at this step, and what their noise."""

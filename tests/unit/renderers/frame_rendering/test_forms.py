@@ -10,6 +10,7 @@ import torch
 
 from renderers.form import Form
 from renderers.frame_rendering.frame_object import FrameObject
+from renderers.frame_rendering.in_progress import FrameInProgress
 from renderers.frame_rendering.renderer import FrameRenderer, FrameRequest, RenderedFrame
 from tests.helpers.frames import IMAGES, chain, first
 from tests.helpers.random_model import Planner
@@ -106,3 +107,33 @@ def test_a_form_has_an_address_of_its_own(planned: Planner) -> None:
     assert planned(tile="none", symmetry="none").digests == planned().digests
     # a camera that rests has no border, wrapped or not
     assert planned(tile="x", border="reflect", frames=2).digests == planned(tile="x", frames=2).digests
+
+
+SHARES: dict[str, Any] = {"overview": "where(u < .5, .75, .25)", "grey": ".5*u", "bend": 0.2, "sharpen": 0.5}
+
+
+@pytest.mark.parametrize("method", ["crops", "pooled", "lanczos"])
+def test_cutouts_with_shares_come_out_together_as_alone(renderer: FrameRenderer, planned: Planner, method: str) -> None:
+    plans = [planned(seed=1), planned(seed=2, cutouts=SHARES | {"method": method, "outside": 0.2, "border": "grey"})]
+    together = renderer.render_together([FrameRequest(plan, next(plan.walk()), None, {}) for plan in plans])
+    for plan, made in zip(plans, together, strict=True):
+        assert isinstance(made, RenderedFrame)
+        alone = first(renderer, plan)
+        np.testing.assert_allclose(made.frame.picture.astype(int), alone.frame.picture, atol=1)
+        parts = renderer.render(plan, next(plan.walk()), None, {}, cutouts_at_once=1)
+        np.testing.assert_allclose(made.losses, parts.losses, rtol=1e-4)
+
+
+def test_an_aligned_picture_is_cut_by_the_same_shares(renderer: FrameRenderer, planned: Planner) -> None:
+    """A frame that is the picture has nothing left to learn of it, however it is cut."""
+    for method in ("crops", "pooled"):
+        cutouts = {**SHARES, "method": method, "noise": 0, "number": 8}
+        prompts = [{"images": [{"image": "a.png", "aligned": True}]}]
+        plan = planned(IMAGES, prompts=prompts, steps_first=1, cutouts=cutouts)
+        frame = FrameInProgress(
+            FrameRequest(plan, next(plan.walk()), None, IMAGES), renderer.models, renderer.starts,
+            [guide.targets(plan, next(plan.walk()), IMAGES) for guide in renderer._guides],
+        )  # fmt: skip
+        picture = frame.targets[0].aligned[0].picture
+        (aligned,) = frame.aligned_cutouts(0, 32, picture)
+        torch.testing.assert_close(frame.cutouts(0, 32, picture), aligned, atol=1e-6, rtol=0)
