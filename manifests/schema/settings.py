@@ -224,6 +224,10 @@ class OptimiserSettings(Settings):
         False,
         description="One mean squared gradient for the whole latent: what the prompts do not pull at stays as it is.",
     )
+    alternate: Annotated[bool, Neutral(False)] = Field(
+        False,
+        description="With several perceptors, each step asks one of them, by turns: an ensemble for the time of one.",
+    )
     coarse: Annotated[float, Neutral(0.0)] = Field(
         0.0,
         ge=0,

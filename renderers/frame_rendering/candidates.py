@@ -20,6 +20,7 @@ from renderers.frame_rendering.in_progress import Choice, FrameInProgress, Frame
 from renderers.models import Models
 from renderers.randomness import generator
 from renderers.step.cutouts import cut, draw_cutouts
+from renderers.step.ensemble import weighed
 from renderers.step.guidance import Guide
 from renderers.step.losses import prompt_distance
 
@@ -106,5 +107,6 @@ class Candidates:
             targets = candidate.targets[which]
             aligned = [guide.perceptor.embed_pictures(it) for it in targets.cut_aligned(draw, guide.perceptor.side)]
             for target in targets.with_aligned(aligned):
-                total += float(prompt_distance(seen, target.vector, target.weight, -math.inf)) / len(self._guides)
+                distance = prompt_distance(seen, target.vector, target.weight, -math.inf)
+                total += float(weighed(distance.double(), self._models.perceptors, which))
         return total

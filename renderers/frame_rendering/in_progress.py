@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from manifests.schema import CutoutSettings
 from renderers.errors import NonFiniteLoss, Stopped
 from renderers.form import Form
 from renderers.frame_plan.cutouts_in_time import share_at
@@ -29,6 +30,7 @@ from renderers.models import Models, decode_tokens
 from renderers.randomness import address, generator
 from renderers.step.cutout_methods import make_cutouts
 from renderers.step.cutouts import NO_SHARES, CutoutDraw, Shares, draw_cutouts
+from renderers.step.ensemble import asked_at, crops_of_share
 from renderers.step.guidance import Target, Targets
 from renderers.step.optimiser import LatentAdam
 from renderers.step.terms import STAIRS, TERMS, FrameTerms, Latent, Picture, Term
@@ -170,6 +172,11 @@ class FrameInProgress:
         return self.step == self.steps
 
     @property
+    def asked(self) -> tuple[int, ...]:
+        """The numbers of the perceptors that the step to come asks."""
+        return asked_at(self._models.perceptors, self.step, alternate=self.plan.row.optimiser.alternate)
+
+    @property
     def step(self) -> int:
         """The number of the step to come, from 0."""
         return len(self._step_losses)
@@ -193,13 +200,13 @@ class FrameInProgress:
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`."""
         chances, wrap = self._chances(which), self.form.wrap
-        return make_cutouts(self.plan.row.cutouts, picture, side, *chances, wrap, self._shares)
+        return make_cutouts(self._cutouts_for(which), picture, side, *chances, wrap, self._shares)
 
     @torch.no_grad()
     def aligned_cutouts(self, which: int, side: int, picture: Tensor) -> list[Tensor]:
         """Cut the same `(n, 3, side, side)` from each aligned picture as from `picture` `(1, 3, H, W)` at this step,
         but without noise, which is there for the frame to stand out from."""
-        targets, settings = self.targets[which], self.plan.row.cutouts
+        targets, settings = self.targets[which], self._cutouts_for(which)
         if not targets.aligned:
             return []
         if settings.method == "crops":
@@ -258,8 +265,14 @@ class FrameInProgress:
         """What chance decides for the cutouts of `picture` at this step, the same however often it is asked."""
         height, width = picture.shape[-2:]
         chance, _ = self._chances(which)
-        settings, how = self.plan.row.cutouts, (self.form.wrap, self._shares)
+        settings, how = self._cutouts_for(which), (self.form.wrap, self._shares)
         return draw_cutouts(settings, width, height, chance, *how).to(self._models.device)
+
+    def _cutouts_for(self, which: int) -> CutoutSettings:
+        """The settings of the cutouts that a perceptor is shown, of which there may be fewer."""
+        settings = self.plan.row.cutouts
+        number = crops_of_share(settings.number, self._models.perceptors[which])
+        return settings if number == settings.number else settings.model_copy(update={"number": number})
 
     @property
     def _shares(self) -> Shares:

@@ -38,6 +38,7 @@ from renderers.frame_rendering.scores import Scorer
 from renderers.frame_rendering.starts import Starts
 from renderers.frame_rendering.state import FrameState
 from renderers.models import Models, Perceptor, decode_tokens
+from renderers.step.ensemble import weighed
 from renderers.step.guidance import Guide
 from renderers.step.losses import ClampWithGradient
 from renderers.step.terms import TERMS, Embeddings, Term
@@ -230,17 +231,23 @@ class FrameRenderer:
         return results
 
     def _losses(self, frames: Sequence[FrameInProgress]) -> list[Tensor]:
-        """The loss of each frame's picture at this step, scalars: the mean over all perceptors, and regularisers."""
+        """The loss of each frame's picture at this step, scalars: the mean over all perceptors, by their
+        weights, and regularisers."""
         vqgan = self.models.vqgan_for(frames[0].plan.row)  # all are of one form
         latents = _concatenate([frame.latent_to_decode() for frame in frames])
         pictures = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(latents))).split(1)
         totals = [picture.new_zeros(()) for picture in pictures]
         for which, guide in enumerate(self._guides):
-            cutouts = [frame.cutouts(which, guide.perceptor.side, picture)
-                       for frame, picture in zip(frames, pictures, strict=True)]  # fmt: skip
-            aligned = [_aligned(which, guide, frame, picture) for frame, picture in zip(frames, pictures, strict=True)]
-            losses = self._embedding_losses(which, guide, frames, cutouts, aligned)
-            totals = [total + loss / len(self._guides) for total, loss in zip(totals, losses, strict=True)]
+            asking = [number for number, frame in enumerate(frames) if which in frame.asked]
+            if not asking:
+                continue
+            some = [(frames[number], pictures[number]) for number in asking]
+            cutouts = [frame.cutouts(which, guide.perceptor.side, picture) for frame, picture in some]
+            aligned = [_aligned(which, guide, frame, picture) for frame, picture in some]
+            losses = self._embedding_losses(which, guide, [frame for frame, _ in some], cutouts, aligned)
+            for number, loss in zip(asking, losses, strict=True):
+                alternate = frames[number].plan.row.optimiser.alternate
+                totals[number] = totals[number] + weighed(loss, self.models.perceptors, which, alternate=alternate)
         return [
             frame.add_regularisers(total, picture)
             for frame, total, picture in zip(frames, totals, pictures, strict=True)
@@ -313,8 +320,8 @@ def _aligned(which: int, guide: Guide, frame: FrameInProgress, picture: Tensor) 
 def _work(request: FrameRequest) -> Hashable:
     """What decides how much work a step is: requests of equal work are measured together."""
     row = request.plan.row
-    cold = request.start_state is None
-    return row.width, row.height, row.cutouts.number, cold, len(numbers_of(request)), Form.of(row)
+    how = request.start_state is None, len(numbers_of(request)), row.optimiser.alternate
+    return row.width, row.height, row.cutouts.number, *how, Form.of(row)
 
 
 def _gradients(total: Tensor, latents: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -114,7 +114,9 @@ def load_judges(judge: ModelEntry, models: Models, *, precision: Precision = "au
 def _open_perceptor(entry: PerceptorEntry) -> Perceptor:
     if entry.sha256 is not None:
         verify_file(entry.weights_path, entry.sha256)
-    return Perceptor.open(entry)
+    perceptor = Perceptor.open(entry)
+    perceptor.weight, perceptor.cutouts = entry.weight, entry.cutouts
+    return perceptor
 
 
 def _load_vqgan(entry: ModelEntry) -> VQGAN:
