@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from flows.job.films import Films
-from flows.job.named_files import shown
+from flows.job.named_files import reading_named, shown
 from flows.job.picture_digests import check_masks
 from flows.job.preset_files import PresetFiles
 from flows.job.sounds import Sounds
@@ -24,12 +24,14 @@ from infra.workers.source_frames import SourceFrames
 from manifests.checking import check_row
 from manifests.masking import address_without_secrets
 from manifests.results import GoodRow
-from manifests.schema import ManifestRow, addresses_of
+from manifests.schema import Address, ManifestRow, addresses_of
 from renderers.errors import BadInput
 from renderers.frame_plan.part import part_plans, smaller
+from renderers.frame_plan.picture_shapes import shaped
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.pictures.masks import read_mask
+from renderers.pictures.reading import read_rgb
 from renderers.registry import Registry
 
 if TYPE_CHECKING:
@@ -89,13 +91,16 @@ def prepare(row: ManifestRow, *, only: int | None = None) -> PreparedRow:
     row = PresetFiles(sources).filled(row)
     bring_model(registry, settings.models_source, row.model, weights=False)
     entry = registry.entry(row.model)
-    row, digests = Sounds(sources).heard(resolve(row, entry)) if row.audio is not None else (row, {})
     for named in (it for it in addresses_of(row) if it.is_picture):
         try:
             images[named.address] = sources.read(named.address)
         except ObjectMissing as error:
             what = f"{named.place} '{address_without_secrets(named.address)}' of video '{row.video_id}'"
             raise BadInput(f"{what} does not exist: correct its path") from error
+    if row.size_from != "row" and row.init_image is not None:
+        with reading_named(Address("init_image", row.init_image), row.video_id):
+            row = shaped(row, entry, read_rgb(images[row.init_image], shown(row.init_image)).size)
+    row, digests = Sounds(sources).heard(resolve(row, entry)) if row.audio is not None else (row, {})
     folder = None
     if row.source.video is not None:
         folder = tempfile.TemporaryDirectory(prefix="nightreel-film-")

@@ -17,7 +17,7 @@ from renderers.errors import BadInput
 __all__ = ["preview"]
 
 # The row's columns that make sense for one picture; their types, limits and texts come from the schema.
-COLUMNS = ("seed", "model", "preset", "width", "height", "steps_first", "init", "init_image", "upscale")
+COLUMNS = ("seed", "model", "preset", "width", "height", "steps_first", "init", "init_image", "size_from", "upscale")
 
 Share = Annotated[float, Parameter(validator=Number(gt=0, lte=1))]
 

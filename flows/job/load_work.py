@@ -38,6 +38,7 @@ from manifests.schema.alike import Alike
 from manifests.schema.presets import is_file
 from manifests.schema.texts import plural
 from renderers.errors import BadInput, RenderError, UnknownModel
+from renderers.frame_plan.picture_shapes import shaped
 from renderers.frame_plan.resolution import resolve
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.registry import DigestsRemembered, ModelEntry, Registry, judges_of
@@ -92,6 +93,8 @@ def load_work(
         try:
             row = presets.filled(row)
             images = dict(pictures.of(row))
+            if row.size_from != "row":
+                row = shaped(row, entries(row.model), pictures.size(row))
             if row.mask is not None or row.regions:
                 entry = entries(row.model)
                 pictures.check_masks(resolve(row, entry), entry.downsampling)

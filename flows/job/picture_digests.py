@@ -10,7 +10,7 @@ from flows.job.named_files import reading_named, shown
 from infra.storage.storage import SourceReader, absolute_uri
 from manifests.schema import Address, ManifestRow, addresses_of
 from renderers.pictures.masks import MaskPicture, read_mask
-from renderers.pictures.reading import check_picture
+from renderers.pictures.reading import check_picture, read_rgb
 
 __all__ = ["PictureDigests", "check_masks"]
 
@@ -24,6 +24,7 @@ class PictureDigests:
         self._reader = reader
         self._known: dict[str, str] = {}
         self._masks: dict[str, MaskPicture] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
 
     def of(self, row: ManifestRow) -> Mapping[str, str]:
         """Return the SHA-256 of every picture that `row` names, by its address.
@@ -33,6 +34,20 @@ class PictureDigests:
             StorageUnavailable: where it lies can't be read, now (StorageBusy) or until somebody repairs it.
         """
         return {it.address: self._digest(it, row.video_id) for it in addresses_of(row) if it.is_picture}
+
+    def size(self, row: ManifestRow) -> tuple[int, int]:
+        """Return width and height, as it is shown, of the picture that `row` has its size from.
+
+        Raises:
+            BadInput: it can't be read.
+            StorageUnavailable: as `of`.
+        """
+        uri = row.init_image
+        assert uri is not None  # the schema sees to it
+        with reading_named(Address("init_image", uri), row.video_id):
+            if uri not in self._sizes:
+                self._sizes[uri] = read_rgb(self._reader.read(absolute_uri(uri)), shown(uri)).size
+            return self._sizes[uri]
 
     def check_masks(self, row: ManifestRow, unit: int) -> None:
         """Look at the masks of a resolved `row`, if it has any, whose model draws tokens of `unit` pixels.

@@ -134,6 +134,8 @@ class Encoding:
     codec: VideoCodec | None = None
     """None for the format's own"""
     quality: Quality = "good"
+    tile: Literal["none", "x", "y", "xy"] = "none"
+    """along which axes a picture that is enlarged goes on at its other side; ffmpeg, which enlarges videos, can't"""
     rate: Fraction = field(init=False)
     """frames per second, exactly"""
 
@@ -164,6 +166,8 @@ class Encoding:
             given["fps"] = row.finish.fps
         if row.finish.upscaler is not None:
             given["upscale"] = 1
+        if given["upscale"] == 1 or FORMATS[row.format].join != "pictures":
+            given["tile"] = "none"  # it changes no byte then
         return cls(**given)
 
     @property

@@ -20,6 +20,7 @@ from PIL import Image
 
 from infra.video.check import VideoInfo
 from infra.video.errors import FfmpegError, VideoDefect
+from renderers.pictures.enlarging import enlarged
 from renderers.pictures.errors import PICTURE_ERRORS
 
 __all__ = [
@@ -38,23 +39,24 @@ _ZIP = b"PK\x03\x04"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 
 
-def encode_png(picture: Picture, *, upscale: int = 1) -> bytes:
-    """Encode one picture, `(height, width, 3)` uint8, as PNG, enlarged by a whole factor with Lanczos."""
+def encode_png(picture: Picture, *, upscale: int = 1, tile: str = "none") -> bytes:
+    """Encode one picture, `(height, width, 3)` uint8, as PNG, enlarged by a whole factor with Lanczos; a `tile`, of the
+    axes x, y or xy, stays one."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     if upscale > 1:
-        image = image.resize((image.width * upscale, image.height * upscale), Image.Resampling.LANCZOS)
+        image = enlarged(image, upscale, tile)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return buffer.getvalue()
 
 
-def encode_pngs(pictures: Iterable[Picture], *, upscale: int, room_for: int) -> bytes:
+def encode_pngs(pictures: Iterable[Picture], *, upscale: int, room_for: int, tile: str = "none") -> bytes:
     """Pack the pictures, each as `encode_png` writes it, as a zip whose last `room_for` bytes are still to come.
 
     A zip's comment stands at its end, so what is put behind these bytes leaves a whole zip.
     """
     buffer = io.BytesIO()
-    pngs = (encode_png(picture, upscale=upscale) for picture in pictures)
+    pngs = (encode_png(picture, upscale=upscale, tile=tile) for picture in pictures)
     _write_zip(buffer, pngs, digits=_digits(0), comment=bytes(room_for))
     return buffer.getvalue()[:-room_for]
 

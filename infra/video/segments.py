@@ -50,7 +50,8 @@ def encode_segment(pictures: Iterable[Picture], encoding: Encoding) -> bytes:
     height, width = first.shape[:2]
     counter = _Counter(first, stream)
     if encoding.spec.join == "pictures":
-        body = png_sequence.encode_pngs(counter, upscale=encoding.upscale, room_for=SEAL_BYTES)
+        upscale, tile = encoding.upscale, encoding.tile
+        body = png_sequence.encode_pngs(counter, upscale=upscale, room_for=SEAL_BYTES, tile=tile)
     else:
         body = _encoded(counter, width, height, encoding)
     return body + seal(body, SegmentInfo(encoding, counter.count, width, height))

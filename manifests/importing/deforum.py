@@ -67,7 +67,6 @@ _LOUD = {
     "r_upscale_*": "add the net by `nightreel models add-upscaler` and name it by finish.upscaler",
     "frame_interpolation_*": "frames between are made by motion, as finish.between says",
     "color_force_grayscale": "nightreel has no grey pictures",
-    "tiling": "nightreel has no seamless tiles yet",
     "soundtrack_path": "nightreel has no sound yet",
 }  # fmt: skip
 
@@ -352,6 +351,10 @@ def _others(source: Source, draft: Draft, mode: str) -> None:
         source.drop(interpolation, "no frames are put between", shows=False)
     if not source.flag("r_upscale_video"):
         source.drop([it for it in source if it.startswith("r_upscale_")], "nothing is enlarged", shows=False)
+    if source.flag("tiling"):
+        draft.put("tile", "xy", "tiling")  # where the camera does more than shift it is refused in the end, and said so
+    else:
+        source.drop(["tiling"], "it is off", shows=False)
     if source.flag("use_looper"):
         source.drop(("use_looper", "init_images"), "guided pictures: say them as `images` of the scenes, by hand")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,12 +34,13 @@ _LOUD = {
         "side_y", "sharpen_preset", "custom_path", "symmetry_loss_scale", "dynamic_*", "RN*", "ViT*", "SLIP*",
         "transformation_percent", "sym*",
     ), _DIFFUSION),
-    "cut_*": "nightreel has no schedule of overview cutouts yet", "turbo_*": "nightreel has no cadence yet",
+    "cut_ic_pow": "crops have uniform sides here (cutouts.power)", "turbo_*": "nightreel has no cadence yet",
     "vr_*": "nightreel has no pictures for two eyes", "extract_nth_frame": "source.fps says how many frames are "
     "taken a second", "video_init_*": "source.mode and source.blend say it in their own way",
     "flow_*": "source.blend says it in its own way",
     "colormatch*": "nightreel has no colours of a source video yet",
 }  # fmt: skip
+_RUN = re.compile(r"\[(\d+(?:\.\d*)?|\.\d+)\](?:\*(\d{1,6}))?", re.ASCII)
 # Of a mirror image that is seen at once, with prompts of weight 1 (infra/docs/colour.md).
 _MIRROR = 20
 
@@ -64,6 +66,7 @@ def read(source: Source) -> Imported:
     _prompts(source, draft)
     _camera(source, draft, mode, size)
     _start(source, draft)
+    _cutouts(source, draft)
     if mode == "Video Input":
         flows = source.flag("video_init_flow_warp") or source.flag("flow_warp")
         draft.restyle(source.text("video_init_path"), "flow" if flows else "each", *source.has("video_init_path"))
@@ -165,6 +168,59 @@ def _camera(source: Source, draft: Draft, mode: str, size: tuple[float, float]) 
         source.drop((*flat, *deep, "translation_x", "translation_y"), words, shows=False)
     if "animation_mode" in source:
         source.account.mapped(["animation_mode"], f"the columns of {short(mode, 20)}")
+
+
+def _cutouts(source: Source, draft: Draft) -> None:
+    """How many cutouts of each kind there are at each of a frame's 1000 steps, which count down; and how many of a kind
+    are grey."""
+    schedules = {key: _schedule(source.get(key)) for key in ("cut_overview", "cut_innercut", "cut_icgray_p")}
+    overview, inner, grey = schedules.values()
+    if overview is None or inner is None:
+        source.drop([key for key in source if key.startswith("cut_")], "it can't be read as a schedule")
+        return
+    edges = sorted({at for runs in (overview, inner) for _, at in runs})
+    counts = [(min(_count(overview, at), 500), min(_count(inner, at), 500), at) for at in edges]
+    totals = [max(1, round(of_all + some)) for of_all, some, _ in counts]
+    shares = [(of_all / max(1.0, of_all + some), at) for of_all, some, at in counts]
+    draft.put("cutouts.number", min(512, max(totals)), *source.has("cut_innercut"))
+    draft.put("cutouts.overview", _chosen(shares), *source.has("cut_overview"))
+    if grey is not None:
+        rule = "the chance is of all cutouts here, of inner ones there"
+        draft.put("cutouts.grey", _chosen([(min(1.0, max(0.0, value)), at) for value, at in grey]),
+                  *source.has("cut_icgray_p"), rule=rule)  # fmt: skip
+
+
+def _schedule(value: Any) -> list[tuple[float, float]] | None:
+    """`[12]*400+[4]*600` as pairs of a value and the share of the steps at which it ends; None for anything else."""
+    text = "".join(str(value).split())
+    if is_plain_number(value):
+        return [(float(value), 1.0)]
+    parts = [_RUN.fullmatch(part) for part in text[:2000].split("+")]
+    if not all(parts):
+        return None
+    runs = [(float(it[1]), int(it[2] or 1)) for it in parts if it is not None]
+    total = sum(length for _, length in runs)
+    if not total:
+        return None
+    found, over = [], 0
+    for number, length in runs:
+        over += length
+        found.append((number, round(over / total, 4)))
+    return found
+
+
+def _count(runs: list[tuple[float, float]], at: float) -> float:
+    """The value of a schedule just before the share `at` of the steps."""
+    return next((value for value, end in runs if at <= end), runs[-1][0])
+
+
+def _chosen(runs: list[tuple[float, float]]) -> str:
+    """The values of runs, each up to the share at which it ends, as one expression."""
+    text = f"{round(runs[-1][0], 4):g}"
+    for value, end in reversed(runs[:-1]):
+        if f"{round(value, 4):g}" != text:
+            text = f"where(u < {end:g}, {round(value, 4):g}, {text})"
+    return text
 
 
 def _start(source: Source, draft: Draft) -> None:

@@ -31,15 +31,14 @@ _WRONG = {"weight": wrong_weight, "stop": wrong_stop}
 #: What people call that for which there is no column.
 _NOT_YET = {
     "border": "choice of what a moved picture uncovers", "cadence": "cadence", "centre_x": "centre",
-    "centre_y": "centre", "cutouts.border": "such a border of cutouts", "cutouts.outside": "cutouts that lean over the "
-    "edge", "cutouts.overview": "schedule of overview cutouts", "cutouts.grey": "grey cutouts", "dolly": "dolly",
+    "centre_y": "centre", "cutouts.border": "such a border of cutouts", "dolly": "dolly",
     "field_of_view": "field of view", "finish.fps": "frame interpolation", "finish.upscaler": "model that enlarges",
     "init": "such a start",
     "mask_video": "moving mask", "optimiser.carry": "choice of restarting the optimiser", "pan": "turning camera",
     "plane_x": "tipping plane", "plane_y": "tipping plane", "renew.colours": "renewal of colours", "renew.contrast":
     "renewal of contrast", "renew.grain": "renewal by noise", "renew.noise": "renewal by noise", "renew.sharpen":
-    "renewal of sharpness", "tilt": "turning camera", "tile":
-    "seamless tiles", "zoom_x": "zoom per axis", "zoom_y": "zoom per axis", "regions": "regions",
+    "renewal of sharpness", "tilt": "turning camera", "zoom_x": "zoom per axis", "zoom_y": "zoom per axis",
+    "regions": "regions",
 }  # fmt: skip
 
 
@@ -153,7 +152,7 @@ class Draft:
         values[column] = value
         if column in ("prompts", "travel", "travel_hold", "loop"):  # they hang on other columns: looked at in the end
             return ""
-        if (column == "init" and value == "image") or column in ("hold.init", "mask"):
+        if (column == "init" and value == "image") or column in ("hold.init", "mask", "size_from"):
             values["init_image"] = "a.png"
         if column.startswith("source.") and column != "source.video":
             values["source.video"] = "a.mp4"

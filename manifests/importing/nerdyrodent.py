@@ -25,7 +25,7 @@ _METHODS: dict[str, dict[str, Any]] = {
     "updated": {
         **_NONE, "method": "lanczos", "border": "replicate", "flip_probability": 0.5, "hue": 0.01, "saturation": 0.01,
         "brightness": 0, "contrast": 0, "jitter_probability": 0.7, "degrees": 30, "shear": 0, "affine_probability": 0.8,
-        "perspective": 0.2, "perspective_probability": 0.4,
+        "perspective": 0.2, "perspective_probability": 0.4, "sharpen": -0.85, "sharpen_probability": 0.4,
     },
     "nrupdated": {"method": "lanczos"},
     "updatedpooling": {"border": "replicate", "shear": 0, "brightness": 0, "contrast": 0},
@@ -34,16 +34,18 @@ _METHODS: dict[str, dict[str, Any]] = {
 AUGMENTS: dict[str, dict[str, Any]] = {
     "Ji": {"jitter_probability": 0.7}, "Pe": {"perspective_probability": 0.7},
     "Ro": {"affine_probability": 0.7, "degrees": 15, "translate": 0, "shear": 0}, "Af": {"affine_probability": 0.7,
-    "degrees": 30}, "Er": {"erase_probability": 0.7}, "Gn": {"noise": 0.5}, "Cr": {}, "Re": {}, "Sh": {}, "Et": {},
-    "Ts": {},
+    "degrees": 30}, "Er": {"erase_probability": 0.7}, "Gn": {"noise": 0.5}, "Cr": {}, "Re": {},
+    # kornia's sharpness of 0 to .3 is less than 1: it softens; its mean is taken
+    "Sh": {"sharpen": -0.85, "sharpen_probability": 0.5}, "Et": {"bend": 0.06, "bend_probability": 0.7},
+    "Ts": {"bend": 0.15, "bend_probability": 0.7},
 }  # fmt: skip
 _WHOLE = "is left out: crops are whole pictures here"
-_BENDS = "is left out: nightreel has no bending of cutouts yet"
+_BENDS = "as a smooth bend (cutouts.bend)"
 _AUGMENT_NOTES = {
     "Gn": "Gn as noise of any crop",
     "Cr": f"Cr {_WHOLE}",
     "Re": f"Re {_WHOLE}",
-    "Sh": "Sh is left out: nightreel has no sharpening of cutouts yet",
+    "Sh": "Sh, which softens there, by its mean (cutouts.sharpen)",
     "Et": f"Et {_BENDS}",
     "Ts": f"Ts {_BENDS}",
 }
@@ -358,7 +360,7 @@ def _cutouts(flags: _Flags, draft: Draft) -> None:
     if method not in _METHODS:
         notes.append(f"'{short(method, 40)}' is no method: latest is taken")
     elif method == "updated":
-        notes.append("without its sharpening, which nightreel has not yet")
+        notes.append("its sharpness, which softens, by its mean (cutouts.sharpen)")
     elif method == "nrupdated":
         notes.append("Crowson's crops with the augmentations of latest")
     chosen = [it for text in flags.list("-aug") for it in text.split()]

@@ -10,7 +10,7 @@ from typing import Any
 from manifests.importing.cameras import read_curve
 from manifests.importing.curves import Curve, baked
 from manifests.importing.documents import is_plain_number
-from manifests.importing.draft import Draft, name_of_video
+from manifests.importing.draft import Draft, name_of_video, side
 from manifests.importing.models import VQGANS
 from manifests.importing.moves import shifts_after
 from manifests.importing.source import Imported, Source
@@ -89,7 +89,7 @@ def read(source: Source) -> Imported:
     draft.put("preset", "pytti")
     texts = [it for it in re.split(r"\|\|", source.text("scenes")) if it.strip()]
     _times(source, draft, max(1, len(texts)))
-    size = source.size(draft, "width", "height")
+    size = _size(source, draft)
     source.seed(draft, "seed")
     _model(source, draft)
     _scenes(source, draft, texts)
@@ -99,6 +99,19 @@ def read(source: Source) -> Imported:
     _source_and_sound(source, draft)
     source.rest(_QUIET, _LOUD, "pytti")
     return Imported("pytti", "pytti", source.account, tuple(source), (draft,))
+
+
+def _size(source: Source, draft: Draft) -> tuple[float, float]:
+    """A side of -1 follows from the picture that the video begins with, and from the other side."""
+    open_sides = [key for key in ("width", "height") if source.get(key) == -1]
+    if not open_sides or source.is_off("init_image") or not source.text("init_image"):
+        return source.size(draft, "width", "height")
+    given = "height" if "width" in open_sides else "width"
+    pixels = source.number(given, 512, 1, 100_000)
+    source.sides(draft, (pixels, pixels), (), ())
+    rule = f"as many pixels as {side(pixels)} x {side(pixels)} has"
+    draft.put("size_from", "init_image", *source.has("width", "height"), rule=rule)
+    return pixels, pixels
 
 
 def _times(source: Source, draft: Draft, scenes: int) -> None:
@@ -489,7 +502,8 @@ def _times_of(weight: Curve, factor: float) -> str:
 def _cutouts(source: Source, draft: Draft) -> None:
     draft.put("cutouts.number", source.whole("cutouts", 40, 1, 512), *source.has("cutouts"))
     power = source.number("cut_pow", 2, 0.01, 10)
-    draft.put("cutouts.power", power, *source.has("cut_pow"), rule="of uniform sides, where pytti's are normal")
+    draft.put("cutouts.power", power, *source.has("cut_pow"))
+    draft.columns["cutouts.sizes"] = "normal"
     border = source.number("cutout_border", 0.25, 0, 1)
     draft.put("cutouts.outside", border, *source.has("cutout_border"))
     value = source.text("border_mode", "clamp")

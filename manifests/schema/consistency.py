@@ -9,12 +9,12 @@ from manifests.schema import camera
 from manifests.schema.base import SettingsError
 from manifests.schema.effort import Computed, check_effort
 from manifests.schema.hold import HOLD_LIMITS, HoldSettings
-from manifests.schema.keyframes import Keyframes
-from manifests.schema.limits import check_values
+from manifests.schema.keyframes import Keyframes, uses_frames, uses_steps
+from manifests.schema.limits import check_values, check_within
 from manifests.schema.palette import colours_in
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import PromptError, order_scenes
-from manifests.schema.settings import LOSS_LIMITS, LossSettings
+from manifests.schema.settings import CUTOUT_LIMITS, LOSS_LIMITS, LossSettings
 from manifests.schema.source import SOURCE_LIMITS, check_source
 from manifests.schema.texts import short
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from manifests.schema.row import ManifestRow
 
 __all__ = ["check_consistent", "limited_columns"]
+
+# Columns whose values may change from step to step.
+_WITHIN_FRAMES = frozenset(f"cutouts.{name}" for name in CUTOUT_LIMITS)
 
 
 def check_consistent(row: ManifestRow, given: Collection[str]) -> None:
@@ -77,9 +80,14 @@ def _check_values(row: ManifestRow, given: Collection[str]) -> None:
         try:
             # the camera of a loop moves on to its first frame
             check_values(text, row.frames + row.loop, row.timeline, low, high)
+            if name in _WITHIN_FRAMES:
+                check_within(text, row.timeline, low, high)
         except ValueError as error:
             raise SettingsError(name, str(error)) from error
-        computed.append(Computed(name, name, text, row.frames))
+        many = row.frames
+        if name in _WITHIN_FRAMES and uses_steps(text):
+            many = row.steps_first + (row.frames if uses_frames(text) else 2) * row.steps
+        computed.append(Computed(name, name, text, many))
     check_effort(computed, row.timeline)
 
 
@@ -95,6 +103,8 @@ def _limited(row: ManifestRow, given: Collection[str]) -> Iterator[tuple[str, st
             yield name, getattr(row, name), limits
     for name in row.renew.model_fields_set & RENEW_LIMITS.keys() if "renew" in given else ():
         yield f"renew.{name}", getattr(row.renew, name), RENEW_LIMITS[name]
+    for name in row.cutouts.model_fields_set & CUTOUT_LIMITS.keys() if "cutouts" in given else ():
+        yield f"cutouts.{name}", getattr(row.cutouts, name), CUTOUT_LIMITS[name]
     for name in row.loss.model_fields_set & LOSS_LIMITS.keys() if "loss" in given else ():
         yield f"loss.{name}", getattr(row.loss, name), LOSS_LIMITS[name]
     for name in row.source.model_fields_set & SOURCE_LIMITS.keys() if "source" in given else ():

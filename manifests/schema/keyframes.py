@@ -22,6 +22,7 @@ _KEY = re.compile(r"\s*(\d+)\s*:(.*)", re.DOTALL)
 _SIGN = re.compile(r"[(),]")
 # A key that is no number: with quotes around it, as Deforum's users write it, or without.
 _COMPUTED_KEY = re.compile(r"""\s*(["']?)([^"':]+)\1\s*:(.*)""", re.DOTALL)
+_FRAME_NAME = re.compile(r"(?<!\w)t(?!\w)", re.ASCII)
 _STEP_NAME = re.compile(r"(?<!\w)u(?!\w)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _FORM = "write '0:(1.02), 60:(1.05)', or one number or expression such as '1 + 0.02*sin(t/24)'"
@@ -159,6 +160,16 @@ def _parse(text: str, timeline: Timeline | None) -> Keyframes:
 @lru_cache(maxsize=4)
 def _parse_long(text: str, timeline: Timeline | None) -> Keyframes:
     return Keyframes(text, timeline)
+
+
+def uses_steps(text: str) -> bool:
+    """Whether a keyframe string may change from step to step within a frame."""
+    return _STEP_NAME.search(text) is not None
+
+
+def uses_frames(text: str) -> bool:
+    """Whether a keyframe string may change from frame to frame."""
+    return ":" in text or _FRAME_NAME.search(text) is not None or bool(names_of_video(text))
 
 
 def check_text(text: str, *, steps: bool = False) -> None:

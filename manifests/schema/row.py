@@ -23,6 +23,7 @@ from manifests.schema.consistency import check_consistent
 from manifests.schema.continues import Continued, continued
 from manifests.schema.fades import Fades
 from manifests.schema.finish import check_finish
+from manifests.schema.form import SizeFrom, Symmetry, Tile, check_form
 from manifests.schema.formats import check_format
 from manifests.schema.hold import HoldSettings
 from manifests.schema.keyframe_text import KeyframeText
@@ -128,6 +129,7 @@ class ManifestRow(Settings):
     heard: finish_columns.HeardInAudio = None
     width: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Width of a frame in pixels.")
     height: Annotated[int, Neutral(512)] = Field(512, ge=16, le=4096, description="Height of a frame in pixels.")
+    size_from: SizeFrom = "row"
     seed: Annotated[int, Neutral(0)] = Field(0, ge=0, lt=2**63, description="Seed of all randomness of the video.")
     model: Annotated[str, NO_PICTURE] = Field(
         "embedded",
@@ -201,6 +203,8 @@ class ManifestRow(Settings):
     mask: Mask = None
     mask_moves: MaskMoves = False
     regions: Regions = None
+    tile: Tile = "none"
+    symmetry: Symmetry = "none"
     continues: Annotated[
         Annotated[str, Field(max_length=200), AfterValidator(_check_parent_text)] | None, Neutral(None, in_time=True)
     ] = Field(
@@ -276,6 +280,7 @@ class ManifestRow(Settings):
         self.__dict__.update(imply_from_source(self, given))
         self._imply_frames(given)
         check_consistent(self, given)
+        check_form(self, given)
         self._imply(given)
         check_bands(self)
         check_format(self)

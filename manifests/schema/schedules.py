@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from manifests.schema.keyframe_text import CHECKED_KEYFRAMES
+from manifests.schema.keyframe_text import CHECKED_KEYFRAMES, CHECKED_STEPS
 from manifests.schema.keyframes import Keyframes
 from manifests.schema.row import ManifestRow
 from manifests.schema.timeline import Timeline
@@ -25,7 +25,7 @@ def _found(settings: BaseModel, timeline: Timeline, prefix: str) -> dict[str, Ke
     found: dict[str, Keyframes] = {}
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
-        if CHECKED_KEYFRAMES in field.metadata:
+        if CHECKED_KEYFRAMES in field.metadata or CHECKED_STEPS in field.metadata:
             found[prefix + name] = Keyframes.parse(value, timeline)
         elif isinstance(value, BaseModel):
             found |= _found(value, timeline, f"{prefix}{name}.")

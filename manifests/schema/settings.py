@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from manifests.schema.base import Settings, SettingsError
-from manifests.schema.keyframe_text import KeyframeText
+from manifests.schema.keyframe_text import KeyframeText, StepText
 from manifests.schema.neutral import Neutral
 from manifests.schema.palette import check_palette
 
@@ -91,9 +91,47 @@ class CutoutSettings(Settings):
     erase_same: Annotated[bool, Neutral(False)] = Field(
         False, description="One rectangle, or none, for all crops of a step, as in VQGAN-CLIP."
     )
-    border: Annotated[Literal["replicate", "black"], Neutral("replicate")] = Field(
-        "replicate", description="What a crop shows beyond the picture: its edge again and again, or black."
+    border: Annotated[Literal["replicate", "black", "grey", "reflect", "wrap"], Neutral("replicate")] = Field(
+        "replicate",
+        description="What a crop shows beyond the picture: its edge again and again, black, grey, its reflection, or "
+        "its other side.",
     )
+    overview: Annotated[StepText, Neutral(0.0, in_time=True)] = Field(
+        "0",
+        description="Share of the crops, 0 to 1, that hold the whole picture, its longer side fitted, upright; may "
+        "change within a frame (u), as in 'where(u < .4, .75, .25)'. Of method crops.",
+    )
+    grey: Annotated[StepText, Neutral(0.0, in_time=True)] = Field(
+        "0", description="Chance, 0 to 1, that a crop is shown without colours; may change within a frame (u)."
+    )
+    sizes: Annotated[Literal["uniform", "normal"], Neutral("uniform")] = Field(
+        "uniform",
+        description="How the sides of crops are spread before power: evenly; or about 0.8 of the picture's, with "
+        "deviation 0.3, held to the limits, as pytti's. Not of pooled ones.",
+    )
+    outside: Annotated[float, Neutral(0.0)] = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far a crop may lie outside the picture, as a share of the picture's side. Not of pooled ones.",
+    )
+    sharpen: Annotated[float, Neutral(0.0)] = Field(
+        0.0,
+        ge=-1,
+        le=3,
+        description="By how much a crop is sharpened: its difference from itself, blurred, times this is added; below "
+        "0 it is softened.",
+    )
+    sharpen_probability: Annotated[float, Neutral(0.5)] = Field(
+        0.5, ge=0, le=1, description="Chance of sharpening a crop."
+    )
+    bend: Annotated[float, Neutral(0.0)] = Field(
+        0.0,
+        ge=0,
+        le=0.3,
+        description="How far, at most, places of a crop are drawn aside, smoothly, as a share of half its side.",
+    )
+    bend_probability: Annotated[float, Neutral(0.5)] = Field(0.5, ge=0, le=1, description="Chance of bending a crop.")
     noise: Annotated[float, Neutral(0.1)] = Field(
         0.1, ge=0, le=1, description="Largest amplitude of the noise added to a crop."
     )
@@ -109,6 +147,8 @@ class CutoutSettings(Settings):
         return self
 
 
+# Shares of the cutouts that may change in time, and between what.
+CUTOUT_LIMITS = {"overview": (0.0, 1.0), "grey": (0.0, 1.0)}
 # Weights that may change in time, and between what.
 LOSS_LIMITS = dict.fromkeys(("palette", "colour", "mirror_x", "mirror_y", "tv2"), (0.0, 1000.0))
 
@@ -183,6 +223,10 @@ class OptimiserSettings(Settings):
     even: Annotated[bool, Neutral(False)] = Field(
         False,
         description="One mean squared gradient for the whole latent: what the prompts do not pull at stays as it is.",
+    )
+    alternate: Annotated[bool, Neutral(False)] = Field(
+        False,
+        description="With several perceptors, each step asks one of them, by turns: an ensemble for the time of one.",
     )
     coarse: Annotated[float, Neutral(0.0)] = Field(
         0.0,

@@ -69,6 +69,9 @@ class CurrentAddressing:
         self._motions: dict[int, tuple[Motion, str]] = {}
         self._prompts_texts = lru_cache(REMEMBERED)(self._prompts)
         self._holds_text = lru_cache(REMEMBERED)(lambda holds: canonical(decided_by_holds(holds, row.hold)))
+        self._cutouts_text = lru_cache(REMEMBERED)(
+            lambda shares: canonical({name: list(values) if values[1:] else values[0] for name, values in shares})
+        )
         self._weights_text = lru_cache(REMEMBERED)(lambda weights: canonical(decided_by(weights, row.loss)))
 
     def digest(
@@ -96,6 +99,8 @@ class CurrentAddressing:
             values["renew"] = canonical(decided)
         if settings.weights:
             values["loss"] = self._weights_text(settings.weights)
+        if settings.cutouts:
+            values["cutouts"] = self._cutouts_text(settings.cutouts)
         if settings.source is not None:
             values["source"] = canonical(settings.source.decides())
         if settings.holds:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from manifests.schema import ImagePrompt, NoisePrompt
+from renderers.frame_plan.cutouts_in_time import CutoutShares
 from renderers.frame_plan.handoff import Place
 from renderers.frame_plan.motion import Motion
 from renderers.frame_plan.renewal import Renewal
@@ -74,7 +75,7 @@ class FrameSettings(NamedTuple):
     """What a row's settings come to at one frame: prompts, the number of steps, the `motion` to it from the frame that
     it starts from, and the `target_motion` to it from the keyframe that it is drawn to, if it is; how the moved
     picture is renewed, None where nothing of the video is; the weights of the loss that change in time; those of what
-    the frame is held to; and what of a film it is made of, if it is."""
+    the frame is held to; what of a film it is made of, if it is; and the shares of its cutouts that change in time."""
 
     prompts: FramePrompts
     steps: int
@@ -84,6 +85,7 @@ class FrameSettings(NamedTuple):
     weights: Weights = ()
     holds: Weights = ()
     source: SourceFrame | None = None
+    cutouts: CutoutShares = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class FramePlan:
     holds: Weights = ()  # of what it is held to, those that are not 0 here
     needs: tuple[int, ...] = ()  # the numbers of those frames of the video that must be there before this one
     parent: ParentFrame | None = None  # that the first frame starts from, where the video continues another one
+    cutouts: CutoutShares = ()  # those of its cutouts that change in time and are not 0 here
     source: SourceFrame | None = None  # what of a film it is made of, where the video is drawn over one
 
     @property

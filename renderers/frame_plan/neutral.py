@@ -18,7 +18,7 @@ from manifests.schema.neutral import Neutral, NoPicture
 from manifests.schema.regions import Region
 from manifests.schema.renew import RENEW_LIMITS, RenewSettings
 from manifests.schema.scenes import Prompt, Scene, plain_number
-from manifests.schema.settings import LOSS_LIMITS, LossSettings
+from manifests.schema.settings import CUTOUT_LIMITS, LOSS_LIMITS, CutoutSettings, LossSettings
 from manifests.schema.source import SOURCE_LIMITS, SourceSettings
 from renderers.canonical import differing, fields_of
 
@@ -60,7 +60,7 @@ CAMERA_AXES = tuple(CAMERA_LIMITS)
 # All columns that hold keyframes, by their dotted names.
 SCHEDULED = (
     *CAMERA_AXES, *(f"renew.{name}" for name in RENEW_LIMITS), *(f"loss.{name}" for name in LOSS_LIMITS),
-    *(f"hold.{name}" for name in HOLD_LIMITS),
+    *(f"hold.{name}" for name in HOLD_LIMITS), *(f"cutouts.{name}" for name in CUTOUT_LIMITS),
     *(f"source.{name}" for name in SOURCE_LIMITS),
 )  # fmt: skip
 
@@ -79,6 +79,7 @@ _DEFAULTS = {name: field.default for name, field in ManifestRow.model_fields.ite
         ("renew", RenewSettings),
         ("loss", LossSettings),
         ("hold", HoldSettings),
+        ("cutouts", CutoutSettings),
         ("source", SourceSettings),
     )
     for name, field in settings.model_fields.items()

@@ -22,6 +22,7 @@ from renderers.frame_plan.addressing import ALGORITHM, ONE_CROP, Addressing, Cur
 from renderers.frame_plan.camera_path import CameraPath
 from renderers.frame_plan.candidates import exam_step
 from renderers.frame_plan.crops import CROPS
+from renderers.frame_plan.cutouts_in_time import CutoutsInTime
 from renderers.frame_plan.frame_plan import (
     FramePlan,
     FrameSettings,
@@ -100,8 +101,13 @@ class VideoPlan:
         """The plan of an unresolved `row`; `entry` is its model's.
 
         Raises:
-            BadInput: the row asks for what its model can't do.
+            BadInput: the row asks for what its model can't do; or has its size from a picture, which has not been read.
         """
+        if row.size_from != "row":
+            raise BadInput(
+                f"the size of video '{row.video_id}' is its {row.size_from}'s, which has not been read: such a row is "
+                "planned by a job"
+            )
         return cls(resolve(row, entry), entry, dict(images or {}), tuple(retakes), algorithm, parent)
 
     @property
@@ -164,6 +170,11 @@ class VideoPlan:
     def holds(self) -> WeightsInTime:
         """The weights of what frames are held to."""
         return WeightsInTime.of_holds(self.row)
+
+    @cached_property
+    def cutouts_in_time(self) -> CutoutsInTime:
+        """The shares of cutouts that change in time."""
+        return CutoutsInTime(self.row)
 
     @cached_property
     def sources(self) -> Sources | None:
@@ -317,6 +328,7 @@ class VideoPlan:
             weights=settings.weights,
             holds=settings.holds,
             source=settings.source,
+            cutouts=settings.cutouts,
             needs=tuple(needs),
             parent=parent,
         )
@@ -341,16 +353,17 @@ class VideoPlan:
         prompts, steps, renewals = self.story.prompts(index), self._steps(place), self.renewals
         weights, holds = self.weights.at(index), self.holds.at(index)
         source = None if self.sources is None else self.sources.at(index)
+        cutouts = self.cutouts_in_time.at(index, steps)
         if start is None and not self.parent:
             holds = without_a_start(holds)
         if renewals is None:
-            return FrameSettings(prompts, steps, motion, target_motion, None, weights, holds, source)
+            return FrameSettings(prompts, steps, motion, target_motion, None, weights, holds, source, cutouts)
         if start is None:
             renewal = renewals.first(index, continued=self.parent is not None)
         else:
             before = made[start].renewal
             renewal = renewals.at(index, before.colours_of if before is not None else 0)
-        return FrameSettings(prompts, steps, motion, target_motion, renewal, weights, holds, source)
+        return FrameSettings(prompts, steps, motion, target_motion, renewal, weights, holds, source, cutouts)
 
     def _steps(self, place: Place) -> int:
         row = self.row

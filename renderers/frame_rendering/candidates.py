@@ -20,6 +20,7 @@ from renderers.frame_rendering.in_progress import Choice, FrameInProgress, Frame
 from renderers.models import Models
 from renderers.randomness import generator
 from renderers.step.cutouts import cut, draw_cutouts
+from renderers.step.ensemble import weighed
 from renderers.step.guidance import Guide
 from renderers.step.losses import prompt_distance
 from renderers.step.regions import looks
@@ -95,7 +96,7 @@ class Candidates:
 
     def _score(self, candidate: FrameInProgress) -> float:
         """The distance of the picture from all that guides it, as weights count, a mean over all perceptors."""
-        vqgan = self._models.vqgan
+        vqgan = self._models.vqgan_for(candidate.plan.row)
         picture = vqgan.decode(vqgan.quantise(candidate.latent)).clamp(0, 1)
         height, width = picture.shape[-2:]
         total = 0.0
@@ -107,11 +108,13 @@ class Candidates:
             targets = candidate.targets[which]
             aligned = [guide.perceptor.embed_pictures(it) for it in targets.cut_aligned(draw, guide.perceptor.side)]
             for target in targets.with_aligned(aligned):
-                total += float(prompt_distance(seen, target.vector, target.weight, -math.inf)) / len(self._guides)
+                distance = prompt_distance(seen, target.vector, target.weight, -math.inf)
+                total += float(weighed(distance.double(), self._models.perceptors, which))
             for crops, wanted in looks(
                 candidate.regions, targets, picture, EXAM, guide.perceptor.side, f"exam {which}"
             ):
                 seen = guide.perceptor.embed_pictures(crops)
                 for target in wanted:
-                    total += float(prompt_distance(seen, target.vector, target.weight, -math.inf)) / len(self._guides)
+                    distance = prompt_distance(seen, target.vector, target.weight, -math.inf)
+                    total += float(weighed(distance.double(), self._models.perceptors, which))
         return total

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from renderers.frame_plan.crops import CROPS, crop_boxes
 from renderers.frame_plan.weights import Weights
-from renderers.models import Models, Perceptor, decode_tokens
+from renderers.models import VQGAN, Models, Perceptor, decode_tokens
 from renderers.step.goals import Goal, Kind
 from renderers.step.guidance import Target
 
@@ -41,10 +41,10 @@ def film_goals(holds: Weights, picture: Tensor) -> tuple[Goal, ...]:
 
 
 class FrameGoals:
-    """The goals of one frame of a number of `steps`."""
+    """The goals of one frame of a number of `steps`, which `vqgan` draws."""
 
-    def __init__(self, goals: Iterable[Goal], models: Models, steps: int) -> None:
-        self._goals, self._models, self._steps = list(goals), models, steps
+    def __init__(self, goals: Iterable[Goal], models: Models, steps: int, vqgan: VQGAN) -> None:
+        self._goals, self._models, self._steps, self._vqgan = list(goals), models, steps, vqgan
         self._seen: dict[tuple[int, int], Tensor] = {}  # by number and perceptor
 
     def at(self, step: int) -> tuple[Goal, ...]:
@@ -70,8 +70,8 @@ class FrameGoals:
         ]
         if not climbing:
             return False
-        tokens = self._models.vqgan.tokenise(latent)
-        picture, codes = decode_tokens(self._models.vqgan, tokens), self._models.vqgan.look_up(tokens)
+        tokens = self._vqgan.tokenise(latent)
+        picture, codes = decode_tokens(self._vqgan, tokens), self._vqgan.look_up(tokens)
         for number in climbing:
             goal = self._goals[number]
             kept = codes if goal.latent is not None else None

@@ -12,7 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from manifests.schema import CutoutSettings
 from renderers.errors import NonFiniteLoss, Stopped
+from renderers.form import Form
+from renderers.frame_plan.cutouts_in_time import share_at
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import HOLD, LEAP
 from renderers.frame_plan.source import SourcePictures
@@ -26,7 +29,8 @@ from renderers.frame_rendering.warp import Warp
 from renderers.models import Models, decode_tokens
 from renderers.randomness import address, generator
 from renderers.step.cutout_methods import make_cutouts
-from renderers.step.cutouts import CutoutDraw, draw_cutouts
+from renderers.step.cutouts import NO_SHARES, CutoutDraw, Shares, draw_cutouts
+from renderers.step.ensemble import asked_at, crops_of_share
 from renderers.step.guidance import Target, Targets
 from renderers.step.optimiser import LatentAdam
 from renderers.step.regions import FrameRegions
@@ -120,6 +124,7 @@ class FrameInProgress:
         self.began = time.perf_counter()
         self.request, self.plan, self.frame = request, plan, frame
         self.targets, self.terms = targets, FrameTerms(terms, plan.row.loss, frame)
+        self.form = Form.of(plan.row)
         self.seed = plan.row.seed if frame.seed is None else frame.seed
         if request.reseeded:
             self.seed = address(self.seed, frame.index, 0, "another seed")
@@ -135,7 +140,7 @@ class FrameInProgress:
         self.state: FrameState | None = None
         self.losses: tuple[float, ...] = ()
         """Of all steps, once they are taken."""
-        self._models, self._starts = models, starts
+        self._models, self._starts, self._vqgan = models, starts, models.vqgan_for(plan.row)
         self._step_losses: list[Tensor] = []
         self._cold_start, self._coarse_steps = request.start_state is None, 0
         self.steps = frame.steps
@@ -157,7 +162,7 @@ class FrameInProgress:
                 plan, frame, request.start_state, request.target_state, seed=self.chance, images=request.images
             )
         goals = (*start.goals, *starts.init_goals(plan, frame, request.images))
-        self._goals = FrameGoals(goals, models, self.steps)
+        self._goals = FrameGoals(goals, models, self.steps, self._vqgan)
         self._kept = starts.kept(plan, frame, request.images, start, request.start_state)
         self._set_regions(starts.regions(plan, frame, request.images))
         self._begin(start)
@@ -167,6 +172,11 @@ class FrameInProgress:
     def done(self) -> bool:
         """Whether all its steps are taken."""
         return self.step == self.steps
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """The numbers of the perceptors that the step to come asks."""
+        return asked_at(self._models.perceptors, self.step, alternate=self.plan.row.optimiser.alternate)
 
     @property
     def step(self) -> int:
@@ -186,20 +196,19 @@ class FrameInProgress:
             return self.latent
         noise = torch.randn(self.latent.shape, generator=generator(self.chance, frame.index, self.step, "latent"))
         amount = settings.latent_noise * self._starts.code_std * self._remaining
-        noisy = self.latent + send(noise, self._models.device) * amount
+        noisy = self.latent + self.form.mirrored(send(noise, self._models.device)) * amount
         return noisy if self._kept is None else self._kept.put_back(noisy)
 
     def cutouts(self, which: int, side: int, picture: Tensor) -> Tensor:
         """Cut from `picture` `(1, 3, H, W)` what perceptor number `which` sees at this step: `(n, 3, side, side)`;
         those of the whole first, then those of each region, as many as `counts` says."""
-        if self.regions is None:
-            return make_cutouts(self._of_whole, picture, side, *self._chances(which))
-        parts = [make_cutouts(self._of_whole, self.regions.whole(picture), side, *self._chances(which))]
-        for view, number in zip(self.regions.views, self.counts[1:], strict=True):
-            settings = self._of_whole.model_copy(update={"number": number})
+        whole = picture if self.regions is None else self.regions.whole(picture)
+        how = self.form.wrap, self._shares
+        parts = [make_cutouts(self._cutouts_for(which), whole, side, *self._chances(which), *how)]
+        for part, view in enumerate(() if self.regions is None else self.regions.views, start=1):
             chances = self._chances(which, f" region {view.position}")
-            parts.append(view.cutouts(settings, picture, side, *chances))
-        return torch.cat(parts)
+            parts.append(view.cutouts(self._cutouts_for(which, part), picture, side, *chances, self._shares))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def view(
         self, which: int, part: int, embeddings: Tensor, aligned: Sequence[Tensor], concepts: Tensor | None
@@ -209,11 +218,17 @@ class FrameInProgress:
         targets = self._part_targets[which][part].with_aligned(aligned)
         return Embeddings(embeddings, targets, concepts, () if part else self.meanings(which))
 
+    def counts(self, which: int) -> list[int]:
+        """How many cutouts of the whole, and then of each region, perceptor number `which` is shown at a step: its
+        share of them."""
+        cutouts = (self.plan.row.cutouts.number,) if self.regions is None else self.regions.numbers
+        return [crops_of_share(number, self._models.perceptors[which]) for number in cutouts]
+
     @torch.no_grad()
     def aligned_cutouts(self, which: int, side: int, picture: Tensor) -> list[Tensor]:
         """Cut the same `(n, 3, side, side)` from each aligned picture as from `picture` `(1, 3, H, W)` at this step,
         but without noise, which is there for the frame to stand out from."""
-        targets, settings = self.targets[which], self._of_whole
+        targets, settings = self.targets[which], self._cutouts_for(which)
         if not targets.aligned:
             return []
         if settings.method == "crops":
@@ -221,7 +236,8 @@ class FrameInProgress:
         quiet = settings.model_copy(update={"noise": 0.0})
         size = picture.shape[-2:]  # half of the whole at the beginning of a coarse start
         pictures = (F.interpolate(it.picture, size=size, mode="area") for it in targets.aligned)
-        return [make_cutouts(quiet, it, side, *self._chances(which)) for it in pictures]
+        how = self.form.wrap, self._shares
+        return [make_cutouts(quiet, it, side, *self._chances(which), *how) for it in pictures]
 
     def meanings(self, which: int) -> tuple[Target, ...]:
         """What it is held to of what perceptor number `which` sees, at this step."""
@@ -230,7 +246,7 @@ class FrameInProgress:
     def add_regularisers(self, total: Tensor, picture: Tensor) -> Tensor:
         """`total` with those terms of the loss that look at the latent or at `picture` `(1, 3, H, W)` as a whole."""
         goals = self._goals.at(self.step)
-        return self.terms.add(total, Latent(self.latent, self.step, goals), Picture(picture, goals))
+        return self.terms.add(total, Latent(self.latent, self.step, goals), Picture(picture, goals, self.form.wrap))
 
     def apply_gradient(self, loss: Tensor, gradient: Tensor) -> None:
         """Take the step down `gradient`, that of `loss` with respect to `latent`.
@@ -244,7 +260,7 @@ class FrameInProgress:
         first = 1.0 if self._cold_start else settings.lr_final + (LEAP - settings.lr_final) * self.frame.leap
         rate = settings.lr_final + (first - settings.lr_final) * self._remaining
         # the nearer the keyframe, the less a frame may leave the cross-fade that it starts from
-        self._adam.step(gradient, settings.lr * rate * (1 - self.frame.share**HOLD))
+        self._adam.step(self.form.evened(gradient), settings.lr * rate * (1 - self.frame.share**HOLD))
         with torch.no_grad():
             self.latent.clamp_(self._starts.low, self._starts.high)
             if self._kept is not None:
@@ -271,7 +287,20 @@ class FrameInProgress:
         """What chance decides for the cutouts of `picture` at this step, the same however often it is asked."""
         height, width = picture.shape[-2:]
         chance, _ = self._chances(which)
-        return draw_cutouts(self._of_whole, width, height, chance).to(self._models.device)
+        settings, how = self._cutouts_for(which), (self.form.wrap, self._shares)
+        return draw_cutouts(settings, width, height, chance, *how).to(self._models.device)
+
+    def _cutouts_for(self, which: int, part: int = 0) -> CutoutSettings:
+        """The settings of the cutouts of the whole, or of a region, that a perceptor is shown."""
+        settings, number = self.plan.row.cutouts, self.counts(which)[part]
+        return settings if number == settings.number else settings.model_copy(update={"number": number})
+
+    @property
+    def _shares(self) -> Shares:
+        """Those of the cutouts of this step."""
+        if not self.frame.cutouts:
+            return NO_SHARES
+        return Shares(*(share_at(self.frame.cutouts, name, self.step, self.steps) for name in Shares._fields))
 
     def _chances(self, which: int, part: str = "") -> tuple[torch.Generator, torch.Generator]:
         """What decides the cutouts for a perceptor at this step, of a `part` of the frame, and what their noise."""
@@ -280,10 +309,7 @@ class FrameInProgress:
         return generator(*place, f"cutouts {which}{part}"), grain
 
     def _set_regions(self, regions: FrameRegions | None) -> None:
-        self.regions, cutouts = regions, self.plan.row.cutouts
-        self.counts = (cutouts.number,) if regions is None else regions.numbers
-        """Of cutouts: of the whole, then of each region."""
-        self._of_whole = cutouts if regions is None else cutouts.model_copy(update={"number": self.counts[0]})
+        self.regions = regions
         self._part_targets = [[it] if regions is None else regions.targets(it) for it in self.targets]
 
     @property
@@ -294,10 +320,11 @@ class FrameInProgress:
     def _begin(self, start: Start) -> None:
         self._reference, self.before = start.reference, start.before
         latent = start.latent if self._kept is None else self._kept.put_back(start.latent)
-        self.latent = latent.requires_grad_(True)
+        self.latent = self.form.mirrored(latent).requires_grad_(True)
         self._renew_adam()
         if start.memory is not None:
-            self._adam.resume(*start.memory)
+            first, second, steps = start.memory
+            self._adam.resume(self.form.mirrored(first), self.form.mirrored(second), steps)
 
     def _renew_adam(self) -> None:
         settings, free = self.plan.row.optimiser, None if self._kept is None else self._kept.free
@@ -307,16 +334,16 @@ class FrameInProgress:
     def _end(self) -> None:
         self.losses = tuple(torch.stack(self._step_losses).tolist())
         self._check_finite()
-        vqgan, latent = self._models.vqgan, self.latent.detach()
+        vqgan, latent = self._vqgan, self.latent.detach()
         if self.frame.ahead:
             for _ in range(ENCODED_AGAIN):
                 encoded = vqgan.encode(decode_tokens(vqgan, vqgan.tokenise(latent)))
-                latent = encoded.clamp(self._starts.low, self._starts.high).contiguous()
+                latent = self.form.mirrored(encoded.clamp(self._starts.low, self._starts.high)).contiguous()
                 if self._kept is not None:
                     latent = self._kept.put_back(latent)
         moments = Moments.of(self._adam.first, self._adam.second, self._adam.steps)
         low, high = self._starts.low, self._starts.high
-        tokens = vqgan.tokenise(latent)
+        tokens = self.form.mirrored(vqgan.tokenise(latent))
         if self._kept is not None:
             tokens = self._kept.put_back_tokens(tokens)
         self.state = FrameState.of(tokens, latent, low, high, moments, self._reference)

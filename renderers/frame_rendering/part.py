@@ -33,7 +33,7 @@ def render_part(
         before = None if frame.start is None else state
         rendered = renderer.render(plan, frame, before, images, on_step=heard, source=source(frame))
         state = rendered.frame.state
-        yield VideoFrame(frame, rendered, plan.row.upscale)
+        yield VideoFrame(frame, rendered, plan.row.upscale, plan.row.tile)
 
 
 def _bound(on_step: Callable[[FramePlan, StepProgress], None], frame: FramePlan) -> Callable[[StepProgress], None]:

@@ -4,9 +4,9 @@ The step is nerdyrodent/VQGAN-CLIP's (after Crowson, 2021): snap the latent to t
 gradient, decode, clamp, cut, embed, spherical distance to every prompt, Adam on the latent, clamp the latent to the
 codebook's range. Each departure from it is marked where it is made.
 
-Frames of the same shape go through the networks as one batch; all else of a frame is its own (FrameInProgress). Their
-losses add up, and since none depends on another's latent, each latent has the gradient that it would have alone, but
-for the last bits where a network rounds otherwise for another size of batch.
+Frames of the same shape and form go through the networks as one batch; all else of a frame is its own
+(FrameInProgress). Their losses add up, and since none depends on another's latent, each latent has the gradient that it
+would have alone, but for the last bits where a network rounds otherwise for another size of batch.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from renderers.errors import OutOfMemory
+from renderers.form import Form
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
@@ -37,6 +38,7 @@ from renderers.frame_rendering.scores import Scorer
 from renderers.frame_rendering.starts import Starts
 from renderers.frame_rendering.state import FrameState
 from renderers.models import Models, Perceptor, decode_tokens
+from renderers.step.ensemble import weighed
 from renderers.step.guidance import Guide
 from renderers.step.losses import ClampWithGradient
 from renderers.step.terms import TERMS, Term
@@ -180,18 +182,18 @@ class FrameRenderer:
         """The numbers of `frames`, grouped by which go through the networks together. On a CPU, which gains nothing by
         it, no two candidates of a frame do: each comes out as if it were alone, to the last bit."""
         apart = self.models.device.type == "cpu"
-        by_shape: dict[tuple[torch.Size, int], list[int]] = {}
+        by_shape: dict[tuple[torch.Size, int, Form], list[int]] = {}
         for number, frame in frames.items():
-            by_shape.setdefault((frame.latent.shape, apart * frame.candidate), []).append(number)
+            by_shape.setdefault((frame.latent.shape, apart * frame.candidate, frame.form), []).append(number)
         return [
             numbers[first : first + size]
-            for (shape, _), numbers in by_shape.items()
+            for (shape, *_), numbers in by_shape.items()
             for size in [self._fitting.get(shape, len(numbers))]
             for first in range(0, len(numbers), size)
         ]
 
     def _advance(self, frames: Mapping[int, FrameInProgress]) -> dict[int, RenderedFrame | Exception]:
-        """Take one step of `frames`, which are of one shape; gives those that it finished, and those that failed."""
+        """Take one step of `frames`, of one shape and form; gives those that it finished, and those that failed."""
         try:
             with memory_errors(", ".join(str(frame.request) for frame in frames.values()), self.models.device):
                 return self._step(frames)
@@ -229,17 +231,23 @@ class FrameRenderer:
         return results
 
     def _losses(self, frames: Sequence[FrameInProgress]) -> list[Tensor]:
-        """The loss of each frame's picture at this step, scalars: the mean over all perceptors, and regularisers."""
-        vqgan = self.models.vqgan
+        """The loss of each frame's picture at this step, scalars: the mean over all perceptors, by their
+        weights, and regularisers."""
+        vqgan = self.models.vqgan_for(frames[0].plan.row)  # all are of one form
         latents = _concatenate([frame.latent_to_decode() for frame in frames])
         pictures = ClampWithGradient.apply(vqgan.decode(vqgan.quantise(latents))).split(1)
         totals = [picture.new_zeros(()) for picture in pictures]
         for which, guide in enumerate(self._guides):
-            cutouts = [frame.cutouts(which, guide.perceptor.side, picture)
-                       for frame, picture in zip(frames, pictures, strict=True)]  # fmt: skip
-            aligned = [_aligned(which, guide, frame, picture) for frame, picture in zip(frames, pictures, strict=True)]
-            losses = self._embedding_losses(which, guide, frames, cutouts, aligned)
-            totals = [total + loss / len(self._guides) for total, loss in zip(totals, losses, strict=True)]
+            asking = [number for number, frame in enumerate(frames) if which in frame.asked]
+            if not asking:
+                continue
+            some = [(frames[number], pictures[number]) for number in asking]
+            cutouts = [frame.cutouts(which, guide.perceptor.side, picture) for frame, picture in some]
+            aligned = [_aligned(which, guide, frame, picture) for frame, picture in some]
+            losses = self._embedding_losses(which, guide, [frame for frame, _ in some], cutouts, aligned)
+            for number, loss in zip(asking, losses, strict=True):
+                alternate = frames[number].plan.row.optimiser.alternate
+                totals[number] = totals[number] + weighed(loss, self.models.perceptors, which, alternate=alternate)
         return [
             frame.add_regularisers(total, picture)
             for frame, total, picture in zip(frames, totals, pictures, strict=True)
@@ -267,7 +275,7 @@ class FrameRenderer:
         def of_parts(number: int, seen: Tensor, of_part: Callable[..., Tensor]) -> Tensor:
             """What a frame's whole and its regions come to, of what is `seen` of all of them."""
             frame, total = frames[number], None
-            for part, rows in enumerate(seen.split(frame.counts)):
+            for part, rows in enumerate(seen.split(frame.counts(which))):
                 found = of_part(frame, part, rows, *(() if part else aligned[number]))
                 total = found if total is None else total + found
             assert total is not None
@@ -290,7 +298,8 @@ class FrameRenderer:
         """Decode a frame whose steps are all taken."""
         began = time.perf_counter()
         assert frame.state is not None
-        picture = decode_tokens(self.models.vqgan, frame.state.tokens.to(self.models.device))
+        vqgan = self.models.vqgan_for(frame.plan.row)
+        picture = decode_tokens(vqgan, frame.state.tokens.to(self.models.device))
         pixels = (picture[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
         provenance = provenance_of(frame, self.models, self._scorer.scores(frame, picture))
         finished = FrameObject(pixels, frame.state, provenance)
@@ -321,7 +330,8 @@ def _aligned(which: int, guide: Guide, frame: FrameInProgress, picture: Tensor) 
 def _work(request: FrameRequest) -> Hashable:
     """What decides how much work a step is: requests of equal work are measured together."""
     row = request.plan.row
-    return row.width, row.height, row.cutouts.number, request.start_state is None, len(numbers_of(request))
+    how = request.start_state is None, len(numbers_of(request)), row.optimiser.alternate
+    return row.width, row.height, row.cutouts.number, *how, Form.of(row)
 
 
 def _gradients(total: Tensor, latents: Sequence[Tensor]) -> Sequence[Tensor]:

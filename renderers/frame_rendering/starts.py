@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.errors import ModelFilesBroken
+from renderers.form import Form, seamless
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.frame_plan.handoff import PULL
 from renderers.frame_plan.motion import Motion
@@ -70,8 +71,8 @@ class Starts:
     def cold(self, plan: VideoPlan, images: Mapping[str, bytes], seed: int, *, coarse: bool = False) -> Start:
         """The start of a first frame, by the row's `init`; at half the size if it is to be `coarse`. `seed` covers it
         (the peers draw it before seeding)."""
-        row, vqgan, device = plan.row, self._models.vqgan, self._models.device
-        chance = generator(seed, 0, 0, "init")
+        row, vqgan, device = plan.row, self._models.vqgan_for(plan.row), self._models.device
+        chance, wrap = generator(seed, 0, 0, "init"), Form.of(row).wrap
         unit = self._models.entry.downsampling
         shape = tuple(-(-side // unit // 2) if coarse else side // unit for side in (row.height, row.width))
         height, width = (side * unit for side in shape)
@@ -83,13 +84,14 @@ class Starts:
             # near-white with a faint low-frequency stain: an even sheet has no gradient to start from.
             stain = torch.randn(1, 3, 8, 8, generator=chance)
             stain = F.interpolate(stain, size=(height, width), mode="bilinear", align_corners=False)
-            picture = (0.9 + 0.1 * stain).clamp(0, 1)
+            picture = (0.9 + 0.1 * seamless(stain, wrap)).clamp(0, 1)
         elif row.init == "fractal":
             spots = torch.cat([grain("fractal", height, width, chance) for _ in range(3)], dim=1)
-            picture = (0.5 + SPOTS * spots).clamp(0, 1)
+            picture = (0.5 + SPOTS * seamless(spots, wrap)).clamp(0, 1)
         elif row.init == "gradient":
             corners = torch.rand(1, 3, 2, 2, generator=chance)
             picture = F.interpolate(corners, size=(height, width), mode="bilinear", align_corners=True)
+            picture = seamless(picture, wrap).clamp(0, 1)
         else:
             assert row.init_image is not None  # the schema sees to it
             picture = read_picture(images, row.init_image, width, height)
@@ -108,7 +110,7 @@ class Starts:
         assert row.init_image is not None  # the schema sees to it
         sha256 = plan.images[row.init_image]
         picture = self._fitted.read(images, row.init_image, sha256, row.width, row.height)
-        kind, vqgan = row.hold.init_as, self._models.vqgan
+        kind, vqgan = row.hold.init_as, self._models.vqgan_for(row)
         latent = vqgan.encode(picture).contiguous() if kind == "latent" else None
         return (Goal(kind, picture, weight, latent=latent, fade=row.hold.init_fade),)
 
@@ -131,7 +133,7 @@ class Starts:
         free = self._masks.free(plan, frame.index, images, (height, width))
         if free is None:
             return None
-        vqgan = self._models.vqgan
+        vqgan = self._models.vqgan_for(plan.row)
         if start.own is not None:
             tokens = vqgan.tokenise(start.own)
         elif start_state is not None and frame.motion.still and not frame.target_digest:
@@ -148,7 +150,7 @@ class Starts:
     @torch.no_grad()
     def enlarged(self, plan: VideoPlan, latent: Tensor) -> Start:
         """The start at full size from the `latent` of a coarse one: its picture, enlarged."""
-        vqgan = self._models.vqgan
+        vqgan = self._models.vqgan_for(plan.row)
         picture = decode_tokens(vqgan, vqgan.tokenise(latent))
         picture = F.interpolate(picture, size=(plan.row.height, plan.row.width), mode="bicubic").clamp(0, 1)
         return Start(vqgan.encode(picture).contiguous())
@@ -175,7 +177,7 @@ class Starts:
         at, differs from it by more than a frame does from the next, and darkens from frame to frame where each starts
         from it. The peers go through an 8-bit picture and a new optimiser here.
         """
-        vqgan, device, border = self._models.vqgan, self._models.device, plan.row.border
+        vqgan, device, border = self._models.vqgan_for(plan.row), self._models.device, plan.row.border
         renewal, seed = frame.renewal or Renewal(), plan.row.seed if seed is None else seed
         holds = tuple(it for it in frame.holds if it[0] != "init")
         first, second = start_state.moments.expand(device)
@@ -261,7 +263,7 @@ class Starts:
         """The latent of `picture`, which shows what `start_state` does, moved by `warp`: encoded, or, if it
         `moves_codes` and the row wants that, the moved codes; and fitted to it, if the row wants that, where it shows
         something that was there before, or everywhere if it is `all_there`."""
-        vqgan, warm, border = self._models.vqgan, plan.row.warm, plan.row.border
+        vqgan, warm, border = self._models.vqgan_for(plan.row), plan.row.warm, plan.row.border
         if warm.start == "codes" and moves_codes:
             codes = vqgan.look_up(start_state.tokens.to(picture.device))
             latent = warp.move(codes, mode="bilinear", border="reflect" if border == "black" else border)

@@ -15,6 +15,7 @@ from renderers.frame_plan.source import SourcePictures
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.renderer import FrameRenderer, RenderedFrame, StepProgress
 from renderers.frame_rendering.state import FrameState
+from renderers.pictures.enlarging import enlarged
 
 __all__ = ["VideoFrame", "VideoProgress", "render_video"]
 
@@ -40,6 +41,7 @@ class VideoFrame:
     planned: FramePlan
     rendered: RenderedFrame
     upscale: int
+    tile: str = "none"
 
     @property
     def index(self) -> int:
@@ -70,7 +72,7 @@ class VideoFrame:
     def image(self) -> Image.Image:
         """Its picture."""
         picture = Image.fromarray(self.rendered.frame.picture)
-        return picture if self.upscale == 1 else _enlarged(picture, self.upscale)
+        return picture if self.upscale == 1 else enlarged(picture, self.upscale, self.tile)
 
     def to_png(self) -> bytes:
         """Its picture as a PNG that says of itself how it was made, and can be gone on from."""
@@ -152,8 +154,8 @@ class _Video:
             source=self._source(frame),
         )
         self._done += 1
-        self._states[frame.index] = rendered.frame.state
-        self._finished[frame.index] = VideoFrame(frame, rendered, self._plan.row.upscale)
+        row, self._states[frame.index] = self._plan.row, rendered.frame.state
+        self._finished[frame.index] = VideoFrame(frame, rendered, row.upscale, row.tile)
         self._waiting.subtract(frame.needs)
         for index in (frame.index, *frame.needs):
             if not self._waiting[index]:
@@ -167,7 +169,3 @@ class _Video:
         if on_step is None:
             return None
         return lambda at: on_step(VideoProgress(frame.index, done, frames, at.step, at.steps, at.loss, at.seconds))
-
-
-def _enlarged(picture: Image.Image, factor: int) -> Image.Image:
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.LANCZOS)

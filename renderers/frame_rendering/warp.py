@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from renderers.form import Wrap, led_back
 from renderers.frame_plan.motion import Homography, Motion
 from renderers.frame_plan.parallax import Parallax
 from renderers.frame_rendering.depth import DEPTHS, depths_after
@@ -31,9 +32,6 @@ BEHIND = 1e4
 
 # What `grid_sample` calls the borders that it knows. What is painted begins as a reflection (see `Starts.warm`).
 PADDING = {"reflect": "reflection", "paint": "reflection", "replicate": "border", "black": "zeros"}
-
-# Pixels on each side of one that bicubic resampling looks at.
-REACH = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Warp:
         height, width = pictures.shape[-2:]
         grid = self.grid(height, width).to(pictures)
         if border == "wrap":
-            pictures, grid = _wrapped(pictures, grid)
+            pictures, grid = led_back(pictures, grid, Wrap(x=True, y=True))
         grid = grid.expand(len(pictures), *grid.shape[1:])
         padding = PADDING["replicate" if border == "wrap" else border]
         return F.grid_sample(pictures, grid, mode=mode, padding_mode=padding, align_corners=False)
@@ -127,16 +125,6 @@ def sampling_matrix(motion: Homography, width: int, height: int) -> Tensor:
     inverse = torch.tensor(motion.inverse().entries, dtype=torch.float64).view(3, 3)
     pixels = torch.tensor([width / 2, height / 2, 1], dtype=torch.float64)
     return (inverse * pixels / pixels[:, None]).float()
-
-
-def _wrapped(pictures: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """`pictures` `(b, c, h, w)` with some pixels of their other side beyond each edge, and `grid` `(1, h, w, 2)` led
-    back into them: as if they were laid side by side without end."""
-    height, width = pictures.shape[-2:]
-    rows, columns = (torch.arange(-REACH, side + REACH, device=grid.device) % side for side in (height, width))
-    sides = grid.new_tensor([width, height])
-    inside = torch.remainder(grid + 1, 2) - 1
-    return pictures[:, :, rows][..., columns], inside * sides / (sides + 2 * REACH)
 
 
 def _affine_grid(matrix: Tensor, height: int, width: int) -> Tensor:

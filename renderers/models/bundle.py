@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
+from manifests.schema import ManifestRow
 from renderers.checksums import verify_file
 from renderers.errors import BadInput, FetchFailed, ModelFilesBroken
+from renderers.form import PLAIN, Form
 from renderers.hardware import Precision, step_dtype
 from renderers.models.checkpoint.conversion import recorded
 from renderers.models.depth_model import DepthModel, load_depth
@@ -54,6 +56,11 @@ class Models:
             model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
             model.freeze_for_rendering(dtype, graphs=graphs and device.type == "cuda")
         return cls(entry, vqgan, tuple(perceptors), device, threads, depth)
+
+    def vqgan_for(self, row: ManifestRow) -> VQGAN:
+        """The VQGAN that draws pictures of the form that `row` asks for."""
+        form = Form.of(row)
+        return self.vqgan if form == PLAIN else self.vqgan.formed(form)
 
 
 def load_models(
@@ -107,7 +114,9 @@ def load_judges(judge: ModelEntry, models: Models, *, precision: Precision = "au
 def _open_perceptor(entry: PerceptorEntry) -> Perceptor:
     if entry.sha256 is not None:
         verify_file(entry.weights_path, entry.sha256)
-    return Perceptor.open(entry)
+    perceptor = Perceptor.open(entry)
+    perceptor.weight, perceptor.cutouts = entry.weight, entry.cutouts
+    return perceptor
 
 
 def _load_vqgan(entry: ModelEntry) -> VQGAN:

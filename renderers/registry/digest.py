@@ -35,6 +35,8 @@ NEUTRAL: Mapping[str, Any] = {
     "perceptor.merges": None,
     "perceptor.words": None,
     "perceptor.templates": ("{}",),
+    "perceptor.weight": 1.0,
+    "perceptor.cutouts": 1.0,
 }
 
 # Names and figures for people, where files lie, and what reaches a picture through the row (`defaults`, `presets`) or

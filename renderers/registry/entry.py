@@ -111,6 +111,8 @@ class PerceptorEntry(_Entry):
         description="such a table in that folder, of what another perceptor was taught",
     )
     templates: tuple[str, ...] = Field(("{}",), description="a prompt's embedding is the mean over these")
+    weight: float = Field(1.0, ge=0, le=10, description="how much its word counts beside those of other perceptors")
+    cutouts: float = Field(1.0, gt=0, le=1, description="share of a step's cutouts that it is shown, one at least")
 
     @model_validator(mode="after")
     def _one_way(self) -> PerceptorEntry:
@@ -226,11 +228,20 @@ class ModelEntry(_Entry):
     )
     measured_on: str | None = Field(None, description="unset: seconds_per_step is an estimate, not a measurement")
 
+    @field_validator("perceptors")
+    @classmethod
+    def _heard(cls, value: tuple[PerceptorEntry, ...]) -> tuple[PerceptorEntry, ...]:
+        if not any(it.weight for it in value):
+            raise ValueError("all perceptors have weight 0, so that nobody draws: give one of them more")
+        return value
+
     @field_validator("defaults")
     @classmethod
     def _without_pictures(cls, value: dict[str, Any]) -> dict[str, Any]:
         if named := ADDRESS_COLUMNS & value.keys():
             raise ValueError(f"{', '.join(sorted(named))} can't have a default: only a row may name pictures")
+        if "size_from" in value:
+            raise ValueError("size_from can't have a default: only a row may name the picture")
         if "preset" in value:
             raise ValueError("preset can't have a default: write its settings out")
         return value

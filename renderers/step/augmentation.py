@@ -17,7 +17,7 @@ from torch import Tensor
 
 from manifests.schema import CutoutSettings
 from renderers.frame_rendering.memory import send
-from renderers.step.cutouts import LUMA, perspective
+from renderers.step.cutouts import LUMA, bent, draw_bend, perspective, sampled, sharpened
 
 __all__ = ["Augmentation", "augment", "draw_augmentation"]
 
@@ -118,8 +118,11 @@ def _erased(settings: CutoutSettings, side: int, generator: torch.Generator) -> 
     return boxes[:1].expand_as(boxes) if settings.erase_same else boxes
 
 
-def augment(cutouts: Tensor, settings: CutoutSettings, chance: torch.Generator, grain: torch.Generator) -> Tensor:
-    """`cutouts` `(n, 3, side, side)`, changed as `settings` say. What they switch off leaves every bit as it is.
+def augment(
+    cutouts: Tensor, settings: CutoutSettings, chance: torch.Generator, grain: torch.Generator, grey: float = 0.0
+) -> Tensor:
+    """`cutouts` `(n, 3, side, side)`, changed as `settings` say, each grey by the chance `grey`. What is switched off
+    leaves every bit as it is.
 
     `chance`, a generator on the CPU, decides what happens; `grain` on the cutouts' device makes the noise.
     """
@@ -129,19 +132,38 @@ def augment(cutouts: Tensor, settings: CutoutSettings, chance: torch.Generator, 
         cutouts = _where(draw.flipped, cutouts.flip(-1), cutouts)
     if settings.affine_probability:
         grid = F.affine_grid(draw.affine, list(cutouts.shape), align_corners=False)
-        outside = "border" if settings.border == "replicate" else "zeros"
-        moved = F.grid_sample(cutouts, grid, mode="bilinear", padding_mode=outside, align_corners=False)
-        cutouts = _where(draw.moved, moved, cutouts)
+        cutouts = _where(draw.moved, sampled(cutouts, grid, settings.border), cutouts)
     if settings.perspective_probability:
         cutouts = _where(draw.tilted, _tilt(cutouts, draw.homography), cutouts)
     if settings.jitter_probability:
         cutouts = _where(draw.coloured, _coloured(cutouts, draw.colour, draw.order), cutouts)
+    cutouts = _further(cutouts, settings, chance, grey)
     if settings.erase_probability:
         cutouts = cutouts.masked_fill(_inside(draw.erased, side)[:, None], 0.0)
     if not settings.noise:
         return cutouts
     noise = torch.randn(cutouts.shape, generator=grain, device=cutouts.device, dtype=cutouts.dtype)
     return cutouts + draw.noise[:, None, None, None] * noise
+
+
+def _further(cutouts: Tensor, settings: CutoutSettings, chance: torch.Generator, grey: float) -> Tensor:
+    """Bent, sharpened and grey: what later days brought, whose numbers of chance come after all others."""
+
+    def chosen(probability: float) -> Tensor:
+        return (torch.rand(len(cutouts), generator=chance) < probability).to(cutouts.device)
+
+    if settings.sharpen:
+        cutouts = sharpened(cutouts, settings.sharpen * chosen(settings.sharpen_probability).to(cutouts))
+    if settings.bend:
+        plane = F.affine_grid(
+            torch.eye(2, 3, device=cutouts.device)[None], [1, 3, *cutouts.shape[-2:]], align_corners=False
+        )
+        grid = bent(plane.expand(len(cutouts), -1, -1, -1), draw_bend(settings, chance).to(cutouts.device))
+        cutouts = sampled(cutouts, grid, settings.border)
+    if grey:
+        luma = (cutouts * LUMA.to(cutouts).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        cutouts = _where(chosen(grey), luma.expand_as(cutouts), cutouts)
+    return cutouts
 
 
 def _where(chosen: Tensor, changed: Tensor, cutouts: Tensor) -> Tensor:

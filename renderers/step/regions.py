@@ -18,7 +18,7 @@ from manifests.schema import CutoutSettings
 from manifests.schema.regions import LEAST_CUTOUTS
 from renderers.randomness import generator
 from renderers.step.cutout_methods import make_cutouts
-from renderers.step.cutouts import Box, cut, in_box
+from renderers.step.cutouts import NO_SHARES, Box, Shares, cut, in_box
 from renderers.step.guidance import Target, Targets
 
 __all__ = ["FrameRegions", "RegionView", "box_of", "looks", "shared_out", "surroundings"]
@@ -56,7 +56,13 @@ class RegionView:
         return seen, white * picture + (1 - white) * surroundings(around, white)
 
     def cutouts(
-        self, settings: CutoutSettings, picture: Tensor, side: int, chance: torch.Generator, grain: torch.Generator
+        self,
+        settings: CutoutSettings,
+        picture: Tensor,
+        side: int,
+        chance: torch.Generator,
+        grain: torch.Generator,
+        shares: Shares = NO_SHARES,
     ) -> Tensor:
         """Cut `(n, 3, side, side)` of it from `picture` `(1, 3, h, w)`; see `make_cutouts`."""
         blind = int((torch.rand(settings.number, generator=chance) < self.blind).sum())
@@ -64,7 +70,9 @@ class RegionView:
         parts = ((seen, settings.number - blind), (blurred, blind))
         return torch.cat(
             [
-                make_cutouts(settings.model_copy(update={"number": number}), it, side, chance, grain, self.box)
+                make_cutouts(
+                    settings.model_copy(update={"number": number}), it, side, chance, grain, shares=shares, box=self.box
+                )
                 for it, number in parts
                 if number
             ]

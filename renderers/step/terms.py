@@ -18,6 +18,7 @@ from torch import Tensor
 
 from manifests.schema import LossSettings
 from manifests.schema.palette import colours_in
+from renderers.form import FLAT, Wrap, joined
 from renderers.frame_plan.frame_plan import FramePlan
 from renderers.step.goals import Goal, edge_distance, latent_distance, picture_distance
 from renderers.step.guidance import Target, Targets
@@ -49,10 +50,12 @@ class Latent:
 
 @dataclass(frozen=True)
 class Picture:
-    """The `picture` `(1, 3, H, W)` in [0, 1] that the latent decodes to, and the `goals` as of `Latent`."""
+    """The `picture` `(1, 3, H, W)` in [0, 1] that the latent decodes to, along which axes it goes on at its other side
+    (`wrap`), and the `goals` as of `Latent`."""
 
     picture: Tensor
     goals: tuple[Goal, ...] = ()
+    wrap: Wrap = FLAT
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ class SquaredVariation(InTime[Picture]):
 
     def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
         """One."""
-        yield weight * squared_variation(view.picture)
+        yield weight * squared_variation(joined(view.picture, view.wrap))
 
 
 class TotalVariation(Term[Picture]):
@@ -206,7 +209,7 @@ class TotalVariation(Term[Picture]):
 
     def losses(self, weight: float, view: Picture) -> Iterator[Tensor]:
         """One."""
-        yield weight * total_variation(view.picture)
+        yield weight * total_variation(joined(view.picture, view.wrap))
 
 
 class LatentDecay(Term[Latent]):

@@ -26,7 +26,8 @@ ABOUT = ("summary", "notes")
 
 NOT_IN_PRESETS = frozenset({
     "video_id", "prompt", "prompts", "frames", "bpm", "beat_offset", "seed", "model", "preset", "init_image",
-    "image_prompts", "noise_prompts", "mask", "mask_moves", "regions", "travel", "travel_hold", "priority", "axes",
+    "size_from", "image_prompts", "noise_prompts", "mask", "mask_moves", "regions", "travel", "travel_hold", "priority",
+    "axes",
     "seconds", "audio", "audio_start", "audio_gain", "audio_release", "bands", "heard", "source",
 })  # fmt: skip
 """Columns that say what a video shows, and how long: a preset says how it is drawn."""

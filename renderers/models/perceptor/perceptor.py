@@ -60,6 +60,8 @@ class Perceptor(nn.Module):
         size = clip.visual.image_size
         self._dtype = torch.float32
         self.graphed: Graphed | None = None
+        self.weight, self.cutouts = 1.0, 1.0
+        """How much its word counts among others', and the share of a step's cutouts that it is shown."""
         self.side: int = size if isinstance(size, int) else size[0]
         self.register_buffer("mean", torch.tensor(preprocess["mean"]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(preprocess["std"]).view(1, 3, 1, 1))

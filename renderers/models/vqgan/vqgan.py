@@ -8,6 +8,7 @@ the codes, and a latent's token is the code nearest to it.
 
 from __future__ import annotations
 
+import copy
 import io
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from renderers.config_file import clipped, problems_of, read_config, shown_value
 from renderers.errors import ModelFilesBroken
+from renderers.form import FLAT, PLAIN, Form, Wrap
 from renderers.models.kernels.cuda_graphs import Graphed
 from renderers.models.shapes import give_numbers, shapes_alone
 from renderers.models.vqgan.blocks import Decoder, Encoder, our_blocks
@@ -125,6 +127,9 @@ class VQGAN(nn.Module):
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.ddconfig.z_channels, 1)
         self._code_norms: Tensor | None = None
         self.graphed: Graphed | None = None
+        self.form = PLAIN
+        """Of the pictures that it draws."""
+        self._formed: dict[Form, VQGAN] = {}
 
     @classmethod
     def build(cls, config_path: Path) -> VQGAN:
@@ -174,15 +179,28 @@ class VQGAN(nn.Module):
         pictures stay float32, and so does the encoder, which runs once a frame and hands its rounding on to all that
         follow."""
         # of the parts, not of a method: a circle would keep the model's memory when the next one is loaded
-        self.graphed = Graphed(nn.Sequential(self.post_quant_conv, self.decoder)) if graphs else None
+        self.graphed = Graphed(_Drawing(self.post_quant_conv, self.decoder, self.form.wrap)) if graphs else None
         self.decoder.to(dtype)
         self.post_quant_conv.to(dtype)
         self._code_norms = self.codebook.detach().square().sum(dim=1)
+        self._formed = {}
+
+    def formed(self, form: Form) -> VQGAN:
+        """The same network, of the same weights, that draws pictures of another `form`."""
+        if form == self.form:
+            return self
+        if form not in self._formed:
+            other = copy.copy(self)  # the parts are shared
+            other.form, other._formed = form, {}
+            if self.graphed is not None:
+                other.graphed = Graphed(_Drawing(self.post_quant_conv, self.decoder, form.wrap))
+            self._formed[form] = other
+        return self._formed[form]
 
     def train(self, mode: bool = True) -> VQGAN:
         """As any module's; weights that learn are neither frozen for rendering nor recorded."""
         if mode:
-            self._code_norms, self.graphed = None, None
+            self._code_norms, self.graphed, self._formed = None, None, {}
         super().train(mode)
         return self
 
@@ -192,7 +210,7 @@ class VQGAN(nn.Module):
         A Gumbel encoder gives no point of that space but the odds of every code; the likeliest stand for it.
         (taming's GumbelQuantize draws one at random by those odds; an init picture should not depend on a die.)
         """
-        encoded: Tensor = self.quant_conv(self.encoder(pictures * 2 - 1))
+        encoded: Tensor = self.quant_conv(self.encoder(pictures * 2 - 1, self.form.wrap))
         if self.config.kind == "gumbel":
             return self.look_up(self.quantize.proj(encoded).argmax(dim=1))
         return encoded
@@ -220,8 +238,23 @@ class VQGAN(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(b, c, h, w)` to pictures `(b, 3, H, W)`, nominally in [0, 1] but not clamped."""
         given = codes.to(self.dtype)
-        decoded = self.decoder(self.post_quant_conv(given)) if self.graphed is None else self.graphed(given)
-        return (decoded.float() + 1) / 2
+        if self.graphed is None:
+            decoded = self.decoder(self.post_quant_conv(given), self.form.wrap)
+        else:
+            decoded = self.graphed(given)
+        return self.form.mirrored((decoded.float() + 1) / 2)
+
+
+class _Drawing(nn.Module):
+    """The parts of a VQGAN that draw pictures which `wrap`: a network of one tensor, for recordings."""
+
+    def __init__(self, first: nn.Module, decoder: nn.Module, wrap: Wrap = FLAT) -> None:
+        super().__init__()
+        self.first, self.decoder, self.wrap = first, decoder, wrap
+
+    def forward(self, codes: Tensor) -> Tensor:
+        drawn: Tensor = self.decoder(self.first(codes), self.wrap)
+        return drawn
 
 
 def decode_tokens(vqgan: VQGAN, tokens: Tensor) -> Tensor:

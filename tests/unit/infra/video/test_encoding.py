@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -108,3 +108,13 @@ def test_sizes_are_even_only_where_they_must_be() -> None:
     assert encoding("mp4").size(17, 33) == (18, 34)
     assert encoding("webm", 24, 2).size(17, 33) == (34, 66)
     assert encoding("gif", 24, 3).size(17, 33) == (51, 99)
+
+
+def test_a_tile_counts_where_pictures_are_enlarged_and_nowhere_else() -> None:
+    def of(**columns: Any) -> Encoding:
+        return Encoding.of(ManifestRow.model_validate({"video_id": "reef", "prompt": "a fish", **columns}))
+
+    assert of(tile="xy", upscale=2).tile == "xy"  # a still is a PNG
+    for columns in ({}, {"upscale": 2, "frames": 8}, {"upscale": 2, "finish": {"upscaler": "x4"}}):
+        assert of(tile="xy", **columns) == of(**columns)
+    assert Encoding.from_dict(of(tile="x", upscale=2).to_dict()).tile == "x"

@@ -207,3 +207,57 @@ def test_a_command_that_was_typed_is_called_after_its_prompt(commands: list[str]
     # those of a file after the file
     (first, *_) = re.findall(r"video_id: (\S+)", import_settings(commands[0], "night.sh", "nr", wishes).yaml)
     assert first in ("night", "fruit", "Alien")
+
+
+@pytest.mark.parametrize(
+    ("settings", "column", "words"),
+    [
+        ({}, "xy", "tile"),
+        ({"translation_x": "0:(2)"}, "xy", "tile"),
+        ({"zoom": "0:(1.02)"}, None, "tile xy draws pictures without a seam, but with zoom"),
+    ],
+)
+def test_deforums_tiles_are_tiles_where_its_camera_leaves_them_such(
+    settings: dict[str, str], column: str | None, words: str
+) -> None:
+    said = {"prompts": {"0": "a reef"}, "max_frames": 8, "animation_mode": "2D", "border": "replicate", "tiling": True}
+    found = import_settings(json.dumps({**said, **settings}), "tiles.txt", "deforum")
+    (good,) = rows_of(found)
+    assert good.row.tile == (column or "none")
+    fate = "mapped" if column else "dropped"
+    assert words in found.account.of(fate)["tiling"].words
+    if "translation_x" in settings:
+        assert good.row.border == "wrap"
+        assert "border is refused" in found.account.of("dropped")["border"].words
+
+
+def test_a_side_that_pytti_leaves_open_is_the_pictures() -> None:
+    """By the picture, and the number of pixels, where it begins with one."""
+    text = "scenes: a reef\nwidth: -1\nheight: 300\nsteps_per_scene: 100\nanimation_mode: off\n"
+    (good,) = rows_of(import_settings(f"{text}init_image: a.png\n", "open.yaml", "pytti"))
+    assert (good.row.size_from, good.row.width, good.row.height) == ("init_image", 304, 304)
+    (good,) = rows_of(import_settings(f"{text}init_image: ''\n", "open.yaml", "pytti"))
+    assert good.row.size_from == "row"
+
+
+@pytest.mark.parametrize(
+    ("overview", "inner", "number", "share"),
+    [
+        ("[12]*400+[4]*600", "[4]*400+[12]*600", 16, "where(u < 0.4, 0.75, 0.25)"),
+        ("[8]*1000", 8, 16, "0.5"),
+        ("[0]*200+[6]*800", "[6]*600+[2]*400", 12, "where(u < 0.2, 0, where(u < 0.6, 0.5, 0.75))"),
+        ("[x]*3", "[4]*1000", None, "0"),
+    ],
+)
+def test_discos_cutouts_are_its_schedules(overview: str, inner: object, number: int | None, share: str) -> None:
+    said = {"text_prompts": {"0": ["a reef"]}, "cutn_batches": 4, "cut_overview": overview, "cut_innercut": inner,
+            "cut_icgray_p": "[0.2]*400+[0]*600", "cut_ic_pow": "[1]*1000"}  # fmt: skip
+    found = import_settings(json.dumps(said), "cuts.txt", "disco")
+    (good,) = rows_of(found)
+    assert good.row.cutouts.overview == share
+    if number is None:
+        assert "can't be read" in found.account.of("dropped")["cut_overview"].words
+    else:
+        assert good.row.cutouts.number == number
+        assert good.row.cutouts.grey == "where(u < 0.4, 0.2, 0)"
+    VideoPlan.of(good.row, entry=REGISTRY.entry("embedded"))

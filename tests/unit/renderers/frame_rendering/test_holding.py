@@ -146,8 +146,8 @@ def test_at_each_stair_what_it_has_come_to_is_the_goal_and_adam_begins_anew(
 
 def test_meanings_are_seen_anew_where_their_picture_changes(models: Models) -> None:
     one, other = (read_picture(IMAGES, name, 32, 32) for name in IMAGES)
-    goals = FrameGoals([Goal("picture", one, 1.0), Goal("meaning", one, 4.0, fade="steps:2")], models, 4)
     perceptor, vqgan = models.perceptors[0], models.vqgan
+    goals = FrameGoals([Goal("picture", one, 1.0), Goal("meaning", one, 4.0, fade="steps:2")], models, 4, vqgan)
     (target,) = goals.meanings(1, 0)
     assert target.weight == 4
     assert torch.equal(target.vector, mean_embedding(perceptor, one))

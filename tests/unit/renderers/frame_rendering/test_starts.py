@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from renderers.form import FLAT, Wrap
 from renderers.frame_plan.motion import Homography
 from renderers.frame_plan.video_plan import VideoPlan
 from renderers.frame_rendering.in_progress import FrameInProgress
@@ -41,7 +42,8 @@ def test_blank_and_noise_are_what_they_say(models: Models, planned: Planner) -> 
     class Recorder(torch.nn.Module):
         """An encoder that keeps what it is given."""
 
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        def forward(self, pictures: torch.Tensor, wrap: Wrap) -> torch.Tensor:
+            assert wrap == FLAT
             self.seen = (pictures + 1) / 2
             return torch.zeros(1, 8, 8, 8)
 

@@ -21,6 +21,10 @@ QUIET: dict[str, Any] = {
 }  # fmt: skip
 
 
+def squares(number: int, power: float) -> CutoutSettings:
+    return CutoutSettings().model_copy(update={"number": number, "power": power})
+
+
 def picture_of(width: int, height: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(5))
 
@@ -128,7 +132,7 @@ def resampled_by_hand(line: list[float], side: int) -> list[float]:
 
 def test_a_crop_of_the_whole_picture_is_filtered_line_by_line() -> None:
     picture, side = picture_of(21, 21), 8
-    (crop,) = lanczos_crops(picture, 1, 1e-9, side, generator(1, 0, 0, "x"))  # U^0: the greatest size
+    (crop,) = lanczos_crops(picture, squares(1, 1e-9), side, generator(1, 0, 0, "x"))  # U^0: the greatest size
     for plane in range(3):
         rows = [resampled_by_hand(line, side) for line in picture[0, plane].tolist()]
         expected = torch.tensor([resampled_by_hand(line, side) for line in torch.tensor(rows).T.tolist()]).T
@@ -140,7 +144,7 @@ def test_crops_are_squares_of_whole_pixels_in_all_places(width: int, height: int
     """In a picture of its own coordinates a crop's corners tell where it was: they are kept."""
     x, y = torch.meshgrid(torch.arange(width), torch.arange(height), indexing="xy")
     picture = torch.stack([x, y, x]).float()[None]
-    crops = lanczos_crops(picture, 400, 1.0, 32, generator(3, 0, 0, "x"))
+    crops = lanczos_crops(picture, squares(400, 1.0), 32, generator(3, 0, 0, "x"))
     inner = crops[:, :2, 8:-8, 8:-8]  # away from mirrored edges
     step = (inner[:, 0, :, 1:] - inner[:, 0, :, :-1]).mean(dim=(1, 2))  # (size - 1) / 31
     sizes = (step * 31 + 1).round()
@@ -159,7 +163,7 @@ def test_crops_are_squares_of_whole_pixels_in_all_places(width: int, height: int
 def test_the_power_favours_small_crops() -> None:
     def mean_size(power: float) -> float:
         ramp = torch.arange(128.0).expand(1, 3, 128, 128)
-        crops = lanczos_crops(ramp, 300, power, 32, generator(3, 0, 0, "x"))
+        crops = lanczos_crops(ramp, squares(300, power), 32, generator(3, 0, 0, "x"))
         return float((crops[:, 0, 16, 20] - crops[:, 0, 16, 12]).mean()) * 31 / 8 + 1
 
     for power in (0.5, 1.0, 3.0):
@@ -169,7 +173,7 @@ def test_the_power_favours_small_crops() -> None:
 def test_lanczos_cutouts_stay_in_range_and_their_gradient_points_back() -> None:
     picture = (picture_of(64, 64) > 0.5).float().requires_grad_(True)
     cutouts = made(picture, 16, method="lanczos")
-    raw = lanczos_crops(picture, 3, 1.0, 16, generator(7, 0, 0, "cutouts 0"))
+    raw = lanczos_crops(picture, squares(3, 1.0), 16, generator(7, 0, 0, "cutouts 0"))
     assert float(raw.detach().min()) < 0 < float(cutouts.detach().min()) + 1e-9
     assert torch.equal(cutouts, raw.clamp(0, 1))
     gradients = [
