@@ -278,7 +278,8 @@ def _chunks_of_gaps(video: VideoWork, target: float) -> list[Chunk]:
         placed.append((place, chunk))
 
     add(far, (-1, 0), "keyframes ")
-    for place, gap in enumerate(_gaps(video, far, target)):
+    # those of a loop that lead from its last keyframe back to its first frame are a gap, too
+    for place, gap in enumerate(_gaps(video, [*far, len(video.frames)], target)):
         near, between = ([index for index in gap if video.frames[index].level == level] for level in (1, 2))
         if _seconds(video, [*near, *between]) <= target:
             add([*near, *between], (place, 1))

@@ -122,7 +122,7 @@ def test_it_survives_a_kill_in_each_stage_and_plays_with_its_sound(server: S3Ser
     assert waiting_for_their_film()
 
     ended = nightreel(*command, seconds=600)
-    assert ended.code == 0, ended.err
+    assert ended.code == 0, ended.out + ended.err
     frames = frame_objects(storage)
     assert len(frames) == 4 * DRAWN
     assert {key: frames[key] for key in before} == before

@@ -35,6 +35,13 @@ def test_keyframes_run_ahead_and_each_gap_waits_for_its_own_two() -> None:
     assert chunks[0].seconds == pytest.approx(1.8)  # 4 steps of 0.1 s, and 7 for each leap over 12 frames
 
 
+def test_what_leads_a_loop_back_to_its_first_frame_is_a_gap_too() -> None:
+    chunks = chunks_of([keyed("reef", 28, loop=True)], actors=8, chunk_seconds=120)
+    assert chunks[0].name == "reef keyframes 0,12,24-25"
+    closing = [(chunk.parts[0].frames, chunk.needs) for chunk in chunks if {26, 27} & {*chunk.parts[0].frames}]
+    assert closing == [((26,), (0, 25)), ((27,), (0, 26))]
+
+
 def test_many_actors_get_parts_of_gaps_the_second_ones_when_later_gaps_have_begun() -> None:
     def near(*frames: int) -> list[str]:
         return [f"reef keyframes {frame}" for frame in frames]
@@ -97,7 +104,8 @@ def test_whatever_is_missing_of_a_video_with_keyframes_its_chunks_can_be_done_to
     frames: int, size: int, actors: int, data: st.DataObject, chunk_seconds: float
 ) -> None:
     missing = data.draw(st.sets(st.integers(0, frames - 1)))
-    work = keyed("reef", frames, size, missing=missing)
+    loops = {"loop": True} if frames >= 9 and data.draw(st.booleans()) else {}
+    work = keyed("reef", frames, size, missing=missing, **loops)
     there = set(range(frames)) - missing
     chunks = list(chunks_of([work], actors=actors, chunk_seconds=chunk_seconds))
     assert len({chunk.name for chunk in chunks}) == len(chunks)
