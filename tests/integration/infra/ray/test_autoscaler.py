@@ -62,6 +62,13 @@ class Farm:
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
+    def tell_first_frame(self, what: str, began: float, *videos: str) -> None:
+        """Print when the first frame of output `out` came."""
+        first = min(file.stat().st_mtime for video in videos for file in frame_files(self.output("out"), video))
+        asked = min(node.asked for node in self.cloud.nodes.values())
+        after = f"{first - began:.1f} s after the command, {first - asked:.1f} s after a node was asked for"
+        print(f"{what}: first frame {after}")
+
     def frames(self, name: str, *videos: str) -> int:
         return sum(len(frame_files(self.output(name), video)) for video in videos)
 
@@ -90,9 +97,7 @@ def test_nodes_come_for_a_job_and_go_after_it_and_one_taken_away_costs_no_frame(
         began = time.time()
         job = made.begin(manifest, "out")
         eventually(lambda: made.frames("out", *videos), "a first frame")
-        first = min(file.stat().st_mtime for video in videos for file in frame_files(made.output("out"), video))
-        asked = min(node.asked for node in made.cloud.nodes.values())
-        print(f"first frame {first - began:.1f} s after the command, {first - asked:.1f} s after a node was asked for")
+        made.tell_first_frame("three nodes at a time", began, *videos)
         eventually(lambda: len(made.cloud.up) == 3, "a node for each video")
         eventually(lambda: all(made.frames("out", video) for video in videos), "all are rendered side by side")
         lost = made.cloud.up[0]
@@ -133,8 +138,10 @@ def test_a_run_ends_in_words_when_no_node_comes_and_goes_on_when_one_does(tmp_pa
         assert "run the same command again" in said
         assert "Traceback" not in said
         made.cloud.refuse(yes=False)
+        began = time.time()
         job = made.begin(manifest, "out")
         assert job.wait(PATIENCE) == 0, made.log("out").read_text()
+        made.tell_first_frame("one node", began, "reef")
         assert [dict(node.resources)["GPU"] for node in made.cloud.nodes.values()] == [1]
 
 
