@@ -50,7 +50,7 @@ def test_shifted_tiles_stay_tiles(renderer: FrameRenderer) -> None:
     }
     seams = {}
     for tile in ("none", "xy"):
-        plan = planned(**columns, handoff="chain", tile=tile, border="wrap")
+        plan = planned(**columns, tile=tile, border="wrap")
         pictures = np.stack([it.frame.picture for it in render_all(renderer, plan)])
         lines = steepness(pictures, 2)
         seams[tile] = lines[len(lines) // 2 - 1] / lines.mean()

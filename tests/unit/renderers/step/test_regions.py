@@ -91,10 +91,10 @@ def test_crops_of_a_region_lie_in_its_box_and_see_beyond_it_where_they_turn() ->
     picture = torch.zeros(1, 3, 64, 64)
     picture[..., 32:, 32:] = 1
     box = (0.5, 0.5, 1.0, 1.0)
-    plain = make_cutouts(PLAIN, picture, 8, generator(0, 0, 0, "c"), generator(0, 0, 0, "g"), box)
+    plain = make_cutouts(PLAIN, picture, 8, generator(0, 0, 0, "c"), generator(0, 0, 0, "g"), box=box)
     torch.testing.assert_close(plain, torch.ones(6, 3, 8, 8))
     turned = PLAIN.model_copy(update={"affine_probability": 1.0, "degrees": 45.0})
-    assert make_cutouts(turned, picture, 8, generator(0, 0, 0, "c"), generator(0, 0, 0, "g"), box).amin() == 0
+    assert make_cutouts(turned, picture, 8, generator(0, 0, 0, "c"), generator(0, 0, 0, "g"), box=box).amin() == 0
 
 
 def test_the_wholes_prompts_pull_less_in_a_region() -> None:

@@ -214,6 +214,7 @@ def test_what_a_calm_model_draws_is_read_as_it_was_drawn(mixed: bool) -> None:
     assert 0 <= change < 255
 
 
+@pytest.mark.minutes
 def test_a_calm_model_draws_moved_pictures_again_as_they_are() -> None:
     def after(**changes: object) -> tuple[float, float]:
         it = training(steps=150, lr=1e-2, autoencoder_steps=40, average=0.9, calm=0.3, calm_batch=0, **changes)
@@ -297,6 +298,7 @@ dist.destroy_process_group()
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.minutes
 def test_two_workers_learn_what_one_learns_from_both_batches(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WORKER]
     places = [str(tmp_path / "rendezvous"), str(tmp_path / "weights")]
