@@ -163,7 +163,7 @@ def plays(nightreel: Commands, storage: Storage) -> None:
             page.get_by_role("button", name="Play").click()
             player = page.locator("#grid-film")
             player.evaluate("it => { it.muted = true; it.loop = false; return it.play() }")
-            page.wait_for_function("document.getElementById('grid-film').ended")
+            moment(running, lambda: player.evaluate("it => it.ended"), "the end of the film")
             found = player.evaluate(
                 "it => [it.duration, it.videoWidth, it.webkitAudioDecodedByteCount,"
                 " it.getVideoPlaybackQuality().totalVideoFrames]"
