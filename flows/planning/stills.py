@@ -35,7 +35,6 @@ class StillKind:
         """
         if plan.frames != 1 or plan.handoff != "chain" or plan.retakes or not may_vary(plan.row):
             raise ValueError(f"video '{plan.video_id}' is no still of a kind")
-        self.plan = plan
         self.plan, self.alike = plan, Alike(plan.row)
         self._chunk_seconds, self._range_frames = chunk_seconds, range_frames
         self.seconds = self.planned(plan).seconds
